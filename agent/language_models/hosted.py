@@ -1,0 +1,103 @@
+"""A model behind an OpenAI-compatible server: OpenAI itself, vLLM, llama.cpp, a gateway."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from whimbrel.agent.language_models.protocol import Generation, Likelihoods, T, Usage, fit
+from whimbrel.prompts import Message
+from whimbrel.tools.errors import ConfigError, ModelError
+
+TIMEOUT_SECONDS = 60.0
+
+
+class HostedModel:
+    """Asks for structured output in the strictest form that the server takes and remembers which that was."""
+
+    scores = False
+
+    def __init__(self, model: str, *, base_url: str | None, spec: str) -> None:
+        from openai import OpenAI
+
+        key = os.environ.get("OPENAI_API_KEY") or ("none" if base_url else "")
+        if not key:
+            raise ConfigError(f"{spec!r} needs a key: set OPENAI_API_KEY, or name a server with openai:MODEL@BASE_URL")
+        self.spec = spec
+        self._model = model
+        self._client = OpenAI(api_key=key, base_url=base_url, timeout=TIMEOUT_SECONDS, max_retries=2)
+        self._form = 0
+
+    def generate(self, messages: Sequence[Message], *, schema: type[T], max_tokens: int) -> Generation[T]:
+        from openai import APIStatusError
+
+        forms = _forms(schema.model_json_schema(), schema.__name__)
+        while True:
+            try:
+                return self._ask(messages, schema, max_tokens, forms[self._form])
+            except APIStatusError as error:
+                if error.status_code not in (400, 422, 500) or self._form + 1 == len(forms):
+                    raise self._failure(error) from error
+                self._form += 1
+
+    def _ask(
+        self, messages: Sequence[Message], schema: type[T], max_tokens: int, form: dict[str, Any]
+    ) -> Generation[T]:
+        from openai import APIConnectionError, OpenAIError
+
+        try:
+            reply = self._client.chat.completions.create(
+                model=self._model,
+                messages=[dict(message) for message in messages],  # type: ignore[misc]
+                temperature=0.0,
+                max_tokens=max_tokens,
+                **form,
+            )
+        except APIConnectionError as error:
+            raise ModelError(
+                f"no answer from {self._client.base_url} for {self.spec!r} ({error}): is the server running?",
+                retryable=True,
+            ) from error
+        except OpenAIError as error:
+            if hasattr(error, "status_code"):
+                raise
+            raise ModelError(f"{self.spec!r} failed: {error}") from error
+        counted = reply.usage
+        details = counted.prompt_tokens_details if counted else None
+        usage = Usage(
+            llm_calls=1,
+            prompt_tokens=counted.prompt_tokens if counted else 0,
+            cached_tokens=(details.cached_tokens or 0) if details else 0,
+            completion_tokens=counted.completion_tokens if counted else 0,
+        )
+        content = reply.choices[0].message.content if reply.choices else None
+        return fit(content or "", schema, usage)
+
+    def log_likelihood(self, prompt: str, continuations: Sequence[str]) -> Likelihoods:
+        raise ModelError(f"model {self.spec!r} gives no likelihoods")
+
+    def _failure(self, error: Any) -> ModelError:
+        code = error.status_code
+        hint = {
+            401: "check OPENAI_API_KEY",
+            403: "this key may not use the model",
+            404: "check the model's name and the address",
+            429: "wait, or ask for a higher limit",
+        }.get(code, "try again, or use another model")
+        return ModelError(
+            f"{self.spec!r} answered {code}: {str(error.message)[:160]}; {hint}", retryable=code in (408, 429, 500, 502, 503)
+        )
+
+
+def _forms(schema: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """From the strictest to none: OpenAI's structured output, llama.cpp's, JSON mode, plain words."""
+    return [
+        {
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": name, "strict": True, "schema": schema | {"additionalProperties": False}},
+            }
+        },
+        {"response_format": {"type": "json_object", "schema": schema}},
+        {"response_format": {"type": "json_object"}},
+        {},
+    ]

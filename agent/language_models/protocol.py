@@ -1,0 +1,75 @@
+"""What Whimbrel asks of a language model: a reply that fits a schema and, where it can, likelihoods of texts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Generic, Protocol, Self, TypeVar
+
+from pydantic import BaseModel
+
+from whimbrel.prompts import Message
+
+T = TypeVar("T", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What calls cost. `prompt_tokens` counts every token the model had before it, `cached_tokens` those of them
+    that it did not have to read again; `misfits` are replies that fitted no schema."""
+
+    llm_calls: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+    misfits: int = 0
+
+    def __add__(self, other: Self) -> "Usage":
+        return Usage(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class Generation(Generic[T]):
+    """A reply; `value` is None where what came back fitted no schema (then `misfit` says what came)."""
+
+    value: T | None
+    usage: Usage
+    misfit: str = ""
+
+
+@dataclass(frozen=True)
+class Likelihoods:
+    """Natural log-likelihoods of continuations, each summed over its tokens, in the order asked."""
+
+    values: list[float]
+    usage: Usage
+
+
+class LanguageModel(Protocol):
+    """A language model. `scores` tells whether `log_likelihood` can be asked."""
+
+    spec: str
+    scores: bool
+
+    def generate(self, messages: Sequence[Message], *, schema: type[T], max_tokens: int) -> Generation[T]:
+        """A conversation in, an instance of `schema` out.
+
+        Raises:
+            ModelError: the model cannot be reached or run. A reply that fits no schema is no error.
+        """
+        ...
+
+    def log_likelihood(self, prompt: str, continuations: Sequence[str]) -> Likelihoods:
+        """How likely each text is to follow `prompt`.
+
+        Raises:
+            ModelError: this model gives no likelihoods, or the prompt is longer than its context.
+        """
+        ...
+
+
+def fit(reply: str, schema: type[T], usage: Usage) -> Generation[T]:
+    """The reply as an instance of the schema, or what came instead, shortened."""
+    try:
+        return Generation(schema.model_validate_json(reply), usage)
+    except ValueError:
+        return Generation(None, usage + Usage(misfits=1), misfit=reply[:200])

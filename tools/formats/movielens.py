@@ -1,0 +1,137 @@
+"""MovieLens in its three shapes: 100K (`u.data`), 1M (`ratings.dat`, also MovieTweetings) and latest (`ratings.csv`)."""
+
+import csv
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from whimbrel.tools.errors import DataError
+from whimbrel.tools.formats.rows import Row, Source
+
+_CATALOGUE = {"u.data": "u.item", "ratings.dat": "movies.dat", "ratings.csv": "movies.csv"}
+
+
+def read_movielens(folder: Path) -> Source:
+    """Films first, then ratings. Overviews (`item_features.csv`) and posters are taken where they are there.
+
+    Raises:
+        DataError: a file of the set is missing.
+    """
+    ratings = next((name for name in _CATALOGUE if (folder / name).is_file()), None)
+    if ratings is None:
+        raise DataError(f"{str(folder)!r} holds no MovieLens log: expected one of {', '.join(_CATALOGUE)}")
+    catalogue = _CATALOGUE[ratings]
+    if not (folder / catalogue).is_file():
+        raise DataError(f"{str(folder)!r} holds {ratings} but no {catalogue}: films without titles cannot be ingested")
+    total = (folder / catalogue).stat().st_size + (folder / ratings).stat().st_size
+    return Source(folder.resolve().name, _rows(folder, catalogue, ratings), total)
+
+
+def _rows(folder: Path, catalogue: str, ratings: str) -> Iterator[Row]:
+    films = _genre_films if catalogue == "u.item" else _named_films
+    position = 0
+    for row in films(folder, catalogue):
+        position = row.position
+        yield row
+    names = ("user_id", "item_id", "rating", "time")
+    for row in _records(folder / ratings, names, skip_header=ratings.endswith(".csv")):
+        fields = dict(row.fields, event="rating") if not row.problem else row.fields
+        yield Row(row.file, row.line, fields, position + row.position, row.problem)
+
+
+def _genre_films(folder: Path, catalogue: str) -> Iterator[Row]:
+    """100K: genres are 19 flags, the title ends in a year, the release has a day."""
+    genres = [row.fields["genre"] for row in _records(folder / "u.genre", ("genre", "number")) if not row.problem]
+    names = ("item_id", "title", "release", "video", "address", *genres)
+    texts, posters = _overviews(folder), _posters(folder)
+    for row in _records(folder / catalogue, names):
+        fields = row.fields
+        if row.problem:
+            yield row
+            continue
+        item_id = fields["item_id"]
+        film = {
+            "item_id": item_id,
+            "title": fields["title"],
+            "topics": [genre for genre in genres if fields[genre] == "1" and genre != "unknown"],
+            "text": texts.get(item_id, ""),
+            "image": posters.format(item_id) if posters else None,
+            "time": _release(fields["release"]),
+        }
+        yield Row(row.file, row.line, _given(film), row.position, catalogue=True)
+
+
+def _named_films(folder: Path, catalogue: str) -> Iterator[Row]:
+    """1M and latest: genres are names with `|` between them."""
+    for row in _records(folder / catalogue, ("item_id", "title", "topics"), skip_header=catalogue.endswith(".csv")):
+        if row.problem:
+            yield row
+            continue
+        topics = "" if row.fields["topics"] == "(no genres listed)" else row.fields["topics"]
+        yield Row(row.file, row.line, _given(dict(row.fields, topics=topics)), row.position, catalogue=True)
+
+
+def _records(path: Path, names: tuple[str, ...], *, skip_header: bool = False) -> Iterator[Row]:
+    """Lines cut at `::`, tab, `|` or, in CSV, by its rules."""
+    name, position, split = path.name, 0, _splitter(path)
+    try:
+        with path.open("rb") as file:
+            for line, data in enumerate(file, start=1):
+                position += len(data)
+                text = _decoded(data).rstrip("\r\n")
+                if not text or (skip_header and line == 1):
+                    continue
+                cells = split(text)
+                if len(cells) != len(names):
+                    yield Row(name, line, {"row": text}, position, f"{len(cells)} values, expected {len(names)}")
+                    continue
+                yield Row(name, line, dict(zip(names, cells, strict=True)), position)
+    except OSError as error:
+        raise DataError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
+
+
+def _splitter(path: Path) -> Callable[[str], list[str]]:
+    if path.suffix == ".csv":
+        return lambda text: next(csv.reader([text]))
+    separator = "::" if path.suffix == ".dat" else "\t" if path.name == "u.data" else "|"
+    return lambda text: text.split(separator)
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _release(text: str) -> float | None:
+    try:
+        return datetime.strptime(text, "%d-%b-%Y").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
+
+
+def _overviews(folder: Path) -> dict[str, str]:
+    path = folder / "item_features.csv"
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        return {
+            row["movie_id"]: " ".join(part for part in (row.get("tagline"), row.get("overview")) if part)
+            for row in csv.DictReader(file)
+            if row.get("movie_id")
+        }
+
+
+def _posters(folder: Path) -> str:
+    """A pattern of image paths: a file, or `ARCHIVE.zip!MEMBER`."""
+    if (folder / "posters").is_dir():
+        return str(folder.resolve() / "posters" / "{}.jpg")
+    if (folder / "posters.zip").is_file():
+        return f"{folder.resolve() / 'posters.zip'}!posters/{{}}.jpg"
+    return ""
+
+
+def _given(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value not in (None, "")}

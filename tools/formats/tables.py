@@ -1,0 +1,176 @@
+"""CSV, Parquet and JSONL, plain or gzipped, with columns mapped to fields."""
+
+import csv
+import gzip
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from whimbrel.tools.errors import ConfigError, DataError
+from whimbrel.tools.formats.rows import FIELDS, Row, Source
+
+Mapped = Sequence[tuple[str, str]]
+"""Pairs of column and field."""
+
+LONGEST_LINE = 1_000_000
+"""Bytes; a longer line is rejected unread, so that one bad line cannot fill the memory."""
+
+
+def parse_map(pairs: Iterable[str]) -> list[tuple[str, str]]:
+    """`COLUMN=FIELD` texts as pairs.
+
+    Raises:
+        ConfigError: no `=`, an unknown field, or a field that is given twice.
+    """
+    mapped: list[tuple[str, str]] = []
+    for pair in pairs:
+        column, equals, name = pair.rpartition("=")
+        if not equals or not column:
+            raise ConfigError(f"--map {pair!r}: give COLUMN=FIELD, as in --map product_name=title")
+        if name not in FIELDS and not (name.startswith("context.") and len(name) > len("context.")):
+            raise ConfigError(f"--map {pair!r}: {name!r} is no field; fields are {', '.join(FIELDS)}, context.KEY")
+        if name in {known for _, known in mapped}:
+            raise ConfigError(f"--map {pair!r}: field {name!r} is mapped twice")
+        mapped.append((column, name))
+    return mapped
+
+
+def read_csv(path: Path, mapped: Mapped) -> Source:
+    """The first line names the columns; `,` `;` tab or `|` separate them, whichever the first line has most of."""
+    return Source(path.name, _csv_rows(path, mapped), path.stat().st_size)
+
+
+def read_jsonl(path: Path, mapped: Mapped) -> Source:
+    """One JSON object a line; empty lines are passed over."""
+    return Source(path.name, _jsonl_rows(path, mapped), path.stat().st_size)
+
+
+def read_parquet(path: Path, mapped: Mapped) -> Source:
+    """Lines are counted from 1 in the order of the file."""
+    import pyarrow.parquet
+    from pyarrow.lib import ArrowException
+
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+    except (ArrowException, OSError) as error:
+        raise DataError(f"{str(path)!r} is not a whole Parquet file: {str(error).splitlines()[0]}") from error
+    fields = _fields_by_column(file.schema_arrow.names, mapped, path)
+    return Source(path.name, _parquet_rows(path, file, fields), file.metadata.num_rows)
+
+
+def _csv_rows(path: Path, mapped: Mapped) -> Iterator[Row]:
+    with _opened(path) as (file, position):
+        lines = (line.decode("utf-8-sig" if n == 0 else "utf-8", "surrogateescape") for n, line in enumerate(file))
+        header = next(lines, "")
+        delimiter = max(",;\t|", key=header.count)
+        names = next(csv.reader([header], delimiter=delimiter), [])
+        fields = _fields_by_column(names, mapped, path)
+        reader = csv.reader(lines, delimiter=delimiter)
+        while True:
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield Row(path.name, reader.line_num + 1, position=position(), problem=f"not CSV: {error}")
+                continue
+            line = reader.line_num + 1
+            if not cells:
+                continue
+            if len(cells) != len(names):
+                problem = f"{len(cells)} cells, the first line names {len(names)} columns"
+                yield Row(path.name, line, dict(zip(names, cells, strict=False)), position(), problem)
+            elif not all(cell.isascii() or _is_text(cell) for cell in cells):
+                yield Row(path.name, line, position=position(), problem="not UTF-8")
+            else:
+                named = dict(zip(names, cells, strict=True))
+                yield Row(path.name, line, _apply(named, fields), position())
+
+
+def _jsonl_rows(path: Path, mapped: Mapped) -> Iterator[Row]:
+    columns = dict.fromkeys(column for column, _ in mapped)
+    with _opened(path) as (file, position):
+        number = 0
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            if len(line) > LONGEST_LINE:
+                yield Row(path.name, number, position=position(), problem=f"line of {len(line)} bytes")
+                continue
+            try:
+                document = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                yield Row(path.name, number, position=position(), problem=f"not JSON: {error}")
+                continue
+            if not isinstance(document, dict):
+                yield Row(path.name, number, position=position(), problem="not a JSON object")
+                continue
+            for column in [column for column in columns if column in document]:
+                del columns[column]
+            yield Row(path.name, number, _apply(document, _named(document, mapped)), position())
+        if number and columns:
+            raise DataError(f"--map: no line of {path.name!r} has {', '.join(map(repr, columns))}")
+
+
+def _parquet_rows(path: Path, file: Any, fields: Mapped) -> Iterator[Row]:
+    from pyarrow.lib import ArrowException
+
+    line = 0
+    try:
+        for batch in file.iter_batches(10_000, columns=list(dict.fromkeys(column for column, _ in fields))):
+            for row in batch.to_pylist():
+                line += 1
+                yield Row(path.name, line, _apply(row, fields), line)
+    except (ArrowException, OSError) as error:
+        raise DataError(f"{str(path)!r} cannot be read past row {line}: {str(error).splitlines()[0]}") from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Iterable[bytes], Any]]:
+    """Lines in bytes, and a function that tells how much of the file on disk is read."""
+    try:
+        with path.open("rb") as raw:
+            file: IO[bytes] = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw  # type: ignore[assignment]
+            yield file, raw.tell
+    except EOFError as error:
+        raise DataError(f"{str(path)!r} is truncated: the compressed data ends too early; fetch it again") from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{str(path)!r} is damaged: {error}; fetch it again") from error
+    except OSError as error:
+        raise DataError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
+
+
+def _fields_by_column(names: Sequence[str], mapped: Mapped, path: Path) -> Mapped:
+    absent = [column for column, _ in mapped if column not in names]
+    fields = _named(dict.fromkeys(names), mapped)
+    missing = {"user_id", "title", "time"} - {name for _, name in fields}
+    if absent or missing:
+        told = f"no column {', '.join(map(repr, absent))}" if absent else f"no column for {', '.join(sorted(missing))}"
+        columns = ", ".join(names) if names else "none: the file is empty"
+        raise DataError(f"{path.name!r} has {told}; columns are: {columns}. Map them with --map COLUMN=FIELD")
+    return fields
+
+
+def _named(columns: Iterable[str], mapped: Mapped) -> Mapped:
+    """The mapping, and columns that bear a field's own name where nothing is mapped to that field."""
+    taken = {name for _, name in mapped}
+    own = [c for c in columns if (c in FIELDS or c.startswith("context.")) and c not in taken]
+    return [*mapped, *((column, column) for column in own)]
+
+
+def _apply(row: Mapping[str, Any], fields: Mapped) -> dict[str, Any]:
+    """The row by field; an empty cell is an absent one."""
+    found = {name: row[column] for column, name in fields if row.get(column) not in (None, "")}
+    context = {name[len("context.") :]: str(found.pop(name)) for name in list(found) if name.startswith("context.")}
+    return found | ({"context": context} if context else {})
+
+
+def _is_text(cell: str) -> bool:
+    try:
+        cell.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,265 @@
+"""A source of rows into a store: validate, deduplicate, order; nothing is dropped silently.
+
+The source is read to its end into a temporary database before the store is touched, so a source that cannot be
+read leaves the store as it was. Every write can be repeated: run again, an ingestion that was killed completes
+and one that had completed changes nothing.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from pydantic import ValidationError
+
+from whimbrel.tools.encoder import encode, encoder_text
+from whimbrel.tools.errors import DataError
+from whimbrel.tools.formats import Row, Source
+from whimbrel.tools.records import Event, Item, Occurrence
+from whimbrel.tools.store import Store, open_store
+
+ITEM_FIELDS = frozenset({"item_id", "title", "topics", "text", "price", "image"})
+EVENT_FIELDS = frozenset({"user_id", "time", "event", "rating", "context"})
+BATCH = 1000
+REMEMBERED = 100_000
+"""Validated items kept, so that rows of one item are not validated again and again."""
+
+T = TypeVar("T")
+
+_TABLES = """
+create table items (item_id text primary key, item text) without rowid;
+create table events (user_id text, time real, item_id text, event text, rating real, context text,
+                     primary key (user_id, time, item_id, event)) without rowid;
+create table rejects (file text, line integer, reason text, fields text);
+"""
+
+
+class Progress(Protocol):
+    """Told how far each step is: `total` may be unknown."""
+
+    def step(self, name: str, total: int | None) -> None: ...
+
+    def advance(self, done: int) -> None: ...
+
+
+class Silent:
+    """No progress shown."""
+
+    def step(self, name: str, total: int | None) -> None:
+        pass
+
+    def advance(self, done: int) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What an ingestion did. `rejects` is the file of the rejected rows, None where there were none."""
+
+    rows: int
+    events: int
+    new_events: int
+    users: int
+    items: int
+    new_items: int
+    rejected: int
+    rejects: Path | None
+
+
+def ingest(source: Source, location: str | Path, *, command: str = "", progress: Progress | None = None) -> Ingested:
+    """Bring a source into the store at `location`, which is made where there is none.
+
+    `command` is the source as given on a command line; an interrupted store shows it in its error.
+
+    Raises:
+        DataError: the source cannot be read to its end, or no row of it is valid.
+        StoreError: the store is locked, of another encoder, or fails.
+    """
+    progress = progress or Silent()
+    exists = str(location).startswith(("http://", "https://")) or (Path(location) / "chroma.sqlite3").is_file()
+    early = open_store(location, create=True, writing=True) if exists else None
+    try:
+        with closing(sqlite3.connect("")) as staging:
+            rows = _stage(source, staging, progress)
+            counts = _counts(staging)
+            if not counts["events"] and counts["rejects"]:
+                raise DataError(f"no valid row among {rows} of {source.name!r}: {_most_common_reasons(staging)}")
+            if not counts["events"]:
+                raise DataError(f"{source.name!r} holds no events")
+            store = early or open_store(location, create=True, writing=True)
+            with store:
+                store.begin(command or source.name)
+                new_items = _write_items(staging, store, progress)
+                new_events = _write_histories(staging, store, counts["users"], progress)
+                progress.step("Indexing", None)
+                store.finish()
+                rejects = _write_rejects(staging, store.folder / "rejects" / f"{source.name}.jsonl")
+    finally:
+        if early:
+            early.close()
+    return Ingested(
+        rows=rows,
+        events=counts["events"],
+        new_events=new_events,
+        users=counts["users"],
+        items=counts["items"],
+        new_items=new_items,
+        rejected=counts["rejects"],
+        rejects=rejects,
+    )
+
+
+def _stage(source: Source, staging: sqlite3.Connection, progress: Progress) -> int:
+    """Validated rows into the temporary database, where equal events meet and are put in order."""
+    staging.executescript("pragma journal_mode=off; pragma synchronous=off; pragma cache_size=-262144;" + _TABLES)
+    progress.step(f"Reading {source.name}", source.total)
+    known: set[str] = set()
+    validated: dict[str, Item] = {}
+    count, position = 0, 0
+    for batch in _batches(source.rows, BATCH):
+        items, events, rejects = [], [], []
+        for row in batch:
+            count += 1
+            try:
+                item, event = _validate(row, known, validated)
+            except _RejectedError as rejected:
+                rejects.append((row.file, row.line, str(rejected), json.dumps(dict(row.fields), default=str)))
+                continue
+            if item is not None:
+                items.append((item.item_id, item.model_dump_json(exclude_defaults=True)))
+            if event is not None:
+                context = json.dumps(event.context, sort_keys=True) if event.context else None
+                events.append((event.user_id, event.time, event.item_id, event.event, event.rating, context))
+        staging.executemany("insert into items values (?, ?) on conflict (item_id) do update set item = excluded.item", items)
+        staging.executemany("insert or ignore into events values (?, ?, ?, ?, ?, ?)", events)
+        staging.executemany("insert into rejects values (?, ?, ?, ?)", rejects)
+        progress.advance(batch[-1].position - position)
+        position = batch[-1].position
+    return count
+
+
+class _RejectedError(Exception):
+    """Why a row is not taken."""
+
+
+def _validate(row: Row, known: set[str], validated: dict[str, Item]) -> tuple[Item | None, Event | None]:
+    """The item and the event of a row: a row of a catalogue has no event, one that names a known item no item.
+
+    `known` holds the ids of items with a title, `validated` the latest items by what their rows said.
+    """
+    if row.problem:
+        raise _RejectedError(row.problem)
+    fields = row.fields
+    try:
+        item = None
+        if row.catalogue or "title" in fields or "item_id" not in fields:
+            own = {name: value for name, value in fields.items() if name in ITEM_FIELDS}
+            if row.catalogue and "time" in fields:
+                own["time"] = fields["time"]
+            item = validated.get(repr(own)) or Item.model_validate(own)
+            if len(validated) > REMEMBERED:
+                validated.clear()
+            validated[repr(own)] = item
+            known.add(item.item_id)
+        if row.catalogue:
+            return item, None
+        own = {name: value for name, value in fields.items() if name in EVENT_FIELDS}
+        event = Event.model_validate({"item_id": item.item_id if item else fields["item_id"], **own})
+    except ValidationError as error:
+        raise _RejectedError(_reason(error)) from None
+    if event.item_id not in known:
+        raise _RejectedError(f"title: none here, and item {event.item_id!r} is in no row before")
+    return item, event
+
+
+def _reason(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc'])) or 'row'}: {problem['msg'].removeprefix('Value error, ')}"
+        for problem in error.errors(include_url=False, include_context=False)
+    )
+
+
+def _counts(staging: sqlite3.Connection) -> dict[str, int]:
+    counts = {name: staging.execute(f"select count(*) from {name}").fetchone()[0] for name in ("items", "events", "rejects")}
+    counts["users"] = staging.execute("select count(distinct user_id) from events").fetchone()[0]
+    return counts
+
+
+def _most_common_reasons(staging: sqlite3.Connection) -> str:
+    rows = staging.execute("select reason, count(*) as n, min(line) from rejects group by reason order by n desc limit 2")
+    return "; ".join(f"{reason} ({n}, first at line {line})" for reason, n, line in rows)
+
+
+def _write_items(staging: sqlite3.Connection, store: Store, progress: Progress) -> int:
+    """Encode and write items that are new or say something new; returns how many."""
+    (total,) = staging.execute("select count(*) from items").fetchone()
+    progress.step("Encoding items", total)
+    topics: set[str] = set()
+    written = 0
+    rows = staging.execute("select item from items order by item_id")
+    for batch in _batches(rows, BATCH):
+        given = [Item.model_validate_json(text) for (text,) in batch]
+        stored = store.items([item.item_id for item in given])
+        merged = [_merged(stored.get(item.item_id), item) for item in given]
+        topics.update(topic for item in merged for topic in item.topics)
+        changed = [item for item in merged if stored.get(item.item_id) != item]
+        if changed:
+            store.put_items(changed, encode([encoder_text(item) for item in changed]))
+            written += len(changed)
+        progress.advance(len(batch))
+    new_topics = sorted(topics - store.topic_names())
+    if new_topics:
+        store.put_topics(new_topics, encode(new_topics))
+    return written
+
+
+def _merged(old: Item | None, new: Item) -> Item:
+    """What the new row says, and what only the old one knew."""
+    if old is None:
+        return new
+    return old.model_copy(update={name: getattr(new, name) for name in new.model_fields_set})
+
+
+def _write_histories(staging: sqlite3.Connection, store: Store, users: int, progress: Progress) -> int:
+    progress.step("Writing histories", users)
+    rows = staging.execute("select * from events order by user_id, time, item_id, event")
+    histories = ((user_id, [_occurrence(row) for row in group]) for user_id, group in groupby(rows, key=lambda row: row[0]))
+    added = 0
+    for batch in _batches(histories, BATCH // 2):
+        added += store.merge_histories(dict(batch))
+        progress.advance(len(batch))
+    return added
+
+
+def _occurrence(row: tuple[Any, ...]) -> Occurrence:
+    _, time, item_id, event, rating, context = row
+    return Occurrence(time, item_id, event, rating, json.loads(context) if context else None)
+
+
+def _write_rejects(staging: sqlite3.Connection, path: Path) -> Path | None:
+    """Rejected rows, one JSON document a line: file, line, reason and what the row held."""
+    rows = staging.execute("select * from rejects order by file, line").fetchall()
+    if not rows:
+        path.unlink(missing_ok=True)
+        return None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        for name, line, reason, fields in rows:
+            document = {"file": name, "line": line, "reason": reason, "fields": json.loads(fields)}
+            file.write(json.dumps(document, ensure_ascii=True) + "\n")
+    return path
+
+
+def _batches(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    batch: list[T] = []
+    for value in values:
+        batch.append(value)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

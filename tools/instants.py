@@ -1,0 +1,53 @@
+"""Points in time: seconds since 1970 UTC inside, ISO 8601 outside."""
+
+import math
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer
+
+EARLIEST = datetime(1800, 1, 1, tzinfo=UTC).timestamp()
+LATEST = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
+
+
+def parse_time(value: object) -> float:
+    """Seconds since 1970 UTC of an ISO 8601 text, Unix seconds (number or text) or a `datetime`.
+
+    A text or `datetime` without a zone is taken as UTC.
+
+    Raises:
+        ValueError: in no known format, not finite, or outside the years 1800 to 2200 (milliseconds, say).
+    """
+    seconds = _seconds(value)
+    if not (math.isfinite(seconds) and EARLIEST <= seconds < LATEST):
+        hint = "; milliseconds? divide by 1000" if math.isfinite(seconds) and seconds >= LATEST else ""
+        raise ValueError(f"time {value!r} is not between the years 1800 and 2200{hint}")
+    return seconds
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or value is None:
+        raise ValueError(f"time {value!r} is in no known format: give ISO 8601 or Unix seconds")
+    if isinstance(value, int | float):
+        return float(value)
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+    text = str(value).strip()
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"time {text[:40]!r} is in no known format: give ISO 8601 or Unix seconds") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def iso(seconds: float) -> str:
+    """ISO 8601 with `Z`; fractions of a second appear only where there are any."""
+    text = datetime.fromtimestamp(seconds, tz=UTC).isoformat(timespec="auto")
+    return text.replace("+00:00", "Z")
+
+
+Time = Annotated[float, BeforeValidator(parse_time), PlainSerializer(iso, return_type=str, when_used="json")]

@@ -1,0 +1,177 @@
+"""The whole log as arrays ordered by time: what everybody did, read as of a moment.
+
+Derived from the store and kept beside it as one file, so that a question over all users (what is popular, what
+is met together) costs milliseconds. Every reading takes `before` and sees nothing at or after it.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whimbrel.tools.records import Item
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+NEIGHBOUR_USERS = 300
+"""The latest users of an item whose other items are counted: bounds the work on a best-seller."""
+
+
+@dataclass(frozen=True)
+class InteractionLog:
+    """Events (`time`, `user`, `item`, ordered by time) over named items, users and topics.
+
+    `pair_*` holds each user's distinct items with the time they first met, grouped by user; `met_by` orders the
+    same pairs by item. Within a group pairs run from early to late. `appeared` is when each item came into the
+    catalogue or was first met, -inf where neither is known.
+    """
+
+    item_ids: list[str]
+    user_ids: list[str]
+    topics: list[str]
+    time: Floats
+    user: Ints
+    item: Ints
+    appeared: Floats
+    topic_offset: Ints
+    topic: Ints
+    pair_offset: Ints
+    pair_user: Ints
+    pair_item: Ints
+    pair_time: Floats
+    met_offset: Ints
+    met_by: Ints
+
+    @classmethod
+    def build(cls, items: Iterable[Item], events: Iterable[tuple[float, str, str]]) -> "InteractionLog":
+        """From items and (time, user id, item id) in any order; an event of an item not among `items` is a bug."""
+        catalogue = sorted(items, key=lambda item: item.item_id)
+        item_ids = [item.item_id for item in catalogue]
+        position = {item_id: row for row, item_id in enumerate(item_ids)}
+        topics = sorted({topic for item in catalogue for topic in item.topics})
+        topic_position = {topic: row for row, topic in enumerate(topics)}
+        topic = np.array([topic_position[t] for item in catalogue for t in item.topics], dtype=np.int64)
+        topic_offset = _offsets([len(item.topics) for item in catalogue])
+        user_position: dict[str, int] = {}
+        rows = [
+            (time, user_position.setdefault(user_id, len(user_position)), position[item_id])
+            for time, user_id, item_id in events
+        ]
+        table = np.array(rows, dtype=np.float64).reshape(-1, 3)
+        table = table[np.lexsort((table[:, 2], table[:, 1], table[:, 0]))]
+        time, user, item = table[:, 0].copy(), table[:, 1].astype(np.int64), table[:, 2].astype(np.int64)
+        appeared = np.array([np.inf if i.time is None else i.time for i in catalogue], dtype=np.float64)
+        np.minimum.at(appeared, item, time)
+        appeared[np.isinf(appeared)] = -np.inf
+        _, first = np.unique(user * max(len(item_ids), 1) + item, return_index=True)
+        first = first[np.lexsort((first, user[first]))]
+        by_item = np.lexsort((time[first], item[first]))
+        return cls(
+            item_ids=item_ids,
+            user_ids=list(user_position),
+            topics=topics,
+            time=time,
+            user=user,
+            item=item,
+            appeared=appeared,
+            topic_offset=topic_offset,
+            topic=topic,
+            pair_offset=_offsets(np.bincount(user[first], minlength=len(user_position))),
+            pair_user=user[first],
+            pair_item=item[first],
+            pair_time=time[first],
+            met_offset=_offsets(np.bincount(item[first], minlength=len(item_ids))),
+            met_by=by_item.astype(np.int64),
+        )
+
+    @property
+    def end(self) -> float | None:
+        """The time of the last event; None in an empty log."""
+        return float(self.time[-1]) if len(self.time) else None
+
+    def popularity(self, *, before: float, since: float = -np.inf) -> Ints:
+        """Events of each item in [since, before), shape (items,)."""
+        start, stop = np.searchsorted(self.time, [since, before])
+        return np.bincount(self.item[start:stop], minlength=len(self.item_ids))
+
+    def known(self, *, before: float) -> NDArray[np.bool_]:
+        """Which items had appeared by then, shape (items,)."""
+        return self.appeared < before
+
+    def audience(self, *, before: float) -> Ints:
+        """Distinct users of each item, shape (items,)."""
+        return np.bincount(self.pair_item[self.pair_time < before], minlength=len(self.item_ids))
+
+    def co_occurrence(self, seeds: Sequence[int], *, before: float) -> Floats:
+        """Item-kNN: cosine between the audiences of each seed and of every item, shape (seeds, items).
+
+        Over the latest 300 users of a seed, with the seed itself at 0 (Sarwar et al., 2001).
+        """
+        scores = np.zeros((len(seeds), len(self.item_ids)))
+        if not len(seeds):
+            return scores
+        audience = np.maximum(self.audience(before=before), 1)
+        for row, seed in enumerate(seeds):
+            pairs = self.met_by[self.met_offset[seed] : self.met_offset[seed + 1]]
+            pairs = pairs[self.pair_time[pairs] < before][-NEIGHBOUR_USERS:]
+            if not len(pairs):
+                continue
+            shared = self._slices(self.pair_user[pairs])
+            shared = shared[self.pair_time[shared] < before]
+            together = np.bincount(self.pair_item[shared], minlength=len(self.item_ids))
+            scores[row] = together / np.sqrt(len(pairs) * audience)
+            scores[row, seed] = 0.0
+        return scores
+
+    def topics_of(self, items: Ints) -> tuple[Ints, Ints]:
+        """Topics of several items, flat, and beside each the position in `items` that it belongs to."""
+        counts = self.topic_offset[items + 1] - self.topic_offset[items]
+        return self.topic[_ranges(self.topic_offset[items], counts)], np.repeat(np.arange(len(items)), counts)
+
+    def _slices(self, users: Ints) -> Ints:
+        starts = self.pair_offset[users]
+        return _ranges(starts, self.pair_offset[users + 1] - starts)
+
+    def save(self, path: Path) -> None:
+        """One file, replaced whole or not at all."""
+        arrays = {
+            name: _pack(value) if isinstance(value, list) else value for name, value in vars(self).items()
+        }
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            np.savez(file, **arrays)
+        os.replace(partial, path)
+
+    @classmethod
+    def load(cls, path: Path) -> "InteractionLog":
+        """Raises: OSError, ValueError, KeyError, zipfile.BadZipFile: not a whole file of this form."""
+        with np.load(path, allow_pickle=False) as arrays:
+            return cls(
+                **{
+                    name: _unpack(arrays[name]) if arrays[name].dtype == np.uint8 else arrays[name]
+                    for name in cls.__dataclass_fields__
+                }
+            )
+
+
+def _offsets(counts: Sequence[int] | Ints) -> Ints:
+    return np.concatenate([[0], np.cumsum(np.asarray(counts, dtype=np.int64))]).astype(np.int64)
+
+
+def _ranges(starts: Ints, counts: Ints) -> Ints:
+    """The numbers start, start + 1, ... of several ranges, one range behind the other."""
+    before = np.cumsum(counts) - counts
+    return np.arange(counts.sum()) - np.repeat(before - starts, counts)
+
+
+def _pack(names: list[str]) -> NDArray[np.uint8]:
+    return np.frombuffer("\n".join(names).encode(), dtype=np.uint8)
+
+
+def _unpack(data: NDArray[np.uint8]) -> list[str]:
+    text = data.tobytes().decode()
+    return text.split("\n") if text else []

@@ -1,0 +1,46 @@
+"""One process at a time in a store's folder: two writers of one Chroma path destroy it."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from whimbrel.tools.errors import StoreError
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold the folder until the block ends; the operating system frees it even after a kill -9.
+
+    Raises:
+        StoreError: another process holds it; the message names that process.
+    """
+    from filelock import FileLock, Timeout
+
+    lock, holder = FileLock(folder / "lock"), folder / "holder.json"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StoreError(
+            f"store {str(folder)!r} is in use by {_read_holder(holder)}: wait for it to end or stop it; "
+            "for several processes at once serve the store with `chroma run` and give its address"
+        ) from None
+    except OSError as error:
+        raise StoreError(f"store {str(folder)!r} cannot be locked: {error.strerror or error}") from error
+    try:
+        command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]])
+        holder.write_text(json.dumps({"pid": os.getpid(), "command": command}))
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _read_holder(holder: Path) -> str:
+    try:
+        facts = json.loads(holder.read_text())
+        return f"process {facts['pid']} ({facts['command']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
