@@ -91,6 +91,10 @@ class Store:
             for id_, vector in page
         }
 
+    def vectors_of_topics(self, topics: Sequence[str]) -> list[Vectors]:
+        """The vectors of these topics' names, in order; a topic without one is left out."""
+        return [np.asarray(vector, dtype=np.float32) for _, vector in self._get("topics", topics, include=["embeddings"])]
+
     def nearest(self, vectors: Vectors, *, n: int) -> list[list[tuple[str, float]]]:
         """For each row of `vectors` up to `n` items, the nearest first, with their cosine similarity.
 

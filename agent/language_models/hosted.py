@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from whimbrel.agent.language_models.protocol import Generation, Likelihoods, T, Usage, fit
@@ -9,6 +10,8 @@ from whimbrel.prompts import Message
 from whimbrel.tools.errors import ConfigError, ModelError
 
 TIMEOUT_SECONDS = 60.0
+CONCURRENT = 4
+"""Requests under way at once."""
 
 
 class HostedModel:
@@ -27,17 +30,25 @@ class HostedModel:
         self._client = OpenAI(api_key=key, base_url=base_url, timeout=TIMEOUT_SECONDS, max_retries=2)
         self._form = 0
 
-    def generate(self, messages: Sequence[Message], *, schema: type[T], max_tokens: int) -> Generation[T]:
+    def generate(
+        self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
+    ) -> list[Generation[T]]:
+        with ThreadPoolExecutor(CONCURRENT) as pool:
+            return list(pool.map(lambda messages: self._reply(messages, schema, max_tokens), conversations))
+
+    def _reply(self, messages: Sequence[Message], schema: type[T], max_tokens: int) -> Generation[T]:
+        """Fall back to a looser form for good where the server refuses a stricter one."""
         from openai import APIStatusError
 
         forms = _forms(schema.model_json_schema(), schema.__name__)
         while True:
+            tried = self._form
             try:
-                return self._ask(messages, schema, max_tokens, forms[self._form])
+                return self._ask(messages, schema, max_tokens, forms[tried])
             except APIStatusError as error:
-                if error.status_code not in (400, 422, 500) or self._form + 1 == len(forms):
+                if error.status_code not in (400, 422, 500) or tried + 1 == len(forms):
                     raise self._failure(error) from error
-                self._form += 1
+                self._form = max(self._form, tried + 1)
 
     def _ask(
         self, messages: Sequence[Message], schema: type[T], max_tokens: int, form: dict[str, Any]

@@ -1,6 +1,7 @@
 """A GGUF model in this process through llama-cpp-python."""
 
 import ctypes
+import json
 import math
 import os
 from collections.abc import Sequence
@@ -19,7 +20,9 @@ CONTEXT = 4096
 """Tokens that a prompt and what follows may take."""
 BATCH = 512
 SEQUENCES = 64
-"""Continuations scored in one batch behind one prompt, with one more for the prompt; must not exceed BATCH."""
+"""Continuations scored in one batch behind one prompt; with the prompt's own they must not exceed BATCH."""
+SHORTLIST = 64
+"""Likeliest tokens that are tried on the grammar before the whole vocabulary is."""
 
 _Q8_0 = 7
 _log_callback: Any = None
@@ -28,120 +31,231 @@ _log_callback: Any = None
 class LocalModel:
     """Replies are held to their schema by a grammar; likelihoods share one reading of the prompt.
 
-    One thread writes and all cores read: writing waits for memory, and a second thread made it slower where
-    cores are shared. Not safe for several threads at once.
+    One context holds the tokens read last, and a prompt that begins like them is read from where it differs. One
+    thread writes and all cores read: writing waits for memory, and a second thread made it slower where cores are
+    shared. Replies are the likeliest ones. Not safe for several threads at once.
     """
 
     scores = True
 
     def __init__(self, path: Path, *, spec: str) -> None:
-        llama_cpp = _import()
         self.spec = spec
         if not path.is_file():
             raise ModelError(f"no model file at {str(path)!r}: give the path of a GGUF file after `gguf:`")
+        llama = _import()
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        try:
-            self._llama = llama_cpp.Llama(
-                str(path), n_ctx=CONTEXT, n_batch=BATCH, n_threads=1, n_threads_batch=cores, seed=0, verbose=False
-            )
-        except (ValueError, OSError, RuntimeError) as error:
-            raise ModelError(f"{str(path)!r} is not a GGUF model that llama.cpp can load: {error}") from error
-        self._threads = cores
-        self._scoring: Any = None
+        self._model = llama.llama_model_load_from_file(str(path).encode(), llama.llama_model_default_params())
+        if not self._model:
+            raise ModelError(f"{str(path)!r} is not a whole GGUF model that llama.cpp can load")
+        params = llama.llama_context_default_params()
+        params.n_ctx, params.n_batch, params.n_ubatch, params.n_seq_max = CONTEXT, BATCH, BATCH, SEQUENCES + 1
+        params.kv_unified = True
+        params.n_threads, params.n_threads_batch = 1, cores
+        self._context = llama.llama_init_from_model(self._model, params)
+        if not self._context:
+            raise ModelError(f"model {str(path)!r}: llama.cpp could not make a context for it")
+        self._llama = llama
+        self._memory = llama.llama_get_memory(self._context)
+        self._vocabulary = llama.llama_model_get_vocab(self._model)
+        self._size = llama.llama_vocab_n_tokens(self._vocabulary)
+        self._batch = llama.llama_batch_init(BATCH, 0, 1)
+        self._tokens: list[int] = []
+        self._grammars: dict[str, bytes] = {}
+        self._chat_format: Any = None
 
-    def generate(self, messages: Sequence[Message], *, schema: type[T], max_tokens: int) -> Generation[T]:
-        before = list(self._llama._input_ids)
-        try:
-            reply = self._llama.create_chat_completion(
-                [dict(message) for message in messages],
-                temperature=0.0,
-                seed=0,
-                max_tokens=max_tokens,
-                response_format={"type": "json_object", "schema": schema.model_json_schema()},
+    def generate(
+        self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
+    ) -> list[Generation[T]]:
+        prompts = [self._tokenize(self._formatted(messages), special=True) for messages in conversations]
+        if not prompts:
+            return []
+        longest = max(map(len, prompts))
+        if longest + max_tokens > CONTEXT:
+            raise ModelError(
+                f"model {self.spec!r} takes {CONTEXT} tokens; the prompt has {longest}, the reply up to {max_tokens}"
             )
-        except ValueError as error:
-            raise ModelError(f"model {self.spec!r} cannot take this prompt: {error}") from error
-        counted = reply["usage"]
-        usage = Usage(
-            llm_calls=1,
-            prompt_tokens=counted["prompt_tokens"],
-            cached_tokens=min(_shared(before, self._llama._input_ids), counted["prompt_tokens"] - 1),
-            completion_tokens=counted["completion_tokens"],
-        )
-        return fit(reply["choices"][0]["message"]["content"] or "", schema, usage)
+        shared = min(_shared(prompts[0], prompt) for prompt in prompts)
+        shared = min(shared, min(map(len, prompts)) - 1)
+        needs = [len(prompt) - shared + max_tokens for prompt in prompts]
+        replies: list[Generation[T]] = []
+        for group in _groups(needs, room=CONTEXT - shared):
+            cached = self._read(prompts[0][:shared])
+            written = self._write([prompts[number][shared:] for number in group], self._grammar(schema), max_tokens)
+            for place, (number, tokens) in enumerate(zip(group, written, strict=True)):
+                usage = Usage(
+                    llm_calls=1,
+                    prompt_tokens=len(prompts[number]),
+                    cached_tokens=shared if place else cached,
+                    completion_tokens=len(tokens),
+                )
+                replies.append(fit(self._text(tokens), schema, usage))
+        return replies
 
     def log_likelihood(self, prompt: str, continuations: Sequence[str]) -> Likelihoods:
-        prefix = self._llama.tokenize(prompt.encode(), add_bos=True)
-        texts = [self._llama.tokenize(text.encode(), add_bos=False, special=False) for text in continuations]
+        prefix = self._tokenize(prompt, special=False, begin=True)
+        texts = [self._tokenize(text, special=False) for text in continuations]
         if not texts:
             return Likelihoods([], Usage())
         longest = max(len(text) for text in texts)
         if not prefix or not all(texts) or len(prefix) + longest > CONTEXT:
             raise ModelError(
-                f"model {self.spec!r} cannot score: {len(prefix)} tokens of prompt and up to {longest} behind it, "
-                f"at least one of each and at most {CONTEXT} in all"
+                f"model {self.spec!r} cannot score: {len(prefix)} tokens of prompt and up to {longest} behind it; "
+                f"it needs at least one of each and takes {CONTEXT} in all"
             )
-        values = self._score(prefix, texts)
+        cached = self._read(prefix)
         usage = Usage(
             llm_calls=1,
             prompt_tokens=len(prefix) * len(texts) + sum(len(text) for text in texts),
-            cached_tokens=len(prefix) * (len(texts) - 1),
+            cached_tokens=cached + len(prefix) * (len(texts) - 1),
         )
-        return Likelihoods(values, usage)
+        return Likelihoods(self._score(len(prefix), texts), usage)
 
-    def _score(self, prefix: list[int], texts: list[list[int]]) -> list[float]:
-        """Read the prefix once, then all texts behind it, several in a batch."""
-        llama = _import()
-        context = self._scoring_context()
-        memory = llama.llama_get_memory(context)
-        llama.llama_memory_clear(memory, True)
-        batch = llama.llama_batch_init(BATCH, 0, 1)
+    def _read(self, tokens: list[int]) -> int:
+        """Make sequence 0 hold these tokens; returns how many it held already. The last is read in any case, so
+        that its logits are there."""
+        shared = min(_shared(tokens, self._tokens), max(len(tokens) - 1, 0))
+        if not self._llama.llama_memory_seq_rm(self._memory, 0, shared, -1):
+            self._llama.llama_memory_clear(self._memory, True)
+            shared = 0
+        self._tokens = tokens[:shared]
+        rows = [(token, place, 0, place == len(tokens) - 1) for place, token in enumerate(tokens)]
+        for start in range(shared, len(tokens), BATCH):
+            self._decode(rows[start : start + BATCH])
+            self._tokens = tokens[: start + BATCH]
+        return shared
+
+    def _write(self, prompts: Sequence[list[int]], grammar: bytes, max_tokens: int) -> list[list[int]]:
+        """Behind the tokens of sequence 0, each prompt's own, then the likeliest that the grammar allows, one token of
+        every reply in a batch, until each is complete or has `max_tokens`."""
+        read = len(self._tokens)
+        samplers = [self._llama.llama_sampler_init_grammar(self._vocabulary, grammar, b"root") for _ in prompts]
+        written: list[list[int]] = [[] for _ in prompts]
         try:
-            for start in range(0, len(prefix), BATCH):
-                part = prefix[start : start + BATCH]
-                final = start + len(part) == len(prefix)
-                _fill(batch, [(token, start + n, 0, final and n == len(part) - 1) for n, token in enumerate(part)])
-                _decode(llama, context, batch, self.spec)
-            first = _log_softmax(self._logits(context, batch.n_tokens - 1))
-            values = [float(first[text[0]]) for text in texts]
-            for group in _groups(texts, cells=min(BATCH, CONTEXT - len(prefix))):
+            if not all(samplers):
+                raise ModelError(f"model {self.spec!r}: llama.cpp refused the grammar of the reply")
+            rows = []
+            for number, prompt in enumerate(prompts):
+                self._llama.llama_memory_seq_cp(self._memory, 0, number + 1, -1, -1)
+                rows += [(token, read + n, number + 1, n == len(prompt) - 1) for n, token in enumerate(prompt)]
+            while rows:
+                chosen = []
+                for start in range(0, len(rows), BATCH):
+                    part = rows[start : start + BATCH]
+                    self._decode(part)
+                    for row, (_, place, sequence, wanted) in enumerate(part):
+                        if wanted:
+                            token = self._allowed(samplers[sequence - 1], self._logits(row))
+                            chosen.append((token, place + 1, sequence, True))
                 rows = []
-                for sequence, number in enumerate(group, start=1):
-                    llama.llama_memory_seq_cp(memory, 0, sequence, -1, -1)
-                    rows += [
-                        (token, len(prefix) + n, sequence, True) for n, token in enumerate(texts[number][:-1])
-                    ]
-                if rows:
-                    _fill(batch, rows)
-                    _decode(llama, context, batch, self.spec)
-                row = 0
-                for number in group:
-                    for token in texts[number][1:]:
-                        values[number] += _log_probability(self._logits(context, row), token)
-                        row += 1
-                for sequence in range(1, len(group) + 1):
-                    llama.llama_memory_seq_rm(memory, sequence, -1, -1)
-            return values
+                for token, place, sequence, wanted in chosen:
+                    done = self._llama.llama_vocab_is_eog(self._vocabulary, token)
+                    if not done and len(written[sequence - 1]) < max_tokens:
+                        self._llama.llama_sampler_accept(samplers[sequence - 1], token)
+                        written[sequence - 1].append(token)
+                        rows.append((token, place, sequence, wanted))
+            return written
         finally:
-            llama.llama_batch_free(batch)
+            for number, sampler in enumerate(samplers, start=1):
+                self._llama.llama_memory_seq_rm(self._memory, number, -1, -1)
+                if sampler:
+                    self._llama.llama_sampler_free(sampler)
 
-    def _logits(self, context: Any, row: int) -> NDArray[np.float32]:
-        pointer = _import().llama_get_logits_ith(context, row)
-        return np.ctypeslib.as_array(pointer, shape=(self._llama.n_vocab(),))
+    def _allowed(self, sampler: Any, logits: NDArray[np.float32]) -> int:
+        """The likeliest token that the grammar allows. Trying few at a time spares it the whole vocabulary."""
+        likeliest = np.argpartition(logits, -SHORTLIST)[-SHORTLIST:]
+        likeliest = likeliest[np.argsort(-logits[likeliest], kind="stable")]
+        for some in (likeliest[:1], likeliest, np.arange(self._size)):
+            entries = (self._llama.llama_token_data * len(some))()
+            view = np.frombuffer(entries, dtype=[("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+            view["id"], view["logit"] = some, logits[some]
+            array = self._llama.llama_token_data_array(data=entries, size=len(some), selected=-1, sorted=False)
+            self._llama.llama_sampler_apply(sampler, ctypes.byref(array))
+            best = int(np.argmax(view["logit"]))
+            if np.isfinite(view["logit"][best]):
+                return int(view["id"][best])
+        raise ModelError(f"model {self.spec!r}: the grammar of the reply allows no token")
 
-    def _scoring_context(self) -> Any:
-        if self._scoring is None:
-            llama = _import()
-            params = llama.llama_context_default_params()
-            params.n_ctx = CONTEXT
-            params.n_batch = params.n_ubatch = BATCH
-            params.n_seq_max = SEQUENCES + 1
-            params.kv_unified = True
-            params.n_threads = params.n_threads_batch = self._threads
-            self._scoring = llama.llama_init_from_model(self._llama._model.model, params)
-            if not self._scoring:
-                raise ModelError(f"model {self.spec!r}: llama.cpp could not make a context to score in")
-        return self._scoring
+    def _score(self, read: int, texts: list[list[int]]) -> list[float]:
+        """Log-likelihoods of texts behind the tokens just read, several in a batch, in the order given."""
+        first = self._logits(-1).copy()
+        values = [_log_probability(first, text[0]) for text in texts]
+        for group in _groups([len(text) - 1 for text in texts], room=min(BATCH, CONTEXT - read)):
+            rows = []
+            for sequence, number in enumerate(group, start=1):
+                self._llama.llama_memory_seq_cp(self._memory, 0, sequence, -1, -1)
+                rows += [(token, read + n, sequence, True) for n, token in enumerate(texts[number][:-1])]
+            if rows:
+                self._decode(rows)
+            row = 0
+            for sequence, number in enumerate(group, start=1):
+                for token in texts[number][1:]:
+                    values[number] += _log_probability(self._logits(row), token)
+                    row += 1
+                self._llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        return values
+
+    def _decode(self, rows: Sequence[tuple[int, int, int, bool]]) -> None:
+        """Rows are (token, position, sequence, whether its logits are wanted)."""
+        batch = self._batch
+        batch.n_tokens = len(rows)
+        for row, (token, position, sequence, wanted) in enumerate(rows):
+            batch.token[row], batch.pos[row] = token, position
+            batch.n_seq_id[row], batch.seq_id[row][0] = 1, sequence
+            batch.logits[row] = wanted
+        code = self._llama.llama_decode(self._context, batch)
+        if code:
+            raise ModelError(f"model {self.spec!r}: llama.cpp could not read a batch of {len(rows)} tokens (code {code})")
+
+    def _logits(self, row: int) -> NDArray[np.float32]:
+        """Logits of a row of the last batch, -1 for the last that wanted them; a view until the next batch."""
+        pointer = self._llama.llama_get_logits_ith(self._context, row)
+        return np.ctypeslib.as_array(pointer, shape=(self._size,))
+
+    def _tokenize(self, text: str, *, special: bool, begin: bool = False) -> list[int]:
+        data = text.encode()
+        room = len(data) + 8
+        buffer = (self._llama.llama_token * room)()
+        count = self._llama.llama_tokenize(self._vocabulary, data, len(data), buffer, room, begin, special)
+        if count < 0:
+            raise ModelError(f"model {self.spec!r} could not read a text of {len(data)} bytes")
+        if begin and not count:
+            return [self._llama.llama_vocab_eos(self._vocabulary)]
+        return list(buffer[:count])
+
+    def _text(self, tokens: Sequence[int]) -> str:
+        buffer = ctypes.create_string_buffer(256)
+        pieces = []
+        for token in tokens:
+            size = self._llama.llama_token_to_piece(self._vocabulary, token, buffer, len(buffer), 0, False)
+            pieces.append(buffer.raw[: max(size, 0)])
+        return b"".join(pieces).decode("utf-8", "replace")
+
+    def _formatted(self, messages: Sequence[Message]) -> str:
+        """The conversation in the model's own chat template, ChatML where it has none."""
+        if self._chat_format is None:
+            from llama_cpp.llama_chat_format import CHATML_CHAT_TEMPLATE, Jinja2ChatFormatter
+
+            llama = self._llama
+            own = llama.llama_model_chat_template(self._model, None)
+            end, begin = (
+                self._piece(token) for token in (llama.llama_vocab_eos(self._vocabulary), llama.llama_vocab_bos(self._vocabulary))
+            )
+            self._chat_format = Jinja2ChatFormatter(own.decode() if own else CHATML_CHAT_TEMPLATE, end, begin)
+        try:
+            return str(self._chat_format(messages=[dict(message) for message in messages]).prompt)
+        except Exception as error:
+            raise ModelError(f"the chat template of {self.spec!r} failed: {error}") from error
+
+    def _piece(self, token: int) -> str:
+        return (self._llama.llama_vocab_get_text(self._vocabulary, token) or b"").decode("utf-8", "replace") if token >= 0 else ""
+
+    def _grammar(self, schema: type[T]) -> bytes:
+        text = json.dumps(schema.model_json_schema())
+        if text not in self._grammars:
+            from llama_cpp.llama_grammar import json_schema_to_gbnf
+
+            self._grammars[text] = json_schema_to_gbnf(text).encode()
+        return self._grammars[text]
 
 
 def bundled_path() -> Path:
@@ -189,48 +303,29 @@ def _import() -> Any:
     return llama_cpp
 
 
-def _fill(batch: Any, rows: Sequence[tuple[int, int, int, bool]]) -> None:
-    """Rows are (token, position, sequence, whether its logits are wanted)."""
-    batch.n_tokens = len(rows)
-    for row, (token, position, sequence, wanted) in enumerate(rows):
-        batch.token[row], batch.pos[row] = token, position
-        batch.n_seq_id[row], batch.seq_id[row][0] = 1, sequence
-        batch.logits[row] = wanted
-
-
-def _decode(llama: Any, context: Any, batch: Any, spec: str) -> None:
-    code = llama.llama_decode(context, batch)
-    if code:
-        raise ModelError(f"model {spec!r}: llama.cpp could not read a batch of {batch.n_tokens} tokens (code {code})")
-
-
-def _groups(texts: list[list[int]], *, cells: int) -> list[list[int]]:
-    """Numbers of texts, in order, such that a group fits one batch."""
+def _groups(sizes: Sequence[int], *, room: int) -> list[list[int]]:
+    """Numbers of things of these sizes, in order, such that a group fits the room and the sequences."""
     groups: list[list[int]] = [[]]
     used = 0
-    for number, text in enumerate(texts):
-        if groups[-1] and (used + len(text) - 1 > cells or len(groups[-1]) == SEQUENCES):
+    for number, size in enumerate(sizes):
+        if groups[-1] and (used + size > room or len(groups[-1]) == SEQUENCES):
             groups.append([])
             used = 0
         groups[-1].append(number)
-        used += len(text) - 1
+        used += size
     return groups
 
 
-def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    shifted = logits.astype(np.float64) - float(logits.max())
-    return np.asarray(shifted - math.log(float(np.exp(shifted).sum())))
+def _shared(some: Sequence[int], others: Sequence[int]) -> int:
+    """How many first tokens two prompts have in common."""
+    count = 0
+    for one, other in zip(some, others, strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
 
 
 def _log_probability(logits: NDArray[np.float32], token: int) -> float:
     top = float(logits.max())
     return float(logits[token]) - top - math.log(float(np.exp(logits - top).sum(dtype=np.float64)))
-
-
-def _shared(before: Sequence[int], after: Any) -> int:
-    shared = 0
-    for old, new in zip(before, after, strict=False):
-        if old != new:
-            break
-        shared += 1
-    return shared

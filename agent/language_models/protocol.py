@@ -14,13 +14,14 @@ T = TypeVar("T", bound=BaseModel)
 @dataclass(frozen=True)
 class Usage:
     """What calls cost. `prompt_tokens` counts every token the model had before it, `cached_tokens` those of them
-    that it did not have to read again; `misfits` are replies that fitted no schema."""
+    that it did not have to read again; of `generations` replies `misfits` fitted no schema."""
 
     llm_calls: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
     cost_usd: float = 0.0
+    generations: int = 0
     misfits: int = 0
 
     def __add__(self, other: Self) -> "Usage":
@@ -50,8 +51,10 @@ class LanguageModel(Protocol):
     spec: str
     scores: bool
 
-    def generate(self, messages: Sequence[Message], *, schema: type[T], max_tokens: int) -> Generation[T]:
-        """A conversation in, an instance of `schema` out.
+    def generate(
+        self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
+    ) -> list[Generation[T]]:
+        """Conversations in, for each an instance of `schema` out, in order.
 
         Raises:
             ModelError: the model cannot be reached or run. A reply that fits no schema is no error.
@@ -70,6 +73,6 @@ class LanguageModel(Protocol):
 def fit(reply: str, schema: type[T], usage: Usage) -> Generation[T]:
     """The reply as an instance of the schema, or what came instead, shortened."""
     try:
-        return Generation(schema.model_validate_json(reply), usage)
+        return Generation(schema.model_validate_json(reply), usage + Usage(generations=1))
     except ValueError:
-        return Generation(None, usage + Usage(misfits=1), misfit=reply[:200])
+        return Generation(None, usage + Usage(generations=1, misfits=1), misfit=reply[:200])

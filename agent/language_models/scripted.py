@@ -31,7 +31,12 @@ class ScriptedModel:
         self._likelihood = likelihood or _arbitrary
         self.heard: list[Sequence[Message]] = []
 
-    def generate(self, messages: Sequence[Message], *, schema: type[T], max_tokens: int) -> Generation[T]:
+    def generate(
+        self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
+    ) -> list[Generation[T]]:
+        return [self._reply(messages, schema) for messages in conversations]
+
+    def _reply(self, messages: Sequence[Message], schema: type[T]) -> Generation[T]:
         self.heard.append(messages)
         reply = self._replies.get(schema.__name__, {})
         if callable(reply):

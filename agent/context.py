@@ -1,0 +1,75 @@
+"""The situation of a request: what the caller knows of it and what the person says they want."""
+
+import re
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from whimbrel.tools.records import clean_text
+
+LONGEST_WISH = 500
+
+_REFUSAL = re.compile(
+    r"\b(?:no|not|without|except|avoid|nothing with|anything but|don'?t (?:want|like)|hate|less)\s+(?:any |more |the )?"
+    r"([^,.;!?]+?)(?=\s+(?:but|and (?:no|not)|please|today|tonight)\b|[,.;!?]|$)",
+    re.IGNORECASE,
+)
+_ALTERNATIVES = re.compile(r"\s*(?:/|\bor\b|\band\b|&)\s*", re.IGNORECASE)
+
+
+class Context(BaseModel):
+    """`query` is a stated wish in free words; `avoid` names what must not come; `more` are items whose like is
+    wanted. Any other key describes the situation (`place="work"`) and is compared with what the log knew."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, str | int | float | bool]
+
+    query: str = ""
+    avoid: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
+
+    @field_validator("query", mode="before")
+    @classmethod
+    def _clean(cls, value: object) -> object:
+        text = clean_text(value)
+        return text[:LONGEST_WISH] if isinstance(text, str) else text
+
+    @field_validator("avoid", "more", mode="before")
+    @classmethod
+    def _several(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @property
+    def situation(self) -> dict[str, str]:
+        """The keys that describe the situation, as texts."""
+        return {key: str(value) for key, value in (self.__pydantic_extra__ or {}).items()}
+
+    def wanting(self, words: str) -> "Context":
+        """This context with what a person now says: `something for a birthday, no snacks`.
+
+        What they refuse adds to `avoid`; what they want, if anything is left, becomes the query.
+        """
+        want, refused = read_wish(words)
+        return self.model_copy(
+            update={"query": want or self.query, "avoid": tuple(dict.fromkeys([*self.avoid, *refused]))}
+        )
+
+
+def read_wish(words: str) -> tuple[str, tuple[str, ...]]:
+    """What is wanted and what is refused: `"a film, no horror or war"` gives `("a film", ("horror", "war"))`."""
+    words = str(clean_text(words))[:LONGEST_WISH]
+    refused = tuple(
+        part.strip()
+        for match in _REFUSAL.finditer(words)
+        for part in _ALTERNATIVES.split(match[1])
+        if part.strip()
+    )
+    want = re.sub(r"\s*([,.;!?])(?:\s*[,.;!?])+", r"\1", _REFUSAL.sub("", words))
+    want = re.sub(r"^(?:\s*(?:but|and|i|please)\b)+|(?:\b(?:but|and|i|please)\s*)+$", "", want.strip(" ,.;!?"), flags=re.I)
+    return want.strip(" ,.;!?"), refused
+
+
+def as_context(context: "Context | Mapping[str, object] | None") -> Context:
+    """A context from what a caller gave; a query in it is read for refusals."""
+    given = context if isinstance(context, Context) else Context.model_validate(dict(context or {}))
+    return given.wanting(given.query) if given.query else given

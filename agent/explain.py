@@ -1,0 +1,220 @@
+"""Why an item is recommended: the events behind it first, the words after.
+
+The signal that carried the item decides which of the person's events are its evidence. The model words a reason from
+those; one that cites or names anything else is replaced by a plain sentence of our own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from pydantic import BaseModel, Field
+
+from whimbrel.agent.language_models.protocol import LanguageModel, Usage
+from whimbrel.agent.prose import CONNECTING, WORD, prose_problem
+from whimbrel.agent.rank import Ranked
+from whimbrel.agent.results import CitedEvent, Recommendation, Shift
+from whimbrel.agent.summarise import TITLE_LENGTH
+from whimbrel.prompts import Message, load
+from whimbrel.tools.encoder import Vectors
+from whimbrel.tools.records import Interaction, Item
+
+CITED = 2
+"""Events that a reason rests on, at most."""
+SHOWN = 1
+"""Events that the model words a reason from, the strongest: with two, the smallest models mix them up."""
+
+_VERBS = {
+    "purchase": "bought",
+    "buy": "bought",
+    "rating": "rated",
+    "click": "clicked on",
+    "view": "looked at",
+    "read": "read",
+    "listen": "listened to",
+    "play": "played",
+    "cart": "put into the cart",
+    "like": "liked",
+    "search": "searched for",
+    "comment": "commented on",
+}
+_COMMON = frozenset("a an and are as at because by for from goes has have in is it its of on or rated so that the this to was with you your and bought".split())
+
+
+class ReasonReply(BaseModel):
+    """The reply asked of the model: numbers of events, and a sentence that names them."""
+
+    events: list[int] = Field(min_length=1, max_length=CITED)
+    reason: str = Field(min_length=1, max_length=160)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A sentence and the events it rests on."""
+
+    words: str
+    evidence: Sequence[Interaction]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Recommendations with their reasons."""
+
+    recommendations: tuple[Recommendation, ...]
+    usage: Usage = Usage()
+    warnings: tuple[str, ...] = ()
+
+
+def explain(
+    ranked: Sequence[Ranked],
+    *,
+    history: Sequence[Interaction],
+    vectors: Mapping[str, Vectors],
+    shift: Shift,
+    llm: LanguageModel | None,
+    worded: int,
+) -> Explained:
+    """Reasons for ranked items, in order; the model words the first `worded`, the rest are plain sentences."""
+    latest = {interaction.item_id: interaction for interaction in history}
+    reasons = [_plain(entry, latest, vectors, shift) for entry in ranked]
+    usage, problems = Usage(), []
+    asked = [place for place, reason in enumerate(reasons[:worded]) if reason.evidence] if llm is not None else []
+    if llm is not None and asked:
+        conversations = [_messages(ranked[place], reasons[place].evidence[:SHOWN]) for place in asked]
+        replies = llm.generate(conversations, schema=ReasonReply, max_tokens=90)
+        for place, reply in zip(asked, replies, strict=True):
+            usage += reply.usage
+            evidence = reasons[place].evidence[:SHOWN]
+            problem = f"fitted no schema: {reply.misfit!r}"
+            if reply.value is not None:
+                problem = reason_problem(reply.value, ranked[place].candidate.item, evidence)
+            if problem or reply.value is None:
+                problems.append(problem)
+            else:
+                cited = [evidence[number - 1] for number in dict.fromkeys(reply.value.events)]
+                reasons[place] = Reason(" ".join(reply.value.reason.split()), cited)
+    told = "; ".join(dict.fromkeys(problems))
+    warning = f"{len(problems)} of the model's {len(asked)} reasons were replaced by plain ones: {told}"
+    return Explained(
+        tuple(
+            Recommendation(
+                rank=place,
+                item_id=entry.candidate.item.item_id,
+                title=entry.candidate.item.title,
+                score=entry.score,
+                explanation=reason.words,
+                evidence=tuple(CitedEvent.of(event) for event in reason.evidence),
+                signals=entry.signals,
+            )
+            for place, (entry, reason) in enumerate(zip(ranked, reasons, strict=True), start=1)
+        ),
+        usage,
+        (warning,) if problems else (),
+    )
+
+
+def _plain(
+    entry: Ranked, latest: Mapping[str, Interaction], vectors: Mapping[str, Vectors], shift: Shift
+) -> Reason:
+    signal, evidence = _evidence(entry, latest, vectors)
+    return Reason(plain_reason(entry, signal, evidence, shift), evidence)
+
+
+def _evidence(
+    entry: Ranked, latest: Mapping[str, Interaction], vectors: Mapping[str, Vectors]
+) -> tuple[str, list[Interaction]]:
+    """The signal that carried the item, and the person's events behind that signal, the strongest first."""
+    if not latest:
+        return "popularity", []
+    carried = sorted(entry.signals, key=lambda name: -entry.signals[name])
+    signal = next((name for name in carried if name != "itemknn" or entry.candidate.neighbours > 0), "similarity")
+    if signal == "itemknn":
+        strength = dict(entry.candidate.co_occurrence)
+    else:
+        known = [item_id for item_id in latest if item_id in vectors]
+        near = np.stack([vectors[item_id] for item_id in known]) @ entry.candidate.vector if known else []
+        strength = dict(zip(known, map(float, near), strict=True))
+    strongest = sorted((id_ for id_ in strength if strength[id_] > 0), key=lambda id_: (-strength[id_], id_))
+    chosen: dict[str, Interaction] = {}
+    for item_id in strongest:
+        chosen.setdefault(latest[item_id].title.casefold(), latest[item_id])
+    return signal, list(chosen.values())[:CITED] or [list(latest.values())[-1]]
+
+
+def plain_reason(entry: Ranked, signal: str, evidence: Sequence[Interaction], shift: Shift) -> str:
+    """A sentence that says what the figures say and nothing else."""
+    if not evidence:
+        return f"Nothing is known of you yet; {entry.candidate.popularity} recent events are with this."
+    topics = [topic for topic in shift.to_topics if topic in entry.candidate.item.topics]
+    named = " and ".join(f"{event.title} ({_day(event.time)})" for event in evidence)
+    verb = verb_of(evidence[0])
+    if signal == "itemknn":
+        return f"You {verb} {named}; many who did also chose this."
+    if signal == "popularity":
+        return f"Chosen {entry.candidate.popularity} times lately, and near to what you {verb}: {named}."
+    if signal == "shift" and topics:
+        moves = "moves towards" if shift.kind != "none" else "stays with"
+        return f"Your interest {moves} {topics[0]}; you {verb} {named}."
+    if signal == "wish":
+        return f"It fits what you asked for; nearest to it, you {verb} {named}."
+    if signal == "likelihood":
+        return f"The language model finds it likely after your latest events; nearest to it, you {verb} {named}."
+    return f"It is close to what you {verb}: {named}."
+
+
+def verb_of(event: Interaction) -> str:
+    """The event in a sentence: `bought`, `rated`."""
+    return _VERBS.get(event.event, "chose")
+
+
+def reason_problem(reply: ReasonReply, item: Item, evidence: Sequence[Interaction]) -> str:
+    """Why a reason of the model is not to be shown; empty where it is supported.
+
+    It must cite given events, name each of them, then the item (named first, the item would seem to be among what the
+    person did), then say how they belong together, in words that it was given (see `prose`).
+    """
+    if not set(reply.events) <= set(range(1, len(evidence) + 1)):
+        return "cites an event that was not given"
+    cited = [evidence[number - 1] for number in reply.events]
+    words = WORD.findall(reply.reason.casefold())
+    item_at = _named(words, item.title, but=" ".join(event.title for event in cited))
+    if not item_at:
+        return "does not name the item"
+    for event in cited:
+        event_at = _named(words, event.title, but=item.title)
+        if not event_at:
+            return "does not name the event it cites"
+        if event_at[-1] > item_at[0]:
+            return "names the item among what the person did"
+    if not any(word in CONNECTING and word not in _COMMON for word in words[item_at[-1] + 1 :]):
+        return "does not say what the item has to do with it"
+    topics = [topic for thing in (item, *cited) for topic in thing.topics]
+    return prose_problem(reply.reason, [item.title, *(event.title for event in cited), *topics, verb_of(cited[0])])
+
+
+def _named(words: Sequence[str], title: str, *, but: str) -> list[int]:
+    """Where telling words of a title stand; words of other titles tell only where it has none of its own."""
+    telling = _telling(title) - _telling(but) or _telling(title)
+    return [place for place, word in enumerate(words) if word in telling]
+
+
+def _telling(text: str) -> set[str]:
+    """Words that tell one title from others: no common ones and, where there are others, no figures."""
+    words = {word for word in WORD.findall(text.casefold()) if word not in _COMMON}
+    return {word for word in words if not word.isdigit()} or words
+
+
+def _messages(entry: Ranked, evidence: Sequence[Interaction]) -> list[Message]:
+    titles = [event.title[:TITLE_LENGTH] for event in evidence]
+    return load("explain").messages(
+        {
+            "title": entry.candidate.item.title[:TITLE_LENGTH],
+            "verb": verb_of(evidence[0]),
+            "events": " ".join(f"{number}. {title}" for number, title in enumerate(titles, start=1)),
+        }
+    )
+
+
+def _day(time: float) -> str:
+    return f"{datetime.fromtimestamp(time, tz=UTC):%-d %B %Y}"

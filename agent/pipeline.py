@@ -1,0 +1,131 @@
+"""The main job as one LangChain Runnable: recall, summarise, predict the shift, retrieve, rank, explain.
+
+Read from top to bottom. Every step takes what was found before it and adds one value under its own name.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from whimbrel.agent.context import Context
+from whimbrel.agent.explain import Explained, explain
+from whimbrel.agent.language_models.protocol import LanguageModel
+from whimbrel.agent.predict import Prediction, predict_shift
+from whimbrel.agent.rank import RankConfig, Ranking, rank
+from whimbrel.agent.summarise import Summary, summarise
+from whimbrel.tools.encoder import Vectors
+from whimbrel.tools.records import Interaction
+from whimbrel.tools.retrieve import Candidate, Interest, interest_of, retrieve
+from whimbrel.tools.store import Store
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import Runnable
+
+
+class PipelineConfig(BaseModel):
+    """How much each stage takes: `candidates` retrieved, the weights of ranking, reasons `worded` by the model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    candidates: int = Field(default=200, ge=1)
+    worded: int = Field(default=5, ge=0)
+    rank: RankConfig = RankConfig()
+
+
+@dataclass(frozen=True)
+class Request:
+    """Who asks, as of when, in what situation, for how many."""
+
+    user_id: str
+    at: float
+    context: Context
+    k: int
+
+
+@dataclass(frozen=True)
+class Recall:
+    """What is known of the user before the request's time, with the vectors of those items."""
+
+    history: Sequence[Interaction]
+    vectors: dict[str, Vectors]
+
+
+def build_pipeline(store: Store, llm: LanguageModel | None, config: PipelineConfig) -> "Runnable[Request, dict[str, Any]]":
+    """A Runnable from a `Request` to all that was found on the way (`recall`, `summary`, ..., `explained`)."""
+    from langchain_core.runnables import RunnableLambda, RunnablePassthrough
+
+    def recalled(found: dict[str, Any]) -> Recall:
+        request: Request = found["request"]
+        history = store.history(request.user_id, before=request.at)
+        return Recall(history, store.item_vectors(sorted({i.item_id for i in history} | set(request.context.more))))
+
+    def summarised(found: dict[str, Any]) -> Summary:
+        return summarise(found["recall"].history, llm)
+
+    def predicted(found: dict[str, Any]) -> Prediction:
+        request: Request = found["request"]
+        return predict_shift(
+            found["recall"].history,
+            at=request.at,
+            context=request.context,
+            topic_vectors=store.topic_vectors() if request.context.query else {},
+            llm=llm,
+        )
+
+    def interested(found: dict[str, Any]) -> Interest:
+        request, recall, prediction = found["request"], found["recall"], found["prediction"]
+        return interest_of(
+            recall.history,
+            recall.vectors,
+            predicted=store.vectors_of_topics(prediction.shift.to_topics),
+            query=request.context.query,
+            liked=[recall.vectors[item_id] for item_id in request.context.more if item_id in recall.vectors],
+        )
+
+    def retrieved(found: dict[str, Any]) -> list[Candidate]:
+        request: Request = found["request"]
+        return retrieve(
+            store,
+            found["recall"].history,
+            before=request.at,
+            interest=found["interest"],
+            avoid=request.context.avoid,
+            n=config.candidates,
+        )
+
+    def ranked(found: dict[str, Any]) -> Ranking:
+        request: Request = found["request"]
+        weighed = max(config.rank.weighed, request.k)
+        return rank(
+            found["candidates"],
+            history=found["recall"].history,
+            interest=found["interest"],
+            wish=request.context.query,
+            llm=llm,
+            config=config.rank.model_copy(update={"weighed": weighed}),
+        )
+
+    def explained(found: dict[str, Any]) -> Explained:
+        recall: Recall = found["recall"]
+        return explain(
+            found["ranking"].ranked[: found["request"].k],
+            history=recall.history,
+            vectors=recall.vectors,
+            shift=found["prediction"].shift,
+            llm=llm,
+            worded=config.worded,
+        )
+
+    return (
+        RunnableLambda(lambda request: {"request": request}, name="request")
+        | RunnablePassthrough.assign(recall=RunnableLambda(recalled, name="recall"))
+        | RunnablePassthrough.assign(summary=RunnableLambda(summarised, name="summarise"))
+        | RunnablePassthrough.assign(prediction=RunnableLambda(predicted, name="predict_shift"))
+        | RunnablePassthrough.assign(interest=RunnableLambda(interested, name="interest"))
+        | RunnablePassthrough.assign(candidates=RunnableLambda(retrieved, name="retrieve"))
+        | RunnablePassthrough.assign(ranking=RunnableLambda(ranked, name="rank"))
+        | RunnablePassthrough.assign(explained=RunnableLambda(explained, name="explain"))
+    )

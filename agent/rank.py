@@ -1,0 +1,110 @@
+"""Order candidates by a weighted sum of signals, each standardised over the candidates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from whimbrel.agent.language_models.protocol import LanguageModel, Usage
+from whimbrel.agent.summarise import short_titles
+from whimbrel.agent.weigh import weigh
+from whimbrel.tools.records import Item
+from whimbrel.tools.retrieve import Candidate, Interest
+
+HISTORY_SHOWN = 15
+"""Latest titles that the model sees."""
+
+
+class RankConfig(BaseModel):
+    """Weights of the signals, and how many of the best candidates the language model weighs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    similarity: float = 1.0
+    shift: float = 0.5
+    wish: float = 3.0
+    itemknn: float = 1.0
+    popularity: float = 0.5
+    likelihood: float = 1.0
+    weighed: int = Field(default=30, ge=0)
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A candidate with its score and the contributions that add up to it."""
+
+    candidate: Candidate
+    score: float
+    signals: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """All candidates, the best first."""
+
+    ranked: tuple[Ranked, ...]
+    usage: Usage = Usage()
+    warnings: tuple[str, ...] = ()
+
+
+def rank(
+    candidates: Sequence[Candidate],
+    *,
+    history: Sequence[Item],
+    interest: Interest,
+    wish: str = "",
+    llm: LanguageModel | None,
+    config: RankConfig,
+) -> Ranking:
+    """Order candidates; equal scores keep the order given.
+
+    Only the `config.weighed` best by the other signals are shown to the model; they stay ahead of the rest.
+    """
+    if not candidates:
+        return Ranking(())
+    signals = {
+        name: getattr(config, name) * _standard(values) for name, values in _signals(candidates, interest).items()
+    }
+    base = np.sum(list(signals.values()), axis=0)
+    order = np.argsort(-base, kind="stable")
+    usage, warnings = Usage(), ()
+    head = order[: config.weighed] if llm is not None and config.likelihood else order[:0]
+    if llm is not None and len(head) > 1:
+        titles = short_titles([candidates[row].item for row in head])
+        asked = weigh(llm, history=short_titles(history[-HISTORY_SHOWN:]), wish=wish, options=titles)
+        usage, warnings = asked.usage, asked.warnings
+        if asked.values is not None:
+            likelihood = config.likelihood * _standard(asked.values)
+            signals["likelihood"] = np.full(len(candidates), likelihood.min())
+            signals["likelihood"][head] = likelihood
+            head = head[np.argsort(-(base[head] + likelihood), kind="stable")]
+            order = np.concatenate([head, order[len(head) :]])
+    ranked = tuple(_ranked(candidates[row], {name: float(values[row]) for name, values in signals.items()}) for row in order)
+    return Ranking(ranked, usage, warnings)
+
+
+def _ranked(candidate: Candidate, signals: dict[str, float]) -> Ranked:
+    rounded = {name: round(value, 4) for name, value in signals.items()}
+    return Ranked(candidate, round(sum(rounded.values()), 4), rounded)
+
+
+def _signals(candidates: Sequence[Candidate], interest: Interest) -> dict[str, NDArray[np.float64]]:
+    """Raw values of each signal that says anything here."""
+    vectors = np.stack([candidate.vector for candidate in candidates]).astype(np.float64)
+    signals = {
+        "itemknn": np.array([candidate.neighbours for candidate in candidates]),
+        "popularity": np.log1p([candidate.popularity for candidate in candidates]),
+    }
+    if interest.short is not None and interest.long is not None:
+        signals["similarity"] = vectors @ (interest.short + interest.long)
+    if interest.predicted is not None:
+        signals["shift"] = vectors @ interest.predicted
+    if interest.wished is not None:
+        signals["wish"] = vectors @ interest.wished
+    return {name: values for name, values in signals.items() if np.ptp(values) > 0}
+
+
+def _standard(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray((values - values.mean()) / max(float(values.std()), 1e-9))

@@ -1,0 +1,236 @@
+"""The agent: a store and a language model, asked from Python."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from whimbrel.agent.context import Context, as_context
+from whimbrel.agent.language_models.protocol import LanguageModel, Usage
+from whimbrel.agent.language_models.specs import open_model
+from whimbrel.agent.pipeline import PipelineConfig, Request, build_pipeline
+from whimbrel.agent.predict import predict_shift
+from whimbrel.agent.rank import rank
+from whimbrel.agent.results import Recommendations, RequestUsage, Shift
+from whimbrel.tools.encoder import encode, encoder_text
+from whimbrel.tools.errors import ModelError, StoreError
+from whimbrel.tools.instants import iso, parse_time
+from whimbrel.tools.interaction_log import InteractionLog
+from whimbrel.tools.records import Item
+from whimbrel.tools.refuse import Refusal
+from whimbrel.tools.retrieve import Candidate, interest_of, latest_items, recent_popularity
+from whimbrel.tools.store import Store, open_store
+
+if TYPE_CHECKING:
+    from whimbrel.agent.session import Session
+
+Situation = Context | Mapping[str, object] | None
+LIVE_SECONDS = 7 * 24 * 3600
+"""A log that ended no longer ago is live: then "now" is the clock's, else the end of the log."""
+
+
+class Agent:
+    """Opens with `Agent.open`; close it, or use it in a `with` block.
+
+    Without a store (`None`) only `rank` and `predict_shift` answer: they need no more than what they are given.
+    """
+
+    def __init__(self, store: Store | None, llm: LanguageModel | None, config: PipelineConfig | None = None) -> None:
+        self._store = store
+        self._llm = llm
+        self._config = config or PipelineConfig()
+
+    @classmethod
+    def open(
+        cls, store: str | Path | None, llm: str | LanguageModel | None = "bundled", config: PipelineConfig | None = None
+    ) -> Self:
+        """`store` is a folder or a Chroma server's address, `llm` a model spec or a model of your own.
+
+        Raises:
+            StoreError: no store there, or it cannot be opened.
+            ConfigError, ModelError: not a model spec, or the model cannot be loaded.
+        """
+        opened = open_store(store) if store is not None else None
+        try:
+            return cls(opened, open_model(llm) if isinstance(llm, str) else llm, config)
+        except BaseException:
+            if opened:
+                opened.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the store."""
+        if self._store:
+            self._store.close()
+
+    @property
+    def store(self) -> Store:
+        """Raises: StoreError: this agent was opened without a store."""
+        if self._store is None:
+            raise StoreError("this agent has no store: give one to Agent.open")
+        return self._store
+
+    @cached_property
+    def _pipeline(self) -> Any:
+        return build_pipeline(self.store, self._llm, self._config)
+
+    def recommend(
+        self,
+        user_id: str,
+        at: object = None,
+        context: Situation = None,
+        k: int = 10,
+        *,
+        on_step: Callable[[str], None] | None = None,
+    ) -> Recommendations:
+        """Up to `k` items that the user has not met before `at`, each with its reason.
+
+        `at` is ISO 8601, Unix seconds or a `datetime`; by default now, or the end of a log that ended over a week
+        ago. Nothing that happened at or after it is used. `on_step` is told the name of each step as it ends.
+
+        Raises:
+            DataError: no such user.
+            ModelError: the model cannot be reached, or none of its replies fitted a schema.
+            ValueError: `k` < 1, or `at` is in no known format.
+        """
+        if k < 1:
+            raise ValueError(f"k must be at least 1, got {k}")
+        started = time.perf_counter()
+        request = Request(str(user_id), self.now() if at is None else parse_time(at), as_context(context), k)
+        found: dict[str, Any] = {}
+        for part in self._pipeline.stream(request):
+            found |= part
+            if on_step:
+                for name in part:
+                    on_step(name)
+        return self._answer(found, started)
+
+    def _answer(self, found: Mapping[str, Any], started: float) -> Recommendations:
+        request: Request = found["request"]
+        stages = [found[name] for name in ("summary", "prediction", "ranking", "explained")]
+        usage = sum((stage.usage for stage in stages), Usage())
+        warnings = [warning for stage in stages for warning in stage.warnings]
+        if usage.generations and usage.misfits == usage.generations:
+            raise ModelError(
+                f"none of the {usage.misfits} replies of the language model fitted its schema ({warnings[0]}): "
+                "use another model, or --llm none"
+            )
+        if not found["recall"].history:
+            warnings.append(f"nothing is known of user {request.user_id!r} before {iso(request.at)}")
+        if len(found["explained"].recommendations) < request.k:
+            warnings.append(f"only {len(found['explained'].recommendations)} items fit; {request.k} were asked for")
+        return Recommendations(
+            user_id=request.user_id,
+            at=request.at,
+            summary=found["summary"].words,
+            shift=found["prediction"].shift,
+            recommendations=found["explained"].recommendations,
+            usage=RequestUsage(
+                llm_calls=usage.llm_calls,
+                prompt_tokens=usage.prompt_tokens,
+                cached_tokens=usage.cached_tokens,
+                completion_tokens=usage.completion_tokens,
+                seconds=round(time.perf_counter() - started, 3),
+                cost_usd=usage.cost_usd,
+            ),
+            warnings=tuple(warnings),
+        )
+
+    def rank(self, history: Sequence[Item], candidates: Sequence[Item], context: Situation = None) -> list[str]:
+        """Ids of all candidates, the best first. The history runs from the first event to the last.
+
+        What the store's log knows of these items counts too, up to the last time in the history.
+
+        Raises:
+            ValueError: two candidates have one id.
+        """
+        if len({item.item_id for item in candidates}) < len(candidates):
+            raise ValueError("candidates repeat an item_id")
+        if not candidates:
+            return []
+        situation = as_context(context)
+        vectors = _vectors([*history, *candidates])
+        shift = self._predict(history, situation, candidates)
+        interest = interest_of(
+            history,
+            vectors,
+            predicted=list(encode(shift.to_topics)) if shift.to_topics else [],
+            query=situation.query,
+            liked=[vectors[item_id] for item_id in situation.more if item_id in vectors],
+        )
+        refusal = Refusal.of(situation.avoid, {})
+        allowed = [item for item in candidates if not refusal.covers(item)]
+        ranking = rank(
+            self._known(history, allowed, vectors),
+            history=history,
+            interest=interest,
+            wish=situation.query,
+            llm=self._llm,
+            config=self._config.rank.model_copy(update={"weighed": len(candidates)}),
+        )
+        refused = [item.item_id for item in candidates if refusal.covers(item)]
+        return [entry.candidate.item.item_id for entry in ranking.ranked] + refused
+
+    def _known(
+        self, history: Sequence[Item], candidates: Sequence[Item], vectors: Mapping[str, Any]
+    ) -> list[Candidate]:
+        """Candidates with what the log says of them, before the end of the history or, without times, in all."""
+        log = self._store.log if self._store else InteractionLog.build([], [])
+        times = [item.time for item in history if item.time is not None]
+        before = max(times) if times else float("inf")
+        position = {item_id: row for row, item_id in enumerate(log.item_ids)}
+        seeds = [item_id for item_id in latest_items(history) if item_id in position]
+        together = log.co_occurrence([position[seed] for seed in seeds], before=before)
+        popularity = recent_popularity(log, before=before)
+        return [
+            Candidate(
+                item=item,
+                vector=vectors[item.item_id],
+                co_occurrence={seed: float(together[k, position[item.item_id]]) for k, seed in enumerate(seeds)}
+                if item.item_id in position
+                else {},
+                popularity=int(popularity[position[item.item_id]]) if item.item_id in position else 0,
+            )
+            for item in candidates
+        ]
+
+    def predict_shift(self, history: Sequence[Item], context: Situation = None) -> Shift:
+        """The shift of interest at the end of a history, which runs from the first event to the last."""
+        return self._predict(history, as_context(context), ())
+
+    def _predict(self, history: Sequence[Item], context: Context, candidates: Sequence[Item]) -> Shift:
+        """A wish may mean any topic of the history or of the candidates."""
+        times = [item.time for item in history if item.time is not None]
+        names = sorted({topic for item in (*history, *candidates) for topic in item.topics}) if context.query else []
+        prediction = predict_shift(
+            history,
+            at=times[-1] if times else None,
+            context=context,
+            topic_vectors=dict(zip(names, encode(names), strict=True)),
+            llm=self._llm,
+        )
+        return prediction.shift
+
+    def chat(self, user_id: str, at: object = None, k: int = 5) -> "Session":
+        """A conversation with or on behalf of a user."""
+        from whimbrel.agent.session import Session
+
+        return Session(self, str(user_id), at=self.now() if at is None else parse_time(at), k=k)
+
+    def now(self) -> float:
+        """The clock's time; for a log that ended over a week ago, just after its last event."""
+        end = self.store.log.end
+        clock = time.time()
+        return clock if end is None or clock - end <= LIVE_SECONDS else end + 1
+
+
+def _vectors(items: Sequence[Item]) -> dict[str, Any]:
+    distinct = {item.item_id: item for item in items}
+    return dict(zip(distinct, encode([encoder_text(item) for item in distinct.values()]), strict=True))

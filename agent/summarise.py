@@ -1,0 +1,112 @@
+"""What a person is about: topics of the long and the short term, counted, and a sentence about them."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, Field
+
+from whimbrel.agent.language_models.protocol import LanguageModel, Usage
+from whimbrel.agent.prose import prose_problem
+from whimbrel.prompts import load
+from whimbrel.tools.records import Item
+
+LEAST_RECENT, MOST_RECENT, RECENT_SHARE = 5, 30, 5
+SHOWN_TOPICS, TITLE_LENGTH = 4, 80
+NAMED = 2
+"""Topics of each term that the model words: with more, the smallest models lose the thread."""
+
+
+@dataclass(frozen=True)
+class TopicCount:
+    """How often a topic occurs among some events, and its share of all topics there."""
+
+    topic: str
+    count: int
+    share: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The long term (all events but the recent ones), the short term (the `recent` events), and both in words.
+
+    `recent` is a fifth of the history, at least 5 and at most 30 events. Topics are ordered by count.
+    """
+
+    recent: tuple[Item, ...]
+    long_term: tuple[TopicCount, ...]
+    short_term: tuple[TopicCount, ...]
+    words: str
+    usage: Usage = Usage()
+    warnings: tuple[str, ...] = ()
+
+
+class SummaryReply(BaseModel):
+    """The reply asked of the model."""
+
+    summary: str = Field(min_length=1, max_length=160)
+
+
+def recent_count(events: int) -> int:
+    """How many of the latest events make the short term."""
+    return min(events, max(LEAST_RECENT, min(events // RECENT_SHARE, MOST_RECENT)))
+
+
+def summarise(history: Sequence[Item], llm: LanguageModel | None) -> Summary:
+    """Topics by count, and one sentence: the model's where it says something that the counts support."""
+    split = len(history) - recent_count(len(history))
+    recent, earlier = tuple(history[split:]), history[:split]
+    short_term, long_term = count_topics(recent), count_topics(earlier)
+    plain = plain_summary(recent, short_term, long_term)
+    if llm is None or not short_term:
+        return Summary(recent, long_term, short_term, plain)
+    conversation = load("summarise").messages(
+        {
+            "recent": ", ".join(topic.topic for topic in short_term[:NAMED]),
+            "earlier": ", ".join(topic.topic for topic in long_term[:NAMED]) or "nothing",
+        }
+    )
+    (reply,) = llm.generate([conversation], schema=SummaryReply, max_tokens=64)
+    words = " ".join(reply.value.summary.split()) if reply.value else ""
+    problem = _problem(words, short_term, long_term) if words else f"fitted no schema: {reply.misfit!r}"
+    warnings = (f"the model's summary was replaced: it {problem}",) if problem else ()
+    return Summary(recent, long_term, short_term, plain if problem else words, reply.usage, warnings)
+
+
+def count_topics(events: Sequence[Item]) -> tuple[TopicCount, ...]:
+    """Topics of some events, the most frequent first, equal ones by name."""
+    counts = Counter(topic for event in events for topic in event.topics)
+    total = sum(counts.values())
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return tuple(TopicCount(topic, count, count / total) for topic, count in ordered)
+
+
+def plain_summary(
+    recent: Sequence[Item], short_term: Sequence[TopicCount], long_term: Sequence[TopicCount]
+) -> str:
+    """The same in a sentence of our own, from the counts alone."""
+    if not recent:
+        return "Nothing is known yet."
+    if not short_term:
+        return f"Lately {'; '.join(short_titles(recent[-3:]))}."
+    if not long_term:
+        return f"So far {in_words(short_term)}."
+    return f"Lately {in_words(short_term)}; over the longer term {in_words(long_term)}."
+
+
+def in_words(topics: Sequence[TopicCount]) -> str:
+    """`Soup (3), Eggs (2)`."""
+    return ", ".join(f"{topic.topic} ({topic.count})" for topic in topics[:SHOWN_TOPICS])
+
+
+def short_titles(items: Sequence[Item]) -> list[str]:
+    """Titles cut to a length that a prompt can afford."""
+    return [item.title[:TITLE_LENGTH] for item in items]
+
+
+def _problem(words: str, short_term: Sequence[TopicCount], long_term: Sequence[TopicCount]) -> str:
+    """Why a sentence is not to be shown; empty where it is fine."""
+    said = words.casefold()
+    if not any(topic.topic.casefold() in said for topic in short_term[:SHOWN_TOPICS]):
+        return "names no recent topic"
+    return prose_problem(words, [topic.topic for topic in (*short_term[:NAMED], *long_term[:NAMED])])

@@ -1,0 +1,46 @@
+"""What a person does not want: by words in titles and topics, and by topics that mean nearly the same."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from whimbrel.tools.encoder import Vectors, encode
+from whimbrel.tools.records import Item
+
+REFUSED_SIMILARITY = 0.5
+"""Cosine from which a topic means what was refused."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Words that an item's title or topics must not hold, and topics that come close to those words."""
+
+    patterns: tuple[re.Pattern[str], ...]
+    topics: Collection[str]
+
+    @classmethod
+    def of(cls, avoid: Sequence[str], topic_vectors: Mapping[str, Vectors]) -> "Refusal":
+        """From refused words; a topic counts as refused where its name means nearly the same."""
+        words = [word for word in avoid if word.strip()]
+        patterns = tuple(re.compile(rf"\b{re.escape(_stem(word))}", re.IGNORECASE) for word in words)
+        if not words or not topic_vectors:
+            return cls(patterns, frozenset())
+        names = list(topic_vectors)
+        similarity = np.stack([topic_vectors[name] for name in names]) @ encode(words).T
+        near = (similarity >= REFUSED_SIMILARITY).any(axis=1)
+        return cls(patterns, frozenset(name for name, refused in zip(names, near, strict=True) if refused))
+
+    def covers(self, item: Item) -> bool:
+        """Whether this item is refused."""
+        said = " ".join([item.title, *item.topics])
+        return any(topic in self.topics for topic in item.topics) or any(p.search(said) for p in self.patterns)
+
+
+def _stem(word: str) -> str:
+    """Singular and plural share a beginning: `snacks` finds `snack`, `berries` finds `berry`."""
+    word = word.strip()
+    if len(word) > 4 and word.endswith("ies"):
+        return word[:-3]
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word

@@ -1,0 +1,168 @@
+"""Candidates from several channels, as of a moment: known by then, not met before, not refused."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whimbrel.tools.encoder import Vectors, encode
+from whimbrel.tools.interaction_log import InteractionLog
+from whimbrel.tools.records import Interaction, Item
+from whimbrel.tools.refuse import Refusal
+from whimbrel.tools.store import Store
+
+SEEDS = 20
+"""Latest distinct items whose neighbours are asked."""
+HALF_LIFE = 5
+"""Items after which one weighs half as much in the short-term vector and among the seeds."""
+PER_CHANNEL = 100
+SPARE = 4
+"""How many times more neighbours are asked of the index than are wanted, since many fall to the filters."""
+RECENT_SHARE, LEAST_RECENT = 0.02, 1000
+"""Recent popularity counts this share of the log before the moment, and at least so many events."""
+RANK_CONSTANT = 60
+"""Reciprocal rank fusion's constant (Cormack et al., 2009)."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interest:
+    """Unit vectors of what a person is about: short term, long term, predicted, wished; None where unknown."""
+
+    short: Vectors | None = None
+    long: Vectors | None = None
+    predicted: Vectors | None = None
+    wished: Vectors | None = None
+
+    def channels(self) -> dict[str, Vectors]:
+        """The vectors that are known, by name."""
+        return {name: vector for name, vector in vars(self).items() if vector is not None}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An item that may be recommended: the place it took in each channel, its vector, and figures of the log.
+
+    `co_occurrence` maps the user's own items to their cosine with this one; `popularity` counts recent events.
+    """
+
+    item: Item
+    vector: Vectors
+    channels: Mapping[str, int] = field(default_factory=dict)
+    co_occurrence: Mapping[str, float] = field(default_factory=dict)
+    popularity: int = 0
+
+    @property
+    def neighbours(self) -> float:
+        """Item-kNN's score: the sum of the cosines, later items weighing more (as ordered in the mapping)."""
+        return sum(value * 0.5 ** (age / HALF_LIFE / 2) for age, value in enumerate(self.co_occurrence.values()))
+
+
+def interest_of(
+    history: Sequence[Item],
+    vectors: Mapping[str, Vectors],
+    *,
+    predicted: Sequence[Vectors] = (),
+    query: str = "",
+    liked: Sequence[Vectors] = (),
+) -> Interest:
+    """The person's vectors from those of the items they met (`vectors`), of predicted topics and of a wish."""
+    met = [vectors[item.item_id] for item in history if item.item_id in vectors]
+    ages = np.arange(len(met))[::-1]
+    wished = [*(encode([query]) if query else []), *liked]
+    return Interest(
+        short=_mean(met, 0.5 ** (ages / HALF_LIFE)),
+        long=_mean(met, np.ones(len(met))),
+        predicted=_mean(list(predicted), np.ones(len(predicted))),
+        wished=_mean(wished, np.ones(len(wished))),
+    )
+
+
+def latest_items(history: Sequence[Item]) -> list[str]:
+    """Ids of the last distinct items, the latest first."""
+    return list(dict.fromkeys(item.item_id for item in reversed(history)))[:SEEDS]
+
+
+def recent_popularity(log: InteractionLog, *, before: float) -> NDArray[np.int64]:
+    """Events of each item in the latest stretch of the log before a moment, shape (items,)."""
+    stop = int(np.searchsorted(log.time, before))
+    start = max(stop - max(int(stop * RECENT_SHARE), LEAST_RECENT), 0)
+    return np.bincount(log.item[start:stop], minlength=len(log.item_ids))
+
+
+def retrieve(
+    store: Store,
+    history: Sequence[Interaction],
+    *,
+    before: float,
+    interest: Interest,
+    avoid: Sequence[str] = (),
+    n: int = 200,
+) -> list[Candidate]:
+    """Up to `n` candidates, fused by reciprocal rank, equal titles once.
+
+    Nothing that happened at or after `before` has any part in it, and no item of the history comes back.
+    """
+    log = store.log
+    position = {item_id: row for row, item_id in enumerate(log.item_ids)}
+    allowed = log.known(before=before)
+    allowed[[position[item.item_id] for item in history]] = False
+    popularity = recent_popularity(log, before=before)
+    seeds = [item_id for item_id in latest_items(history) if item_id in position]
+    together = log.co_occurrence([position[seed] for seed in seeds], before=before)
+    ranked = {"popular": _top(popularity, allowed), "neighbours": _top(_decayed(together), allowed)}
+    channels = interest.channels()
+    found = store.nearest(np.stack(list(channels.values())), n=PER_CHANNEL * SPARE) if channels else []
+    for name, near in zip(channels, found, strict=True):
+        rows = [position[item_id] for item_id, _ in near if item_id in position]
+        ranked[name] = [row for row in rows if allowed[row]][:PER_CHANNEL]
+    places: dict[int, dict[str, int]] = {}
+    for name, rows in ranked.items():
+        for place, row in enumerate(rows, start=1):
+            places.setdefault(row, {})[name] = place
+    fused = sorted(places, key=lambda row: (-_fused(places[row]), log.item_ids[row]))
+    refusal = Refusal.of(avoid, store.topic_vectors() if avoid else {})
+    items = store.items([log.item_ids[row] for row in fused])
+    kept: dict[str, int] = {}
+    for row in fused:
+        item = items[log.item_ids[row]]
+        if item.title.casefold() not in kept and not refusal.covers(item):
+            kept[item.title.casefold()] = row
+        if len(kept) == n:
+            break
+    vectors = store.item_vectors([log.item_ids[row] for row in kept.values()])
+    return [
+        Candidate(
+            item=items[log.item_ids[row]],
+            vector=vectors[log.item_ids[row]],
+            channels=places[row],
+            co_occurrence={seed: float(together[k, row]) for k, seed in enumerate(seeds)},
+            popularity=int(popularity[row]),
+        )
+        for row in kept.values()
+    ]
+
+
+def _decayed(together: Floats) -> Floats:
+    weights = 0.5 ** (np.arange(len(together)) / HALF_LIFE / 2)
+    return np.asarray(weights @ together)
+
+
+def _top(scores: NDArray[np.int64] | Floats, allowed: NDArray[np.bool_]) -> list[int]:
+    """Rows of the highest positive scores, equal ones in order."""
+    masked = np.where(allowed, scores, 0)
+    best = np.argsort(-masked, kind="stable")[:PER_CHANNEL]
+    return [int(row) for row in best if masked[row] > 0]
+
+
+def _fused(places: Mapping[str, int]) -> float:
+    return sum(1 / (RANK_CONSTANT + place) for place in places.values())
+
+
+def _mean(vectors: Sequence[Vectors], weights: Floats) -> Vectors | None:
+    if not vectors:
+        return None
+    mean = np.average(np.stack(vectors), axis=0, weights=weights)
+    return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), dtype=np.float32)
