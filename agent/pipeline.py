@@ -37,7 +37,7 @@ class PipelineConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Request:
-    """Who asks, as of when, in what situation, for how many."""
+    """Who asks (empty for somebody new), as of when, in what situation, for how many."""
 
     user_id: str
     at: float
@@ -59,7 +59,7 @@ def build_pipeline(store: Store, llm: LanguageModel | None, config: PipelineConf
 
     def recalled(found: dict[str, Any]) -> Recall:
         request: Request = found["request"]
-        history = store.history(request.user_id, before=request.at)
+        history = store.history(request.user_id, before=request.at) if request.user_id else []
         return Recall(history, store.item_vectors(sorted({i.item_id for i in history} | set(request.context.more))))
 
     def summarised(found: dict[str, Any]) -> Summary:

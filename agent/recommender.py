@@ -122,14 +122,14 @@ class Agent:
                 f"none of the {usage.misfits} replies of the language model fitted its schema ({warnings[0]}): "
                 "use another model, or --llm none"
             )
-        if not found["recall"].history:
+        if request.user_id and not found["recall"].history:
             warnings.append(f"nothing is known of user {request.user_id!r} before {iso(request.at)}")
         if len(found["explained"].recommendations) < request.k:
             warnings.append(f"only {len(found['explained'].recommendations)} items fit; {request.k} were asked for")
         return Recommendations(
             user_id=request.user_id,
             at=request.at,
-            summary=found["summary"].words,
+            summary=found["summary"].text,
             shift=found["prediction"].shift,
             recommendations=found["explained"].recommendations,
             usage=RequestUsage(

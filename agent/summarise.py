@@ -40,6 +40,12 @@ class Summary:
     usage: Usage = Usage()
     warnings: tuple[str, ...] = ()
 
+    @property
+    def text(self) -> str:
+        """The words with the counts behind them, once."""
+        counts = plain_summary(self.recent, self.short_term, self.long_term)
+        return self.words if self.words == counts else f"{self.words} {counts}"
+
 
 class SummaryReply(BaseModel):
     """The reply asked of the model."""

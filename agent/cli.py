@@ -1,0 +1,239 @@
+"""The command line: a command parses, calls one function, prints. Heavy imports stand inside the commands."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from whimbrel.agent.recommender import Agent
+
+app = typer.Typer(
+    name="whimbrel",
+    help="A recommender agent that follows a person's interest as it moves.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+models_app = typer.Typer(help="Language models that can be used.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+
+StoreOption = Annotated[str, typer.Option("--store", metavar="DIR", help="Folder of the store, or a Chroma server's address.")]
+LlmOption = Annotated[str, typer.Option("--llm", metavar="SPEC", help="Language model: see `whimbrel models list`.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+AtOption = Annotated[
+    str | None,
+    typer.Option("--at", metavar="TIME", help="As of this time (ISO 8601 or Unix seconds); by default now, or the log's end."),
+]
+
+
+def main() -> None:
+    """Run the command line; an error that a person can act on is one line and exit status 1."""
+    from whimbrel.tools.errors import WhimbrelError
+
+    try:
+        app()
+    except WhimbrelError as error:
+        print(f"whimbrel: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("whimbrel: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+@app.command(epilog="Example: whimbrel ingest sales.csv --store shop --map customer=user_id --map product=title --map day=time")
+def ingest(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A file or folder, or `completejourney`.")],
+    store: StoreOption,
+    format: Annotated[
+        str | None,
+        typer.Option("--format", metavar="NAME", help="completejourney, movielens, csv, parquet or jsonl; else told from the name."),
+    ] = None,
+    map: Annotated[
+        list[str] | None, typer.Option("--map", metavar="COLUMN=FIELD", help="Which column is which field; repeat it.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Read a log into a store. Running it again changes nothing; interrupted, it completes when run again.
+
+    Fields: user_id, title and time are needed; item_id, topics, text, price, event, rating, image and context.KEY
+    may be given. Columns that bear a field's name need no --map. Rejected rows go to a file, with the reason.
+    """
+    from whimbrel.agent.show import console, ingest_progress
+    from whimbrel.tools.formats import open_source, parse_map
+    from whimbrel.tools.ingest import ingest as ingest_source
+
+    opened = open_source(source, format=format, mapped=parse_map(map or []))
+    with ingest_progress() as progress:
+        done = ingest_source(opened, store, command=_again(source, format, map or []), progress=progress)
+    if json:
+        _print_json({"store": store, **vars(done), "rejects": str(done.rejects) if done.rejects else None})
+        return
+    out = console()
+    out.print(
+        f"{done.rows:,} rows: {done.events:,} events ({done.new_events:,} new) of {done.users:,} users "
+        f"with {done.items:,} items ({done.new_items:,} new or changed)."
+    )
+    if done.rejects:
+        out.print(f"{done.rejected:,} rows were rejected; which and why stands in {done.rejects}", soft_wrap=True)
+
+
+@app.command(epilog="Example: whimbrel recommend 42 --store shop --at 2017-06-01T18:00:00Z --context place=work --k 5")
+def recommend(
+    user: Annotated[str, typer.Argument(metavar="USER", help="Id of the user in the log.")],
+    store: StoreOption,
+    at: AtOption = None,
+    context: Annotated[
+        list[str] | None,
+        typer.Option("--context", metavar="KEY=VALUE", help="The situation, as place=work; query=WORDS is a stated wish."),
+    ] = None,
+    k: Annotated[int, typer.Option("--k", min=1, help="How many.")] = 10,
+    llm: LlmOption = "bundled",
+    json: JsonOption = False,
+) -> None:
+    """Recommend items that the user has not met, each with the events behind it."""
+    from whimbrel.agent.show import console, recommendations
+
+    moment, situation = _time(at), _context(context or [])
+    with _agent(store, llm) as agent:
+        found = _with_steps(lambda on_step: agent.recommend(user, moment, situation, k, on_step=on_step))
+    if json:
+        print(found.model_dump_json())
+    else:
+        console().print(recommendations(found))
+
+
+@app.command(epilog="Example: whimbrel chat 42 --store shop; or in a pipe: echo 'no snacks' | whimbrel chat 42 --store shop")
+def chat(
+    store: StoreOption,
+    user: Annotated[str, typer.Argument(metavar="[USER]", help="Id of the user in the log; none for somebody new.")] = "",
+    at: AtOption = None,
+    k: Annotated[int, typer.Option("--k", min=1, help="How many a list.")] = 5,
+    llm: LlmOption = "bundled",
+    json: Annotated[bool, typer.Option("--json", help="Print each answer as one JSON document a line.")] = False,
+) -> None:
+    """Talk: a list to begin with, then say what you want; /why N, /more N, /less TOPIC, /reset, /quit."""
+    from whimbrel.agent import show
+    from whimbrel.agent.session import HELP, Answer
+
+    moment, interactive = _time(at), sys.stdin.isatty() and not json
+    out = show.console()
+
+    def tell(said: Answer) -> None:
+        if json:
+            found = said.recommendations
+            _print_json({"answer": said.words, "recommendations": found.model_dump(mode="json") if found else None})
+        elif interactive and said.recommendations and not said.words:
+            out.print(show.recommendations(said.recommendations))
+        elif interactive:
+            out.print(show.answer(said))
+        else:
+            print(show.plain_answer(said), flush=True)
+
+    with _agent(store, llm) as agent:
+        session = agent.chat(user, moment, k)
+        tell(session.open())
+        if interactive:
+            out.print(HELP, style="dim")
+        while True:
+            try:
+                line = input("> ") if interactive else sys.stdin.readline()
+            except (EOFError, KeyboardInterrupt):
+                break
+            if not interactive and not line:
+                break
+            said = session.say(line)
+            tell(said)
+            if said.done:
+                break
+
+
+@app.command(epilog="Example: whimbrel demo; whimbrel demo --user 1228")
+def demo(
+    user: Annotated[str | None, typer.Option("--user", metavar="ID", help="Another household of the sample.")] = None,
+    llm: LlmOption = "bundled",
+    json: JsonOption = False,
+) -> None:
+    """Show the whole job on a year of real grocery baskets, and what the household bought next."""
+    from whimbrel.agent import show
+    from whimbrel.agent.demo import build_demo, demo_folder, demonstrate
+
+    with show.ingest_progress() as progress:
+        build_demo(demo_folder(), progress)
+    with _agent(str(demo_folder()), llm) as agent:
+        shown = _with_steps(lambda on_step: demonstrate(agent, user, on_step=on_step))
+        households = len(agent.store.log.user_ids)
+    if json:
+        _print_json(shown.recommendations.model_dump(mode="json") | {"next": shown.next.model_dump()})
+        return
+    out = show.console()
+    out.print(f"The Complete Journey, {households} households, the year 2017. One of them enters the shop.\n")
+    out.print(show.recommendations(shown.recommendations))
+    out.print(show.outcome(shown.next))
+
+
+@models_app.command("list", epilog="Example: whimbrel models list")
+def models_list(json: JsonOption = False) -> None:
+    """List the model specs that --llm takes."""
+    from whimbrel.agent.language_models.specs import SPECS
+
+    if json:
+        _print_json({"models": [{"spec": spec, "description": words} for spec, words in SPECS.items()]})
+        return
+    for spec, words in SPECS.items():
+        print(f"{spec:<24} {words}")
+
+
+def _agent(store: str, llm: str) -> "Agent":
+    from whimbrel.agent.recommender import Agent
+
+    return Agent.open(store, llm)
+
+
+def _with_steps(call: Any) -> Any:
+    from whimbrel.agent.show import steps
+
+    with steps() as status:
+        return call(status)
+
+
+def _time(at: str | None) -> float | None:
+    from whimbrel.tools.errors import ConfigError
+    from whimbrel.tools.instants import parse_time
+
+    try:
+        return None if at is None else parse_time(at)
+    except ValueError as error:
+        raise ConfigError(f"--at: {error}") from None
+
+
+def _context(pairs: list[str]) -> dict[str, str]:
+    from whimbrel.tools.errors import ConfigError
+
+    context: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--context {pair!r}: give KEY=VALUE, as in --context place=work")
+        context[key.strip()] = value.strip()
+    return context
+
+
+def _again(source: str, format: str | None, map: list[str]) -> str:
+    """The source and its options, for the command that completes an interrupted ingestion."""
+    import shlex
+
+    given = Path(source).resolve() if Path(source).exists() else source
+    return shlex.join([str(given), *(["--format", format] if format else []), *(part for pair in map for part in ("--map", pair))])
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    import json
+
+    print(json.dumps(document, ensure_ascii=False), flush=True)
+
+
+if __name__ == "__main__":
+    main()

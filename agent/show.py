@@ -1,0 +1,191 @@
+"""What a person sees in a terminal: recommendations, answers and progress."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from whimbrel.agent.demo import Next
+
+from whimbrel.agent.results import CitedEvent, Recommendations, Shift
+from whimbrel.agent.session import Answer
+
+WIDTH = 110
+SHOWN_BOUGHT = 12
+BAR = 20
+STEPS = {
+    "recall": "Reading the history",
+    "summary": "Summarising",
+    "prediction": "Predicting the shift",
+    "interest": "Following the interest",
+    "candidates": "Retrieving",
+    "ranking": "Ranking",
+    "explained": "Explaining",
+}
+"""What a person is told while a step of the pipeline runs, in order."""
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A terminal as wide as it is, up to a readable line; a pipe gets 110 columns."""
+    made = Console(stderr=stderr, highlight=False, emoji=False)
+    if not made.is_terminal or made.width > WIDTH:
+        made.width = WIDTH
+    return made
+
+
+def recommendations(found: Recommendations) -> RenderableType:
+    """The context in words, the shift with its events, the list with reasons and cited events."""
+    who = f"User {found.user_id}" if found.user_id else "Somebody new"
+    parts: list[RenderableType] = [
+        Panel(Text(found.summary), title=f"{escape(who)}, as of {moment(found.at)}", title_align="left"),
+        Panel(_shift(found.shift), title=f"Interest shift: {found.shift.kind}", title_align="left"),
+    ]
+    if found.recommendations:
+        parts.append(_list(found))
+    used = found.usage
+    parts.append(
+        Text(
+            f"{used.seconds:.1f} s; {used.llm_calls} calls of the language model, {used.prompt_tokens} tokens before it "
+            f"({used.cached_tokens} of them read only once), {used.completion_tokens} written",
+            style="dim",
+        )
+    )
+    parts += [Text(f"Note: {warning}", style="yellow") for warning in found.warnings]
+    return Group(*parts)
+
+
+def answer(said: Answer) -> RenderableType:
+    """An answer of a conversation: its words, and the list, shorter than a first one."""
+    parts: list[RenderableType] = [Text(said.words)] if said.words else []
+    if said.recommendations:
+        found = said.recommendations
+        if found.shift.kind != "none":
+            parts.append(Text(f"Shift: {found.shift.kind} ({found.shift.confidence:.0%}). {found.shift.reason}.", style="dim"))
+        parts.append(_list(found))
+        parts += [Text(f"Note: {warning}", style="yellow") for warning in found.warnings]
+    return Group(*parts)
+
+
+def plain_answer(said: Answer) -> str:
+    """The same for a pipe: one line a recommendation."""
+    lines = [said.words] if said.words else []
+    if said.recommendations:
+        found = said.recommendations
+        lines += [found.summary, f"Shift: {found.shift.kind} ({found.shift.confidence:.0%}). {found.shift.reason}."]
+        lines += [f"{entry.rank}. {entry.title} - {entry.explanation}" for entry in found.recommendations]
+        lines += [f"Note: {warning}" for warning in found.warnings]
+    return "\n".join(lines)
+
+
+def _shift(shift: Shift) -> RenderableType:
+    filled = round(shift.confidence * BAR)
+    lines = [Text(f"confidence {'█' * filled}{'░' * (BAR - filled)} {shift.confidence:.0%}")]
+    if shift.from_topics:
+        lines.append(Text(f"from       {', '.join(shift.from_topics)}"))
+    if shift.to_topics:
+        lines.append(Text(f"{'to' if shift.kind != 'none' else 'next':<10} {', '.join(shift.to_topics)}"))
+    lines.append(Text(f"because    {shift.reason}"))
+    lines += [Text(f"  event    {_event(event)}", style="cyan") for event in shift.evidence]
+    return Group(*lines)
+
+
+def _list(found: Recommendations) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1), show_header=False)
+    table.add_column(justify="right", style="bold")
+    table.add_column(ratio=1)
+    for entry in found.recommendations:
+        cell = Text(entry.title, style="bold")
+        cell.append(f"\n{entry.explanation}", style="not bold")
+        for event in entry.evidence:
+            cell.append(f"\n  event {_event(event)}", style="not bold cyan")
+        table.add_row(f"{entry.rank}.", cell)
+    return table
+
+
+def _event(event: CitedEvent) -> str:
+    when = moment(event.time) if event.time is not None else "no time known"
+    return f"{event.event_id}  {when}  {event.event}  {event.title}"
+
+
+def moment(time: float) -> str:
+    """`Sun 15 Oct 2017 18:40`, UTC."""
+    return f"{datetime.fromtimestamp(time, tz=UTC):%a %-d %b %Y %H:%M}"
+
+
+def outcome(following: "Next") -> RenderableType:
+    """What really came next, and what of it was on the list."""
+    bought = "; ".join(following.bought[:SHOWN_BOUGHT])
+    more = len(following.bought) - SHOWN_BOUGHT
+    words = Text(f"{bought}{f' and {more} more' if more > 0 else ''}\n")
+    words.append(
+        f"Of the {following.of} recommended, none of which was ever bought before: {following.hits} were bought in these "
+        f"{following.days} days; of {following.topic_hits} something of the same kind was.",
+        style="bold",
+    )
+    return Panel(words, title=f"What was bought in the next {following.days} days", title_align="left")
+
+
+class IngestProgress:
+    """Bars with an estimate, on stderr."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: TaskID | None = None
+
+    def step(self, name: str, total: int | None) -> None:
+        self._finish()
+        self._task = self._progress.add_task(name, total=total)
+
+    def advance(self, done: int) -> None:
+        if self._task is not None:
+            self._progress.advance(self._task, done)
+
+    def _finish(self) -> None:
+        if self._task is not None:
+            task = self._progress.tasks[self._task]
+            self._progress.update(self._task, total=task.completed or 1, completed=task.completed or 1)
+
+
+@contextmanager
+def ingest_progress() -> Iterator[IngestProgress]:
+    """Bars while the block runs; the last one is filled when it ends well."""
+    columns = (
+        TextColumn("{task.description:<28}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console(stderr=True)) as progress:
+        shown = IngestProgress(progress)
+        yield shown
+        shown._finish()
+
+
+@contextmanager
+def steps() -> Iterator["StepStatus"]:
+    """Tells which step runs, on stderr, where that is a terminal."""
+    with console(stderr=True).status(f"{STEPS['recall']}...") as status:
+        yield StepStatus(status.update)
+
+
+class StepStatus:
+    """To be called with the name of each step that ended."""
+
+    def __init__(self, update: object) -> None:
+        self._update = update
+
+    def __call__(self, ended: str) -> None:
+        names = list(STEPS)
+        following = names.index(ended) + 1 if ended in STEPS else 0
+        if following < len(names) and callable(self._update):
+            self._update(f"{STEPS[names[following]]}...")
