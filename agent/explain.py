@@ -46,7 +46,7 @@ class ReasonReply(BaseModel):
     """The reply asked of the model: numbers of events, and a sentence that names them."""
 
     events: list[int] = Field(min_length=1, max_length=CITED)
-    reason: str = Field(min_length=1, max_length=160)
+    reason: str = Field(min_length=1, max_length=140)
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ def explain(
     asked = [place for place, reason in enumerate(reasons[:worded]) if reason.evidence] if llm is not None else []
     if llm is not None and asked:
         conversations = [_messages(ranked[place], reasons[place].evidence[:SHOWN]) for place in asked]
-        replies = llm.generate(conversations, schema=ReasonReply, max_tokens=90)
+        replies = llm.generate(conversations, schema=ReasonReply, max_tokens=60)
         for place, reply in zip(asked, replies, strict=True):
             usage += reply.usage
             evidence = reasons[place].evidence[:SHOWN]
-            problem = f"fitted no schema: {reply.misfit!r}"
+            problem = "fitted no schema"
             if reply.value is not None:
                 problem = reason_problem(reply.value, ranked[place].candidate.item, evidence)
             if problem or reply.value is None:

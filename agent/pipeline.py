@@ -14,7 +14,7 @@ from whimbrel.agent.context import Context
 from whimbrel.agent.explain import Explained, explain
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.predict import Prediction, predict_shift
-from whimbrel.agent.rank import RankConfig, Ranking, rank
+from whimbrel.agent.rank import RankConfig, Ranking, distinct, rank
 from whimbrel.agent.summarise import Summary, summarise
 from whimbrel.tools.encoder import Vectors
 from whimbrel.tools.records import Interaction
@@ -31,7 +31,7 @@ class PipelineConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     candidates: int = Field(default=200, ge=1)
-    worded: int = Field(default=5, ge=0)
+    worded: int = Field(default=3, ge=0)
     rank: RankConfig = RankConfig()
 
 
@@ -98,7 +98,7 @@ def build_pipeline(store: Store, llm: LanguageModel | None, config: PipelineConf
 
     def ranked(found: dict[str, Any]) -> Ranking:
         request: Request = found["request"]
-        weighed = max(config.rank.weighed, request.k)
+        weighed = max(config.rank.weighed, 2 * request.k)
         return rank(
             found["candidates"],
             history=found["recall"].history,
@@ -111,7 +111,7 @@ def build_pipeline(store: Store, llm: LanguageModel | None, config: PipelineConf
     def explained(found: dict[str, Any]) -> Explained:
         recall: Recall = found["recall"]
         return explain(
-            found["ranking"].ranked[: found["request"].k],
+            distinct(found["ranking"].ranked, k=found["request"].k),
             history=recall.history,
             vectors=recall.vectors,
             shift=found["prediction"].shift,

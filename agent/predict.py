@@ -48,11 +48,16 @@ class Prediction:
 
 @dataclass(frozen=True)
 class _Stretch:
-    """Events (`inside`) that may differ from the rest, in words, with the confidence that they do."""
+    """Events (`inside`) that may differ from the others, both in words, with the confidence that they do.
+
+    `counts` are the events' topics as they were compared, shape (events, topics).
+    """
 
     kind: ShiftKind
     words: str
+    others: str
     inside: Mask
+    counts: Floats
     confidence: float
 
 
@@ -99,17 +104,17 @@ def predict_shift(
                 kind="none",
                 to_topics=_persisting(counts, names),
                 confidence=round(1 - best.confidence, 3),
-                reason=f"{best.words} differ from the rest no more than chance would have it "
-                f"({best.confidence:.0%} of comparable stretches differ less; {THRESHOLD:.0%} are asked for)",
+                reason=f"{best.words} differ from {best.others} no more than chance would have it "
+                f"({_percent(best.confidence)} of comparable stretches differ less; {_percent(THRESHOLD)} are asked for)",
             )
         )
-    return _named(history, counts, names, best, llm)
+    return _named(history, names, best, llm)
 
 
 def _named(
-    history: Sequence[Item], counts: Floats, names: Sequence[str], stretch: _Stretch, llm: LanguageModel | None
+    history: Sequence[Item], names: Sequence[str], stretch: _Stretch, llm: LanguageModel | None
 ) -> Prediction:
-    inside, outside = _shares(counts[stretch.inside]), _shares(counts[~stretch.inside])
+    inside, outside = _shares(stretch.counts[stretch.inside]), _shares(stretch.counts[~stretch.inside])
     gain = inside * np.log((inside + 1e-3) / (outside + 1e-3))
     rising = [int(row) for row in np.argsort(-gain, kind="stable")[:OPTIONS] if gain[row] > 0]
     order, usage, warnings = gain[rising], Usage(), ()
@@ -124,9 +129,9 @@ def _named(
     to_topics = tuple(names[row] for row in to_rows)
     before, now = outside[to_rows].sum(), inside[to_rows].sum()
     reason = (
-        f"{' and '.join(filter(None, [', '.join(to_topics[:-1]), to_topics[-1]]))} make up {now:.0%} of "
-        f"{stretch.words} against {before:.0%} of the others; {stretch.confidence:.0%} of comparable stretches "
-        "differ less"
+        f"{' and '.join(filter(None, [', '.join(to_topics[:-1]), to_topics[-1]]))} make up {_percent(now)} of "
+        f"{stretch.words} against {_percent(before)} of {stretch.others}; {_percent(stretch.confidence)} of comparable "
+        "stretches differ less"
     )
     shift = Shift(
         kind=stretch.kind,
@@ -157,7 +162,7 @@ def _wished(history: Sequence[Item], wish: str, topic_vectors: Mapping[str, Vect
         to_topics=to_topics,
         confidence=round(WISH_CONFIDENCE * (1 - there), 3),
         evidence=cite(recent, to_topics),
-        reason=f"asked for {wish!r}; {nearest_words}; {there:.0%} of the recent events are there already",
+        reason=f"asked for {wish!r}; {nearest_words}; {_percent(there)} of the recent events are there already",
     )
 
 
@@ -186,7 +191,8 @@ def _latest(history: Sequence[Item], counts: Floats) -> _Stretch | None:
     times = [item.time for item in history[-width:]]
     known = [time for time in times if time is not None]
     within = len(known) < width or known[-1] - known[0] <= SESSION_SPAN_SECONDS
-    return _Stretch("contextual" if within else "temporal", f"the last {width} events", inside, confidence)
+    kind: ShiftKind = "contextual" if within else "temporal"
+    return _Stretch(kind, f"the last {width} events", f"the {len(history) - width} before", inside, counts, confidence)
 
 
 def _this_hour(history: Sequence[Item], counts: Floats, at: float | None) -> _Stretch | None:
@@ -196,30 +202,36 @@ def _this_hour(history: Sequence[Item], counts: Floats, at: float | None) -> _St
         return None
     part = _part(at)
     inside = np.array([_part(time or 0.0) == part for time in times], dtype=bool)
-    return _compare(history, counts, inside, "temporal", f"{inside.sum()} events on {part}")
+    return _compare(history, counts, inside, "temporal", f"on {part}")
 
 
 def _situation(history: Sequence[Item], counts: Floats, key: str, value: str) -> _Stretch | None:
     """Events in the same situation."""
     inside = np.array([getattr(item, "context", {}).get(key) == value for item in history], dtype=bool)
-    return _compare(history, counts, inside, "situational", f"{inside.sum()} events with {key} {value}")
+    return _compare(history, counts, inside, "situational", f"with {key} {value}")
 
 
 def _compare(history: Sequence[Item], counts: Floats, inside: Mask, kind: ShiftKind, words: str) -> _Stretch | None:
-    """Inside against outside, and against as many sessions drawn at random: events of a session go together."""
+    """Sessions inside against those outside, and against as many drawn at random; a session counts as one, however
+    many events it holds."""
     if min(inside.sum(), (~inside).sum()) < LEAST_EVENTS:
         return None
     times = np.array([item.time or 0.0 for item in history])
     starts = np.concatenate([[True], np.diff(times) > SESSION_GAP_SECONDS]) | np.concatenate([[True], np.diff(inside)])
+    session = np.cumsum(starts) - 1
+    weighed = counts / np.maximum(np.bincount(session)[session, None], 1)
     first = np.flatnonzero(starts)
-    sessions, member = np.add.reduceat(counts, first, axis=0), inside[first]
-    if not LEAST_STRETCHES <= len(first) or not 2 <= member.sum() <= len(first) - 2:
+    sessions, member = np.add.reduceat(weighed, first, axis=0), inside[first]
+    within = int(member.sum())
+    if len(first) < LEAST_STRETCHES or not 2 <= within <= len(first) - 2:
         return None
     random = np.random.default_rng(0)
     draws = np.stack([member, *(random.permutation(member) for _ in range(PERMUTATIONS))]).astype(np.float64)
     drawn = draws @ sessions
-    divergences = _divergence(drawn, counts.sum(axis=0) - drawn)
-    return _Stretch(kind, words, inside, _exceeds(divergences[0], divergences[1:]))
+    divergences = _divergence(drawn, sessions.sum(axis=0) - drawn)
+    confidence = _exceeds(divergences[0], divergences[1:])
+    others = f"the {len(first) - within} others"
+    return _Stretch(kind, f"{within} sessions {words}", others, inside, weighed, confidence)
 
 
 def _part(time: float) -> str:
@@ -265,6 +277,11 @@ def _divergence(some: Floats, others: Floats) -> Floats:
 def _exceeds(observed: float, comparable: Floats) -> float:
     """The share of comparable values below the observed one, itself counted among them."""
     return float((comparable < observed).sum() / (len(comparable) + 1))
+
+
+def _percent(share: float) -> str:
+    """Whole percents, cut: 99.5% is not all."""
+    return f"{int(share * 100)}%"
 
 
 def _standard(values: Floats) -> Floats:

@@ -15,6 +15,8 @@ from whimbrel.tools.retrieve import Candidate, Interest
 
 HISTORY_SHOWN = 15
 """Latest titles that the model sees."""
+SAME = 0.93
+"""Cosine from which two items are too alike to stand in one list."""
 
 
 class RankConfig(BaseModel):
@@ -28,7 +30,7 @@ class RankConfig(BaseModel):
     itemknn: float = 1.0
     popularity: float = 0.5
     likelihood: float = 1.0
-    weighed: int = Field(default=30, ge=0)
+    weighed: int = Field(default=20, ge=0)
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,17 @@ def rank(
             order = np.concatenate([head, order[len(head) :]])
     ranked = tuple(_ranked(candidates[row], {name: float(values[row]) for name, values in signals.items()}) for row in order)
     return Ranking(ranked, usage, warnings)
+
+
+def distinct(ranked: Sequence[Ranked], *, k: int) -> list[Ranked]:
+    """The first `k`, leaving out what is nearly the same as one before it (another size of the same product)."""
+    kept: list[Ranked] = []
+    for entry in ranked:
+        if len(kept) == k:
+            break
+        if all(float(entry.candidate.vector @ other.candidate.vector) < SAME for other in kept):
+            kept.append(entry)
+    return kept
 
 
 def _ranked(candidate: Candidate, signals: dict[str, float]) -> Ranked:

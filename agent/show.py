@@ -68,7 +68,7 @@ def answer(said: Answer) -> RenderableType:
     if said.recommendations:
         found = said.recommendations
         if found.shift.kind != "none":
-            parts.append(Text(f"Shift: {found.shift.kind} ({found.shift.confidence:.0%}). {found.shift.reason}.", style="dim"))
+            parts.append(Text(f"Shift: {found.shift.kind} ({int(found.shift.confidence * 100)}%). {found.shift.reason}.", style="dim"))
         parts.append(_list(found))
         parts += [Text(f"Note: {warning}", style="yellow") for warning in found.warnings]
     return Group(*parts)
@@ -79,15 +79,15 @@ def plain_answer(said: Answer) -> str:
     lines = [said.words] if said.words else []
     if said.recommendations:
         found = said.recommendations
-        lines += [found.summary, f"Shift: {found.shift.kind} ({found.shift.confidence:.0%}). {found.shift.reason}."]
+        lines += [found.summary, f"Shift: {found.shift.kind} ({int(found.shift.confidence * 100)}%). {found.shift.reason}."]
         lines += [f"{entry.rank}. {entry.title} - {entry.explanation}" for entry in found.recommendations]
         lines += [f"Note: {warning}" for warning in found.warnings]
     return "\n".join(lines)
 
 
 def _shift(shift: Shift) -> RenderableType:
-    filled = round(shift.confidence * BAR)
-    lines = [Text(f"confidence {'█' * filled}{'░' * (BAR - filled)} {shift.confidence:.0%}")]
+    filled = int(shift.confidence * BAR)
+    lines = [Text(f"confidence {'█' * filled}{'░' * (BAR - filled)} {int(shift.confidence * 100)}%")]
     if shift.from_topics:
         lines.append(Text(f"from       {', '.join(shift.from_topics)}"))
     if shift.to_topics:

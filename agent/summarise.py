@@ -74,7 +74,7 @@ def summarise(history: Sequence[Item], llm: LanguageModel | None) -> Summary:
     )
     (reply,) = llm.generate([conversation], schema=SummaryReply, max_tokens=64)
     words = " ".join(reply.value.summary.split()) if reply.value else ""
-    problem = _problem(words, short_term, long_term) if words else f"fitted no schema: {reply.misfit!r}"
+    problem = _problem(words, short_term, long_term) if words else f"fitted no schema: {reply.misfit[:60]!r}"
     warnings = (f"the model's summary was replaced: it {problem}",) if problem else ()
     return Summary(recent, long_term, short_term, plain if problem else words, reply.usage, warnings)
 

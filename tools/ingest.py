@@ -31,7 +31,7 @@ REMEMBERED = 100_000
 T = TypeVar("T")
 
 _TABLES = """
-create table items (item_id text primary key, item text) without rowid;
+create table items (item_id text primary key, title text, item text) without rowid;
 create table events (user_id text, time real, item_id text, event text, rating real, context text,
                      primary key (user_id, time, item_id, event)) without rowid;
 create table rejects (file text, line integer, reason text, fields text);
@@ -130,11 +130,11 @@ def _stage(source: Source, staging: sqlite3.Connection, progress: Progress) -> i
                 rejects.append((row.file, row.line, str(rejected), json.dumps(dict(row.fields), default=str)))
                 continue
             if item is not None:
-                items.append((item.item_id, item.model_dump_json(exclude_defaults=True)))
+                items.append((item.item_id, item.title, item.model_dump_json(exclude_defaults=True)))
             if event is not None:
                 context = json.dumps(event.context, sort_keys=True) if event.context else None
                 events.append((event.user_id, event.time, event.item_id, event.event, event.rating, context))
-        staging.executemany("insert into items values (?, ?) on conflict (item_id) do update set item = excluded.item", items)
+        staging.executemany("insert or replace into items values (?, ?, ?)", items)
         staging.executemany("insert or ignore into events values (?, ?, ?, ?, ?, ?)", events)
         staging.executemany("insert into rejects values (?, ?, ?, ?)", rejects)
         progress.advance(batch[-1].position - position)
@@ -200,7 +200,7 @@ def _write_items(staging: sqlite3.Connection, store: Store, progress: Progress) 
     progress.step("Encoding items", total)
     topics: set[str] = set()
     written = 0
-    rows = staging.execute("select item from items order by item_id")
+    rows = staging.execute("select item from items order by title, item_id")  # equal titles are encoded once a batch
     for batch in _batches(rows, BATCH):
         given = [Item.model_validate_json(text) for (text,) in batch]
         stored = store.items([item.item_id for item in given])

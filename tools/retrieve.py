@@ -103,7 +103,8 @@ def retrieve(
 ) -> list[Candidate]:
     """Up to `n` candidates, fused by reciprocal rank, equal titles once.
 
-    Nothing that happened at or after `before` has any part in it, and no item of the history comes back.
+    Nothing that happened at or after `before` has any part in it, and no item of the history comes back, nor another
+    of the same title.
     """
     log = store.log
     position = {item_id: row for row, item_id in enumerate(log.item_ids)}
@@ -125,10 +126,11 @@ def retrieve(
     fused = sorted(places, key=lambda row: (-_fused(places[row]), log.item_ids[row]))
     refusal = Refusal.of(avoid, store.topic_vectors() if avoid else {})
     items = store.items([log.item_ids[row] for row in fused])
+    met = {item.title.casefold() for item in history}
     kept: dict[str, int] = {}
     for row in fused:
         item = items[log.item_ids[row]]
-        if item.title.casefold() not in kept and not refusal.covers(item):
+        if item.title.casefold() not in kept and item.title.casefold() not in met and not refusal.covers(item):
             kept[item.title.casefold()] = row
         if len(kept) == n:
             break

@@ -11,7 +11,7 @@ from whimbrel.tools.formats.rows import Row, Source
 
 _WORDS = {
     "BKD": "baked", "BN": "beans", "BR": "bread", "BRD": "bread", "BRKFST": "breakfast", "BTL": "bottle",
-    "BTR": "butter", "CARB": "carbonated", "CATFD": "cat food", "CLEANG": "cleaning", "CND": "canned",
+    "BTR": "butter", "CAR": "", "CARB": "carbonated", "CATFD": "cat food", "CLEANG": "cleaning", "CND": "canned",
     "CRBNTD": "carbonated", "CRMD": "creamed", "CRYSTL": "crystal", "DNR": "dinner", "DNRS": "dinners",
     "DRNK": "drink", "DRNKING": "drinking", "DRNKNG": "drinking", "DRNKS": "drinks", "DRSNG": "dressing",
     "DSH": "dishes", "FD": "food", "FEM": "feminine", "FLVR": "flavoured", "FLVRD": "flavoured", "FRZ": "frozen",
@@ -112,7 +112,9 @@ def _product(product: dict[str, Any], prices: dict[int, float]) -> dict[str, Any
 
 
 def _category(product: dict[str, Any]) -> str:
-    return readable(product["product_category"] or product["department"] or "")
+    """The category; the department where the register books on a category for everything else (fuel, coupons)."""
+    category = product["product_category"] or ""
+    return readable(product["department"] or "" if not category or category == "COUPON/MISC ITEMS" else category)
 
 
 def product_title(product: dict[str, Any]) -> str:
@@ -134,6 +136,7 @@ def readable(name: str) -> str:
     name = re.sub(r"\([^)]*$", "", name.replace("@", " "))
     name = re.sub(r"/[A-Z]?$", "", name.strip())
     name = re.sub(r"([:,&])(?=\S)", lambda match: {"&": " & "}.get(match[1], match[1] + " "), name)
+    name = re.sub(r"(?<=\d)(?=[A-Z])", " ", name)
     words = re.sub(r"[A-Z]+", lambda match: _WORDS.get(match[0], match[0].lower()), name)
     words = re.sub(r"\s+", " ", words).replace(" - ", ", ").replace(" / ", "/").strip(" -,:&/.")
     return words[:1].upper() + words[1:]
