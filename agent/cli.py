@@ -20,12 +20,16 @@ app = typer.Typer(
 models_app = typer.Typer(help="Language models that can be used.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 
-StoreOption = Annotated[str, typer.Option("--store", metavar="DIR", help="Folder of the store, or a Chroma server's address.")]
+StoreOption = Annotated[
+    str, typer.Option("--store", metavar="DIR", help="Folder of the store, or a Chroma server's address.")
+]
 LlmOption = Annotated[str, typer.Option("--llm", metavar="SPEC", help="Language model: see `whimbrel models list`.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 AtOption = Annotated[
     str | None,
-    typer.Option("--at", metavar="TIME", help="As of this time (ISO 8601 or Unix seconds); by default now, or the log's end."),
+    typer.Option(
+        "--at", metavar="TIME", help="As of this time (ISO 8601 or Unix seconds); by default now, or the log's end."
+    ),
 ]
 
 
@@ -43,13 +47,19 @@ def main() -> None:
         sys.exit(130)
 
 
-@app.command(epilog="Example: whimbrel ingest sales.csv --store shop --map customer=user_id --map product=title --map day=time")
+@app.command(
+    epilog="Example: whimbrel ingest sales.csv --store shop --map customer=user_id --map product=title --map day=time"
+)
 def ingest(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A file or folder, or `completejourney`.")],
     store: StoreOption,
     format: Annotated[
         str | None,
-        typer.Option("--format", metavar="NAME", help="completejourney, movielens, csv, parquet or jsonl; else told from the name."),
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="completejourney, movielens, csv, parquet or jsonl; else told from the name.",
+        ),
     ] = None,
     map: Annotated[
         list[str] | None, typer.Option("--map", metavar="COLUMN=FIELD", help="Which column is which field; repeat it.")
@@ -87,7 +97,9 @@ def recommend(
     at: AtOption = None,
     context: Annotated[
         list[str] | None,
-        typer.Option("--context", metavar="KEY=VALUE", help="The situation, as place=work; query=WORDS is a stated wish."),
+        typer.Option(
+            "--context", metavar="KEY=VALUE", help="The situation, as place=work; query=WORDS is a stated wish."
+        ),
     ] = None,
     k: Annotated[int, typer.Option("--k", min=1, help="How many.")] = 10,
     llm: LlmOption = "bundled",
@@ -105,10 +117,14 @@ def recommend(
         console().print(recommendations(found))
 
 
-@app.command(epilog="Example: whimbrel chat 42 --store shop; or in a pipe: echo 'no snacks' | whimbrel chat 42 --store shop")
+@app.command(
+    epilog="Example: whimbrel chat 42 --store shop; or in a pipe: echo 'no snacks' | whimbrel chat 42 --store shop"
+)
 def chat(
     store: StoreOption,
-    user: Annotated[str, typer.Argument(metavar="[USER]", help="Id of the user in the log; none for somebody new.")] = "",
+    user: Annotated[
+        str, typer.Argument(metavar="[USER]", help="Id of the user in the log; none for somebody new.")
+    ] = "",
     at: AtOption = None,
     k: Annotated[int, typer.Option("--k", min=1, help="How many a list.")] = 5,
     llm: LlmOption = "bundled",
@@ -226,7 +242,9 @@ def _again(source: str, format: str | None, map: list[str]) -> str:
     import shlex
 
     given = Path(source).resolve() if Path(source).exists() else source
-    return shlex.join([str(given), *(["--format", format] if format else []), *(part for pair in map for part in ("--map", pair))])
+    return shlex.join(
+        [str(given), *(["--format", format] if format else []), *(part for pair in map for part in ("--map", pair))]
+    )
 
 
 def _print_json(document: dict[str, Any]) -> None:

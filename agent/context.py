@@ -59,13 +59,12 @@ def read_wish(words: str) -> tuple[str, tuple[str, ...]]:
     """What is wanted and what is refused: `"a film, no horror or war"` gives `("a film", ("horror", "war"))`."""
     words = str(clean_text(words))[:LONGEST_WISH]
     refused = tuple(
-        part.strip()
-        for match in _REFUSAL.finditer(words)
-        for part in _ALTERNATIVES.split(match[1])
-        if part.strip()
+        part.strip() for match in _REFUSAL.finditer(words) for part in _ALTERNATIVES.split(match[1]) if part.strip()
     )
     want = re.sub(r"\s*([,.;!?])(?:\s*[,.;!?])+", r"\1", _REFUSAL.sub("", words))
-    want = re.sub(r"^(?:\s*(?:but|and|i|please)\b)+|(?:\b(?:but|and|i|please)\s*)+$", "", want.strip(" ,.;!?"), flags=re.I)
+    want = re.sub(
+        r"^(?:\s*(?:but|and|i|please)\b)+|(?:\b(?:but|and|i|please)\s*)+$", "", want.strip(" ,.;!?"), flags=re.I
+    )
     return want.strip(" ,.;!?"), refused
 
 

@@ -1,4 +1,4 @@
-"""The whole job on real baskets: some households of the Complete Journey, one whose interest moves, and what came next."""
+"""The whole job on real baskets: households of the Complete Journey, one whose interest moves, and what came next."""
 
 import json
 from dataclasses import dataclass
@@ -70,7 +70,9 @@ def demonstrate(agent: Agent, user_id: str | None, *, k: int = 5, on_step: objec
     user_id = user_id or _moving(agent.store)
     later = [event for event in agent.store.history(user_id) if event.time >= SINCE]
     if not later:
-        raise DataError(f"household {user_id!r} bought nothing from October 2017 on: try `whimbrel demo` without --user")
+        raise DataError(
+            f"household {user_id!r} bought nothing from October 2017 on: try `whimbrel demo` without --user"
+        )
     at = later[0].time
     found = agent.recommend(user_id, at, k=k, on_step=on_step if callable(on_step) else None)
     following = [event for event in later if event.time < at + NEXT_DAYS * 24 * 3600]

@@ -4,6 +4,7 @@ The signal that carried the item decides which of the person's events are its ev
 those; one that cites or names anything else is replaced by a plain sentence of our own.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 import numpy as np
 from pydantic import BaseModel, Field
 
-from whimbrel.agent.language_models.protocol import LanguageModel, Usage
+from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
 from whimbrel.agent.prose import CONNECTING, WORD, prose_problem
 from whimbrel.agent.rank import Ranked
 from whimbrel.agent.results import CitedEvent, Recommendation, Shift
@@ -39,7 +40,13 @@ _VERBS = {
     "search": "searched for",
     "comment": "commented on",
 }
-_COMMON = frozenset("a an and are as at because by for from goes has have in is it its of on or rated so that the this to was with you your and bought".split())
+_ASIDE = re.compile(r"\s*\([^)]*\)|,\s*[\d./]+\s*\w*$|,\s*[\d./]+\s*\w*(?=\s*\()")
+_COMMON = frozenset(
+    WORD.findall(
+        "a an and are as at because bought by for from have in is it its of on or rated so that the this to "
+        "was with you your"
+    )
+)
 
 
 class ReasonReply(BaseModel):
@@ -62,7 +69,7 @@ class Explained:
     """Recommendations with their reasons."""
 
     recommendations: tuple[Recommendation, ...]
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     warnings: tuple[str, ...] = ()
 
 
@@ -79,7 +86,11 @@ def explain(
     latest = {interaction.item_id: interaction for interaction in history}
     reasons = [_plain(entry, latest, vectors, shift) for entry in ranked]
     usage, problems = Usage(), []
-    asked = [place for place, reason in enumerate(reasons[:worded]) if reason.evidence] if llm is not None else []
+    asked = [
+        place
+        for place, (entry, reason) in enumerate(zip(ranked[:worded], reasons, strict=False))
+        if reason.evidence and short_name(entry.candidate.item.title) != short_name(reason.evidence[0].title)
+    ]
     if llm is not None and asked:
         conversations = [_messages(ranked[place], reasons[place].evidence[:SHOWN]) for place in asked]
         replies = llm.generate(conversations, schema=ReasonReply, max_tokens=60)
@@ -114,9 +125,7 @@ def explain(
     )
 
 
-def _plain(
-    entry: Ranked, latest: Mapping[str, Interaction], vectors: Mapping[str, Vectors], shift: Shift
-) -> Reason:
+def _plain(entry: Ranked, latest: Mapping[str, Interaction], vectors: Mapping[str, Vectors], shift: Shift) -> Reason:
     signal, evidence = _evidence(entry, latest, vectors)
     return Reason(plain_reason(entry, signal, evidence, shift), evidence)
 
@@ -133,7 +142,7 @@ def _evidence(
         strength = dict(entry.candidate.co_occurrence)
     else:
         known = [item_id for item_id in latest if item_id in vectors]
-        near = np.stack([vectors[item_id] for item_id in known]) @ entry.candidate.vector if known else []
+        near = np.stack([vectors[item_id] for item_id in known]) @ entry.candidate.vector if known else np.zeros(0)
         strength = dict(zip(known, map(float, near), strict=True))
     strongest = sorted((id_ for id_ in strength if strength[id_] > 0), key=lambda id_: (-strength[id_], id_))
     chosen: dict[str, Interaction] = {}
@@ -206,14 +215,14 @@ def _telling(text: str) -> set[str]:
 
 
 def _messages(entry: Ranked, evidence: Sequence[Interaction]) -> list[Message]:
-    titles = [event.title[:TITLE_LENGTH] for event in evidence]
-    return load("explain").messages(
-        {
-            "title": entry.candidate.item.title[:TITLE_LENGTH],
-            "verb": verb_of(evidence[0]),
-            "events": " ".join(f"{number}. {title}" for number, title in enumerate(titles, start=1)),
-        }
-    )
+    events = (f"{number}. You {verb_of(event)} '{short_name(event.title)}'" for number, event in enumerate(evidence, 1))
+    return load("explain").messages({"title": short_name(entry.candidate.item.title), "events": "\n".join(events)})
+
+
+def short_name(title: str) -> str:
+    """A title without brackets and size, as one would say it: `Scream`, `Granola bars`."""
+    said = _ASIDE.sub("", title).strip()
+    return (said or title)[:TITLE_LENGTH]
 
 
 def _day(time: float) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from whimbrel.agent.context import Context
@@ -53,7 +52,9 @@ class Recall:
     vectors: dict[str, Vectors]
 
 
-def build_pipeline(store: Store, llm: LanguageModel | None, config: PipelineConfig) -> "Runnable[Request, dict[str, Any]]":
+def build_pipeline(
+    store: Store, llm: LanguageModel | None, config: PipelineConfig
+) -> "Runnable[Request, dict[str, Any]]":
     """A Runnable from a `Request` to all that was found on the way (`recall`, `summary`, ..., `explained`)."""
     from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 
@@ -119,8 +120,11 @@ def build_pipeline(store: Store, llm: LanguageModel | None, config: PipelineConf
             worded=config.worded,
         )
 
+    def begun(request: Request) -> dict[str, Any]:
+        return {"request": request}
+
     return (
-        RunnableLambda(lambda request: {"request": request}, name="request")
+        RunnableLambda(begun, name="request")
         | RunnablePassthrough.assign(recall=RunnableLambda(recalled, name="recall"))
         | RunnablePassthrough.assign(summary=RunnableLambda(summarised, name="summarise"))
         | RunnablePassthrough.assign(prediction=RunnableLambda(predicted, name="predict_shift"))

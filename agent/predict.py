@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.agent.context import Context
-from whimbrel.agent.language_models.protocol import LanguageModel, Usage
+from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
 from whimbrel.agent.results import CitedEvent, Shift, ShiftKind
 from whimbrel.agent.summarise import recent_count, short_titles
 from whimbrel.agent.weigh import weigh
@@ -42,7 +42,7 @@ class Prediction:
     """The shift, and what asking the model for it cost."""
 
     shift: Shift
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     warnings: tuple[str, ...] = ()
 
 
@@ -105,19 +105,17 @@ def predict_shift(
                 to_topics=_persisting(counts, names),
                 confidence=round(1 - best.confidence, 3),
                 reason=f"{best.words} differ from {best.others} no more than chance would have it "
-                f"({_percent(best.confidence)} of comparable stretches differ less; {_percent(THRESHOLD)} are asked for)",
+                f"({_percent(best.confidence)} of like stretches differ less; {_percent(THRESHOLD)} is asked for)",
             )
         )
     return _named(history, names, best, llm)
 
 
-def _named(
-    history: Sequence[Item], names: Sequence[str], stretch: _Stretch, llm: LanguageModel | None
-) -> Prediction:
+def _named(history: Sequence[Item], names: Sequence[str], stretch: _Stretch, llm: LanguageModel | None) -> Prediction:
     inside, outside = _shares(stretch.counts[stretch.inside]), _shares(stretch.counts[~stretch.inside])
     gain = inside * np.log((inside + 1e-3) / (outside + 1e-3))
     rising = [int(row) for row in np.argsort(-gain, kind="stable")[:OPTIONS] if gain[row] > 0]
-    order, usage, warnings = gain[rising], Usage(), ()
+    order, usage, warnings = gain[rising], Usage(), tuple[str, ...]()
     if llm is not None and len(rising) > 1:
         asked = weigh(llm, history=short_titles(history[-12:]), wish="", options=[names[row] for row in rising])
         usage, warnings = asked.usage, asked.warnings

@@ -12,16 +12,19 @@ REPEATED = 3
 """Words in a row that a sentence may not say twice."""
 
 CONNECTING = frozenset(
-    """
-    a about add added adds after again all along alongside also an and another are as at be been before beside both but
-    by chose close closely come comes complement complements continue continues earlier event events fit fits focus follow
-    followed follows for from further go goes going have i in interest interested interests into is it item items its
-    join joins keep kind lately later latest like likes line long longer main mainly matches matter more mostly move moved
-    moves moving near nearest new next now of often on one or other over pair pairs past person picks primarily recent
-    recently related relates same shared shares shift shifted shifting shifts similar since so some still style subject
-    suit suits that the their them theme then these they this those time to together too topic topics toward towards turn
-    turned turning type until up was well were what where which while with you your
-    """.split()
+    WORD.findall(
+        """
+        a about add added adds after again all along alongside also an and another are as at be been before
+        beside both but by chose close closely come comes complement complements continue continues earlier
+        event events fit fits focus follow followed follows for from further go goes going have i in interest
+        interested interests into is it item items its join joins keep kind lately later latest like likes line
+        long longer main mainly matches matter more mostly move moved moves moving near nearest new next now of
+        often on one or other over pair pairs past person picks primarily recent recently related relates same
+        shared shares shift shifted shifting shifts similar since so some still style subject suit suits that
+        the their them theme then these they this those time to together too topic topics toward towards turn
+        turned turning type until up was well were what where which while with you your
+        """
+    )
 )
 
 

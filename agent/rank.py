@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from whimbrel.agent.language_models.protocol import LanguageModel, Usage
+from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
 from whimbrel.agent.summarise import short_titles
 from whimbrel.agent.weigh import weigh
 from whimbrel.tools.records import Item
@@ -47,7 +47,7 @@ class Ranking:
     """All candidates, the best first."""
 
     ranked: tuple[Ranked, ...]
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     warnings: tuple[str, ...] = ()
 
 
@@ -71,7 +71,7 @@ def rank(
     }
     base = np.sum(list(signals.values()), axis=0)
     order = np.argsort(-base, kind="stable")
-    usage, warnings = Usage(), ()
+    usage, warnings = Usage(), tuple[str, ...]()
     head = order[: config.weighed] if llm is not None and config.likelihood else order[:0]
     if llm is not None and len(head) > 1:
         titles = short_titles([candidates[row].item for row in head])
@@ -83,7 +83,9 @@ def rank(
             signals["likelihood"][head] = likelihood
             head = head[np.argsort(-(base[head] + likelihood), kind="stable")]
             order = np.concatenate([head, order[len(head) :]])
-    ranked = tuple(_ranked(candidates[row], {name: float(values[row]) for name, values in signals.items()}) for row in order)
+    ranked = tuple(
+        _ranked(candidates[row], {name: float(values[row]) for name, values in signals.items()}) for row in order
+    )
     return Ranking(ranked, usage, warnings)
 
 

@@ -70,7 +70,9 @@ class Session:
             return Answer(self._no_entry(number))
         signals = ", ".join(f"{name} {value:+.2f}" for name, value in entry.signals.items())
         lines = [f"{entry.title}: {entry.explanation}"]
-        lines += [f"  {event.title}, {event.event}, {iso(event.time or 0.0)} ({event.event_id})" for event in entry.evidence]
+        lines += [
+            f"  {event.title}, {event.event}, {iso(event.time or 0.0)} ({event.event_id})" for event in entry.evidence
+        ]
         return Answer("\n".join([*lines, f"  What speaks for it (score {entry.score:.2f}): {signals}"]))
 
     def _more(self, number: str) -> Answer:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.panel import Panel
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -53,8 +61,8 @@ def recommendations(found: Recommendations) -> RenderableType:
     used = found.usage
     parts.append(
         Text(
-            f"{used.seconds:.1f} s; {used.llm_calls} calls of the language model, {used.prompt_tokens} tokens before it "
-            f"({used.cached_tokens} of them read only once), {used.completion_tokens} written",
+            f"{used.seconds:.1f} s; {used.llm_calls} calls of the language model, {used.prompt_tokens} tokens before "
+            f"it ({used.cached_tokens} of them read only once), {used.completion_tokens} written",
             style="dim",
         )
     )
@@ -68,7 +76,12 @@ def answer(said: Answer) -> RenderableType:
     if said.recommendations:
         found = said.recommendations
         if found.shift.kind != "none":
-            parts.append(Text(f"Shift: {found.shift.kind} ({int(found.shift.confidence * 100)}%). {found.shift.reason}.", style="dim"))
+            parts.append(
+                Text(
+                    f"Shift: {found.shift.kind} ({int(found.shift.confidence * 100)}%). {found.shift.reason}.",
+                    style="dim",
+                )
+            )
         parts.append(_list(found))
         parts += [Text(f"Note: {warning}", style="yellow") for warning in found.warnings]
     return Group(*parts)
@@ -79,7 +92,10 @@ def plain_answer(said: Answer) -> str:
     lines = [said.words] if said.words else []
     if said.recommendations:
         found = said.recommendations
-        lines += [found.summary, f"Shift: {found.shift.kind} ({int(found.shift.confidence * 100)}%). {found.shift.reason}."]
+        lines += [
+            found.summary,
+            f"Shift: {found.shift.kind} ({int(found.shift.confidence * 100)}%). {found.shift.reason}.",
+        ]
         lines += [f"{entry.rank}. {entry.title} - {entry.explanation}" for entry in found.recommendations]
         lines += [f"Note: {warning}" for warning in found.warnings]
     return "\n".join(lines)
@@ -126,8 +142,8 @@ def outcome(following: "Next") -> RenderableType:
     more = len(following.bought) - SHOWN_BOUGHT
     words = Text(f"{bought}{f' and {more} more' if more > 0 else ''}\n")
     words.append(
-        f"Of the {following.of} recommended, none of which was ever bought before: {following.hits} were bought in these "
-        f"{following.days} days; of {following.topic_hits} something of the same kind was.",
+        f"Of the {following.of} recommended, none of which was ever bought before: {following.hits} were bought in "
+        f"these {following.days} days; of {following.topic_hits} something of the same kind was.",
         style="bold",
     )
     return Panel(words, title=f"What was bought in the next {following.days} days", title_align="left")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, Field
 
-from whimbrel.agent.language_models.protocol import LanguageModel, Usage
+from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
 from whimbrel.agent.prose import prose_problem
 from whimbrel.prompts import load
 from whimbrel.tools.records import Item
@@ -37,7 +37,7 @@ class Summary:
     long_term: tuple[TopicCount, ...]
     short_term: tuple[TopicCount, ...]
     words: str
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     warnings: tuple[str, ...] = ()
 
     @property
@@ -87,9 +87,7 @@ def count_topics(events: Sequence[Item]) -> tuple[TopicCount, ...]:
     return tuple(TopicCount(topic, count, count / total) for topic, count in ordered)
 
 
-def plain_summary(
-    recent: Sequence[Item], short_term: Sequence[TopicCount], long_term: Sequence[TopicCount]
-) -> str:
+def plain_summary(recent: Sequence[Item], short_term: Sequence[TopicCount], long_term: Sequence[TopicCount]) -> str:
     """The same in a sentence of our own, from the counts alone."""
     if not recent:
         return "Nothing is known yet."

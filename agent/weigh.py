@@ -46,7 +46,9 @@ def _by_likelihood(llm: LanguageModel, history: Sequence[str], wish: str, option
     distinct = list(dict.fromkeys(option[:TITLE_LENGTH] for option in options))
     texts = [f" {option}\n" for option in distinct]
     lines = "".join(f"- {title}\n" for title in history)
-    given = llm.log_likelihood(load("next").fill({"history": lines, "wish": f"Wanted now: {wish}\n" if wish else ""}), texts)
+    given = llm.log_likelihood(
+        load("next").fill({"history": lines, "wish": f"Wanted now: {wish}\n" if wish else ""}), texts
+    )
     alone = llm.log_likelihood(load("next").fill({"history": "", "wish": ""}), texts)
     gains = np.array(given.values) - PRIOR * np.array(alone.values)
     by_text = dict(zip(distinct, gains, strict=True))

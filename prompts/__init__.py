@@ -38,17 +38,13 @@ class Prompt:
             ValueError: an input is missing, or one is given that the head does not declare.
         """
         if values.keys() != self.inputs:
-            raise ValueError(
-                f"prompt {self.name!r} takes {sorted(self.inputs)}, got {sorted(values)}"
-            )
+            raise ValueError(f"prompt {self.name!r} takes {sorted(self.inputs)}, got {sorted(values)}")
         return _INPUT.sub(lambda match: values[match[1]], self.text)
 
     def messages(self, values: Mapping[str, str]) -> list[Message]:
         """The conversation with its inputs in place."""
         if values.keys() != self.inputs:
-            raise ValueError(
-                f"prompt {self.name!r} takes {sorted(self.inputs)}, got {sorted(values)}"
-            )
+            raise ValueError(f"prompt {self.name!r} takes {sorted(self.inputs)}, got {sorted(values)}")
         _, *parts = _ROLE.split(self.text)
         return [
             Message(role=role, content=_INPUT.sub(lambda match: values[match[1]], content.strip()))  # type: ignore[typeddict-item]

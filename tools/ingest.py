@@ -7,7 +7,7 @@ and one that had completed changes nothing.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
@@ -184,13 +184,17 @@ def _reason(error: ValidationError) -> str:
 
 
 def _counts(staging: sqlite3.Connection) -> dict[str, int]:
-    counts = {name: staging.execute(f"select count(*) from {name}").fetchone()[0] for name in ("items", "events", "rejects")}
+    counts = {
+        name: staging.execute(f"select count(*) from {name}").fetchone()[0] for name in ("items", "events", "rejects")
+    }
     counts["users"] = staging.execute("select count(distinct user_id) from events").fetchone()[0]
     return counts
 
 
 def _most_common_reasons(staging: sqlite3.Connection) -> str:
-    rows = staging.execute("select reason, count(*) as n, min(line) from rejects group by reason order by n desc limit 2")
+    rows = staging.execute(
+        "select reason, count(*) as n, min(line) from rejects group by reason order by n desc limit 2"
+    )
     return "; ".join(f"{reason} ({n}, first at line {line})" for reason, n, line in rows)
 
 
@@ -227,7 +231,9 @@ def _merged(old: Item | None, new: Item) -> Item:
 def _write_histories(staging: sqlite3.Connection, store: Store, users: int, progress: Progress) -> int:
     progress.step("Writing histories", users)
     rows = staging.execute("select * from events order by user_id, time, item_id, event")
-    histories = ((user_id, [_occurrence(row) for row in group]) for user_id, group in groupby(rows, key=lambda row: row[0]))
+    histories = (
+        (user_id, [_occurrence(row) for row in group]) for user_id, group in groupby(rows, key=lambda row: row[0])
+    )
     added = 0
     for batch in _batches(histories, BATCH // 2):
         added += store.merge_histories(dict(batch))

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,24 +139,21 @@ class InteractionLog:
 
     def save(self, path: Path) -> None:
         """One file, replaced whole or not at all."""
-        arrays = {
-            name: _pack(value) if isinstance(value, list) else value for name, value in vars(self).items()
-        }
+        arrays = {name: _pack(value) if isinstance(value, list) else value for name, value in vars(self).items()}
         partial = path.with_suffix(".partial")
         with partial.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, allow_pickle=False, **arrays)
         os.replace(partial, path)
 
     @classmethod
     def load(cls, path: Path) -> "InteractionLog":
         """Raises: OSError, ValueError, KeyError, zipfile.BadZipFile: not a whole file of this form."""
         with np.load(path, allow_pickle=False) as arrays:
-            return cls(
-                **{
-                    name: _unpack(arrays[name]) if arrays[name].dtype == np.uint8 else arrays[name]
-                    for name in cls.__dataclass_fields__
-                }
-            )
+            values: dict[str, Any] = {
+                name: _unpack(arrays[name]) if arrays[name].dtype == np.uint8 else arrays[name]
+                for name in cls.__dataclass_fields__
+            }
+        return cls(**values)
 
 
 def _offsets(counts: Sequence[int] | Ints) -> Ints:

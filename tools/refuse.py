@@ -29,7 +29,7 @@ class Refusal:
             return cls(patterns, frozenset())
         names = list(topic_vectors)
         similarity = np.stack([topic_vectors[name] for name in names]) @ encode(words).T
-        near = (similarity >= REFUSED_SIMILARITY).any(axis=1)
+        near = similarity.max(axis=1) >= REFUSED_SIMILARITY
         return cls(patterns, frozenset(name for name, refused in zip(names, near, strict=True) if refused))
 
     def covers(self, item: Item) -> bool:

@@ -57,7 +57,7 @@ class Candidate:
     @property
     def neighbours(self) -> float:
         """Item-kNN's score: the sum of the cosines, later items weighing more (as ordered in the mapping)."""
-        return sum(value * 0.5 ** (age / HALF_LIFE / 2) for age, value in enumerate(self.co_occurrence.values()))
+        return float(sum(value * 0.5 ** (age / HALF_LIFE / 2) for age, value in enumerate(self.co_occurrence.values())))
 
 
 def interest_of(

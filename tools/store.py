@@ -68,7 +68,9 @@ class Store:
         occurrences = self._occurrences([user_id]).get(user_id)
         if occurrences is None:
             some = ", ".join(repr(u) for u in self.log.user_ids[:3]) or "none yet"
-            raise DataError(f"no user {user_id!r} in store {self.location!r}; it holds {self.user_count()}: {some}, ...")
+            raise DataError(
+                f"no user {user_id!r} in store {self.location!r}; it holds {self.user_count()}: {some}, ..."
+            )
         earlier = [occurrence for occurrence in occurrences if occurrence.time < before]
         items = self.items({occurrence.item_id for occurrence in earlier})
         return [Interaction.join(user_id, occurrence, items[occurrence.item_id]) for occurrence in earlier]
@@ -93,7 +95,9 @@ class Store:
 
     def vectors_of_topics(self, topics: Sequence[str]) -> list[Vectors]:
         """The vectors of these topics' names, in order; a topic without one is left out."""
-        return [np.asarray(vector, dtype=np.float32) for _, vector in self._get("topics", topics, include=["embeddings"])]
+        return [
+            np.asarray(vector, dtype=np.float32) for _, vector in self._get("topics", topics, include=["embeddings"])
+        ]
 
     def nearest(self, vectors: Vectors, *, n: int) -> list[list[tuple[str, float]]]:
         """For each row of `vectors` up to `n` items, the nearest first, with their cosine similarity.
@@ -205,9 +209,7 @@ class Store:
     def _occurrences(self, user_ids: Sequence[str]) -> dict[str, list[Occurrence]]:
         found = self._get("users", [_record_id(user_id, 0) for user_id in user_ids], include=["metadatas"])
         more = [
-            _record_id(metadata["user_id"], number)
-            for _, metadata in found
-            for number in range(1, metadata["chunks"])
+            _record_id(metadata["user_id"], number) for _, metadata in found for number in range(1, metadata["chunks"])
         ]
         return _histories([*found, *self._get("users", more, include=["metadatas"])])
 
@@ -215,9 +217,7 @@ class Store:
         """Pairs of id and what was asked for, in the order of `ids`; unknown ids are left out."""
         found: dict[str, Any] = {}
         for start in range(0, len(ids), BATCH):
-            page = self._call(
-                self._collections[name].get, ids=list(ids[start : start + BATCH]), include=include
-            )
+            page = self._call(self._collections[name].get, ids=list(ids[start : start + BATCH]), include=include)
             found.update(_pairs(page, include))
         return [(id_, found[id_]) for id_ in ids if id_ in found]
 
@@ -330,7 +330,7 @@ def _connect(location: str) -> tuple[Any, str, Path]:
         )
     except Exception as error:
         raise StoreError(
-            f"no Chroma server answers at {location!r} ({_first_line(error)}): start one with `chroma run` or mend the address"
+            f"no Chroma server answers at {location!r} ({_first_line(error)}): start one with `chroma run` or mend it"
         ) from error
     digest = blake2b(location.rstrip("/").encode(), digest_size=8).hexdigest()
     folder = cache_folder() / "servers" / digest

@@ -95,7 +95,8 @@ class HostedModel:
             429: "wait, or ask for a higher limit",
         }.get(code, "try again, or use another model")
         return ModelError(
-            f"{self.spec!r} answered {code}: {str(error.message)[:160]}; {hint}", retryable=code in (408, 429, 500, 502, 503)
+            f"{self.spec!r} answered {code}: {str(error.message)[:160]}; {hint}",
+            retryable=code in (408, 429, 500, 502, 503),
         )
 
 

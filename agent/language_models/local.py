@@ -25,6 +25,8 @@ SHORTLIST = 64
 """Likeliest tokens that are tried on the grammar before the whole vocabulary is."""
 
 _Q8_0 = 7
+_Row = tuple[int, int, int, bool]
+"""A token to read, its place, its sequence, and whether its logits are wanted."""
 _log_callback: Any = None
 
 
@@ -138,27 +140,38 @@ class LocalModel:
                 self._llama.llama_memory_seq_cp(self._memory, 0, number + 1, -1, -1)
                 rows += [(token, read + n, number + 1, n == len(prompt) - 1) for n, token in enumerate(prompt)]
             while rows:
-                chosen = []
-                for start in range(0, len(rows), BATCH):
-                    part = rows[start : start + BATCH]
-                    self._decode(part)
-                    for row, (_, place, sequence, wanted) in enumerate(part):
-                        if wanted:
-                            token = self._allowed(samplers[sequence - 1], self._logits(row))
-                            chosen.append((token, place + 1, sequence, True))
-                rows = []
-                for token, place, sequence, wanted in chosen:
-                    done = self._llama.llama_vocab_is_eog(self._vocabulary, token)
-                    if not done and len(written[sequence - 1]) < max_tokens:
-                        self._llama.llama_sampler_accept(samplers[sequence - 1], token)
-                        written[sequence - 1].append(token)
-                        rows.append((token, place, sequence, wanted))
+                rows = [
+                    (token, place + 1, sequence, True)
+                    for token, place, sequence in self._next(rows, samplers)
+                    if self._accept(token, samplers[sequence - 1], written[sequence - 1], max_tokens)
+                ]
             return written
         finally:
             for number, sampler in enumerate(samplers, start=1):
                 self._llama.llama_memory_seq_rm(self._memory, number, -1, -1)
                 if sampler:
                     self._llama.llama_sampler_free(sampler)
+
+    def _next(self, rows: Sequence[_Row], samplers: Sequence[Any]) -> list[tuple[int, int, int]]:
+        """Read rows; behind each whose logits are wanted the token to write, with that row's place and sequence."""
+        chosen = []
+        for start in range(0, len(rows), BATCH):
+            part = rows[start : start + BATCH]
+            self._decode(part)
+            chosen += [
+                (self._allowed(samplers[sequence - 1], self._logits(row)), place, sequence)
+                for row, (_, place, sequence, wanted) in enumerate(part)
+                if wanted
+            ]
+        return chosen
+
+    def _accept(self, token: int, sampler: Any, written: list[int], max_tokens: int) -> bool:
+        """Write a token, unless the reply is complete or full."""
+        if self._llama.llama_vocab_is_eog(self._vocabulary, token) or len(written) == max_tokens:
+            return False
+        self._llama.llama_sampler_accept(sampler, token)
+        written.append(token)
+        return True
 
     def _allowed(self, sampler: Any, logits: NDArray[np.float32]) -> int:
         """The likeliest token that the grammar allows. Trying few at a time spares it the whole vocabulary."""
@@ -194,8 +207,7 @@ class LocalModel:
                 self._llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         return values
 
-    def _decode(self, rows: Sequence[tuple[int, int, int, bool]]) -> None:
-        """Rows are (token, position, sequence, whether its logits are wanted)."""
+    def _decode(self, rows: Sequence[_Row]) -> None:
         batch = self._batch
         batch.n_tokens = len(rows)
         for row, (token, position, sequence, wanted) in enumerate(rows):
@@ -204,7 +216,9 @@ class LocalModel:
             batch.logits[row] = wanted
         code = self._llama.llama_decode(self._context, batch)
         if code:
-            raise ModelError(f"model {self.spec!r}: llama.cpp could not read a batch of {len(rows)} tokens (code {code})")
+            raise ModelError(
+                f"model {self.spec!r}: llama.cpp could not read a batch of {len(rows)} tokens (code {code})"
+            )
 
     def _logits(self, row: int) -> NDArray[np.float32]:
         """Logits of a row of the last batch, -1 for the last that wanted them; a view until the next batch."""
@@ -238,7 +252,8 @@ class LocalModel:
             llama = self._llama
             own = llama.llama_model_chat_template(self._model, None)
             end, begin = (
-                self._piece(token) for token in (llama.llama_vocab_eos(self._vocabulary), llama.llama_vocab_bos(self._vocabulary))
+                self._piece(token)
+                for token in (llama.llama_vocab_eos(self._vocabulary), llama.llama_vocab_bos(self._vocabulary))
             )
             self._chat_format = Jinja2ChatFormatter(own.decode() if own else CHATML_CHAT_TEMPLATE, end, begin)
         try:
@@ -247,7 +262,11 @@ class LocalModel:
             raise ModelError(f"the chat template of {self.spec!r} failed: {error}") from error
 
     def _piece(self, token: int) -> str:
-        return (self._llama.llama_vocab_get_text(self._vocabulary, token) or b"").decode("utf-8", "replace") if token >= 0 else ""
+        return (
+            (self._llama.llama_vocab_get_text(self._vocabulary, token) or b"").decode("utf-8", "replace")
+            if token >= 0
+            else ""
+        )
 
     def _grammar(self, schema: type[T]) -> bytes:
         text = json.dumps(schema.model_json_schema())

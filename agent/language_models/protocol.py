@@ -28,6 +28,9 @@ class Usage:
         return Usage(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
 
 
+NO_USAGE = Usage()
+
+
 @dataclass(frozen=True)
 class Generation(Generic[T]):
     """A reply; `value` is None where what came back fitted no schema (then `misfit` says what came)."""

@@ -42,7 +42,9 @@ def open_model(spec: str) -> LanguageModel | None:
 
         model, _, base_url = rest.partition("@")
         if base_url and not base_url.startswith(("http://", "https://")):
-            raise ConfigError(f"{base_url!r} in model spec {spec!r} is no address: it must start with http:// or https://")
+            raise ConfigError(
+                f"{base_url!r} in model spec {spec!r} is no address: it must start with http:// or https://"
+            )
         return HostedModel(model, base_url=base_url or None, spec=spec)
     raise ConfigError(f"{spec!r} is no model spec: give one of {', '.join(SPECS)}")
 

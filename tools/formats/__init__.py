@@ -28,12 +28,12 @@ def open_source(source: str, *, format: str | None = None, mapped: Mapped = ()) 
         return _without_map("completejourney", mapped, None)
     if not path.exists():
         raise DataError(f"no file or folder at {source!r}")
-    format = format or _guess(path)
-    if format in ("movielens", "completejourney"):
-        return _without_map(format, mapped, path)
+    name = format or _guess(path)
+    if name in ("movielens", "completejourney"):
+        return _without_map(name, mapped, path)
     if path.is_dir():
-        raise DataError(f"{source!r} is a folder; {format} is read from one file")
-    return _TABLES[format](path, mapped)
+        raise DataError(f"{source!r} is a folder; {name} is read from one file")
+    return _TABLES[name](path, mapped)
 
 
 def _without_map(format: str, mapped: Mapped, path: Path | None) -> Source:

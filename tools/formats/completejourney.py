@@ -93,9 +93,7 @@ def _first_prices(baskets: Any) -> dict[int, float]:
     ordered = baskets.sort_by("transaction_timestamp")
     columns = ("product_id", "quantity", "sales_value", "retail_disc", "coupon_match_disc")
     prices: dict[int, float] = {}
-    for product, quantity, value, discount, match in zip(
-        *(ordered[name].to_pylist() for name in columns), strict=True
-    ):
+    for product, quantity, value, discount, match in zip(*(ordered[name].to_pylist() for name in columns), strict=True):
         if quantity and product not in prices:
             prices[product] = round((value + discount + match) / quantity, 2)
     return prices

@@ -1,4 +1,4 @@
-"""MovieLens in its three shapes: 100K (`u.data`), 1M (`ratings.dat`, also MovieTweetings) and latest (`ratings.csv`)."""
+"""MovieLens in three shapes: 100K (`u.data`), 1M (`ratings.dat`, also MovieTweetings) and latest (`ratings.csv`)."""
 
 import csv
 from collections.abc import Callable, Iterator

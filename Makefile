@@ -1,0 +1,44 @@
+# Everything a user or a contributor runs; each target does its own set-up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TYPED := typecheck/whimbrel
+
+# llama.cpp alone, without its image library, on all cores
+export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF
+export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell getconf _NPROCESSORS_ONLN)
+
+.PHONY: install demo test check lint types clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Whimbrel needs Python 3.11 or later; $(PYTHON) is `$(PYTHON) --version 2>&1`. Set PYTHON=..." >&2; exit 1; }
+	@printf 'int main(void) { return 0; }' | $${CXX:-c++} -x c++ -o /dev/null - 2>/dev/null || \
+	  { echo "Whimbrel needs a C and C++ compiler to build llama.cpp: install one (Debian: apt install g++; macOS: xcode-select --install)" >&2; exit 1; }
+	@echo "Installing into $(VENV); llama.cpp is built from source the first time, which takes minutes."
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: install
+	$(BIN)/whimbrel demo
+
+test: install
+	$(BIN)/python -m pytest
+
+check: install lint types test
+
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: install
+	mkdir -p $(TYPED)
+	for folder in agent evals prompts tools; do ln -sfn ../../$$folder $(TYPED)/$$folder; done
+	$(BIN)/mypy typecheck/whimbrel
+
+clean:
+	rm -rf $(VENV) typecheck build dist *.egg-info
