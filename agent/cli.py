@@ -15,9 +15,10 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: rich would double the time to the first word
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-models_app = typer.Typer(help="Language models that can be used.", no_args_is_help=True)
+models_app = typer.Typer(help="Language models that can be used.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models_app, name="models")
 
 StoreOption = Annotated[
@@ -105,7 +106,7 @@ def recommend(
     llm: LlmOption = "bundled",
     json: JsonOption = False,
 ) -> None:
-    """Recommend items that the user has not met, each with the events behind it."""
+    """Recommend new items, each with the events behind it."""
     from whimbrel.agent.show import console, recommendations
 
     moment, situation = _time(at), _context(context or [])
@@ -130,7 +131,10 @@ def chat(
     llm: LlmOption = "bundled",
     json: Annotated[bool, typer.Option("--json", help="Print each answer as one JSON document a line.")] = False,
 ) -> None:
-    """Talk: a list to begin with, then say what you want; /why N, /more N, /less TOPIC, /reset, /quit."""
+    """Talk about what to choose.
+
+    It begins with the context and a list; then say what you want, or /why N, /more N, /less TOPIC, /reset, /quit.
+    """
     from whimbrel.agent import show
     from whimbrel.agent.session import HELP, Answer
 
@@ -172,7 +176,10 @@ def demo(
     llm: LlmOption = "bundled",
     json: JsonOption = False,
 ) -> None:
-    """Show the whole job on a year of real grocery baskets, and what the household bought next."""
+    """Show the whole job on real grocery baskets.
+
+    206 households of the Complete Journey with their whole year, one that enters the shop, and what it bought next.
+    """
     from whimbrel.agent import show
     from whimbrel.agent.demo import build_demo, demo_folder, demonstrate
 
