@@ -1,0 +1,92 @@
+"""Folders, imports, packaging and the README hold together."""
+
+import ast
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ORDER = ["prompts", "tools", "agent", "evals"]
+
+
+def test_imports_point_left() -> None:
+    for place, folder in enumerate(ORDER):
+        for file in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text())):
+                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                for name in names:
+                    parts = name.split(".")
+                    if parts[0] == "whimbrel":
+                        assert ORDER.index(parts[1]) <= place, f"{file} imports {name}"
+
+
+def test_every_package_is_listed() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    found = [
+        ".".join(["whimbrel", *file.parent.relative_to(ROOT).parts])
+        for folder in ORDER
+        for file in (ROOT / folder).rglob("__init__.py")
+    ]
+    assert sorted(listed) == sorted(found)
+
+
+@pytest.mark.slow
+def test_a_wheel_works_elsewhere_with_its_prompts_and_tokenizer(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        archive.extractall(tmp_path / "elsewhere")
+    prompts = {f"whimbrel/prompts/{file.name}" for file in (ROOT / "prompts").glob("*.md")}
+    assert prompts | {"whimbrel/tools/minilm_tokenizer.json"} <= names
+    program = (
+        "import sys; sys.meta_path = [f for f in sys.meta_path if 'editable' not in str(f).lower()];"
+        "sys.modules.pop('whimbrel', None);"
+        "from whimbrel.tools.encoder import encode; import whimbrel.tools;"
+        "from whimbrel.prompts import load; load('explain');"
+        "print(whimbrel.tools.__file__, encode(['tea']).shape)"
+    )
+    elsewhere = dict(os.environ, PYTHONPATH=str(tmp_path / "elsewhere"))
+    told = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=elsewhere, check=True, capture_output=True, text=True
+    ).stdout
+    assert told.startswith(str(tmp_path))
+    assert told.strip().endswith("(1, 384)")
+
+
+def test_help_needs_no_heavy_library() -> None:
+    program = (
+        "import sys, whimbrel.agent.cli;"
+        "print([n for n in ('chromadb', 'numpy', 'llama_cpp', 'openai', 'langchain_core', 'pydantic') if n in sys.modules])"
+    )
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert told.strip() == "[]"
+
+
+def test_every_command_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for command in ("ingest", "recommend", "chat", "demo", "models list"):
+        assert f"whimbrel {command}" in readme
+        help_text = subprocess.run(
+            [sys.executable, "-m", "whimbrel.agent.cli", *command.split(), "--help"],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        assert "Example: whimbrel" in help_text
+
+
+def test_exported_names_exist() -> None:
+    import whimbrel.agent
+
+    for name in whimbrel.agent.__all__:
+        assert getattr(whimbrel.agent, name).__name__ == name
+    with pytest.raises(AttributeError):
+        _ = whimbrel.agent.Nothing  # type: ignore[attr-defined]

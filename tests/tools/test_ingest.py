@@ -1,0 +1,155 @@
+"""Ingestion: nothing lost, nothing twice, nothing half."""
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from whimbrel.tools.errors import ConfigError, DataError
+from whimbrel.tools.formats import open_source, parse_map
+from whimbrel.tools.ingest import Ingested, ingest
+from whimbrel.tools.store import open_store
+
+
+def read(path: Path, store: Path, **options: object) -> Ingested:
+    return ingest(open_source(str(path), **options), store)  # type: ignore[arg-type]
+
+
+def contents(folder: Path) -> dict[str, list[str]]:
+    with open_store(folder) as store:
+        return {u: [e.model_dump_json() for e in store.history(u)] for u in sorted(store.log.user_ids)}
+
+
+def test_bad_rows_are_kept_with_line_and_reason(tmp_path: Path) -> None:
+    log = tmp_path / "a.csv"
+    log.write_text("user_id,title,time\n1,A,2020-01-01\n2,,2020-01-01\n3,C,yesterday\n4,D\n5,E,1577836800000\n")
+    done = read(log, tmp_path / "s")
+    assert (done.rows, done.events, done.rejected) == (5, 1, 4)
+    assert done.rejects is not None
+    rejects = [json.loads(line) for line in done.rejects.read_text().splitlines()]
+    assert [reject["line"] for reject in rejects] == [3, 4, 5, 6]
+    for reject, words in zip(rejects, ("title", "no known format", "2 cells", "milliseconds"), strict=True):
+        assert words in reject["reason"]
+
+
+def test_twice_changes_nothing(shop_csv: Path, shop: Path) -> None:
+    before = contents(shop)
+    again = read(shop_csv, shop)
+    assert (again.new_events, again.new_items) == (0, 0)
+    assert contents(shop) == before
+
+
+def test_killed_half_way_it_completes_when_run_again(shop_csv: Path, shop: Path, tmp_path: Path) -> None:
+    store = tmp_path / "s"
+    program = (
+        "import os, signal, sys; from whimbrel.tools import ingest as i, store as s; from whimbrel.tools.formats import open_source;"
+        "real = s.Store.merge_histories;"
+        "i.BATCH = 20;"
+        "n = [];"
+        "s.Store.merge_histories = lambda self, h: (n.append(1), os.kill(os.getpid(), 9) if len(n) > 2 else 0, real(self, h))[2];"
+        "i.ingest(open_source(sys.argv[1]), sys.argv[2], command=sys.argv[1])"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, str(shop_csv), str(store)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    with pytest.raises(Exception, match=r"unfinished: run `whimbrel ingest .*shop\.csv"):
+        open_store(store)
+    read(shop_csv, store)
+    assert contents(store) == contents(shop)
+
+
+def test_the_same_rows_in_any_format_make_the_same_histories(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [{"who": f"u{n % 3}", "what": f"Thing {n}", "when": 1_600_000_000 + n, "kind": "x|y"} for n in range(30)]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    with gzip.open(tmp_path / "b.csv.gz", "wt") as file:
+        file.write("who;what;when;kind\n" + "\n".join(";".join(map(str, row.values())) for row in reversed(rows)))
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "c.parquet")
+    mapped = parse_map(["who=user_id", "what=title", "when=time", "kind=topics"])
+    stores = []
+    for name in ("a.jsonl", "b.csv.gz", "c.parquet"):
+        read(tmp_path / name, tmp_path / f"s-{name}", mapped=mapped)
+        stores.append(contents(tmp_path / f"s-{name}"))
+    assert stores[0] == stores[1] == stores[2]
+    assert json.loads(stores[0]["u0"][0])["topics"] == ["x", "y"]
+
+
+def test_a_truncated_file_leaves_the_store_as_it_was(shop: Path, tmp_path: Path) -> None:
+    whole = gzip.compress("\n".join(f'{{"user_id":1,"title":"t{n}","time":{10**9 + n}}}' for n in range(5000)).encode())
+    (tmp_path / "t.jsonl.gz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "t.parquet").write_bytes(os.urandom(1000))
+    before = contents(shop)
+    for name, words in (("t.jsonl.gz", "truncated"), ("t.parquet", "not a whole Parquet")):
+        with pytest.raises(DataError, match=words):
+            read(tmp_path / name, shop)
+        with pytest.raises(DataError, match=words):
+            read(tmp_path / name, tmp_path / "new")
+    assert contents(shop) == before
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("pairs", "error", "words"),
+    [
+        (["nothing=title"], DataError, "no column 'nothing'; columns are: user_id, name, time"),
+        ([], DataError, "no column for title"),
+        (["name=heading"], ConfigError, "no field"),
+        (["name"], ConfigError, "COLUMN=FIELD"),
+    ],
+)
+def test_a_wrong_map_says_which_columns_there_are(
+    pairs: list[str], error: type[Exception], words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text("user_id,name,time\n1,A,2020-01-01\n")
+    with pytest.raises(error, match=words):
+        read(tmp_path / "a.csv", tmp_path / "s", mapped=parse_map(pairs))
+
+
+def test_movielens_in_its_other_shapes(tmp_path: Path) -> None:
+    old, new = tmp_path / "ml-1m", tmp_path / "latest"
+    old.mkdir()
+    new.mkdir()
+    (old / "movies.dat").write_bytes("1::Amélie (2001)::Comedy|Romance\n".encode("latin-1"))
+    (old / "ratings.dat").write_text("7::1::5::978300760\n7::2::4::978300761\n")
+    (new / "movies.csv").write_text('movieId,title,genres\n1,"American President, The (1995)",Comedy|Romance\n')
+    (new / "ratings.csv").write_text("userId,movieId,rating,timestamp\n7,1,4.5,964982703\n")
+    done = read(old, tmp_path / "s-old")
+    assert (done.events, done.rejected) == (1, 1)
+    read(new, tmp_path / "s-new")
+    with open_store(tmp_path / "s-old") as store:
+        assert [(e.title, e.topics) for e in store.history("7")] == [("Amélie (2001)", ("Comedy", "Romance"))]
+    with open_store(tmp_path / "s-new") as store:
+        assert [(e.title, e.rating) for e in store.history("7")] == [("American President, The (1995)", 4.5)]
+
+
+CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=12)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(CELLS, CELLS, st.one_of(st.integers(0, 2**33).map(str), CELLS)), max_size=12))
+def test_every_row_is_an_event_a_repeat_or_a_reject(rows: list[tuple[str, str, str]]) -> None:
+    with TemporaryDirectory() as folder:
+        log, store = Path(folder) / "a.jsonl", Path(folder) / "s"
+        lines = [json.dumps(dict(zip(("user_id", "title", "time"), row, strict=True))) for row in rows]
+        log.write_text("\n".join([*lines, '{"user_id": "known", "title": "Sound", "time": 5}', *lines]))
+        done = read(log, store)
+        valid, rejected = done.events - 1, done.rejected
+        assert done.rows == 2 * len(rows) + 1
+        assert rejected % 2 == 0
+        assert valid <= len(rows) - rejected // 2
+        kept = contents(store)
+        times = [[json.loads(event)["time"] for event in history] for history in kept.values()]
+        assert sum(map(len, times)) == done.events
+        with open_store(store) as opened:
+            for user_id in kept:
+                moments = [event.time for event in opened.history(user_id)]
+                assert moments == sorted(moments)

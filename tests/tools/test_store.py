@@ -1,0 +1,137 @@
+"""The store: as of a moment, locked, and checked at opening."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from whimbrel.tools.errors import DataError, StoreError
+from whimbrel.tools.formats import open_source
+from whimbrel.tools.ingest import ingest
+from whimbrel.tools.interaction_log import InteractionLog
+from whimbrel.tools.records import Item
+from whimbrel.tools.retrieve import interest_of, retrieve
+from whimbrel.tools.store import open_store
+
+EVENTS = st.lists(st.tuples(st.integers(0, 50), st.sampled_from("abcd"), st.sampled_from("uvwxyz")), max_size=40)
+
+
+@settings(deadline=None)
+@given(EVENTS, EVENTS, st.integers(0, 50))
+def test_no_reading_of_the_log_sees_what_comes_later(
+    events: list[tuple[int, str, str]], more: list[tuple[int, str, str]], before: int
+) -> None:
+    items = [Item(item_id=id_, title=id_) for id_ in "uvwxyz"]
+    past = [(float(at), user, item) for at, user, item in events if at < before]
+    future = [(float(max(at, before)), user, item) for at, user, item in more]
+    short, whole = InteractionLog.build(items, past), InteractionLog.build(items, past + future)
+    seeds = list(range(6))
+    assert np.array_equal(short.popularity(before=before), whole.popularity(before=before))
+    assert np.array_equal(short.audience(before=before), whole.audience(before=before))
+    assert np.allclose(short.co_occurrence(seeds, before=before), whole.co_occurrence(seeds, before=before))
+    met = {item for _, _, item in past} | ({*"uvwxyz"} - {item for _, _, item in past + future})
+    assert {id_ for id_, known in zip("uvwxyz", whole.known(before=before), strict=True) if known} == met
+
+
+def test_a_planted_future_event_changes_no_candidate(shop_csv: Path, tmp_path: Path) -> None:
+    planted = tmp_path / "planted.csv"
+    at = 1_600_000_000 + 20 * 86_400
+    late = [f"u{n},Rocket {n % 3},Space,{at + n},purchase,home" for n in range(12)]
+    late += [f"u{n},Oak table 19,Furniture,{at + n},purchase,home" for n in range(12)]
+    planted.write_text(shop_csv.read_text() + "\n".join(late) + "\n")
+    found = []
+    for source in (shop_csv, planted):
+        folder = tmp_path / source.stem
+        ingest(open_source(str(source)), folder)
+        with open_store(folder) as store:
+            history = store.history("u1", before=at)
+            vectors = store.item_vectors([event.item_id for event in history])
+            candidates = retrieve(store, history, before=at, interest=interest_of(history, vectors))
+            found.append({(c.item.title, c.popularity, round(c.neighbours, 9)) for c in candidates})
+    assert found[0] == found[1]
+    assert found[0]
+    assert not any("Rocket" in title for title, _, _ in found[1])
+
+
+def test_a_history_ends_before_its_moment_and_an_unknown_user_is_an_error(shop: Path) -> None:
+    with open_store(shop) as store:
+        whole = store.history("u3")
+        middle = whole[20].time
+        assert [e.event_id for e in store.history("u3", before=middle)] == [
+            e.event_id for e in whole if e.time < middle
+        ]
+        with pytest.raises(DataError, match="no user 'nobody'"):
+            store.history("nobody")
+
+
+def test_a_long_history_is_kept_in_chunks(tmp_path: Path) -> None:
+    log = tmp_path / "a.csv"
+    log.write_text("user_id,title,time\n" + "\n".join(f"u,Thing {n % 7},{10**9 + n}" for n in range(11_000)) + "\n")
+    ingest(open_source(str(log)), tmp_path / "s")
+    with open_store(tmp_path / "s") as store:
+        assert [event.time for event in store.history("u")] == [10**9 + n for n in range(11_000)]
+
+
+def test_a_locked_store_names_the_process_that_holds_it(shop: Path) -> None:
+    program = "import sys; from whimbrel.tools.store import open_store; s = open_store(sys.argv[1]); print('open', flush=True); input()"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", program, str(shop)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "open\n"
+        with pytest.raises(StoreError, match=f"in use by process {holder.pid}"):
+            open_store(shop)
+        holder.kill()
+    with open_store(shop) as store:
+        assert store.history("u1")
+
+
+def test_a_store_of_another_encoder_is_refused(shop_csv: Path, tmp_path: Path) -> None:
+    ingest(open_source(str(shop_csv)), tmp_path / "s")
+    with open_store(tmp_path / "s") as store:
+        collection = store._collections["items"]
+        collection.modify(metadata={**collection.metadata, "encoder": "another"})
+    with pytest.raises(StoreError, match="made with encoder 'another'"):
+        open_store(tmp_path / "s")
+
+
+def test_no_store_and_no_server_are_errors_that_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="make one with `whimbrel ingest"):
+        open_store(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    with pytest.raises(StoreError, match="no Chroma server answers"):
+        open_store("http://127.0.0.1:9")
+
+
+def test_a_chroma_server_serves_the_same_store(
+    shop_csv: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import socket
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    chroma = str(Path(sys.executable).parent / "chroma")
+    command = [chroma, "run", "--path", str(tmp_path / "server"), "--host", "127.0.0.1", "--port", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        ingest(open_source(str(shop_csv)), address)
+        with open_store(address) as served, open_store(shop) as embedded:
+            assert served.history("u2") == embedded.history("u2")
+            assert served.log.item_ids == embedded.log.item_ids
+    finally:
+        server.terminate()
+        server.wait()
