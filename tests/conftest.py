@@ -1,4 +1,4 @@
-"""What all tests share: no network but loopback, a cache of their own, a small log with a store, real logs where present."""
+"""What all tests share: no network but loopback, a small log with its store."""
 
 import os
 import socket
