@@ -214,8 +214,9 @@ class Store:
         return _histories([*found, *self._get("users", more, include=["metadatas"])])
 
     def _get(self, name: str, ids: Sequence[str], *, include: list[str]) -> list[tuple[str, Any]]:
-        """Pairs of id and what was asked for, in the order of `ids`; unknown ids are left out."""
+        """Pairs of id and what was asked for, in the order of `ids`, each once; unknown ids are left out."""
         found: dict[str, Any] = {}
+        ids = list(dict.fromkeys(ids))
         for start in range(0, len(ids), BATCH):
             page = self._call(self._collections[name].get, ids=list(ids[start : start + BATCH]), include=include)
             found.update(_pairs(page, include))

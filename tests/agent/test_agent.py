@@ -1,0 +1,81 @@
+"""The agent from Python: the contract, with a scripted model, with the bundled one, and with none."""
+
+from pathlib import Path
+
+import pytest
+
+from whimbrel.agent import Agent, Item, ModelError, Recommendations, ScriptedModel
+
+AT = 1_600_000_000 + 34 * 86_400
+REASON = {"events": [1], "reason": "Pure magic."}
+
+
+def check(found: Recommendations, agent: Agent) -> None:
+    assert Recommendations.model_validate_json(found.model_dump_json()) == found
+    history = {event.event_id: event for event in agent.store.history(found.user_id)}
+    ids = [entry.item_id for entry in found.recommendations]
+    assert ids
+    assert len(set(ids)) == len(ids)
+    assert not set(ids) & {event.item_id for event in history.values() if event.time < found.at}
+    for cited in [*found.shift.evidence, *(e for entry in found.recommendations for e in entry.evidence)]:
+        assert history[cited.event_id].time < found.at
+        assert history[cited.event_id].title == cited.title
+    for entry in found.recommendations:
+        assert entry.evidence
+        assert sum(entry.signals.values()) == pytest.approx(entry.score, abs=1e-3)
+
+
+def test_without_a_model(shop: Path) -> None:
+    with Agent.open(shop, llm="none") as agent:
+        found = agent.recommend("u5", AT, k=5)
+        check(found, agent)
+        assert found.usage.llm_calls == 0
+        assert not any(
+            "snack" in e.title for e in agent.recommend("u5", AT, {"query": "a table, no tea"}).recommendations
+        )
+
+
+def test_a_reason_that_names_nothing_real_is_replaced_with_a_warning(shop: Path) -> None:
+    model = ScriptedModel({"SummaryReply": {"summary": "Lately mostly Tea."}, "ReasonReply": REASON})
+    with Agent.open(shop, llm=model) as agent:
+        found = agent.recommend("u5", AT, k=3)
+        check(found, agent)
+    assert any("reasons were replaced" in warning for warning in found.warnings)
+    assert not any("magic" in entry.explanation for entry in found.recommendations)
+
+
+def test_a_model_whose_replies_never_fit_is_an_error(shop: Path) -> None:
+    with Agent.open(shop, llm=ScriptedModel()) as agent, pytest.raises(ModelError, match="fitted its schema"):
+        agent.recommend("u5", AT)
+
+
+def test_rank_needs_no_store_and_returns_every_candidate() -> None:
+    agent = Agent.open(None, llm="none")
+    history = [Item(item_id="h", title="Scream", topics=("Horror",))]
+    pool = [
+        Item(item_id=str(n), title=title) for n, title in enumerate(["Rye bread", "Horror film night", "Garden hose"])
+    ]
+    order = agent.rank(history, pool)
+    assert sorted(order) == ["0", "1", "2"]
+    assert order[0] == "1"
+    assert agent.predict_shift(history).kind == "none"
+
+
+def test_movielens_whole(ml100k: Path, tmp_path: Path) -> None:
+    from whimbrel.tools.formats import open_source
+    from whimbrel.tools.ingest import ingest
+
+    assert ingest(open_source(str(ml100k)), tmp_path / "ml").events == 100_000
+    with Agent.open(tmp_path / "ml", llm="none") as agent:
+        for user_id in agent.store.log.user_ids[:50]:
+            history = agent.store.history(user_id)
+            check(agent.recommend(user_id, history[len(history) * 3 // 4].time + 1), agent)
+
+
+@pytest.mark.slow
+def test_the_bundled_model_end_to_end(shop: Path) -> None:
+    with Agent.open(shop, llm="bundled") as agent:
+        found = agent.recommend("u5", AT, k=3)
+        check(found, agent)
+    assert found.usage.completion_tokens > 0
+    assert any("likelihood" in entry.signals for entry in found.recommendations)
