@@ -181,11 +181,11 @@ def demo(
     206 households of the Complete Journey with their whole year, one that enters the shop, and what it bought next.
     """
     from whimbrel.agent import show
-    from whimbrel.agent.demo import build_demo, demo_folder, demonstrate
+    from whimbrel.agent.demo import demonstrate, open_demo
 
     with show.ingest_progress() as progress:
-        build_demo(demo_folder(), progress)
-    with _agent(str(demo_folder()), llm) as agent:
+        agent = open_demo(llm, progress)
+    with agent:
         shown = _with_steps(lambda on_step: demonstrate(agent, user, on_step=on_step))
         households = len(agent.store.log.user_ids)
     if json:

@@ -63,7 +63,10 @@ def read_wish(words: str) -> tuple[str, tuple[str, ...]]:
     )
     want = re.sub(r"\s*([,.;!?])(?:\s*[,.;!?])+", r"\1", _REFUSAL.sub("", words))
     want = re.sub(
-        r"^(?:\s*(?:but|and|i|please)\b)+|(?:\b(?:but|and|i|please)\s*)+$", "", want.strip(" ,.;!?"), flags=re.I
+        r"^(?:\s*(?:but|and|i|please|want|would like|give me|show me)\b)+|(?:\b(?:but|and|i|please)\s*)+$",
+        "",
+        want.strip(" ,.;!?"),
+        flags=re.I,
     )
     return want.strip(" ,.;!?"), refused
 

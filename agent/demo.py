@@ -16,7 +16,7 @@ from whimbrel.tools.formats.completejourney import household_ids, read_completej
 from whimbrel.tools.ingest import Progress, ingest
 from whimbrel.tools.instants import parse_time
 from whimbrel.tools.records import Interaction
-from whimbrel.tools.store import FORMAT, Store, open_store
+from whimbrel.tools.store import FORMAT, Store
 
 EVERY = 12
 """Every twelfth household is in the sample: 206 of 2,469, with their whole year."""
@@ -52,13 +52,17 @@ def demo_folder() -> Path:
     return cache_folder() / f"demo-{FORMAT}"
 
 
-def build_demo(folder: Path, progress: Progress) -> None:
-    """Ingest the sample, unless that was done and finished before."""
+def open_demo(llm: str, progress: Progress) -> Agent:
+    """An agent over the sample, which is ingested first unless that was done and finished before.
+
+    Raises: as `Agent.open`.
+    """
     try:
-        open_store(folder).close()
+        return Agent.open(demo_folder(), llm)
     except StoreError:
         source = read_completejourney(households=household_ids()[::EVERY])
-        ingest(source, folder, command="completejourney", progress=progress)
+        ingest(source, demo_folder(), command="completejourney", progress=progress)
+        return Agent.open(demo_folder(), llm)
 
 
 def demonstrate(agent: Agent, user_id: str | None, *, k: int = 5, on_step: object = None) -> Demonstration:

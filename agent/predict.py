@@ -30,7 +30,8 @@ PERMUTATIONS = 199
 SESSION_GAP_SECONDS = 3 * 3600
 SESSION_SPAN_SECONDS = 12 * 3600
 TOPICS, OPTIONS, CITED = 3, 8, 5
-WISH_SIMILARITY = 0.3
+WISH_SIMILARITY, WISH_SHARE = 0.3, 0.7
+"""Cosine that a topic must have with a wish: at least the one, and this share of the nearest topic's."""
 WISH_CONFIDENCE = 0.9
 
 Floats = NDArray[np.float64]
@@ -149,7 +150,8 @@ def _wished(history: Sequence[Item], wish: str, topic_vectors: Mapping[str, Vect
         names = sorted(topic_vectors)
         similarity = np.stack([topic_vectors[name] for name in names]) @ encode([wish])[0]
         nearest = np.argsort(-similarity, kind="stable")[:TOPICS]
-        to_topics = tuple(names[row] for row in nearest if similarity[row] >= WISH_SIMILARITY)
+        least = max(WISH_SIMILARITY, WISH_SHARE * float(similarity.max()))
+        to_topics = tuple(names[row] for row in nearest if similarity[row] >= least)
     recent = history[len(history) - recent_count(len(history)) :]
     there = sum(bool(set(item.topics) & set(to_topics)) for item in recent) / max(len(recent), 1)
     from_topics = tuple(dict.fromkeys(topic for item in reversed(recent) for topic in item.topics))

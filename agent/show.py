@@ -61,8 +61,8 @@ def recommendations(found: Recommendations) -> RenderableType:
     used = found.usage
     parts.append(
         Text(
-            f"{used.seconds:.1f} s; {used.llm_calls} calls of the language model, {used.prompt_tokens} tokens before "
-            f"it ({used.cached_tokens} of them read only once), {used.completion_tokens} written",
+            f"{used.seconds:.1f} s; {used.llm_calls} calls of the language model: {used.prompt_tokens} tokens in "
+            f"({used.cached_tokens} read before), {used.completion_tokens} out",
             style="dim",
         )
     )

@@ -80,7 +80,10 @@ def ingest(source: Source, location: str | Path, *, command: str = "", progress:
         StoreError: the store is locked, of another encoder, or fails.
     """
     progress = progress or Silent()
-    exists = str(location).startswith(("http://", "https://")) or (Path(location) / "chroma.sqlite3").is_file()
+    folder = Path(location)
+    exists = (
+        str(location).startswith(("http://", "https://")) or folder.is_file() or (folder / "chroma.sqlite3").is_file()
+    )
     early = open_store(location, create=True, writing=True) if exists else None
     try:
         with closing(sqlite3.connect("")) as staging:
@@ -177,10 +180,13 @@ def _validate(row: Row, known: set[str], validated: dict[str, Item]) -> tuple[It
 
 
 def _reason(error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'row'}: {problem['msg'].removeprefix('Value error, ')}"
+    problems = {
+        ".".join(map(str, problem["loc"])) or "row": problem["msg"].removeprefix("Value error, ")
         for problem in error.errors(include_url=False, include_context=False)
-    )
+    }
+    if "title" in problems and problems.get("item_id") == "Field required":
+        del problems["item_id"]  # it would be derived from the title
+    return "; ".join(f"{name}: {problem}" for name, problem in problems.items())
 
 
 def _counts(staging: sqlite3.Connection) -> dict[str, int]:
@@ -215,7 +221,7 @@ def _write_items(staging: sqlite3.Connection, store: Store, progress: Progress) 
             store.put_items(changed, encode([encoder_text(item) for item in changed]))
             written += len(changed)
         progress.advance(len(batch))
-    new_topics = sorted(topics - store.topic_names())
+    new_topics = sorted(topics - store.topic_vectors().keys())
     if new_topics:
         store.put_topics(new_topics, encode(new_topics))
     return written

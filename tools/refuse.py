@@ -1,4 +1,4 @@
-"""What a person does not want: by words in titles and topics, and by topics that mean nearly the same."""
+"""What a person does not want: by words in titles and topics, else by topics that mean nearly the same."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -15,20 +15,22 @@ REFUSED_SIMILARITY = 0.5
 
 @dataclass(frozen=True)
 class Refusal:
-    """Words that an item's title or topics must not hold, and topics that come close to those words."""
+    """Words that an item's title or topics must not hold, and topics that mean what was refused."""
 
     patterns: tuple[re.Pattern[str], ...]
     topics: Collection[str]
 
     @classmethod
     def of(cls, avoid: Sequence[str], topic_vectors: Mapping[str, Vectors]) -> "Refusal":
-        """From refused words; a topic counts as refused where its name means nearly the same."""
+        """From refused words. Where no topic holds a word (`alcohol`), topics whose name means nearly the same are
+        refused (`Beers`, `Wines`)."""
         words = [word for word in avoid if word.strip()]
         patterns = tuple(re.compile(rf"\b{re.escape(_stem(word))}", re.IGNORECASE) for word in words)
-        if not words or not topic_vectors:
-            return cls(patterns, frozenset())
         names = list(topic_vectors)
-        similarity = np.stack([topic_vectors[name] for name in names]) @ encode(words).T
+        unnamed = [word for word, pattern in zip(words, patterns, strict=True) if not any(map(pattern.search, names))]
+        if not unnamed or not names:
+            return cls(patterns, frozenset())
+        similarity = np.stack([topic_vectors[name] for name in names]) @ encode(unnamed).T
         near = similarity.max(axis=1) >= REFUSED_SIMILARITY
         return cls(patterns, frozenset(name for name, refused in zip(names, near, strict=True) if refused))
 

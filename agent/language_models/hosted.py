@@ -1,6 +1,7 @@
 """A model behind an OpenAI-compatible server: OpenAI itself, vLLM, llama.cpp, a gateway."""
 
 import os
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,6 +13,11 @@ from whimbrel.tools.errors import ConfigError, ModelError
 TIMEOUT_SECONDS = 60.0
 CONCURRENT = 4
 """Requests under way at once."""
+REASONING_TOKENS = 2000
+"""Room for the thoughts of a model that reasons; they count as tokens written."""
+
+_TAG = re.compile(r"<(?=[|/a-z_])")
+"""The beginning of what a server's chat template might take for a control token (`<|im_end|>`, `</s>`)."""
 
 
 class HostedModel:
@@ -29,6 +35,7 @@ class HostedModel:
         self._model = model
         self._client = OpenAI(api_key=key, base_url=base_url, timeout=TIMEOUT_SECONDS, max_retries=2)
         self._form = 0
+        self._reasons = False
 
     def generate(
         self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
@@ -37,31 +44,32 @@ class HostedModel:
             return list(pool.map(lambda messages: self._reply(messages, schema, max_tokens), conversations))
 
     def _reply(self, messages: Sequence[Message], schema: type[T], max_tokens: int) -> Generation[T]:
-        """Fall back to a looser form for good where the server refuses a stricter one."""
+        """Where the server refuses a setting or a form of the schema, do without it from then on."""
         from openai import APIStatusError
 
         forms = _forms(schema.model_json_schema(), schema.__name__)
         while True:
-            tried = self._form
+            form, reasons = self._form, self._reasons
             try:
-                return self._ask(messages, schema, max_tokens, forms[tried])
+                return self._ask(messages, schema, forms[form] | _settings(max_tokens, reasons=reasons))
             except APIStatusError as error:
-                if error.status_code not in (400, 422, 500) or tried + 1 == len(forms):
+                if error.status_code not in (400, 422, 500):
                     raise self._failure(error) from error
-                self._form = max(self._form, tried + 1)
+                if getattr(error, "param", None) in ("max_tokens", "temperature") and not reasons:
+                    self._reasons = True
+                elif form + 1 < len(forms):
+                    self._form = max(self._form, form + 1)
+                else:
+                    raise self._failure(error) from error
 
-    def _ask(
-        self, messages: Sequence[Message], schema: type[T], max_tokens: int, form: dict[str, Any]
-    ) -> Generation[T]:
+    def _ask(self, messages: Sequence[Message], schema: type[T], settings: dict[str, Any]) -> Generation[T]:
         from openai import APIConnectionError, OpenAIError
 
         try:
             reply = self._client.chat.completions.create(
                 model=self._model,
-                messages=[dict(message) for message in messages],  # type: ignore[misc]
-                temperature=0.0,
-                max_tokens=max_tokens,
-                **form,
+                messages=[{"role": m["role"], "content": _TAG.sub("< ", m["content"])} for m in messages],  # type: ignore[misc]
+                **settings,
             )
         except APIConnectionError as error:
             raise ModelError(
@@ -98,6 +106,13 @@ class HostedModel:
             f"{self.spec!r} answered {code}: {str(error.message)[:160]}; {hint}",
             retryable=code in (408, 429, 500, 502, 503),
         )
+
+
+def _settings(max_tokens: int, *, reasons: bool) -> dict[str, Any]:
+    """A model that reasons takes no temperature and counts its thoughts among the tokens written."""
+    if reasons:
+        return {"max_completion_tokens": max_tokens + REASONING_TOKENS}
+    return {"max_tokens": max_tokens, "temperature": 0.0}
 
 
 def _forms(schema: dict[str, Any], name: str) -> list[dict[str, Any]]:

@@ -25,6 +25,8 @@ SHORTLIST = 64
 """Likeliest tokens that are tried on the grammar before the whole vocabulary is."""
 
 _Q8_0 = 7
+_HOLE = "\ue000"
+"""Stands around the number of a message in its template: a private character, which no cleaned text holds."""
 _Row = tuple[int, int, int, bool]
 """A token to read, its place, its sequence, and whether its logits are wanted."""
 _log_callback: Any = None
@@ -68,7 +70,7 @@ class LocalModel:
     def generate(
         self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
     ) -> list[Generation[T]]:
-        prompts = [self._tokenize(self._formatted(messages), special=True) for messages in conversations]
+        prompts = [self._prompt(messages) for messages in conversations]
         if not prompts:
             return []
         longest = max(map(len, prompts))
@@ -244,8 +246,23 @@ class LocalModel:
             pieces.append(buffer.raw[: max(size, 0)])
         return b"".join(pieces).decode("utf-8", "replace")
 
-    def _formatted(self, messages: Sequence[Message]) -> str:
-        """The conversation in the model's own chat template, ChatML where it has none."""
+    def _prompt(self, messages: Sequence[Message]) -> list[int]:
+        """Tokens of a conversation in the model's own chat template, ChatML where it has none.
+
+        Only the template may hold control tokens: what the messages say is read as plain text, whatever it looks like.
+        """
+        empty = [{"role": message["role"], "content": f"{_HOLE}{n}{_HOLE}"} for n, message in enumerate(messages)]
+        try:
+            template = str(self._chat()(messages=empty).prompt)
+        except Exception as error:
+            raise ModelError(f"the chat template of {self.spec!r} failed: {error}") from error
+        tokens: list[int] = []
+        for place, part in enumerate(template.split(_HOLE)):
+            text = messages[int(part)]["content"] if place % 2 else part
+            tokens += self._tokenize(text, special=not place % 2) if text else []
+        return tokens
+
+    def _chat(self) -> Any:
         if self._chat_format is None:
             from llama_cpp.llama_chat_format import CHATML_CHAT_TEMPLATE, Jinja2ChatFormatter
 
@@ -256,10 +273,7 @@ class LocalModel:
                 for token in (llama.llama_vocab_eos(self._vocabulary), llama.llama_vocab_bos(self._vocabulary))
             )
             self._chat_format = Jinja2ChatFormatter(own.decode() if own else CHATML_CHAT_TEMPLATE, end, begin)
-        try:
-            return str(self._chat_format(messages=[dict(message) for message in messages]).prompt)
-        except Exception as error:
-            raise ModelError(f"the chat template of {self.spec!r} failed: {error}") from error
+        return self._chat_format
 
     def _piece(self, token: int) -> str:
         return (

@@ -95,8 +95,7 @@ def test_a_locked_store_names_the_process_that_holds_it(shop: Path) -> None:
 def test_a_store_of_another_encoder_is_refused(shop_csv: Path, tmp_path: Path) -> None:
     ingest(open_source(str(shop_csv)), tmp_path / "s")
     with open_store(tmp_path / "s") as store:
-        collection = store._collections["items"]
-        collection.modify(metadata={**collection.metadata, "encoder": "another"})
+        store._database.note(encoder="another")
     with pytest.raises(StoreError, match="made with encoder 'another'"):
         open_store(tmp_path / "s")
 
@@ -105,7 +104,7 @@ def test_no_store_and_no_server_are_errors_that_say_what_to_do(tmp_path: Path) -
     with pytest.raises(StoreError, match="make one with `whimbrel ingest"):
         open_store(tmp_path / "none")
     assert not (tmp_path / "none").exists()
-    with pytest.raises(StoreError, match="no Chroma server answers"):
+    with pytest.raises(StoreError, match="does not answer as a Chroma server"):
         open_store("http://127.0.0.1:9")
 
 

@@ -1,0 +1,114 @@
+"""A conversation: what is said narrows the list, and nothing said can break it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from whimbrel.agent import Agent
+from whimbrel.agent.context import read_wish
+from whimbrel.agent.session import Answer, Session
+
+AT = 1_600_000_000 + 34 * 86_400
+
+
+@pytest.fixture(scope="module")
+def agent(shop: Path) -> Iterator[Agent]:
+    with Agent.open(shop, llm="none") as agent:
+        yield agent
+
+
+@pytest.fixture
+def session(agent: Agent) -> Session:
+    session = agent.chat("u5", AT)
+    session.open()
+    return session
+
+
+def titles(answer: Answer) -> list[str]:
+    assert answer.recommendations is not None
+    return [entry.title for entry in answer.recommendations.recommendations]
+
+
+@pytest.mark.parametrize(
+    ("words", "want", "refused"),
+    [
+        ("something for a birthday, no snacks", "something for a birthday", ("snacks",)),
+        ("a film, no horror or war", "a film", ("horror", "war")),
+        ("anything but tea", "", ("tea",)),
+        ("I want a rake", "a rake", ()),
+        ("nothing", "nothing", ()),
+        ("", "", ()),
+    ],
+)
+def test_a_wish_is_what_is_wanted_and_what_is_refused(words: str, want: str, refused: tuple[str, ...]) -> None:
+    assert read_wish(words) == (want, refused)
+
+
+def test_a_wish_is_a_contextual_shift_that_leads_the_list(session: Session) -> None:
+    answer = session.say("something for the garden")
+    assert answer.recommendations is not None
+    assert answer.recommendations.shift.kind == "contextual"
+    assert answer.recommendations.shift.to_topics == ("Garden",)
+    assert titles(answer)[0] in {"Garden hose", "Flower pot", "Rose seeds", "Rake"}
+
+
+def test_what_is_refused_stays_away_until_reset(session: Session) -> None:
+    assert any("table" in title for title in titles(session.say("a table")))
+    refused = session.say("no furniture")
+    assert not any("table" in title for title in titles(refused))
+    assert "furniture" in refused.words
+    assert not any("table" in title for title in titles(session.say("/less garden")))
+    assert any("table" in title for title in titles(session.say("/reset")))
+
+
+def test_why_cites_events_and_more_brings_the_like(session: Session) -> None:
+    first = titles(session.say("/reset"))
+    why = session.say("/why 1")
+    assert first[0] in why.words
+    assert "2020-" in why.words
+    assert why.recommendations is None
+    more = session.say("/more 1")
+    assert more.words == f"More like {first[0]}."
+    assert titles(more)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("/why 99", "There is no number 99: the list has 1 to 5"),
+        ("/why", "no number (none given)"),
+        ("/why ²", "no number ²"),
+        ("/more -1", "no number -1"),
+        ("/less", "Less of what?"),
+        ("/fly", "There is no /fly"),
+        ("", "/why N says why"),
+        ("/help", "/why N says why"),
+    ],
+)
+def test_a_line_that_cannot_be_followed_is_answered_and_changes_nothing(
+    line: str, words: str, session: Session
+) -> None:
+    before = session._shown
+    answer = session.say(line)
+    assert words in answer.words
+    assert not answer.done
+    assert session._shown is before
+
+
+@pytest.mark.parametrize(
+    "line", ["x" * 100_000, "\x1b[31m\x00 [bold]tea[/]", "no " * 400, "((((", "no (tea[", "\ue0000\ue000", "🫖"]
+)
+def test_hostile_lines_are_answered(line: str, session: Session) -> None:
+    assert session.say(line).words is not None
+
+
+def test_quit_ends(session: Session) -> None:
+    assert session.say("/quit").done
+
+
+def test_somebody_new_gets_what_is_popular(agent: Agent) -> None:
+    answer = agent.chat("", AT).open()
+    assert titles(answer)
+    assert answer.recommendations is not None
+    assert answer.recommendations.shift.kind == "none"
