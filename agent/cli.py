@@ -154,7 +154,9 @@ def chat(
 
     with _agent(store, llm) as agent:
         session = agent.chat(user, moment, k)
-        tell(session.open())
+        with show.thinking(shown=interactive):
+            opened = session.open()
+        tell(opened)
         if interactive:
             out.print(HELP, style="dim")
         while True:
@@ -164,13 +166,14 @@ def chat(
                 break
             if not interactive and not line:
                 break
-            said = session.say(line)
+            with show.thinking(shown=interactive):
+                said = session.say(line)
             tell(said)
             if said.done:
                 break
 
 
-@app.command(epilog="Example: whimbrel demo; whimbrel demo --user 1228")
+@app.command(epilog="Example: whimbrel demo; whimbrel demo --user 1016")
 def demo(
     user: Annotated[str | None, typer.Option("--user", metavar="ID", help="Another household of the sample.")] = None,
     llm: LlmOption = "bundled",

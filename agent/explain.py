@@ -41,6 +41,7 @@ _VERBS = {
     "comment": "commented on",
 }
 _ASIDE = re.compile(r"\s*\([^)]*\)|,\s*[\d./]+\s*\w*$|,\s*[\d./]+\s*\w*(?=\s*\()")
+_INVERTED = re.compile(r"^(.+), (the|an?)$", re.IGNORECASE)
 _COMMON = frozenset(
     WORD.findall(
         "a an and are as at because bought by for from have in is it its of on or rated so that the this to "
@@ -220,8 +221,8 @@ def _messages(entry: Ranked, evidence: Sequence[Interaction]) -> list[Message]:
 
 
 def short_name(title: str) -> str:
-    """A title without brackets and size, as one would say it: `Scream`, `Granola bars`."""
-    said = _ASIDE.sub("", title).strip()
+    """A title without brackets and size, as one would say it: `The Crow` for `Crow, The (1994)`, `Granola bars`."""
+    said = _INVERTED.sub(r"\2 \1", _ASIDE.sub("", title).strip())
     return (said or title)[:TITLE_LENGTH]
 
 

@@ -153,7 +153,8 @@ def _wished(history: Sequence[Item], wish: str, topic_vectors: Mapping[str, Vect
         least = max(WISH_SIMILARITY, WISH_SHARE * float(similarity.max()))
         to_topics = tuple(names[row] for row in nearest if similarity[row] >= least)
     recent = history[len(history) - recent_count(len(history)) :]
-    there = sum(bool(set(item.topics) & set(to_topics)) for item in recent) / max(len(recent), 1)
+    covered = sum(len(set(item.topics) & set(to_topics)) for item in recent)
+    there = covered / max(len(recent) * len(to_topics), 1)
     from_topics = tuple(dict.fromkeys(topic for item in reversed(recent) for topic in item.topics))
     nearest_words = f"nearest to it: {', '.join(to_topics)}" if to_topics else "no topic is near to it"
     return Shift(
@@ -162,7 +163,7 @@ def _wished(history: Sequence[Item], wish: str, topic_vectors: Mapping[str, Vect
         to_topics=to_topics,
         confidence=round(WISH_CONFIDENCE * (1 - there), 3),
         evidence=cite(recent, to_topics),
-        reason=f"asked for {wish!r}; {nearest_words}; {_percent(there)} of the recent events are there already",
+        reason=f"asked for {wish!r}; {nearest_words}; the recent events cover {_percent(there)} of it",
     )
 
 

@@ -158,6 +158,7 @@ class IngestProgress:
 
     def step(self, name: str, total: int | None) -> None:
         self._finish()
+        self._progress.start()
         self._task = self._progress.add_task(name, total=total)
 
     def advance(self, done: int) -> None:
@@ -181,10 +182,14 @@ def ingest_progress() -> Iterator[IngestProgress]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console(stderr=True)) as progress:
-        shown = IngestProgress(progress)
+    progress = Progress(*columns, console=console(stderr=True))
+    shown = IngestProgress(progress)
+    try:
         yield shown
         shown._finish()
+    finally:
+        if progress.tasks:
+            progress.stop()
 
 
 @contextmanager
@@ -192,6 +197,16 @@ def steps() -> Iterator["StepStatus"]:
     """Tells which step runs, on stderr, where that is a terminal."""
     with console(stderr=True).status(f"{STEPS['recall']}...") as status:
         yield StepStatus(status.update)
+
+
+@contextmanager
+def thinking(*, shown: bool) -> Iterator[None]:
+    """A sign of life on stderr while an answer is made."""
+    if not shown:
+        yield
+        return
+    with console(stderr=True).status("Thinking..."):
+        yield
 
 
 class StepStatus:

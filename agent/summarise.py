@@ -66,15 +66,17 @@ def summarise(history: Sequence[Item], llm: LanguageModel | None) -> Summary:
     plain = plain_summary(recent, short_term, long_term)
     if llm is None or not short_term:
         return Summary(recent, long_term, short_term, plain)
+    recent_names = {topic.topic for topic in short_term[:NAMED]}
+    earlier_topics = [topic for topic in long_term if topic.topic not in recent_names][:NAMED]
     conversation = load("summarise").messages(
         {
             "recent": ", ".join(topic.topic for topic in short_term[:NAMED]),
-            "earlier": ", ".join(topic.topic for topic in long_term[:NAMED]) or "nothing",
+            "earlier": ", ".join(topic.topic for topic in earlier_topics) or "nothing else",
         }
     )
     (reply,) = llm.generate([conversation], schema=SummaryReply, max_tokens=64)
     words = " ".join(reply.value.summary.split()) if reply.value else ""
-    problem = _problem(words, short_term, long_term) if words else f"fitted no schema: {reply.misfit[:60]!r}"
+    problem = _problem(words, short_term, earlier_topics) if words else f"fitted no schema: {reply.misfit[:60]!r}"
     warnings = (f"the model's summary was replaced: it {problem}",) if problem else ()
     return Summary(recent, long_term, short_term, plain if problem else words, reply.usage, warnings)
 
@@ -108,9 +110,9 @@ def short_titles(items: Sequence[Item]) -> list[str]:
     return [item.title[:TITLE_LENGTH] for item in items]
 
 
-def _problem(words: str, short_term: Sequence[TopicCount], long_term: Sequence[TopicCount]) -> str:
+def _problem(words: str, short_term: Sequence[TopicCount], earlier: Sequence[TopicCount]) -> str:
     """Why a sentence is not to be shown; empty where it is fine."""
     said = words.casefold()
     if not any(topic.topic.casefold() in said for topic in short_term[:SHOWN_TOPICS]):
         return "names no recent topic"
-    return prose_problem(words, [topic.topic for topic in (*short_term[:NAMED], *long_term[:NAMED])])
+    return prose_problem(words, [topic.topic for topic in (*short_term[:NAMED], *earlier)])

@@ -97,10 +97,10 @@ def test_the_demo_is_built_once_and_shows_what_came_next(
     assert all(entry.evidence for entry in found.recommendations)
     assert following["bought"]
     assert 0 <= following["hits"] <= following["topic_hits"] <= 5
-    again = run("demo", "--llm", "none", "--user", "1228")
+    again = run("demo", "--llm", "none", "--user", "1016")
     assert again.status == 0
     assert "Encoding items" not in again.err
-    for part in ("User 1228", "Interest shift", "What was bought in the next 14 days"):
+    for part in ("User 1016", "Interest shift", "What was bought in the next 14 days"):
         assert part in again.out
     assert "no user '3'" in run("demo", "--llm", "none", "--user", "3").err
 
