@@ -107,7 +107,7 @@ def explain(
                 cited = [evidence[number - 1] for number in dict.fromkeys(reply.value.events)]
                 reasons[place] = Reason(" ".join(reply.value.reason.split()), cited)
     told = "; ".join(dict.fromkeys(problems))
-    warning = f"{len(problems)} of the model's {len(asked)} reasons were replaced by plain ones: {told}"
+    warning = f"replaced by plain reasons: {len(problems)} of the model's {len(asked)} ({told})"
     return Explained(
         tuple(
             Recommendation(

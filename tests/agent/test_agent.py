@@ -40,7 +40,7 @@ def test_a_reason_that_names_nothing_real_is_replaced_with_a_warning(shop: Path)
     with Agent.open(shop, llm=model) as agent:
         found = agent.recommend("u5", AT, k=3)
         check(found, agent)
-    assert any("reasons were replaced" in warning for warning in found.warnings)
+    assert any("replaced by plain reasons" in warning for warning in found.warnings)
     assert not any("magic" in entry.explanation for entry in found.recommendations)
 
 
