@@ -80,7 +80,7 @@ def ingest(
     with ingest_progress() as progress:
         done = ingest_source(opened, store, command=_again(source, format, map or []), progress=progress)
     if json:
-        _print_json({"store": store, **vars(done), "rejects": str(done.rejects) if done.rejects else None})
+        print_json({"store": store, **vars(done), "rejects": str(done.rejects) if done.rejects else None})
         return
     out = console()
     out.print(
@@ -144,7 +144,7 @@ def chat(
     def tell(said: Answer) -> None:
         if json:
             found = said.recommendations
-            _print_json({"answer": said.words, "recommendations": found.model_dump(mode="json") if found else None})
+            print_json({"answer": said.words, "recommendations": found.model_dump(mode="json") if found else None})
         elif interactive and said.recommendations and not said.words:
             out.print(show.recommendations(said.recommendations))
         elif interactive:
@@ -192,7 +192,7 @@ def demo(
         shown = _with_steps(lambda on_step: demonstrate(agent, user, on_step=on_step))
         households = len(agent.store.log.user_ids)
     if json:
-        _print_json(shown.recommendations.model_dump(mode="json") | {"next": shown.next.model_dump()})
+        print_json(shown.recommendations.model_dump(mode="json") | {"next": shown.next.model_dump()})
         return
     out = show.console()
     out.print(f"The Complete Journey, {households} households, the year 2017. One of them enters the shop.\n")
@@ -206,7 +206,7 @@ def models_list(json: JsonOption = False) -> None:
     from whimbrel.agent.language_models.specs import SPECS
 
     if json:
-        _print_json({"models": [{"spec": spec, "description": words} for spec, words in SPECS.items()]})
+        print_json({"models": [{"spec": spec, "description": words} for spec, words in SPECS.items()]})
         return
     for spec, words in SPECS.items():
         print(f"{spec:<24} {words}")
@@ -257,11 +257,8 @@ def _again(source: str, format: str | None, map: list[str]) -> str:
     )
 
 
-def _print_json(document: dict[str, Any]) -> None:
+def print_json(document: dict[str, Any]) -> None:
+    """One document on a line of standard output, at once."""
     import json
 
     print(json.dumps(document, ensure_ascii=False), flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,7 @@
-"""Order candidates by a weighted sum of signals, each standardised over the candidates."""
+"""Order candidates by a weighted sum of signals, each standardised over the candidates.
+
+A signal that is 0 for most of them (hardly any has neighbours, say) weighs as much less.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,12 +65,14 @@ def rank(
 ) -> Ranking:
     """Order candidates; equal scores keep the order given.
 
-    Only the `config.weighed` best by the other signals are shown to the model; they stay ahead of the rest.
+    Only the `config.weighed` best by the other signals are shown to the model; the rest count as unlikely as the least
+    likely of them.
     """
     if not candidates:
         return Ranking(())
     signals = {
-        name: getattr(config, name) * _standard(values) for name, values in _signals(candidates, interest).items()
+        name: getattr(config, name) * float(np.mean(values != 0)) * _standard(values)
+        for name, values in _signals(candidates, interest).items()
     }
     base = np.sum(list(signals.values()), axis=0)
     order = np.argsort(-base, kind="stable")
@@ -79,10 +84,9 @@ def rank(
         usage, warnings = asked.usage, asked.warnings
         if asked.values is not None:
             likelihood = config.likelihood * _standard(asked.values)
-            signals["likelihood"] = np.full(len(candidates), likelihood.min())
+            signals["likelihood"] = np.full(len(candidates), float(likelihood.min()))
             signals["likelihood"][head] = likelihood
-            head = head[np.argsort(-(base[head] + likelihood), kind="stable")]
-            order = np.concatenate([head, order[len(head) :]])
+            order = np.argsort(-(base + signals["likelihood"]), kind="stable")
     ranked = tuple(
         _ranked(candidates[row], {name: float(values[row]) for name, values in signals.items()}) for row in order
     )

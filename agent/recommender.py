@@ -10,13 +10,14 @@ from whimbrel.agent.context import Context, as_context
 from whimbrel.agent.language_models.protocol import LanguageModel, Usage
 from whimbrel.agent.language_models.specs import open_model
 from whimbrel.agent.pipeline import PipelineConfig, Request, build_pipeline
-from whimbrel.agent.predict import predict_shift
-from whimbrel.agent.rank import rank
+from whimbrel.agent.predict import Prediction, predict_shift
+from whimbrel.agent.rank import Ranked, Ranking, rank
 from whimbrel.agent.results import Recommendations, RequestUsage, Shift
-from whimbrel.tools.encoder import encode, encoder_text
+from whimbrel.tools.encoder import encode
 from whimbrel.tools.errors import ModelError, StoreError
 from whimbrel.tools.instants import iso, parse_time
 from whimbrel.tools.interaction_log import InteractionLog
+from whimbrel.tools.item_vectors import item_vectors
 from whimbrel.tools.records import Item
 from whimbrel.tools.refuse import Refusal
 from whimbrel.tools.retrieve import Candidate, interest_of, latest_items, recent_popularity
@@ -25,6 +26,8 @@ from whimbrel.tools.store import Store, open_store
 if TYPE_CHECKING:
     from whimbrel.agent.session import Session
 
+MOST_WEIGHED = 100
+"""Candidates that `rank` has the language model weigh at most, the best by the other signals."""
 Situation = Context | Mapping[str, object] | None
 LIVE_SECONDS = 7 * 24 * 3600
 """A log that ended no longer ago is live: then "now" is the clock's, else the end of the log."""
@@ -33,13 +36,22 @@ LIVE_SECONDS = 7 * 24 * 3600
 class Agent:
     """Opens with `Agent.open`; close it, or use it in a `with` block.
 
-    Without a store (`None`) only `rank` and `predict_shift` answer: they need no more than what they are given.
+    Without a store (`None`) only `rank` and `predict_shift` answer: they need no more than what they are given, and
+    `log` may tell `rank` what everybody did.
     """
 
-    def __init__(self, store: Store | None, llm: LanguageModel | None, config: PipelineConfig | None = None) -> None:
+    def __init__(
+        self,
+        store: Store | None,
+        llm: LanguageModel | None,
+        config: PipelineConfig | None = None,
+        *,
+        log: InteractionLog | None = None,
+    ) -> None:
         self._store = store
         self._llm = llm
         self._config = config or PipelineConfig()
+        self._given_log = log
 
     @classmethod
     def open(
@@ -151,44 +163,54 @@ class Agent:
         Raises:
             ValueError: two candidates have one id.
         """
+        return [entry.candidate.item.item_id for entry in self.ranking(history, candidates, context).ranked]
+
+    def ranking(self, history: Sequence[Item], candidates: Sequence[Item], context: Situation = None) -> Ranking:
+        """The same with scores, signals, usage and warnings. Refused candidates come last.
+
+        Raises: as `rank`.
+        """
         if len({item.item_id for item in candidates}) < len(candidates):
             raise ValueError("candidates repeat an item_id")
-        if not candidates:
-            return []
         situation = as_context(context)
-        vectors = _vectors([*history, *candidates])
-        shift = self._predict(history, situation, candidates)
+        vectors = dict(
+            zip([i.item_id for i in (*history, *candidates)], item_vectors([*history, *candidates]), strict=True)
+        )
+        prediction = self._predict(history, situation, candidates)
         interest = interest_of(
             history,
             vectors,
-            predicted=list(encode(shift.to_topics)) if shift.to_topics else [],
+            predicted=list(encode(prediction.shift.to_topics)) if prediction.shift.to_topics else [],
             query=situation.query,
             liked=[vectors[item_id] for item_id in situation.more if item_id in vectors],
         )
         refusal = Refusal.of(situation.avoid, {})
         allowed = [item for item in candidates if not refusal.covers(item)]
+        refused = [item for item in candidates if refusal.covers(item)]
         ranking = rank(
             self._known(history, allowed, vectors),
             history=history,
             interest=interest,
             wish=situation.query,
             llm=self._llm,
-            config=self._config.rank.model_copy(update={"weighed": len(candidates)}),
+            config=self._config.rank.model_copy(update={"weighed": min(len(allowed), MOST_WEIGHED)}),
         )
-        refused = [item.item_id for item in candidates if refusal.covers(item)]
-        return [entry.candidate.item.item_id for entry in ranking.ranked] + refused
+        lowest = min((entry.score for entry in ranking.ranked), default=0.0) - 1
+        last = [Ranked(Candidate(item, vectors[item.item_id]), lowest, {"refused": lowest}) for item in refused]
+        return Ranking(
+            (*ranking.ranked, *last), prediction.usage + ranking.usage, (*prediction.warnings, *ranking.warnings)
+        )
 
     def _known(
         self, history: Sequence[Item], candidates: Sequence[Item], vectors: Mapping[str, Any]
     ) -> list[Candidate]:
         """Candidates with what the log says of them, before the end of the history or, without times, in all."""
-        log = self._store.log if self._store else InteractionLog.build([], [])
         times = [item.time for item in history if item.time is not None]
         before = max(times) if times else float("inf")
-        position = {item_id: row for row, item_id in enumerate(log.item_ids)}
+        position = self._position
         seeds = [item_id for item_id in latest_items(history) if item_id in position]
-        together = log.co_occurrence([position[seed] for seed in seeds], before=before)
-        popularity = recent_popularity(log, before=before)
+        together = self._log.co_occurrence([position[seed] for seed in seeds], before=before)
+        popularity = recent_popularity(self._log, before=before)
         return [
             Candidate(
                 item=item,
@@ -201,22 +223,29 @@ class Agent:
             for item in candidates
         ]
 
+    @cached_property
+    def _log(self) -> InteractionLog:
+        return self._given_log or (self._store.log if self._store else InteractionLog.build([], []))
+
+    @cached_property
+    def _position(self) -> dict[str, int]:
+        return {item_id: row for row, item_id in enumerate(self._log.item_ids)}
+
     def predict_shift(self, history: Sequence[Item], context: Situation = None) -> Shift:
         """The shift of interest at the end of a history, which runs from the first event to the last."""
-        return self._predict(history, as_context(context), ())
+        return self._predict(history, as_context(context), ()).shift
 
-    def _predict(self, history: Sequence[Item], context: Context, candidates: Sequence[Item]) -> Shift:
+    def _predict(self, history: Sequence[Item], context: Context, candidates: Sequence[Item]) -> Prediction:
         """A wish may mean any topic of the history or of the candidates."""
         times = [item.time for item in history if item.time is not None]
         names = sorted({topic for item in (*history, *candidates) for topic in item.topics}) if context.query else []
-        prediction = predict_shift(
+        return predict_shift(
             history,
             at=times[-1] if times else None,
             context=context,
             topic_vectors=dict(zip(names, encode(names), strict=True)),
             llm=self._llm,
         )
-        return prediction.shift
 
     def chat(self, user_id: str, at: object = None, k: int = 5) -> "Session":
         """A conversation with or on behalf of a user."""
@@ -229,8 +258,3 @@ class Agent:
         end = self.store.log.end
         clock = time.time()
         return clock if end is None or clock - end <= LIVE_SECONDS else end + 1
-
-
-def _vectors(items: Sequence[Item]) -> dict[str, Any]:
-    distinct = {item.item_id: item for item in items}
-    return dict(zip(distinct, encode([encoder_text(item) for item in distinct.values()]), strict=True))

@@ -100,7 +100,7 @@ def main(
         times = sorted(time for _, time, _ in log.events[user_id])
         at = iso(parse_time(times[len(times) * 3 // 4]) + 1)
         command = ["recommend", user_id, "--store", store, "--at", at, "--llm", llm, "--k", str(k), "--json"]
-        ended = subprocess.run([sys.executable, "-m", "whimbrel.agent.cli", *command], capture_output=True, text=True)  # noqa: S603
+        ended = subprocess.run([sys.executable, "-m", "whimbrel.evals.cli", *command], capture_output=True, text=True)  # noqa: S603
         wrong = problems(ended.stdout, log, user_id=user_id, k=k) if ended.returncode == 0 else [ended.stderr.strip()]
         counts["valid"] += not wrong
         if ended.returncode == 0:

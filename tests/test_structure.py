@@ -63,7 +63,7 @@ def test_a_wheel_works_elsewhere_with_its_prompts_and_tokenizer(tmp_path: Path) 
 
 def test_help_needs_no_heavy_library() -> None:
     program = (
-        "import sys, whimbrel.agent.cli;"
+        "import sys, whimbrel.evals.cli;"
         "print([n for n in ('chromadb', 'numpy', 'llama_cpp', 'openai', 'langchain_core', 'pydantic') if n in sys.modules])"
     )
     told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
@@ -75,7 +75,7 @@ def test_every_command_is_in_the_readme() -> None:
     for command in ("ingest", "recommend", "chat", "demo", "models list"):
         assert f"whimbrel {command}" in readme
         help_text = subprocess.run(
-            [sys.executable, "-m", "whimbrel.agent.cli", *command.split(), "--help"],
+            [sys.executable, "-m", "whimbrel.evals.cli", *command.split(), "--help"],
             check=True,
             capture_output=True,
             text=True,

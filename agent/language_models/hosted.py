@@ -94,6 +94,9 @@ class HostedModel:
     def log_likelihood(self, prompt: str, continuations: Sequence[str]) -> Likelihoods:
         raise ModelError(f"model {self.spec!r} gives no likelihoods")
 
+    def forget(self) -> None:
+        pass  # keeps nothing
+
     def _failure(self, error: Any) -> ModelError:
         code = error.status_code
         hint = {

@@ -114,6 +114,10 @@ class LocalModel:
         )
         return Likelihoods(self._score(len(prefix), texts), usage)
 
+    def forget(self) -> None:
+        self._llama.llama_memory_clear(self._memory, True)
+        self._tokens = []
+
     def _read(self, tokens: list[int]) -> int:
         """Make sequence 0 hold these tokens; returns how many it held already. The last is read in any case, so
         that its logits are there."""

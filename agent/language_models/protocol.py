@@ -72,6 +72,10 @@ class LanguageModel(Protocol):
         """
         ...
 
+    def forget(self) -> None:
+        """Drop what was read before, so that the next answer does not depend on it."""
+        ...
+
 
 def fit(reply: str, schema: type[T], usage: Usage) -> Generation[T]:
     """The reply as an instance of the schema, or what came instead, shortened."""

@@ -55,6 +55,9 @@ class ScriptedModel:
         )
         return Likelihoods([self._likelihood(prompt, text) for text in continuations], usage)
 
+    def forget(self) -> None:
+        self.heard.clear()
+
 
 def _arbitrary(prompt: str, continuation: str) -> float:
     return -10.0 * (1 + zlib.crc32(f"{prompt}\n{continuation}".encode()) / 2**32)

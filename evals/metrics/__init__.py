@@ -1,0 +1,1 @@
+"""Metrics, each a function of plain values; its docstring states the convention."""

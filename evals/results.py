@@ -1,0 +1,243 @@
+"""What a run showed: every metric of every system with n and interval, paired differences, slices.
+
+The truth is read here and nowhere before: rankings are on disk when the first metric is taken.
+"""
+
+import math
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whimbrel.evals.cases import BlindCase, Case
+from whimbrel.evals.metrics import lists, ranking
+from whimbrel.evals.runs import OUTCOMES, RANKINGS, Plan, read_lines
+from whimbrel.evals.statistics import Interval, bootstrap_means, holm, interval, sign_flip_p, spread
+from whimbrel.tools.errors import DataError
+
+PRIMARY = "ndcg@10"
+WITH_INTERVAL = ("auc", "mrr", "map", "ndcg@5", "ndcg@10", "hr@1", "hr@5", "hr@10", "recall@10", "precision@10")
+USAGE = ("seconds", "llm_calls", "prompt_tokens", "completion_tokens", "cost_usd")
+RECENT, COLD_EVENTS = 5, 5
+"""Latest events whose topics make the recent window; histories shorter than this are cold."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass
+class SystemResult:
+    """Values by metric, one a case in the order of the cases (NaN where there is none), and what it cost in all."""
+
+    values: "dict[str, array[float]]" = field(default_factory=lambda: defaultdict(lambda: array("d")))
+    totals: Counter[str] = field(default_factory=Counter)
+    recommended: Counter[str] = field(default_factory=Counter)
+    cases: int = 0
+    failed: int = 0
+    warned: int = 0
+
+    def column(self, metric: str) -> Floats:
+        """The values of one metric, shape (cases,)."""
+        return np.array(self.values[metric], dtype=np.float64)
+
+
+@dataclass
+class Results:
+    """Results by system, with each case's user (numbered), slices and id."""
+
+    systems: dict[str, SystemResult]
+    users: NDArray[np.int64]
+    case_ids: list[str]
+    slices: dict[str, NDArray[np.bool_]]
+    empty: int
+    candidates: int
+    seed: int
+
+    def interval(self, system: str, metric: str, within: NDArray[np.bool_] | None = None) -> Interval:
+        """Mean and 95% interval of a metric, of a slice where one is given."""
+        values = self.systems[system].column(metric)
+        if within is not None:
+            values = np.where(within[: len(values)], values, np.nan)
+        return interval(values, self.users[: len(values)], seed=self.seed)
+
+    def difference(self, one: str, other: str, metric: str, within: NDArray[np.bool_] | None = None) -> dict[str, Any]:
+        """Mean paired difference with its interval and the p of a sign-flip test over users."""
+        first, second = self.systems[one].column(metric), self.systems[other].column(metric)
+        n = min(len(first), len(second))
+        values = first[:n] - second[:n]
+        if within is not None:
+            values = np.where(within[:n], values, np.nan)
+        users = self.users[:n]
+        low, high = spread(bootstrap_means(values, users, seed=self.seed)) if n else (math.nan, math.nan)
+        known = int((~np.isnan(values)).sum())
+        return {
+            "difference": float(np.nanmean(values)) if known else math.nan,
+            "ci": [low, high],
+            "p": sign_flip_p(values, users, seed=self.seed),
+            "n": known,
+        }
+
+
+def results_of(plan: Plan, folder: Path) -> Results:
+    """Metrics of what a run folder holds so far.
+
+    Raises:
+        DataError: its lines are not those of the plan's cases.
+    """
+    training = plan.training()
+    popularity = {item.item_id: int(n) for item, n in zip(training.items, training.counts, strict=True)}
+    interactions = max(int(training.counts.sum()), 1)
+    lines = zip(read_lines(folder / RANKINGS), read_lines(folder / OUTCOMES), strict=True)
+    systems: dict[str, SystemResult] = {}
+    users: dict[str, int] = {}
+    numbered, case_ids, slices, empty = [], [], defaultdict(list), 0
+    catalogue: set[str] = set()
+    pending = next(lines, None)
+    while pending is not None:
+        name = str(pending[0]["system"])
+        result = systems[name] = SystemResult()
+        for case in _cases(plan):
+            if pending is None or pending[0]["system"] != name:
+                break
+            line, outcome = pending
+            if line["case_id"] != case.blind.case_id:
+                raise DataError(f"{str(folder)!r}: expected case {case.blind.case_id!r}, found {line['case_id']!r}")
+            _take(result, case, line, outcome, popularity, interactions)
+            if len(systems) == 1:
+                numbered.append(users.setdefault(case.blind.user_id, len(users)))
+                case_ids.append(case.blind.case_id)
+                empty += not case.relevant
+                catalogue.update(item.item_id for item in case.blind.candidates)
+                for label, belongs in slices_of(case, popularity).items():
+                    slices[label].append(belongs)
+            pending = next(lines, None)
+    return Results(
+        systems=systems,
+        users=np.array(numbered, dtype=np.int64),
+        case_ids=case_ids,
+        slices={label: np.array(values, dtype=bool) for label, values in slices.items() if any(values)},
+        empty=empty,
+        candidates=len(catalogue),
+        seed=plan.settings.seed,
+    )
+
+
+def _cases(plan: Plan) -> Iterator[Case]:
+    return (case for case in plan.read() if isinstance(case, Case))
+
+
+def _take(
+    result: SystemResult,
+    case: Case,
+    line: Mapping[str, Any],
+    outcome: Mapping[str, Any],
+    popularity: Mapping[str, int],
+    interactions: int,
+) -> None:
+    place = {item_id: number for number, item_id in enumerate(line["ranking"])}
+    ranks = np.arange(1, len(place) + 1, dtype=np.float64)
+    for start, length in outcome["ties"]:
+        ranks[start : start + length] = start + (length + 1) / 2
+    candidates = case.blind.candidates
+    relevant = [float(ranks[place[candidates[number].item_id]]) for number in case.relevant]
+    by_id = {item.item_id: item for item in candidates}
+    top = [by_id[item_id] for item_id in line["ranking"][: lists.K]]
+    measured = ranking.all_of(relevant, candidates=len(candidates))
+    measured |= lists.all_of(top, history=case.blind.history, popularity=popularity, interactions=interactions)
+    for metric, value in measured.items():
+        result.values[metric].append(value)
+    result.cases += 1
+    result.failed += bool(outcome["failure"])
+    result.warned += bool(line["warnings"])
+    result.totals.update({key: outcome[key] for key in USAGE})
+    result.recommended.update(item.item_id for item in top)
+
+
+def slices_of(case: Case, popularity: Mapping[str, int]) -> dict[str, bool]:
+    """Which slices a case belongs to. The interest shifts where no topic of a relevant item is among those of the
+    latest five events; a case without topics is in neither slice."""
+    blind: BlindCase = case.blind
+    wanted = {topic for number in case.relevant for topic in blind.candidates[number].topics}
+    recent = {topic for item in blind.history[-RECENT:] for topic in item.topics}
+    told = bool(wanted and recent)
+    cold = [popularity.get(blind.candidates[number].item_id, 0) == 0 for number in case.relevant]
+    named = {
+        "interest shifts": told and not wanted & recent,
+        "interest stays": told and bool(wanted & recent),
+        "cold user (< 5 events)": len(blind.history) < COLD_EVENTS,
+        "cold item (in no training session)": bool(cold) and all(cold),
+    }
+    group = blind.context.get("group")
+    return named | ({f"group {group}": True} if group else {})
+
+
+def document_of(results: Results, *, skipped: Mapping[str, str], problems: Sequence[object]) -> dict[str, Any]:
+    """The results as one JSON document; NaN becomes null."""
+    systems = {name: _system(results, name) for name in results.systems}
+    document: dict[str, Any] = {
+        "system": systems,
+        "cases": {
+            "n": len(results.case_ids),
+            "users": len(set(results.users.tolist())),
+            "without relevant items": results.empty,
+            "wrong lines": [str(problem) for problem in problems],
+        },
+        "skipped": dict(skipped),
+        "slices": {
+            label: {
+                "n": int(within.sum()),
+                **{name: _shown(results.interval(name, PRIMARY, within)) for name in results.systems},
+            }
+            for label, within in results.slices.items()
+        },
+    }
+    if "whimbrel" in results.systems:
+        others = [name for name in results.systems if name != "whimbrel"]
+        against = {name: results.difference("whimbrel", name, PRIMARY) for name in others}
+        adjusted = holm({name: found["p"] for name, found in against.items()})
+        document["whimbrel minus"] = {
+            "metric": PRIMARY,
+            **{name: found | {"p_holm": adjusted[name]} for name, found in against.items()},
+        }
+        if "whimbrel-none" in results.systems:
+            document["llm lift"] = {
+                metric: results.difference("whimbrel", "whimbrel-none", metric)
+                for metric in ("auc", "mrr", "ndcg@5", "ndcg@10", "hr@1")
+            }
+    shown: dict[str, Any] = without_nan(document)
+    return shown
+
+
+def _system(results: Results, name: str) -> dict[str, Any]:
+    result = results.systems[name]
+    found: dict[str, Any] = {"n": int((~np.isnan(result.column(PRIMARY))).sum())}
+    for metric in result.values:
+        if metric in WITH_INTERVAL:
+            measured = results.interval(name, metric)
+            found[metric], found[f"{metric}_ci"] = measured.value, [measured.low, measured.high]
+        else:
+            values = result.column(metric)
+            found[metric] = float(np.nanmean(values)) if not np.isnan(values).all() else math.nan
+    found["coverage@10"] = len(result.recommended) / max(results.candidates, 1)
+    found |= {"failed": result.failed, "with warnings": result.warned}
+    found |= {key: round(float(result.totals[key]), 6) for key in USAGE}
+    return found
+
+
+def _shown(found: Interval) -> dict[str, Any]:
+    return {"value": found.value, "ci": [found.low, found.high], "n": found.n}
+
+
+def without_nan(value: Any) -> Any:
+    """The same with numbers that JSON knows: rounded to six places, null for what is none."""
+    if isinstance(value, dict):
+        return {key: without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [without_nan(inner) for inner in value]
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    return value

@@ -1,0 +1,389 @@
+"""A run: systems over cases, written as it goes, so that a killed run goes on where it stopped.
+
+A folder holds `manifest.json` (what makes the run repeatable), `rankings.jsonl` (a line a case and system, system by
+system in the order of the cases) and `outcomes.jsonl` (the same lines: tied ranks, seconds, usage, failure). Lines are
+only ever appended; what stands after the last whole line of both files is cut off before a run goes on.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from importlib import metadata
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from whimbrel.agent.language_models.protocol import Usage
+from whimbrel.evals.cases import BlindCase, Case, Problem, read_cases
+from whimbrel.evals.systems import NotApplicableError, Scored, Scorer, Settings, System, from_ranking, load_system
+from whimbrel.evals.training import Training, read_training
+from whimbrel.tools.errors import ConfigError, DataError, WhimbrelError
+from whimbrel.tools.ingest import Progress, Silent
+from whimbrel.tools.records import Item
+
+RANKINGS, OUTCOMES, MANIFEST, SKIPPED = "rankings.jsonl", "outcomes.jsonl", "manifest.json", "skipped.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run: a file of cases, a log to learn from (a file of sessions and one of items), systems by name."""
+
+    cases: Path
+    systems: tuple[str, ...]
+    settings: Settings = field(default_factory=Settings)
+    sessions: Path | None = None
+    items: Path | None = None
+    limit: int | None = None
+
+    def read(self) -> Iterator[Case | Problem]:
+        """The cases, as many as are asked for, and the lines that hold none."""
+        taken = 0
+        for case in read_cases(self.cases):
+            yield case
+            taken += isinstance(case, Case)
+            if taken == self.limit:
+                return
+
+    def training(self) -> Training:
+        """What systems learn from: the log where one is given, else the histories of the cases."""
+        items: dict[str, Item] = {}
+        sessions: list[tuple[str, list[tuple[str, float | None]]]] = []
+        timed = False
+        for case in self.read():
+            if isinstance(case, Case):
+                timed = timed or any(item.time is not None for item in case.blind.candidates)
+                if self.sessions is None:
+                    items.update({item.item_id: item for item in case.blind.history})
+                    sessions.append((case.blind.user_id, [(item.item_id, item.time) for item in case.blind.history]))
+        training = Training.of(sessions, items) if self.sessions is None else read_training(self.sessions, self.items)
+        return replace(training, timed=timed)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to stop between two cases; the same command goes on later."""
+
+    seconds: float | None = None
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How far a run came. `skipped` maps systems that do not apply to the reason."""
+
+    done: int
+    total: int
+    skipped: dict[str, str]
+    problems: tuple[Problem, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether every case met every system."""
+        return self.done == self.total
+
+
+def manifest_of(plan: Plan) -> dict[str, Any]:
+    """All that the ranking file depends on."""
+    from importlib import resources
+
+    from whimbrel import prompts
+
+    files = sorted(f.name for f in resources.files(prompts).iterdir() if f.name.endswith(".md"))
+    return {
+        "version": metadata.version("whimbrel"),
+        "cases": _digest(plan.cases),
+        "sessions": _digest(plan.sessions) if plan.sessions else None,
+        "items": _digest(plan.items) if plan.items else None,
+        "limit": plan.limit,
+        "systems": list(plan.systems),
+        "settings": asdict(plan.settings),
+        "model": _model_digest(plan.settings.llm) if "whimbrel" in plan.systems else None,
+        "prompts": {
+            name: hashlib.sha256(resources.files(prompts).joinpath(name).read_bytes()).hexdigest() for name in files
+        },
+        "libraries": {name: _version(name) for name in ("numpy", "llama-cpp-python", "implicit", "gensim", "bm25s")},
+    }
+
+
+def run(
+    plan: Plan, folder: Path, *, limits: Limits | None = None, workers: int = 1, progress: Progress | None = None
+) -> Finished:
+    """Rank every case with every system into `folder`, going on where an earlier run of the same plan stopped.
+
+    Raises:
+        ConfigError: the folder holds a run of another plan, or a system does not exist.
+        DataError: the cases or the training log cannot be read, or no line holds a case.
+    """
+    limits, progress = limits or Limits(), progress or Silent()
+    systems = {name: _loaded(name) for name in plan.systems}
+    _claim(folder, manifest_of(plan))
+    case_ids, problems = [], []
+    for case in plan.read():
+        if isinstance(case, Problem):
+            problems.append(case)
+        else:
+            case_ids.append(case.blind.case_id)
+    if not case_ids:
+        raise DataError(f"{str(plan.cases)!r} holds no case" + (f": {problems[0]}" if problems else ""))
+    done = _mend(folder)
+    skipped = _read_skipped(folder)
+    training = plan.training()
+    started, cost, finished = time.monotonic(), sum(o["cost_usd"] for o in read_lines(folder / OUTCOMES)), 0
+    with (folder / RANKINGS).open("ab") as rankings, (folder / OUTCOMES).open("ab") as outcomes:
+        for name in plan.systems:
+            if name in skipped:
+                continue
+            first = min(done, len(case_ids))
+            done -= first
+            finished += first
+            if first == len(case_ids):
+                continue
+            progress.step(f"Ranking: {name}", len(case_ids))
+            progress.advance(first)
+            try:
+                for blind, outcome in _outcomes(plan, name, systems[name], training, first, workers):
+                    _append(outcomes, outcome.facts(blind, name))
+                    _append(rankings, outcome.ranking(blind, name))
+                    finished += 1
+                    cost += outcome.scored.usage.cost_usd
+                    progress.advance(1)
+                    over = limits.seconds is not None and time.monotonic() - started >= limits.seconds
+                    spent = limits.cost_usd is not None and cost >= limits.cost_usd
+                    if over or spent:
+                        return Finished(finished, len(case_ids) * len(systems), skipped, tuple(problems))
+            except _CannotLearnError as reason:
+                skipped[name] = str(reason)
+                (folder / SKIPPED).write_text(json.dumps(skipped))
+    total = len(case_ids) * (len(systems) - len(skipped))
+    return Finished(finished, total, skipped, tuple(problems))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a case."""
+
+    scored: Scored
+    seconds: float
+    failure: str = ""
+
+    def _order(self, blind: BlindCase) -> list[int]:
+        """Places by score; among equal ones by a digest, so that the order given cannot help."""
+        scores = self.scores
+        draw = [hashlib.blake2b(f"{blind.case_id}\n{item.item_id}".encode()).digest() for item in blind.candidates]
+        return sorted(range(len(scores)), key=lambda place: (-scores[place], draw[place]))
+
+    @property
+    def scores(self) -> Any:
+        """Finite scores: what is not a number counts as least."""
+        return np.nan_to_num(self.scored.scores, nan=-np.inf, posinf=np.finfo(float).max)
+
+    def ranking(self, blind: BlindCase, system: str) -> dict[str, Any]:
+        """The line of `rankings.jsonl`."""
+        order = [blind.candidates[place].item_id for place in self._order(blind)]
+        told = [*self.scored.warnings, *([f"failed: {self.failure}"] if self.failure else [])]
+        return {"case_id": blind.case_id, "system": system, "ranking": order, "warnings": told}
+
+    def facts(self, blind: BlindCase, system: str) -> dict[str, Any]:
+        """The line of `outcomes.jsonl`; `ties` are [first place from 0, length] of runs of equal scores."""
+        ordered = np.sort(-self.scores)
+        starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+        lengths = np.diff(np.append(starts, len(ordered)))
+        ties = [[int(s), int(n)] for s, n in zip(starts, lengths, strict=True) if n > 1]
+        usage = asdict(self.scored.usage)
+        return {
+            "case_id": blind.case_id,
+            "system": system,
+            "ties": ties,
+            "seconds": round(self.seconds, 4),
+            "failure": self.failure,
+            **usage,
+        }
+
+
+def _outcomes(
+    plan: Plan, name: str, system: Any, training: Training, first: int, workers: int
+) -> Iterator[tuple[BlindCase, Outcome]]:
+    """Outcomes of the cases from the `first` on, in order."""
+    blinds = islice((case.blind for case in plan.read() if isinstance(case, Case)), first, None)
+    if workers == 1:
+        scorer = _learned(system, training, plan.settings)
+        for blind in blinds:
+            yield blind, outcome_of(scorer, blind)
+        return
+    import multiprocessing
+
+    with multiprocessing.get_context("spawn").Pool(workers, _begin_worker, (plan, name)) as pool:
+        yield from pool.imap(_work, blinds, chunksize=4)
+
+
+def outcome_of(scorer: Scorer, blind: BlindCase) -> Outcome:
+    """A case ranked; a system that fails ranks nothing, its error is kept, and the run goes on."""
+    started = time.perf_counter()
+    try:
+        given = scorer(blind)
+        scored = given if isinstance(given, Scored) else Scored(np.asarray(given, dtype=np.float64))
+        if scored.scores.shape != (len(blind.candidates),):
+            raise ValueError(f"{scored.scores.shape} scores for {len(blind.candidates)} candidates")
+        failure = ""
+    except Exception as error:
+        scored, failure = from_ranking([], blind), f"{type(error).__name__}: {error}"[:300]
+        scored = Scored(scored.scores, Usage())
+    return Outcome(scored, time.perf_counter() - started, failure)
+
+
+class _CannotLearnError(Exception):
+    """Why a system is skipped."""
+
+
+def _learned(system: System, training: Training, settings: Settings) -> Scorer:
+    try:
+        return system(training, settings)
+    except NotApplicableError as reason:
+        raise _CannotLearnError(f"does not apply: {reason}") from reason
+    except ImportError as error:
+        raise _CannotLearnError(
+            f"not installed ({error}): pip install 'whimbrel[evals]', for sasrec 'whimbrel[sasrec]'"
+        ) from error
+    except WhimbrelError:
+        raise
+    except Exception as error:
+        raise _CannotLearnError(f"failed to learn: {type(error).__name__}: {error}"[:300]) from error
+
+
+_worker: list[Scorer | Exception] = []
+
+
+def _begin_worker(plan: Plan, name: str) -> None:
+    """Learn; an error is kept for the first case, since a process that fails to begin would be begun again for ever."""
+    try:
+        _worker[:] = [_learned(_loaded(name), plan.training(), plan.settings)]
+    except Exception as error:
+        _worker[:] = [error]
+
+
+def _work(blind: BlindCase) -> tuple[BlindCase, Outcome]:
+    (scorer,) = _worker
+    if isinstance(scorer, Exception):
+        raise scorer
+    return blind, outcome_of(scorer, blind)
+
+
+def _loaded(name: str) -> System:
+    """A system by name, or the rankings of a file."""
+    if not name.endswith(".jsonl"):
+        return load_system(name)
+    rankings: dict[str, list[str]] = {}
+    for number, line in enumerate(read_lines(Path(name)), start=1):
+        if not isinstance(line, dict) or not isinstance(line.get("ranking"), list) or "case_id" not in line:
+            raise DataError(f"{name!r}, line {number}: expected case_id and ranking")
+        rankings[str(line["case_id"])] = line["ranking"]
+    if not rankings:
+        raise ConfigError(f"ranking file {name!r} is absent or empty")
+
+    def score(case: BlindCase) -> Scored:
+        if case.case_id not in rankings:
+            raise KeyError(f"no ranking for case {case.case_id!r}")
+        return from_ranking(rankings[case.case_id], case)
+
+    return lambda training, settings: score
+
+
+def read_lines(path: Path) -> Iterator[Any]:
+    """Documents of a file of lines, none where there is no file.
+
+    Raises:
+        DataError: a line is not JSON.
+    """
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise DataError(f"{str(path)!r}, line {number}: not JSON: {error}") from error
+
+
+def _append(file: IO[bytes], document: dict[str, Any]) -> None:
+    file.write(json.dumps(document, ensure_ascii=False).encode() + b"\n")
+    file.flush()
+
+
+def _claim(folder: Path, manifest: dict[str, Any]) -> None:
+    """Make the folder, or see that it holds a run of this very manifest."""
+    path = folder / MANIFEST
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not path.is_file():
+            partial = path.with_suffix(".partial")
+            partial.write_text(json.dumps(manifest, indent=1))
+            partial.replace(path)
+            return
+        held = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"run folder {str(folder)!r} cannot be used: {error}") from error
+    other = [key for key in manifest if held.get(key) != json.loads(json.dumps(manifest[key]))]
+    if other:
+        raise ConfigError(
+            f"{str(folder)!r} holds a run with other {', '.join(other)}: give another --out, or remove it"
+        )
+
+
+def _mend(folder: Path) -> int:
+    """How many whole lines both files have; what stands behind them is cut off."""
+    paths = (folder / RANKINGS, folder / OUTCOMES)
+    whole = min(_whole_lines(path) for path in paths)
+    for path in paths:
+        if path.is_file():
+            with path.open("r+b") as file:
+                for _ in range(whole):
+                    file.readline()
+                file.truncate(file.tell())
+    return whole
+
+
+def _whole_lines(path: Path) -> int:
+    if not path.is_file():
+        return 0
+    with path.open("rb") as file:
+        return sum(line.endswith(b"\n") for line in file)
+
+
+def _read_skipped(folder: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads((folder / SKIPPED).read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while part := file.read(1 << 20):
+                digest.update(part)
+    except OSError as error:
+        raise DataError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
+    return digest.hexdigest()
+
+
+def _model_digest(spec: str) -> str:
+    """Of the model's file; the spec itself where the model is not here."""
+    from whimbrel.agent.language_models.local import bundled_path
+
+    path = bundled_path() if spec == "bundled" else Path(spec.partition(":")[2]).expanduser()
+    try:
+        return _digest(path)
+    except WhimbrelError:
+        return spec
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

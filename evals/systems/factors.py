@@ -1,0 +1,99 @@
+"""Matrix factorisation of sessions and items (`implicit`, `lightfm`).
+
+A case's person need not be in the training log: ALS solves for them from their history; BPR and LightFM, whose people
+are learned with the rest, take the known person or else the mean vector of the history's items.
+"""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whimbrel.evals.cases import BlindCase
+from whimbrel.evals.systems import Scorer, Settings
+from whimbrel.evals.training import Training, values_at
+
+FACTORS = 64
+ALS_ITERATIONS, BPR_ITERATIONS, LIGHTFM_EPOCHS = 15, 100, 20
+
+Floats = NDArray[np.float64]
+
+
+def als(training: Training, settings: Settings) -> Scorer:
+    """Alternating least squares for implicit feedback (Hu et al., 2008), 64 factors."""
+    from scipy.sparse import csr_matrix
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # advice on threads of BLAS
+        from implicit.cpu.als import AlternatingLeastSquares
+
+        model = AlternatingLeastSquares(
+            factors=FACTORS, iterations=ALS_ITERATIONS, random_state=settings.seed, num_threads=1
+        )
+        model.fit(training.matrix, show_progress=False)
+
+    def score(case: BlindCase) -> Floats:
+        rows = sorted(set(training.known_rows(case.history)))
+        if not rows:
+            return np.zeros(len(case.candidates))
+        ones = np.ones(len(rows), dtype=np.float32)
+        history = csr_matrix((ones, ([0] * len(rows), rows)), shape=(1, len(training.items)))
+        person = np.asarray(model.recalculate_user(0, history)).ravel()
+        return values_at(np.asarray(model.item_factors) @ person, training.rows_of(case.candidates))
+
+    return score
+
+
+def bpr(training: Training, settings: Settings) -> Scorer:
+    """Bayesian personalised ranking (Rendle et al., 2009), 64 factors."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from implicit.cpu.bpr import BayesianPersonalizedRanking
+
+        model = BayesianPersonalizedRanking(
+            factors=FACTORS - 1, iterations=BPR_ITERATIONS, random_state=settings.seed, num_threads=1
+        )
+        model.fit(training.matrix, show_progress=False)
+    return _scorer(training, np.asarray(model.user_factors), np.asarray(model.item_factors))
+
+
+def lightfm(training: Training, settings: Settings) -> Scorer:
+    """LightFM with the WARP loss and topics as features of items (Kula, 2015), 64 factors."""
+    from lightfm import LightFM
+
+    features = _features(training)
+    model = LightFM(no_components=FACTORS, loss="warp", random_state=settings.seed)
+    model.fit(training.matrix, item_features=features, epochs=LIGHTFM_EPOCHS, num_threads=1)
+    biases, factors = model.get_item_representations(features)
+    _, users = model.get_user_representations()
+    ones = np.ones((len(users), 1))
+    return _scorer(training, np.hstack([users, ones]), np.hstack([factors, biases[:, None]]))
+
+
+def _features(training: Training) -> Any:
+    """Each item itself, and its topics, as a CSR matrix of shape (items, items + topics)."""
+    from scipy.sparse import csr_matrix
+
+    names = sorted({topic for item in training.items for topic in item.topics})
+    number = {name: len(training.items) + place for place, name in enumerate(names)}
+    pairs = [(row, row) for row in range(len(training.items))]
+    pairs += [(row, number[topic]) for row, item in enumerate(training.items) for topic in item.topics]
+    rows, columns = zip(*pairs, strict=True)
+    ones = np.ones(len(pairs), dtype=np.float32)
+    return csr_matrix((ones, (rows, columns)), shape=(len(training.items), len(training.items) + len(names)))
+
+
+def _scorer(training: Training, users: Floats, items: Floats) -> Scorer:
+    """Inner products of a person and items."""
+    known = {user_id: session for session, user_id in enumerate(training.user_ids) if user_id}
+
+    def score(case: BlindCase) -> Floats:
+        session = known.get(case.user_id)
+        rows = training.known_rows(case.history)
+        if session is None and not rows:
+            return np.zeros(len(case.candidates))
+        person = users[session] if session is not None else items[rows].mean(axis=0)
+        return values_at(items @ person, training.rows_of(case.candidates))
+
+    return score

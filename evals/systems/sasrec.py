@@ -1,0 +1,69 @@
+"""Self-attention over the sequence of a history (`rectools`, extra `whimbrel[sasrec]`)."""
+
+import logging
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whimbrel.evals.cases import BlindCase
+from whimbrel.evals.systems import Scorer, Settings
+from whimbrel.evals.training import Training
+
+EPOCHS, FACTORS, LONGEST = 20, 64, 50
+
+
+def sasrec(training: Training, settings: Settings) -> Scorer:
+    """SASRec (Kang & McAuley, 2018) with a softmax loss, as RecTools has it; unknown candidates come last."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pandas as pd
+        import torch
+        from pytorch_lightning import seed_everything
+        from rectools.dataset import Dataset
+        from rectools.models import SASRecModel
+
+        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+        seed_everything(settings.seed, verbose=False)
+        torch.use_deterministic_algorithms(True)
+        model = SASRecModel(
+            epochs=EPOCHS,
+            n_factors=FACTORS,
+            session_max_len=LONGEST,
+            n_blocks=2,
+            n_heads=2,
+            deterministic=True,
+            verbose=0,
+        )
+        order = np.arange(len(training.rows))
+        interactions = pd.DataFrame(
+            {"user_id": training.session_of, "item_id": training.rows, "weight": 1.0, "datetime": order}
+        )
+        interactions["datetime"] = pd.to_datetime(interactions["datetime"], unit="s")
+        model.fit(Dataset.construct(interactions))
+    learned = set(np.unique(training.rows).tolist())
+
+    def score(case: BlindCase) -> NDArray[np.float64]:
+        rows = training.known_rows(case.history)[-LONGEST:]
+        candidates = training.rows_of(case.candidates)
+        asked = [int(row) for row in candidates if row in learned]
+        scores = np.full(len(candidates), -np.inf)
+        if not rows or not asked:
+            return scores
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            history = pd.DataFrame(
+                {
+                    "user_id": 0,
+                    "item_id": rows,
+                    "weight": 1.0,
+                    "datetime": pd.to_datetime(np.arange(len(rows)), unit="s"),
+                }
+            )
+            found = model.recommend(
+                [0], Dataset.construct(history), k=len(asked), filter_viewed=False, items_to_recommend=asked
+            )
+        by_row = dict(zip(found["item_id"], found["score"], strict=True))
+        return np.array([by_row.get(int(row), -np.inf) for row in candidates], dtype=np.float64)
+
+    return score

@@ -1,0 +1,47 @@
+"""What needs no model of anybody: how often and how late."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whimbrel.evals.cases import BlindCase
+from whimbrel.evals.systems import NotApplicableError, Scorer, Settings
+from whimbrel.evals.training import Training, values_at
+
+RECENT = 0.1
+"""Share of the training interactions, the latest, that recent popularity counts."""
+
+
+def popularity(training: Training, settings: Settings) -> Scorer:
+    """Interactions of each item."""
+    return lambda case: values_at(training.counts, training.rows_of(case.candidates))
+
+
+def inverse_popularity(training: Training, settings: Settings) -> Scorer:
+    """The least popular first: what wins where candidates were matched badly."""
+    return lambda case: -values_at(training.counts, training.rows_of(case.candidates))
+
+
+def recent_popularity(training: Training, settings: Settings) -> Scorer:
+    """Interactions of each item in the last tenth of the training log."""
+    if training.times is None:
+        raise NotApplicableError("the training log has no times")
+    latest = np.argsort(training.times, kind="stable")[-max(int(len(training.rows) * RECENT), 1) :]
+    counts = np.bincount(training.rows[latest], minlength=len(training.items))
+    return lambda case: values_at(counts, training.rows_of(case.candidates))
+
+
+def newest(training: Training, settings: Settings) -> Scorer:
+    """The latest to appear first, by the time of the item or else of its first interaction."""
+    first = np.full(len(training.items), np.inf)
+    if training.times is not None:
+        np.minimum.at(first, training.rows, training.times)
+    if not (training.timed or np.isfinite(first).any()):
+        raise NotApplicableError("no item has a time")
+
+    def score(case: BlindCase) -> NDArray[np.float64]:
+        met = values_at(first, training.rows_of(case.candidates), missing=np.inf)
+        own = np.array([np.nan if item.time is None else item.time for item in case.candidates], dtype=np.float64)
+        appeared = np.where(np.isnan(own), met, own)
+        return np.where(np.isfinite(appeared), appeared, -np.inf)
+
+    return score

@@ -1,0 +1,86 @@
+"""Results as tables in a terminal."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+RANKING = ("auc", "mrr", "ndcg@5", "ndcg@10", "hr@1", "hr@5")
+BOUNDARIES = ("precision", "recall", "f1", "average_precision", "brier")
+
+
+def ranking_tables(document: Mapping[str, Any]) -> RenderableType:
+    """Systems by metric with intervals, how much the model lifts, slices, and what was left out and why."""
+    systems = document["system"]
+    best = sorted(systems, key=lambda name: -(systems[name].get("ndcg@10") or -1))
+    parts: list[RenderableType] = [_table(systems, best, RANKING)]
+    if "llm lift" in document:
+        parts.append(Text("\nLLM lift (whimbrel minus whimbrel-none, paired)"))
+        for metric, found in document["llm lift"].items():
+            parts.append(Text(f"  {metric:<8} {_difference(found)}"))
+    if document.get("slices"):
+        parts.append(Text("\nndcg@10 by slice"))
+        slices = Table(box=None, pad_edge=False, padding=(0, 1))
+        slices.add_column("system")
+        for label, found in document["slices"].items():
+            slices.add_column(f"{label} (n={found['n']})", justify="right", max_width=20)
+        for name in best:
+            slices.add_row(name, *(figure(found[name]["value"]) for found in document["slices"].values()))
+        parts.append(slices)
+    cases = document["cases"]
+    told = f"\n{cases['n']} cases of {cases['users']} users"
+    if cases["without relevant items"]:
+        told += f"; {cases['without relevant items']} without relevant items are in no figure"
+    parts.append(Text(told + ". Intervals: 95%, paired bootstrap over users. Ties take their mean rank.", style="dim"))
+    parts += [Text(f"Left out: {name}: {reason}", style="dim") for name, reason in document["skipped"].items()]
+    return Group(*parts)
+
+
+def boundary_table(document: Mapping[str, Any]) -> RenderableType:
+    """Systems by metric."""
+    systems = document["system"]
+    best = sorted(systems, key=lambda name: -(systems[name]["f1"] or 0))
+    cases = document["cases"]
+    told = (
+        f"\n{cases['labelled pairs']} labelled pairs, {cases['switches']} of them switches, in {cases['n']} sessions."
+    )
+    return Group(
+        _table(systems, best, BOUNDARIES), Text(f"{told} Intervals: 95%, bootstrap over sessions.", style="dim")
+    )
+
+
+def _table(systems: Mapping[str, Any], order: Sequence[str], metrics: Sequence[str]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    table.add_column("system")
+    table.add_column("n", justify="right")
+    for metric in metrics:
+        table.add_column(metric.replace("_", " "), justify="right")
+    for name in order:
+        found = systems[name]
+        cells = []
+        for metric in metrics:
+            ci = found.get(f"{metric}_ci")
+            cells.append(figure(found[metric]) + (f"\n[dim]{figure(ci[0])}-{figure(ci[1])}[/]" if ci else ""))
+        table.add_row(name, str(found["n"]), *cells)
+    return table
+
+
+def _difference(found: Mapping[str, Any]) -> str:
+    low, high = found["ci"]
+    return (
+        f"{_signed(found['difference'])} [{_signed(low)}, {_signed(high)}], p = {figure(found['p'])}, n = {found['n']}"
+    )
+
+
+def figure(value: float | None) -> str:
+    """Three places, without the 0 before the point; a dash for none."""
+    if value is None:
+        return "-"
+    text = f"{value:.3f}"
+    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{'+' if value >= 0 else ''}{figure(value)}"

@@ -1,0 +1,113 @@
+"""Metrics against libraries that measure the same, where the conventions match, and against arithmetic where not."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from whimbrel.evals.metrics import binary, lists, ranking
+from whimbrel.tools.records import Item
+
+SCORES = st.lists(st.floats(-5, 5, allow_nan=False), min_size=2, max_size=30, unique=True)
+
+
+@st.composite
+def judged(draw: st.DrawFn) -> tuple[NDArray[np.float64], list[int]]:
+    scores = np.array(draw(SCORES))
+    relevant = draw(st.sets(st.integers(0, len(scores) - 1), min_size=1))
+    return scores, sorted(relevant)
+
+
+@settings(deadline=None, max_examples=60)
+@given(judged())
+def test_ranking_metrics_are_those_of_trec_eval(case: tuple[NDArray[np.float64], list[int]]) -> None:
+    import pytrec_eval
+
+    scores, relevant = case
+    scores = scores.argsort().argsort().astype(np.float64)  # trec_eval reads floats of 32 bits
+    ranks = ranking.mean_ranks(scores)[relevant].tolist()
+    asked = {"ndcg_cut.5,10", "recip_rank", "map", "success.1,5", "recall.10", "P.5"}
+    judge = pytrec_eval.RelevanceEvaluator({"q": {str(place): 1 for place in relevant}}, asked)
+    theirs = judge.evaluate({"q": {str(place): float(score) for place, score in enumerate(scores)}})["q"]
+    ours = {
+        "ndcg_cut_5": ranking.ndcg_at_k(ranks, k=5),
+        "ndcg_cut_10": ranking.ndcg_at_k(ranks, k=10),
+        "recip_rank": ranking.mrr(ranks),
+        "map": ranking.average_precision(ranks),
+        "success_1": ranking.hit_rate_at_k(ranks, k=1),
+        "success_5": ranking.hit_rate_at_k(ranks, k=5),
+        "recall_10": ranking.recall_at_k(ranks, k=10),
+        "P_5": ranking.precision_at_k(ranks, k=5),
+    }
+    assert ours == pytest.approx(theirs, abs=1e-9)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-3, 3), min_size=2, max_size=30), st.data())
+def test_auc_is_that_of_scikit_learn_with_ties(values: list[int], data: st.DataObject) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    truth = np.array(data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values))))
+    ranks = ranking.mean_ranks(np.array(values, dtype=np.float64))[truth].tolist()
+    ours = ranking.auc(ranks, candidates=len(values))
+    if truth.all() or not truth.any():
+        assert math.isnan(ours)
+    else:
+        assert ours == pytest.approx(roc_auc_score(truth, values))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 10)), min_size=1, max_size=50))
+def test_binary_metrics_are_those_of_scikit_learn(pairs: list[tuple[bool, int]]) -> None:
+    from sklearn import metrics
+
+    truth = np.array([label for label, _ in pairs])
+    probability = np.array([value / 10 for _, value in pairs])
+    decided = probability >= 0.5
+    assert binary.accuracy(truth, probability) == pytest.approx(metrics.accuracy_score(truth, decided))
+    assert binary.brier(truth, probability) == pytest.approx(float(np.mean((probability - truth) ** 2)))
+    assert binary.precision(truth, probability) == pytest.approx(
+        metrics.precision_score(truth, decided, zero_division=0)
+    )
+    if truth.any():
+        assert binary.recall(truth, probability) == pytest.approx(metrics.recall_score(truth, decided))
+        assert binary.f1(truth, probability) == pytest.approx(metrics.f1_score(truth, decided, zero_division=0))
+        assert binary.average_precision(truth, probability) == pytest.approx(
+            metrics.average_precision_score(truth, probability)
+        )
+    else:
+        assert math.isnan(binary.f1(truth, probability))
+
+
+def test_ties_take_their_mean_rank() -> None:
+    ranks = ranking.mean_ranks(np.array([1.0, 3.0, 1.0, 1.0, 0.0]))
+    assert ranks.tolist() == [3, 1, 3, 3, 5]
+    assert ranking.mrr([3.0]) == pytest.approx(1 / 3)
+    assert ranking.ndcg_at_k([3.0], k=5) == pytest.approx(1 / math.log2(4))
+
+
+def test_an_empty_truth_is_not_a_number() -> None:
+    assert all(math.isnan(value) for value in ranking.all_of([], candidates=9).values())
+
+
+def test_calibration_error_is_the_mean_distance_of_what_was_said_from_what_came() -> None:
+    truth = np.array([True, False, True, True])
+    probability = np.array([0.15, 0.15, 0.95, 0.95])
+    assert binary.expected_calibration_error(truth, probability) == pytest.approx((0.35 * 2 + 0.05 * 2) / 4)
+
+
+def test_what_a_list_is_like() -> None:
+    def item(name: str, *topics: str) -> Item:
+        return Item(item_id=name, title=name, topics=topics)
+
+    top = [item("a", "x"), item("b", "y")]
+    assert lists.diversity(top) == 1
+    assert lists.diversity([top[0], item("c", "x")]) == 0
+    assert lists.miscalibration(top, history=top) == pytest.approx(0)
+    assert lists.miscalibration([top[0]], history=[top[1]]) == pytest.approx(1)
+    popularity = {"a": 3, "b": 0}
+    assert lists.novelty([top[0]], popularity=popularity, interactions=5) == pytest.approx(-math.log2(4 / 8))
+    assert lists.popularity_bias([top[0]], popularity=popularity, history=[top[1]]) == pytest.approx(math.log(4))

@@ -1,0 +1,280 @@
+"""Runs over cases: blind, repeatable, resumable, and every wrong line named."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from whimbrel.evals.cases import BlindCase, Case, Problem, read_cases
+from whimbrel.evals.results import document_of, results_of
+from whimbrel.evals.runs import OUTCOMES, RANKINGS, Limits, Plan, run
+from whimbrel.evals.systems import SYSTEMS, Settings, from_ranking, load_system
+from whimbrel.evals.training import Training
+from whimbrel.tools.errors import ConfigError
+
+CHEAP = ("popularity", "bm25", "itemknn", "sessionknn", "inverse-popularity")
+WORDS = ["tea", "bread", "rake", "hose", "pot", "rose", "table", "chair", "lamp", "film"]
+
+
+def item(number: int) -> dict[str, Any]:
+    name = f"{WORDS[number % 10]} {WORDS[number // 10 % 10]} {number}"
+    return {"item_id": f"i{number}", "title": name, "topics": [WORDS[number % 10]], "price": None, "colour": "red"}
+
+
+def case(number: int, **changes: Any) -> dict[str, Any]:
+    draw = random.Random(number)
+    picked = draw.sample(range(100), 14)
+    return {
+        "case_id": f"c{number}",
+        "user_id": f"u{number // 2}",
+        "history": [item(n) for n in picked[:6]],
+        "context": {},
+        "candidates": [item(n) for n in picked[6:]],
+        "relevant": [f"i{picked[6 + number % 8]}"],
+    } | changes
+
+
+def write(path: Path, cases: list[Any]) -> Path:
+    path.write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in cases))
+    return path
+
+
+@pytest.fixture
+def cases(tmp_path: Path) -> Path:
+    return write(tmp_path / "cases.jsonl", [case(n) for n in range(30)])
+
+
+def test_wrong_lines_are_named_and_others_unaffected(tmp_path: Path) -> None:
+    twice = case(3)
+    twice["candidates"].append(twice["candidates"][0])
+    path = write(
+        tmp_path / "c.jsonl",
+        [
+            case(0),
+            case(1, candidates=[]),
+            case(2, relevant=["elsewhere"]),
+            twice,
+            "{not json",
+            "[1]",
+            case(0),
+            case(4, relevant="i1"),
+            case(5, history=[{"item_id": "x"}]),
+            case(6, case_id=None),
+            case(7, relevant=[]),
+        ],
+    )
+    read = list(read_cases(path))
+    told = {problem.line: problem.reason for problem in read if isinstance(problem, Problem)}
+    expected = {
+        2: "no candidates",
+        3: "relevant item 'elsewhere' is no candidate",
+        4: "two candidates have one item_id",
+        5: "not JSON",
+        6: "not a JSON object",
+        7: "there before",
+        8: "no list of item ids",
+        9: "an item's title",
+        10: "no case_id",
+    }
+    assert told.keys() == expected.keys()
+    for line, words in expected.items():
+        assert words in told[line]
+    assert [c.blind.case_id for c in read if isinstance(c, Case)] == ["c0", "c7"]
+    plan = Plan(path, ("bm25",))
+    finished = run(plan, tmp_path / "out")
+    assert (finished.done, len(finished.problems)) == (2, 9)
+    document = document_of(results_of(plan, tmp_path / "out"), skipped={}, problems=finished.problems)
+    assert document["cases"]["without relevant items"] == 1
+    assert document["system"]["bm25"]["n"] == 1
+
+
+def test_a_case_shows_no_system_what_is_relevant(cases: Path) -> None:
+    for read in read_cases(cases):
+        assert isinstance(read, Case)
+        assert not hasattr(read.blind, "relevant")
+        assert "relevant" not in vars(read.blind)
+
+
+def test_every_ranking_is_of_all_candidates_and_metrics_follow(cases: Path, tmp_path: Path) -> None:
+    plan = Plan(cases, (*CHEAP, "newest", "similarity"))
+    finished = run(plan, tmp_path / "out")
+    assert finished.whole
+    assert finished.skipped == {"newest": "does not apply: no item has a time"}
+    lines = [json.loads(line) for line in (tmp_path / "out" / RANKINGS).read_text().splitlines()]
+    assert len(lines) == 6 * 30
+    by_id = {read.blind.case_id: read for read in read_cases(cases) if isinstance(read, Case)}
+    for line in lines:
+        assert line.keys() == {"case_id", "system", "ranking", "warnings"}
+        assert sorted(line["ranking"]) == sorted(c.item_id for c in by_id[line["case_id"]].blind.candidates)
+    document = document_of(results_of(plan, tmp_path / "out"), skipped=finished.skipped, problems=())
+    for found in document["system"].values():
+        assert found["n"] == 30
+        assert found["ndcg@10_ci"][0] <= found["ndcg@10"] <= found["ndcg@10_ci"][1]
+    inverse = document["system"]["inverse-popularity"]["auc"] + document["system"]["popularity"]["auc"]
+    assert inverse == pytest.approx(1, abs=1e-5)
+
+
+def test_the_order_of_candidates_helps_nobody(tmp_path: Path) -> None:
+    def first(case: BlindCase) -> list[str]:
+        return []
+
+    cases = [case(n) for n in range(200)]
+    for given in cases:
+        given["candidates"].sort(key=lambda c: c["item_id"] not in given["relevant"])
+    plan = Plan(write(tmp_path / "c.jsonl", cases), (f"{__name__}:nothing",))
+    sys.modules[__name__].nothing = first  # type: ignore[attr-defined]
+    run(plan, tmp_path / "out")
+    firsts = [json.loads(line)["ranking"][0] for line in (tmp_path / "out" / RANKINGS).read_text().splitlines()]
+    hits = sum(first in given["relevant"] for first, given in zip(firsts, cases, strict=True))
+    assert 8 <= hits <= 45  # an eighth of 200 is 25
+    results = results_of(plan, tmp_path / "out")
+    assert results.interval(plan.systems[0], "auc").value == pytest.approx(0.5)
+
+
+def test_the_same_plan_gives_the_same_file_and_another_is_refused(cases: Path, tmp_path: Path) -> None:
+    systems = (*CHEAP, "item2vec", "lda", "als", "bpr", "lightfm", "markov")
+    for name in ("a", "b"):
+        run(Plan(cases, systems), tmp_path / name)
+    assert (tmp_path / "a" / RANKINGS).read_bytes() == (tmp_path / "b" / RANKINGS).read_bytes()
+    with pytest.raises(ConfigError, match="other settings"):
+        run(Plan(cases, systems, Settings(seed=1)), tmp_path / "a")
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_same_file_as_one(cases: Path, tmp_path: Path) -> None:
+    run(Plan(cases, CHEAP[:2]), tmp_path / "one")
+    run(Plan(cases, CHEAP[:2]), tmp_path / "two", workers=2)
+    assert (tmp_path / "one" / RANKINGS).read_bytes() == (tmp_path / "two" / RANKINGS).read_bytes()
+
+
+def test_a_run_stops_when_its_time_is_over_and_goes_on(cases: Path, tmp_path: Path) -> None:
+    plan = Plan(cases, CHEAP)
+    stopped = run(plan, tmp_path / "out", limits=Limits(seconds=0))
+    assert (stopped.done, stopped.total, stopped.whole) == (1, 150, False)
+    assert run(plan, tmp_path / "out").whole
+    run(plan, tmp_path / "whole")
+    assert (tmp_path / "out" / RANKINGS).read_bytes() == (tmp_path / "whole" / RANKINGS).read_bytes()
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_it_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    cases = write(tmp_path / "cases.jsonl", [case(n) for n in range(500)])
+    systems = "popularity,bm25,itemknn"
+    run(Plan(cases, tuple(systems.split(","))), tmp_path / "whole")
+    command = [sys.executable, "-m", "whimbrel.evals.cli", "eval", "rank", str(cases), "--system", systems]
+    draw = random.Random(0)
+    kills = 0
+    while kills < 10:
+        process = subprocess.Popen([*command, "--out", str(tmp_path / "out")], stderr=subprocess.DEVNULL)
+        target = draw.randrange(1, 1500)
+        while process.poll() is None and _lines(tmp_path / "out" / RANKINGS) < target:
+            time.sleep(0.005)
+        time.sleep(draw.random() * 0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+        with (tmp_path / "out" / OUTCOMES).open("ab") as file:
+            file.write(b'{"half a li')
+        if _lines(tmp_path / "out" / RANKINGS) >= 1500:
+            _cut(tmp_path / "out" / RANKINGS, draw.randrange(1500))
+    subprocess.run([*command, "--out", str(tmp_path / "out"), "--json"], check=True, capture_output=True)
+    assert (tmp_path / "out" / RANKINGS).read_bytes() == (tmp_path / "whole" / RANKINGS).read_bytes()
+
+
+def _lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.is_file() else 0
+
+
+def _cut(path: Path, lines: int) -> None:
+    kept = path.read_bytes().splitlines(keepends=True)[:lines]
+    path.write_bytes(b"".join(kept)[:-3])
+
+
+def test_a_system_that_fails_is_counted_and_the_run_goes_on(cases: Path, tmp_path: Path) -> None:
+    def fails(case: BlindCase) -> list[str]:
+        if case.case_id == "c3":
+            raise RuntimeError("no idea")
+        return [case.candidates[2].item_id, "invented", case.candidates[2].item_id]
+
+    sys.modules[__name__].fails = fails  # type: ignore[attr-defined]
+    plan = Plan(cases, (f"{__name__}:fails",))
+    assert run(plan, tmp_path / "out").whole
+    lines = {x["case_id"]: x for x in map(json.loads, (tmp_path / "out" / RANKINGS).read_text().splitlines())}
+    assert lines["c3"]["warnings"] == ["failed: RuntimeError: no idea"]
+    assert lines["c4"]["warnings"] == ["2 ids were invented or repeated", "7 candidates were omitted"]
+    results = results_of(plan, tmp_path / "out")
+    assert results.systems[plan.systems[0]].failed == 1
+
+
+def test_a_ranking_file_is_a_system(cases: Path, tmp_path: Path) -> None:
+    rankings = write(tmp_path / "mine.jsonl", [{"case_id": f"c{n}", "ranking": case(n)["relevant"]} for n in range(30)])
+    plan = Plan(cases, (str(rankings),))
+    run(plan, tmp_path / "out")
+    assert results_of(plan, tmp_path / "out").interval(str(rankings), "mrr").value == 1
+
+
+@pytest.mark.parametrize("name", ["nonesuch", "no.module:function", "json:nothing", "/no/file.jsonl"])
+def test_an_unknown_system_is_an_error(name: str, cases: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        run(Plan(cases, (name,)), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", [name for name in SYSTEMS if name not in {"whimbrel", "sasrec"}])
+def test_a_system_learns_from_sessions_and_knows_unknown_items(name: str) -> None:
+    events = [("u1", "a"), ("u1", "b"), ("u2", "a"), ("u2", "b"), ("u3", "a"), ("u3", "b"), ("u4", "c"), ("u4", "d")]
+    sessions: dict[str, list[tuple[str, float | None]]] = {}
+    for n, (user, name_) in enumerate(events):
+        sessions.setdefault(user, []).append((name_, 1e9 + n))
+    reads = [Case(BlindCase("1", "x", (), ()), ())]
+    items = {i: _item(i) for i in "abcd"}
+    training = Training.of(sessions.items(), items)
+    scorer = load_system(name)(training, Settings())
+    pool = tuple(_item(i) for i in ("d", "b", "unknown"))
+    for history in ((_item("a"),), (), (_item("never met"),)):
+        given = scorer(BlindCase("1", "x", history, pool))
+        scores = getattr(given, "scores", given)
+        assert scores.shape == (3,)
+        assert not np.isnan(scores).any()
+    assert reads
+    after_a = scorer(BlindCase("1", "x", (_item("a"),), pool))
+    if name in {"itemknn", "sessionknn", "als", "item2vec", "markov"}:
+        assert getattr(after_a, "scores", after_a)[1] == max(getattr(after_a, "scores", after_a))
+
+
+def _item(name: str) -> Any:
+    from whimbrel.tools.records import Item
+
+    return Item(item_id=name, title=f"thing {name}", topics=(f"topic {name}",))
+
+
+def test_a_list_of_ids_becomes_scores() -> None:
+    blind = BlindCase("1", "x", (), tuple(_item(i) for i in "abc"))
+    assert from_ranking(["c", "a"], blind).scores.tolist() == [-1, -3, 0]
+
+
+@pytest.mark.slow
+def test_the_bundled_model_ranks_the_same_twice(tmp_path: Path) -> None:
+    plan = Plan(write(tmp_path / "c.jsonl", [case(n) for n in range(4)]), ("whimbrel", "whimbrel-none"))
+    for name in ("a", "b"):
+        run(plan, tmp_path / name)
+    assert (tmp_path / "a" / RANKINGS).read_bytes() == (tmp_path / "b" / RANKINGS).read_bytes()
+    document = document_of(results_of(plan, tmp_path / "a"), skipped={}, problems=())
+    assert document["system"]["whimbrel"]["prompt_tokens"] > 0
+    assert document["llm lift"]["ndcg@10"]["n"] == 4
+
+
+def test_the_digest_of_a_run_is_in_its_manifest(cases: Path, tmp_path: Path) -> None:
+    run(Plan(cases, ("bm25",)), tmp_path / "out")
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["cases"] == hashlib.sha256(cases.read_bytes()).hexdigest()
+    assert os.listdir(tmp_path / "out")
