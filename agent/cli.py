@@ -1,6 +1,9 @@
 """The command line: a command parses, calls one function, prints. Heavy imports stand inside the commands."""
 
+import io
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,6 +37,23 @@ AtOption = Annotated[
 ]
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(version("whimbrel"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
 def main() -> None:
     """Run the command line; an error that a person can act on is one line and exit status 1."""
     from whimbrel.tools.errors import WhimbrelError
@@ -49,7 +69,8 @@ def main() -> None:
 
 
 @app.command(
-    epilog="Example: whimbrel ingest sales.csv --store shop --map customer=user_id --map product=title --map day=time"
+    epilog="Example: whimbrel ingest sales.csv --store shop --map customer=user_id --map product=title --map day=time "
+    "--map shelf=topics"
 )
 def ingest(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A file or folder, or `completejourney`.")],
@@ -84,11 +105,12 @@ def ingest(
         return
     out = console()
     out.print(
-        f"{done.rows:,} rows: {done.events:,} events ({done.new_events:,} new) of {done.users:,} users "
-        f"with {done.items:,} items ({done.new_items:,} new or changed)."
+        f"{done.rows:,} rows: {done.catalogue:,} of a catalogue, {done.events:,} events ({done.new_events:,} new) of "
+        f"{done.users:,} users with {done.items:,} items ({done.new_items:,} new or changed), "
+        f"{done.repeated:,} repeated, {done.rejected:,} rejected."
     )
     if done.rejects:
-        out.print(f"{done.rejected:,} rows were rejected; which and why stands in {done.rejects}", soft_wrap=True)
+        out.print(f"Which rows were rejected and why stands in {done.rejects}", soft_wrap=True)
 
 
 @app.command(epilog="Example: whimbrel recommend 42 --store shop --at 2017-06-01T18:00:00Z --context place=work --k 5")
@@ -136,41 +158,46 @@ def chat(
     It begins with the context and a list; then say what you want, or /why N, /more N, /less TOPIC, /reset, /quit.
     """
     from whimbrel.agent import show
-    from whimbrel.agent.session import HELP, Answer
+    from whimbrel.agent.session import HELP
 
     moment, interactive = _time(at), sys.stdin.isatty() and not json
-    out = show.console()
-
-    def tell(said: Answer) -> None:
-        if json:
-            found = said.recommendations
-            print_json({"answer": said.words, "recommendations": found.model_dump(mode="json") if found else None})
-        elif interactive and said.recommendations and not said.words:
-            out.print(show.recommendations(said.recommendations))
-        elif interactive:
-            out.print(show.answer(said))
-        else:
-            print(show.plain_answer(said), flush=True)
-
+    tell = show.teller(interactive=interactive, json=json)
     with _agent(store, llm) as agent:
         session = agent.chat(user, moment, k)
         with show.thinking(shown=interactive):
-            opened = session.open()
-        tell(opened)
+            opening = session.open()
+        tell(opening)
         if interactive:
-            out.print(HELP, style="dim")
-        while True:
+            show.console().print(HELP, style="dim")
+        for line in _lines(interactive):
             try:
-                line = input("> ") if interactive else sys.stdin.readline()
-            except (EOFError, KeyboardInterrupt):
-                break
-            if not interactive and not line:
-                break
-            with show.thinking(shown=interactive):
-                said = session.say(line)
+                with show.thinking(shown=interactive):
+                    said = session.say(line)
+            except KeyboardInterrupt:
+                if not interactive:
+                    raise
+                show.console().print("Interrupted; the list stands.", style="dim")
+                continue
             tell(said)
             if said.done:
                 break
+
+
+def _lines(interactive: bool) -> Iterator[str]:
+    """What is typed or piped in, line by line, until it ends."""
+    if interactive:
+        with suppress(ImportError):
+            import readline  # noqa: F401  # arrows and history in input()
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
+    while True:
+        try:
+            line = input("> ") if interactive else sys.stdin.readline()
+        except (EOFError, KeyboardInterrupt):
+            return
+        if not interactive and not line:
+            return
+        yield line
 
 
 @app.command(epilog="Example: whimbrel demo; whimbrel demo --user 1016")

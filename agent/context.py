@@ -10,10 +10,16 @@ from whimbrel.tools.records import clean_text
 LONGEST_WISH = 500
 
 _REFUSAL = re.compile(
-    r"\b(?:no|not|without|except|avoid|nothing with|anything but|don'?t (?:want|like)|hate|less)\s+(?:any |more |the )?"
+    r"\b(?:no|not|without|except|avoid|nothing with|anything but|don'?t (?:want|like)|hate|less)\s+"
+    r"(?!too\b|very\b|so\b)(?:any |more |the )?"
     r"([^,.;!?]+?)(?=\s+(?:but|and (?:no|not)|please|today|tonight)\b|[,.;!?]|$)",
     re.IGNORECASE,
 )
+_OPENING = re.compile(
+    r"^(?:\s*(?:but|and|i|i'm|i'd|am|please|want|would like|like|in the mood for|looking for|give me|show me)\b)+",
+    re.IGNORECASE,
+)
+_ENDING = re.compile(r"(?:\b(?:but|and|i|please)\s*)+$", re.IGNORECASE)
 _ALTERNATIVES = re.compile(r"\s*(?:/|\bor\b|\band\b|&)\s*", re.IGNORECASE)
 
 
@@ -62,16 +68,13 @@ def read_wish(words: str) -> tuple[str, tuple[str, ...]]:
         part.strip() for match in _REFUSAL.finditer(words) for part in _ALTERNATIVES.split(match[1]) if part.strip()
     )
     want = re.sub(r"\s*([,.;!?])(?:\s*[,.;!?])+", r"\1", _REFUSAL.sub("", words))
-    want = re.sub(
-        r"^(?:\s*(?:but|and|i|please|want|would like|give me|show me)\b)+|(?:\b(?:but|and|i|please)\s*)+$",
-        "",
-        want.strip(" ,.;!?"),
-        flags=re.I,
-    )
+    want = _ENDING.sub("", _OPENING.sub("", want.strip(" ,.;!?")))
     return want.strip(" ,.;!?"), refused
 
 
 def as_context(context: "Context | Mapping[str, object] | None") -> Context:
     """A context from what a caller gave; a query in it is read for refusals."""
+    if context is not None and not isinstance(context, Context | Mapping):
+        raise TypeError(f"context must be a Context or a mapping as {{'place': 'work'}}, got {context!r}")
     given = context if isinstance(context, Context) else Context.model_validate(dict(context or {}))
     return given.wanting(given.query) if given.query else given

@@ -19,10 +19,12 @@ from whimbrel.agent.results import CitedEvent, Recommendation, Shift
 from whimbrel.agent.summarise import TITLE_LENGTH
 from whimbrel.prompts import Message, load
 from whimbrel.tools.encoder import Vectors
-from whimbrel.tools.records import Interaction, Item
+from whimbrel.tools.records import Interaction, Item, liked
 
 CITED = 2
 """Events that a reason rests on, at most."""
+WORDED = frozenset({"itemknn", "similarity", "shift"})
+"""Signals of which the model words the reason; the others are said plainly, since the events alone do not tell them."""
 SHOWN = 1
 """Events that the model words a reason from, the strongest: with two, the smallest models mix them up."""
 
@@ -59,10 +61,11 @@ class ReasonReply(BaseModel):
 
 @dataclass(frozen=True)
 class Reason:
-    """A sentence and the events it rests on."""
+    """A sentence, the events it rests on, and the signal that carried the item."""
 
     words: str
     evidence: Sequence[Interaction]
+    signal: str
 
 
 @dataclass(frozen=True)
@@ -84,13 +87,15 @@ def explain(
     worded: int,
 ) -> Explained:
     """Reasons for ranked items, in order; the model words the first `worded`, the rest are plain sentences."""
-    latest = {interaction.item_id: interaction for interaction in history}
+    latest = {item.item_id: item for item in liked(history) if isinstance(item, Interaction)}
     reasons = [_plain(entry, latest, vectors, shift) for entry in ranked]
     usage, problems = Usage(), []
     asked = [
         place
         for place, (entry, reason) in enumerate(zip(ranked[:worded], reasons, strict=False))
-        if reason.evidence and short_name(entry.candidate.item.title) != short_name(reason.evidence[0].title)
+        if reason.signal in WORDED
+        and reason.evidence
+        and short_name(entry.candidate.item.title) != short_name(reason.evidence[0].title)
     ]
     if llm is not None and asked:
         conversations = [_messages(ranked[place], reasons[place].evidence[:SHOWN]) for place in asked]
@@ -105,7 +110,7 @@ def explain(
                 problems.append(problem)
             else:
                 cited = [evidence[number - 1] for number in dict.fromkeys(reply.value.events)]
-                reasons[place] = Reason(" ".join(reply.value.reason.split()), cited)
+                reasons[place] = Reason(" ".join(reply.value.reason.split()), cited, reasons[place].signal)
     told = "; ".join(dict.fromkeys(problems))
     warning = f"replaced by plain reasons: {len(problems)} of the model's {len(asked)} ({told})"
     return Explained(
@@ -128,7 +133,7 @@ def explain(
 
 def _plain(entry: Ranked, latest: Mapping[str, Interaction], vectors: Mapping[str, Vectors], shift: Shift) -> Reason:
     signal, evidence = _evidence(entry, latest, vectors)
-    return Reason(plain_reason(entry, signal, evidence, shift), evidence)
+    return Reason(plain_reason(entry, signal, evidence, shift), evidence, signal)
 
 
 def _evidence(
@@ -136,7 +141,7 @@ def _evidence(
 ) -> tuple[str, list[Interaction]]:
     """The signal that carried the item, and the person's events behind that signal, the strongest first."""
     if not latest:
-        return "popularity", []
+        return ("wish" if entry.signals.get("wish", 0) > 0 else "popularity"), []
     carried = sorted(entry.signals, key=lambda name: -entry.signals[name])
     signal = next((name for name in carried if name != "itemknn" or entry.candidate.neighbours > 0), "similarity")
     if signal == "itemknn":
@@ -155,22 +160,27 @@ def _evidence(
 def plain_reason(entry: Ranked, signal: str, evidence: Sequence[Interaction], shift: Shift) -> str:
     """A sentence that says what the figures say and nothing else."""
     if not evidence:
-        return f"Nothing is known of you yet; {entry.candidate.popularity} recent events are with this."
+        said = "It fits what you asked for" if signal == "wish" else "Nothing is known of you yet"
+        return f"{said}; chosen {_times(entry.candidate.popularity)} lately."
     topics = [topic for topic in shift.to_topics if topic in entry.candidate.item.topics]
     named = " and ".join(f"{event.title} ({_day(event.time)})" for event in evidence)
     verb = verb_of(evidence[0])
     if signal == "itemknn":
-        return f"You {verb} {named}; many who did also chose this."
+        return f"You {verb} {named}; others who did also chose this."
     if signal == "popularity":
-        return f"Chosen {entry.candidate.popularity} times lately, and near to what you {verb}: {named}."
+        return f"Chosen {_times(entry.candidate.popularity)} lately, and near to what you {verb}: {named}."
     if signal == "shift" and topics:
         moves = "moves towards" if shift.kind != "none" else "stays with"
         return f"Your interest {moves} {topics[0]}; you {verb} {named}."
     if signal == "wish":
-        return f"It fits what you asked for; nearest to it, you {verb} {named}."
+        return f"It fits what you asked for; of what you {verb}, nearest to it: {named}."
     if signal == "likelihood":
         return f"The language model finds it likely after your latest events; nearest to it, you {verb} {named}."
     return f"It is close to what you {verb}: {named}."
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def verb_of(event: Interaction) -> str:
@@ -199,6 +209,11 @@ def reason_problem(reply: ReasonReply, item: Item, evidence: Sequence[Interactio
             return "names the item among what the person did"
     if not any(word in CONNECTING and word not in _COMMON for word in words[item_at[-1] + 1 :]):
         return "does not say what the item has to do with it"
+    bare = reply.reason
+    for title in (item.title, *(event.title for event in cited)):
+        bare = bare.replace(title, "").replace(short_name(title), "")
+    if bare.count("'") % 2:
+        return "opens a quotation that it does not close"
     topics = [topic for thing in (item, *cited) for topic in thing.topics]
     return prose_problem(reply.reason, [item.title, *(event.title for event in cited), *topics, verb_of(cited[0])])
 

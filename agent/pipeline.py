@@ -94,6 +94,7 @@ def build_pipeline(
             before=request.at,
             interest=found["interest"],
             avoid=request.context.avoid,
+            without=request.context.more,
             n=config.candidates,
         )
 
@@ -105,6 +106,7 @@ def build_pipeline(
             history=found["recall"].history,
             interest=found["interest"],
             wish=request.context.query,
+            shift=found["prediction"].shift,
             llm=llm,
             config=config.rank.model_copy(update={"weighed": weighed}),
         )

@@ -19,6 +19,7 @@ from whimbrel.agent.summarise import recent_count, short_titles
 from whimbrel.agent.weigh import weigh
 from whimbrel.tools.encoder import Vectors, encode
 from whimbrel.tools.records import Interaction, Item
+from whimbrel.tools.refuse import Refusal
 
 THRESHOLD = 0.9
 """Confidence from which a shift is named: of ten histories without any, about one passes."""
@@ -30,9 +31,10 @@ PERMUTATIONS = 199
 SESSION_GAP_SECONDS = 3 * 3600
 SESSION_SPAN_SECONDS = 12 * 3600
 TOPICS, OPTIONS, CITED = 3, 8, 5
-WISH_SIMILARITY, WISH_SHARE = 0.3, 0.7
+WISH_SIMILARITY, WISH_SHARE = 0.35, 0.7
 """Cosine that a topic must have with a wish: at least the one, and this share of the nearest topic's."""
-WISH_CONFIDENCE = 0.9
+WISH_CONFIDENCE, WISH_UNCLEAR = 0.9, 0.5
+"""Confidence in a wish, and in one that no topic is near to: it may be a new interest or none."""
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -75,7 +77,7 @@ def predict_shift(
     `topic_vectors` are the topics that a stated wish may mean.
     """
     if context.query:
-        return Prediction(_wished(history, context.query, topic_vectors))
+        return Prediction(_wished(history, context, topic_vectors))
     names = sorted({topic for item in history for topic in item.topics})
     if not names:
         reason = "abstained: nothing is known yet" if not history else "abstained: the events bear no topics"
@@ -128,7 +130,8 @@ def _named(history: Sequence[Item], names: Sequence[str], stretch: _Stretch, llm
     to_topics = tuple(names[row] for row in to_rows)
     before, now = outside[to_rows].sum(), inside[to_rows].sum()
     reason = (
-        f"{' and '.join(filter(None, [', '.join(to_topics[:-1]), to_topics[-1]]))} make up {_percent(now)} of "
+        f"{' and '.join(filter(None, [', '.join(to_topics[:-1]), to_topics[-1]]))} "
+        f"{'make' if len(to_topics) > 1 else 'makes'} up {_percent(now)} of "
         f"{stretch.words} against {_percent(before)} of {stretch.others}; {_percent(stretch.confidence)} of comparable "
         "stretches differ less"
     )
@@ -143,11 +146,13 @@ def _named(history: Sequence[Item], names: Sequence[str], stretch: _Stretch, llm
     return Prediction(shift, usage, warnings)
 
 
-def _wished(history: Sequence[Item], wish: str, topic_vectors: Mapping[str, Vectors]) -> Shift:
-    """What was said in words counts, unless the person is there already."""
+def _wished(history: Sequence[Item], context: Context, topic_vectors: Mapping[str, Vectors]) -> Shift:
+    """What was said in words counts, unless the person is there already; what was refused is not wished."""
+    wish, refusal = context.query, Refusal.of(context.avoid, topic_vectors)
     to_topics: tuple[str, ...] = ()
     if topic_vectors:
-        names = sorted(topic_vectors)
+        names = [name for name in sorted(topic_vectors) if not refusal.covers_topic(name)]
+    if topic_vectors and names:
         similarity = np.stack([topic_vectors[name] for name in names]) @ encode([wish])[0]
         nearest = np.argsort(-similarity, kind="stable")[:TOPICS]
         least = max(WISH_SIMILARITY, WISH_SHARE * float(similarity.max()))
@@ -161,7 +166,7 @@ def _wished(history: Sequence[Item], wish: str, topic_vectors: Mapping[str, Vect
         kind="contextual",
         from_topics=tuple(topic for topic in from_topics if topic not in to_topics)[:TOPICS],
         to_topics=to_topics,
-        confidence=round(WISH_CONFIDENCE * (1 - there), 3),
+        confidence=round(WISH_CONFIDENCE * (1 - there), 3) if to_topics else WISH_UNCLEAR,
         evidence=cite(recent, to_topics),
         reason=f"asked for {wish!r}; {nearest_words}; the recent events cover {_percent(there)} of it",
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
+from whimbrel.agent.results import Shift
 from whimbrel.agent.summarise import short_titles
 from whimbrel.agent.weigh import weigh
 from whimbrel.tools.records import Item
@@ -23,12 +24,16 @@ SAME = 0.93
 
 
 class RankConfig(BaseModel):
-    """Weights of the signals, and how many of the best candidates the language model weighs."""
+    """Weights of the signals, and how many of the best candidates the language model weighs.
+
+    `shift` is that of the topics expected next; where a shift is named, `moved` times its confidence comes on top.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     similarity: float = 1.0
     shift: float = 0.5
+    moved: float = 1.5
     wish: float = 3.0
     itemknn: float = 1.0
     popularity: float = 0.5
@@ -60,6 +65,7 @@ def rank(
     history: Sequence[Item],
     interest: Interest,
     wish: str = "",
+    shift: Shift,
     llm: LanguageModel | None,
     config: RankConfig,
 ) -> Ranking:
@@ -70,8 +76,10 @@ def rank(
     """
     if not candidates:
         return Ranking(())
+    weights = dict(config)
+    weights["shift"] += config.moved * shift.confidence if shift.kind != "none" else 0.0
     signals = {
-        name: getattr(config, name) * float(np.mean(values != 0)) * _standard(values)
+        name: weights[name] * float(np.mean(values != 0)) * _standard(values)
         for name, values in _signals(candidates, interest).items()
     }
     base = np.sum(list(signals.values()), axis=0)

@@ -109,6 +109,7 @@ class Agent:
 
         Raises:
             DataError: no such user.
+            TypeError: `context` is no mapping.
             ModelError: the model cannot be reached, or none of its replies fitted a schema.
             ValueError: `k` < 1, or `at` is in no known format.
         """
@@ -134,10 +135,20 @@ class Agent:
                 f"none of the {usage.misfits} replies of the language model fitted its schema ({warnings[0]}): "
                 "use another model, or --llm none"
             )
+        unknown = [
+            f"{key} {value}"
+            for key, value in request.context.situation.items()
+            if not any(event.context.get(key) == value for event in found["recall"].history)
+        ]
+        if unknown and found["recall"].history:
+            warnings.append(f"no event of this user was with {', '.join(unknown)}: it changes nothing")
         if request.user_id and not found["recall"].history:
             warnings.append(f"nothing is known of user {request.user_id!r} before {iso(request.at)}")
         if len(found["explained"].recommendations) < request.k:
-            warnings.append(f"only {len(found['explained'].recommendations)} items fit; {request.k} were asked for")
+            warnings.append(
+                f"only {len(found['explained'].recommendations)} items fit, {request.k} were asked for: the others "
+                "were met before, refused, or are too like these"
+            )
         return Recommendations(
             user_id=request.user_id,
             at=request.at,
@@ -192,6 +203,7 @@ class Agent:
             history=history,
             interest=interest,
             wish=situation.query,
+            shift=prediction.shift,
             llm=self._llm,
             config=self._config.rank.model_copy(update={"weighed": min(len(allowed), MOST_WEIGHED)}),
         )

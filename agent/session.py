@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 from whimbrel.agent.context import Context
 from whimbrel.agent.results import Recommendation, Recommendations
 from whimbrel.tools.instants import iso
+from whimbrel.tools.refuse import Refusal
 
 if TYPE_CHECKING:
     from whimbrel.agent.recommender import Agent
 
 HELP = (
     "Say what you want in your own words (something for a birthday, no snacks), or: /why N says why, /more N asks for "
-    "more like it, /less TOPIC for less of a topic, /reset forgets what you said here, /quit ends."
+    "more like it, /less TOPIC leaves a topic out, /reset forgets what you said here, /quit ends."
 )
+GREETINGS = frozenset({"hello", "hi", "hey", "good morning", "good evening", "thanks", "thank you", "ok", "okay"})
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,21 @@ class Session:
         return self._listed("")
 
     def say(self, line: str) -> Answer:
-        """The answer to one line; a line that cannot be followed gets an answer too, and changes nothing."""
+        """The answer to one line; a line that cannot be followed gets an answer too, and changes nothing, as does one
+        whose answer fails or is interrupted."""
+        before = self._context
+        try:
+            return self._answer(line)
+        except BaseException:
+            self._context = before
+            raise
+
+    def _answer(self, line: str) -> Answer:
         line = line.strip()
         if not line:
             return Answer(HELP)
+        if line.casefold().strip("!., ") in GREETINGS:
+            return Answer(f"Hello. {HELP}")
         if not line.startswith("/"):
             return self._wish(line)
         command, _, rest = line.partition(" ")
@@ -86,7 +99,11 @@ class Session:
         if not topic:
             return Answer("Less of what? /less TOPIC, as in /less soft drinks.")
         self._context = self._context.model_copy(update={"avoid": (*self._context.avoid, topic)})
-        return self._listed(f"Left out: {', '.join(self._context.avoid)}.")
+        told = f"Left out: {', '.join(self._context.avoid)}."
+        vectors = self._agent.store.topic_vectors()
+        if not any(map(Refusal.of([topic], vectors).covers_topic, vectors)):
+            told += f" No topic here is {topic!r} or like it; titles that say it stay away."
+        return self._listed(told)
 
     def _listed(self, words: str) -> Answer:
         self._shown = self._agent.recommend(self._user_id, self._at, self._context, self._k)

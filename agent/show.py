@@ -1,8 +1,10 @@
 """What a person sees in a terminal: recommendations, answers and progress."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from json import dumps
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
@@ -44,7 +46,7 @@ STEPS = {
 def console(*, stderr: bool = False) -> Console:
     """A terminal as wide as it is, up to a readable line; a pipe gets 110 columns."""
     made = Console(stderr=stderr, highlight=False, emoji=False)
-    if not made.is_terminal or made.width > WIDTH:
+    if (not made.is_terminal and "COLUMNS" not in os.environ) or made.width > WIDTH:
         made.width = WIDTH
     return made
 
@@ -53,7 +55,7 @@ def recommendations(found: Recommendations) -> RenderableType:
     """The context in words, the shift with its events, the list with reasons and cited events."""
     who = f"User {found.user_id}" if found.user_id else "Somebody new"
     parts: list[RenderableType] = [
-        Panel(Text(found.summary), title=f"{escape(who)}, as of {moment(found.at)}", title_align="left"),
+        Panel(Text(found.summary), title=f"{escape(who)}, as of {moment(found.at)} UTC", title_align="left"),
         Panel(_shift(found.shift), title=f"Interest shift: {found.shift.kind}", title_align="left"),
     ]
     if found.recommendations:
@@ -87,18 +89,36 @@ def answer(said: Answer) -> RenderableType:
     return Group(*parts)
 
 
-def plain_answer(said: Answer) -> str:
-    """The same for a pipe: one line a recommendation."""
+def teller(*, interactive: bool, json: bool) -> Callable[[Answer], None]:
+    """Prints answers of a conversation: in full and in colour, as plain lines, or as one JSON document a line."""
+    told: list[Answer] = []
+
+    def tell(said: Answer) -> None:
+        found = said.recommendations
+        if json:
+            document = {"answer": said.words, "recommendations": found.model_dump(mode="json") if found else None}
+            print(dumps(document, ensure_ascii=False), flush=True)
+        elif interactive:
+            console().print(recommendations(found) if found and not told else answer(said))
+        else:
+            print(plain_answer(said, opening=not told), flush=True)
+        told.append(said)
+
+    return tell
+
+
+def plain_answer(said: Answer, *, opening: bool) -> str:
+    """The same for a pipe: one line a recommendation, an empty line at the end, the summary only at the beginning."""
     lines = [said.words] if said.words else []
     if said.recommendations:
         found = said.recommendations
+        lines += [found.summary] if opening else []
         lines += [
-            found.summary,
             f"Shift: {found.shift.kind} ({int(found.shift.confidence * 100)}%). {found.shift.reason}.",
         ]
         lines += [f"{entry.rank}. {entry.title} - {entry.explanation}" for entry in found.recommendations]
         lines += [f"Note: {warning}" for warning in found.warnings]
-    return "\n".join(lines)
+    return "\n".join([*lines, ""])
 
 
 def _shift(shift: Shift) -> RenderableType:
@@ -132,7 +152,7 @@ def _event(event: CitedEvent) -> str:
 
 
 def moment(time: float) -> str:
-    """`Sun 15 Oct 2017 18:40`, UTC."""
+    """`Sun 15 Oct 2017 18:40`, in UTC."""
     return f"{datetime.fromtimestamp(time, tz=UTC):%a %-d %b %Y %H:%M}"
 
 
@@ -142,8 +162,8 @@ def outcome(following: "Next") -> RenderableType:
     more = len(following.bought) - SHOWN_BOUGHT
     words = Text(f"{bought}{f' and {more} more' if more > 0 else ''}\n")
     words.append(
-        f"Of the {following.of} recommended, none of which was ever bought before: {following.hits} were bought in "
-        f"these {following.days} days; of {following.topic_hits} something of the same kind was.",
+        f"Of the {following.of} recommended, all of them new to this household, {following.hits} were bought in these "
+        f"{following.days} days; of {following.topic_hits} something of the same kind was.",
         style="bold",
     )
     return Panel(words, title=f"What was bought in the next {following.days} days", title_align="left")

@@ -113,6 +113,9 @@ def short_titles(items: Sequence[Item]) -> list[str]:
 def _problem(words: str, short_term: Sequence[TopicCount], earlier: Sequence[TopicCount]) -> str:
     """Why a sentence is not to be shown; empty where it is fine."""
     said = words.casefold()
-    if not any(topic.topic.casefold() in said for topic in short_term[:SHOWN_TOPICS]):
+    if not any(topic.topic.casefold() in said for topic in short_term[:NAMED]):
         return "names no recent topic"
-    return prose_problem(words, [topic.topic for topic in (*short_term[:NAMED], *earlier)])
+    names = sorted((topic.topic.casefold() for topic in (*short_term[:NAMED], *earlier)), key=len, reverse=True)
+    for name in names:
+        said = said.replace(name, " ", 1)
+    return prose_problem(words, [words]) or prose_problem(said, [])

@@ -120,6 +120,22 @@ def eval_boundaries(
         console().print(boundary_table(document))
 
 
+@eval_app.command("report", epilog="Example: whimbrel eval report run && open run/report.html")
+def eval_report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where a run was kept with --out.")],
+    json: JsonOption = False,
+) -> None:
+    """Write a run as one page that needs no network (report.html), as Markdown and as CSV, into its folder."""
+    from whimbrel.evals.report import write_report
+
+    written = write_report(folder)
+    if json:
+        print_json({name: str(path) for name, path in vars(written).items()})
+    else:
+        for path in vars(written).values():
+            print(path)
+
+
 def _names(given: list[str] | None) -> tuple[str, ...]:
     """Names, once each, from options that may hold several between commas."""
     return tuple(dict.fromkeys(name.strip() for part in given or () for name in part.split(",") if name.strip()))

@@ -1,8 +1,9 @@
 """A run: systems over cases, written as it goes, so that a killed run goes on where it stopped.
 
-A folder holds `manifest.json` (what makes the run repeatable), `rankings.jsonl` (a line a case and system, system by
-system in the order of the cases) and `outcomes.jsonl` (the same lines: tied ranks, seconds, usage, failure). Lines are
-only ever appended; what stands after the last whole line of both files is cut off before a run goes on.
+A folder holds `manifest.json` (what makes the run repeatable), `plan.json` (where its files lay), `rankings.jsonl` (a
+line a case and system, system by system in the order of the cases) and `outcomes.jsonl` (the same lines: tied ranks,
+seconds, usage, failure). Lines are only ever appended; what stands after the last whole line of both files is cut off
+before a run goes on.
 """
 
 import hashlib
@@ -25,7 +26,13 @@ from whimbrel.tools.errors import ConfigError, DataError, WhimbrelError
 from whimbrel.tools.ingest import Progress, Silent
 from whimbrel.tools.records import Item
 
-RANKINGS, OUTCOMES, MANIFEST, SKIPPED = "rankings.jsonl", "outcomes.jsonl", "manifest.json", "skipped.json"
+RANKINGS, OUTCOMES, MANIFEST, PLAN, SKIPPED = (
+    "rankings.jsonl",
+    "outcomes.jsonl",
+    "manifest.json",
+    "plan.json",
+    "skipped.json",
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,34 @@ class Plan:
     sessions: Path | None = None
     items: Path | None = None
     limit: int | None = None
+
+    def document(self) -> dict[str, Any]:
+        """The plan as JSON, with whole paths."""
+        paths = {"cases": self.cases, "sessions": self.sessions, "items": self.items}
+        return {
+            **{name: str(path.resolve()) if path else None for name, path in paths.items()},
+            "systems": list(self.systems),
+            "settings": asdict(self.settings),
+            "limit": self.limit,
+        }
+
+    @classmethod
+    def of(cls, folder: Path) -> "Plan":
+        """The plan of a run folder.
+
+        Raises:
+            ConfigError: the folder holds no run.
+        """
+        try:
+            held = json.loads((folder / PLAN).read_text())
+            paths = {name: Path(held[name]) if held[name] else None for name in ("sessions", "items")}
+            return cls(
+                Path(held["cases"]), tuple(held["systems"]), Settings(**held["settings"]), limit=held["limit"], **paths
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(
+                f"{str(folder)!r} holds no run ({error}): make one with `whimbrel eval rank CASES --out {folder}`"
+            ) from error
 
     def read(self) -> Iterator[Case | Problem]:
         """The cases, as many as are asked for, and the lines that hold none."""
@@ -90,9 +125,8 @@ def manifest_of(plan: Plan) -> dict[str, Any]:
     """All that the ranking file depends on."""
     from importlib import resources
 
-    from whimbrel import prompts
-
-    files = sorted(f.name for f in resources.files(prompts).iterdir() if f.name.endswith(".md"))
+    prompts = resources.files("whimbrel.prompts")
+    files = sorted(file.name for file in prompts.iterdir() if file.name.endswith(".md"))
     return {
         "version": metadata.version("whimbrel"),
         "cases": _digest(plan.cases),
@@ -102,9 +136,7 @@ def manifest_of(plan: Plan) -> dict[str, Any]:
         "systems": list(plan.systems),
         "settings": asdict(plan.settings),
         "model": _model_digest(plan.settings.llm) if "whimbrel" in plan.systems else None,
-        "prompts": {
-            name: hashlib.sha256(resources.files(prompts).joinpath(name).read_bytes()).hexdigest() for name in files
-        },
+        "prompts": {name: hashlib.sha256(prompts.joinpath(name).read_bytes()).hexdigest() for name in files},
         "libraries": {name: _version(name) for name in ("numpy", "llama-cpp-python", "implicit", "gensim", "bm25s")},
     }
 
@@ -121,6 +153,7 @@ def run(
     limits, progress = limits or Limits(), progress or Silent()
     systems = {name: _loaded(name) for name in plan.systems}
     _claim(folder, manifest_of(plan))
+    (folder / PLAN).write_text(json.dumps(plan.document(), indent=1))
     case_ids, problems = [], []
     for case in plan.read():
         if isinstance(case, Problem):

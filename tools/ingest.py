@@ -58,14 +58,19 @@ class Silent:
 
 @dataclass(frozen=True)
 class Ingested:
-    """What an ingestion did. `rejects` is the file of the rejected rows, None where there were none."""
+    """What an ingestion did: `rows` are those of a `catalogue` of items, events, repeats of them, and rejected ones.
+
+    `rejects` is the file of the rejected rows, None where there were none.
+    """
 
     rows: int
+    catalogue: int
     events: int
     new_events: int
     users: int
     items: int
     new_items: int
+    repeated: int
     rejected: int
     rejects: Path | None
 
@@ -87,7 +92,7 @@ def ingest(source: Source, location: str | Path, *, command: str = "", progress:
     early = open_store(location, create=True, writing=True) if exists else None
     try:
         with closing(sqlite3.connect("")) as staging:
-            rows = _stage(source, staging, progress)
+            rows, catalogue = _stage(source, staging, progress)
             counts = _counts(staging)
             if not counts["events"] and counts["rejects"]:
                 raise DataError(f"no valid row among {rows} of {source.name!r}: {_most_common_reasons(staging)}")
@@ -106,6 +111,8 @@ def ingest(source: Source, location: str | Path, *, command: str = "", progress:
             early.close()
     return Ingested(
         rows=rows,
+        catalogue=catalogue,
+        repeated=rows - catalogue - counts["events"] - counts["rejects"],
         events=counts["events"],
         new_events=new_events,
         users=counts["users"],
@@ -116,13 +123,16 @@ def ingest(source: Source, location: str | Path, *, command: str = "", progress:
     )
 
 
-def _stage(source: Source, staging: sqlite3.Connection, progress: Progress) -> int:
-    """Validated rows into the temporary database, where equal events meet and are put in order."""
+def _stage(source: Source, staging: sqlite3.Connection, progress: Progress) -> tuple[int, int]:
+    """Validated rows into the temporary database, where equal events meet and are put in order.
+
+    Returns how many rows there were, and how many valid ones of a catalogue.
+    """
     staging.executescript("pragma journal_mode=off; pragma synchronous=off; pragma cache_size=-262144;" + _TABLES)
     progress.step(f"Reading {source.name}", source.total)
     known: set[str] = set()
     validated: dict[str, Item] = {}
-    count, position = 0, 0
+    count, catalogue, position = 0, 0, 0
     for batch in _batches(source.rows, BATCH):
         items, events, rejects = [], [], []
         for row in batch:
@@ -134,6 +144,7 @@ def _stage(source: Source, staging: sqlite3.Connection, progress: Progress) -> i
                 continue
             if item is not None:
                 items.append((item.item_id, item.title, item.model_dump_json(exclude_defaults=True)))
+            catalogue += event is None
             if event is not None:
                 context = json.dumps(event.context, sort_keys=True) if event.context else None
                 events.append((event.user_id, event.time, event.item_id, event.event, event.rating, context))
@@ -142,7 +153,7 @@ def _stage(source: Source, staging: sqlite3.Connection, progress: Progress) -> i
         staging.executemany("insert into rejects values (?, ?, ?, ?)", rejects)
         progress.advance(batch[-1].position - position)
         position = batch[-1].position
-    return count
+    return count, catalogue
 
 
 class _RejectedError(Exception):

@@ -1,6 +1,7 @@
 """What a log consists of: items, and interactions of a user with an item."""
 
 import unicodedata
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Annotated, Any, NamedTuple
 
@@ -139,3 +140,12 @@ class Interaction(Event, Item):
         time, _, event, rating, context = occurrence
         of_event = {"time": time, "event": event, "rating": rating, "context": context or {}}
         return cls.model_construct(**{**dict(item), "user_id": user_id, **of_event})
+
+
+def liked(history: Sequence[Item]) -> list[Item]:
+    """The history without what the person rated below their own mean; whole where nothing was rated."""
+    ratings = [rating for item in history if (rating := getattr(item, "rating", None)) is not None]
+    if not ratings:
+        return list(history)
+    mean = sum(ratings) / len(ratings)
+    return [item for item in history if (rating := getattr(item, "rating", None)) is None or rating >= mean]

@@ -34,6 +34,10 @@ class Refusal:
         near = similarity.max(axis=1) >= REFUSED_SIMILARITY
         return cls(patterns, frozenset(name for name, refused in zip(names, near, strict=True) if refused))
 
+    def covers_topic(self, name: str) -> bool:
+        """Whether a topic of this name is refused."""
+        return name in self.topics or any(pattern.search(name) for pattern in self.patterns)
+
     def covers(self, item: Item) -> bool:
         """Whether this item is refused."""
         said = " ".join([item.title, *item.topics])

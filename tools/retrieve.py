@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from whimbrel.tools.encoder import Vectors, encode
 from whimbrel.tools.interaction_log import InteractionLog
 from whimbrel.tools.records import Interaction, Item
+from whimbrel.tools.records import liked as liked_of
 from whimbrel.tools.refuse import Refusal
 from whimbrel.tools.store import Store
 
@@ -69,7 +70,7 @@ def interest_of(
     liked: Sequence[Vectors] = (),
 ) -> Interest:
     """The person's vectors from those of the items they met (`vectors`), of predicted topics and of a wish."""
-    met = [vectors[item.item_id] for item in history if item.item_id in vectors]
+    met = [vectors[item.item_id] for item in liked_of(history) if item.item_id in vectors]
     ages = np.arange(len(met))[::-1]
     wished = [*(encode([query]) if query else []), *liked]
     return Interest(
@@ -81,8 +82,8 @@ def interest_of(
 
 
 def latest_items(history: Sequence[Item]) -> list[str]:
-    """Ids of the last distinct items, the latest first."""
-    return list(dict.fromkeys(item.item_id for item in reversed(history)))[:SEEDS]
+    """Ids of the last distinct items that were not disliked, the latest first."""
+    return list(dict.fromkeys(item.item_id for item in reversed(liked_of(history))))[:SEEDS]
 
 
 def recent_popularity(log: InteractionLog, *, before: float) -> NDArray[np.int64]:
@@ -99,17 +100,19 @@ def retrieve(
     before: float,
     interest: Interest,
     avoid: Sequence[str] = (),
+    without: Sequence[str] = (),
     n: int = 200,
 ) -> list[Candidate]:
     """Up to `n` candidates, fused by reciprocal rank, equal titles once.
 
-    Nothing that happened at or after `before` has any part in it, and no item of the history comes back, nor another
-    of the same title.
+    Nothing that happened at or after `before` has any part in it, and no item of the history or of `without` comes
+    back, nor another of the same title.
     """
     log = store.log
     position = {item_id: row for row, item_id in enumerate(log.item_ids)}
     allowed = log.known(before=before)
-    allowed[[position[item.item_id] for item in history]] = False
+    gone = [*(item.item_id for item in history), *without]
+    allowed[[position[item_id] for item_id in gone if item_id in position]] = False
     popularity = recent_popularity(log, before=before)
     seeds = [item_id for item_id in latest_items(history) if item_id in position]
     together = log.co_occurrence([position[seed] for seed in seeds], before=before)

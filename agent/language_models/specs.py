@@ -50,8 +50,11 @@ def open_model(spec: str) -> LanguageModel | None:
 
 
 def _fetched(repository: str, file: str) -> Path:
+    import logging
+
     from huggingface_hub import hf_hub_download
 
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         return Path(hf_hub_download(repository, file))
     except Exception as error:

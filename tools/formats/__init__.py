@@ -33,6 +33,8 @@ def open_source(source: str, *, format: str | None = None, mapped: Mapped = ()) 
         return _without_map(name, mapped, path)
     if path.is_dir():
         raise DataError(f"{source!r} is a folder; {name} is read from one file")
+    if name == "parquet" and path.suffix == ".gz":
+        raise DataError(f"{source!r}: Parquet is compressed inside and not read gzipped: unpack it with gunzip first")
     return _TABLES[name](path, mapped)
 
 

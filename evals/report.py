@@ -1,0 +1,239 @@
+"""A run as one page that needs no network, as Markdown and as CSV."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from whimbrel.evals.cases import Case, Problem
+from whimbrel.evals.results import PRIMARY, Results, document_of, results_of
+from whimbrel.evals.runs import MANIFEST, RANKINGS, SKIPPED, Plan, read_lines
+from whimbrel.evals.tables import RANKING, figure
+from whimbrel.tools.errors import ConfigError
+
+WORST, SHOWN = 20, 6
+"""Worst cases that are shown, and titles of each list in one."""
+EVERY = (*RANKING, "map", "hr@10", "recall@10", "precision@10")
+LISTS = ("novelty@10", "diversity@10", "coverage@10", "popularity_bias@10", "miscalibration@10")
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where a report lies."""
+
+    html: Path
+    markdown: Path
+    csv: Path
+
+
+def write_report(folder: Path) -> Written:
+    """Report what a run folder holds so far.
+
+    Raises:
+        ConfigError: no run there, or nothing can be written.
+        DataError: its cases are no longer where they were, or are others.
+    """
+    plan = Plan.of(folder)
+    problems = [read for read in plan.read() if isinstance(read, Problem)]
+    skipped = json.loads((folder / SKIPPED).read_text()) if (folder / SKIPPED).is_file() else {}
+    results = results_of(plan, folder)
+    document = document_of(results, skipped=skipped, problems=problems)
+    written = Written(folder / "report.html", folder / "report.md", folder / "report.csv")
+    try:
+        written.html.write_text(_page(plan, folder, results, document), encoding="utf-8")
+        written.markdown.write_text(markdown(document, plan.cases.name), encoding="utf-8")
+        written.csv.write_text(as_csv(document), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"the report cannot be written: {error}") from error
+    return written
+
+
+def markdown(document: Mapping[str, Any], name: str) -> str:
+    """The tables in Markdown."""
+    systems, cases = document["system"], document["cases"]
+    order = _order(systems)
+    lines = [f"### {name}: {cases['n']} cases of {cases['users']} users", ""]
+    lines += _markdown_table(
+        ["system", "n", *RANKING, "s/case"],
+        [
+            [
+                s,
+                str(systems[s]["n"]),
+                *(_with_interval(systems[s], metric) for metric in RANKING),
+                _per_case(systems[s]),
+            ]
+            for s in order
+        ],
+    )
+    if "llm lift" in document:
+        lift = document["llm lift"]
+        lines += ["", "LLM lift (whimbrel minus whimbrel-none, paired):", ""]
+        lines += _markdown_table(
+            ["metric", "difference", "95%", "p", "n"],
+            [[m, figure(d["difference"]), _range(d["ci"]), figure(d["p"]), str(d["n"])] for m, d in lift.items()],
+        )
+    if document["slices"]:
+        labels = list(document["slices"])
+        lines += ["", f"{PRIMARY} by slice:", ""]
+        lines += _markdown_table(
+            ["system", *(f"{label} (n={document['slices'][label]['n']})" for label in labels)],
+            [[s, *(figure(document["slices"][label][s]["value"]) for label in labels)] for s in order],
+        )
+    lines += [
+        "",
+        "Intervals: 95%, paired bootstrap over users. Items of equal score take their mean rank; NDCG's ideal list "
+        f"holds min(k, relevant) items; {cases['without relevant items']} cases without relevant items are in no figure"
+        ".",
+    ]
+    lines += [f"Left out: {system}: {reason}." for system, reason in document["skipped"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def as_csv(document: Mapping[str, Any]) -> str:
+    """A line a system and metric: value, interval, n."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["system", "metric", "value", "low", "high", "n"])
+    for name, found in document["system"].items():
+        for metric in (*EVERY, *LISTS):
+            low, high = found.get(f"{metric}_ci") or ("", "")
+            writer.writerow([name, metric, found[metric], low, high, found["n"]])
+    return out.getvalue()
+
+
+def _page(plan: Plan, folder: Path, results: Results, document: Mapping[str, Any]) -> str:
+    from jinja2 import Environment
+
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["figure"] = figure
+    template = environment.from_string(resources.files(__package__).joinpath("report.html").read_text("utf-8"))
+    systems = document["system"]
+    reference = "whimbrel" if "whimbrel" in systems else _order(systems)[0]
+    return template.render(
+        name=plan.cases.name,
+        document=document,
+        systems=systems,
+        order=_order(systems),
+        metrics=RANKING,
+        lists=LISTS,
+        primary=PRIMARY,
+        against=document.get("whimbrel minus", {}),
+        lift=_lift_by_slice(results),
+        plot=_plot(systems),
+        worst=_worst(plan, folder, results, reference),
+        reference=reference,
+        manifest=json.loads((folder / MANIFEST).read_text()),
+        best={metric: max(systems[s][metric] or 0 for s in systems) for metric in RANKING},
+    )
+
+
+def _lift_by_slice(results: Results) -> list[dict[str, Any]]:
+    if not {"whimbrel", "whimbrel-none"} <= results.systems.keys():
+        return []
+    whole = {"label": "all cases", **results.difference("whimbrel", "whimbrel-none", PRIMARY)}
+    parts = [
+        {"label": label, **results.difference("whimbrel", "whimbrel-none", PRIMARY, within)}
+        for label, within in results.slices.items()
+    ]
+    rows = [row for row in (whole, *parts) if row["n"] and not math.isnan(row["ci"][0])]
+    widest = max((abs(end) for row in rows for end in row["ci"]), default=1) or 1
+    for row in rows:
+        row["at"], row["from"], row["to"] = (
+            50 + 48 * value / widest for value in (row["difference"], row["ci"][0], row["ci"][1])
+        )
+    return rows
+
+
+def _plot(systems: Mapping[str, Any]) -> dict[str, Any]:
+    """Points of the primary metric against seconds a case (logarithmic), in a box of 640 by 320."""
+    points = [
+        (name, max(found["seconds"] / max(found["n"], 1), 1e-5), found[PRIMARY], found[f"{PRIMARY}_ci"])
+        for name, found in systems.items()
+        if found[PRIMARY] is not None and found["n"]
+    ]
+    if not points:
+        return {"points": [], "x": [], "y": []}
+    low = math.floor(math.log10(min(seconds for _, seconds, _, _ in points)))
+    high = max(math.ceil(math.log10(max(seconds for _, seconds, _, _ in points))), low + 1)
+    top = max(0.1, math.ceil(10 * max(ci[1] for *_, ci in points)) / 10)
+
+    def x(seconds: float) -> float:
+        return float(50 + 560 * (math.log10(seconds) - low) / (high - low))
+
+    def y(value: float) -> float:
+        return float(280 - 260 * value / top)
+
+    return {
+        "points": [
+            {"name": n, "x": x(s), "y": y(v), "low": y(ci[0]), "high": y(ci[1]), "ours": n.startswith("whimbrel")}
+            for n, s, v, ci in points
+        ],
+        "x": [{"at": x(10**power), "label": _seconds(10.0**power)} for power in range(low, high + 1)],
+        "y": [{"at": y(top * step / 4), "label": f"{top * step / 4:.2f}"} for step in range(5)],
+    }
+
+
+def _worst(plan: Plan, folder: Path, results: Results, system: str) -> list[dict[str, Any]]:
+    """Cases in which a system did worst: what it saw, what it ranked first, what was wanted and where that stood."""
+    values = results.systems[system].column("mrr")
+    known = np.flatnonzero(~np.isnan(values))
+    chosen = {results.case_ids[n]: float(values[n]) for n in known[np.argsort(values[known], kind="stable")][:WORST]}
+    lines = {
+        line["case_id"]: line
+        for line in read_lines(folder / RANKINGS)
+        if line["system"] == system and line["case_id"] in chosen
+    }
+    shown = [
+        _shown(read, lines[read.blind.case_id])
+        for read in plan.read()
+        if isinstance(read, Case) and read.blind.case_id in lines
+    ]
+    return sorted(shown, key=lambda entry: (chosen[entry["case_id"]], entry["case_id"]))
+
+
+def _shown(case: Case, line: Mapping[str, Any]) -> dict[str, Any]:
+    titles = {item.item_id: item.title for item in case.blind.candidates}
+    wanted = [case.blind.candidates[place].item_id for place in case.relevant]
+    return {
+        "case_id": case.blind.case_id,
+        "context": ", ".join(f"{key}={value}" for key, value in case.blind.context.items()),
+        "history": [item.title for item in case.blind.history[-SHOWN:]],
+        "first": [titles[item_id] for item_id in line["ranking"][:SHOWN]],
+        "wanted": [{"title": titles[id_], "rank": line["ranking"].index(id_) + 1} for id_ in wanted],
+        "of": len(titles),
+        "warnings": line["warnings"],
+    }
+
+
+def _order(systems: Mapping[str, Any]) -> list[str]:
+    """The best first."""
+    return sorted(systems, key=lambda name: -(systems[name][PRIMARY] or 0))
+
+
+def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    escaped = [[cell.replace("|", "\\|") for cell in row] for row in (head, *rows)]
+    lines = [f"| {' | '.join(row)} |" for row in escaped]
+    return [lines[0], f"|{'|'.join('---' for _ in head)}|", *lines[1:]]
+
+
+def _with_interval(found: Mapping[str, Any], metric: str) -> str:
+    return f"{figure(found[metric])} {_range(found[f'{metric}_ci'])}"
+
+
+def _range(ci: Sequence[float | None]) -> str:
+    return f"[{figure(ci[0])}, {figure(ci[1])}]"
+
+
+def _per_case(found: Mapping[str, Any]) -> str:
+    return f"{found['seconds'] / max(found['n'], 1):.3f}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:g} s" if value >= 1 else f"{value * 1000:g} ms"
