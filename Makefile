@@ -9,7 +9,7 @@ TYPED := typecheck/whimbrel
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell getconf _NPROCESSORS_ONLN)
 
-.PHONY: install demo test check lint types clean
+.PHONY: install sasrec demo test check lint types clean
 
 install: $(STAMP)
 
@@ -22,6 +22,11 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+# RecTools asks for an older NumPy on Python 3.11 and 3.12 than it needs, so it is installed past that.
+sasrec: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch pytorch-lightning typeguard
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'rectools>=0.19'
 
 demo: install
 	$(BIN)/whimbrel demo

@@ -25,6 +25,7 @@ Sessions = Sequence[Sequence[Item]]
 BoundarySystem = Callable[[Sessions], list[Floats]]
 """Sessions in, for each the probability of a switch after every item but the last."""
 
+BOUNDARIES = "boundaries.jsonl"
 CHUNK = 100
 """Sessions of one call: their texts are encoded together."""
 
@@ -142,7 +143,7 @@ def _measured(truth: NDArray[np.bool_], probability: Floats, groups: Sequence[ND
 def _write(out: Path, cases: Sequence[BoundaryCase], said: dict[str, list[Floats]], document: dict[str, Any]) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with (out / "boundaries.jsonl").open("w", encoding="utf-8") as file:
+        with (out / BOUNDARIES).open("w", encoding="utf-8") as file:
             for name, probabilities in said.items():
                 for case, probability in zip(cases, probabilities, strict=True):
                     line = {

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from whimbrel.evals import tables
+from whimbrel.evals.boundaries import BOUNDARIES
 from whimbrel.evals.cases import Case, Problem
 from whimbrel.evals.results import PRIMARY, Results, document_of, results_of
 from whimbrel.evals.runs import MANIFEST, RANKINGS, SKIPPED, Plan, read_lines
@@ -40,19 +42,29 @@ def write_report(folder: Path) -> Written:
         ConfigError: no run there, or nothing can be written.
         DataError: its cases are no longer where they were, or are others.
     """
+    written = Written(folder / "report.html", folder / "report.md", folder / "report.csv")
+    if (folder / BOUNDARIES).is_file():
+        document = json.loads((folder / "results.json").read_text())
+        _write(written, _boundary_page(document), boundary_markdown(document), as_csv(document, tables.BOUNDARIES))
+        return written
     plan = Plan.of(folder)
     problems = [read for read in plan.read() if isinstance(read, Problem)]
     skipped = json.loads((folder / SKIPPED).read_text()) if (folder / SKIPPED).is_file() else {}
     results = results_of(plan, folder)
     document = document_of(results, skipped=skipped, problems=problems)
-    written = Written(folder / "report.html", folder / "report.md", folder / "report.csv")
+    name = f"{plan.cases.parent.name}/{plan.cases.name}"
+    page = _page(name, plan, folder, results, document)
+    _write(written, page, markdown(document, name), as_csv(document, (*EVERY, *LISTS)))
+    return written
+
+
+def _write(written: Written, page: str, text: str, table: str) -> None:
     try:
-        written.html.write_text(_page(plan, folder, results, document), encoding="utf-8")
-        written.markdown.write_text(markdown(document, plan.cases.name), encoding="utf-8")
-        written.csv.write_text(as_csv(document), encoding="utf-8")
+        written.html.write_text(page, encoding="utf-8")
+        written.markdown.write_text(text, encoding="utf-8")
+        written.csv.write_text(table, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"the report cannot be written: {error}") from error
-    return written
 
 
 def markdown(document: Mapping[str, Any], name: str) -> str:
@@ -96,28 +108,71 @@ def markdown(document: Mapping[str, Any], name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_csv(document: Mapping[str, Any]) -> str:
+def boundary_markdown(document: Mapping[str, Any]) -> str:
+    """The table of boundaries in Markdown."""
+    systems, cases = document["system"], document["cases"]
+    lines = [f"### {cases['labelled pairs']} labelled pairs in {cases['n']} sessions", ""]
+    lines += _markdown_table(
+        ["system", "n", *(metric.replace("_", " ") for metric in tables.BOUNDARIES), "ece"],
+        [
+            [s, str(found["n"]), *(_with_interval(found, m) for m in tables.BOUNDARIES), figure(found["ece"])]
+            for s, found in systems.items()
+        ],
+    )
+    lines += ["", f"{cases['switches']} pairs are switches. Intervals: 95%, bootstrap over sessions; threshold .5."]
+    return "\n".join(lines) + "\n"
+
+
+def as_csv(document: Mapping[str, Any], metrics: Sequence[str]) -> str:
     """A line a system and metric: value, interval, n."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["system", "metric", "value", "low", "high", "n"])
     for name, found in document["system"].items():
-        for metric in (*EVERY, *LISTS):
+        for metric in metrics:
             low, high = found.get(f"{metric}_ci") or ("", "")
             writer.writerow([name, metric, found[metric], low, high, found["n"]])
     return out.getvalue()
 
 
-def _page(plan: Plan, folder: Path, results: Results, document: Mapping[str, Any]) -> str:
+def _template() -> Any:
     from jinja2 import Environment
 
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["figure"] = figure
-    template = environment.from_string(resources.files(__package__).joinpath("report.html").read_text("utf-8"))
+    return environment.from_string(resources.files(__package__).joinpath("report.html").read_text("utf-8"))
+
+
+def _boundary_page(document: Mapping[str, Any]) -> str:
+    """Systems by metric, and how well their probabilities are calibrated, in boxes of 160 by 160."""
+    systems = document["system"]
+    curves = [
+        {
+            "name": name,
+            "points": [
+                {"x": 20 + 120 * said, "y": 140 - 120 * came, "r": 1.5 + 5 * (count / found["n"]) ** 0.5}
+                for said, came, count in found["reliability"]
+            ],
+            "ece": found["ece"],
+        }
+        for name, found in systems.items()
+    ]
+    page: str = _template().render(
+        name="Boundaries of intent",
+        document=document,
+        boundaries=tables.BOUNDARIES,
+        systems=systems,
+        order=list(systems),
+        curves=curves,
+    )
+    return page
+
+
+def _page(name: str, plan: Plan, folder: Path, results: Results, document: Mapping[str, Any]) -> str:
     systems = document["system"]
     reference = "whimbrel" if "whimbrel" in systems else _order(systems)[0]
-    return template.render(
-        name=plan.cases.name,
+    page: str = _template().render(
+        name=name,
         document=document,
         systems=systems,
         order=_order(systems),
@@ -132,6 +187,7 @@ def _page(plan: Plan, folder: Path, results: Results, document: Mapping[str, Any
         manifest=json.loads((folder / MANIFEST).read_text()),
         best={metric: max(systems[s][metric] or 0 for s in systems) for metric in RANKING},
     )
+    return page
 
 
 def _lift_by_slice(results: Results) -> list[dict[str, Any]]:
@@ -170,11 +226,26 @@ def _plot(systems: Mapping[str, Any]) -> dict[str, Any]:
     def y(value: float) -> float:
         return float(280 - 260 * value / top)
 
+    drawn: list[dict[str, Any]] = []
+    for name, seconds, value, ci in sorted(points, key=lambda point: point[2]):
+        at, left = x(seconds), x(seconds) > 500
+        label = y(value) + 4
+        while any(abs(label - other["label"]) < 12 and abs(at - other["x"]) < 110 for other in drawn):
+            label -= 4
+        drawn.append(
+            {
+                "name": name,
+                "x": at,
+                "y": y(value),
+                "label": label,
+                "left": left,
+                "low": y(ci[0]),
+                "high": y(ci[1]),
+                "ours": name.startswith("whimbrel"),
+            }
+        )
     return {
-        "points": [
-            {"name": n, "x": x(s), "y": y(v), "low": y(ci[0]), "high": y(ci[1]), "ours": n.startswith("whimbrel")}
-            for n, s, v, ci in points
-        ],
+        "points": drawn,
         "x": [{"at": x(10**power), "label": _seconds(10.0**power)} for power in range(low, high + 1)],
         "y": [{"at": y(top * step / 4), "label": f"{top * step / 4:.2f}"} for step in range(5)],
     }

@@ -279,7 +279,7 @@ def _learned(system: System, training: Training, settings: Settings) -> Scorer:
         raise _CannotLearnError(f"does not apply: {reason}") from reason
     except ImportError as error:
         raise _CannotLearnError(
-            f"not installed ({error}): pip install 'whimbrel[evals]', for sasrec 'whimbrel[sasrec]'"
+            f"not installed ({error}): pip install 'whimbrel[evals]'; for sasrec run `make sasrec`"
         ) from error
     except WhimbrelError:
         raise
