@@ -24,21 +24,27 @@ _OPTIONAL = ("topics", "text", "time", "price", "image")
 
 @dataclass(frozen=True)
 class BlindCase:
-    """What a system is shown of a case: everything but what is relevant."""
+    """What a system is shown of a case: everything but what is relevant.
+
+    Of a whole catalogue, `candidates` are all its items, the same object for every case, and `met` are ids of those
+    that the user met before: they are ranked nowhere, whatever their score.
+    """
 
     case_id: str
     user_id: str
     history: tuple[Item, ...]
     candidates: Sequence[Item]
     context: dict[str, Any] = field(default_factory=dict)
+    met: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
 class Case:
-    """A case with its truth, which only metrics read; `relevant` holds places in `blind.candidates`."""
+    """A case with its truth, which only metrics read: ids of candidates and, where they are a whole catalogue, of items
+    that it did not hold yet."""
 
     blind: BlindCase
-    relevant: tuple[int, ...]
+    relevant: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -66,14 +72,17 @@ class Problem:
 C = TypeVar("C", Case, BoundaryCase)
 
 
-def read_cases(path: str | Path) -> Iterator[Case | Problem]:
-    """Cases of ranking in a file, plain or gzipped.
+def read_cases(path: str | Path, catalogue: Sequence[Item] = ()) -> Iterator[Case | Problem]:
+    """Cases of ranking in a file, plain or gzipped; `"candidates": "catalogue"` stands for all of the `catalogue`.
 
     Raises:
         DataError: the file cannot be read.
     """
     for line, document in _documents(Path(path)):
-        yield document if isinstance(document, Problem) else _checked(line, document, _case)
+        if isinstance(document, Problem):
+            yield document
+        else:
+            yield _checked(line, document, lambda document: _case(document, catalogue))
 
 
 def read_boundary_cases(path: str | Path) -> Iterator[BoundaryCase | Problem]:
@@ -123,19 +132,21 @@ def _documents(path: Path) -> Iterator[tuple[int, dict[str, Any] | Problem]]:
         raise DataError(f"cases {str(path)!r} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _case(document: dict[str, Any]) -> Case:
-    candidates = _items(document, "candidates")
+def _case(document: dict[str, Any], catalogue: Sequence[Item]) -> Case:
+    whole = document.get("candidates") == "catalogue"
+    candidates = catalogue if whole else _items(document, "candidates")
     if not candidates:
         raise ValueError("no candidates")
-    places = {item.item_id: place for place, item in enumerate(candidates)}
-    if len(places) < len(candidates):
-        raise ValueError("two candidates have one item_id")
     relevant = document.get("relevant")
     if not isinstance(relevant, list):
         raise ValueError("relevant is no list of item ids")
-    absent = [str(item_id) for item_id in relevant if str(item_id) not in places]
-    if absent:
-        raise ValueError(f"relevant item {absent[0]!r} is no candidate")
+    if not whole:
+        ids = {item.item_id for item in candidates}
+        if len(ids) < len(candidates):
+            raise ValueError("two candidates have one item_id")
+        absent = [str(item_id) for item_id in relevant if str(item_id) not in ids]
+        if absent:
+            raise ValueError(f"relevant item {absent[0]!r} is no candidate")
     context = document.get("context") or {}
     if not isinstance(context, dict):
         raise ValueError("context is no JSON object")
@@ -146,8 +157,9 @@ def _case(document: dict[str, Any]) -> Case:
         history=_items(document, "history"),
         candidates=candidates,
         context={str(key): value for key, value in context.items() if isinstance(value, str | int | float)},
+        met=frozenset(map(str, document.get("met") or ())) if whole else None,
     )
-    return Case(blind, tuple(sorted({places[str(item_id)] for item_id in relevant})))
+    return Case(blind, tuple(sorted({str(item_id) for item_id in relevant})))
 
 
 def _boundary_case(document: dict[str, Any]) -> BoundaryCase:

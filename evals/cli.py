@@ -1,14 +1,17 @@
 """`whimbrel eval`: the commands that measure, beside those of the agent."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from whimbrel.agent.cli import JsonOption, LlmOption, app, main, print_json
+
+if TYPE_CHECKING:
+    from whimbrel.evals.runs import Limits, Plan
 
 __all__ = ["main"]
 
@@ -63,34 +66,106 @@ def eval_rank(
 
     Without --sessions systems learn from the histories of the cases. A run in --out is resumed where it stopped.
     """
-    from whimbrel.agent.show import ingest_progress
-    from whimbrel.evals.results import document_of, results_of
-    from whimbrel.evals.runs import Limits, Plan, run
+    from whimbrel.evals.runs import Limits, Plan
     from whimbrel.evals.systems import SYSTEMS, Settings
 
     plan = Plan(cases, _names(system) or tuple(SYSTEMS), Settings(seed, llm), sessions, items, limit)
     with _folder(out) as folder:
+        _run([(plan, folder)], folder, Limits(max_seconds, budget_usd), workers, json)
+
+
+def _run(parts: "Sequence[tuple[Plan, Path]]", folder: Path, limits: "Limits", workers: int, json: bool) -> None:
+    """Run plans one after the other, each in its folder, and show what came of all of them."""
+    from whimbrel.agent.show import console, ingest_progress
+    from whimbrel.evals.results import document_of, results_of
+    from whimbrel.evals.runs import run
+    from whimbrel.evals.tables import ranking_tables
+
+    done = total = 0
+    skipped: dict[str, str] = {}
+    problems: list[object] = []
+    for number, (plan, place) in enumerate(parts, start=1):
+        if len(parts) > 1:
+            print(f"Fold {number} of {len(parts)}", file=sys.stderr)
         with ingest_progress() as progress:
-            limits = Limits(max_seconds, budget_usd)
-            finished = run(plan, folder, limits=limits, workers=workers, progress=progress)
+            finished = run(plan, place, limits=limits, workers=workers, progress=progress)
         for problem in finished.problems:
-            print(f"whimbrel: {cases}: {problem}", file=sys.stderr)
+            print(f"whimbrel: {plan.cases}: {problem}", file=sys.stderr)
+        done, total = done + finished.done, total + finished.total
+        skipped |= finished.skipped
+        problems += finished.problems
         if not finished.whole:
-            print(
-                f"whimbrel: stopped after {finished.done} of {finished.total} rankings; the same command goes on",
-                file=sys.stderr,
-            )
-        results = results_of(plan, folder)
-        document = document_of(results, skipped=finished.skipped, problems=finished.problems)
-        if out is not None:
-            _write(folder / "results.json", document)
+            break
+    if done < total:
+        print(f"whimbrel: stopped after {done} of {total} rankings; the same command goes on", file=sys.stderr)
+    document = document_of(results_of(parts[:number]), skipped=skipped, problems=problems)
+    _write(folder / "results.json", document)
     if json:
         print_json(document)
     else:
-        from whimbrel.agent.show import console
-        from whimbrel.evals.tables import ranking_tables
-
         console().print(ranking_tables(document))
+
+
+@eval_app.command(
+    "log",
+    epilog="Example: whimbrel eval log --dataset movielens --path ml-100k --protocol leave-last-out --out run",
+)
+def eval_log(
+    path: Annotated[
+        str | None, typer.Option("--path", metavar="DIR", help="The log: a file, a folder, or `completejourney`.")
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", metavar="NAME", help="Its format, as for `ingest`."),
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option("--store", metavar="DIR", help="A store to take the log from, instead of --path.")
+    ] = None,
+    map: Annotated[list[str] | None, typer.Option("--map", metavar="COLUMN=FIELD", help="As for `ingest`.")] = None,
+    protocol: Annotated[
+        str, typer.Option("--protocol", help="leave-last-out, time-split or next-session.")
+    ] = "leave-last-out",
+    candidates: Annotated[
+        str, typer.Option("--candidates", help="catalogue, or 99 drawn beside the relevant: uniform or popularity.")
+    ] = "catalogue",
+    refits: Annotated[int, typer.Option("--refits", min=1, help="Folds, each of which learns anew.")] = 5,
+    users: Annotated[int | None, typer.Option("--users", min=1, help="At most so many users, drawn at random.")] = None,
+    system: SystemOption = None,
+    llm: LlmOption = "bundled",
+    out: OutOption = None,
+    seed: SeedOption = 0,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that rank side by side.")] = 1,
+    max_seconds: Annotated[
+        float | None, typer.Option("--max-seconds", help="Stop after this long; the same command goes on.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Make cases of a whole log and measure systems on them.
+
+    Everything is as of a case's time: a fold learns only from what happened before its first case. The first half of
+    the log only serves to learn from. What a user met before is not ranked.
+    """
+    from whimbrel.agent.show import ingest_progress
+    from whimbrel.evals.logs import Protocol, read_log, read_store, write_folds
+    from whimbrel.evals.runs import Limits, Plan
+    from whimbrel.evals.systems import SYSTEMS, Settings
+    from whimbrel.tools.errors import ConfigError
+    from whimbrel.tools.formats import open_source, parse_map
+
+    if (path is None and dataset != "completejourney") == (store is None):
+        raise ConfigError("give the log with --path (and --dataset), or with --store")
+    with ingest_progress() as progress:
+        source = None if store else open_source(path or "completejourney", format=dataset, mapped=parse_map(map or []))
+        log = read_log(source, progress) if source else read_store(store or "")
+    asked = Protocol(protocol, candidates, refits, users=users, seed=seed)
+    with _folder(out) as folder:
+        folds = write_folds(log, asked, folder)
+        names = _names(system) or tuple(SYSTEMS)
+        parts = [
+            (Plan(fold.cases, names, Settings(seed, llm), fold.sessions, fold.items), fold.cases.parent)
+            for fold in folds
+        ]
+        _run(parts, folder, Limits(max_seconds), workers, json)
 
 
 @eval_app.command("boundaries", epilog="Example: whimbrel eval boundaries sessions.jsonl --system whimbrel,similarity")

@@ -16,12 +16,13 @@ from whimbrel.evals import tables
 from whimbrel.evals.boundaries import BOUNDARIES
 from whimbrel.evals.cases import Case, Problem
 from whimbrel.evals.results import PRIMARY, Results, document_of, results_of
-from whimbrel.evals.runs import MANIFEST, RANKINGS, SKIPPED, Plan, read_lines
+from whimbrel.evals.runs import MANIFEST, RANKINGS, Plan, parts_of, read_lines, read_skipped
 from whimbrel.evals.tables import RANKING, figure
 from whimbrel.tools.errors import ConfigError
 
 WORST, SHOWN = 20, 6
 """Worst cases that are shown, and titles of each list in one."""
+Parts = Sequence[tuple[Plan, Path]]
 EVERY = (*RANKING, "map", "hr@10", "recall@10", "precision@10")
 LISTS = ("novelty@10", "diversity@10", "coverage@10", "popularity_bias@10", "miscalibration@10")
 
@@ -47,13 +48,14 @@ def write_report(folder: Path) -> Written:
         document = json.loads((folder / "results.json").read_text())
         _write(written, _boundary_page(document), boundary_markdown(document), as_csv(document, tables.BOUNDARIES))
         return written
-    plan = Plan.of(folder)
-    problems = [read for read in plan.read() if isinstance(read, Problem)]
-    skipped = json.loads((folder / SKIPPED).read_text()) if (folder / SKIPPED).is_file() else {}
-    results = results_of(plan, folder)
+    parts = parts_of(folder)
+    problems = [read for plan, _ in parts for read in plan.read() if isinstance(read, Problem)]
+    skipped = {name: reason for _, place in parts for name, reason in read_skipped(place).items()}
+    results = results_of(parts)
     document = document_of(results, skipped=skipped, problems=problems)
-    name = f"{plan.cases.parent.name}/{plan.cases.name}"
-    page = _page(name, plan, folder, results, document)
+    cases = parts[0][0].cases
+    name = f"{cases.parent.name}/{cases.name}" if len(parts) == 1 else folder.name
+    page = _page(name, parts, results, document)
     _write(written, page, markdown(document, name), as_csv(document, (*EVERY, *LISTS)))
     return written
 
@@ -168,7 +170,7 @@ def _boundary_page(document: Mapping[str, Any]) -> str:
     return page
 
 
-def _page(name: str, plan: Plan, folder: Path, results: Results, document: Mapping[str, Any]) -> str:
+def _page(name: str, parts: Parts, results: Results, document: Mapping[str, Any]) -> str:
     systems = document["system"]
     reference = "whimbrel" if "whimbrel" in systems else _order(systems)[0]
     page: str = _template().render(
@@ -182,9 +184,9 @@ def _page(name: str, plan: Plan, folder: Path, results: Results, document: Mappi
         against=document.get("whimbrel minus", {}),
         lift=_lift_by_slice(results),
         plot=_plot(systems),
-        worst=_worst(plan, folder, results, reference),
+        worst=_worst(parts, results, reference),
         reference=reference,
-        manifest=json.loads((folder / MANIFEST).read_text()),
+        manifest=json.loads((parts[0][1] / MANIFEST).read_text()),
         best={metric: max(systems[s][metric] or 0 for s in systems) for metric in RANKING},
     )
     return page
@@ -251,18 +253,20 @@ def _plot(systems: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _worst(plan: Plan, folder: Path, results: Results, system: str) -> list[dict[str, Any]]:
+def _worst(parts: Parts, results: Results, system: str) -> list[dict[str, Any]]:
     """Cases in which a system did worst: what it saw, what it ranked first, what was wanted and where that stood."""
     values = results.systems[system].column("mrr")
     known = np.flatnonzero(~np.isnan(values))
     chosen = {results.case_ids[n]: float(values[n]) for n in known[np.argsort(values[known], kind="stable")][:WORST]}
     lines = {
         line["case_id"]: line
+        for _, folder in parts
         for line in read_lines(folder / RANKINGS)
         if line["system"] == system and line["case_id"] in chosen
     }
     shown = [
         _shown(read, lines[read.blind.case_id])
+        for plan, _ in parts
         for read in plan.read()
         if isinstance(read, Case) and read.blind.case_id in lines
     ]
@@ -271,13 +275,16 @@ def _worst(plan: Plan, folder: Path, results: Results, system: str) -> list[dict
 
 def _shown(case: Case, line: Mapping[str, Any]) -> dict[str, Any]:
     titles = {item.item_id: item.title for item in case.blind.candidates}
-    wanted = [case.blind.candidates[place].item_id for place in case.relevant]
+    ranking = line["ranking"]
     return {
         "case_id": case.blind.case_id,
         "context": ", ".join(f"{key}={value}" for key, value in case.blind.context.items()),
         "history": [item.title for item in case.blind.history[-SHOWN:]],
-        "first": [titles[item_id] for item_id in line["ranking"][:SHOWN]],
-        "wanted": [{"title": titles[id_], "rank": line["ranking"].index(id_) + 1} for id_ in wanted],
+        "first": [titles[item_id] for item_id in ranking[:SHOWN]],
+        "wanted": [
+            {"title": titles.get(id_, id_), "rank": ranking.index(id_) + 1 if id_ in ranking else None}
+            for id_ in case.relevant
+        ],
         "of": len(titles),
         "warnings": line["warnings"],
     }

@@ -6,7 +6,7 @@ The truth is read here and nowhere before: rankings are on disk when the first m
 import math
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,12 @@ from whimbrel.evals.metrics import lists, ranking
 from whimbrel.evals.runs import OUTCOMES, RANKINGS, Plan, read_lines
 from whimbrel.evals.statistics import Interval, bootstrap_means, holm, interval, sign_flip_p, spread
 from whimbrel.tools.errors import DataError
+from whimbrel.tools.records import Item
 
 PRIMARY = "ndcg@10"
 WITH_INTERVAL = ("auc", "mrr", "map", "ndcg@5", "ndcg@10", "hr@1", "hr@5", "hr@10", "recall@10", "precision@10")
 USAGE = ("seconds", "llm_calls", "prompt_tokens", "completion_tokens", "cost_usd")
+METRICS = (*ranking.all_of([], candidates=0), *lists.all_of([], history=[], popularity={}, interactions=1))
 RECENT, COLD_EVENTS = 5, 5
 """Latest events whose topics make the recent window; histories shorter than this are cold."""
 
@@ -39,6 +41,14 @@ class SystemResult:
     cases: int = 0
     failed: int = 0
     warned: int = 0
+
+    def __len__(self) -> int:
+        return max((len(values) for values in self.values.values()), default=0)
+
+    def pad(self, length: int) -> None:
+        """Fill up with NaN: cases that it did not meet."""
+        for metric in METRICS:
+            self.values[metric].extend([math.nan] * (length - len(self.values[metric])))
 
     def column(self, metric: str) -> Floats:
         """The values of one metric, shape (cases,)."""
@@ -82,48 +92,62 @@ class Results:
         }
 
 
-def results_of(plan: Plan, folder: Path) -> Results:
-    """Metrics of what a run folder holds so far.
+def results_of(parts: Sequence[tuple[Plan, Path]]) -> Results:
+    """Metrics of what run folders hold so far, one folder a plan (several where a log was cut into folds).
+
+    A case that a system did not meet has NaN in all its metrics.
 
     Raises:
-        DataError: its lines are not those of the plan's cases.
+        DataError: lines of a folder are not those of its plan's cases.
     """
-    training = plan.training()
-    popularity = {item.item_id: int(n) for item, n in zip(training.items, training.counts, strict=True)}
-    interactions = max(int(training.counts.sum()), 1)
-    lines = zip(read_lines(folder / RANKINGS), read_lines(folder / OUTCOMES), strict=True)
-    systems: dict[str, SystemResult] = {}
+    found = Results({}, np.empty(0, dtype=np.int64), [], {}, 0, 0, parts[0][0].settings.seed)
     users: dict[str, int] = {}
-    numbered, case_ids, slices, empty = [], [], defaultdict(list), 0
+    numbered: list[int] = []
+    slices: dict[str, list[bool]] = defaultdict(list)
     catalogue: set[str] = set()
+    for plan, folder in parts:
+        training = plan.training()
+        popularity = {item.item_id: int(n) for item, n in zip(training.items, training.counts, strict=True)}
+        index = _indexer()
+        for case in _cases(plan):
+            by_id = index(case.blind.candidates)
+            numbered.append(users.setdefault(case.blind.user_id, len(users)))
+            found.case_ids.append(case.blind.case_id)
+            found.empty += not case.relevant
+            catalogue.update(by_id if case.blind.met is None or not catalogue.issuperset(by_id) else ())
+            for label, belongs in slices_of(case, by_id, popularity).items():
+                slices[label] += [False] * (len(numbered) - 1 - len(slices[label])) + [belongs]
+        _take_all(found.systems, plan, folder, popularity, max(int(training.counts.sum()), 1))
+        for result in found.systems.values():
+            result.pad(len(numbered))
+    found.users = np.array(numbered, dtype=np.int64)
+    found.candidates = len(catalogue)
+    for label, values in slices.items():
+        if any(values):
+            found.slices[label] = np.array([*values, *[False] * (len(numbered) - len(values))], dtype=bool)
+    return found
+
+
+def _take_all(
+    systems: dict[str, SystemResult], plan: Plan, folder: Path, popularity: Mapping[str, int], interactions: int
+) -> None:
+    """The lines of one folder, beside the cases that they are about."""
+    lines = zip(read_lines(folder / RANKINGS), read_lines(folder / OUTCOMES), strict=True)
+    index = _indexer()
     pending = next(lines, None)
+    before = max((len(result) for result in systems.values()), default=0)
     while pending is not None:
         name = str(pending[0]["system"])
-        result = systems[name] = SystemResult()
+        result = systems.setdefault(name, SystemResult())
+        result.pad(before)
         for case in _cases(plan):
             if pending is None or pending[0]["system"] != name:
                 break
             line, outcome = pending
             if line["case_id"] != case.blind.case_id:
                 raise DataError(f"{str(folder)!r}: expected case {case.blind.case_id!r}, found {line['case_id']!r}")
-            _take(result, case, line, outcome, popularity, interactions)
-            if len(systems) == 1:
-                numbered.append(users.setdefault(case.blind.user_id, len(users)))
-                case_ids.append(case.blind.case_id)
-                empty += not case.relevant
-                catalogue.update(item.item_id for item in case.blind.candidates)
-                for label, belongs in slices_of(case, popularity).items():
-                    slices[label].append(belongs)
+            _take(result, case, index(case.blind.candidates), line, outcome, popularity, interactions)
             pending = next(lines, None)
-    return Results(
-        systems=systems,
-        users=np.array(numbered, dtype=np.int64),
-        case_ids=case_ids,
-        slices={label: np.array(values, dtype=bool) for label, values in slices.items() if any(values)},
-        empty=empty,
-        candidates=len(catalogue),
-        seed=plan.settings.seed,
-    )
 
 
 def _cases(plan: Plan) -> Iterator[Case]:
@@ -133,6 +157,7 @@ def _cases(plan: Plan) -> Iterator[Case]:
 def _take(
     result: SystemResult,
     case: Case,
+    by_id: Mapping[str, Item],
     line: Mapping[str, Any],
     outcome: Mapping[str, Any],
     popularity: Mapping[str, int],
@@ -142,11 +167,11 @@ def _take(
     ranks = np.arange(1, len(place) + 1, dtype=np.float64)
     for start, length in outcome["ties"]:
         ranks[start : start + length] = start + (length + 1) / 2
-    candidates = case.blind.candidates
-    relevant = [float(ranks[place[candidates[number].item_id]]) for number in case.relevant]
-    by_id = {item.item_id: item for item in candidates}
+    relevant = [float(ranks[place[item_id]]) if item_id in place else math.inf for item_id in case.relevant]
     top = [by_id[item_id] for item_id in line["ranking"][: lists.K]]
-    measured = ranking.all_of(relevant, candidates=len(candidates))
+    measured = ranking.all_of(relevant, candidates=len(by_id))
+    if case.blind.met is not None:
+        measured["auc"] = math.nan  # of a whole catalogue only the first places are known
     measured |= lists.all_of(top, history=case.blind.history, popularity=popularity, interactions=interactions)
     for metric, value in measured.items():
         result.values[metric].append(value)
@@ -157,14 +182,26 @@ def _take(
     result.recommended.update(item.item_id for item in top)
 
 
-def slices_of(case: Case, popularity: Mapping[str, int]) -> dict[str, bool]:
+def _indexer() -> Callable[[Sequence[Item]], Mapping[str, Item]]:
+    """Candidates by id; a catalogue that comes again with every case is indexed once."""
+    last: list[tuple[Sequence[Item], dict[str, Item]]] = []
+
+    def index(candidates: Sequence[Item]) -> Mapping[str, Item]:
+        if not last or last[0][0] is not candidates:
+            last[:] = [(candidates, {item.item_id: item for item in candidates})]
+        return last[0][1]
+
+    return index
+
+
+def slices_of(case: Case, by_id: Mapping[str, Item], popularity: Mapping[str, int]) -> dict[str, bool]:
     """Which slices a case belongs to. The interest shifts where no topic of a relevant item is among those of the
     latest five events; a case without topics is in neither slice."""
     blind: BlindCase = case.blind
-    wanted = {topic for number in case.relevant for topic in blind.candidates[number].topics}
+    wanted = {topic for item_id in case.relevant if item_id in by_id for topic in by_id[item_id].topics}
     recent = {topic for item in blind.history[-RECENT:] for topic in item.topics}
     told = bool(wanted and recent)
-    cold = [popularity.get(blind.candidates[number].item_id, 0) == 0 for number in case.relevant]
+    cold = [popularity.get(item_id, 0) == 0 for item_id in case.relevant]
     named = {
         "interest shifts": told and not wanted & recent,
         "interest stays": told and bool(wanted & recent),

@@ -11,17 +11,19 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from whimbrel.agent.language_models.protocol import Usage
 from whimbrel.evals.cases import BlindCase, Case, Problem, read_cases
 from whimbrel.evals.systems import NotApplicableError, Scored, Scorer, Settings, System, from_ranking, load_system
-from whimbrel.evals.training import Training, read_training
+from whimbrel.evals.training import Training, read_items, read_training
 from whimbrel.tools.errors import ConfigError, DataError, WhimbrelError
 from whimbrel.tools.ingest import Progress, Silent
 from whimbrel.tools.records import Item
@@ -33,6 +35,8 @@ RANKINGS, OUTCOMES, MANIFEST, PLAN, SKIPPED = (
     "plan.json",
     "skipped.json",
 )
+LISTED = 100
+"""Items of a whole catalogue that a line of rankings holds."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,16 @@ class Plan:
     def read(self) -> Iterator[Case | Problem]:
         """The cases, as many as are asked for, and the lines that hold none."""
         taken = 0
-        for case in read_cases(self.cases):
+        for case in read_cases(self.cases, self._catalogue):
             yield case
             taken += isinstance(case, Case)
             if taken == self.limit:
                 return
+
+    @cached_property
+    def _catalogue(self) -> tuple[Item, ...]:
+        """Items that stand for the candidates of a case that names none: one object for all of them."""
+        return tuple(read_items(self.items)) if self.items else ()
 
     def training(self) -> Training:
         """What systems learn from: the log where one is given, else the histories of the cases."""
@@ -90,12 +99,13 @@ class Plan:
         timed = False
         for case in self.read():
             if isinstance(case, Case):
-                timed = timed or any(item.time is not None for item in case.blind.candidates)
+                if case.blind.met is None:
+                    timed = timed or any(item.time is not None for item in case.blind.candidates)
                 if self.sessions is None:
                     items.update({item.item_id: item for item in case.blind.history})
                     sessions.append((case.blind.user_id, [(item.item_id, item.time) for item in case.blind.history]))
         training = Training.of(sessions, items) if self.sessions is None else read_training(self.sessions, self.items)
-        return replace(training, timed=timed)
+        return replace(training, timed=timed or any(item.time is not None for item in self._catalogue))
 
 
 @dataclass(frozen=True)
@@ -119,6 +129,16 @@ class Finished:
     def whole(self) -> bool:
         """Whether every case met every system."""
         return self.done == self.total
+
+
+def parts_of(folder: Path) -> list[tuple[Plan, Path]]:
+    """The plans of a run folder with the folder of each: one, or one a fold of a log.
+
+    Raises:
+        ConfigError: the folder holds no run.
+    """
+    folds = sorted(folder.glob(f"fold-*/{PLAN}"), key=lambda path: int(path.parent.name.partition("-")[2]))
+    return [(Plan.of(path.parent), path.parent) for path in folds] or [(Plan.of(folder), folder)]
 
 
 def manifest_of(plan: Plan) -> dict[str, Any]:
@@ -163,7 +183,7 @@ def run(
     if not case_ids:
         raise DataError(f"{str(plan.cases)!r} holds no case" + (f": {problems[0]}" if problems else ""))
     done = _mend(folder)
-    skipped = _read_skipped(folder)
+    skipped = read_skipped(folder)
     training = plan.training()
     started, cost, finished = time.monotonic(), sum(o["cost_usd"] for o in read_lines(folder / OUTCOMES)), 0
     with (folder / RANKINGS).open("ab") as rankings, (folder / OUTCOMES).open("ab") as outcomes:
@@ -203,29 +223,33 @@ class Outcome:
     seconds: float
     failure: str = ""
 
-    def _order(self, blind: BlindCase) -> list[int]:
-        """Places by score; among equal ones by a digest, so that the order given cannot help."""
-        scores = self.scores
-        draw = [hashlib.blake2b(f"{blind.case_id}\n{item.item_id}".encode()).digest() for item in blind.candidates]
-        return sorted(range(len(scores)), key=lambda place: (-scores[place], draw[place]))
-
-    @property
-    def scores(self) -> Any:
-        """Finite scores: what is not a number counts as least."""
-        return np.nan_to_num(self.scored.scores, nan=-np.inf, posinf=np.finfo(float).max)
+    def _ordered(self, blind: BlindCase) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Places of the candidates and their scores, the best first; among equal ones by a draw of the case's own, so
+        that the order given cannot help. What is not a number counts as least."""
+        scores = np.nan_to_num(self.scored.scores, nan=-np.inf, posinf=np.finfo(float).max)
+        seed = int.from_bytes(hashlib.blake2b(blind.case_id.encode(), digest_size=8).digest())
+        order = np.lexsort((np.random.default_rng(seed).random(len(scores)), -scores))
+        if blind.met:
+            order = order[[blind.candidates[place].item_id not in blind.met for place in order]]
+        return order, scores[order]
 
     def ranking(self, blind: BlindCase, system: str) -> dict[str, Any]:
-        """The line of `rankings.jsonl`."""
-        order = [blind.candidates[place].item_id for place in self._order(blind)]
+        """The line of `rankings.jsonl`: all candidates, of a whole catalogue the first hundred."""
+        places = self._ordered(blind)[0]
+        order = [blind.candidates[place].item_id for place in (places if blind.met is None else places[:LISTED])]
         told = [*self.scored.warnings, *([f"failed: {self.failure}"] if self.failure else [])]
         return {"case_id": blind.case_id, "system": system, "ranking": order, "warnings": told}
 
     def facts(self, blind: BlindCase, system: str) -> dict[str, Any]:
         """The line of `outcomes.jsonl`; `ties` are [first place from 0, length] of runs of equal scores."""
-        ordered = np.sort(-self.scores)
+        ordered = self._ordered(blind)[1]
         starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
         lengths = np.diff(np.append(starts, len(ordered)))
-        ties = [[int(s), int(n)] for s, n in zip(starts, lengths, strict=True) if n > 1]
+        ties = [
+            [int(s), int(n)]
+            for s, n in zip(starts, lengths, strict=True)
+            if n > 1 and (s < LISTED or blind.met is None)
+        ]
         usage = asdict(self.scored.usage)
         return {
             "case_id": blind.case_id,
@@ -386,7 +410,8 @@ def _whole_lines(path: Path) -> int:
         return sum(line.endswith(b"\n") for line in file)
 
 
-def _read_skipped(folder: Path) -> dict[str, str]:
+def read_skipped(folder: Path) -> dict[str, str]:
+    """Systems that do not apply, with the reason."""
     try:
         return dict(json.loads((folder / SKIPPED).read_text()))
     except (OSError, ValueError):

@@ -129,26 +129,41 @@ def values_at(values: NDArray[Any], rows: Ints, *, missing: float = 0.0) -> NDAr
 
 
 def read_training(sessions: Path, items: Path | None) -> Training:
-    """From a file of sessions, a JSON list of item ids a line, and one of items, a JSON document a line.
+    """From a file of sessions, a line each, and one of items. A session is a JSON list of item ids in order, or a
+    document with `items`, `times` (Unix seconds) and `user_id`.
 
     Raises:
         DataError: a file cannot be read, or a line of it is wrong; the message names the line.
     """
-    catalogue: dict[str, Item] = {}
-    for number, document in _lines(items) if items else ():
-        try:
-            item = read_item(document)
-        except ValueError as error:
-            raise DataError(f"items {str(items)!r}, line {number}: {str(error).splitlines()[0]}") from error
-        catalogue[item.item_id] = item
+    catalogue = {item.item_id: item for item in read_items(items)} if items else {}
 
     def read() -> Iterator[tuple[str, list[tuple[str, float | None]]]]:
         for number, document in _lines(sessions):
-            if not isinstance(document, list) or not all(isinstance(i, str | int) for i in document):
+            whose = document if isinstance(document, dict) else {"items": document}
+            ids, times = whose.get("items"), whose.get("times")
+            if not isinstance(ids, list) or not all(isinstance(item_id, str | int) for item_id in ids):
                 raise DataError(f"sessions {str(sessions)!r}, line {number}: no list of item ids")
-            yield "", [(str(item_id), None) for item_id in document]
+            if times is not None and (not isinstance(times, list) or len(times) != len(ids)):
+                raise DataError(
+                    f"sessions {str(sessions)!r}, line {number}: times are no list as long as that of items"
+                )
+            timed = map(float, times) if times is not None else [None] * len(ids)
+            yield str(whose.get("user_id") or ""), [(str(i), time) for i, time in zip(ids, timed, strict=True)]
 
     return Training.of(read(), catalogue)
+
+
+def read_items(path: Path) -> Iterator[Item]:
+    """Items of a file, a JSON document a line.
+
+    Raises:
+        DataError: the file cannot be read, or a line of it is wrong; the message names the line.
+    """
+    for number, document in _lines(path):
+        try:
+            yield read_item(document)
+        except ValueError as error:
+            raise DataError(f"items {str(path)!r}, line {number}: {str(error).splitlines()[0]}") from error
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Any]]:

@@ -1,8 +1,8 @@
 """Metrics of one ranking, from the ranks of its relevant items.
 
 `ranks` are the ranks, from 1, of all relevant items among the candidates, in any order; items of equal score share
-their mean rank (so a rank may be 2.5). All are NaN where nothing is relevant: such a case is counted and left out of
-the mean, never taken as 0.
+their mean rank (so a rank may be 2.5), one that is not ranked has the rank infinity. All are NaN where nothing is
+relevant: such a case is counted and left out of the mean, never taken as 0.
 """
 
 import math
@@ -21,10 +21,10 @@ def mean_ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 def auc(ranks: Sequence[float], *, candidates: int) -> float:
     """Share of pairs of a relevant and another candidate in the right order, ties half (area under the ROC curve).
 
-    NaN where every candidate is relevant.
+    NaN where every candidate is relevant, or one is not ranked.
     """
     relevant, others = len(ranks), candidates - len(ranks)
-    if not relevant or not others:
+    if not relevant or others <= 0 or math.inf in ranks:
         return math.nan
     return (relevant * candidates - sum(ranks) - relevant * (relevant - 1) / 2) / (relevant * others)
 

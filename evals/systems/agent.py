@@ -1,26 +1,35 @@
 """Whimbrel itself, with and without its language model."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from whimbrel.agent import Agent
+from whimbrel.agent import Agent, Item
 from whimbrel.agent.language_models.specs import open_model
 from whimbrel.evals.cases import BlindCase
 from whimbrel.evals.systems import Scored, Scorer, Settings
-from whimbrel.evals.training import Training
+from whimbrel.evals.training import Training, values_at
 from whimbrel.tools.interaction_log import InteractionLog
+from whimbrel.tools.item_vectors import item_vectors
+from whimbrel.tools.retrieve import RANK_CONSTANT, interest_of, latest_items, recent_popularity
+
+RETRIEVED, PER_CHANNEL = 200, 100
+"""Candidates that the agent ranks of a whole catalogue, and those that each channel brings."""
 
 
 def whimbrel(training: Training, settings: Settings) -> Scorer:
-    """The agent with the model of the settings."""
+    """The agent with the model of the settings. Of a whole catalogue it ranks what its channels bring."""
     llm = open_model(settings.llm)
-    agent = Agent(None, llm, log=_log(training))
+    log = _log(training)
+    agent = Agent(None, llm, log=log)
 
     def score(case: BlindCase) -> Scored:
         if llm is not None:
             llm.forget()
-        ranking = agent.ranking(case.history, case.candidates, case.context)
+        candidates = case.candidates if case.met is None else _retrieved(case, log, training)
+        ranking = agent.ranking(case.history, candidates, case.context)
         scores = {entry.candidate.item.item_id: entry.score for entry in ranking.ranked}
-        return Scored(np.array([scores[item.item_id] for item in case.candidates]), ranking.usage, ranking.warnings)
+        values = np.array([scores.get(item.item_id, -np.inf) for item in case.candidates])
+        return Scored(values, ranking.usage, ranking.warnings)
 
     return score
 
@@ -28,6 +37,37 @@ def whimbrel(training: Training, settings: Settings) -> Scorer:
 def whimbrel_none(training: Training, settings: Settings) -> Scorer:
     """The agent without a language model."""
     return whimbrel(training, Settings(settings.seed, "none"))
+
+
+def _retrieved(case: BlindCase, log: InteractionLog, training: Training) -> list[Item]:
+    """The channels of retrieval over a catalogue in memory: short and long term, neighbours, recent popularity."""
+    before = np.inf
+    seeds = [training.position[item_id] for item_id in latest_items(case.history) if item_id in training.position]
+    by_row = {item_id: row for row, item_id in enumerate(log.item_ids)}
+    rows = np.array([by_row.get(item.item_id, -1) for item in case.candidates], dtype=np.int64)
+    together = log.co_occurrence([by_row[training.items[seed].item_id] for seed in seeds], before=before)
+    channels = [
+        values_at(together.sum(axis=0), rows),
+        values_at(recent_popularity(log, before=before), rows),
+    ]
+    if case.history:
+        mine = dict(zip((item.item_id for item in case.history), item_vectors(case.history), strict=True))
+        interest = interest_of(case.history, mine)
+        vectors = item_vectors(case.candidates)
+        channels += [(vectors @ vector).astype(np.float64) for vector in interest.channels().values()]
+    met = case.met or frozenset()
+    allowed = np.array([item.item_id not in met for item in case.candidates])
+    fused = np.zeros(len(case.candidates))
+    for values in channels:
+        best = _best(np.where(allowed, values, -np.inf))
+        fused[best] += 1 / (RANK_CONSTANT + 1 + np.arange(len(best)))
+    chosen = np.argsort(-fused, kind="stable")[:RETRIEVED]
+    return [case.candidates[place] for place in chosen if fused[place] > 0]
+
+
+def _best(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    order = np.argsort(-values, kind="stable")[:PER_CHANNEL]
+    return order[np.isfinite(values[order])]
 
 
 def _log(training: Training) -> InteractionLog:

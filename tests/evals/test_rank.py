@@ -92,7 +92,7 @@ def test_wrong_lines_are_named_and_others_unaffected(tmp_path: Path) -> None:
     plan = Plan(path, ("bm25",))
     finished = run(plan, tmp_path / "out")
     assert (finished.done, len(finished.problems)) == (2, 9)
-    document = document_of(results_of(plan, tmp_path / "out"), skipped={}, problems=finished.problems)
+    document = document_of(results_of([(plan, tmp_path / "out")]), skipped={}, problems=finished.problems)
     assert document["cases"]["without relevant items"] == 1
     assert document["system"]["bm25"]["n"] == 1
 
@@ -115,7 +115,7 @@ def test_every_ranking_is_of_all_candidates_and_metrics_follow(cases: Path, tmp_
     for line in lines:
         assert line.keys() == {"case_id", "system", "ranking", "warnings"}
         assert sorted(line["ranking"]) == sorted(c.item_id for c in by_id[line["case_id"]].blind.candidates)
-    document = document_of(results_of(plan, tmp_path / "out"), skipped=finished.skipped, problems=())
+    document = document_of(results_of([(plan, tmp_path / "out")]), skipped=finished.skipped, problems=())
     for found in document["system"].values():
         assert found["n"] == 30
         assert found["ndcg@10_ci"][0] <= found["ndcg@10"] <= found["ndcg@10_ci"][1]
@@ -136,7 +136,7 @@ def test_the_order_of_candidates_helps_nobody(tmp_path: Path) -> None:
     firsts = [json.loads(line)["ranking"][0] for line in (tmp_path / "out" / RANKINGS).read_text().splitlines()]
     hits = sum(first in given["relevant"] for first, given in zip(firsts, cases, strict=True))
     assert 8 <= hits <= 45  # an eighth of 200 is 25
-    results = results_of(plan, tmp_path / "out")
+    results = results_of([(plan, tmp_path / "out")])
     assert results.interval(plan.systems[0], "auc").value == pytest.approx(0.5)
 
 
@@ -211,7 +211,7 @@ def test_a_system_that_fails_is_counted_and_the_run_goes_on(cases: Path, tmp_pat
     lines = {x["case_id"]: x for x in map(json.loads, (tmp_path / "out" / RANKINGS).read_text().splitlines())}
     assert lines["c3"]["warnings"] == ["failed: RuntimeError: no idea"]
     assert lines["c4"]["warnings"] == ["2 ids were invented or repeated", "7 candidates were omitted"]
-    results = results_of(plan, tmp_path / "out")
+    results = results_of([(plan, tmp_path / "out")])
     assert results.systems[plan.systems[0]].failed == 1
 
 
@@ -219,7 +219,7 @@ def test_a_ranking_file_is_a_system(cases: Path, tmp_path: Path) -> None:
     rankings = write(tmp_path / "mine.jsonl", [{"case_id": f"c{n}", "ranking": case(n)["relevant"]} for n in range(30)])
     plan = Plan(cases, (str(rankings),))
     run(plan, tmp_path / "out")
-    assert results_of(plan, tmp_path / "out").interval(str(rankings), "mrr").value == 1
+    assert results_of([(plan, tmp_path / "out")]).interval(str(rankings), "mrr").value == 1
 
 
 @pytest.mark.parametrize("name", ["nonesuch", "no.module:function", "json:nothing", "/no/file.jsonl"])
@@ -268,7 +268,7 @@ def test_the_bundled_model_ranks_the_same_twice(tmp_path: Path) -> None:
     for name in ("a", "b"):
         run(plan, tmp_path / name)
     assert (tmp_path / "a" / RANKINGS).read_bytes() == (tmp_path / "b" / RANKINGS).read_bytes()
-    document = document_of(results_of(plan, tmp_path / "a"), skipped={}, problems=())
+    document = document_of(results_of([(plan, tmp_path / "a")]), skipped={}, problems=())
     assert document["system"]["whimbrel"]["prompt_tokens"] > 0
     assert document["llm lift"]["ndcg@10"]["n"] == 4
 
