@@ -58,10 +58,14 @@ def main() -> None:
     """Run the command line; an error that a person can act on is one line and exit status 1."""
     from whimbrel.tools.errors import WhimbrelError
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that does not know a letter still shows the rest
     try:
         app()
-    except WhimbrelError as error:
-        print(f"whimbrel: {error}", file=sys.stderr)
+    except (WhimbrelError, OSError) as error:
+        line = "".join(c if c.isprintable() else " " for c in str(error))
+        print(f"whimbrel: {' '.join(line.split())}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("whimbrel: interrupted", file=sys.stderr)
@@ -107,10 +111,11 @@ def ingest(
     out.print(
         f"{done.rows:,} rows: {done.catalogue:,} of a catalogue, {done.events:,} events ({done.new_events:,} new) of "
         f"{done.users:,} users with {done.items:,} items ({done.new_items:,} new or changed), "
-        f"{done.repeated:,} repeated, {done.rejected:,} rejected."
+        f"{done.repeated:,} repeated, {done.rejected:,} rejected.",
+        markup=False,
     )
     if done.rejects:
-        out.print(f"Which rows were rejected and why stands in {done.rejects}", soft_wrap=True)
+        out.print(f"Which rows were rejected and why stands in {done.rejects}", soft_wrap=True, markup=False)
 
 
 @app.command(epilog="Example: whimbrel recommend 42 --store shop --at 2017-06-01T18:00:00Z --context place=work --k 5")
@@ -158,9 +163,10 @@ def chat(
     It begins with the context and a list; then say what you want, or /why N, /more N, /less TOPIC, /reset, /quit.
     """
     from whimbrel.agent import show
-    from whimbrel.agent.session import HELP
+    from whimbrel.agent.session import HELP, Answer
+    from whimbrel.tools.errors import ModelError
 
-    moment, interactive = _time(at), sys.stdin.isatty() and not json
+    moment, interactive = _time(at), sys.stdin is not None and sys.stdin.isatty() and not json
     tell = show.teller(interactive=interactive, json=json)
     with _agent(store, llm) as agent:
         session = agent.chat(user, moment, k)
@@ -173,11 +179,12 @@ def chat(
             try:
                 with show.thinking(shown=interactive):
                     said = session.say(line)
+            except ModelError as error:
+                said = Answer(f"The language model failed: {error}")
             except KeyboardInterrupt:
                 if not interactive:
                     raise
-                show.console().print("Interrupted; the list stands.", style="dim")
-                continue
+                said = Answer("Interrupted; the list stands.")
             tell(said)
             if said.done:
                 break
@@ -188,6 +195,8 @@ def _lines(interactive: bool) -> Iterator[str]:
     if interactive:
         with suppress(ImportError):
             import readline  # noqa: F401  # arrows and history in input()
+    if sys.stdin is None:
+        return
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
     while True:

@@ -3,15 +3,16 @@
 import re
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from whimbrel.tools.records import clean_text
 
 LONGEST_WISH = 500
 
 _REFUSAL = re.compile(
-    r"\b(?:no|not|without|except|avoid|nothing with|anything but|don'?t (?:want|like)|hate|less)\s+"
-    r"(?!too\b|very\b|so\b)(?:any |more |the )?"
+    r"\b(?:(?:do|does|did) not (?:want|like|need)|(?:don't|doesn't|didn't|never) (?:want|like|need)|nothing with|"
+    r"anything but|no|(?<!can )not(?= )|without|except|avoid|hate|less)\s+"
+    r"(?!too\b|very\b|so\b|only\b|sure\b|wait\b|matter\b|problem\b)(?:any |more |the |a |an )?"
     r"([^,.;!?]+?)(?=\s+(?:but|and (?:no|not)|please|today|tonight)\b|[,.;!?]|$)",
     re.IGNORECASE,
 )
@@ -63,7 +64,7 @@ class Context(BaseModel):
 
 def read_wish(words: str) -> tuple[str, tuple[str, ...]]:
     """What is wanted and what is refused: `"a film, no horror or war"` gives `("a film", ("horror", "war"))`."""
-    words = str(clean_text(words))[:LONGEST_WISH]
+    words = str(clean_text(words))[:LONGEST_WISH].replace("\u2019", "'")
     refused = tuple(
         part.strip() for match in _REFUSAL.finditer(words) for part in _ALTERNATIVES.split(match[1]) if part.strip()
     )
@@ -76,5 +77,9 @@ def as_context(context: "Context | Mapping[str, object] | None") -> Context:
     """A context from what a caller gave; a query in it is read for refusals."""
     if context is not None and not isinstance(context, Context | Mapping):
         raise TypeError(f"context must be a Context or a mapping as {{'place': 'work'}}, got {context!r}")
-    given = context if isinstance(context, Context) else Context.model_validate(dict(context or {}))
-    return given.wanting(given.query) if given.query else given
+    try:
+        given = context if isinstance(context, Context) else Context.model_validate(dict(context or {}))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ValueError(f"context {first['loc'][0]!r}: {first['msg']}") from None
+    return given.model_copy(update={"query": ""}).wanting(given.query) if given.query else given

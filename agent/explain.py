@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
-from whimbrel.agent.prose import CONNECTING, WORD, prose_problem
+from whimbrel.agent.prose import REASON, WORD, prose_problem
 from whimbrel.agent.rank import Ranked
 from whimbrel.agent.results import CitedEvent, Recommendation, Shift
 from whimbrel.agent.summarise import TITLE_LENGTH
@@ -163,20 +163,29 @@ def plain_reason(entry: Ranked, signal: str, evidence: Sequence[Interaction], sh
         said = "It fits what you asked for" if signal == "wish" else "Nothing is known of you yet"
         return f"{said}; chosen {_times(entry.candidate.popularity)} lately."
     topics = [topic for topic in shift.to_topics if topic in entry.candidate.item.topics]
-    named = " and ".join(f"{event.title} ({_day(event.time)})" for event in evidence)
-    verb = verb_of(evidence[0])
+    did = _did(evidence)
     if signal == "itemknn":
-        return f"You {verb} {named}; others who did also chose this."
+        return f"You {did}; this was chosen with it by others."
     if signal == "popularity":
-        return f"Chosen {_times(entry.candidate.popularity)} lately, and near to what you {verb}: {named}."
+        return f"Chosen {_times(entry.candidate.popularity)} lately, and near to what you {did}."
     if signal == "shift" and topics:
         moves = "moves towards" if shift.kind != "none" else "stays with"
-        return f"Your interest {moves} {topics[0]}; you {verb} {named}."
+        return f"Your interest {moves} {topics[0]}; you {did}."
     if signal == "wish":
-        return f"It fits what you asked for; of what you {verb}, nearest to it: {named}."
+        return f"It fits what you asked for; nearest to it in your history: you {did}."
     if signal == "likelihood":
-        return f"The language model finds it likely after your latest events; nearest to it, you {verb} {named}."
-    return f"It is close to what you {verb}: {named}."
+        return f"The language model finds it likely after your latest events; nearest to it, you {did}."
+    return f"It is close to what you know: you {did}."
+
+
+def _did(evidence: Sequence[Interaction]) -> str:
+    """`bought Tea (1 May 2020) and Rusk (2 May 2020)`; each verb once where one follows the other."""
+    parts: list[str] = []
+    for event in evidence:
+        verb = verb_of(event)
+        new = not parts or verb_of(evidence[len(parts) - 1]) != verb
+        parts.append(f"{f'{verb} ' if new else ''}{event.title} ({_day(event.time)})")
+    return " and ".join(parts)
 
 
 def _times(count: int) -> str:
@@ -207,7 +216,7 @@ def reason_problem(reply: ReasonReply, item: Item, evidence: Sequence[Interactio
             return "does not name the event it cites"
         if event_at[-1] > item_at[0]:
             return "names the item among what the person did"
-    if not any(word in CONNECTING and word not in _COMMON for word in words[item_at[-1] + 1 :]):
+    if not any(word in REASON and word not in _COMMON for word in words[item_at[-1] + 1 :]):
         return "does not say what the item has to do with it"
     bare = reply.reason
     for title in (item.title, *(event.title for event in cited)):
@@ -215,7 +224,8 @@ def reason_problem(reply: ReasonReply, item: Item, evidence: Sequence[Interactio
     if bare.count("'") % 2:
         return "opens a quotation that it does not close"
     topics = [topic for thing in (item, *cited) for topic in thing.topics]
-    return prose_problem(reply.reason, [item.title, *(event.title for event in cited), *topics, verb_of(cited[0])])
+    given = [item.title, *(event.title for event in cited), *topics, *map(verb_of, cited)]
+    return prose_problem(reply.reason, given, connecting=REASON)
 
 
 def _named(words: Sequence[str], title: str, *, but: str) -> list[int]:

@@ -72,7 +72,7 @@ def build_pipeline(
             found["recall"].history,
             at=request.at,
             context=request.context,
-            topic_vectors=store.topic_vectors() if request.context.query else {},
+            topic_vectors=store.topic_vectors(before=request.at) if request.context.query else {},
             llm=llm,
         )
 
@@ -95,7 +95,7 @@ def build_pipeline(
             interest=found["interest"],
             avoid=request.context.avoid,
             without=request.context.more,
-            n=config.candidates,
+            n=max(config.candidates, 2 * request.k),
         )
 
     def ranked(found: dict[str, Any]) -> Ranking:

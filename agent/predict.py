@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from whimbrel.agent.context import Context
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
 from whimbrel.agent.results import CitedEvent, Shift, ShiftKind
-from whimbrel.agent.summarise import recent_count, short_titles
+from whimbrel.agent.summarise import count_topics, recent_count, short_titles
 from whimbrel.agent.weigh import weigh
 from whimbrel.tools.encoder import Vectors, encode
 from whimbrel.tools.records import Interaction, Item
@@ -31,6 +31,8 @@ PERMUTATIONS = 199
 SESSION_GAP_SECONDS = 3 * 3600
 SESSION_SPAN_SECONDS = 12 * 3600
 TOPICS, OPTIONS, CITED = 3, 8, 5
+MOST_TOPICS = 1000
+"""Topics of a history that are compared, the most frequent."""
 WISH_SIMILARITY, WISH_SHARE = 0.35, 0.7
 """Cosine that a topic must have with a wish: at least the one, and this share of the nearest topic's."""
 WISH_CONFIDENCE, WISH_UNCLEAR = 0.9, 0.5
@@ -78,7 +80,7 @@ def predict_shift(
     """
     if context.query:
         return Prediction(_wished(history, context, topic_vectors))
-    names = sorted({topic for item in history for topic in item.topics})
+    names = sorted(topic.topic for topic in count_topics(history)[:MOST_TOPICS])
     if not names:
         reason = "abstained: nothing is known yet" if not history else "abstained: the events bear no topics"
         return Prediction(Shift(kind="none", reason=reason))
@@ -252,7 +254,8 @@ def _counts(history: Sequence[Item], names: Sequence[str]) -> Floats:
     counts = np.zeros((len(history), len(names)))
     for row, item in enumerate(history):
         for topic in item.topics:
-            counts[row, position[topic]] = 1 / len(item.topics)
+            if topic in position:
+                counts[row, position[topic]] = 1 / len(item.topics)
     return counts
 
 

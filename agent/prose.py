@@ -5,7 +5,7 @@ below, none of which says anything of the world (no negation, no praise, no caus
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 WORD = re.compile(r"\w+")
 REPEATED = 3
@@ -28,18 +28,32 @@ CONNECTING = frozenset(
 )
 
 
-def prose_problem(sentence: str, given: Iterable[str]) -> str:
+REASON = frozenset(
+    WORD.findall(
+        """
+        a alongside also an and are as because belong belongs close complement complements fit fits for from go goes
+        interest is it its kind like match matches near of pair pairs related same share shares similar so style suit
+        suits that the theme these this to together too topic topics type well with you your
+        """
+    )
+)
+"""Connecting words of a reason: fewer, since it claims what a person did."""
+
+
+def prose_problem(sentence: str, given: Iterable[str], *, connecting: Collection[str] = CONNECTING) -> str:
     """Why a sentence is not to be shown; empty where it is fine: whole, plain, without repetition, and of words
     that are connecting or occur in the texts `given`."""
     if not re.search(r"[.!?。！？]$", sentence.strip()):
         return "is no whole sentence"
     if re.search(r"https?:|www\.|[<>{}\[\]`|*#]", sentence):
         return "is no plain sentence"
+    if not sentence.isprintable():
+        return "holds control characters"
     words = WORD.findall(sentence.casefold())
     runs = [tuple(words[n : n + REPEATED]) for n in range(len(words) - REPEATED + 1)]
     if len(set(runs)) < len(runs):
         return "repeats itself"
-    known = CONNECTING.union(*(WORD.findall(text.casefold()) for text in given))
+    known = frozenset(connecting).union(*(WORD.findall(text.casefold()) for text in given))
     unsupported = next((word for word in words if word not in known), None)
     if unsupported is not None:
         kind = "a figure" if any(c.isdigit() for c in unsupported) else "a word"

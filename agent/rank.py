@@ -37,7 +37,7 @@ class RankConfig(BaseModel):
     wish: float = 3.0
     itemknn: float = 1.0
     popularity: float = 0.5
-    likelihood: float = 1.0
+    likelihood: float = 0.3
     weighed: int = Field(default=20, ge=0)
 
 
@@ -82,7 +82,7 @@ def rank(
         name: weights[name] * float(np.mean(values != 0)) * _standard(values)
         for name, values in _signals(candidates, interest).items()
     }
-    base = np.sum(list(signals.values()), axis=0)
+    base = np.sum([np.zeros(len(candidates)), *signals.values()], axis=0)
     order = np.argsort(-base, kind="stable")
     usage, warnings = Usage(), tuple[str, ...]()
     head = order[: config.weighed] if llm is not None and config.likelihood else order[:0]

@@ -18,7 +18,7 @@ from whimbrel.tools.errors import ModelError, StoreError
 from whimbrel.tools.instants import iso, parse_time
 from whimbrel.tools.interaction_log import InteractionLog
 from whimbrel.tools.item_vectors import item_vectors
-from whimbrel.tools.records import Item
+from whimbrel.tools.records import Item, identifier
 from whimbrel.tools.refuse import Refusal
 from whimbrel.tools.retrieve import Candidate, interest_of, latest_items, recent_popularity
 from whimbrel.tools.store import Store, open_store
@@ -116,7 +116,7 @@ class Agent:
         if k < 1:
             raise ValueError(f"k must be at least 1, got {k}")
         started = time.perf_counter()
-        request = Request(str(user_id), self.now() if at is None else parse_time(at), as_context(context), k)
+        request = Request(identifier(user_id), self.now() if at is None else parse_time(at), as_context(context), k)
         found: dict[str, Any] = {}
         for part in self._pipeline.stream(request):
             found |= part
@@ -263,7 +263,7 @@ class Agent:
         """A conversation with or on behalf of a user."""
         from whimbrel.agent.session import Session
 
-        return Session(self, str(user_id), at=self.now() if at is None else parse_time(at), k=k)
+        return Session(self, identifier(user_id), at=self.now() if at is None else parse_time(at), k=k)
 
     def now(self) -> float:
         """The clock's time; for a log that ended over a week ago, just after its last event."""

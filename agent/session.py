@@ -100,7 +100,7 @@ class Session:
             return Answer("Less of what? /less TOPIC, as in /less soft drinks.")
         self._context = self._context.model_copy(update={"avoid": (*self._context.avoid, topic)})
         told = f"Left out: {', '.join(self._context.avoid)}."
-        vectors = self._agent.store.topic_vectors()
+        vectors = self._agent.store.topic_vectors(before=self._at)
         if not any(map(Refusal.of([topic], vectors).covers_topic, vectors)):
             told += f" No topic here is {topic!r} or like it; titles that say it stay away."
         return self._listed(told)
@@ -113,8 +113,9 @@ class Session:
 
     def _entry(self, number: str) -> Recommendation | None:
         shown = self._shown.recommendations if self._shown else ()
-        return shown[int(number) - 1] if number.isdecimal() and 1 <= int(number) <= len(shown) else None
+        known = {str(place): entry for place, entry in enumerate(shown, start=1)}
+        return known.get(number)
 
     def _no_entry(self, number: str) -> str:
         shown = len(self._shown.recommendations) if self._shown else 0
-        return f"There is no number {number or '(none given)'}: the list has 1 to {shown}."
+        return f"There is no number {number[:20] or '(none given)'}: the list has 1 to {shown}."

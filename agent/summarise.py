@@ -1,5 +1,6 @@
 """What a person is about: topics of the long and the short term, counted, and a sentence about them."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -115,7 +116,13 @@ def _problem(words: str, short_term: Sequence[TopicCount], earlier: Sequence[Top
     said = words.casefold()
     if not any(topic.topic.casefold() in said for topic in short_term[:NAMED]):
         return "names no recent topic"
-    names = sorted((topic.topic.casefold() for topic in (*short_term[:NAMED], *earlier)), key=len, reverse=True)
-    for name in names:
-        said = said.replace(name, " ", 1)
-    return prose_problem(words, [words]) or prose_problem(said, [])
+    recent = {topic.topic.casefold() for topic in short_term[:NAMED]}
+    names = sorted(recent | {topic.topic.casefold() for topic in earlier}, key=lambda name: (-len(name), name))
+    for number, name in enumerate(names):  # the longest first: one name may stand within another
+        said = said.replace(name, f"\ue000{number}\ue001")
+    turn = said.find("earlier")
+    for number, name in enumerate(names):
+        places = [match.start() for match in re.finditer(f"\ue000{number}\ue001", said)]
+        if len(places) > 1 or any((0 <= turn < place) == (name in recent) for place in places):
+            return "takes a recent topic for an earlier one, or the reverse"
+    return prose_problem(words, [words]) or prose_problem(re.sub("\ue000\\d+\ue001", " ", said), [])

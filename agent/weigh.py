@@ -15,9 +15,9 @@ from whimbrel.agent.language_models.protocol import LanguageModel, Usage
 from whimbrel.agent.summarise import TITLE_LENGTH
 from whimbrel.prompts import load
 
-PRIOR = 0.7
-"""How much of a name's likelihood without the history is taken off; the best value depends on the catalogue
-(.7 for games, 0 for films, whose targets are popular), which is why it is to be learned."""
+PRIOR = 1.0
+"""How much of a name's likelihood without the history is taken off: all of it, so that neither a long title nor a known
+one counts. The best value depends on the catalogue, which is why it is to be learned."""
 
 
 class OrderReply(BaseModel):
@@ -53,6 +53,8 @@ def _by_likelihood(llm: LanguageModel, history: Sequence[str], wish: str, option
     gains = np.array(given.values) - PRIOR * np.array(alone.values)
     by_text = dict(zip(distinct, gains, strict=True))
     values = np.array([by_text[option[:TITLE_LENGTH]] for option in options])
+    if not np.isfinite(values).all():
+        return Weights(None, given.usage + alone.usage, ("the model's likelihoods were left out: some are no numbers",))
     return Weights(values, given.usage + alone.usage)
 
 

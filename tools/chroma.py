@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from shlex import quote
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -97,25 +98,32 @@ class Database:
             self.collections["items"].modify(metadata=self.facts | facts)
 
 
-def connect(location: str, *, create: bool, facts: Mapping[str, Any]) -> Database:
+def connect(location: str, *, create: bool, writing: bool, facts: Mapping[str, Any]) -> Database:
     """Open the collections at a folder or address (`http://host:port`, `.../NAME` for several stores on one server).
 
-    With `create` absent ones are made and noted with `facts`.
+    With `create` absent ones are made and noted with `facts`. A folder is held by one process; of a server's store,
+    which others may read, `writing` is held by one process of this machine.
 
     Raises:
         StoreError: absent, locked, damaged, or out of reach.
     """
+    if not location.strip():
+        raise StoreError("no folder is named for the store: give one, as --store shop")
     with ExitStack() as resources:
         if location.startswith(("http://", "https://")):
             address = urlsplit(location)
             prefix = f"{address.path.strip('/') or 'whimbrel'}-"
             folder = cache_folder() / "servers" / blake2b(location.rstrip("/").encode(), digest_size=8).hexdigest()
             _make(folder)
+            if writing:
+                resources.enter_context(exclusive(folder))
             client = _client(location, address.hostname or "localhost", _port(location))
         else:
             folder, prefix = Path(location).expanduser(), ""
             if not create and not (folder / "chroma.sqlite3").is_file():
-                raise StoreError(f"no store at {location!r}: make one with `whimbrel ingest SOURCE --store {location}`")
+                raise StoreError(
+                    f"no store at {location!r}: make one with `whimbrel ingest SOURCE --store {quote(location)}`"
+                )
             _make(folder)
             resources.enter_context(exclusive(folder))
             client = _embedded(folder)

@@ -7,7 +7,7 @@ and one that had completed changes nothing.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
@@ -17,10 +17,10 @@ from typing import Any, Protocol, TypeVar
 from pydantic import ValidationError
 
 from whimbrel.tools.encoder import encode, encoder_text
-from whimbrel.tools.errors import DataError
+from whimbrel.tools.errors import DataError, StoreError
 from whimbrel.tools.formats import Row, Source
 from whimbrel.tools.records import Event, Item, Occurrence
-from whimbrel.tools.store import Store, open_store
+from whimbrel.tools.store import EVER, Store, open_store
 
 ITEM_FIELDS = frozenset({"item_id", "title", "topics", "text", "price", "image"})
 EVENT_FIELDS = frozenset({"user_id", "time", "event", "rating", "context"})
@@ -31,11 +31,19 @@ REMEMBERED = 100_000
 T = TypeVar("T")
 
 _TABLES = """
-create table items (item_id text primary key, title text, item text) without rowid;
+create table items (item_id text primary key, title text, item text, told real) without rowid;
 create table events (user_id text, time real, item_id text, event text, rating real, context text,
                      primary key (user_id, time, item_id, event)) without rowid;
 create table rejects (file text, line integer, reason text, fields text);
 """
+_TELL = """
+insert into items values (?, ?, ?, ?) on conflict (item_id) do update set
+    item = case when excluded.told <= told
+           then json_patch(item, excluded.item) else json_patch(excluded.item, item) end,
+    title = case when excluded.told <= told then excluded.title else title end,
+    told = min(told, excluded.told)
+"""
+"""What is told of an item first holds, and what is told later only adds to it: no name of the future comes in."""
 
 
 class Progress(Protocol):
@@ -104,8 +112,10 @@ def ingest(source: Source, location: str | Path, *, command: str = "", progress:
                 new_items = _write_items(staging, store, progress)
                 new_events = _write_histories(staging, store, counts["users"], progress)
                 progress.step("Indexing", None)
-                store.finish()
+                store.finish(command or source.name)
                 rejects = _write_rejects(staging, store.folder / "rejects" / f"{source.name}.jsonl")
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(f"the ingestion stopped ({error}): is the disk full? Run it again to complete it") from error
     finally:
         if early:
             early.close()
@@ -140,15 +150,16 @@ def _stage(source: Source, staging: sqlite3.Connection, progress: Progress) -> t
             try:
                 item, event = _validate(row, known, validated)
             except _RejectedError as rejected:
-                rejects.append((row.file, row.line, str(rejected), json.dumps(dict(row.fields), default=str)))
+                rejects.append((row.file, row.line, str(rejected), _as_json(row.fields)))
                 continue
             if item is not None:
-                items.append((item.item_id, item.title, item.model_dump_json(exclude_defaults=True)))
+                told = EVER if event is None else event.time
+                items.append((item.item_id, item.title, item.model_dump_json(exclude_defaults=True), told))
             catalogue += event is None
             if event is not None:
                 context = json.dumps(event.context, sort_keys=True) if event.context else None
                 events.append((event.user_id, event.time, event.item_id, event.event, event.rating, context))
-        staging.executemany("insert or replace into items values (?, ?, ?)", items)
+        staging.executemany(_TELL, items)
         staging.executemany("insert or ignore into events values (?, ?, ?, ?, ?, ?)", events)
         staging.executemany("insert into rejects values (?, ?, ?, ?)", rejects)
         progress.advance(batch[-1].position - position)
@@ -221,28 +232,39 @@ def _write_items(staging: sqlite3.Connection, store: Store, progress: Progress) 
     progress.step("Encoding items", total)
     topics: set[str] = set()
     written = 0
-    rows = staging.execute("select item from items order by title, item_id")  # equal titles are encoded once a batch
+    rows = staging.execute("select item, told from items order by title, item_id")  # equal titles are encoded together
     for batch in _batches(rows, BATCH):
-        given = [Item.model_validate_json(text) for (text,) in batch]
-        stored = store.items([item.item_id for item in given])
-        merged = [_merged(stored.get(item.item_id), item) for item in given]
-        topics.update(topic for item in merged for topic in item.topics)
-        changed = [item for item in merged if stored.get(item.item_id) != item]
+        given = [(Item.model_validate_json(text), told) for text, told in batch]
+        stored = store.told([item.item_id for item, _ in given])
+        merged = [_merged(stored.get(item.item_id), item, told) for item, told in given]
+        topics.update(topic for item, _ in merged for topic in item.topics)
+        changed = [(item, told) for item, told in merged if stored.get(item.item_id) != (item, told)]
         if changed:
-            store.put_items(changed, encode([encoder_text(item) for item in changed]))
+            items = [item for item, _ in changed]
+            store.put_items(items, encode([encoder_text(item) for item in items]), [told for _, told in changed])
             written += len(changed)
         progress.advance(len(batch))
-    new_topics = sorted(topics - store.topic_vectors().keys())
+    new_topics = sorted(topics - store.topic_names())
     if new_topics:
         store.put_topics(new_topics, encode(new_topics))
     return written
 
 
-def _merged(old: Item | None, new: Item) -> Item:
-    """What the new row says, and what only the old one knew."""
-    if old is None:
-        return new
-    return old.model_copy(update={name: getattr(new, name) for name in new.model_fields_set})
+def _merged(stored: tuple[Item, float] | None, new: Item, told: float) -> tuple[Item, float]:
+    """What was told first, or again at the same time, and what only the other one knew."""
+    if stored is None:
+        return new, told
+    old, before = stored
+    first, second = (old, new) if told <= before else (new, old)
+    item = first.model_copy(update={name: getattr(second, name) for name in second.model_fields_set})
+    return item, min(told, before)
+
+
+def _as_json(fields: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(dict(fields), default=str, allow_nan=False)
+    except ValueError:
+        return json.dumps({name: str(value) for name, value in fields.items()})
 
 
 def _write_histories(staging: sqlite3.Connection, store: Store, users: int, progress: Progress) -> int:

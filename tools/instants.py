@@ -1,6 +1,7 @@
 """Points in time: seconds since 1970 UTC inside, ISO 8601 outside."""
 
 import math
+import re
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -8,6 +9,8 @@ from pydantic import BeforeValidator, PlainSerializer
 
 EARLIEST = datetime(1800, 1, 1, tzinfo=UTC).timestamp()
 LATEST = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
+_DATE = re.compile(r"(?:18|19|20|21)\d\d(?:[01]\d[0-3]\d)?")
+"""A year or a date without dashes: in a text these digits are no Unix seconds of 1970."""
 
 
 def parse_time(value: object) -> float:
@@ -29,16 +32,20 @@ def _seconds(value: object) -> float:
     if isinstance(value, bool) or value is None:
         raise ValueError(f"time {value!r} is in no known format: give ISO 8601 or Unix seconds")
     if isinstance(value, int | float):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf
     if isinstance(value, datetime):
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
     text = str(value).strip()
+    if not _DATE.fullmatch(text):
+        try:
+            return float(text)
+        except ValueError:
+            pass
     try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(f"{text}-01-01" if len(text) == 4 else text)
     except ValueError:
         raise ValueError(f"time {text[:40]!r} is in no known format: give ISO 8601 or Unix seconds") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -23,14 +23,28 @@ def clean_text(value: object) -> object:
 
 
 def _identifier(value: object) -> object:
-    """Ids arrive as text or whole numbers; `7`, `7.0` and `"7"` are one id."""
+    """Ids arrive as text or whole numbers; `7`, `7.0` and `"7"` are one id. A text is kept but for spaces around it."""
     if isinstance(value, bool):
         return value
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return clean_text(value)
+    if not isinstance(value, str):
+        return value
+    if any(unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in value.strip()):
+        raise ValueError("an id holds a control character")
+    return value.strip()
+
+
+def identifier(value: object) -> str:
+    """An id as the records keep it."""
+    return str(_identifier(value))
+
+
+def _words(value: object) -> object:
+    """A title may be a number: `1984`."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else clean_text(value)
 
 
 def _word(value: object) -> object:
@@ -46,7 +60,9 @@ def _topics(value: object) -> object:
         value = value.split("|")
     if not isinstance(value, list | tuple):
         return value
-    named = [clean_text(topic) for topic in value]
+    if not all(isinstance(topic, str | int | float) for topic in value):
+        raise ValueError("topics are a list of texts, or one text with | between them")
+    named = [clean_text(str(topic)) for topic in value]
     return tuple(dict.fromkeys(topic for topic in named if topic != ""))[:MOST_TOPICS]
 
 
@@ -56,7 +72,7 @@ def _shortened(value: object) -> object:
 
 
 Identifier = Annotated[str, BeforeValidator(_identifier), Field(min_length=1, max_length=LONGEST_ID)]
-Words = Annotated[str, BeforeValidator(clean_text), Field(min_length=1, max_length=LONGEST_TITLE)]
+Words = Annotated[str, BeforeValidator(_words), Field(min_length=1, max_length=LONGEST_TITLE)]
 
 
 def item_id_of(title: str) -> str:
@@ -85,8 +101,8 @@ class Item(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _derive_id(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("item_id") in (None, "") and isinstance(data.get("title"), str):
-            title = clean_text(data["title"])
+        if isinstance(data, dict) and data.get("item_id") in (None, "") and data.get("title") is not None:
+            title = _words(data["title"])
             return {**data, "item_id": item_id_of(str(title))} if title else data
         return data
 

@@ -25,7 +25,7 @@ class Refusal:
         """From refused words. Where no topic holds a word (`alcohol`), topics whose name means nearly the same are
         refused (`Beers`, `Wines`)."""
         words = [word for word in avoid if word.strip()]
-        patterns = tuple(re.compile(rf"\b{re.escape(_stem(word))}", re.IGNORECASE) for word in words)
+        patterns = tuple(_pattern(word) for word in words)
         names = list(topic_vectors)
         unnamed = [word for word, pattern in zip(words, patterns, strict=True) if not any(map(pattern.search, names))]
         if not unnamed or not names:
@@ -44,9 +44,17 @@ class Refusal:
         return any(topic in self.topics for topic in item.topics) or any(p.search(said) for p in self.patterns)
 
 
-def _stem(word: str) -> str:
-    """Singular and plural share a beginning: `snacks` finds `snack`, `berries` finds `berry`."""
-    word = word.strip()
+def _pattern(word: str) -> re.Pattern[str]:
+    """A whole word in singular and plural: `snacks` finds `snack`, `berry` finds `berries`. Where words stand without
+    spaces (Chinese, say) they are found anywhere."""
+    word = word.strip().casefold()
+    if any(c > "\u2e7f" for c in word):
+        return re.compile(re.escape(word), re.IGNORECASE)
+    stem, ending = word, r"(?:e?s)?"
     if len(word) > 4 and word.endswith("ies"):
-        return word[:-3]
-    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+        stem, ending = word[:-3], r"(?:y|ies)"
+    elif len(word) > 3 and word.endswith("y"):
+        stem, ending = word[:-1], r"(?:y|ies|ys)"
+    elif len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
+        stem, ending = word[:-1], r"s?"
+    return re.compile(rf"(?<!\w){re.escape(stem)}{ending}(?!\w)", re.IGNORECASE)

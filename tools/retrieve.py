@@ -18,8 +18,9 @@ SEEDS = 20
 HALF_LIFE = 5
 """Items after which one weighs half as much in the short-term vector and among the seeds."""
 PER_CHANNEL = 100
+"""Candidates of each channel, and more where more are asked for."""
 SPARE = 4
-"""How many times more neighbours are asked of the index than are wanted, since many fall to the filters."""
+"""How many times more neighbours are asked of the index than are wanted, and again where too many are filtered."""
 RECENT_SHARE, LEAST_RECENT = 0.02, 1000
 """Recent popularity counts this share of the log before the moment, and at least so many events."""
 RANK_CONSTANT = 60
@@ -108,7 +109,7 @@ def retrieve(
     Nothing that happened at or after `before` has any part in it, and no item of the history or of `without` comes
     back, nor another of the same title.
     """
-    log = store.log
+    log, per_channel = store.log, max(PER_CHANNEL, n // 2)
     position = {item_id: row for row, item_id in enumerate(log.item_ids)}
     allowed = log.known(before=before)
     gone = [*(item.item_id for item in history), *without]
@@ -116,18 +117,19 @@ def retrieve(
     popularity = recent_popularity(log, before=before)
     seeds = [item_id for item_id in latest_items(history) if item_id in position]
     together = log.co_occurrence([position[seed] for seed in seeds], before=before)
-    ranked = {"popular": _top(popularity, allowed), "neighbours": _top(_decayed(together), allowed)}
+    ranked = {
+        "popular": _top(popularity, allowed, per_channel),
+        "neighbours": _top(_decayed(together), allowed, per_channel),
+    }
     channels = interest.channels()
-    found = store.nearest(np.stack(list(channels.values())), n=PER_CHANNEL * SPARE) if channels else []
-    for name, near in zip(channels, found, strict=True):
-        rows = [position[item_id] for item_id, _ in near if item_id in position]
-        ranked[name] = [row for row in rows if allowed[row]][:PER_CHANNEL]
+    for name, vector in channels.items():
+        ranked[name] = _nearest(store, vector, position, allowed, n=per_channel)
     places: dict[int, dict[str, int]] = {}
     for name, rows in ranked.items():
         for place, row in enumerate(rows, start=1):
             places.setdefault(row, {})[name] = place
     fused = sorted(places, key=lambda row: (-_fused(places[row]), log.item_ids[row]))
-    refusal = Refusal.of(avoid, store.topic_vectors() if avoid else {})
+    refusal = Refusal.of(avoid, store.topic_vectors(before=before) if avoid else {})
     items = store.items([log.item_ids[row] for row in fused])
     met = {item.title.casefold() for item in history}
     kept: dict[str, int] = {}
@@ -150,15 +152,30 @@ def retrieve(
     ]
 
 
+def _nearest(
+    store: Store, vector: Vectors, position: Mapping[str, int], allowed: NDArray[np.bool_], *, n: int
+) -> list[int]:
+    """Rows of the `n` nearest items that are allowed, the nearest first. The index knows no time and nobody's history,
+    so it is asked for more until enough of them are, or it holds no more."""
+    asked, total = n * SPARE, store.item_count()
+    while True:
+        (near,) = store.nearest(vector[None], n=asked)
+        rows = [position[item_id] for item_id, _ in near if item_id in position]
+        found = [row for row in rows if allowed[row]][:n]
+        if len(found) == n or asked >= total:
+            return found
+        asked *= SPARE
+
+
 def _decayed(together: Floats) -> Floats:
     weights = 0.5 ** (np.arange(len(together)) / HALF_LIFE / 2)
     return np.asarray(weights @ together)
 
 
-def _top(scores: NDArray[np.int64] | Floats, allowed: NDArray[np.bool_]) -> list[int]:
+def _top(scores: NDArray[np.int64] | Floats, allowed: NDArray[np.bool_], n: int) -> list[int]:
     """Rows of the highest positive scores, equal ones in order."""
     masked = np.where(allowed, scores, 0)
-    best = np.argsort(-masked, kind="stable")[:PER_CHANNEL]
+    best = np.argsort(-masked, kind="stable")[:n]
     return [int(row) for row in best if masked[row] > 0]
 
 

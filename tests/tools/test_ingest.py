@@ -61,8 +61,15 @@ def test_killed_half_way_it_completes_when_run_again(shop_csv: Path, shop: Path,
     assert killed.returncode == -signal.SIGKILL
     with pytest.raises(Exception, match=r"unfinished: run `whimbrel ingest .*shop\.csv"):
         open_store(store)
-    read(shop_csv, store)
-    assert contents(store) == contents(shop)
+    other = tmp_path / "other.csv"
+    other.write_text("user_id,title,time\nz,Zither,2020-01-01\n")
+    read(other, store)
+    with pytest.raises(Exception, match=r"unfinished: run `whimbrel ingest .*shop\.csv"):
+        open_store(store)
+    ingest(open_source(str(shop_csv)), store, command=str(shop_csv))
+    kept = contents(store)
+    assert len(kept.pop("z")) == 1
+    assert kept == contents(shop)
 
 
 def test_the_same_rows_in_any_format_make_the_same_histories(tmp_path: Path) -> None:
@@ -153,3 +160,72 @@ def test_every_row_is_an_event_a_repeat_or_a_reject(rows: list[tuple[str, str, s
             for user_id in kept:
                 moments = [event.time for event in opened.history(user_id)]
                 assert moments == sorted(moments)
+
+
+def test_a_quotation_mark_that_is_never_closed_costs_no_other_line(tmp_path: Path) -> None:
+    log = tmp_path / "a.csv"
+    rows = [f"u,Thing {n},{10**9 + n},fine" for n in range(150)]
+    rows[3] = 'u,Thing 3,1000000003,"starts a quote'
+    rows[9] = 'u,"Thing\nin two lines",1000000009,fine'
+    rows[12] = 'u,Pipe of 5" or so,1000000012,fine'
+    log.write_text("user_id,title,time,text\n" + "\n".join(rows) + "\n")
+    done = read(log, tmp_path / "s")
+    assert (done.events, done.rejected) == (150, 0)
+    with open_store(tmp_path / "s") as store:
+        titles = {event.title for event in store.history("u")}
+    assert {"Thing 3", "Thing in two lines", 'Pipe of 5" or so', "Thing 149"} <= titles
+
+
+def test_what_a_later_row_leaves_empty_is_kept_and_what_it_renames_is_not(tmp_path: Path) -> None:
+    log = tmp_path / "a.csv"
+    head = "user_id,item_id,title,time,topics,text\n"
+    log.write_text(head + "u,1,Alpha,2020-01-01,Wine|Red,\nv,1,Alpha,2020-01-02,,long\nv,1,RENAMED,2020-03-01,Sport,\n")
+    read(log, tmp_path / "s")
+    later = tmp_path / "b.csv"
+    later.write_text(head + "w,1,AGAIN,2020-04-01,Sport,x\n")
+    read(later, tmp_path / "s")
+    with open_store(tmp_path / "s") as store:
+        item = store.items(["1"])["1"]
+    assert (item.title, item.topics, item.text) == ("Alpha", ("Wine", "Red"), "long")
+    log.write_text(head + "u,1,Alfa,2020-01-01,Wine|Red,\n")
+    read(log, tmp_path / "s")
+    with open_store(tmp_path / "s") as store:
+        assert store.items(["1"])["1"].title == "Alfa"
+
+
+def test_ids_are_kept_to_the_letter(tmp_path: Path) -> None:
+    log = tmp_path / "a.jsonl"
+    rows = [
+        {"user_id": "a  b", "item_id": id_, "title": f"T{n}", "time": n} for n, id_ in enumerate(["x y", "x  y", "X y"])
+    ]
+    rows += [{"user_id": "a", "item_id": bad, "title": "T", "time": 5} for bad in ("x\ny", "x\x1fy", "")]
+    log.write_text("\n".join(map(json.dumps, rows)))
+    done = read(log, tmp_path / "s")
+    assert (done.items, done.rejected) == (4, 2)
+    with open_store(tmp_path / "s") as store:
+        assert {event.item_id for event in store.history("a  b")} == {"x y", "x  y", "X y"}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"time": 10**400},
+        {"time": float("nan")},
+        {"topics": [["a"]]},
+        {"topics": [{"a": 1}]},
+        {"price": -1},
+        {"title": {"a": 1}},
+        {"user_id": None},
+    ],
+)
+def test_a_row_of_nonsense_is_rejected_alone(bad: dict[str, object], tmp_path: Path) -> None:
+    good = {"user_id": "u", "title": 1984, "time": "20200101", "context": {"place": "work"}}
+    log = tmp_path / "a.jsonl"
+    log.write_text("\n".join(json.dumps(row) for row in (good | bad, good)))
+    done = read(log, tmp_path / "s")
+    assert (done.events, done.rejected) == (1, 1)
+    assert done.rejects is not None
+    json.loads(done.rejects.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    with open_store(tmp_path / "s") as store:
+        (event,) = store.history("u")
+    assert (event.title, event.time, event.context) == ("1984", 1577836800, {"place": "work"})

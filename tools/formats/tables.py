@@ -3,7 +3,9 @@
 import csv
 import gzip
 import json
+import re
 import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,8 @@ from whimbrel.tools.formats.rows import FIELDS, Row, Source
 Mapped = Sequence[tuple[str, str]]
 """Pairs of column and field."""
 
+LONGEST_RECORD = 100
+"""Lines of one CSV record."""
 LONGEST_LINE = 1_000_000
 """Bytes; a longer line is rejected unread, so that one bad line cannot fill the memory."""
 
@@ -63,21 +67,26 @@ def read_parquet(path: Path, mapped: Mapped) -> Source:
 
 def _csv_rows(path: Path, mapped: Mapped) -> Iterator[Row]:
     with _opened(path) as (file, position):
-        lines = (line.decode("utf-8-sig" if n == 0 else "utf-8", "surrogateescape") for n, line in enumerate(file))
+        lines = (
+            line.decode("utf-8-sig" if number == 0 else "utf-8", "surrogateescape") for number, line in enumerate(file)
+        )
         header = next(lines, "")
+        if "\r" in header.rstrip("\r\n"):
+            raise DataError(f"{path.name!r} ends its lines in the old Mac way (CR): save it with LF or CRLF")
         delimiter = max(",;\t|", key=header.count)
-        names = next(csv.reader([header], delimiter=delimiter), [])
+        try:
+            names = next(csv.reader([header], delimiter=delimiter), [])
+        except csv.Error as error:
+            raise DataError(f"the first line of {path.name!r} is no CSV: {error}") from error
+        if not all(name.isprintable() for name in names):
+            raise DataError(f"the first line of {path.name!r} is no text: is it compressed, or in UTF-16?")
         fields = _fields_by_column(names, mapped, path)
-        reader = csv.reader(lines, delimiter=delimiter)
-        while True:
+        for line, record in _records(lines, delimiter, width=len(names)):
             try:
-                cells = next(reader)
-            except StopIteration:
-                return
+                cells = next(csv.reader([record], delimiter=delimiter), [])
             except csv.Error as error:
-                yield Row(path.name, reader.line_num + 1, position=position(), problem=f"not CSV: {error}")
+                yield Row(path.name, line, {"line": record[:1000]}, position(), f"not CSV: {error}")
                 continue
-            line = reader.line_num + 1
             if not cells:
                 continue
             if len(cells) != len(names):
@@ -88,6 +97,33 @@ def _csv_rows(path: Path, mapped: Mapped) -> Iterator[Row]:
             else:
                 named = dict(zip(names, cells, strict=True))
                 yield Row(path.name, line, _apply(named, fields), position())
+
+
+def _records(lines: Iterator[str], delimiter: str, *, width: int) -> Iterator[tuple[int, str]]:
+    """Records of `width` cells with the number of their first line. A cell in quotation marks may hold line ends, up to a hundred of
+    them: a mark that is opened and never closed costs at most its own line and not the file."""
+    opens = re.compile(rf'(?:^|{re.escape(delimiter)})"')
+    ahead: deque[str] = deque()
+    number = 1
+
+    def following() -> str | None:
+        return ahead.popleft() if ahead else next(lines, None)
+
+    while (line := following()) is not None:
+        number += 1
+        if line.count('"') % 2 == 0 or not opens.search(line):
+            yield number, line
+            continue
+        taken = [line]
+        marks = line.count('"')
+        while marks % 2 and len(taken) < LONGEST_RECORD and (more := following()) is not None:
+            taken.append(more)
+            marks += more.count('"')
+        if marks % 2 or len(next(csv.reader(["".join(taken)], delimiter=delimiter), [])) != width:
+            ahead.extendleft(reversed(taken[1:]))
+            taken = taken[:1]
+        yield number, "".join(taken)
+        number += len(taken) - 1
 
 
 def _jsonl_rows(path: Path, mapped: Mapped) -> Iterator[Row]:
@@ -121,8 +157,13 @@ def _parquet_rows(path: Path, file: Any, fields: Mapped) -> Iterator[Row]:
     line = 0
     try:
         for batch in file.iter_batches(10_000, columns=list(dict.fromkeys(column for column, _ in fields))):
-            for row in batch.to_pylist():
+            for place in range(batch.num_rows):
                 line += 1
+                try:
+                    (row,) = batch.slice(place, 1).to_pylist()
+                except (OverflowError, ValueError) as error:
+                    yield Row(path.name, line, position=line, problem=f"holds a value that cannot be read: {error}")
+                    continue
                 yield Row(path.name, line, _apply(row, fields), line)
     except (ArrowException, OSError) as error:
         raise DataError(f"{str(path)!r} cannot be read past row {line}: {str(error).splitlines()[0]}") from error
@@ -134,7 +175,7 @@ def _opened(path: Path) -> Iterator[tuple[Iterable[bytes], Any]]:
     try:
         with path.open("rb") as raw:
             file: IO[bytes] = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw  # type: ignore[assignment]
-            yield file, raw.tell
+            yield file, raw.tell if raw.seekable() else lambda: 0
     except EOFError as error:
         raise DataError(f"{str(path)!r} is truncated: the compressed data ends too early; fetch it again") from error
     except (gzip.BadGzipFile, zlib.error) as error:
@@ -144,6 +185,9 @@ def _opened(path: Path) -> Iterator[tuple[Iterable[bytes], Any]]:
 
 
 def _fields_by_column(names: Sequence[str], mapped: Mapped, path: Path) -> Mapped:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path.name!r} has two columns {twice!r}: rename one")
     absent = [column for column, _ in mapped if column not in names]
     fields = _named(dict.fromkeys(names), mapped)
     missing = {"user_id", "title", "time"} - {name for _, name in fields}
@@ -165,6 +209,9 @@ def _apply(row: Mapping[str, Any], fields: Mapped) -> dict[str, Any]:
     """The row by field; an empty cell is an absent one."""
     found = {name: row[column] for column, name in fields if row.get(column) not in (None, "")}
     context = {name[len("context.") :]: str(found.pop(name)) for name in list(found) if name.startswith("context.")}
+    given = row.get("context")
+    if isinstance(given, dict):
+        context = {str(key): str(value) for key, value in given.items() if value not in (None, "")} | context
     return found | ({"context": context} if context else {})
 
 
