@@ -100,8 +100,8 @@ def _csv_rows(path: Path, mapped: Mapped) -> Iterator[Row]:
 
 
 def _records(lines: Iterator[str], delimiter: str, *, width: int) -> Iterator[tuple[int, str]]:
-    """Records of `width` cells with the number of their first line. A cell in quotation marks may hold line ends, up to a hundred of
-    them: a mark that is opened and never closed costs at most its own line and not the file."""
+    """Records of `width` cells with the number of their first line. A cell in quotation marks may hold line ends, up
+    to a hundred of them: a mark that is opened and never closed costs at most its own line and not the file."""
     opens = re.compile(rf'(?:^|{re.escape(delimiter)})"')
     ahead: deque[str] = deque()
     number = 1
@@ -119,11 +119,18 @@ def _records(lines: Iterator[str], delimiter: str, *, width: int) -> Iterator[tu
         while marks % 2 and len(taken) < LONGEST_RECORD and (more := following()) is not None:
             taken.append(more)
             marks += more.count('"')
-        if marks % 2 or len(next(csv.reader(["".join(taken)], delimiter=delimiter), [])) != width:
+        if not _is_record("".join(taken), delimiter, width):
             ahead.extendleft(reversed(taken[1:]))
             taken = taken[:1]
         yield number, "".join(taken)
         number += len(taken) - 1
+
+
+def _is_record(text: str, delimiter: str, width: int) -> bool:
+    try:
+        return len(next(csv.reader([text], delimiter=delimiter, strict=True), [])) == width
+    except csv.Error:
+        return False
 
 
 def _jsonl_rows(path: Path, mapped: Mapped) -> Iterator[Row]:
