@@ -136,7 +136,7 @@ def recommend(
     """Recommend new items, each with the events behind it."""
     from whimbrel.agent.show import console, recommendations
 
-    moment, situation = _time(at), _context(context or [])
+    moment, situation = parse_at(at), _context(context or [])
     with _agent(store, llm) as agent:
         found = _with_steps(lambda on_step: agent.recommend(user, moment, situation, k, on_step=on_step))
     if json:
@@ -166,7 +166,7 @@ def chat(
     from whimbrel.agent.session import HELP, Answer
     from whimbrel.tools.errors import ModelError
 
-    moment, interactive = _time(at), sys.stdin is not None and sys.stdin.isatty() and not json
+    moment, interactive = parse_at(at), sys.stdin is not None and sys.stdin.isatty() and not json
     tell = show.teller(interactive=interactive, json=json)
     with _agent(store, llm) as agent:
         session = agent.chat(user, moment, k)
@@ -261,14 +261,18 @@ def _with_steps(call: Any) -> Any:
         return call(status)
 
 
-def _time(at: str | None) -> float | None:
+def parse_at(at: str | None, option: str = "--at") -> float | None:
+    """A time given as an option.
+
+    Raises:
+        ConfigError: it is in no known format.
+    """
     from whimbrel.tools.errors import ConfigError
-    from whimbrel.tools.instants import parse_time
 
     try:
-        return None if at is None else parse_time(at)
+        return None if at is None else parseparse_at(at)
     except ValueError as error:
-        raise ConfigError(f"--at: {error}") from None
+        raise ConfigError(f"{option}: {error}") from None
 
 
 def _context(pairs: list[str]) -> dict[str, str]:

@@ -165,7 +165,7 @@ def plain_reason(entry: Ranked, signal: str, evidence: Sequence[Interaction], sh
     topics = [topic for topic in shift.to_topics if topic in entry.candidate.item.topics]
     did = _did(evidence)
     if signal == "itemknn":
-        return f"You {did}; this was chosen with it by others."
+        return f"You {did}; others who did chose this too."
     if signal == "popularity":
         return f"Chosen {_times(entry.candidate.popularity)} lately, and near to what you {did}."
     if signal == "shift" and topics:

@@ -33,7 +33,7 @@ class RankConfig(BaseModel):
 
     similarity: float = 1.0
     shift: float = 0.5
-    moved: float = 1.5
+    moved: float = 1.0
     wish: float = 3.0
     itemknn: float = 1.0
     popularity: float = 0.5

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whimbrel.agent.cli import JsonOption, LlmOption, app, main, print_json
+from whimbrel.agent.cli import JsonOption, LlmOption, app, main, parse_at, print_json
 
 if TYPE_CHECKING:
     from whimbrel.evals.runs import Limits, Plan
@@ -128,6 +128,9 @@ def eval_log(
     candidates: Annotated[
         str, typer.Option("--candidates", help="catalogue, or 99 drawn beside the relevant: uniform or popularity.")
     ] = "catalogue",
+    begin: Annotated[
+        str | None, typer.Option("--begin", metavar="TIME", help="Only learn from what lies before; else half the log.")
+    ] = None,
     refits: Annotated[int, typer.Option("--refits", min=1, help="Folds, each of which learns anew.")] = 5,
     users: Annotated[int | None, typer.Option("--users", min=1, help="At most so many users, drawn at random.")] = None,
     system: SystemOption = None,
@@ -142,8 +145,8 @@ def eval_log(
 ) -> None:
     """Make cases of a whole log and measure systems on them.
 
-    Everything is as of a case's time: a fold learns only from what happened before its first case. The first half of
-    the log only serves to learn from. What a user met before is not ranked.
+    Everything is as of a case's time: a fold learns only from what happened before its first case. What a user met
+    before is not ranked.
     """
     from whimbrel.agent.show import ingest_progress
     from whimbrel.evals.logs import Protocol, read_log, read_store, write_folds
@@ -157,7 +160,7 @@ def eval_log(
     with ingest_progress() as progress:
         source = None if store else open_source(path or "completejourney", format=dataset, mapped=parse_map(map or []))
         log = read_log(source, progress) if source else read_store(store or "")
-    asked = Protocol(protocol, candidates, refits, users=users, seed=seed)
+    asked = Protocol(protocol, candidates, refits, begin=parse_at(begin, "--begin"), users=users, seed=seed)
     with _folder(out) as folder:
         folds = write_folds(log, asked, folder)
         names = _names(system) or tuple(SYSTEMS)

@@ -48,14 +48,15 @@ class Log:
 class Protocol:
     """How a log becomes cases.
 
-    `refits` folds learn anew; the first `warm_up` share of the events only serves to learn from; of the users at most
-    `users` are taken, drawn with `seed`.
+    `refits` folds learn anew; what lies before `begin`, by default the first `warm_up` share of the events, only serves
+    to learn from; of the users at most `users` are taken, drawn with `seed`.
     """
 
     name: str = "leave-last-out"
     candidates: str = "catalogue"
     refits: int = 5
     warm_up: float = 0.5
+    begin: float | None = None
     users: int | None = None
     seed: int = 0
 
@@ -137,7 +138,9 @@ def write_folds(log: Log, protocol: Protocol, folder: Path) -> list[Fold]:
             f"protocol {protocol.name!r} with {protocol.candidates!r} candidates and {protocol.refits} refits: "
             f"protocols are {', '.join(PROTOCOLS)}, candidates {', '.join(CANDIDATES)}, refits at least 1"
         )
-    begin = log.time[min(int(len(log.time) * protocol.warm_up), len(log.time) - 1)]
+    begin = protocol.begin
+    if begin is None:
+        begin = float(log.time[min(int(len(log.time) * protocol.warm_up), len(log.time) - 1)])
     targets = _TARGETS[protocol.name](log, begin)
     if protocol.users is not None and len(targets) > protocol.users:
         kept = np.random.default_rng(protocol.seed).permutation(len(targets))[: protocol.users]

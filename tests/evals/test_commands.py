@@ -1,0 +1,133 @@
+"""`whimbrel eval` from the command line: documents as in the contract, and a report that stands alone."""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from whimbrel.agent.segment import switch_probabilities
+from whimbrel.evals.cli import main
+from whimbrel.tools.records import Item
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["whimbrel", "eval", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+            sys.exit(0)
+        return (int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+def item(title: str, **more: Any) -> dict[str, Any]:
+    return {"item_id": title, "title": title, "topics": [title.split()[0]], **more}
+
+
+@pytest.fixture
+def cases(tmp_path: Path) -> Path:
+    lines = [
+        {
+            "case_id": f"c{n}",
+            "history": [item("Tea <b>green</b>"), item("Tea black")],
+            "candidates": [item(f"Tea {n}", time=10.0 * n), item("Rake", time=5.0), item("<script>alert(1)</script>")],
+            "relevant": [f"Tea {n}"],
+        }
+        for n in range(1, 9)
+    ]
+    path = tmp_path / "cases.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)) + "\n{broken\n")
+    return path
+
+
+def test_rank_gives_one_document_and_a_report_that_stands_alone(run: Run, cases: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    systems = "whimbrel,whimbrel-none,bm25,newest,similarity"
+    status, told, errors = run("rank", cases, "--system", systems, "--llm", "none", "--out", out, "--json")
+    assert status == 0
+    document = json.loads(told)
+    assert "line 9: not JSON" in errors
+    for name in systems.split(","):
+        found = document["system"][name]
+        assert found["n"] == 8
+        assert {"auc", "mrr", "ndcg@5", "ndcg@10", "hr@1", "hr@5"} <= found.keys()
+        assert found["ndcg@10_ci"][0] <= found["ndcg@10"] <= found["ndcg@10_ci"][1]
+    assert document["system"]["similarity"]["hr@1"] == 1
+    assert document["llm lift"]["mrr"]["difference"] == 0
+    assert run("report", out)[0] == 0
+    page = (out / "report.html").read_text()
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+    assert not re.search(r"(?:src|href)=|https?://", page)
+    assert "similarity" in (out / "report.md").read_text()
+    assert (out / "report.csv").read_text().startswith("system,metric,value,low,high,n")
+    status, told, _ = run("rank", cases, "--system", systems, "--llm", "none", "--out", out)
+    assert status == 0
+    assert "LLM lift" in told
+
+
+def test_boundaries_give_one_document(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "b.jsonl"
+    session = [item("Tea green"), item("Tea black"), item("Garden rake"), item("Garden hose")]
+    lines = [{"case_id": f"b{n}", "items": session, "switch": [False, True, None]} for n in range(5)]
+    lines += [
+        {"case_id": "x", "items": session, "switch": [True]},
+        {"case_id": "y", "items": session[:1], "switch": []},
+    ]
+    path.write_text("\n".join(map(json.dumps, lines)))
+    status, told, errors = run("boundaries", path, "--json", "--out", tmp_path / "out")
+    assert status == 0
+    document = json.loads(told)
+    assert "line 6 (case 'x'): switch has 1 entries for 4 items, expected 3" in errors
+    assert "line 7 (case 'y'): fewer than two items" in errors
+    for name in ("whimbrel", "always", "similarity", "topic-change"):
+        assert {"n", "precision", "recall", "f1", "average_precision", "brier"} <= document["system"][name].keys()
+        assert document["system"][name]["n"] == 10
+    assert document["system"]["always"]["precision"] == 0.5
+    assert document["system"]["topic-change"]["f1"] == 1
+    assert document["system"]["whimbrel"]["average_precision"] == 1
+    assert run("report", tmp_path / "out")[0] == 0
+    assert "What was said against what came" in (tmp_path / "out" / "report.html").read_text()
+    assert run("boundaries", path, "--system", "nonesuch")[0] == 1
+
+
+def test_segments_are_probabilities() -> None:
+    items = [Item(item_id=str(n), title=title) for n, title in enumerate(["Green tea", "Black tea", "Garden hose"])]
+    found = switch_probabilities(items)
+    assert found.shape == (2,)
+    assert np.all((found > 0) & (found < 1))
+    assert found[1] > found[0]
+
+
+def test_a_log_gives_one_document(run: Run, shop_csv: Path, tmp_path: Path) -> None:
+    options = ["--path", shop_csv, "--system", "popularity,newest,itemknn", "--refits", 2, "--out", tmp_path / "out"]
+    status, told, _ = run("log", *options, "--json")
+    assert status == 0
+    document = json.loads(told)
+    assert document["cases"]["n"] == 12
+    assert document["system"].keys() == {"popularity", "newest", "itemknn"}
+    assert run("report", tmp_path / "out")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["rank", "/no/file.jsonl"], "cannot be read"),
+        (["report", "/no/folder"], "holds no run"),
+        (["log"], "give the log with --path"),
+        (["log", "--path", "/no/file.csv"], "/no/file.csv"),
+    ],
+)
+def test_errors_are_one_line(arguments: list[str], words: str, run: Run) -> None:
+    status, out, err = run(*arguments)
+    assert (status, out) == (1, "")
+    assert words in err.splitlines()[-1]

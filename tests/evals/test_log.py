@@ -1,0 +1,113 @@
+"""Logs as cases: as of each case's time, whatever is planted later."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from whimbrel.evals.logs import CANDIDATES, PROTOCOLS, Fold, Protocol, read_log, read_store, write_folds
+from whimbrel.evals.results import document_of, results_of
+from whimbrel.evals.runs import RANKINGS, Plan, parts_of, run
+from whimbrel.evals.systems import SYSTEMS
+from whimbrel.tools.errors import ConfigError, DataError
+from whimbrel.tools.formats import open_source
+
+DAY = 86_400
+BEGIN = 1_600_000_000
+CHEAP = tuple(name for name in SYSTEMS if name not in {"whimbrel", "sasrec", "lda", "item2vec", "lightfm", "bpr"})
+
+
+def log_file(path: Path, *, planted: bool = False) -> Path:
+    """Thirty people, forty days; a third of them end early. Planted: a rocket that ten others meet in the end."""
+    lines = ["user_id,title,topics,time"]
+    for user in range(30):
+        for day in range(20 if user % 3 == 0 else 40 - user % 5):
+            thing = (user * 3 + day * (1 + user % 4)) % 25
+            lines.append(f"u{user},Thing {thing},Kind {thing % 4},{BEGIN + day * DAY + user}")
+    if planted:
+        lines += [f"v{user},Rocket,Space,{BEGIN + 45 * DAY + user}" for user in range(10)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def folds(path: Path, out: Path, **protocol: object) -> list[Fold]:
+    return write_folds(read_log(open_source(str(path))), Protocol(**protocol), out)  # type: ignore[arg-type]
+
+
+def read(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("candidates", CANDIDATES)
+def test_a_fold_learns_only_from_what_came_before_its_first_case(name: str, candidates: str, tmp_path: Path) -> None:
+    made = folds(log_file(tmp_path / "a.csv"), tmp_path / "out", name=name, candidates=candidates, refits=3)
+    assert len(made) == (1 if name == "time-split" else 3)
+    ends = []
+    for fold in made:
+        learned = [time for session in read(fold.sessions) for time in session["times"]]  # type: ignore[attr-defined]
+        shown = [item["time"] for case in read(fold.cases) for item in case["history"]]  # type: ignore[attr-defined]
+        known = {item["item_id"] for item in read(fold.items)}
+        assert learned
+        ends.append(max(learned))
+        assert all(set(session["items"]) <= known for session in read(fold.sessions))  # type: ignore[call-overload]
+        assert min(shown) < max(learned)
+        if candidates != "catalogue":
+            for case in read(fold.cases):
+                ids = [item["item_id"] for item in case["candidates"]]  # type: ignore[attr-defined]
+                met = {item["item_id"] for item in case["history"]}  # type: ignore[attr-defined]
+                assert set(case["relevant"]) <= set(ids)  # type: ignore[call-overload]
+                assert len(set(ids)) == len(ids)
+                assert not met & set(ids)
+    assert ends == sorted(ends)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_planted_future_event_is_seen_by_no_system(name: str, tmp_path: Path) -> None:
+    seen = []
+    for planted in (False, True):
+        made = folds(
+            log_file(tmp_path / f"{planted}.csv", planted=planted),
+            tmp_path / str(planted),
+            name=name,
+            refits=2,
+            begin=BEGIN + 15 * DAY,
+        )
+        for fold in made:
+            place = fold.cases.parent
+            run(Plan(fold.cases, CHEAP, sessions=fold.sessions, items=fold.items), place)
+            seen.append((planted, [path.read_text() for path in (fold.cases, fold.sessions, fold.items)]))
+            seen.append((planted, [(place / RANKINGS).read_text()]))
+    assert [files for planted, files in seen if planted] == [files for planted, files in seen if not planted]
+    assert not any("Rocket" in text for _, files in seen for text in files)
+
+
+def test_a_whole_catalogue_is_ranked_without_what_was_met(tmp_path: Path) -> None:
+    made = folds(log_file(tmp_path / "a.csv"), tmp_path / "out", refits=2)
+    parts = [(Plan(fold.cases, CHEAP, sessions=fold.sessions, items=fold.items), fold.cases.parent) for fold in made]
+    for plan, place in parts:
+        assert run(plan, place).whole
+        met = {str(case["case_id"]): set(case["met"]) for case in read(plan.cases)}  # type: ignore[call-overload]
+        for line in read(place / RANKINGS):
+            assert not met[str(line["case_id"])] & set(line["ranking"])  # type: ignore[call-overload]
+    assert [place for _, place in parts_of(tmp_path / "out")] == [place for _, place in parts]
+    document = document_of(results_of(parts), skipped={}, problems=())
+    assert document["cases"]["n"] == sum(fold.count for fold in made)
+    assert document["system"]["popularity"]["auc"] is None
+    assert {"interest shifts", "interest stays"} & document["slices"].keys()
+
+
+def test_a_store_is_a_log_too(shop: Path, shop_csv: Path) -> None:
+    stored, given = read_store(str(shop)), read_log(open_source(str(shop_csv)))
+    assert len(stored.time) == len(given.time)
+    assert sorted(item.title for item in stored.items) == sorted(item.title for item in given.items)
+
+
+def test_what_cannot_be_asked_is_told(tmp_path: Path) -> None:
+    path = log_file(tmp_path / "a.csv")
+    with pytest.raises(ConfigError, match="protocols are leave-last-out"):
+        folds(path, tmp_path / "out", name="random")
+    lonely = tmp_path / "b.csv"
+    lonely.write_text("user_id,title,time\nu,A,1\n")
+    with pytest.raises(DataError, match="no case is left"):
+        folds(lonely, tmp_path / "out")
