@@ -270,7 +270,7 @@ def parse_at(at: str | None, option: str = "--at") -> float | None:
     from whimbrel.tools.errors import ConfigError
 
     try:
-        return None if at is None else parseparse_at(at)
+        return None if at is None else parse_time(at)
     except ValueError as error:
         raise ConfigError(f"{option}: {error}") from None
 
