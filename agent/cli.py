@@ -268,6 +268,7 @@ def parse_at(at: str | None, option: str = "--at") -> float | None:
         ConfigError: it is in no known format.
     """
     from whimbrel.tools.errors import ConfigError
+    from whimbrel.tools.instants import parse_time
 
     try:
         return None if at is None else parse_time(at)
