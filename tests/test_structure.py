@@ -11,6 +11,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+COMMANDS = (
+    "ingest",
+    "recommend",
+    "chat",
+    "demo",
+    "models list",
+    "eval rank",
+    "eval boundaries",
+    "eval log",
+    "eval report",
+)
 ORDER = ["prompts", "tools", "agent", "evals"]
 
 
@@ -72,7 +83,7 @@ def test_help_needs_no_heavy_library() -> None:
 
 def test_every_command_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
-    for command in ("ingest", "recommend", "chat", "demo", "models list"):
+    for command in COMMANDS:
         assert f"whimbrel {command}" in readme
         help_text = subprocess.run(
             [sys.executable, "-m", "whimbrel.evals.cli", *command.split(), "--help"],
