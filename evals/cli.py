@@ -31,6 +31,10 @@ OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Where the run is kept; the same command goes on there.")
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of all chance.")]
+RayOption = Annotated[
+    str | None,
+    typer.Option("--ray", metavar="ADDRESS", help="A Ray cluster to spread the workers over; `local` starts one here."),
+]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Only the first N cases.")]
 
 
@@ -54,6 +58,7 @@ def eval_rank(
     limit: LimitOption = None,
     seed: SeedOption = 0,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that rank side by side.")] = 1,
+    ray: RayOption = None,
     max_seconds: Annotated[
         float | None, typer.Option("--max-seconds", help="Stop after this long; the same command goes on.")
     ] = None,
@@ -71,10 +76,12 @@ def eval_rank(
 
     plan = Plan(cases, _names(system) or tuple(SYSTEMS), Settings(seed, llm), sessions, items, limit)
     with _folder(out) as folder:
-        _run([(plan, folder)], folder, Limits(max_seconds, budget_usd), workers, json)
+        _run([(plan, folder)], folder, Limits(max_seconds, budget_usd), workers, ray, json)
 
 
-def _run(parts: "Sequence[tuple[Plan, Path]]", folder: Path, limits: "Limits", workers: int, json: bool) -> None:
+def _run(
+    parts: "Sequence[tuple[Plan, Path]]", folder: Path, limits: "Limits", workers: int, ray: str | None, json: bool
+) -> None:
     """Run plans one after the other, each in its folder, and show what came of all of them."""
     from whimbrel.agent.show import console, ingest_progress
     from whimbrel.evals.results import document_of, results_of
@@ -88,7 +95,7 @@ def _run(parts: "Sequence[tuple[Plan, Path]]", folder: Path, limits: "Limits", w
         if len(parts) > 1:
             print(f"Fold {number} of {len(parts)}", file=sys.stderr)
         with ingest_progress() as progress:
-            finished = run(plan, place, limits=limits, workers=workers, progress=progress)
+            finished = run(plan, place, limits=limits, workers=workers, ray=ray, progress=progress)
         for problem in finished.problems:
             print(f"whimbrel: {plan.cases}: {problem}", file=sys.stderr)
         done, total = done + finished.done, total + finished.total
@@ -138,6 +145,7 @@ def eval_log(
     out: OutOption = None,
     seed: SeedOption = 0,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that rank side by side.")] = 1,
+    ray: RayOption = None,
     max_seconds: Annotated[
         float | None, typer.Option("--max-seconds", help="Stop after this long; the same command goes on.")
     ] = None,
@@ -168,7 +176,7 @@ def eval_log(
             (Plan(fold.cases, names, Settings(seed, llm), fold.sessions, fold.items), fold.cases.parent)
             for fold in folds
         ]
-        _run(parts, folder, Limits(max_seconds), workers, json)
+        _run(parts, folder, Limits(max_seconds), workers, ray, json)
 
 
 @eval_app.command("boundaries", epilog="Example: whimbrel eval boundaries sessions.jsonl --system whimbrel,similarity")

@@ -162,9 +162,18 @@ def manifest_of(plan: Plan) -> dict[str, Any]:
 
 
 def run(
-    plan: Plan, folder: Path, *, limits: Limits | None = None, workers: int = 1, progress: Progress | None = None
+    plan: Plan,
+    folder: Path,
+    *,
+    limits: Limits | None = None,
+    workers: int = 1,
+    ray: str | None = None,
+    progress: Progress | None = None,
 ) -> Finished:
     """Rank every case with every system into `folder`, going on where an earlier run of the same plan stopped.
+
+    `workers` processes rank side by side, on this machine or, with the address of a Ray cluster (`local` starts one
+    here), over that; its machines must see the plan's files. However many there are, the file is the same.
 
     Raises:
         ConfigError: the folder holds a run of another plan, or a system does not exist.
@@ -198,7 +207,7 @@ def run(
             progress.step(f"Ranking: {name}", len(case_ids))
             progress.advance(first)
             try:
-                for blind, outcome in _outcomes(plan, name, systems[name], training, first, workers):
+                for blind, outcome in _outcomes(plan, name, systems[name], training, first, workers, ray):
                     _append(outcomes, outcome.facts(blind, name))
                     _append(rankings, outcome.ranking(blind, name))
                     finished += 1
@@ -262,19 +271,29 @@ class Outcome:
 
 
 def _outcomes(
-    plan: Plan, name: str, system: Any, training: Training, first: int, workers: int
+    plan: Plan, name: str, system: System, training: Training, first: int, workers: int, ray: str | None
 ) -> Iterator[tuple[BlindCase, Outcome]]:
     """Outcomes of the cases from the `first` on, in order."""
     blinds = islice((case.blind for case in plan.read() if isinstance(case, Case)), first, None)
-    if workers == 1:
+    if workers == 1 and ray is None:
         scorer = _learned(system, training, plan.settings)
         for blind in blinds:
             yield blind, outcome_of(scorer, blind)
         return
-    import multiprocessing
-
-    with multiprocessing.get_context("spawn").Pool(workers, _begin_worker, (plan, name)) as pool:
+    with _pool(workers, ray, (plan, name)) as pool:
         yield from pool.imap(_work, blinds, chunksize=4)
+
+
+def _pool(workers: int, ray: str | None, begin: tuple[Plan, str]) -> Any:
+    if ray is None:
+        import multiprocessing
+
+        return multiprocessing.get_context("spawn").Pool(workers, _begin_worker, begin)
+    try:
+        from ray.util.multiprocessing import Pool
+    except ImportError as error:
+        raise ConfigError(f"Ray is not installed ({error}): pip install 'whimbrel[ray]'") from error
+    return Pool(workers, _begin_worker, begin, ray_address=None if ray == "local" else ray)
 
 
 def outcome_of(scorer: Scorer, blind: BlindCase) -> Outcome:

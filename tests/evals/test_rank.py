@@ -156,6 +156,27 @@ def test_two_processes_give_the_same_file_as_one(cases: Path, tmp_path: Path) ->
     assert (tmp_path / "one" / RANKINGS).read_bytes() == (tmp_path / "two" / RANKINGS).read_bytes()
 
 
+@pytest.mark.slow
+def test_a_ray_cluster_gives_the_same_file(cases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'whimbrel[ray]'")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    program = "import sys; from whimbrel.evals.cli import main; sys.argv[0] = 'whimbrel'; main()"
+    command = [
+        "eval",
+        "rank",
+        str(cases),
+        "--system",
+        "bm25,popularity",
+        "--ray",
+        "local",
+        "--out",
+        str(tmp_path / "ray"),
+    ]
+    subprocess.run([sys.executable, "-c", program, *command], check=True, capture_output=True, timeout=120)
+    run(Plan(cases, ("bm25", "popularity")), tmp_path / "one")
+    assert (tmp_path / "ray" / RANKINGS).read_bytes() == (tmp_path / "one" / RANKINGS).read_bytes()
+
+
 def test_a_run_stops_when_its_time_is_over_and_goes_on(cases: Path, tmp_path: Path) -> None:
     plan = Plan(cases, CHEAP)
     stopped = run(plan, tmp_path / "out", limits=Limits(seconds=0))
