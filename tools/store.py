@@ -108,7 +108,8 @@ class Store:
         log = self.log
         known = log.topics_of(np.flatnonzero(log.known(before=before)))[0]
         names = sorted({log.topics[number] for number in known})
-        return dict(zip(names, self.vectors_of_topics(names), strict=False))
+        found = self._database.get("topics", names, "embeddings")
+        return {name: np.asarray(vector, dtype=np.float32) for name, vector in found}
 
     def topic_names(self) -> set[str]:
         """All topics that have a vector."""
