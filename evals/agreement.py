@@ -16,8 +16,9 @@ import typer
 
 from whimbrel.evals.cases import Case
 from whimbrel.evals.metrics import ranking
+from whimbrel.evals.plan import Plan, parts_of
 from whimbrel.evals.results import results_of
-from whimbrel.evals.runs import RANKINGS, Plan, parts_of, read_lines
+from whimbrel.evals.runs import RANKINGS, read_lines
 from whimbrel.evals.tables import figure
 
 METRICS = ("ndcg@10", "hr@10", "recall@10", "map")

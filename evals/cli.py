@@ -11,7 +11,8 @@ import typer
 from whimbrel.agent.cli import JsonOption, LlmOption, app, main, parse_at, print_json
 
 if TYPE_CHECKING:
-    from whimbrel.evals.runs import Limits, Plan
+    from whimbrel.evals.plan import Plan
+    from whimbrel.evals.runs import Limits
 
 __all__ = ["main"]
 
@@ -71,7 +72,8 @@ def eval_rank(
 
     Without --sessions systems learn from the histories of the cases. A run in --out is resumed where it stopped.
     """
-    from whimbrel.evals.runs import Limits, Plan
+    from whimbrel.evals.plan import Plan
+    from whimbrel.evals.runs import Limits
     from whimbrel.evals.systems import SYSTEMS, Settings
 
     plan = Plan(cases, _names(system) or tuple(SYSTEMS), Settings(seed, llm), sessions, items, limit)
@@ -158,7 +160,8 @@ def eval_log(
     """
     from whimbrel.agent.show import ingest_progress
     from whimbrel.evals.logs import Protocol, read_log, read_store, write_folds
-    from whimbrel.evals.runs import Limits, Plan
+    from whimbrel.evals.plan import Plan
+    from whimbrel.evals.runs import Limits
     from whimbrel.evals.systems import SYSTEMS, Settings
     from whimbrel.tools.errors import ConfigError
     from whimbrel.tools.formats import open_source, parse_map

@@ -15,8 +15,9 @@ import numpy as np
 from whimbrel.evals import tables
 from whimbrel.evals.boundaries import BOUNDARIES
 from whimbrel.evals.cases import Case, Problem
+from whimbrel.evals.plan import Plan, parts_of
 from whimbrel.evals.results import PRIMARY, Results, document_of, results_of
-from whimbrel.evals.runs import MANIFEST, RANKINGS, Plan, parts_of, read_lines, read_skipped
+from whimbrel.evals.runs import MANIFEST, RANKINGS, read_lines, read_skipped
 from whimbrel.evals.tables import RANKING, figure
 from whimbrel.tools.errors import ConfigError
 

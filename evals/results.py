@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from whimbrel.evals.cases import BlindCase, Case
 from whimbrel.evals.metrics import lists, ranking
-from whimbrel.evals.runs import OUTCOMES, RANKINGS, Plan, read_lines
+from whimbrel.evals.plan import Plan
+from whimbrel.evals.runs import OUTCOMES, RANKINGS, read_lines
 from whimbrel.evals.statistics import Interval, bootstrap_means, holm, interval, sign_flip_p, spread
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.records import Item

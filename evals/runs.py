@@ -6,106 +6,23 @@ seconds, usage, failure). Lines are only ever appended; what stands after the la
 before a run goes on.
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
-from importlib import metadata
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from whimbrel.agent.language_models.protocol import Usage
-from whimbrel.evals.cases import BlindCase, Case, Problem, read_cases
+from whimbrel.evals.cases import BlindCase, Case, Problem
+from whimbrel.evals.outcome import Outcome, outcome_of
+from whimbrel.evals.plan import PLAN, Plan, manifest_of
 from whimbrel.evals.systems import NotApplicableError, Scored, Scorer, Settings, System, from_ranking, load_system
-from whimbrel.evals.training import Training, read_items, read_training
+from whimbrel.evals.training import Training
 from whimbrel.tools.errors import ConfigError, DataError, WhimbrelError
 from whimbrel.tools.ingest import Progress, Silent
-from whimbrel.tools.records import Item
 
-RANKINGS, OUTCOMES, MANIFEST, PLAN, SKIPPED = (
-    "rankings.jsonl",
-    "outcomes.jsonl",
-    "manifest.json",
-    "plan.json",
-    "skipped.json",
-)
-LISTED = 100
-"""Items of a whole catalogue that a line of rankings holds."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is run: a file of cases, a log to learn from (a file of sessions and one of items), systems by name."""
-
-    cases: Path
-    systems: tuple[str, ...]
-    settings: Settings = field(default_factory=Settings)
-    sessions: Path | None = None
-    items: Path | None = None
-    limit: int | None = None
-
-    def document(self) -> dict[str, Any]:
-        """The plan as JSON, with whole paths."""
-        paths = {"cases": self.cases, "sessions": self.sessions, "items": self.items}
-        return {
-            **{name: str(path.resolve()) if path else None for name, path in paths.items()},
-            "systems": list(self.systems),
-            "settings": asdict(self.settings),
-            "limit": self.limit,
-        }
-
-    @classmethod
-    def of(cls, folder: Path) -> "Plan":
-        """The plan of a run folder.
-
-        Raises:
-            ConfigError: the folder holds no run.
-        """
-        try:
-            held = json.loads((folder / PLAN).read_text())
-            paths = {name: Path(held[name]) if held[name] else None for name in ("sessions", "items")}
-            return cls(
-                Path(held["cases"]), tuple(held["systems"]), Settings(**held["settings"]), limit=held["limit"], **paths
-            )
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigError(
-                f"{str(folder)!r} holds no run ({error}): make one with `whimbrel eval rank CASES --out {folder}`"
-            ) from error
-
-    def read(self) -> Iterator[Case | Problem]:
-        """The cases, as many as are asked for, and the lines that hold none."""
-        taken = 0
-        for case in read_cases(self.cases, self._catalogue):
-            yield case
-            taken += isinstance(case, Case)
-            if taken == self.limit:
-                return
-
-    @cached_property
-    def _catalogue(self) -> tuple[Item, ...]:
-        """Items that stand for the candidates of a case that names none: one object for all of them."""
-        return tuple(read_items(self.items)) if self.items else ()
-
-    def training(self) -> Training:
-        """What systems learn from: the log where one is given, else the histories of the cases."""
-        items: dict[str, Item] = {}
-        sessions: list[tuple[str, list[tuple[str, float | None]]]] = []
-        timed = False
-        for case in self.read():
-            if isinstance(case, Case):
-                if case.blind.met is None:
-                    timed = timed or any(item.time is not None for item in case.blind.candidates)
-                if self.sessions is None:
-                    items.update({item.item_id: item for item in case.blind.history})
-                    sessions.append((case.blind.user_id, [(item.item_id, item.time) for item in case.blind.history]))
-        training = Training.of(sessions, items) if self.sessions is None else read_training(self.sessions, self.items)
-        return replace(training, timed=timed or any(item.time is not None for item in self._catalogue))
+RANKINGS, OUTCOMES, MANIFEST, SKIPPED = "rankings.jsonl", "outcomes.jsonl", "manifest.json", "skipped.json"
 
 
 @dataclass(frozen=True)
@@ -129,36 +46,6 @@ class Finished:
     def whole(self) -> bool:
         """Whether every case met every system."""
         return self.done == self.total
-
-
-def parts_of(folder: Path) -> list[tuple[Plan, Path]]:
-    """The plans of a run folder with the folder of each: one, or one a fold of a log.
-
-    Raises:
-        ConfigError: the folder holds no run.
-    """
-    folds = sorted(folder.glob(f"fold-*/{PLAN}"), key=lambda path: int(path.parent.name.partition("-")[2]))
-    return [(Plan.of(path.parent), path.parent) for path in folds] or [(Plan.of(folder), folder)]
-
-
-def manifest_of(plan: Plan) -> dict[str, Any]:
-    """All that the ranking file depends on."""
-    from importlib import resources
-
-    prompts = resources.files("whimbrel.prompts")
-    files = sorted(file.name for file in prompts.iterdir() if file.name.endswith(".md"))
-    return {
-        "version": metadata.version("whimbrel"),
-        "cases": _digest(plan.cases),
-        "sessions": _digest(plan.sessions) if plan.sessions else None,
-        "items": _digest(plan.items) if plan.items else None,
-        "limit": plan.limit,
-        "systems": list(plan.systems),
-        "settings": asdict(plan.settings),
-        "model": _model_digest(plan.settings.llm) if "whimbrel" in plan.systems else None,
-        "prompts": {name: hashlib.sha256(prompts.joinpath(name).read_bytes()).hexdigest() for name in files},
-        "libraries": {name: _version(name) for name in ("numpy", "llama-cpp-python", "implicit", "gensim", "bm25s")},
-    }
 
 
 def run(
@@ -224,52 +111,6 @@ def run(
     return Finished(finished, total, skipped, tuple(problems))
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a case."""
-
-    scored: Scored
-    seconds: float
-    failure: str = ""
-
-    def _ordered(self, blind: BlindCase) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Places of the candidates and their scores, the best first; among equal ones by a draw of the case's own, so
-        that the order given cannot help. What is not a number counts as least."""
-        scores = np.nan_to_num(self.scored.scores, nan=-np.inf, posinf=np.finfo(float).max)
-        seed = int.from_bytes(hashlib.blake2b(blind.case_id.encode(), digest_size=8).digest())
-        order = np.lexsort((np.random.default_rng(seed).random(len(scores)), -scores))
-        if blind.met:
-            order = order[[blind.candidates[place].item_id not in blind.met for place in order]]
-        return order, scores[order]
-
-    def ranking(self, blind: BlindCase, system: str) -> dict[str, Any]:
-        """The line of `rankings.jsonl`: all candidates, of a whole catalogue the first hundred."""
-        places = self._ordered(blind)[0]
-        order = [blind.candidates[place].item_id for place in (places if blind.met is None else places[:LISTED])]
-        told = [*self.scored.warnings, *([f"failed: {self.failure}"] if self.failure else [])]
-        return {"case_id": blind.case_id, "system": system, "ranking": order, "warnings": told}
-
-    def facts(self, blind: BlindCase, system: str) -> dict[str, Any]:
-        """The line of `outcomes.jsonl`; `ties` are [first place from 0, length] of runs of equal scores."""
-        ordered = self._ordered(blind)[1]
-        starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
-        lengths = np.diff(np.append(starts, len(ordered)))
-        ties = [
-            [int(s), int(n)]
-            for s, n in zip(starts, lengths, strict=True)
-            if n > 1 and (s < LISTED or blind.met is None)
-        ]
-        usage = asdict(self.scored.usage)
-        return {
-            "case_id": blind.case_id,
-            "system": system,
-            "ties": ties,
-            "seconds": round(self.seconds, 4),
-            "failure": self.failure,
-            **usage,
-        }
-
-
 def _outcomes(
     plan: Plan, name: str, system: System, training: Training, first: int, workers: int, ray: str | None
 ) -> Iterator[tuple[BlindCase, Outcome]]:
@@ -294,21 +135,6 @@ def _pool(workers: int, ray: str | None, begin: tuple[Plan, str]) -> Any:
     except ImportError as error:
         raise ConfigError(f"Ray is not installed ({error}): pip install 'whimbrel[ray]'") from error
     return Pool(workers, _begin_worker, begin, ray_address=None if ray == "local" else ray)
-
-
-def outcome_of(scorer: Scorer, blind: BlindCase) -> Outcome:
-    """A case ranked; a system that fails ranks nothing, its error is kept, and the run goes on."""
-    started = time.perf_counter()
-    try:
-        given = scorer(blind)
-        scored = given if isinstance(given, Scored) else Scored(np.asarray(given, dtype=np.float64))
-        if scored.scores.shape != (len(blind.candidates),):
-            raise ValueError(f"{scored.scores.shape} scores for {len(blind.candidates)} candidates")
-        failure = ""
-    except Exception as error:
-        scored, failure = from_ranking([], blind), f"{type(error).__name__}: {error}"[:300]
-        scored = Scored(scored.scores, Usage())
-    return Outcome(scored, time.perf_counter() - started, failure)
 
 
 class _CannotLearnError(Exception):
@@ -435,32 +261,3 @@ def read_skipped(folder: Path) -> dict[str, str]:
         return dict(json.loads((folder / SKIPPED).read_text()))
     except (OSError, ValueError):
         return {}
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while part := file.read(1 << 20):
-                digest.update(part)
-    except OSError as error:
-        raise DataError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
-    return digest.hexdigest()
-
-
-def _model_digest(spec: str) -> str:
-    """Of the model's file; the spec itself where the model is not here."""
-    from whimbrel.agent.language_models.local import bundled_path
-
-    path = bundled_path() if spec == "bundled" else Path(spec.partition(":")[2]).expanduser()
-    try:
-        return _digest(path)
-    except WhimbrelError:
-        return spec
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from whimbrel.evals.logs import CANDIDATES, PROTOCOLS, Fold, Protocol, read_log, read_store, write_folds
+from whimbrel.evals.plan import Plan, parts_of
 from whimbrel.evals.results import document_of, results_of
-from whimbrel.evals.runs import RANKINGS, Plan, parts_of, run
+from whimbrel.evals.runs import RANKINGS, run
 from whimbrel.evals.systems import SYSTEMS
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.formats import open_source

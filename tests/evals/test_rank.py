@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from whimbrel.evals.cases import BlindCase, Case, Problem, read_cases
+from whimbrel.evals.plan import Plan
 from whimbrel.evals.results import document_of, results_of
-from whimbrel.evals.runs import OUTCOMES, RANKINGS, Limits, Plan, run
+from whimbrel.evals.runs import OUTCOMES, RANKINGS, Limits, run
 from whimbrel.evals.systems import SYSTEMS, Settings, from_ranking, load_system
 from whimbrel.evals.training import Training
 from whimbrel.tools.errors import ConfigError

@@ -1,0 +1,144 @@
+"""What a run is made of, and the manifest that makes it repeatable."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+from whimbrel.evals.cases import Case, Problem, read_cases
+from whimbrel.evals.systems import Settings
+from whimbrel.evals.training import Training, read_items, read_training
+from whimbrel.tools.errors import ConfigError, DataError, WhimbrelError
+from whimbrel.tools.records import Item
+
+PLAN = "plan.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run: a file of cases, a log to learn from (a file of sessions and one of items), systems by name."""
+
+    cases: Path
+    systems: tuple[str, ...]
+    settings: Settings = field(default_factory=Settings)
+    sessions: Path | None = None
+    items: Path | None = None
+    limit: int | None = None
+
+    def document(self) -> dict[str, Any]:
+        """The plan as JSON, with whole paths."""
+        paths = {"cases": self.cases, "sessions": self.sessions, "items": self.items}
+        return {
+            **{name: str(path.resolve()) if path else None for name, path in paths.items()},
+            "systems": list(self.systems),
+            "settings": asdict(self.settings),
+            "limit": self.limit,
+        }
+
+    @classmethod
+    def of(cls, folder: Path) -> "Plan":
+        """The plan of a run folder.
+
+        Raises:
+            ConfigError: the folder holds no run.
+        """
+        try:
+            held = json.loads((folder / PLAN).read_text())
+            paths = {name: Path(held[name]) if held[name] else None for name in ("sessions", "items")}
+            return cls(
+                Path(held["cases"]), tuple(held["systems"]), Settings(**held["settings"]), limit=held["limit"], **paths
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(
+                f"{str(folder)!r} holds no run ({error}): make one with `whimbrel eval rank CASES --out {folder}`"
+            ) from error
+
+    def read(self) -> Iterator[Case | Problem]:
+        """The cases, as many as are asked for, and the lines that hold none."""
+        taken = 0
+        for case in read_cases(self.cases, self._catalogue):
+            yield case
+            taken += isinstance(case, Case)
+            if taken == self.limit:
+                return
+
+    @cached_property
+    def _catalogue(self) -> tuple[Item, ...]:
+        """Items that stand for the candidates of a case that names none: one object for all of them."""
+        return tuple(read_items(self.items)) if self.items else ()
+
+    def training(self) -> Training:
+        """What systems learn from: the log where one is given, else the histories of the cases."""
+        items: dict[str, Item] = {}
+        sessions: list[tuple[str, list[tuple[str, float | None]]]] = []
+        timed = False
+        for case in self.read():
+            if isinstance(case, Case):
+                if case.blind.met is None:
+                    timed = timed or any(item.time is not None for item in case.blind.candidates)
+                if self.sessions is None:
+                    items.update({item.item_id: item for item in case.blind.history})
+                    sessions.append((case.blind.user_id, [(item.item_id, item.time) for item in case.blind.history]))
+        training = Training.of(sessions, items) if self.sessions is None else read_training(self.sessions, self.items)
+        return replace(training, timed=timed or any(item.time is not None for item in self._catalogue))
+
+
+def parts_of(folder: Path) -> list[tuple[Plan, Path]]:
+    """The plans of a run folder with the folder of each: one, or one a fold of a log.
+
+    Raises:
+        ConfigError: the folder holds no run.
+    """
+    folds = sorted(folder.glob(f"fold-*/{PLAN}"), key=lambda path: int(path.parent.name.partition("-")[2]))
+    return [(Plan.of(path.parent), path.parent) for path in folds] or [(Plan.of(folder), folder)]
+
+
+def manifest_of(plan: Plan) -> dict[str, Any]:
+    """All that the ranking file depends on."""
+    prompts = resources.files("whimbrel.prompts")
+    files = sorted(file.name for file in prompts.iterdir() if file.name.endswith(".md"))
+    return {
+        "version": metadata.version("whimbrel"),
+        "cases": _digest(plan.cases),
+        "sessions": _digest(plan.sessions) if plan.sessions else None,
+        "items": _digest(plan.items) if plan.items else None,
+        "limit": plan.limit,
+        "systems": list(plan.systems),
+        "settings": asdict(plan.settings),
+        "model": _model_digest(plan.settings.llm) if "whimbrel" in plan.systems else None,
+        "prompts": {name: hashlib.sha256(prompts.joinpath(name).read_bytes()).hexdigest() for name in files},
+        "libraries": {name: _version(name) for name in ("numpy", "llama-cpp-python", "implicit", "gensim", "bm25s")},
+    }
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while part := file.read(1 << 20):
+                digest.update(part)
+    except OSError as error:
+        raise DataError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
+    return digest.hexdigest()
+
+
+def _model_digest(spec: str) -> str:
+    """Of the model's file; the spec itself where the model is not here."""
+    from whimbrel.agent.language_models.local import bundled_path
+
+    path = bundled_path() if spec == "bundled" else Path(spec.partition(":")[2]).expanduser()
+    try:
+        return _digest(path)
+    except WhimbrelError:
+        return spec
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
