@@ -218,7 +218,7 @@ def _plot(systems: Mapping[str, Any]) -> dict[str, Any]:
         if found[PRIMARY] is not None and found["n"]
     ]
     if not points:
-        return {"points": [], "x": [], "y": []}
+        return {"points": [], "unnamed": [], "x": [], "y": []}
     low = math.floor(math.log10(min(seconds for _, seconds, _, _ in points)))
     high = max(math.ceil(math.log10(max(seconds for _, seconds, _, _ in points))), low + 1)
     top = max(0.1, math.ceil(10 * max(ci[1] for *_, ci in points)) / 10)
@@ -230,18 +230,23 @@ def _plot(systems: Mapping[str, Any]) -> dict[str, Any]:
         return float(280 - 260 * value / top)
 
     drawn: list[dict[str, Any]] = []
-    for name, seconds, value, ci in sorted(points, key=lambda point: point[2]):
-        at, left = x(seconds), x(seconds) > 500
-        label = y(value) + 4
-        while any(abs(label - other["label"]) < 12 and abs(at - other["x"]) < 110 for other in drawn):
-            label -= 4
+    for name, seconds, value, ci in sorted(points, key=lambda point: (not point[0].startswith("whimbrel"), -point[2])):
+        at = x(seconds)
+        free = (
+            y(value) + 4 + moved
+            for moved in (0, -11, 11, -22, 22)
+            if not any(
+                other["label"] and abs(y(value) + 4 + moved - other["label"]) < 11 and abs(at - other["x"]) < 105
+                for other in drawn
+            )
+        )
         drawn.append(
             {
                 "name": name,
                 "x": at,
                 "y": y(value),
-                "label": label,
-                "left": left,
+                "label": next(free, None),
+                "left": at > 500,
                 "low": y(ci[0]),
                 "high": y(ci[1]),
                 "ours": name.startswith("whimbrel"),
@@ -249,6 +254,9 @@ def _plot(systems: Mapping[str, Any]) -> dict[str, Any]:
         )
     return {
         "points": drawn,
+        "unnamed": [
+            f"{point['name']} ({figure(systems[point['name']][PRIMARY])})" for point in drawn if not point["label"]
+        ],
         "x": [{"at": x(10**power), "label": _seconds(10.0**power)} for power in range(low, high + 1)],
         "y": [{"at": y(top * step / 4), "label": f"{top * step / 4:.2f}"} for step in range(5)],
     }
