@@ -1,0 +1,47 @@
+"""SASRec and agreement with RecTools, where `make sasrec` has installed it."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+
+from whimbrel.evals.cases import BlindCase
+from whimbrel.evals.logs import Protocol, read_log, write_folds
+from whimbrel.evals.plan import Plan
+from whimbrel.evals.runs import run
+from whimbrel.evals.systems import Settings, load_system
+from whimbrel.evals.training import Training
+from whimbrel.tools.formats import open_source
+from whimbrel.tools.records import Item
+
+pytest.importorskip("rectools", reason="RecTools is not installed: make sasrec")
+pytest.importorskip("torch", reason="torch is not installed: make sasrec")
+
+
+@pytest.mark.slow
+def test_sasrec_learns_what_follows_what() -> None:
+    draw = random.Random(0)
+    starts = [draw.randrange(30) for _ in range(300)]
+    training = Training.of((("", [(f"i{(start + n) % 30}", None) for n in range(8)]) for start in starts), {})
+    scorer = load_system("sasrec")(training, Settings())
+
+    def items(*ids: str) -> tuple[Item, ...]:
+        return tuple(Item(item_id=item_id, title=item_id) for item_id in ids)
+
+    scores = scorer(BlindCase("1", "x", items("i3", "i4", "i5"), items("i20", "i6", "unknown")))
+    assert np.argmax(np.asarray(scores)) == 1
+    assert np.asarray(scores)[2] == -np.inf
+
+
+def test_our_figures_are_those_of_rectools(shop_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from whimbrel.evals.agreement import main
+
+    for fold in write_folds(read_log(open_source(str(shop_csv))), Protocol(refits=2), tmp_path / "out"):
+        plan = Plan(fold.cases, ("itemknn", "als", "popularity"), sessions=fold.sessions, items=fold.items)
+        run(plan, fold.cases.parent)
+    with pytest.raises(typer.Exit) as ended:
+        main(tmp_path / "out")
+    assert not ended.value.exit_code
+    assert "largest difference as listed" in capsys.readouterr().out
