@@ -35,10 +35,15 @@ def test_sasrec_learns_what_follows_what() -> None:
     assert np.asarray(scores)[2] == -np.inf
 
 
-def test_our_figures_are_those_of_rectools(shop_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_our_figures_are_those_of_rectools(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from whimbrel.evals.agreement import main
 
-    for fold in write_folds(read_log(open_source(str(shop_csv))), Protocol(refits=2), tmp_path / "out"):
+    draw, lines = random.Random(0), ["user_id,title,time"]
+    for user in range(40):
+        for n, thing in enumerate(draw.sample(range(30), 12)):
+            lines.append(f"u{user},Thing {thing},{10**9 + n * 1000 + user}")
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    for fold in write_folds(read_log(open_source(str(tmp_path / "a.csv"))), Protocol(refits=2), tmp_path / "out"):
         plan = Plan(fold.cases, ("itemknn", "als", "popularity"), sessions=fold.sessions, items=fold.items)
         run(plan, fold.cases.parent)
     with pytest.raises(typer.Exit) as ended:
