@@ -24,42 +24,33 @@ class Outcome:
     seconds: float
     failure: str = ""
 
-    def _ordered(self, blind: BlindCase) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def ordered(self, blind: BlindCase) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Places of the candidates and their scores, the best first; among equal ones by a draw of the case's own, so
         that the order given cannot help. What is not a number counts as least."""
         scores = np.nan_to_num(self.scored.scores, nan=-np.inf, posinf=np.finfo(float).max)
         seed = int.from_bytes(hashlib.blake2b(blind.case_id.encode(), digest_size=8).digest())
         order = np.lexsort((np.random.default_rng(seed).random(len(scores)), -scores))
         if blind.met:
-            order = order[[blind.candidates[place].item_id not in blind.met for place in order]]
+            unmet = np.fromiter((item.item_id not in blind.met for item in blind.candidates), bool, len(scores))
+            order = order[unmet[order]]
         return order, scores[order]
 
-    def ranking(self, blind: BlindCase, system: str) -> dict[str, Any]:
-        """The line of `rankings.jsonl`: all candidates, of a whole catalogue the first hundred."""
-        places = self._ordered(blind)[0]
-        order = [blind.candidates[place].item_id for place in (places if blind.met is None else places[:LISTED])]
-        told = [*self.scored.warnings, *([f"failed: {self.failure}"] if self.failure else [])]
-        return {"case_id": blind.case_id, "system": system, "ranking": order, "warnings": told}
-
-    def facts(self, blind: BlindCase, system: str) -> dict[str, Any]:
-        """The line of `outcomes.jsonl`; `ties` are [first place from 0, length] of runs of equal scores."""
-        ordered = self._ordered(blind)[1]
+    def lines(self, blind: BlindCase, system: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The line of `rankings.jsonl`, all candidates or of a whole catalogue the first hundred, and that of
+        `outcomes.jsonl`; there `ties` are [first place from 0, length] of runs of equal scores."""
+        places, ordered = self.ordered(blind)
+        listed = len(places) if blind.met is None else LISTED
         starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
         lengths = np.diff(np.append(starts, len(ordered)))
-        ties = [
-            [int(s), int(n)]
-            for s, n in zip(starts, lengths, strict=True)
-            if n > 1 and (s < LISTED or blind.met is None)
-        ]
+        ties = [[int(s), int(n)] for s, n in zip(starts, lengths, strict=True) if n > 1 and s < listed]
+        of = {"case_id": blind.case_id, "system": system}
+        told = [*self.scored.warnings, *([f"failed: {self.failure}"] if self.failure else [])]
+        order = [blind.candidates[place].item_id for place in places[:listed]]
         usage = asdict(self.scored.usage)
-        return {
-            "case_id": blind.case_id,
-            "system": system,
-            "ties": ties,
-            "seconds": round(self.seconds, 4),
-            "failure": self.failure,
-            **usage,
-        }
+        return (
+            of | {"ranking": order, "warnings": told},
+            of | {"ties": ties, "seconds": round(self.seconds, 4), "failure": self.failure, **usage},
+        )
 
 
 def outcome_of(scorer: Scorer, blind: BlindCase) -> Outcome:

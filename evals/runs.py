@@ -95,8 +95,9 @@ def run(
             progress.advance(first)
             try:
                 for blind, outcome in _outcomes(plan, name, systems[name], training, first, workers, ray):
-                    _append(outcomes, outcome.facts(blind, name))
-                    _append(rankings, outcome.ranking(blind, name))
+                    ranking, facts = outcome.lines(blind, name)
+                    _append(outcomes, facts)
+                    _append(rankings, ranking)
                     finished += 1
                     cost += outcome.scored.usage.cost_usd
                     progress.advance(1)

@@ -21,11 +21,12 @@ def whimbrel(training: Training, settings: Settings) -> Scorer:
     llm = open_model(settings.llm)
     log = _log(training)
     agent = Agent(None, llm, log=log)
+    in_log = np.argsort([training.position[item_id] for item_id in log.item_ids])
 
     def score(case: BlindCase) -> Scored:
         if llm is not None:
             llm.forget()
-        candidates = case.candidates if case.met is None else _retrieved(case, log, training)
+        candidates = case.candidates if case.met is None else _retrieved(case, log, training, in_log)
         ranking = agent.ranking(case.history, candidates, case.context)
         scores = {entry.candidate.item.item_id: entry.score for entry in ranking.ranked}
         values = np.array([scores.get(item.item_id, -np.inf) for item in case.candidates])
@@ -39,24 +40,23 @@ def whimbrel_none(training: Training, settings: Settings) -> Scorer:
     return whimbrel(training, Settings(settings.seed, "none"))
 
 
-def _retrieved(case: BlindCase, log: InteractionLog, training: Training) -> list[Item]:
-    """The channels of retrieval over a catalogue in memory: short and long term, neighbours, recent popularity."""
-    before = np.inf
-    seeds = [training.position[item_id] for item_id in latest_items(case.history) if item_id in training.position]
-    by_row = {item_id: row for row, item_id in enumerate(log.item_ids)}
-    rows = np.array([by_row.get(item.item_id, -1) for item in case.candidates], dtype=np.int64)
-    together = log.co_occurrence([by_row[training.items[seed].item_id] for seed in seeds], before=before)
-    channels = [
-        values_at(together.sum(axis=0), rows),
-        values_at(recent_popularity(log, before=before), rows),
-    ]
+def _retrieved(case: BlindCase, log: InteractionLog, training: Training, in_log: NDArray[np.int64]) -> list[Item]:
+    """The channels of retrieval over a catalogue in memory: short and long term, neighbours, recent popularity.
+
+    `in_log` has the row in the log of each row of the training."""
+    place = training.position
+    seeds = [int(in_log[place[item_id]]) for item_id in latest_items(case.history) if item_id in place]
+    known = training.rows_of(case.candidates)
+    rows = np.where(known >= 0, in_log[known], -1)
+    together = log.co_occurrence(seeds, before=np.inf)
+    channels = [values_at(together.sum(axis=0), rows), values_at(recent_popularity(log, before=np.inf), rows)]
     if case.history:
         mine = dict(zip((item.item_id for item in case.history), item_vectors(case.history), strict=True))
         interest = interest_of(case.history, mine)
         vectors = item_vectors(case.candidates)
         channels += [(vectors @ vector).astype(np.float64) for vector in interest.channels().values()]
     met = case.met or frozenset()
-    allowed = np.array([item.item_id not in met for item in case.candidates])
+    allowed = np.fromiter((item.item_id not in met for item in case.candidates), bool, len(case.candidates))
     fused = np.zeros(len(case.candidates))
     for values in channels:
         best = _best(np.where(allowed, values, -np.inf))
