@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.segment import switch_probabilities
+from whimbrel.agent.segment import SWITCH, switch_probabilities
 from whimbrel.evals.cases import BoundaryCase, Problem, read_boundary_cases
 from whimbrel.evals.metrics import binary
 from whimbrel.evals.results import without_nan
@@ -25,13 +26,19 @@ Sessions = Sequence[Sequence[Item]]
 BoundarySystem = Callable[[Sessions], list[Floats]]
 """Sessions in, for each the probability of a switch after every item but the last."""
 
+THRESHOLDS = {"whimbrel": SWITCH}
+"""Probability from which a system says yes, where it is not .5."""
 BOUNDARIES = "boundaries.jsonl"
 CHUNK = 100
 """Sessions of one call: their texts are encoded together."""
 
 
+def _title(item: Item) -> Item:
+    return item.model_copy(update={"topics": (), "text": ""})
+
+
 def _whimbrel(sessions: Sessions) -> list[Floats]:
-    item_vectors([item for session in sessions for item in session])  # encoded together, then remembered
+    item_vectors([_title(item) for session in sessions for item in session])  # encoded together, then remembered
     return [switch_probabilities(session) for session in sessions]
 
 
@@ -50,7 +57,7 @@ def _topic_change(sessions: Sessions) -> list[Floats]:
 
 def _similarity(sessions: Sessions) -> list[Floats]:
     """The less alike the titles of two neighbours, the likelier: 1 - cosine."""
-    titles = [[item.model_copy(update={"topics": (), "text": ""}) for item in session] for session in sessions]
+    titles = [[_title(item) for item in session] for session in sessions]
     item_vectors([title for session in titles for title in session])
     found = []
     for session in titles:
@@ -113,7 +120,7 @@ def measure_boundaries(
     systems = {}
     for name in names:
         probability = np.concatenate([all_[known] for all_, known in zip(said[name], labelled, strict=True)])
-        systems[name] = _measured(truth, probability, groups, seed)
+        systems[name] = _measured(truth, probability, groups, seed, THRESHOLDS.get(name, binary.THRESHOLD))
     document: dict[str, Any] = without_nan(
         {
             "system": systems,
@@ -130,10 +137,15 @@ def measure_boundaries(
     return document
 
 
-def _measured(truth: NDArray[np.bool_], probability: Floats, groups: Sequence[NDArray[np.int64]], seed: int) -> Any:
-    found: dict[str, Any] = {"n": len(truth), **binary.all_of(truth, probability)}
+def _measured(
+    truth: NDArray[np.bool_], probability: Floats, groups: Sequence[NDArray[np.int64]], seed: int, threshold: float
+) -> Any:
+    found: dict[str, Any] = {"n": len(truth), **binary.all_of(truth, probability, threshold=threshold)}
+    found["threshold"] = threshold
     for metric in ("precision", "recall", "f1", "average_precision", "brier"):
         measure: Callable[..., float] = getattr(binary, metric)
+        if metric in ("precision", "recall", "f1"):
+            measure = partial(measure, threshold=threshold)
         draws = bootstrap_statistic(lambda rows, m=measure: m(truth[rows], probability[rows]), groups, seed=seed)  # type: ignore[misc]
         found[f"{metric}_ci"] = list(spread(draws)) if len(draws) else [math.nan, math.nan]
     found["reliability"] = [list(point) for point in binary.reliability(truth, probability)]

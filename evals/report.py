@@ -122,7 +122,8 @@ def boundary_markdown(document: Mapping[str, Any]) -> str:
             for s, found in systems.items()
         ],
     )
-    lines += ["", f"{cases['switches']} pairs are switches. Intervals: 95%, bootstrap over sessions; threshold .5."]
+    lines += ["", f"{cases['switches']} pairs are switches. Intervals: 95%, bootstrap over sessions."]
+    lines += ["Yes is said from a probability of .5, by whimbrel from .3."]
     return "\n".join(lines) + "\n"
 
 

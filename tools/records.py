@@ -62,7 +62,7 @@ def _topics(value: object) -> object:
         return value
     if not all(isinstance(topic, str | int | float) for topic in value):
         raise ValueError("topics are a list of texts, or one text with | between them")
-    named = [clean_text(str(topic)) for topic in value]
+    named = [str(clean_text(str(topic)))[:LONGEST_TITLE] for topic in value]
     return tuple(dict.fromkeys(topic for topic in named if topic != ""))[:MOST_TOPICS]
 
 

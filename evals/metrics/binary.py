@@ -86,13 +86,13 @@ def expected_calibration_error(truth: Truth, probability: Floats) -> float:
     return sum(count * abs(said - came) for said, came, count in reliability(truth, probability)) / len(truth)
 
 
-def all_of(truth: Truth, probability: Floats) -> dict[str, float]:
+def all_of(truth: Truth, probability: Floats, *, threshold: float = THRESHOLD) -> dict[str, float]:
     """Every metric by its report key."""
     return {
-        "accuracy": accuracy(truth, probability),
-        "precision": precision(truth, probability),
-        "recall": recall(truth, probability),
-        "f1": f1(truth, probability),
+        "accuracy": accuracy(truth, probability, threshold=threshold),
+        "precision": precision(truth, probability, threshold=threshold),
+        "recall": recall(truth, probability, threshold=threshold),
+        "f1": f1(truth, probability, threshold=threshold),
         "average_precision": average_precision(truth, probability),
         "brier": brier(truth, probability),
         "ece": expected_calibration_error(truth, probability),
