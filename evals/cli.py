@@ -36,6 +36,10 @@ RayOption = Annotated[
     str | None,
     typer.Option("--ray", metavar="ADDRESS", help="A Ray cluster to spread the workers over; `local` starts one here."),
 ]
+WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Processes that rank side by side.")]
+SecondsOption = Annotated[
+    float | None, typer.Option("--max-seconds", help="Stop after this long; the same command goes on.")
+]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Only the first N cases.")]
 
 
@@ -58,11 +62,9 @@ def eval_rank(
     ] = None,
     limit: LimitOption = None,
     seed: SeedOption = 0,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that rank side by side.")] = 1,
+    workers: WorkersOption = 1,
     ray: RayOption = None,
-    max_seconds: Annotated[
-        float | None, typer.Option("--max-seconds", help="Stop after this long; the same command goes on.")
-    ] = None,
+    max_seconds: SecondsOption = None,
     budget_usd: Annotated[
         float | None, typer.Option("--budget-usd", help="Stop when hosted models have cost this much.")
     ] = None,
@@ -146,11 +148,9 @@ def eval_log(
     llm: LlmOption = "bundled",
     out: OutOption = None,
     seed: SeedOption = 0,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that rank side by side.")] = 1,
+    workers: WorkersOption = 1,
     ray: RayOption = None,
-    max_seconds: Annotated[
-        float | None, typer.Option("--max-seconds", help="Stop after this long; the same command goes on.")
-    ] = None,
+    max_seconds: SecondsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Make cases of a whole log and measure systems on them.

@@ -39,7 +39,6 @@ class SystemResult:
     values: "dict[str, array[float]]" = field(default_factory=lambda: defaultdict(lambda: array("d")))
     totals: Counter[str] = field(default_factory=Counter)
     recommended: Counter[str] = field(default_factory=Counter)
-    cases: int = 0
     failed: int = 0
     warned: int = 0
 
@@ -176,7 +175,6 @@ def _take(
     measured |= lists.all_of(top, history=case.blind.history, popularity=popularity, interactions=interactions)
     for metric, value in measured.items():
         result.values[metric].append(value)
-    result.cases += 1
     result.failed += bool(outcome["failure"])
     result.warned += bool(line["warnings"])
     result.totals.update({key: outcome[key] for key in USAGE})

@@ -141,7 +141,7 @@ def scripted_server() -> Iterator[tuple[str, list[dict[str, Any]], list[tuple[in
             self.wfile.write(data)
 
         def log_message(self, format: str, *args: object) -> None:
-            pass
+            """Says nothing on stderr."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -106,7 +106,10 @@ def test_a_line_that_cannot_be_followed_is_answered_and_changes_nothing(
     "line", ["x" * 100_000, "\x1b[31m\x00 [bold]tea[/]", "no " * 400, "((((", "no (tea[", "\ue0000\ue000", "🫖"]
 )
 def test_hostile_lines_are_answered(line: str, session: Session) -> None:
-    assert session.say(line).words is not None
+    answer = session.say(line)
+    assert not answer.done
+    assert answer.recommendations is not None or answer.words
+    assert titles(session.say("/reset"))
 
 
 def test_quit_ends(session: Session) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import random
 import signal
 import subprocess
@@ -257,7 +256,6 @@ def test_a_system_learns_from_sessions_and_knows_unknown_items(name: str) -> Non
     sessions: dict[str, list[tuple[str, float | None]]] = {}
     for n, (user, name_) in enumerate(events):
         sessions.setdefault(user, []).append((name_, 1e9 + n))
-    reads = [Case(BlindCase("1", "x", (), ()), ())]
     items = {i: _item(i) for i in "abcd"}
     training = Training.of(sessions.items(), items)
     scorer = load_system(name)(training, Settings())
@@ -267,7 +265,6 @@ def test_a_system_learns_from_sessions_and_knows_unknown_items(name: str) -> Non
         scores = getattr(given, "scores", given)
         assert scores.shape == (3,)
         assert not np.isnan(scores).any()
-    assert reads
     after_a = scorer(BlindCase("1", "x", (_item("a"),), pool))
     if name in {"itemknn", "sessionknn", "als", "item2vec", "markov"}:
         assert getattr(after_a, "scores", after_a)[1] == max(getattr(after_a, "scores", after_a))
@@ -299,4 +296,4 @@ def test_the_digest_of_a_run_is_in_its_manifest(cases: Path, tmp_path: Path) -> 
     run(Plan(cases, ("bm25",)), tmp_path / "out")
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["cases"] == hashlib.sha256(cases.read_bytes()).hexdigest()
-    assert os.listdir(tmp_path / "out")
+    assert manifest["systems"] == ["bm25"]
