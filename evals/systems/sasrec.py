@@ -1,6 +1,7 @@
 """Self-attention over the sequence of a history (`rectools`, extra `whimbrel[sasrec]`)."""
 
 import logging
+import math
 import warnings
 
 import numpy as np
@@ -10,11 +11,19 @@ from whimbrel.evals.cases import BlindCase
 from whimbrel.evals.systems import Scorer, Settings
 from whimbrel.evals.training import Training
 
-EPOCHS, FACTORS, LONGEST = 20, 64, 50
+FACTORS, LONGEST, BATCH = 64, 50, 128
+UPDATES, MOST_EPOCHS = 1000, 100
+"""Gradient steps that it learns for, whatever the size of the log, unless those are more epochs than this."""
+WHOLE_SOFTMAX, NEGATIVES = 10_000, 128
+"""Items up to which the loss is the softmax over all of them; beyond, over so many drawn ones."""
 
 
 def sasrec(training: Training, settings: Settings) -> Scorer:
-    """SASRec (Kang & McAuley, 2018) with a softmax loss, as RecTools has it; unknown candidates come last."""
+    """SASRec (Kang & McAuley, 2018) with a softmax loss, as RecTools has it; unknown candidates come last.
+
+    A longer session is learned from piece by piece, none of it is left out."""
+    pieces = _pieces(training)
+    steps = math.ceil((int(pieces[-1]) + 1) / BATCH) if len(pieces) else 1
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import pandas as pd
@@ -27,7 +36,10 @@ def sasrec(training: Training, settings: Settings) -> Scorer:
         seed_everything(settings.seed, verbose=False)
         torch.use_deterministic_algorithms(True)
         model = SASRecModel(
-            epochs=EPOCHS,
+            epochs=min(math.ceil(UPDATES / steps), MOST_EPOCHS),
+            loss="softmax" if len(training.items) <= WHOLE_SOFTMAX else "sampled_softmax",
+            n_negatives=NEGATIVES,
+            batch_size=BATCH,
             n_factors=FACTORS,
             session_max_len=LONGEST,
             n_blocks=2,
@@ -36,9 +48,7 @@ def sasrec(training: Training, settings: Settings) -> Scorer:
             verbose=0,
         )
         order = np.arange(len(training.rows))
-        interactions = pd.DataFrame(
-            {"user_id": training.session_of, "item_id": training.rows, "weight": 1.0, "datetime": order}
-        )
+        interactions = pd.DataFrame({"user_id": pieces, "item_id": training.rows, "weight": 1.0, "datetime": order})
         interactions["datetime"] = pd.to_datetime(interactions["datetime"], unit="s")
         model.fit(Dataset.construct(interactions))
     learned = set(np.unique(training.rows).tolist())
@@ -67,3 +77,10 @@ def sasrec(training: Training, settings: Settings) -> Scorer:
         return np.array([by_row.get(int(row), -np.inf) for row in candidates], dtype=np.float64)
 
     return score
+
+
+def _pieces(training: Training) -> NDArray[np.int64]:
+    """The piece that each interaction belongs to: its session, cut after every `LONGEST` + 1 items."""
+    within = np.arange(len(training.rows)) - training.offsets[training.session_of]
+    starts = (within % (LONGEST + 1)) == 0
+    return np.asarray(np.cumsum(starts) - 1, dtype=np.int64)
