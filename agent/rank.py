@@ -52,9 +52,10 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Ranking:
-    """All candidates, the best first."""
+    """All candidates, the best first, and the shift of interest that their order follows."""
 
     ranked: tuple[Ranked, ...]
+    shift: Shift
     usage: Usage = NO_USAGE
     warnings: tuple[str, ...] = ()
 
@@ -75,7 +76,7 @@ def rank(
     likely of them.
     """
     if not candidates:
-        return Ranking(())
+        return Ranking((), shift)
     weights = dict(config)
     weights["shift"] += config.moved * shift.confidence if shift.kind != "none" else 0.0
     signals = {
@@ -98,7 +99,7 @@ def rank(
     ranked = tuple(
         _ranked(candidates[row], {name: float(values[row]) for name, values in signals.items()}) for row in order
     )
-    return Ranking(ranked, usage, warnings)
+    return Ranking(ranked, shift, usage, warnings)
 
 
 def distinct(ranked: Sequence[Ranked], *, k: int) -> list[Ranked]:

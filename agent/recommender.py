@@ -177,7 +177,7 @@ class Agent:
         return [entry.candidate.item.item_id for entry in self.ranking(history, candidates, context).ranked]
 
     def ranking(self, history: Sequence[Item], candidates: Sequence[Item], context: Situation = None) -> Ranking:
-        """The same with scores, signals, usage and warnings. Refused candidates come last.
+        """The same with scores, signals, the shift, usage and warnings. Refused candidates come last.
 
         Raises: as `rank`.
         """
@@ -210,7 +210,10 @@ class Agent:
         lowest = min((entry.score for entry in ranking.ranked), default=0.0) - 1
         last = [Ranked(Candidate(item, vectors[item.item_id]), lowest, {"refused": lowest}) for item in refused]
         return Ranking(
-            (*ranking.ranked, *last), prediction.usage + ranking.usage, (*prediction.warnings, *ranking.warnings)
+            (*ranking.ranked, *last),
+            prediction.shift,
+            prediction.usage + ranking.usage,
+            (*prediction.warnings, *ranking.warnings),
         )
 
     def _known(

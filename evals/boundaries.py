@@ -1,9 +1,7 @@
 """Boundaries of intent within sessions: systems, and the table that compares them."""
 
 import json
-import math
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,9 +11,9 @@ from numpy.typing import NDArray
 
 from whimbrel.agent.segment import SWITCH, switch_probabilities
 from whimbrel.evals.cases import BoundaryCase, Problem, read_boundary_cases
+from whimbrel.evals.decisions import measured
 from whimbrel.evals.metrics import binary
 from whimbrel.evals.results import without_nan
-from whimbrel.evals.statistics import bootstrap_statistic, spread
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.ingest import Progress
 from whimbrel.tools.item_vectors import item_vectors
@@ -120,7 +118,8 @@ def measure_boundaries(
     systems = {}
     for name in names:
         probability = np.concatenate([all_[known] for all_, known in zip(said[name], labelled, strict=True)])
-        systems[name] = _measured(truth, probability, groups, seed, THRESHOLDS.get(name, binary.THRESHOLD))
+        threshold = THRESHOLDS.get(name, binary.THRESHOLD)
+        systems[name] = measured(truth, probability, groups, seed=seed, threshold=threshold)
     document: dict[str, Any] = without_nan(
         {
             "system": systems,
@@ -135,21 +134,6 @@ def measure_boundaries(
     if out is not None:
         _write(out, cases, said, document)
     return document
-
-
-def _measured(
-    truth: NDArray[np.bool_], probability: Floats, groups: Sequence[NDArray[np.int64]], seed: int, threshold: float
-) -> Any:
-    found: dict[str, Any] = {"n": len(truth), **binary.all_of(truth, probability, threshold=threshold)}
-    found["threshold"] = threshold
-    for metric in ("precision", "recall", "f1", "average_precision", "brier"):
-        measure: Callable[..., float] = getattr(binary, metric)
-        if metric in ("precision", "recall", "f1"):
-            measure = partial(measure, threshold=threshold)
-        draws = bootstrap_statistic(lambda rows, m=measure: m(truth[rows], probability[rows]), groups, seed=seed)  # type: ignore[misc]
-        found[f"{metric}_ci"] = list(spread(draws)) if len(draws) else [math.nan, math.nan]
-    found["reliability"] = [list(point) for point in binary.reliability(truth, probability)]
-    return found
 
 
 def _write(out: Path, cases: Sequence[BoundaryCase], said: dict[str, list[Floats]], document: dict[str, Any]) -> None:

@@ -47,9 +47,13 @@ class Outcome:
         told = [*self.scored.warnings, *([f"failed: {self.failure}"] if self.failure else [])]
         order = [blind.candidates[place].item_id for place in places[:listed]]
         usage = asdict(self.scored.usage)
+        shift = self.scored.shift
+        seen = None if shift is None else shift.model_dump(include={"kind", "confidence", "to_topics", "reason"})
         return (
             of | {"ranking": order, "warnings": told},
-            of | {"ties": ties, "seconds": round(self.seconds, 4), "failure": self.failure, **usage},
+            of
+            | {"ties": ties, "seconds": round(self.seconds, 4), "failure": self.failure, **usage}
+            | ({"shift": seen, "said": self.scored.said} if seen else {}),
         )
 
 

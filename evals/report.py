@@ -17,7 +17,7 @@ from whimbrel.evals.boundaries import BOUNDARIES
 from whimbrel.evals.cases import Case, Problem
 from whimbrel.evals.plan import Plan, parts_of
 from whimbrel.evals.results import PRIMARY, Results, document_of, results_of
-from whimbrel.evals.runs import MANIFEST, RANKINGS, read_lines, read_skipped
+from whimbrel.evals.runs import MANIFEST, OUTCOMES, RANKINGS, read_lines, read_skipped
 from whimbrel.evals.tables import RANKING, figure
 from whimbrel.tools.errors import ConfigError
 
@@ -101,6 +101,21 @@ def markdown(document: Mapping[str, Any], name: str) -> str:
             ["system", *(f"{label} (n={document['slices'][label]['n']})" for label in labels)],
             [[s, *(figure(document["slices"][label][s]["value"]) for label in labels)] for s in order],
         )
+    if document["shift"]:
+        lines += ["", "Whether the interest shifts (the wanted topics are absent from the recent window):", ""]
+        lines += _markdown_table(
+            ["system", "n", "shifts", *(metric.replace("_", " ") for metric in tables.SHIFT), "ece"],
+            [
+                [s, str(d["n"]), str(d["shifts"]), *(_with_interval(d, m) for m in tables.SHIFT), figure(d["ece"])]
+                for s, d in document["shift"].items()
+            ],
+        )
+    if document["groups"]:
+        lines += ["", f"{PRIMARY} of a group less that of all others:", ""]
+        lines += _markdown_table(
+            ["system", *(f"{label} (n={document['slices'][label]['n']})" for label in document["groups"])],
+            [[s, *(_gap(found.get(s)) for found in document["groups"].values())] for s in order],
+        )
     lines += [
         "",
         "Intervals: 95%, paired bootstrap over users. Items of equal score take their mean rank; NDCG's ideal list "
@@ -148,9 +163,22 @@ def _template() -> Any:
 
 
 def _boundary_page(document: Mapping[str, Any]) -> str:
-    """Systems by metric, and how well their probabilities are calibrated, in boxes of 160 by 160."""
+    """Systems by metric, and how well their probabilities are calibrated."""
     systems = document["system"]
-    curves = [
+    page: str = _template().render(
+        name="Boundaries of intent",
+        document=document,
+        boundaries=tables.BOUNDARIES,
+        systems=systems,
+        order=list(systems),
+        curves=_curves(systems),
+    )
+    return page
+
+
+def _curves(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Reliability diagrams in boxes of 160 by 160; the larger a point, the more decisions it holds."""
+    return [
         {
             "name": name,
             "points": [
@@ -159,17 +187,8 @@ def _boundary_page(document: Mapping[str, Any]) -> str:
             ],
             "ece": found["ece"],
         }
-        for name, found in systems.items()
+        for name, found in measured.items()
     ]
-    page: str = _template().render(
-        name="Boundaries of intent",
-        document=document,
-        boundaries=tables.BOUNDARIES,
-        systems=systems,
-        order=list(systems),
-        curves=curves,
-    )
-    return page
 
 
 def _page(name: str, parts: Parts, results: Results, document: Mapping[str, Any]) -> str:
@@ -186,6 +205,8 @@ def _page(name: str, parts: Parts, results: Results, document: Mapping[str, Any]
         against=document.get("whimbrel minus", {}),
         lift=_lift_by_slice(results),
         plot=_plot(systems),
+        curves=_curves(document["shift"]),
+        decisions=tables.SHIFT,
         worst=_worst(parts, results, reference),
         reference=reference,
         manifest=json.loads((parts[0][1] / MANIFEST).read_text()),
@@ -274,8 +295,14 @@ def _worst(parts: Parts, results: Results, system: str) -> list[dict[str, Any]]:
         for line in read_lines(folder / RANKINGS)
         if line["system"] == system and line["case_id"] in chosen
     }
+    facts = {
+        line["case_id"]: line
+        for _, folder in parts
+        for line in read_lines(folder / OUTCOMES)
+        if line["system"] == system and line["case_id"] in chosen
+    }
     shown = [
-        _shown(read, lines[read.blind.case_id])
+        _shown(read, lines[read.blind.case_id], facts[read.blind.case_id])
         for plan, _ in parts
         for read in plan.read()
         if isinstance(read, Case) and read.blind.case_id in lines
@@ -283,7 +310,7 @@ def _worst(parts: Parts, results: Results, system: str) -> list[dict[str, Any]]:
     return sorted(shown, key=lambda entry: (chosen[entry["case_id"]], entry["case_id"]))
 
 
-def _shown(case: Case, line: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(case: Case, line: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
     titles = {item.item_id: item.title for item in case.blind.candidates}
     ranking = line["ranking"]
     return {
@@ -297,6 +324,8 @@ def _shown(case: Case, line: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "of": len(titles),
         "warnings": line["warnings"],
+        "shift": facts.get("shift"),
+        "said": facts.get("said", ""),
     }
 
 
@@ -313,6 +342,10 @@ def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[
 
 def _with_interval(found: Mapping[str, Any], metric: str) -> str:
     return f"{figure(found[metric])} {_range(found[f'{metric}_ci'])}"
+
+
+def _gap(found: Mapping[str, Any] | None) -> str:
+    return f"{figure(found['difference'])} {_range(found['ci'])}" if found else "-"
 
 
 def _range(ci: Sequence[float | None]) -> str:

@@ -15,10 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.evals.cases import BlindCase, Case
+from whimbrel.evals.decisions import measured
 from whimbrel.evals.metrics import lists, ranking
 from whimbrel.evals.plan import Plan
 from whimbrel.evals.runs import OUTCOMES, RANKINGS, read_lines
-from whimbrel.evals.statistics import Interval, bootstrap_means, holm, interval, sign_flip_p, spread
+from whimbrel.evals.statistics import (
+    Interval,
+    bootstrap_means,
+    holm,
+    interval,
+    sign_flip_p,
+    spread,
+)
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.records import Item
 
@@ -26,6 +34,7 @@ PRIMARY = "ndcg@10"
 WITH_INTERVAL = ("auc", "mrr", "map", "ndcg@5", "ndcg@10", "hr@1", "hr@5", "hr@10", "recall@10", "precision@10")
 USAGE = ("seconds", "llm_calls", "prompt_tokens", "completion_tokens", "cost_usd")
 METRICS = (*ranking.all_of([], candidates=0), *lists.all_of([], history=[], popularity={}, interactions=1))
+SHIFTS, STAYS, GROUP = "interest shifts", "interest stays", "group "
 RECENT, COLD_EVENTS = 5, 5
 """Latest events whose topics make the recent window; histories shorter than this are cold."""
 
@@ -39,6 +48,7 @@ class SystemResult:
     values: "dict[str, array[float]]" = field(default_factory=lambda: defaultdict(lambda: array("d")))
     totals: Counter[str] = field(default_factory=Counter)
     recommended: Counter[str] = field(default_factory=Counter)
+    shifting: "array[float]" = field(default_factory=lambda: array("d"))
     failed: int = 0
     warned: int = 0
 
@@ -49,6 +59,7 @@ class SystemResult:
         """Fill up with NaN: cases that it did not meet."""
         for metric in METRICS:
             self.values[metric].extend([math.nan] * (length - len(self.values[metric])))
+        self.shifting.extend([math.nan] * (length - len(self.shifting)))
 
     def column(self, metric: str) -> Floats:
         """The values of one metric, shape (cases,)."""
@@ -169,16 +180,24 @@ def _take(
         ranks[start : start + length] = start + (length + 1) / 2
     relevant = [float(ranks[place[item_id]]) if item_id in place else math.inf for item_id in case.relevant]
     top = [by_id[item_id] for item_id in line["ranking"][: lists.K]]
-    measured = ranking.all_of(relevant, candidates=len(by_id))
+    values = ranking.all_of(relevant, candidates=len(by_id))
     if case.blind.met is not None:
-        measured["auc"] = math.nan  # of a whole catalogue only the first places are known
-    measured |= lists.all_of(top, history=case.blind.history, popularity=popularity, interactions=interactions)
-    for metric, value in measured.items():
+        values["auc"] = math.nan  # of a whole catalogue only the first places are known
+    values |= lists.all_of(top, history=case.blind.history, popularity=popularity, interactions=interactions)
+    for metric, value in values.items():
         result.values[metric].append(value)
+    result.shifting.append(shift_probability(outcome.get("shift")))
     result.failed += bool(outcome["failure"])
     result.warned += bool(line["warnings"])
     result.totals.update({key: outcome[key] for key in USAGE})
     result.recommended.update(item.item_id for item in top)
+
+
+def shift_probability(shift: Mapping[str, Any] | None) -> float:
+    """How sure a system was that the interest shifts; NaN where it said nothing or too little was known."""
+    if not shift or (shift["kind"] == "none" and not shift["confidence"]):
+        return math.nan
+    return float(shift["confidence"] if shift["kind"] != "none" else 1 - shift["confidence"])
 
 
 def _indexer() -> Callable[[Sequence[Item]], Mapping[str, Item]]:
@@ -202,13 +221,13 @@ def slices_of(case: Case, by_id: Mapping[str, Item], popularity: Mapping[str, in
     told = bool(wanted and recent)
     cold = [popularity.get(item_id, 0) == 0 for item_id in case.relevant]
     named = {
-        "interest shifts": told and not wanted & recent,
-        "interest stays": told and bool(wanted & recent),
+        SHIFTS: told and not wanted & recent,
+        STAYS: told and bool(wanted & recent),
         "cold user (< 5 events)": len(blind.history) < COLD_EVENTS,
         "cold item (in no training session)": bool(cold) and all(cold),
     }
     group = blind.context.get("group")
-    return named | ({f"group {group}": True} if group else {})
+    return named | ({f"{GROUP}{group}": True} if group else {})
 
 
 def document_of(results: Results, *, skipped: Mapping[str, str], problems: Sequence[object]) -> dict[str, Any]:
@@ -231,6 +250,8 @@ def document_of(results: Results, *, skipped: Mapping[str, str], problems: Seque
             for label, within in results.slices.items()
         },
     }
+    document["groups"] = _groups(results)
+    document["shift"] = _shift(results)
     if "whimbrel" in results.systems:
         others = [name for name in results.systems if name != "whimbrel"]
         against = {name: results.difference("whimbrel", name, PRIMARY) for name in others}
@@ -248,13 +269,49 @@ def document_of(results: Results, *, skipped: Mapping[str, str], problems: Seque
     return shown
 
 
+def _groups(results: Results) -> dict[str, Any]:
+    """For each group of cases (`context.group`) and system: the primary metric there less that of all other cases,
+    with the 95% interval of the same draws of users for both."""
+    found: dict[str, Any] = {}
+    for label, within in results.slices.items():
+        if not label.startswith(GROUP):
+            continue
+        found[label] = {}
+        for name, result in results.systems.items():
+            values, users = result.column(PRIMARY), results.users
+            inside, outside = np.where(within, values, np.nan), np.where(within, np.nan, values)
+            if np.isnan(inside).all() or np.isnan(outside).all():
+                continue
+            gap = float(np.nanmean(inside) - np.nanmean(outside))
+            draws = [bootstrap_means(part, users, seed=results.seed) for part in (inside, outside)]
+            found[label][name] = {"difference": gap, "ci": list(spread(draws[0] - draws[1]))}
+    return found
+
+
+def _shift(results: Results) -> dict[str, Any]:
+    """Each system's probability that the interest shifts, against whether it did; cases with topics only."""
+    if SHIFTS not in results.slices or STAYS not in results.slices:
+        return {}
+    found = {}
+    for name, result in results.systems.items():
+        probability = np.array(result.shifting, dtype=np.float64)
+        told = ~np.isnan(probability) & (results.slices[SHIFTS] | results.slices[STAYS])
+        truth = results.slices[SHIFTS][told]
+        if not told.any():
+            continue
+        _, users = np.unique(results.users[told], return_inverse=True)
+        groups = [np.flatnonzero(users == user) for user in range(int(users.max()) + 1)]
+        found[name] = {"shifts": int(truth.sum()), **measured(truth, probability[told], groups, seed=results.seed)}
+    return found
+
+
 def _system(results: Results, name: str) -> dict[str, Any]:
     result = results.systems[name]
     found: dict[str, Any] = {"n": int((~np.isnan(result.column(PRIMARY))).sum())}
     for metric in result.values:
         if metric in WITH_INTERVAL:
-            measured = results.interval(name, metric)
-            found[metric], found[f"{metric}_ci"] = measured.value, [measured.low, measured.high]
+            mean = results.interval(name, metric)
+            found[metric], found[f"{metric}_ci"] = mean.value, [mean.low, mean.high]
         else:
             values = result.column(metric)
             found[metric] = float(np.nanmean(values)) if not np.isnan(values).all() else math.nan

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 RANKING = ("auc", "mrr", "ndcg@5", "ndcg@10", "hr@1", "hr@5")
+SHIFT = ("accuracy", "f1", "average_precision", "brier")
 BOUNDARIES = ("precision", "recall", "f1", "average_precision", "brier")
 
 
@@ -20,6 +21,14 @@ def ranking_tables(document: Mapping[str, Any]) -> RenderableType:
         parts.append(Text("\nLLM lift (whimbrel minus whimbrel-none, paired)"))
         for metric, found in document["llm lift"].items():
             parts.append(Text(f"  {metric:<8} {_difference(found)}"))
+    for name, found in document.get("shift", {}).items():
+        parts.append(
+            Text(
+                f"\nShift said by {name} (n={found['n']}, {found['shifts']} shift): average precision "
+                f"{figure(found['average_precision'])}, Brier {figure(found['brier'])}, calibration error "
+                f"{figure(found['ece'])}"
+            )
+        )
     if document.get("slices"):
         parts.append(Text("\nndcg@10 by slice"))
         slices = Table(box=None, pad_edge=False, padding=(0, 1))

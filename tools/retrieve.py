@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.tools.encoder import Vectors, encode
 from whimbrel.tools.interaction_log import InteractionLog
-from whimbrel.tools.records import Interaction, Item
+from whimbrel.tools.records import Item
 from whimbrel.tools.records import liked as liked_of
 from whimbrel.tools.refuse import Refusal
-from whimbrel.tools.store import Store
 
 SEEDS = 20
 """Latest distinct items whose neighbours are asked."""
@@ -94,22 +94,46 @@ def recent_popularity(log: InteractionLog, *, before: float) -> NDArray[np.int64
     return np.bincount(log.item[start:stop], minlength=len(log.item_ids))
 
 
+class Catalogue(Protocol):
+    """Where candidates come from: a `Store`, or items and a log in memory."""
+
+    @property
+    def log(self) -> InteractionLog:
+        """What everybody did."""
+
+    def items(self, item_ids: Sequence[str]) -> dict[str, Item]:
+        """The items of these ids."""
+
+    def item_vectors(self, item_ids: Sequence[str]) -> dict[str, Vectors]:
+        """Their text vectors, unit length."""
+
+    def topic_vectors(self, *, before: float) -> dict[str, Vectors]:
+        """The vectors of topics known by then."""
+
+    def nearest(self, vectors: Vectors, *, n: int) -> list[list[tuple[str, float]]]:
+        """For each vector up to `n` items with their cosine, the nearest first."""
+
+    def item_count(self) -> int:
+        """How many items there are."""
+
+
 def retrieve(
-    store: Store,
-    history: Sequence[Interaction],
+    catalogue: Catalogue,
+    history: Sequence[Item],
     *,
     before: float,
     interest: Interest,
     avoid: Sequence[str] = (),
     without: Sequence[str] = (),
     n: int = 200,
+    by_title: bool = True,
 ) -> list[Candidate]:
-    """Up to `n` candidates, fused by reciprocal rank, equal titles once.
+    """Up to `n` candidates, fused by reciprocal rank.
 
     Nothing that happened at or after `before` has any part in it, and no item of the history or of `without` comes
-    back, nor another of the same title.
+    back. `by_title` takes items of equal titles for one: each title once, and none that is in the history.
     """
-    log, per_channel = store.log, max(PER_CHANNEL, n // 2)
+    log, per_channel = catalogue.log, max(PER_CHANNEL, n // 2)
     position = {item_id: row for row, item_id in enumerate(log.item_ids)}
     allowed = log.known(before=before)
     gone = [*(item.item_id for item in history), *without]
@@ -123,23 +147,24 @@ def retrieve(
     }
     channels = interest.channels()
     for name, vector in channels.items():
-        ranked[name] = _nearest(store, vector, position, allowed, n=per_channel)
+        ranked[name] = _nearest(catalogue, vector, position, allowed, n=per_channel)
     places: dict[int, dict[str, int]] = {}
     for name, rows in ranked.items():
         for place, row in enumerate(rows, start=1):
             places.setdefault(row, {})[name] = place
     fused = sorted(places, key=lambda row: (-_fused(places[row]), log.item_ids[row]))
-    refusal = Refusal.of(avoid, store.topic_vectors(before=before) if avoid else {})
-    items = store.items([log.item_ids[row] for row in fused])
-    met = {item.title.casefold() for item in history}
+    refusal = Refusal.of(avoid, catalogue.topic_vectors(before=before) if avoid else {})
+    items = catalogue.items([log.item_ids[row] for row in fused])
+    met = {item.title.casefold() for item in history} if by_title else set()
     kept: dict[str, int] = {}
     for row in fused:
         item = items[log.item_ids[row]]
-        if item.title.casefold() not in kept and item.title.casefold() not in met and not refusal.covers(item):
-            kept[item.title.casefold()] = row
+        name = item.title.casefold() if by_title else item.item_id
+        if name not in kept and name not in met and not refusal.covers(item):
+            kept[name] = row
         if len(kept) == n:
             break
-    vectors = store.item_vectors([log.item_ids[row] for row in kept.values()])
+    vectors = catalogue.item_vectors([log.item_ids[row] for row in kept.values()])
     return [
         Candidate(
             item=items[log.item_ids[row]],
@@ -153,13 +178,13 @@ def retrieve(
 
 
 def _nearest(
-    store: Store, vector: Vectors, position: Mapping[str, int], allowed: NDArray[np.bool_], *, n: int
+    catalogue: Catalogue, vector: Vectors, position: Mapping[str, int], allowed: NDArray[np.bool_], *, n: int
 ) -> list[int]:
     """Rows of the `n` nearest items that are allowed, the nearest first. The index knows no time and nobody's history,
     so it is asked for more until enough of them are, or it holds no more."""
-    asked, total = n * SPARE, store.item_count()
+    asked, total = n * SPARE, catalogue.item_count()
     while True:
-        (near,) = store.nearest(vector[None], n=asked)
+        (near,) = catalogue.nearest(vector[None], n=asked)
         rows = [position[item_id] for item_id, _ in near if item_id in position]
         found = [row for row in rows if allowed[row]][:n]
         if len(found) == n or asked >= total:

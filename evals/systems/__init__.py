@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.agent.language_models.protocol import NO_USAGE, Usage
+from whimbrel.agent.results import Shift
 from whimbrel.evals.cases import BlindCase
 from whimbrel.evals.training import Training
 from whimbrel.tools.errors import ConfigError
@@ -27,11 +28,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class Scored:
-    """Scores of a case's candidates, shape (candidates,), with what they cost and what went wrong."""
+    """Scores of a case's candidates, shape (candidates,), with what they cost, what went wrong, the shift of interest
+    that the system sees and what it says of its first choice."""
 
     scores: NDArray[np.float64]
     usage: Usage = NO_USAGE
     warnings: tuple[str, ...] = field(default=())
+    shift: Shift | None = None
+    said: str = ""
 
 
 Scorer = Callable[[BlindCase], "NDArray[np.float64] | Scored"]

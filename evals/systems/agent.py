@@ -1,5 +1,8 @@
 """Whimbrel itself, with and without its language model."""
 
+from collections.abc import Sequence
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,30 +10,30 @@ from whimbrel.agent import Agent, Item
 from whimbrel.agent.language_models.specs import open_model
 from whimbrel.evals.cases import BlindCase
 from whimbrel.evals.systems import Scored, Scorer, Settings
-from whimbrel.evals.training import Training, values_at
+from whimbrel.evals.training import Training
+from whimbrel.tools.encoder import Vectors
 from whimbrel.tools.interaction_log import InteractionLog
 from whimbrel.tools.item_vectors import item_vectors
-from whimbrel.tools.retrieve import RANK_CONSTANT, interest_of, latest_items, recent_popularity
+from whimbrel.tools.retrieve import interest_of, retrieve
 
-RETRIEVED, PER_CHANNEL = 200, 100
-"""Candidates that the agent ranks of a whole catalogue, and those that each channel brings."""
+RETRIEVED = 200
+"""Candidates that the agent ranks of a whole catalogue."""
 
 
 def whimbrel(training: Training, settings: Settings) -> Scorer:
-    """The agent with the model of the settings. Of a whole catalogue it ranks what its channels bring."""
+    """The agent with the model of the settings. Of a whole catalogue it ranks what retrieval brings."""
     llm = open_model(settings.llm)
-    log = _log(training)
-    agent = Agent(None, llm, log=log)
-    in_log = np.argsort([training.position[item_id] for item_id in log.item_ids])
+    catalogue = _InMemory(training)
+    agent = Agent(None, llm, log=catalogue.log)
 
     def score(case: BlindCase) -> Scored:
         if llm is not None:
             llm.forget()
-        candidates = case.candidates if case.met is None else _retrieved(case, log, training, in_log)
+        candidates = case.candidates if case.met is None else _retrieved(case, catalogue)
         ranking = agent.ranking(case.history, candidates, case.context)
         scores = {entry.candidate.item.item_id: entry.score for entry in ranking.ranked}
         values = np.array([scores.get(item.item_id, -np.inf) for item in case.candidates])
-        return Scored(values, ranking.usage, ranking.warnings)
+        return Scored(values, ranking.usage, ranking.warnings, ranking.shift, _said(ranking.ranked[0].signals))
 
     return score
 
@@ -40,44 +43,63 @@ def whimbrel_none(training: Training, settings: Settings) -> Scorer:
     return whimbrel(training, Settings(settings.seed, "none"))
 
 
-def _retrieved(case: BlindCase, log: InteractionLog, training: Training, in_log: NDArray[np.int64]) -> list[Item]:
-    """The channels of retrieval over a catalogue in memory: short and long term, neighbours, recent popularity.
-
-    `in_log` has the row in the log of each row of the training."""
-    place = training.position
-    seeds = [int(in_log[place[item_id]]) for item_id in latest_items(case.history) if item_id in place]
-    known = training.rows_of(case.candidates)
-    rows = np.where(known >= 0, in_log[known], -1)
-    together = log.co_occurrence(seeds, before=np.inf)
-    channels = [values_at(together.sum(axis=0), rows), values_at(recent_popularity(log, before=np.inf), rows)]
-    if case.history:
-        mine = dict(zip((item.item_id for item in case.history), item_vectors(case.history), strict=True))
-        interest = interest_of(case.history, mine)
-        vectors = item_vectors(case.candidates)
-        channels += [(vectors @ vector).astype(np.float64) for vector in interest.channels().values()]
-    met = case.met or frozenset()
-    allowed = np.fromiter((item.item_id not in met for item in case.candidates), bool, len(case.candidates))
-    fused = np.zeros(len(case.candidates))
-    for values in channels:
-        best = _best(np.where(allowed, values, -np.inf))
-        fused[best] += 1 / (RANK_CONSTANT + 1 + np.arange(len(best)))
-    chosen = np.argsort(-fused, kind="stable")[:RETRIEVED]
-    return [case.candidates[place] for place in chosen if fused[place] > 0]
+def _said(signals: dict[str, float]) -> str:
+    """Why the first item came first."""
+    return ", ".join(f"{name} {value:+.2f}" for name, value in sorted(signals.items(), key=lambda pair: -pair[1]))
 
 
-def _best(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    order = np.argsort(-values, kind="stable")[:PER_CHANNEL]
-    return order[np.isfinite(values[order])]
-
-
-def _log(training: Training) -> InteractionLog:
-    """The training log as the agent reads one; where it has no times, its order stands for them."""
-    times = training.times if training.times is not None else np.arange(len(training.rows), dtype=np.float64)
-    users = [user_id or f"session {number}" for number, user_id in enumerate(training.user_ids)]
-    return InteractionLog.build(
-        training.items,
-        (
-            (float(time), users[session], training.items[row].item_id)
-            for time, session, row in zip(times, training.session_of, training.rows, strict=True)
-        ),
+def _retrieved(case: BlindCase, catalogue: "_InMemory") -> list[Item]:
+    vectors = dict(zip((item.item_id for item in case.history), item_vectors(case.history), strict=True))
+    found = retrieve(
+        catalogue,
+        case.history,
+        before=np.inf,
+        interest=interest_of(case.history, vectors),
+        without=sorted(case.met or ()),
+        n=RETRIEVED,
+        by_title=False,
     )
+    return [candidate.item for candidate in found]
+
+
+class _InMemory:
+    """A training log as the catalogue that the agent retrieves from; where it has no times, its order stands for
+    them."""
+
+    def __init__(self, training: Training) -> None:
+        self._training = training
+        times = training.times if training.times is not None else np.arange(len(training.rows), dtype=np.float64)
+        users = [user_id or f"session {number}" for number, user_id in enumerate(training.user_ids)]
+        self.log = InteractionLog.build(
+            training.items,
+            (
+                (float(time), users[session], training.items[row].item_id)
+                for time, session, row in zip(times, training.session_of, training.rows, strict=True)
+            ),
+        )
+
+    @cached_property
+    def _vectors(self) -> NDArray[np.float32]:
+        return item_vectors(self._training.items)
+
+    def items(self, item_ids: Sequence[str]) -> dict[str, Item]:
+        position = self._training.position
+        return {item_id: self._training.items[position[item_id]] for item_id in item_ids}
+
+    def item_vectors(self, item_ids: Sequence[str]) -> dict[str, Vectors]:
+        position = self._training.position
+        return {item_id: self._vectors[position[item_id]] for item_id in item_ids}
+
+    def topic_vectors(self, *, before: float) -> dict[str, Vectors]:
+        return {}
+
+    def nearest(self, vectors: Vectors, *, n: int) -> list[list[tuple[str, float]]]:
+        items, found = self._training.items, []
+        for row in vectors @ self._vectors.T:
+            best = np.argpartition(-row, min(n, len(row) - 1))[:n]
+            best = best[np.argsort(-row[best], kind="stable")]
+            found.append([(items[place].item_id, float(row[place])) for place in best])
+        return found
+
+    def item_count(self) -> int:
+        return len(self._training.items)

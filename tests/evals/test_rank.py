@@ -297,3 +297,33 @@ def test_the_digest_of_a_run_is_in_its_manifest(cases: Path, tmp_path: Path) -> 
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["cases"] == hashlib.sha256(cases.read_bytes()).hexdigest()
     assert manifest["systems"] == ["bm25"]
+
+
+def test_groups_and_the_shift_said_are_measured(tmp_path: Path) -> None:
+    lines = [
+        case(
+            n,
+            context={"group": "old" if n % 2 else "new"},
+            history=[item(number) for number in random.Random(n).choices(range(100), k=200)],
+        )
+        for n in range(40)
+    ]
+    path = write(tmp_path / "cases.jsonl", lines)
+    plan = Plan(path, ("whimbrel-none", "bm25"), Settings(llm="none"))
+    run(plan, tmp_path / "run")
+    results = results_of([(plan, tmp_path / "run")])
+    document = document_of(results, skipped={}, problems=[])
+    gap = document["groups"]["group old"]["bm25"]
+    assert gap["ci"][0] <= gap["difference"] <= gap["ci"][1]
+    means = [results.interval("bm25", "ndcg@10", results.slices[f"group {name}"]).value for name in ("old", "new")]
+    assert gap["difference"] == pytest.approx(means[0] - means[1], abs=1e-6)
+    assert document["groups"]["group new"]["bm25"]["difference"] == pytest.approx(-gap["difference"], abs=1e-6)
+    said = document["shift"]
+    assert list(said) == ["whimbrel-none"]  # no other system says anything of it
+    outcomes = [json.loads(line) for line in (tmp_path / "run" / OUTCOMES).read_text().splitlines()]
+    shifts = {line["case_id"]: line["shift"] for line in outcomes if line["system"] == "whimbrel-none"}
+    assert len(shifts) == 40
+    told = [s for s in shifts.values() if s["kind"] != "none" or s["confidence"]]
+    assert said["whimbrel-none"]["n"] <= len(told)
+    assert 0 <= said["whimbrel-none"]["brier"] <= 1
+    assert sum(count for _, _, count in said["whimbrel-none"]["reliability"]) == said["whimbrel-none"]["n"]
