@@ -1,6 +1,7 @@
 """Order candidates by a weighted sum of signals, each standardised over the candidates.
 
-A signal that is 0 for most of them (hardly any has neighbours, say) weighs as much less.
+The defaults lie between what a conditional logit found for held-out sessions of games and for the first halves of two
+logs of films.
 """
 
 from collections.abc import Sequence
@@ -27,12 +28,13 @@ class RankConfig(BaseModel):
     """Weights of the signals, and how many of the best candidates the language model weighs.
 
     `shift` is that of the topics expected next; where a shift is named, `moved` times its confidence comes on top.
+    `popularity` is multiplied by the share of candidates that anybody met lately: in a thin log it says little.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     similarity: float = 1.0
-    shift: float = 0.5
+    shift: float = 0.25
     moved: float = 1.0
     wish: float = 3.0
     itemknn: float = 1.0
@@ -79,8 +81,9 @@ def rank(
         return Ranking((), shift)
     weights = dict(config)
     weights["shift"] += config.moved * shift.confidence if shift.kind != "none" else 0.0
+    weights["popularity"] *= float(np.mean([candidate.popularity > 0 for candidate in candidates]))
     signals = {
-        name: weights[name] * float(np.mean(values != 0)) * _standard(values)
+        name: weights[name] * _standard(values)
         for name, values in _signals(candidates, interest).items()
     }
     base = np.sum([np.zeros(len(candidates)), *signals.values()], axis=0)
