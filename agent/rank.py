@@ -82,10 +82,7 @@ def rank(
     weights = dict(config)
     weights["shift"] += config.moved * shift.confidence if shift.kind != "none" else 0.0
     weights["popularity"] *= float(np.mean([candidate.popularity > 0 for candidate in candidates]))
-    signals = {
-        name: weights[name] * _standard(values)
-        for name, values in _signals(candidates, interest).items()
-    }
+    signals = {name: weights[name] * _standard(values) for name, values in _signals(candidates, interest).items()}
     base = np.sum([np.zeros(len(candidates)), *signals.values()], axis=0)
     order = np.argsort(-base, kind="stable")
     usage, warnings = Usage(), tuple[str, ...]()

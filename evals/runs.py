@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+from whimbrel.agent.language_models.prices import VARIABLE, price_of
 from whimbrel.evals.cases import BlindCase, Case, Problem
 from whimbrel.evals.outcome import Outcome, outcome_of
 from whimbrel.evals.plan import PLAN, Plan, manifest_of
@@ -67,6 +68,7 @@ def run(
         DataError: the cases or the training log cannot be read, or no line holds a case.
     """
     limits, progress = limits or Limits(), progress or Silent()
+    _see_price(limits, plan.settings.llm)
     systems = {name: _loaded(name) for name in plan.systems}
     _claim(folder, manifest_of(plan))
     (folder / PLAN).write_text(json.dumps(plan.document(), indent=1))
@@ -110,6 +112,17 @@ def run(
                 (folder / SKIPPED).write_text(json.dumps(skipped))
     total = len(case_ids) * (len(systems) - len(skipped))
     return Finished(finished, total, skipped, tuple(problems))
+
+
+def _see_price(limits: Limits, spec: str) -> None:
+    """A budget in money needs to know what the model costs; on a server of one's own it may be nothing."""
+    kind, _, rest = spec.partition(":")
+    model, _, base_url = rest.partition("@")
+    if limits.cost_usd is not None and kind == "openai" and not base_url and price_of(model) is None:
+        raise ConfigError(
+            f"the price of {model!r} is not known, so no budget can be kept: name it in a file and set {VARIABLE} to "
+            "that, or stop by --max-seconds"
+        )
 
 
 def _outcomes(

@@ -4,8 +4,10 @@ import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
+from whimbrel.agent.language_models.prices import price_of
 from whimbrel.agent.language_models.protocol import Generation, Likelihoods, T, Usage, fit
 from whimbrel.prompts import Message
 from whimbrel.tools.errors import ConfigError, ModelError
@@ -33,6 +35,7 @@ class HostedModel:
             raise ConfigError(f"{spec!r} needs a key: set OPENAI_API_KEY, or name a server with openai:MODEL@BASE_URL")
         self.spec = spec
         self._model = model
+        self._price = price_of(model)
         try:
             key.encode("ascii")
             self._client = OpenAI(api_key=key, base_url=base_url, timeout=TIMEOUT_SECONDS, max_retries=RETRIES)
@@ -86,6 +89,8 @@ class HostedModel:
                 cached_tokens=int(details.cached_tokens or 0) if details else 0,
                 completion_tokens=int(counted.completion_tokens or 0) if counted else 0,
             )
+            if self._price:
+                usage = replace(usage, cost_usd=self._price.of(usage))
             return fit(str(reply.choices[0].message.content or ""), schema, usage)
         except APIStatusError:
             raise

@@ -15,8 +15,12 @@ import pytest
 from pydantic import BaseModel, Field
 
 from whimbrel.agent.language_models.local import LocalModel, bundled_path
-from whimbrel.agent.language_models.protocol import LanguageModel
+from whimbrel.agent.language_models.prices import price_of
+from whimbrel.agent.language_models.protocol import LanguageModel, Usage
 from whimbrel.agent.language_models.specs import open_model
+from whimbrel.evals.plan import Plan
+from whimbrel.evals.runs import Limits, run
+from whimbrel.evals.systems import Settings
 from whimbrel.prompts import Message
 from whimbrel.tools.errors import ConfigError, ModelError, WhimbrelError
 
@@ -178,6 +182,54 @@ def test_settings_and_forms_that_a_server_refuses_are_left_out_from_then_on(scri
         (False, "json_object"),
         (False, "json_object"),
     ]
+
+
+@pytest.fixture
+def priced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every reply of model `m` (7 tokens in, 3 out) costs a dollar."""
+    prices = {"m": {"input": 0, "cached": 0, "output": 1e6 / 3}}
+    path = tmp_path / "prices.json"
+    path.write_text(json.dumps({"as_of": "2026-01-01", "usd_per_million_tokens": prices}))
+    monkeypatch.setenv("WHIMBREL_PRICES", str(path))
+
+
+@pytest.mark.parametrize("name", ["m", "m-2026-01-31"])
+def test_a_reply_costs_what_the_users_prices_say(name: str, priced: None, scripted_server: Any) -> None:
+    address, _, replies = scripted_server
+    replies += [(200, said('{"colour": "blue"}'))]
+    model = open_model(f"openai:{name}@{address}")
+    assert model is not None
+    (reply,) = model.generate([ASKED], schema=Colour, max_tokens=9)
+    assert reply.usage.cost_usd == pytest.approx(1.0)
+
+
+def test_tokens_from_the_cache_cost_less() -> None:
+    price = price_of("gpt-4o-mini-2024-07-18")
+    assert price == price_of("gpt-4o-mini")
+    assert price is not None
+    usage = Usage(prompt_tokens=1_000_000, cached_tokens=400_000, completion_tokens=100_000)
+    assert price.of(usage) == pytest.approx(0.6 * price.input + 0.4 * price.cached + 0.1 * price.output)
+
+
+def test_prices_that_are_none_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHIMBREL_PRICES", str(tmp_path / "absent.json"))
+    with pytest.raises(ConfigError, match="WHIMBREL_PRICES"):
+        price_of("m")
+
+
+def test_a_run_stops_when_its_budget_is_spent(priced: None, scripted_server: Any, tmp_path: Path) -> None:
+    address, _, replies = scripted_server
+    replies += [(200, said('{"order": [2, 1]}'))]
+    options = [{"item_id": f"i{n}", "title": f"thing {n}"} for n in range(3)]
+    lines = [{"case_id": f"c{n}", "history": [], "candidates": options, "relevant": ["i1"]} for n in range(9)]
+    cases = tmp_path / "cases.jsonl"
+    cases.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    plan = Plan(cases, ("whimbrel",), Settings(llm=f"openai:m@{address}"))
+    assert run(plan, tmp_path / "run", limits=Limits(cost_usd=2.5)).done == 3
+    assert run(plan, tmp_path / "run", limits=Limits(cost_usd=4.5)).done == 5  # what was spent before counts
+    with pytest.raises(ConfigError, match="price of 'unheard-of' is not known"):
+        unpriced = Plan(cases, ("whimbrel",), Settings(llm="openai:unheard-of"))
+        run(unpriced, tmp_path / "other", limits=Limits(cost_usd=1))
 
 
 @pytest.mark.parametrize("content", [None, "", "blue", '{"colour": ', '{"colour": 7}', '["blue"]', "{}"])
