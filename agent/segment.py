@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.tools.item_vectors import item_vectors
+from whimbrel.tools.item_vectors import title_vectors
 from whimbrel.tools.records import Item
 
 BIAS, NEIGHBOUR, NEAREST, TOPICS = 0.62, -3.08, 1.35, -2.48
@@ -22,7 +22,7 @@ def switch_probabilities(items: Sequence[Item]) -> NDArray[np.float64]:
 
     The less an item's title is like that of its neighbour, and the fewer words their topics share, the likelier.
     """
-    vectors = item_vectors([item.model_copy(update={"topics": (), "text": ""}) for item in items])
+    vectors = title_vectors(items)
     alike = vectors @ vectors.T
     here = range(1, len(items))
     neighbour = np.array([alike[n, n - 1] for n in here])

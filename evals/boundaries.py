@@ -16,7 +16,7 @@ from whimbrel.evals.metrics import binary
 from whimbrel.evals.results import without_nan
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.ingest import Progress
-from whimbrel.tools.item_vectors import item_vectors
+from whimbrel.tools.item_vectors import title_vectors
 from whimbrel.tools.records import Item
 
 Floats = NDArray[np.float64]
@@ -31,12 +31,8 @@ CHUNK = 100
 """Sessions of one call: their texts are encoded together."""
 
 
-def _title(item: Item) -> Item:
-    return item.model_copy(update={"topics": (), "text": ""})
-
-
 def _whimbrel(sessions: Sessions) -> list[Floats]:
-    item_vectors([_title(item) for session in sessions for item in session])  # encoded together, then remembered
+    title_vectors([item for session in sessions for item in session])  # encoded together, then remembered
     return [switch_probabilities(session) for session in sessions]
 
 
@@ -55,11 +51,10 @@ def _topic_change(sessions: Sessions) -> list[Floats]:
 
 def _similarity(sessions: Sessions) -> list[Floats]:
     """The less alike the titles of two neighbours, the likelier: 1 - cosine."""
-    titles = [[_title(item) for item in session] for session in sessions]
-    item_vectors([title for session in titles for title in session])
+    title_vectors([item for session in sessions for item in session])
     found = []
-    for session in titles:
-        vectors = item_vectors(session)
+    for session in sessions:
+        vectors = title_vectors(session)
         found.append(np.clip(1 - (vectors[:-1] * vectors[1:]).sum(axis=1), 0, 1).astype(np.float64))
     return found
 

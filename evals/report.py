@@ -289,20 +289,14 @@ def _worst(parts: Parts, results: Results, system: str) -> list[dict[str, Any]]:
     values = results.systems[system].column("mrr")
     known = np.flatnonzero(~np.isnan(values))
     chosen = {results.case_ids[n]: float(values[n]) for n in known[np.argsort(values[known], kind="stable")][:WORST]}
-    lines = {
-        line["case_id"]: line
-        for _, folder in parts
-        for line in read_lines(folder / RANKINGS)
-        if line["system"] == system and line["case_id"] in chosen
-    }
-    facts = {
-        line["case_id"]: line
-        for _, folder in parts
-        for line in read_lines(folder / OUTCOMES)
-        if line["system"] == system and line["case_id"] in chosen
-    }
+    lines: dict[str, dict[str, Any]] = {}
+    for _, folder in parts:
+        for name in (RANKINGS, OUTCOMES):
+            for line in read_lines(folder / name):
+                if line["system"] == system and line["case_id"] in chosen:
+                    lines[line["case_id"]] = lines.get(line["case_id"], {}) | line
     shown = [
-        _shown(read, lines[read.blind.case_id], facts[read.blind.case_id])
+        _shown(read, lines[read.blind.case_id])
         for plan, _ in parts
         for read in plan.read()
         if isinstance(read, Case) and read.blind.case_id in lines
@@ -310,7 +304,7 @@ def _worst(parts: Parts, results: Results, system: str) -> list[dict[str, Any]]:
     return sorted(shown, key=lambda entry: (chosen[entry["case_id"]], entry["case_id"]))
 
 
-def _shown(case: Case, line: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(case: Case, line: Mapping[str, Any]) -> dict[str, Any]:
     titles = {item.item_id: item.title for item in case.blind.candidates}
     ranking = line["ranking"]
     return {
@@ -324,8 +318,8 @@ def _shown(case: Case, line: Mapping[str, Any], facts: Mapping[str, Any]) -> dic
         ],
         "of": len(titles),
         "warnings": line["warnings"],
-        "shift": facts.get("shift"),
-        "said": facts.get("said", ""),
+        "shift": line.get("shift"),
+        "said": line.get("said", ""),
     }
 
 

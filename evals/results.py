@@ -19,14 +19,7 @@ from whimbrel.evals.decisions import measured
 from whimbrel.evals.metrics import lists, ranking
 from whimbrel.evals.plan import Plan
 from whimbrel.evals.runs import OUTCOMES, RANKINGS, read_lines
-from whimbrel.evals.statistics import (
-    Interval,
-    bootstrap_means,
-    holm,
-    interval,
-    sign_flip_p,
-    spread,
-)
+from whimbrel.evals.statistics import Interval, bootstrap_means, holm, interval, sign_flip_p, spread
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.records import Item
 

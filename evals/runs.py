@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from whimbrel.agent.language_models.prices import VARIABLE, price_of
+from whimbrel.agent.language_models.specs import hosted_by
 from whimbrel.evals.cases import BlindCase, Case, Problem
 from whimbrel.evals.outcome import Outcome, outcome_of
 from whimbrel.evals.plan import PLAN, Plan, manifest_of
@@ -116,9 +117,8 @@ def run(
 
 def _see_price(limits: Limits, spec: str) -> None:
     """A budget in money needs to know what the model costs; on a server of one's own it may be nothing."""
-    kind, _, rest = spec.partition(":")
-    model, _, base_url = rest.partition("@")
-    if limits.cost_usd is not None and kind == "openai" and not base_url and price_of(model) is None:
+    model, base_url = hosted_by(spec) or ("", "")
+    if limits.cost_usd is not None and model and not base_url and price_of(model) is None:
         raise ConfigError(
             f"the price of {model!r} is not known, so no budget can be kept: name it in a file and set {VARIABLE} to "
             "that, or stop by --max-seconds"

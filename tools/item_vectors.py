@@ -15,6 +15,11 @@ _known: OrderedDict[str, Vectors] = OrderedDict()
 _last: list[tuple[Sequence[Item], Vectors]] = []
 
 
+def title_vectors(items: Sequence[Item]) -> Vectors:
+    """The same of the titles alone, without topics and text."""
+    return item_vectors([item.model_copy(update={"topics": (), "text": ""}) for item in items])
+
+
 def item_vectors(items: Sequence[Item]) -> Vectors:
     """One unit vector an item, shape (items, 384)."""
     if not items:

@@ -6,7 +6,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from whimbrel.agent.language_models.protocol import Usage
 from whimbrel.tools.errors import ConfigError
@@ -26,13 +26,12 @@ class Price(BaseModel):
 
     def of(self, usage: Usage) -> float:
         """What calls cost, in US dollars."""
-        fresh = usage.prompt_tokens - usage.cached_tokens
+        fresh = max(usage.prompt_tokens - usage.cached_tokens, 0)
         return (fresh * self.input + usage.cached_tokens * self.cached + usage.completion_tokens * self.output) / 1e6
 
 
 class _Prices(BaseModel):
     as_of: str
-    source: str = ""
     usd_per_million_tokens: dict[str, Price]
 
 
@@ -58,7 +57,7 @@ def _own(path: str) -> dict[str, Price]:
         return {}
     try:
         return _Prices.model_validate_json(Path(path).expanduser().read_text("utf-8")).usd_per_million_tokens
-    except (OSError, ValueError, ValidationError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(
             f"{VARIABLE}={path!r} is no list of prices ({str(error).splitlines()[0]}): expected "
             '{"as_of": DATE, "usd_per_million_tokens": {MODEL: {"input": USD, "cached": USD, "output": USD}}}'

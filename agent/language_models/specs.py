@@ -15,6 +15,13 @@ SPECS = {
 }
 
 
+def hosted_by(spec: str) -> tuple[str, str] | None:
+    """Model and base URL ("" for OpenAI's own) of a spec `openai:MODEL[@BASE_URL]`; None of any other."""
+    kind, _, rest = spec.partition(":")
+    model, _, base_url = rest.partition("@")
+    return (model, base_url) if kind == "openai" and rest else None
+
+
 def open_model(spec: str) -> LanguageModel | None:
     """The model of a spec; None for `none`.
 
@@ -37,10 +44,10 @@ def open_model(spec: str) -> LanguageModel | None:
         from whimbrel.agent.language_models.local import LocalModel
 
         return LocalModel(_fetched(*rest.split(":")), spec=spec)
-    if kind == "openai" and rest:
+    if hosted := hosted_by(spec):
         from whimbrel.agent.language_models.hosted import HostedModel
 
-        model, _, base_url = rest.partition("@")
+        model, base_url = hosted
         if base_url and not base_url.startswith(("http://", "https://")):
             raise ConfigError(
                 f"{base_url!r} in model spec {spec!r} is no address: it must start with http:// or https://"

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from whimbrel.agent import Agent, Item
 from whimbrel.agent.language_models.specs import open_model
+from whimbrel.agent.rank import Ranking
 from whimbrel.evals.cases import BlindCase
 from whimbrel.evals.systems import Scored, Scorer, Settings
 from whimbrel.evals.training import Training
@@ -33,7 +34,7 @@ def whimbrel(training: Training, settings: Settings) -> Scorer:
         ranking = agent.ranking(case.history, candidates, case.context)
         scores = {entry.candidate.item.item_id: entry.score for entry in ranking.ranked}
         values = np.array([scores.get(item.item_id, -np.inf) for item in case.candidates])
-        return Scored(values, ranking.usage, ranking.warnings, ranking.shift, _said(ranking.ranked[0].signals))
+        return Scored(values, ranking.usage, ranking.warnings, ranking.shift, _said(ranking))
 
     return score
 
@@ -43,8 +44,9 @@ def whimbrel_none(training: Training, settings: Settings) -> Scorer:
     return whimbrel(training, Settings(settings.seed, "none"))
 
 
-def _said(signals: dict[str, float]) -> str:
+def _said(ranking: Ranking) -> str:
     """Why the first item came first."""
+    signals = ranking.ranked[0].signals if ranking.ranked else {}
     return ", ".join(f"{name} {value:+.2f}" for name, value in sorted(signals.items(), key=lambda pair: -pair[1]))
 
 

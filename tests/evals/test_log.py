@@ -98,6 +98,18 @@ def test_a_whole_catalogue_is_ranked_without_what_was_met(tmp_path: Path) -> Non
     assert {"interest shifts", "interest stays"} & document["slices"].keys()
 
 
+def test_who_met_the_whole_catalogue_is_ranked_nothing_and_that_is_no_failure(tmp_path: Path) -> None:
+    plan = Plan(tmp_path / "cases.jsonl", ("whimbrel-none",), sessions=tmp_path / "s.jsonl", items=tmp_path / "i.jsonl")
+    things = [{"item_id": f"t{n}", "title": f"Thing {n}"} for n in range(3)]
+    ids = [thing["item_id"] for thing in things]
+    case = {"case_id": "all", "history": things, "candidates": "catalogue", "met": ids, "relevant": ["unheard-of"]}
+    plan.cases.write_text(json.dumps(case))
+    (tmp_path / "s.jsonl").write_text(json.dumps(ids))
+    (tmp_path / "i.jsonl").write_text("".join(json.dumps(thing) + "\n" for thing in things))
+    assert run(plan, tmp_path / "out").whole
+    assert [(line["ranking"], line["warnings"]) for line in read(tmp_path / "out" / RANKINGS)] == [([], [])]
+
+
 def test_a_store_is_a_log_too(shop: Path, shop_csv: Path) -> None:
     stored, given = read_store(str(shop)), read_log(open_source(str(shop_csv)))
     assert len(stored.time) == len(given.time)
