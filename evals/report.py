@@ -193,7 +193,7 @@ def _curves(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _page(name: str, parts: Parts, results: Results, document: Mapping[str, Any]) -> str:
     systems = document["system"]
-    reference = "whimbrel" if "whimbrel" in systems else _order(systems)[0]
+    reference = next(name for name in ("whimbrel", "whimbrel-none", *_order(systems)) if name in systems)
     page: str = _template().render(
         name=name,
         document=document,
