@@ -3,7 +3,8 @@
 Read from top to bottom. Every step takes what was found before it and adds one value under its own name.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,18 @@ from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.predict import Prediction, predict_shift
 from whimbrel.agent.rank import RankConfig, Ranking, distinct, rank
 from whimbrel.agent.summarise import Summary, summarise
+from whimbrel.agent.weigh import prior_prompt
 from whimbrel.tools.encoder import Vectors
 from whimbrel.tools.records import Interaction
 from whimbrel.tools.retrieve import Candidate, Interest, interest_of, retrieve
 from whimbrel.tools.store import Store
 
 if TYPE_CHECKING:
+    from langchain_core.callbacks import BaseCallbackHandler
     from langchain_core.runnables import Runnable
+
+STEPS = ("recall", "summarise", "predict_shift", "interest", "retrieve", "rank", "explain")
+"""Names of the steps, in order."""
 
 
 class PipelineConfig(BaseModel):
@@ -52,11 +58,45 @@ class Recall:
     vectors: dict[str, Vectors]
 
 
+class StageClock:
+    """Seconds that each step took, by its name; `on_step` is told the name as the step ends."""
+
+    def __init__(self, on_step: Callable[[str], None] | None) -> None:
+        self.seconds: dict[str, float] = {}
+        self._on_step = on_step
+
+    def handler(self) -> "BaseCallbackHandler":
+        """What LangChain is to tell."""
+        from langchain_core.callbacks import BaseCallbackHandler
+
+        begun: dict[Any, tuple[str, float]] = {}
+        clock = self
+
+        class Handler(BaseCallbackHandler):
+            raise_error = True
+
+            def on_chain_start(self, *_: Any, run_id: Any, name: str = "", **__: Any) -> None:
+                begun[run_id] = (name, time.perf_counter())
+
+            def on_chain_end(self, *_: Any, run_id: Any, **__: Any) -> None:
+                clock._end(*begun.pop(run_id, ("", 0.0)))
+
+        return Handler()
+
+    def _end(self, name: str, started: float) -> None:
+        if name in STEPS:
+            self.seconds[name] = time.perf_counter() - started
+            if self._on_step:
+                self._on_step(name)
+
+
 def build_pipeline(
     store: Store, llm: LanguageModel | None, config: PipelineConfig
 ) -> "Runnable[Request, dict[str, Any]]":
     """A Runnable from a `Request` to all that was found on the way (`recall`, `summary`, ..., `explained`)."""
     from langchain_core.runnables import RunnableLambda, RunnablePassthrough
+
+    priors = store.remembered(f"{llm.digest}|{prior_prompt().name}") if llm is not None else None
 
     def recalled(found: dict[str, Any]) -> Recall:
         request: Request = found["request"]
@@ -74,6 +114,7 @@ def build_pipeline(
             context=request.context,
             topic_vectors=store.topic_vectors(before=request.at) if request.context.query else {},
             llm=llm,
+            priors=priors,
         )
 
     def interested(found: dict[str, Any]) -> Interest:
@@ -109,6 +150,7 @@ def build_pipeline(
             shift=found["prediction"].shift,
             llm=llm,
             config=config.rank.model_copy(update={"weighed": weighed}),
+            priors=priors,
         )
 
     def explained(found: dict[str, Any]) -> Explained:

@@ -16,7 +16,7 @@ from whimbrel.agent.context import Context
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
 from whimbrel.agent.results import CitedEvent, Shift, ShiftKind
 from whimbrel.agent.summarise import count_topics, recent_count, short_titles
-from whimbrel.agent.weigh import weigh
+from whimbrel.agent.weigh import Priors, weigh
 from whimbrel.tools.encoder import Vectors, encode
 from whimbrel.tools.records import Interaction, Item
 from whimbrel.tools.refuse import Refusal
@@ -73,6 +73,7 @@ def predict_shift(
     context: Context,
     topic_vectors: Mapping[str, Vectors],
     llm: LanguageModel | None,
+    priors: Priors | None = None,
 ) -> Prediction:
     """The shift of interest at the end of a history; `at` is None where no times are known.
 
@@ -113,16 +114,23 @@ def predict_shift(
                 f"({_percent(best.confidence)} of like stretches differ less; {_percent(THRESHOLD)} is asked for)",
             )
         )
-    return _named(history, names, best, llm)
+    return _named(history, names, best, llm, priors)
 
 
-def _named(history: Sequence[Item], names: Sequence[str], stretch: _Stretch, llm: LanguageModel | None) -> Prediction:
+def _named(
+    history: Sequence[Item],
+    names: Sequence[str],
+    stretch: _Stretch,
+    llm: LanguageModel | None,
+    priors: Priors | None,
+) -> Prediction:
     inside, outside = _shares(stretch.counts[stretch.inside]), _shares(stretch.counts[~stretch.inside])
     gain = inside * np.log((inside + 1e-3) / (outside + 1e-3))
     rising = [int(row) for row in np.argsort(-gain, kind="stable")[:OPTIONS] if gain[row] > 0]
     order, usage, warnings = gain[rising], Usage(), tuple[str, ...]()
     if llm is not None and len(rising) > 1:
-        asked = weigh(llm, history=short_titles(history[-12:]), wish="", options=[names[row] for row in rising])
+        options = [names[row] for row in rising]
+        asked = weigh(llm, history=short_titles(history), wish="", options=options, priors=priors)
         usage, warnings = asked.usage, asked.warnings
         if asked.values is not None:
             order = _standard(order) + 0.5 * _standard(asked.values)

@@ -14,12 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
 from whimbrel.agent.results import Shift
 from whimbrel.agent.summarise import short_titles
-from whimbrel.agent.weigh import weigh
+from whimbrel.agent.weigh import Priors, weigh
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieve import Candidate, Interest
 
-HISTORY_SHOWN = 15
-"""Latest titles that the model sees."""
 SAME = 0.93
 """Cosine from which two items are too alike to stand in one list."""
 
@@ -29,6 +27,7 @@ class RankConfig(BaseModel):
 
     `shift` is that of the topics expected next; where a shift is named, `moved` times its confidence comes on top.
     `popularity` is multiplied by the share of candidates that anybody met lately: in a thin log it says little.
+    A model without likelihoods orders them `permutations` times, which evens out that it favours what stands first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +40,7 @@ class RankConfig(BaseModel):
     popularity: float = 0.5
     likelihood: float = 0.3
     weighed: int = Field(default=20, ge=0)
+    permutations: int = Field(default=2, ge=1)
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ def rank(
     shift: Shift,
     llm: LanguageModel | None,
     config: RankConfig,
+    priors: Priors | None = None,
 ) -> Ranking:
     """Order candidates; equal scores keep the order given.
 
@@ -89,7 +90,14 @@ def rank(
     head = order[: config.weighed] if llm is not None and config.likelihood else order[:0]
     if llm is not None and len(head) > 1:
         titles = short_titles([candidates[row].item for row in head])
-        asked = weigh(llm, history=short_titles(history[-HISTORY_SHOWN:]), wish=wish, options=titles)
+        asked = weigh(
+            llm,
+            history=short_titles(history),
+            wish=wish,
+            options=titles,
+            priors=priors,
+            permutations=config.permutations,
+        )
         usage, warnings = asked.usage, asked.warnings
         if asked.values is not None:
             likelihood = config.likelihood * _standard(asked.values)

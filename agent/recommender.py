@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from whimbrel.agent.context import Context, as_context
+from whimbrel.agent.language_models.budget import Budget
 from whimbrel.agent.language_models.protocol import LanguageModel, Usage
-from whimbrel.agent.language_models.specs import open_model
-from whimbrel.agent.pipeline import PipelineConfig, Request, build_pipeline
+from whimbrel.agent.language_models.specs import as_model, open_model
+from whimbrel.agent.pipeline import PipelineConfig, Request, StageClock, build_pipeline
 from whimbrel.agent.predict import Prediction, predict_shift
 from whimbrel.agent.rank import Ranked, Ranking, rank
-from whimbrel.agent.results import Recommendations, RequestUsage, Shift
+from whimbrel.agent.results import Recommendations, RequestUsage, Shift, StageUsage
 from whimbrel.tools.encoder import encode
 from whimbrel.tools.errors import ModelError, StoreError
 from whimbrel.tools.instants import iso, parse_time
@@ -24,8 +25,12 @@ from whimbrel.tools.retrieve import Candidate, interest_of, latest_items, recent
 from whimbrel.tools.store import Store, open_store
 
 if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
     from whimbrel.agent.session import Session
 
+STAGES = {"summary": "summarise", "prediction": "predict_shift", "ranking": "rank", "explained": "explain"}
+"""What asks the model, by what it finds."""
 MOST_WEIGHED = 100
 """Candidates that `rank` has the language model weigh at most, the best by the other signals."""
 Situation = Context | Mapping[str, object] | None
@@ -47,7 +52,9 @@ class Agent:
         config: PipelineConfig | None = None,
         *,
         log: InteractionLog | None = None,
+        owns_llm: bool = False,
     ) -> None:
+        self._owns_llm = owns_llm
         self._store = store
         self._llm = llm
         self._config = config or PipelineConfig()
@@ -55,9 +62,17 @@ class Agent:
 
     @classmethod
     def open(
-        cls, store: str | Path | None, llm: str | LanguageModel | None = "bundled", config: PipelineConfig | None = None
+        cls,
+        store: str | Path | None,
+        llm: "str | LanguageModel | BaseChatModel | None" = "bundled",
+        config: PipelineConfig | None = None,
+        *,
+        budget: Budget | None = None,
+        remember: bool | None = None,
+        tell: Callable[[str], None] | None = None,
     ) -> Self:
-        """`store` is a folder or a Chroma server's address, `llm` a model spec or a model of your own.
+        """`store` is a folder or a Chroma server's address, `llm` a model spec, a LangChain chat model, or a model of
+        your own (see `LanguageModel`). `budget`, `remember` and `tell` are those of `open_model`.
 
         Raises:
             StoreError: no store there, or it cannot be opened.
@@ -65,7 +80,10 @@ class Agent:
         """
         opened = open_store(store) if store is not None else None
         try:
-            return cls(opened, open_model(llm) if isinstance(llm, str) else llm, config)
+            if isinstance(llm, str):
+                model = open_model(llm, budget=budget, remember=remember, tell=tell)
+                return cls(opened, model, config, owns_llm=True)
+            return cls(opened, as_model(llm), config)
         except BaseException:
             if opened:
                 opened.close()
@@ -78,9 +96,12 @@ class Agent:
         self.close()
 
     def close(self) -> None:
-        """Release the store."""
+        """Release the store, and the model where this agent opened it."""
         if self._store:
             self._store.close()
+        close = getattr(self._llm, "close", None)
+        if self._owns_llm and close:
+            close()
 
     @property
     def store(self) -> Store:
@@ -117,19 +138,15 @@ class Agent:
             raise ValueError(f"k must be at least 1, got {k}")
         started = time.perf_counter()
         request = Request(identifier(user_id), self.now() if at is None else parse_time(at), as_context(context), k)
-        found: dict[str, Any] = {}
-        for part in self._pipeline.stream(request):
-            found |= part
-            if on_step:
-                for name in part:
-                    on_step(name)
-        return self._answer(found, started)
+        clock = StageClock(on_step)
+        found = self._pipeline.invoke(request, {"callbacks": [clock.handler()]})
+        return self._answer(found, started, clock.seconds)
 
-    def _answer(self, found: Mapping[str, Any], started: float) -> Recommendations:
+    def _answer(self, found: Mapping[str, Any], started: float, seconds: Mapping[str, float]) -> Recommendations:
         request: Request = found["request"]
-        stages = [found[name] for name in ("summary", "prediction", "ranking", "explained")]
-        usage = sum((stage.usage for stage in stages), Usage())
-        warnings = [warning for stage in stages for warning in stage.warnings]
+        usages = {stage: found[name].usage for name, stage in STAGES.items()}
+        usage = sum(usages.values(), Usage())
+        warnings = list(dict.fromkeys(warning for name in STAGES for warning in found[name].warnings))
         if usage.generations and usage.misfits == usage.generations:
             raise ModelError(
                 f"none of the {usage.misfits} replies of the language model fitted its schema ({warnings[0]}): "
@@ -156,12 +173,8 @@ class Agent:
             shift=found["prediction"].shift,
             recommendations=found["explained"].recommendations,
             usage=RequestUsage(
-                llm_calls=usage.llm_calls,
-                prompt_tokens=usage.prompt_tokens,
-                cached_tokens=usage.cached_tokens,
-                completion_tokens=usage.completion_tokens,
-                seconds=round(time.perf_counter() - started, 3),
-                cost_usd=usage.cost_usd,
+                **_spent(usage, time.perf_counter() - started),
+                stages={stage: StageUsage(**_spent(usages[stage], seconds[stage])) for stage in usages},
             ),
             warnings=tuple(warnings),
         )
@@ -273,3 +286,8 @@ class Agent:
         end = self.store.log.end
         clock = time.time()
         return clock if end is None or clock - end <= LIVE_SECONDS else end + 1
+
+
+def _spent(usage: Usage, seconds: float) -> dict[str, Any]:
+    known = {name: value for name, value in vars(usage).items() if name in StageUsage.model_fields}
+    return known | {"seconds": round(seconds, 3)}

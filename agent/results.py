@@ -59,8 +59,9 @@ class Recommendation(_Result):
     signals: dict[str, float]
 
 
-class RequestUsage(_Result):
-    """What one request cost."""
+class StageUsage(_Result):
+    """What one stage cost. Of the replies `remembered` came from the cache and cost nothing, `misfits` fitted no
+    schema; `repairs` counts what had to be mended: numbers invented, repeated or left out, documents cut off."""
 
     llm_calls: int = 0
     prompt_tokens: int = 0
@@ -68,6 +69,15 @@ class RequestUsage(_Result):
     completion_tokens: int = 0
     seconds: float = 0.0
     cost_usd: float = 0.0
+    remembered: int = 0
+    misfits: int = 0
+    repairs: int = 0
+
+
+class RequestUsage(StageUsage):
+    """What one request cost, in all and by stage; `seconds` in all includes what is no stage."""
+
+    stages: dict[str, StageUsage] = {}
 
 
 class Recommendations(_Result):

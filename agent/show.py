@@ -33,12 +33,12 @@ SHOWN_BOUGHT = 12
 BAR = 20
 STEPS = {
     "recall": "Reading the history",
-    "summary": "Summarising",
-    "prediction": "Predicting the shift",
+    "summarise": "Summarising",
+    "predict_shift": "Predicting the shift",
     "interest": "Following the interest",
-    "candidates": "Retrieving",
-    "ranking": "Ranking",
-    "explained": "Explaining",
+    "retrieve": "Retrieving",
+    "rank": "Ranking",
+    "explain": "Explaining",
 }
 """What a person is told while a step of the pipeline runs, in order."""
 

@@ -4,26 +4,66 @@ A model with likelihoods is asked how much likelier the history makes each name;
 their numbers.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, WithJsonSchema
 
-from whimbrel.agent.language_models.protocol import LanguageModel, Usage
+from whimbrel.agent.language_models.protocol import Generation, LanguageModel, Usage
+from whimbrel.agent.order_words import numbers_in
 from whimbrel.agent.summarise import TITLE_LENGTH
-from whimbrel.prompts import load
+from whimbrel.prompts import Prompt, load
 
 PRIOR = 1.0
 """How much of a name's likelihood without the history is taken off: all of it, so that neither a long title nor a known
 one counts. The best value depends on the catalogue, which is why it is to be learned."""
+HISTORY_SHOWN, HISTORY_SHARE = 15, 0.25
+"""Latest titles that the model sees, and the share of its context that they may take."""
+MOST_NUMBERS = 200
+NO_NUMBER = 0
+"""Stands for what is no number in an order: no option has it."""
+
+
+def _number(value: Any) -> int:
+    if isinstance(value, str) and value.strip().lstrip("#").rstrip(".)").isdecimal():
+        value = int(value.strip().lstrip("#").rstrip(".)")[:9])
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else NO_NUMBER
+
+
+Numbers = Annotated[
+    list[int],
+    BeforeValidator(lambda value: [_number(one) for one in value] if isinstance(value, list) else value),
+    WithJsonSchema({"type": "array", "items": {"type": "integer"}, "maxItems": MOST_NUMBERS}),
+]
 
 
 class OrderReply(BaseModel):
-    """Numbers of options, the likeliest first."""
+    """Numbers of options, the likeliest first. What is no number counts as one of no option."""
 
-    order: list[int] = Field(max_length=200)
+    order: Numbers
+
+    @classmethod
+    def from_words(cls, text: str) -> "OrderReply | None":
+        """An order told in plain words, see `numbers_in`."""
+        numbers = numbers_in(text)
+        return cls(order=numbers) if numbers else None
+
+
+class Priors(Protocol):
+    """Likelihoods of names without a history, kept for one model and prompt."""
+
+    def get(self, names: Sequence[str]) -> Mapping[str, float]:
+        """Those that are known."""
+        ...
+
+    def put(self, values: Mapping[str, float]) -> None:
+        """Keep some."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -35,46 +75,132 @@ class Weights:
     warnings: tuple[str, ...] = ()
 
 
-def weigh(llm: LanguageModel, *, history: Sequence[str], wish: str, options: Sequence[str]) -> Weights:
-    """Weights of `options`, names of what may come after the names in `history`."""
+def weigh(
+    llm: LanguageModel,
+    *,
+    history: Sequence[str],
+    wish: str,
+    options: Sequence[str],
+    priors: Priors | None = None,
+    permutations: int = 1,
+    language: str = "en",
+) -> Weights:
+    """Weights of `options`, names of what may come after the names in `history`, of which the latest are shown.
+
+    `priors` keeps what does not depend on the history. A model without likelihoods orders the options as given, then
+    turned round, then in `permutations` - 2 random orders, since models favour what stands first.
+    """
     if not options:
         return Weights(None, Usage())
-    return _by_likelihood(llm, history, wish, options) if llm.scores else _by_order(llm, history, wish, options)
+    shown = fitting(history, llm)
+    cut = min(len(history), HISTORY_SHOWN) - len(shown)
+    weighed = (
+        _by_likelihood(llm, shown, wish, options, priors, language)
+        if llm.scores
+        else _by_order(llm, shown, wish, options, permutations, language)
+    )
+    if not cut:
+        return weighed
+    told = f"the model was shown {len(shown)} of the latest {len(shown) + cut} events: no more fit its context"
+    return replace(weighed, warnings=(told, *weighed.warnings))
 
 
-def _by_likelihood(llm: LanguageModel, history: Sequence[str], wish: str, options: Sequence[str]) -> Weights:
+def fitting(history: Sequence[str], llm: LanguageModel) -> list[str]:
+    """The latest names that fit the model's context: earlier mentions of a name that comes again go first, they tell
+    least, then the oldest."""
+    latest = list(history[-HISTORY_SHOWN:])
+    room = int(HISTORY_SHARE * llm.context_tokens)
+    tokens = [llm.count_tokens(f"- {name}\n") for name in latest]
+    repeated = [place for place, name in enumerate(latest) if name in latest[place + 1 :]]
+    gone: set[int] = set()
+    for place in [*repeated, *(place for place in range(len(latest)) if place not in repeated)]:
+        if sum(tokens) - sum(tokens[place] for place in gone) <= room:
+            break
+        gone.add(place)
+    return [name for place, name in enumerate(latest) if place not in gone]
+
+
+def prior_prompt(language: str = "en") -> Prompt:
+    """The prompt that likelihoods are taken with."""
+    return load("next", language=language)
+
+
+def _by_likelihood(
+    llm: LanguageModel,
+    history: Sequence[str],
+    wish: str,
+    options: Sequence[str],
+    priors: Priors | None,
+    language: str,
+) -> Weights:
+    prompt = prior_prompt(language)
     distinct = list(dict.fromkeys(option[:TITLE_LENGTH] for option in options))
-    texts = [f" {option}\n" for option in distinct]
     lines = "".join(f"- {title}\n" for title in history)
-    given = llm.log_likelihood(
-        load("next").fill({"history": lines, "wish": f"Wanted now: {wish}\n" if wish else ""}), texts
-    )
-    alone = llm.log_likelihood(load("next").fill({"history": "", "wish": ""}), texts)
-    gains = np.array(given.values) - PRIOR * np.array(alone.values)
-    by_text = dict(zip(distinct, gains, strict=True))
-    values = np.array([by_text[option[:TITLE_LENGTH]] for option in options])
+    wanted = load("wish", language=language).fill({"wish": wish}) + "\n" if wish else ""
+    given = llm.log_likelihood(prompt.fill({"history": lines, "wish": wanted}), [f" {name}\n" for name in distinct])
+    usage = given.usage
+    alone = dict(priors.get(distinct)) if priors else {}
+    unknown = [name for name in distinct if name not in alone]
+    if unknown:
+        asked = llm.log_likelihood(prompt.fill({"history": "", "wish": ""}), [f" {name}\n" for name in unknown])
+        found = dict(zip(unknown, asked.values, strict=True))
+        usage, alone = usage + asked.usage, alone | found
+        if priors and np.isfinite(asked.values).all():
+            priors.put(found)
+    gains = {name: value - PRIOR * alone[name] for name, value in zip(distinct, given.values, strict=True)}
+    values = np.array([gains[option[:TITLE_LENGTH]] for option in options])
     if not np.isfinite(values).all():
-        return Weights(None, given.usage + alone.usage, ("the model's likelihoods were left out: some are no numbers",))
-    return Weights(values, given.usage + alone.usage)
+        return Weights(None, usage, ("the model's likelihoods were left out: some are no numbers",))
+    return Weights(values, usage)
 
 
-def _by_order(llm: LanguageModel, history: Sequence[str], wish: str, options: Sequence[str]) -> Weights:
-    """Position in the model's order; an option that it leaves out weighs as the mean of those it left out."""
-    conversation = load("order").messages(
-        {
-            "history": "\n".join(f"- {title}" for title in history) or "- nothing yet",
-            "wish": wish or "nothing in particular",
-            "options": "\n".join(f"{number}. {option[:TITLE_LENGTH]}" for number, option in enumerate(options, 1)),
-        }
-    )
-    (reply,) = llm.generate([conversation], schema=OrderReply, max_tokens=30 + 6 * len(options))
+def _by_order(
+    llm: LanguageModel, history: Sequence[str], wish: str, options: Sequence[str], permutations: int, language: str
+) -> Weights:
+    """The mean position over orders of several permutations of the options."""
+    orders = _permutations(len(options), permutations)
+    prompt = load("order", language=language)
+    conversations = [
+        prompt.messages(
+            {
+                "history": "\n".join(f"- {title}" for title in history) or "-",
+                "wish": wish or "-",
+                "options": "\n".join(f"{n}. {options[place][:TITLE_LENGTH]}" for n, place in enumerate(order, 1)),
+            }
+        )
+        for order in orders
+    ]
+    replies = llm.generate(conversations, schema=OrderReply, max_tokens=30 + 6 * len(options))
+    found = [_positions(reply, len(options)) for reply in replies]
+    usage = sum((positions.usage for positions in found), Usage())
+    warnings = tuple(dict.fromkeys(warning for positions in found for warning in positions.warnings))
+    placed = []
+    for order, positions in zip(orders, found, strict=True):
+        if positions.values is not None:
+            values = np.empty(len(options))
+            values[order] = positions.values
+            placed.append(values)
+    return Weights(np.mean(placed, axis=0) if placed else None, usage, warnings)
+
+
+def _permutations(options: int, count: int) -> list[NDArray[np.int64]]:
+    straight = np.arange(options)
+    random = np.random.default_rng(0)
+    return [straight, straight[::-1], *(random.permutation(options) for _ in range(count - 2))][:count]
+
+
+def _positions(reply: Generation[OrderReply], options: int) -> Weights:
+    """Minus the position of each option; one that the model leaves out has the mean position of those it left out."""
     if reply.value is None:
         return Weights(None, reply.usage, (f"the model's order was left out: it fitted no schema: {reply.misfit!r}",))
-    named = [number for number in dict.fromkeys(reply.value.order) if 1 <= number <= len(options)]
-    omitted = len(options) - len(named)
-    values = np.full(len(options), -float(len(named)) - (omitted - 1) / 2 if omitted else 0.0)
-    values[[number - 1 for number in named]] = -np.arange(len(named), dtype=np.float64)
+    named = [number for number in dict.fromkeys(reply.value.order) if 1 <= number <= options]
+    omitted = options - len(named)
     wrong = len(reply.value.order) - len(named)
+    usage = reply.usage + Usage(repairs=wrong + omitted)
     warnings = [f"the model repeated or invented {wrong} numbers in its order"] if wrong else []
-    warnings += [f"the model left {omitted} of {len(options)} options out of its order"] if omitted else []
-    return Weights(values, reply.usage, tuple(warnings))
+    warnings += [f"the model left {omitted} of {options} options out of its order"] if omitted else []
+    if not named:
+        return Weights(None, usage, tuple(warnings))
+    values = np.full(options, -float(len(named)) - (omitted - 1) / 2 if omitted else 0.0)
+    values[[number - 1 for number in named]] = -np.arange(len(named), dtype=np.float64)
+    return Weights(values, usage, tuple(warnings))

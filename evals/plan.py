@@ -127,12 +127,12 @@ def _digest(path: Path) -> str:
 
 
 def _model_digest(spec: str) -> str:
-    """Of the model's file; the spec itself where the model is not here."""
-    from whimbrel.agent.language_models.local import bundled_path
+    """Of the model's file and form; the spec itself where the model is not here."""
+    from whimbrel.agent.language_models.local import form_of
 
-    path = bundled_path() if spec == "bundled" else Path(spec.partition(":")[2]).expanduser()
     try:
-        return _digest(path)
+        form = form_of(spec)
+        return f"{_digest(form.file)} {form.words}" if form else spec
     except WhimbrelError:
         return spec
 

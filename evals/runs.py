@@ -29,10 +29,16 @@ RANKINGS, OUTCOMES, MANIFEST, SKIPPED = "rankings.jsonl", "outcomes.jsonl", "man
 
 @dataclass(frozen=True)
 class Limits:
-    """When to stop between two cases; the same command goes on later."""
+    """When to stop between two cases; the same command goes on later. Of a budget as much must be left as the dearest
+    case so far took."""
 
     seconds: float | None = None
     cost_usd: float | None = None
+
+    def reached(self, started: float, cost_usd: float, dearest_usd: float) -> bool:
+        """Whether to stop now; `started` is of the monotonic clock."""
+        over = self.seconds is not None and time.monotonic() - started >= self.seconds
+        return over or (self.cost_usd is not None and cost_usd + dearest_usd > self.cost_usd)
 
 
 @dataclass(frozen=True)
@@ -84,16 +90,17 @@ def run(
     done = _mend(folder)
     skipped = read_skipped(folder)
     training = plan.training()
-    started, cost, finished = time.monotonic(), sum(o["cost_usd"] for o in read_lines(folder / OUTCOMES)), 0
+    costs = [o["cost_usd"] for o in read_lines(folder / OUTCOMES)]
+    started, cost, dearest, finished = time.monotonic(), sum(costs), max(costs, default=0.0), 0
     with (folder / RANKINGS).open("ab") as rankings, (folder / OUTCOMES).open("ab") as outcomes:
-        for name in plan.systems:
-            if name in skipped:
-                continue
+        for name in (name for name in plan.systems if name not in skipped):
             first = min(done, len(case_ids))
             done -= first
             finished += first
             if first == len(case_ids):
                 continue
+            if limits.reached(started, cost, dearest):
+                return Finished(finished, len(case_ids) * len(systems), skipped, tuple(problems))
             progress.step(f"Ranking: {name}", len(case_ids))
             progress.advance(first)
             try:
@@ -103,10 +110,9 @@ def run(
                     _append(rankings, ranking)
                     finished += 1
                     cost += outcome.scored.usage.cost_usd
+                    dearest = max(dearest, outcome.scored.usage.cost_usd)
                     progress.advance(1)
-                    over = limits.seconds is not None and time.monotonic() - started >= limits.seconds
-                    spent = limits.cost_usd is not None and cost >= limits.cost_usd
-                    if over or spent:
+                    if limits.reached(started, cost, dearest):
                         return Finished(finished, len(case_ids) * len(systems), skipped, tuple(problems))
             except _CannotLearnError as reason:
                 skipped[name] = str(reason)

@@ -10,17 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 _ROLE = re.compile(r"^## (system|user|assistant)$", re.MULTILINE)
 _INPUT = re.compile(r"\{([a-z_]+)\}")
 
 
 class Message(TypedDict):
-    """One turn of a conversation."""
+    """One turn of a conversation; `fixed` where it says the same in every one, so that a model may keep it."""
 
     role: Literal["system", "user", "assistant"]
     content: str
+    fixed: NotRequired[bool]
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,11 @@ class Prompt:
             raise ValueError(f"prompt {self.name!r} takes {sorted(self.inputs)}, got {sorted(values)}")
         _, *parts = _ROLE.split(self.text)
         return [
-            Message(role=role, content=_INPUT.sub(lambda match: values[match[1]], content.strip()))  # type: ignore[typeddict-item]
+            Message(
+                role=role,  # type: ignore[typeddict-item]
+                content=_INPUT.sub(lambda match: values[match[1]], content.strip()),
+                fixed=not _INPUT.search(content),
+            )
             for role, content in zip(parts[::2], parts[1::2], strict=True)
         ]
 

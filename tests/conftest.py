@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from whimbrel.agent.language_models import reply_cache
 from whimbrel.tools.formats import open_source
 from whimbrel.tools.ingest import ingest
 
@@ -25,6 +26,12 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         real(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect)
+
+
+@pytest.fixture(autouse=True)
+def _own_replies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test is answered from what another one, or a person here, asked before."""
+    monkeypatch.setattr(reply_cache, "cache_folder", lambda: tmp_path / "cache")
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from whimbrel.tools.encoder import Vectors
 from whimbrel.tools.errors import DataError, StoreError
 from whimbrel.tools.interaction_log import InteractionLog
 from whimbrel.tools.records import Interaction, Item, Occurrence
+from whimbrel.tools.remembered import Remembered
 
 FORMAT = 2
 CHUNK = 5000
@@ -40,6 +41,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._log: InteractionLog | None = None
+        self._remembered: dict[str, Remembered] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -49,6 +51,8 @@ class Store:
 
     def close(self) -> None:
         """Release it for other processes."""
+        for remembered in self._remembered.values():
+            remembered.close()
         self._database.close()
 
     @property
@@ -138,6 +142,10 @@ class Store:
         if self._log is None:
             self._log = self._load_log()
         return self._log
+
+    def remembered(self, kind: str) -> Remembered:
+        """Numbers of one kind that are kept beside the store."""
+        return self._remembered.setdefault(kind, Remembered(self.folder, kind))
 
     # Writing; only `ingest` does.
 

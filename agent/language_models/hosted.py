@@ -1,115 +1,276 @@
 """A model behind an OpenAI-compatible server: OpenAI itself, vLLM, llama.cpp, a gateway."""
 
+import json
 import os
 import re
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from typing import Any, TypeVar
 
+from whimbrel.agent.language_models.budget import Account, Budget
 from whimbrel.agent.language_models.prices import price_of
-from whimbrel.agent.language_models.protocol import Generation, Likelihoods, T, Usage, fit
+from whimbrel.agent.language_models.protocol import Generation, Likelihoods, T, Usage
+from whimbrel.agent.language_models.replies import fit, named_schema
+from whimbrel.agent.language_models.tokens import TokenCounter
 from whimbrel.prompts import Message
 from whimbrel.tools.errors import ConfigError, ModelError
 
-TIMEOUT_SECONDS, RETRIES = 60.0, 1
+TIMEOUT_SECONDS = 60.0
+"""Longest wait for the next piece of a reply."""
+TRIES, TRIES_UNHEARD = 5, 2
+"""Tries of one request that the server asks to repeat, and of one without a whole answer; ever longer apart, or as the
+server's Retry-After says."""
+LONGEST_WAIT_SECONDS = 120.0
+FAILURES, PAUSE_SECONDS = 5, 30.0
+"""Requests in a row that no further try helped until the server is left alone, and for how long."""
 CONCURRENT = 4
 """Requests under way at once."""
 REASONING_TOKENS = 2000
 """Room for the thoughts of a model that reasons; they count as tokens written."""
+MESSAGE_TOKENS = 8
+"""Tokens that a chat template adds to a message, at most."""
+AGREEMENT_NATS = 0.5
+"""How far a likelihood of a prompt may be from that of the same token written: batches of a quantised model differ."""
 
 _TAG = re.compile(r"<(?=[|/a-z_])")
 """The beginning of what a server's chat template might take for a control token (`<|im_end|>`, `</s>`)."""
+_PROBES = ("The capital of France is", "One, two, three,", "Green tea and black")
+R = TypeVar("R")
 
 
 class HostedModel:
-    """Asks for structured output in the strictest form that the server takes and remembers which that was."""
+    """Asks in the strictest form that the server takes and remembers which that was. Safe for several threads."""
 
-    scores = False
+    context_tokens = 8192
 
-    def __init__(self, model: str, *, base_url: str | None, spec: str) -> None:
+    def __init__(
+        self,
+        model: str,
+        *,
+        base_url: str | None,
+        spec: str,
+        budget: Budget | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
         from openai import OpenAI
 
         key = os.environ.get("OPENAI_API_KEY") or ("none" if base_url else "")
         if not key:
             raise ConfigError(f"{spec!r} needs a key: set OPENAI_API_KEY, or name a server with openai:MODEL@BASE_URL")
         self.spec = spec
+        self.digest = f"{model}@{base_url or 'openai'}"
         self._model = model
+        self._own = base_url is not None
         self._price = price_of(model)
+        self._account = Account(budget or Budget(), self._price, model=model)
+        self.count_tokens = TokenCounter(model)
         try:
             key.encode("ascii")
-            self._client = OpenAI(api_key=key, base_url=base_url, timeout=TIMEOUT_SECONDS, max_retries=RETRIES)
+            self._client = OpenAI(api_key=key, base_url=base_url, timeout=timeout_seconds, max_retries=0)
         except Exception as error:
             raise ConfigError(
                 f"{spec!r} cannot be asked ({type(error).__name__}: {error}): mend the address, OPENAI_API_KEY or the "
                 "proxy"
             ) from error
-        self._form = 0
-        self._reasons = False
+        self._breaker = _breaker()
+        self._lock = threading.Lock()
+        self._form, self._reasons, self._streams, self._counts = 0, False, True, True
+        self._proven = False
+
+    @property
+    def form(self) -> str:
+        """The form of reply asked for at present: `json_schema`, `tool`, `json_object` or `words`."""
+        return _FORMS[self._form][0]
+
+    @cached_property
+    def scores(self) -> bool:
+        """Whether the server gives likelihoods of a prompt, and the right ones. Asked once.
+
+        What it says of the likeliest next tokens, when it writes them, is compared with what it says of the same ones
+        within a prompt; some servers give those of the neighbouring token.
+        """
+        if not self._own:
+            return False
+        try:
+            return all(self._agrees(prompt) for prompt in _PROBES)
+        except ModelError:
+            return False
 
     def generate(
         self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
     ) -> list[Generation[T]]:
-        with ThreadPoolExecutor(CONCURRENT) as pool:
-            return list(pool.map(lambda messages: self._reply(messages, schema, max_tokens), conversations))
+        return _side_by_side(lambda messages: self._reply(messages, schema, max_tokens), conversations)
+
+    def log_likelihood(self, prompt: str, continuations: Sequence[str]) -> Likelihoods:
+        if not self.scores:
+            raise ModelError(f"model {self.spec!r} gives no likelihoods")
+        found = _side_by_side(lambda text: self._echo(prompt, text), continuations)
+        return Likelihoods([sum(values) for values, _ in found], sum((usage for _, usage in found), Usage()))
+
+    def forget(self) -> None:
+        pass  # keeps nothing
+
+    # Replies.
 
     def _reply(self, messages: Sequence[Message], schema: type[T], max_tokens: int) -> Generation[T]:
         """Where the server refuses a setting or a form of the schema, do without it from then on."""
         from openai import APIStatusError
 
-        forms = _forms(schema.model_json_schema(), schema.__name__)
+        room = self._prompt_tokens(messages) + self.count_tokens(json.dumps(named_schema(schema)))
         while True:
-            form, reasons = self._form, self._reasons
+            tried = self._form, self._reasons, self._streams, self._counts
             try:
-                return self._ask(messages, schema, forms[form] | _settings(max_tokens, reasons=reasons))
+                text, usage = self._guarded(lambda: self._ask(messages, schema, max_tokens), room, max_tokens)
+                self._proven = True
+                return fit(text, schema, usage)
             except APIStatusError as error:
-                if error.status_code not in (400, 422, 500):
+                if error.status_code not in (400, 404, 422, 500, 501) or not self._give_way(error, tried):
                     raise self._failure(error) from error
-                if getattr(error, "param", None) in ("max_tokens", "temperature") and not reasons:
-                    self._reasons = True
-                elif form + 1 < len(forms):
-                    self._form = max(self._form, form + 1)
-                else:
-                    raise self._failure(error) from error
+            except _NoStreamError:
+                self._streams = False
 
-    def _ask(self, messages: Sequence[Message], schema: type[T], settings: dict[str, Any]) -> Generation[T]:
-        from openai import APIConnectionError, APIStatusError
+    def _give_way(self, error: Any, tried: tuple[int, bool, bool, bool]) -> bool:
+        """Leave out what the server most likely refused; False where nothing is left to leave out."""
+        named = f"{getattr(error, 'param', None) or ''} {error}".casefold()
+        with self._lock:
+            if tried != (self._form, self._reasons, self._streams, self._counts):
+                return True  # another thread found out meanwhile
+            if self._counts and "stream_options" in named:
+                self._counts = False
+            elif self._streams and "stream" in named:
+                self._streams = False
+            elif not self._reasons and getattr(error, "param", None) in ("max_tokens", "temperature"):
+                self._reasons = True
+            elif error.status_code != 404 and self._form + 1 < len(_FORMS):
+                self._form += 1
+            else:
+                return False
+            return True
 
-        try:
-            reply = self._client.chat.completions.create(
-                model=self._model,
-                messages=[{"role": m["role"], "content": _TAG.sub("< ", m["content"])} for m in messages],  # type: ignore[misc]
-                **settings,
+    def _ask(self, messages: Sequence[Message], schema: type[T], max_tokens: int) -> tuple[str, Usage]:
+        """One request: the text of the reply, and its cost."""
+        settings = _FORMS[self._form][1](named_schema(schema), schema.__name__) | _settings(max_tokens, self._reasons)
+        asked: Any = {
+            "model": self._model,
+            "messages": [{"role": m["role"], "content": _TAG.sub("< ", m["content"])} for m in messages],
+            **settings,
+        }
+        if not self._streams:
+            reply = self._client.chat.completions.create(**asked)
+            return _content(reply.choices[0].message), self._usage(reply.usage, messages, "")
+        if self._counts:
+            asked["stream_options"] = {"include_usage": True}
+        text, counted, came = "", None, False
+        with self._client.chat.completions.create(stream=True, **asked) as pieces:
+            for piece in pieces:
+                came = True
+                counted = piece.usage or counted
+                text += "".join(_content(choice.delta) for choice in piece.choices[:1])
+        if not came:
+            raise _NoStreamError
+        return text, self._usage(counted, messages, text)
+
+    def _usage(self, counted: Any, messages: Sequence[Message], written: str) -> Usage:
+        """What the server counted; of one that does not count, our own."""
+        details = counted.prompt_tokens_details if counted else None
+        usage = Usage(
+            llm_calls=1,
+            prompt_tokens=int(counted.prompt_tokens or 0) if counted else self._prompt_tokens(messages),
+            cached_tokens=int(details.cached_tokens or 0) if details else 0,
+            completion_tokens=int(counted.completion_tokens or 0) if counted else self.count_tokens(written),
+        )
+        return replace(usage, cost_usd=self._price.of(usage)) if self._price else usage
+
+    def _prompt_tokens(self, messages: Sequence[Message]) -> int:
+        return sum(self.count_tokens(message["content"]) + MESSAGE_TOKENS for message in messages)
+
+    # Likelihoods of a prompt.
+
+    def _echo(self, prompt: str, text: str) -> tuple[list[float], Usage]:
+        """Log-probabilities of the tokens of `text` behind `prompt`."""
+        whole = prompt + text
+        reply, usage = self._complete(whole, echo=True, logprobs=1)
+        found = reply.choices[0].logprobs
+        values = [
+            float(value)
+            for place, value in zip(found.text_offset, found.token_logprobs, strict=True)
+            if len(prompt) <= place < len(whole) and value is not None
+        ]
+        if not values:
+            raise ModelError(f"{self.spec!r} gave no likelihood of {text[:40]!r}")
+        return values, usage
+
+    def _agrees(self, prompt: str) -> bool:
+        reply, _ = self._complete(prompt, logprobs=3)
+        written = reply.choices[0].logprobs.top_logprobs[0]
+        for token, value in sorted(written.items(), key=lambda pair: -pair[1])[:2]:
+            echoed, _ = self._echo(prompt, token)
+            if len(echoed) != 1 or abs(echoed[0] - value) > AGREEMENT_NATS:
+                return False
+        return True
+
+    def _complete(self, prompt: str, **settings: Any) -> tuple[Any, Usage]:
+        from openai import APIStatusError
+
+        def ask() -> tuple[Any, Usage]:
+            reply = self._client.completions.create(
+                model=self._model, prompt=prompt, max_tokens=1, temperature=0.0, **settings
             )
             counted = reply.usage
-            details = counted.prompt_tokens_details if counted else None
-            usage = Usage(
-                llm_calls=1,
-                prompt_tokens=int(counted.prompt_tokens or 0) if counted else 0,
-                cached_tokens=int(details.cached_tokens or 0) if details else 0,
-                completion_tokens=int(counted.completion_tokens or 0) if counted else 0,
-            )
-            if self._price:
-                usage = replace(usage, cost_usd=self._price.of(usage))
-            return fit(str(reply.choices[0].message.content or ""), schema, usage)
-        except APIStatusError:
-            raise
-        except APIConnectionError as error:
-            raise ModelError(
-                f"no answer from {self._client.base_url} for {self.spec!r} ({error}): is the server running?",
-                retryable=True,
-            ) from error
-        except Exception as error:
-            raise ModelError(
-                f"what {self.spec!r} answered is no chat completion ({type(error).__name__}: {str(error)[:120]}): "
-                "is the address that of an OpenAI-compatible server, as in http://127.0.0.1:8000/v1?"
-            ) from error
+            usage = Usage(llm_calls=1, prompt_tokens=int(counted.prompt_tokens) if counted else 0)
+            return reply, replace(usage, cost_usd=self._price.of(usage)) if self._price else usage
 
-    def log_likelihood(self, prompt: str, continuations: Sequence[str]) -> Likelihoods:
-        raise ModelError(f"model {self.spec!r} gives no likelihoods")
+        try:
+            return self._guarded(ask, self.count_tokens(prompt), 1)
+        except APIStatusError as error:
+            raise self._failure(error) from error
 
-    def forget(self) -> None:
-        pass  # keeps nothing
+    # Failures.
+
+    def _guarded(self, ask: Callable[[], tuple[R, Usage]], prompt_tokens: int, max_tokens: int) -> tuple[R, Usage]:
+        """One request within the budget and the breaker, tried again where that may help.
+
+        Raises:
+            openai.APIStatusError: the server answered with an error.
+            ModelError: all else.
+        """
+        from openai import APIConnectionError, APIStatusError
+        from pybreaker import CircuitBreakerError
+
+        room = max_tokens + (REASONING_TOKENS if self._reasons else 0)
+        with self._account.call(prompt_tokens=prompt_tokens, max_tokens=room) as used:
+            try:
+                answer, usage = self._breaker.call(_again, ask, TRIES if self._proven else TRIES_UNHEARD)
+            except (APIStatusError, ModelError, _NoStreamError):
+                raise
+            except CircuitBreakerError as error:
+                raise ModelError(
+                    f"{self.spec!r} failed {FAILURES} times in a row and is left alone for {PAUSE_SECONDS:.0f} s: try "
+                    "again later, or use another model",
+                    retryable=True,
+                ) from error
+            except APIConnectionError as error:
+                raise ModelError(
+                    f"no answer from {self._client.base_url} for {self.spec!r} ({error}): is the server running?",
+                    retryable=True,
+                ) from error
+            except Exception as error:
+                if _unheard(error):
+                    raise ModelError(
+                        f"the answer of {self.spec!r} broke off ({type(error).__name__}: {str(error)[:99]}): try again",
+                        retryable=True,
+                    ) from error
+                raise ModelError(
+                    f"what {self.spec!r} answered is no completion ({type(error).__name__}: {str(error)[:120]}): "
+                    "is the address that of an OpenAI-compatible server, as in http://127.0.0.1:8000/v1?"
+                ) from error
+            used.append(usage)
+        return answer, usage
 
     def _failure(self, error: Any) -> ModelError:
         code = error.status_code
@@ -125,23 +286,114 @@ class HostedModel:
         )
 
 
-def _settings(max_tokens: int, *, reasons: bool) -> dict[str, Any]:
+class _NoStreamError(Exception):
+    """The server knows no streams: what came held no piece of one."""
+
+
+def _breaker() -> Any:
+    """Opens after FAILURES in a row: a server that is down is not helped by asking it further."""
+    from pybreaker import CircuitBreaker
+
+    return CircuitBreaker(
+        fail_max=FAILURES,
+        reset_timeout=PAUSE_SECONDS,
+        exclude=[lambda error: not (_busy(error) or _unheard(error))],
+        throw_new_error_on_trip=False,
+    )
+
+
+def _again(ask: Callable[[], R], tries_500: int) -> R:
+    """Ask, and ask again where the server is busy or its answer was not whole. A server answers 500 also to what it
+    does not know, which no further try helps: such a request is tried `tries_500` times."""
+    from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
+
+    growing = wait_random_exponential(multiplier=0.5, max=10)
+
+    def wait(state: RetryCallState) -> float:
+        return _asked_wait(_error(state)) or growing(state)
+
+    def stop(state: RetryCallState) -> bool:
+        error = _error(state)
+        most = TRIES if _busy(error) else tries_500 if getattr(error, "status_code", 0) == 500 else TRIES_UNHEARD
+        return state.attempt_number >= most
+
+    again = retry_if_exception(lambda error: _busy(error) or _unheard(error) or getattr(error, "status_code", 0) == 500)
+    return Retrying(retry=again, stop=stop, wait=wait, reraise=True)(ask)
+
+
+def _error(state: Any) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
+def _busy(error: BaseException | None) -> bool:
+    """Whether the server asks to come again later."""
+    code = getattr(error, "status_code", 0)
+    return (
+        (code in (408, 409, 429) or code > 500) and code != 501 and getattr(error, "code", "") != "insufficient_quota"
+    )
+
+
+def _unheard(error: BaseException | None) -> bool:
+    """Whether no answer came, or not a whole one."""
+    from httpx2 import TransportError
+    from openai import APIError, APIStatusError
+
+    broken = isinstance(error, TransportError | json.JSONDecodeError)
+    return broken or (isinstance(error, APIError) and not isinstance(error, APIStatusError))
+
+
+def _asked_wait(error: BaseException | None) -> float:
+    """Seconds that the server asks to wait, 0 where it does not say."""
+    headers = getattr(getattr(error, "response", None), "headers", {})
+    said = str(headers.get("retry-after", ""))
+    try:
+        seconds = float(said)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(said).timestamp() - time.time()
+        except (ValueError, TypeError):
+            return 0.0
+    return min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
+
+
+def _side_by_side(call: Callable[[Any], R], things: Sequence[Any]) -> list[R]:
+    if len(things) < 2:
+        return [call(thing) for thing in things]
+    with ThreadPoolExecutor(CONCURRENT) as pool:
+        return list(pool.map(call, things))
+
+
+def _content(message: Any) -> str:
+    """What a message says, or the arguments of the tool that it calls."""
+    calls = getattr(message, "tool_calls", None) or []
+    return "".join([str(message.content or ""), *(str(call.function.arguments or "") for call in calls[:1])])
+
+
+def _settings(max_tokens: int, reasons: bool) -> dict[str, Any]:
     """A model that reasons takes no temperature and counts its thoughts among the tokens written."""
     if reasons:
         return {"max_completion_tokens": max_tokens + REASONING_TOKENS}
     return {"max_tokens": max_tokens, "temperature": 0.0}
 
 
-def _forms(schema: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """From the strictest to none: OpenAI's structured output, llama.cpp's, JSON mode, plain words."""
-    return [
-        {
-            "response_format": {
-                "type": "json_schema",
-                "json_schema": {"name": name, "strict": True, "schema": schema | {"additionalProperties": False}},
-            }
-        },
-        {"response_format": {"type": "json_object", "schema": schema}},
-        {"response_format": {"type": "json_object"}},
-        {},
-    ]
+def _json_schema(schema: dict[str, Any], name: str) -> dict[str, Any]:
+    shape = {"name": name, "strict": True, "schema": schema}
+    return {"response_format": {"type": "json_schema", "json_schema": shape}}
+
+
+def _tool(schema: dict[str, Any], name: str) -> dict[str, Any]:
+    function = {"name": name, "parameters": schema}
+    return {
+        "tools": [{"type": "function", "function": function}],
+        "tool_choice": {"type": "function", "function": {"name": name}},
+    }
+
+
+_FORMS: list[tuple[str, Callable[[dict[str, Any], str], dict[str, Any]]]] = [
+    ("json_schema", _json_schema),
+    ("json_object with schema", lambda schema, name: {"response_format": {"type": "json_object", "schema": schema}}),
+    ("tool", _tool),
+    ("json_object", lambda schema, name: {"response_format": {"type": "json_object"}}),
+    ("words", lambda schema, name: {}),
+]
+"""From the strictest to none: OpenAI's structured output, llama.cpp's, a forced tool, JSON mode, plain words."""

@@ -14,7 +14,8 @@ T = TypeVar("T", bound=BaseModel)
 @dataclass(frozen=True)
 class Usage:
     """What calls cost. `prompt_tokens` counts every token the model had before it, `cached_tokens` those of them
-    that it did not have to read again; of `generations` replies `misfits` fitted no schema."""
+    that it did not have to read again; of `generations` replies `misfits` fitted no schema, `remembered` came from
+    the cache of replies and cost nothing; `repairs` counts what had to be mended in replies."""
 
     llm_calls: int = 0
     prompt_tokens: int = 0
@@ -23,6 +24,8 @@ class Usage:
     cost_usd: float = 0.0
     generations: int = 0
     misfits: int = 0
+    remembered: int = 0
+    repairs: int = 0
 
     def __add__(self, other: Self) -> "Usage":
         return Usage(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
@@ -49,10 +52,31 @@ class Likelihoods:
 
 
 class LanguageModel(Protocol):
-    """A language model. `scores` tells whether `log_likelihood` can be asked."""
+    """A language model. What answers the same has the same `digest`; `context_tokens` hold a prompt and its reply."""
 
-    spec: str
-    scores: bool
+    @property
+    def spec(self) -> str:
+        """What a person calls it."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Names its weights, or its name and server where those are out of sight."""
+        ...
+
+    @property
+    def context_tokens(self) -> int:
+        """Tokens that a prompt and its reply may take."""
+        ...
+
+    @property
+    def scores(self) -> bool:
+        """Whether `log_likelihood` can be asked."""
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text, or no fewer where they can only be estimated."""
+        ...
 
     def generate(
         self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
@@ -75,11 +99,3 @@ class LanguageModel(Protocol):
     def forget(self) -> None:
         """Drop what was read before, so that the next answer does not depend on it."""
         ...
-
-
-def fit(reply: str, schema: type[T], usage: Usage) -> Generation[T]:
-    """The reply as an instance of the schema, or what came instead, shortened."""
-    try:
-        return Generation(schema.model_validate_json(reply), usage + Usage(generations=1))
-    except ValueError:
-        return Generation(None, usage + Usage(generations=1, misfits=1), misfit=reply[:200])

