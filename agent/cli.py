@@ -5,11 +5,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 if TYPE_CHECKING:
+    from whimbrel.agent.language_models.budget import Budget
     from whimbrel.agent.recommender import Agent
 
 app = typer.Typer(
@@ -33,6 +34,23 @@ AtOption = Annotated[
     str | None,
     typer.Option(
         "--at", metavar="TIME", help="As of this time (ISO 8601 or Unix seconds); by default now, or the log's end."
+    ),
+]
+
+
+SpecArgument = Annotated[str, typer.Argument(metavar="SPEC", help="A model spec: see `whimbrel models list`.")]
+LanguageOption = Annotated[Literal["en", "zh"], typer.Option("--language", help="Language of summaries and reasons.")]
+BudgetUsdOption = Annotated[
+    float | None, typer.Option("--budget-usd", min=0, help="US dollars that a hosted model may cost at most.")
+]
+BudgetTokensOption = Annotated[
+    int | None, typer.Option("--budget-tokens", min=0, help="Tokens that a hosted model may read and write at most.")
+]
+RememberOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--remember/--no-remember",
+        help="Answer from the cache on disk what the model was asked before; by default for hosted models only.",
     ),
 ]
 
@@ -131,13 +149,18 @@ def recommend(
     ] = None,
     k: Annotated[int, typer.Option("--k", min=1, help="How many.")] = 10,
     llm: LlmOption = "bundled",
+    language: LanguageOption = "en",
+    budget_usd: BudgetUsdOption = None,
+    budget_tokens: BudgetTokensOption = None,
+    remember: RememberOption = None,
     json: JsonOption = False,
 ) -> None:
     """Recommend new items, each with the events behind it."""
+    from whimbrel.agent.language_models.budget import Budget
     from whimbrel.agent.show import console, recommendations
 
     moment, situation = parse_at(at), _context(context or [])
-    with _agent(store, llm) as agent:
+    with _agent(store, llm, language, Budget(budget_tokens, budget_usd), remember) as agent:
         found = _with_steps(lambda on_step: agent.recommend(user, moment, situation, k, on_step=on_step))
     if json:
         print(found.model_dump_json())
@@ -156,6 +179,10 @@ def chat(
     at: AtOption = None,
     k: Annotated[int, typer.Option("--k", min=1, help="How many a list.")] = 5,
     llm: LlmOption = "bundled",
+    language: LanguageOption = "en",
+    budget_usd: BudgetUsdOption = None,
+    budget_tokens: BudgetTokensOption = None,
+    remember: RememberOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print each answer as one JSON document a line.")] = False,
 ) -> None:
     """Talk about what to choose.
@@ -163,12 +190,13 @@ def chat(
     It begins with the context and a list; then say what you want, or /why N, /more N, /less TOPIC, /reset, /quit.
     """
     from whimbrel.agent import show
+    from whimbrel.agent.language_models.budget import Budget
     from whimbrel.agent.session import HELP, Answer
     from whimbrel.tools.errors import ModelError
 
     moment, interactive = parse_at(at), sys.stdin is not None and sys.stdin.isatty() and not json
     tell = show.teller(interactive=interactive, json=json)
-    with _agent(store, llm) as agent:
+    with _agent(store, llm, language, Budget(budget_tokens, budget_usd), remember) as agent:
         session = agent.chat(user, moment, k)
         with show.thinking(shown=interactive):
             opening = session.open()
@@ -223,7 +251,7 @@ def demo(
     from whimbrel.agent.demo import demonstrate, open_demo
 
     with show.ingest_progress() as progress:
-        agent = open_demo(llm, progress)
+        agent = open_demo(llm, progress, lambda words: progress.step(words, 0))
     with agent:
         shown = _with_steps(lambda on_step: demonstrate(agent, user, on_step=on_step))
         households = len(agent.store.log.user_ids)
@@ -248,10 +276,82 @@ def models_list(json: JsonOption = False) -> None:
         print(f"{spec:<24} {words}")
 
 
-def _agent(store: str, llm: str) -> "Agent":
+@models_app.command("check", epilog="Example: whimbrel models check bundled; whimbrel models check gguf:model.gguf")
+def models_check(spec: SpecArgument, json: JsonOption = False) -> None:
+    """Load a model and see that it does what is asked of it; status 1 where it does not.
+
+    Whether it answers in a schema, whether its likelihoods are those of direct evaluation, how tokens are counted, and
+    how far the place of an option in the prompt decides its place in an order (0 not at all, 1 entirely), asked once
+    and, turned round, twice.
+    """
+    from dataclasses import asdict
+
+    from whimbrel.agent import show
+    from whimbrel.agent.language_models.check import check
+
+    found = []
+    for finding in show.watched(lambda tell: check(spec, tell=tell), f"Checking {spec}"):
+        found.append(finding)
+        if not json:
+            show.console().print(show.finding(finding))
+    if json:
+        print_json({"model": spec, "findings": [asdict(finding) for finding in found]})
+    if any(finding.ok is False for finding in found):
+        raise typer.Exit(1)
+
+
+@models_app.command("bench", epilog="Example: whimbrel models bench bundled")
+def models_bench(spec: SpecArgument, json: JsonOption = False) -> None:
+    """Time a model: reading, writing, candidates behind one prefix, whole requests.
+
+    A local model stands beside bare llama.cpp doing the same in the same run: the ratio says how many times the bare
+    time Whimbrel takes.
+    """
+    from dataclasses import asdict
+
+    from whimbrel.agent import show
+    from whimbrel.agent.language_models.bench import bench
+
+    found = []
+    for speed in show.watched(lambda tell: bench(spec, tell=tell), f"Timing {spec}"):
+        found.append(speed)
+        if not json:
+            show.console().print(show.speed(speed))
+    if json:
+        print_json({"model": spec, "speeds": [asdict(speed) | {"ratio": speed.ratio} for speed in found]})
+
+
+@models_app.command(
+    "pull",
+    epilog="Example: whimbrel models pull hf:bartowski/SmolLM2-360M-Instruct-GGUF:SmolLM2-360M-Instruct-Q8_0.gguf",
+)
+def models_pull(
+    spec: Annotated[str, typer.Argument(metavar="hf:REPO:FILE", help="A GGUF file of a Hugging Face repository.")],
+    sha256: Annotated[str, typer.Option("--sha256", metavar="DIGEST", help="What the file's SHA-256 must be.")] = "",
+    json: JsonOption = False,
+) -> None:
+    """Fetch a model and verify it. A download that was cut off goes on where it stopped when run again."""
+    from whimbrel.agent.language_models.hub import pull
+    from whimbrel.tools.errors import ConfigError
+
+    kind, _, rest = spec.partition(":")
+    if kind != "hf" or rest.count(":") != 1:
+        raise ConfigError(f"{spec!r} names no file of a hub: give hf:REPO:FILE")
+    pulled = pull(*rest.split(":"), sha256=sha256)
+    if json:
+        print_json({"path": str(pulled.path), "sha256": pulled.sha256, "verified_by": pulled.verified_by})
+    else:
+        print(f"{pulled.path}\nSHA-256 {pulled.sha256} ({pulled.verified_by})\nUse it with --llm {spec}")
+
+
+def _agent(store: str, llm: str, language: str, budget: "Budget", remember: bool | None) -> "Agent":
+    from whimbrel.agent import show
+    from whimbrel.agent.pipeline import PipelineConfig
     from whimbrel.agent.recommender import Agent
 
-    return Agent.open(store, llm)
+    config = PipelineConfig.model_validate({"language": language})
+    with show.steps() as status:
+        return Agent.open(store, llm, config, budget=budget, remember=remember, tell=status.tell)
 
 
 def _with_steps(call: Any) -> Any:

@@ -1,6 +1,7 @@
 """The whole job on real baskets: households of the Complete Journey, one whose interest moves, and what came next."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,17 +53,18 @@ def demo_folder() -> Path:
     return cache_folder() / f"demo-{FORMAT}"
 
 
-def open_demo(llm: str, progress: Progress) -> Agent:
-    """An agent over the sample, which is ingested first unless that was done and finished before.
+def open_demo(llm: str, progress: Progress, tell: Callable[[str], None]) -> Agent:
+    """An agent over the sample, which is ingested first unless that was done and finished before. `tell` hears what
+    takes long of opening the model.
 
     Raises: as `Agent.open`.
     """
     try:
-        return Agent.open(demo_folder(), llm)
+        return Agent.open(demo_folder(), llm, tell=tell)
     except StoreError:
         source = read_completejourney(households=household_ids()[::EVERY])
         ingest(source, demo_folder(), command="completejourney", progress=progress)
-        return Agent.open(demo_folder(), llm)
+        return Agent.open(demo_folder(), llm, tell=tell)
 
 
 def demonstrate(agent: Agent, user_id: str | None, *, k: int = 5, on_step: object = None) -> Demonstration:

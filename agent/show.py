@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from json import dumps
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
@@ -24,10 +24,13 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from whimbrel.agent.demo import Next
+    from whimbrel.agent.language_models.bench import Speed
+    from whimbrel.agent.language_models.check import Finding
 
 from whimbrel.agent.results import CitedEvent, Recommendations, Shift
 from whimbrel.agent.session import Answer
 
+T = TypeVar("T")
 WIDTH = 110
 SHOWN_BOUGHT = 12
 BAR = 20
@@ -219,6 +222,35 @@ def steps() -> Iterator["StepStatus"]:
         yield StepStatus(status.update)
 
 
+def watched(work: Callable[[Callable[[str], None]], Iterator[T]], doing: str) -> Iterator[T]:
+    """What `work` brings, with a word on stderr, where that is a terminal, on what goes on meanwhile."""
+    with console(stderr=True).status(f"{doing}...") as status:
+        yield from work(lambda words: status.update(f"{words}..."))
+
+
+def finding(found: "Finding") -> RenderableType:
+    """One line on a model."""
+    mark = {True: "[green]ok[/]", False: "[red]no[/]", None: ""}[found.ok]
+    return _line(mark, found.name, found.words)
+
+
+def speed(found: "Speed") -> RenderableType:
+    """One line on a model's speed."""
+    parts = [f"{found.ours:.3g} {found.unit}"]
+    if found.bare is not None and found.ratio is not None:
+        parts.append(f"bare llama.cpp {found.bare:.3g}: {found.ratio:.2f} times its time")
+    return _line("", found.name, "; ".join([*parts, *filter(None, [found.note])]))
+
+
+def _line(mark: str, name: str, words: str) -> RenderableType:
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=2)
+    grid.add_column(width=37)
+    grid.add_column()
+    grid.add_row(mark, escape(name), escape(words))
+    return grid
+
+
 @contextmanager
 def thinking(*, shown: bool) -> Iterator[None]:
     """A sign of life on stderr while an answer is made."""
@@ -230,7 +262,7 @@ def thinking(*, shown: bool) -> Iterator[None]:
 
 
 class StepStatus:
-    """To be called with the name of each step that ended."""
+    """To be called with the name of each step that ended; `tell` shows other words."""
 
     def __init__(self, update: object) -> None:
         self._update = update
@@ -240,3 +272,8 @@ class StepStatus:
         following = names.index(ended) + 1 if ended in STEPS else 0
         if following < len(names) and callable(self._update):
             self._update(f"{STEPS[names[following]]}...")
+
+    def tell(self, words: str) -> None:
+        """Show what goes on."""
+        if callable(self._update):
+            self._update(f"{words}...")

@@ -97,7 +97,7 @@ def weigh(
     weighed = (
         _by_likelihood(llm, shown, wish, options, priors, language)
         if llm.scores
-        else _by_order(llm, shown, wish, options, permutations, language)
+        else order(llm, history=shown, wish=wish, options=options, permutations=permutations, language=language)
     )
     if not cut:
         return weighed
@@ -154,10 +154,16 @@ def _by_likelihood(
     return Weights(values, usage)
 
 
-def _by_order(
-    llm: LanguageModel, history: Sequence[str], wish: str, options: Sequence[str], permutations: int, language: str
+def order(
+    llm: LanguageModel,
+    *,
+    history: Sequence[str],
+    wish: str,
+    options: Sequence[str],
+    permutations: int = 1,
+    language: str = "en",
 ) -> Weights:
-    """The mean position over orders of several permutations of the options."""
+    """Minus the mean position of each option in the model's orders of permutations of them, see `weigh`."""
     orders = _permutations(len(options), permutations)
     prompt = load("order", language=language)
     conversations = [
@@ -165,20 +171,20 @@ def _by_order(
             {
                 "history": "\n".join(f"- {title}" for title in history) or "-",
                 "wish": wish or "-",
-                "options": "\n".join(f"{n}. {options[place][:TITLE_LENGTH]}" for n, place in enumerate(order, 1)),
+                "options": "\n".join(f"{n}. {options[place][:TITLE_LENGTH]}" for n, place in enumerate(places, 1)),
             }
         )
-        for order in orders
+        for places in orders
     ]
     replies = llm.generate(conversations, schema=OrderReply, max_tokens=30 + 6 * len(options))
     found = [_positions(reply, len(options)) for reply in replies]
     usage = sum((positions.usage for positions in found), Usage())
     warnings = tuple(dict.fromkeys(warning for positions in found for warning in positions.warnings))
     placed = []
-    for order, positions in zip(orders, found, strict=True):
+    for places, positions in zip(orders, found, strict=True):
         if positions.values is not None:
             values = np.empty(len(options))
-            values[order] = positions.values
+            values[places] = positions.values
             placed.append(values)
     return Weights(np.mean(placed, axis=0) if placed else None, usage, warnings)
 

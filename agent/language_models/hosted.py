@@ -194,36 +194,40 @@ class HostedModel:
     def _echo(self, prompt: str, text: str) -> tuple[list[float], Usage]:
         """Log-probabilities of the tokens of `text` behind `prompt`."""
         whole = prompt + text
-        reply, usage = self._complete(whole, echo=True, logprobs=1)
-        found = reply.choices[0].logprobs
-        values = [
-            float(value)
-            for place, value in zip(found.text_offset, found.token_logprobs, strict=True)
-            if len(prompt) <= place < len(whole) and value is not None
-        ]
+
+        def read(found: Any) -> list[float]:
+            return [
+                float(value)
+                for place, value in zip(found.text_offset, found.token_logprobs, strict=True)
+                if len(prompt) <= place < len(whole)
+            ]
+
+        values, usage = self._complete(whole, read, echo=True, logprobs=1)
         if not values:
             raise ModelError(f"{self.spec!r} gave no likelihood of {text[:40]!r}")
         return values, usage
 
     def _agrees(self, prompt: str) -> bool:
-        reply, _ = self._complete(prompt, logprobs=3)
-        written = reply.choices[0].logprobs.top_logprobs[0]
+        """Whether the server says the same of its likeliest next tokens when they stand in a prompt."""
+        written, _ = self._complete(prompt, lambda found: dict(found.top_logprobs[0]), logprobs=3)
         for token, value in sorted(written.items(), key=lambda pair: -pair[1])[:2]:
             echoed, _ = self._echo(prompt, token)
             if len(echoed) != 1 or abs(echoed[0] - value) > AGREEMENT_NATS:
                 return False
-        return True
+        return bool(written)
 
-    def _complete(self, prompt: str, **settings: Any) -> tuple[Any, Usage]:
+    def _complete(self, prompt: str, read: Callable[[Any], R], **settings: Any) -> tuple[R, Usage]:
+        """What is read from the log-probabilities of a prompt and one token behind it."""
         from openai import APIStatusError
 
-        def ask() -> tuple[Any, Usage]:
+        def ask() -> tuple[R, Usage]:
             reply = self._client.completions.create(
                 model=self._model, prompt=prompt, max_tokens=1, temperature=0.0, **settings
             )
             counted = reply.usage
             usage = Usage(llm_calls=1, prompt_tokens=int(counted.prompt_tokens) if counted else 0)
-            return reply, replace(usage, cost_usd=self._price.of(usage)) if self._price else usage
+            usage = replace(usage, cost_usd=self._price.of(usage)) if self._price else usage
+            return read(reply.choices[0].logprobs), usage
 
         try:
             return self._guarded(ask, self.count_tokens(prompt), 1)

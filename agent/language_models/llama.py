@@ -3,7 +3,7 @@
 import ctypes
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,15 +85,26 @@ class Llama:
         Raises:
             ModelError: llama.cpp refuses them.
         """
-        batch = self._batch
-        batch.n_tokens = len(rows)
-        for number, row in enumerate(rows):
-            batch.token[number], batch.pos[number] = row.token, row.place
-            batch.n_seq_id[number], batch.seq_id[number][0] = 1, row.sequence
-            batch.logits[number] = row.wanted
+        self._run(_filled(self._batch, rows))
+
+    def prepared(self, rows: Sequence[Row]) -> Callable[[], None]:
+        """The same, laid out now and read when called, once."""
+        batch = _filled(self._llama.llama_batch_init(len(rows), 0, 1), rows)
+
+        def read() -> None:
+            self._run(batch)
+            self._llama.llama_batch_free(batch)
+
+        return read
+
+    def _run(self, batch: Any) -> None:
         code = self._llama.llama_decode(self.context, batch)
         if code:
-            raise ModelError(f"model {self.name!r}: llama.cpp could not read {len(rows)} tokens (code {code})")
+            raise ModelError(f"model {self.name!r}: llama.cpp could not read {batch.n_tokens} tokens (code {code})")
+
+    def wait(self) -> None:
+        """Until all that was asked for is done."""
+        self._llama.llama_synchronize(self.context)
 
     def logits(self, rows: int) -> NDArray[np.float32]:
         """Logits of the `rows` rows of the last batch that wanted them, shape (rows, vocabulary); a view until the
@@ -197,6 +208,15 @@ class Llama:
             if token >= 0
             else ""
         )
+
+
+def _filled(batch: Any, rows: Sequence[Row]) -> Any:
+    batch.n_tokens = len(rows)
+    for number, row in enumerate(rows):
+        batch.token[number], batch.pos[number] = row.token, row.place
+        batch.n_seq_id[number], batch.seq_id[number][0] = 1, row.sequence
+        batch.logits[number] = row.wanted
+    return batch
 
 
 class Grammar:

@@ -9,8 +9,8 @@ from typing import Any
 
 _SOURCE = "https://openaipublic.blob.core.windows.net/encodings/{}.tiktoken"
 """Where tiktoken says that a vocabulary comes from; its cache names files by the digest of this."""
-ASCII_BYTES, OTHER_BYTES = 3, 2
-"""Bytes of a text to a token, at least: English has over four, rare scripts down to two."""
+ASCII_BYTES = 2
+"""Bytes of English or figures to a token, at least; other scripts may take a token a byte."""
 
 
 class TokenCounter:
@@ -26,7 +26,7 @@ class TokenCounter:
             return len(self._encoding.encode(text, disallowed_special=()))
         size = len(text.encode("utf-8", "replace"))
         ascii_size = sum(character < "\x80" for character in text)
-        return -(-ascii_size // ASCII_BYTES) + -(-(size - ascii_size) // OTHER_BYTES)
+        return -(-ascii_size // ASCII_BYTES) + size - ascii_size
 
 
 @cache

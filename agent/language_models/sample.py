@@ -1,0 +1,23 @@
+"""A made-up person, catalogue and request, with which models are checked and timed without a store."""
+
+from dataclasses import dataclass
+
+from whimbrel.agent.explain import ReasonReply
+from whimbrel.agent.language_models.protocol import LanguageModel, Usage
+from whimbrel.agent.summarise import SummaryReply
+from whimbrel.agent.weigh import weigh
+from whimbrel.prompts import load
+
+_KINDS = ("Green", "Small", "Roasted", "Organic", "Fresh", "Family size", "Frozen")
+_THINGS = ("tea", "bread", "peas", "coffee", "soup", "cheese", "pasta", "rice", "apples", "crackers", "juice", "beans")
+NAMES = tuple(f"{kind} {thing}, {12 + 2 * n} oz" for n, kind in enumerate(_KINDS) for thing in _THINGS)
+"""84 names of a shop."""
+UNRELATED = ("lamp", "coat", "river", "engine", "violin", "window", "carrot", "ladder", "mirror", "basket", "tunnel", "pencil",)
+    ranked = weigh(llm, history=history, wish="", options=options)
+    reasons = [
+        load("explain").messages({"title": title, "events": f"1. You bought '{history[-1]}'"}) for title in options[:3]
+    ]
+    worded = llm.generate(reasons, schema=ReasonReply, max_tokens=60)
+    usage = sum((reply.usage for reply in worded), summary.usage + topics.usage + ranked.usage)
+    fitting = (summary.value is not None) + sum(reply.value is not None for reply in worded)
+    return Answered(usage, 1 + len(worded), fitting)
