@@ -176,7 +176,7 @@ def order(
         )
         for places in orders
     ]
-    replies = llm.generate(conversations, schema=OrderReply, max_tokens=30 + 6 * len(options))
+    replies = llm.generate(conversations, schema=OrderReply, max_tokens=16 + 5 * len(options))
     found = [_positions(reply, len(options)) for reply in replies]
     usage = sum((positions.usage for positions in found), Usage())
     warnings = tuple(dict.fromkeys(warning for positions in found for warning in positions.warnings))

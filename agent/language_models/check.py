@@ -18,7 +18,7 @@ from whimbrel.prompts import Message
 from whimbrel.tools.errors import ConfigError, ModelError
 
 QUESTIONS = ("the sky on a clear day", "fresh grass", "a ripe lemon", "snow", "a fire engine")
-LISTS, LISTED = 20, 8
+LISTS, LISTED = 12, 8
 """Lists of unrelated words, and words in each, by which the bias to positions is measured."""
 EXACT_NATS, QUANTISED_NATS = 1e-3, 0.7
 """How far likelihoods may be from those of one text at a time, with weights in 32 bits and with fewer."""

@@ -7,14 +7,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from whimbrel.agent.language_models.budget import Account, Budget
 from whimbrel.agent.language_models.prices import price_of
-from whimbrel.agent.language_models.protocol import Generation, Likelihoods, T, Usage
+from whimbrel.agent.language_models.protocol import NO_USAGE, Generation, Likelihoods, T, Usage
 from whimbrel.agent.language_models.replies import fit, named_schema
 from whimbrel.agent.language_models.tokens import TokenCounter
 from whimbrel.prompts import Message
@@ -22,7 +23,7 @@ from whimbrel.tools.errors import ConfigError, ModelError
 
 TIMEOUT_SECONDS = 60.0
 """Longest wait for the next piece of a reply."""
-TRIES, TRIES_UNHEARD = 5, 2
+TRIES, TRIES_UNHEARD = 5, 3
 """Tries of one request that the server asks to repeat, and of one without a whole answer; ever longer apart, or as the
 server's Retry-After says."""
 LONGEST_WAIT_SECONDS = 120.0
@@ -78,7 +79,8 @@ class HostedModel:
                 "proxy"
             ) from error
         self._breaker = _breaker()
-        self._lock = threading.Lock()
+        self._lock, self._alone = threading.Lock(), threading.Lock()
+        self._one_by_one = False
         self._form, self._reasons, self._streams, self._counts = 0, False, True, True
         self._proven = False
 
@@ -122,6 +124,7 @@ class HostedModel:
         from openai import APIStatusError
 
         room = self._prompt_tokens(messages) + self.count_tokens(json.dumps(named_schema(schema)))
+        before = self._form
         while True:
             tried = self._form, self._reasons, self._streams, self._counts
             try:
@@ -129,7 +132,10 @@ class HostedModel:
                 self._proven = True
                 return fit(text, schema, usage)
             except APIStatusError as error:
+                if _too_long(error):
+                    return Generation(None, NO_USAGE, misfit=str(error.message)[:200])
                 if error.status_code not in (400, 404, 422, 500, 501) or not self._give_way(error, tried):
+                    self._form = before  # it was not the form
                     raise self._failure(error) from error
             except _NoStreamError:
                 self._streams = False
@@ -249,7 +255,9 @@ class HostedModel:
         room = max_tokens + (REASONING_TOKENS if self._reasons else 0)
         with self._account.call(prompt_tokens=prompt_tokens, max_tokens=room) as used:
             try:
-                answer, usage = self._breaker.call(_again, ask, TRIES if self._proven else TRIES_UNHEARD)
+                answer, usage = self._breaker.call(
+                    _again, partial(self._in_turn, ask), TRIES if self._proven else TRIES_UNHEARD
+                )
             except (APIStatusError, ModelError, _NoStreamError):
                 raise
             except CircuitBreakerError as error:
@@ -275,6 +283,15 @@ class HostedModel:
                 ) from error
             used.append(usage)
         return answer, usage
+
+    def _in_turn(self, ask: Callable[[], R]) -> R:
+        """Side by side with others until an answer breaks off: llama.cpp's server breaks one off for the next."""
+        with self._alone if self._one_by_one else nullcontext():
+            try:
+                return ask()
+            except Exception as error:
+                self._one_by_one = self._one_by_one or _unheard(error)
+                raise
 
     def _failure(self, error: Any) -> ModelError:
         code = error.status_code
@@ -327,6 +344,11 @@ def _again(ask: Callable[[], R], tries_500: int) -> R:
 
 def _error(state: Any) -> BaseException | None:
     return state.outcome.exception() if state.outcome else None
+
+
+def _too_long(error: Any) -> bool:
+    """Whether the prompt does not fit the model's context."""
+    return error.code == "context_length_exceeded" or "context length" in str(error.message).casefold()
 
 
 def _busy(error: BaseException | None) -> bool:

@@ -121,7 +121,8 @@ def _verified(blob: Path, file: str, due: str, *, fresh: bool = False) -> str:
     if due not in ("", found):
         blob.unlink()
         raise ModelError(
-            f"{file!r} was damaged and is removed, its SHA-256 {found} is not {due}: run again to fetch it anew",
+            f"{file!r} was damaged and is removed, its SHA-256 {found} is not {due}: run again to fetch it anew; if it "
+            "comes out the same, the checksum is of another file",
             retryable=True,
         )
     with blob.open("rb") as opened:

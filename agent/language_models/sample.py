@@ -12,7 +12,40 @@ _KINDS = ("Green", "Small", "Roasted", "Organic", "Fresh", "Family size", "Froze
 _THINGS = ("tea", "bread", "peas", "coffee", "soup", "cheese", "pasta", "rice", "apples", "crackers", "juice", "beans")
 NAMES = tuple(f"{kind} {thing}, {12 + 2 * n} oz" for n, kind in enumerate(_KINDS) for thing in _THINGS)
 """84 names of a shop."""
-UNRELATED = ("lamp", "coat", "river", "engine", "violin", "window", "carrot", "ladder", "mirror", "basket", "tunnel", "pencil",)
+UNRELATED = (
+    "lamp",
+    "coat",
+    "river",
+    "engine",
+    "violin",
+    "window",
+    "carrot",
+    "ladder",
+    "mirror",
+    "basket",
+    "tunnel",
+    "pen",
+)
+"""12 words of which none follows from another."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a sample request cost, and how many of its replies fitted their schema."""
+
+    usage: Usage
+    replies: int
+    fitting: int
+
+
+def sample_request(llm: LanguageModel, number: int, *, candidates: int = 20) -> Answered:
+    """The model's part of one request: a summary, eight topics and `candidates` weighed, three reasons; each `number`
+    is another person."""
+    history = [NAMES[(7 * number + 5 * n) % len(NAMES)] for n in range(15)]
+    options = [NAMES[(11 * number + 3 * n + 1) % len(NAMES)] for n in range(candidates)]
+    about = load("summarise").messages({"recent": f"{_THINGS[number % 12]}, Snacks", "earlier": "Household"})
+    (summary,) = llm.generate([about], schema=SummaryReply, max_tokens=64)
+    topics = weigh(llm, history=history, wish="", options=[thing.capitalize() for thing in _THINGS[:8]])
     ranked = weigh(llm, history=history, wish="", options=options)
     reasons = [
         load("explain").messages({"title": title, "events": f"1. You bought '{history[-1]}'"}) for title in options[:3]

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 
 _SOURCE = "https://openaipublic.blob.core.windows.net/encodings/{}.tiktoken"
 """Where tiktoken says that a vocabulary comes from; its cache names files by the digest of this."""
-ASCII_BYTES = 2
-"""Bytes of English or figures to a token, at least; other scripts may take a token a byte."""
+LETTERS = 2
+"""Letters of English and blanks to a token, at least; all else may take a token a byte."""
+
+_LETTERS = re.compile(r"[A-Za-z ]")
 
 
 class TokenCounter:
@@ -24,9 +27,8 @@ class TokenCounter:
     def __call__(self, text: str) -> int:
         if self._encoding:
             return len(self._encoding.encode(text, disallowed_special=()))
-        size = len(text.encode("utf-8", "replace"))
-        ascii_size = sum(character < "\x80" for character in text)
-        return -(-ascii_size // ASCII_BYTES) + size - ascii_size
+        letters = len(_LETTERS.findall(text))
+        return -(-letters // LETTERS) + len(text.encode("utf-8", "replace")) - letters
 
 
 @cache

@@ -1,22 +1,15 @@
-"""Language models behind one protocol: the bundled one in this process, and one behind an OpenAI-compatible server."""
+"""What is particular to the local model and to hosted ones; what holds for all of them stands in test_contract.py."""
 
 import json
-import socket
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, Field
 
-from whimbrel.agent.language_models.local import LocalModel, form_of, open_bundled
+from whimbrel.agent.language_models.local import LocalModel, form_of
 from whimbrel.agent.language_models.prices import price_of
-from whimbrel.agent.language_models.protocol import LanguageModel, Usage
+from whimbrel.agent.language_models.protocol import Usage
 from whimbrel.agent.language_models.specs import open_model
 from whimbrel.evals.plan import Plan
 from whimbrel.evals.runs import Limits, run
@@ -33,67 +26,6 @@ ASKED: list[Message] = [
     {"role": "system", "content": 'Answer as JSON: {"colour": "..."}'},
     {"role": "user", "content": "What colour is the sky on a clear day?"},
 ]
-
-
-def bundled_file() -> Path:
-    form = form_of("bundled")
-    assert form is not None
-    return form.file
-
-
-@pytest.fixture(scope="module")
-def bundled() -> LocalModel:
-    return open_bundled()
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """llama.cpp's own OpenAI-compatible server with the bundled model; it ends by itself in any case."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = [sys.executable, "-m", "llama_cpp.server", "--model", str(bundled_file()), "--n_ctx", "2048"]
-    log = tmp_path_factory.mktemp("server") / "log"
-    with log.open("wb") as told:
-        process = subprocess.Popen(
-            ["timeout", "300", *server, "--host", "127.0.0.1", "--port", str(port)], stdout=told, stderr=told
-        )
-    try:
-        for _ in range(300):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert process.poll() is None, log.read_text()
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def check_replies(model: LanguageModel) -> None:
-    replies = model.generate([ASKED, ASKED], schema=Colour, max_tokens=40)
-    assert len(replies) == 2
-    for reply in replies:
-        assert reply.value is not None, reply.misfit
-        assert reply.usage.llm_calls == reply.usage.generations == 1
-        assert reply.usage.prompt_tokens > 10
-        assert reply.usage.completion_tokens > 0
-
-
-@pytest.mark.slow
-def test_the_bundled_model_answers_in_a_schema(bundled: LocalModel) -> None:
-    check_replies(bundled)
-
-
-@pytest.mark.slow
-def test_a_served_model_answers_in_a_schema_in_the_strictest_form_it_takes(served: str) -> None:
-    model = open_model(f"openai:local@{served}")
-    assert model is not None
-    check_replies(model)
-    assert model.model.form == "json_object with schema"  # not OpenAI's own, but still a schema
-    with pytest.raises(ModelError, match="no likelihoods"):
-        model.log_likelihood("a", ["b"])
 
 
 @pytest.mark.slow
@@ -127,36 +59,13 @@ def test_what_does_not_fit_the_context_is_cut_or_left_unanswered(bundled: LocalM
 
 def test_a_damaged_copy_of_the_bundled_model_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    made = bundled_file()
+    form = form_of("bundled")
+    assert form is not None
+    made = form.file
     made.write_bytes(made.read_bytes()[:1_000_000])
     assert open_model("bundled") is not None
-    assert bundled_file().stat().st_size > 90_000_000
-
-
-@pytest.fixture
-def scripted_server() -> Iterator[tuple[str, list[dict[str, Any]], list[tuple[int, dict[str, Any]]]]]:
-    """An address, the requests it got, and the replies (status, body) that it is to give, the last one for good."""
-    got: list[dict[str, Any]] = []
-    replies: list[tuple[int, dict[str, Any]]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            status, body = replies.pop(0) if len(replies) > 1 else replies[0]
-            data = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Says nothing on stderr."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/v1", got, replies
-        server.shutdown()
+    assert (again := form_of("bundled")) is not None
+    assert again.file.stat().st_size > 90_000_000
 
 
 def said(content: str | None) -> dict[str, Any]:
