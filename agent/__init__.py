@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from whimbrel.agent.context import Context
+    from whimbrel.agent.language_models.budget import Budget
+    from whimbrel.agent.language_models.langchain_models import LangChainModel, LocalChatModel
     from whimbrel.agent.language_models.protocol import LanguageModel
     from whimbrel.agent.language_models.scripted import ScriptedModel
     from whimbrel.agent.recommender import Agent
@@ -14,13 +16,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Agent",
+    "Budget",
     "CitedEvent",
     "ConfigError",
     "Context",
     "DataError",
     "Interaction",
     "Item",
+    "LangChainModel",
     "LanguageModel",
+    "LocalChatModel",
     "ModelError",
     "Recommendation",
     "Recommendations",
@@ -33,13 +38,16 @@ __all__ = [
 
 _HOMES = {
     "Agent": "whimbrel.agent.recommender",
+    "Budget": "whimbrel.agent.language_models.budget",
     "CitedEvent": "whimbrel.agent.results",
     "ConfigError": "whimbrel.tools.errors",
     "Context": "whimbrel.agent.context",
     "DataError": "whimbrel.tools.errors",
     "Interaction": "whimbrel.tools.records",
     "Item": "whimbrel.tools.records",
+    "LangChainModel": "whimbrel.agent.language_models.langchain_models",
     "LanguageModel": "whimbrel.agent.language_models.protocol",
+    "LocalChatModel": "whimbrel.agent.language_models.langchain_models",
     "ModelError": "whimbrel.tools.errors",
     "Recommendation": "whimbrel.agent.results",
     "Recommendations": "whimbrel.agent.results",

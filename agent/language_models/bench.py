@@ -83,7 +83,7 @@ def _reading(llm: LocalModel) -> Speed:
 
 def _writing(llm: LocalModel) -> Speed:
     asked: list[Message] = [Message(role="user", content="Say what you know of tea, as JSON.")]
-    ours, bare = [], []
+    ours = []
     llm.generate([asked], schema=LongReply, max_tokens=1)
     for _ in range(ROUNDS):
         one, many = (
@@ -91,8 +91,7 @@ def _writing(llm: LocalModel) -> Speed:
             for most in (1, WRITTEN + 1)
         )
         ours.append(many - one)
-    for _ in range(ROUNDS):
-        bare.append(_bare_writing(llm))
+    bare = [_bare_writing(llm) for _ in range(ROUNDS)]
     return Speed("writing, held to a schema", WRITTEN / _median(ours), WRITTEN / _median(bare), "tokens/s")
 
 

@@ -1,7 +1,9 @@
 """A GGUF model in this process through llama-cpp-python."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +46,7 @@ class LocalModel:
     """Replies are held to their schema by a grammar; likelihoods share one reading of the prompt.
 
     One context holds the tokens read last, and a prompt that begins like them, or like one of those whose states are
-    kept, is read from where it differs. Replies are the likeliest ones. Not safe for several threads at once.
+    kept, is read from where it differs. Replies are the likeliest ones. Several threads are served one by one.
     """
 
     scores = True
@@ -58,6 +60,7 @@ class LocalModel:
         self.digest = digest_of(form.file)
         build = f"{self.digest}-{load_library().__version__}-{CONTEXT}-{int(form.repacked)}"
         self._prefixes = Prefixes(prefix_bytes, cache_folder() / "prefixes" / build)
+        self._lock, self._streaming = threading.RLock(), False
         self._tokens: list[int] = []
         self._behind: NDArray[np.float32] | None = None
         self._grammars: dict[str, bytes] = {}
@@ -67,6 +70,12 @@ class LocalModel:
 
     def generate(
         self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
+    ) -> list[Generation[T]]:
+        with self._in_use():
+            return self._generate(conversations, schema, max_tokens)
+
+    def _generate(
+        self, conversations: Sequence[Sequence[Message]], schema: type[T], max_tokens: int
     ) -> list[Generation[T]]:
         read = [self.llama.conversation(messages) for messages in conversations]
         fitting = [number for number, (prompt, _) in enumerate(read) if len(prompt) + max_tokens <= CONTEXT]
@@ -108,14 +117,19 @@ class LocalModel:
             raise ModelError(
                 f"a prompt of {len(prompt)} tokens does not fit the {CONTEXT} of {self.spec!r}: shorten it"
             )
-        self._read(prompt[:-1], head=head)
         rules = self._rules(json.dumps(schema)) if schema else None
         held = b""
-        for _, token in self._write([prompt[-1:]], rules, min(max_tokens, CONTEXT - len(prompt)), ()):
-            held += self.llama.text([token])
-            text, held = _whole_letters(held)
-            if text:
-                yield text
+        with self._in_use():
+            self._streaming = True
+            try:
+                self._read(prompt[:-1], head=head)
+                for _, token in self._write([prompt[-1:]], rules, min(max_tokens, CONTEXT - len(prompt)), ()):
+                    held += self.llama.text([token])
+                    text, held = _whole_letters(held)
+                    if text:
+                        yield text
+            finally:
+                self._streaming = False
         if held:
             yield held.decode("utf-8", "replace")
 
@@ -127,22 +141,32 @@ class LocalModel:
             return Likelihoods([], Usage())
         if not prefix or not all(texts):
             raise ModelError(f"model {self.spec!r} cannot score an empty text")
-        cached = self._read(prefix, keep=True)
+        with self._in_use():
+            cached = self._read(prefix, keep=True)
+            values = self._score(texts)
         usage = Usage(
             llm_calls=1,
             prompt_tokens=len(prefix) * len(texts) + sum(len(text) for text in texts),
             cached_tokens=cached + len(prefix) * (len(texts) - 1),
         )
-        return Likelihoods([float(value) for value in self._score(texts)], usage)
+        return Likelihoods([float(value) for value in values], usage)
 
     def forget(self) -> None:
-        self.llama.clear()
-        self._prefixes.drop()
-        self._tokens, self._behind = [], None
+        with self._in_use():
+            self.llama.clear()
+            self._prefixes.drop()
+            self._tokens, self._behind = [], None
 
     def close(self) -> None:
         """Free its memory; nothing may be asked of it afterwards."""
         self.llama.close()
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        with self._lock:
+            if self._streaming:
+                raise ModelError(f"{self.spec!r} is within a streamed reply: read that to its end, or close it, first")
+            yield
 
     def _read(self, tokens: list[int], *, head: int = 0, keep: bool = False) -> int:
         """Make sequence 0 hold these tokens; returns how many it did not have to read.

@@ -1,0 +1,111 @@
+"""LangChain on both sides: its chat models as language models here, the local model as one of its chat models."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.runnables import RunnableLambda
+from pydantic import BaseModel, Field
+
+from whimbrel.agent import Agent, ConfigError, LangChainModel, LocalChatModel, ModelError
+from whimbrel.agent.language_models.local import LocalModel
+from whimbrel.prompts import Message
+
+ASKED: list[Message] = [
+    {"role": "system", "content": 'Answer as JSON: {"colour": "..."}'},
+    {"role": "user", "content": "What colour is the sky?", "fixed": False},
+]
+
+
+class Colour(BaseModel):
+    colour: str = Field(min_length=3, max_length=12)
+
+
+class Structured(GenericFakeChatModel):
+    """Says what it is told to, as the arguments of a tool, as most hosted models do."""
+
+    def with_structured_output(self, schema: Any, *, include_raw: bool = False, **kwargs: Any) -> Any:
+        assert include_raw
+        call = {"name": schema.__name__, "args": {"colour": "blue"}, "id": "1"}
+        usage = {"input_tokens": 9, "output_tokens": 4, "total_tokens": 13, "input_token_details": {"cache_read": 5}}
+        raw = AIMessage(content="", tool_calls=[call], usage_metadata=usage)  # type: ignore[arg-type, list-item]
+        return RunnableLambda(lambda _: {"raw": raw, "parsed": None, "parsing_error": None})
+
+
+def test_a_model_without_structured_output_is_asked_in_words() -> None:
+    model = LangChainModel(GenericFakeChatModel(messages=iter([AIMessage('It is:\n```json\n{"colour": "blue"}\n```')])))
+    (reply,) = model.generate([ASKED], schema=Colour, max_tokens=9)
+    assert reply.value == Colour(colour="blue")
+    assert reply.usage.repairs == 1
+    assert reply.usage.prompt_tokens > 8  # estimated, since the model does not count
+    with pytest.raises(ModelError, match="gives no likelihoods"):
+        model.log_likelihood("a", ["b"])
+
+
+def test_arguments_of_a_tool_are_the_reply_and_tokens_those_that_the_model_counted() -> None:
+    model = LangChainModel(Structured(messages=iter([])))
+    first, second = model.generate([ASKED, ASKED], schema=Colour, max_tokens=9)
+    assert first.value == second.value == Colour(colour="blue")
+    assert (first.usage.prompt_tokens, first.usage.cached_tokens, first.usage.completion_tokens) == (9, 5, 4)
+
+
+def test_a_model_that_fails_is_told_as_such() -> None:
+    with pytest.raises(ModelError, match="langchain:generic-fake-chat-model' failed"):
+        LangChainModel(GenericFakeChatModel(messages=iter([]))).generate([ASKED], schema=Colour, max_tokens=9)
+
+
+def test_an_agent_takes_a_chat_model_as_it_is(shop: Path) -> None:
+    words = AIMessage('{"summary": "Lately mostly Tea."} or {"order": [2, 1]}')
+    with Agent.open(shop, GenericFakeChatModel(messages=iter([words] * 40))) as agent:
+        found = agent.recommend("u1", k=3)
+    assert len(found.recommendations) == 3
+    assert found.usage.stages["rank"].llm_calls == 2
+    assert found.usage.repairs > 0
+
+
+@pytest.fixture(scope="module")
+def chat(bundled: LocalModel) -> LocalChatModel:
+    return LocalChatModel(local=bundled, max_tokens=24)
+
+
+@pytest.mark.slow
+def test_the_local_model_is_a_chat_model_that_streams_what_it_says(chat: LocalChatModel) -> None:
+    asked = [SystemMessage("You answer in one sentence."), HumanMessage("What is tea?")]
+    whole = chat.invoke(asked)
+    heard: list[str] = []
+
+    class Listener(BaseCallbackHandler):
+        def on_llm_new_token(self, token: str, **_: Any) -> None:
+            heard.append(token)
+
+    pieces = [str(piece.content) for piece in chat.stream(asked, {"callbacks": [Listener()]})]
+    assert len(pieces) > 3
+    assert "".join(pieces) == "".join(heard) == whole.content
+    assert whole.usage_metadata is not None
+    assert 0 < whole.usage_metadata["output_tokens"] <= 25
+    first = str(whole.content).split()[0]
+    assert str(chat.invoke(asked, stop=[first]).content) == ""
+    begun = chat.stream(asked)
+    next(begun)
+    with pytest.raises(ModelError, match="within a streamed reply"):
+        chat.invoke(asked)
+    begun.close()  # type: ignore[attr-defined]
+    assert [reply.content for reply in chat.batch([asked, asked])] == [whole.content] * 2
+
+
+@pytest.mark.slow
+def test_the_local_chat_model_holds_to_a_schema(chat: LocalChatModel) -> None:
+    answer = chat.with_structured_output(Colour).invoke("What colour is the sky on a clear day?")
+    assert isinstance(answer, Colour)
+    plain = chat.with_structured_output(Colour.model_json_schema()).invoke("What colour is snow?")
+    assert set(plain) == {"colour"}
+    (reply,) = LangChainModel(chat).generate([ASKED], schema=Colour, max_tokens=24)
+    assert reply.value is not None
+
+
+def test_only_local_models_become_chat_models() -> None:
+    with pytest.raises(ConfigError, match="no local model"):
+        LocalChatModel.open("none")
