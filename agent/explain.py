@@ -5,6 +5,7 @@ those; one that cites or names anything else is replaced by a plain sentence of 
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,10 +14,11 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
-from whimbrel.agent.prose import REASON, WORD, prose_problem
+from whimbrel.agent.prose import prose_problem, unclosed, words_of
 from whimbrel.agent.rank import Ranked
 from whimbrel.agent.results import CitedEvent, Recommendation, Shift
 from whimbrel.agent.summarise import TITLE_LENGTH
+from whimbrel.agent.wording import WORDINGS, Language, Wording
 from whimbrel.prompts import Message, load
 from whimbrel.tools.encoder import Vectors
 from whimbrel.tools.records import Interaction, Item, liked
@@ -28,28 +30,8 @@ WORDED = frozenset({"itemknn", "similarity", "shift"})
 SHOWN = 1
 """Events that the model words a reason from, the strongest: with two, the smallest models mix them up."""
 
-_VERBS = {
-    "purchase": "bought",
-    "buy": "bought",
-    "rating": "rated",
-    "click": "clicked on",
-    "view": "looked at",
-    "read": "read",
-    "listen": "listened to",
-    "play": "played",
-    "cart": "put into the cart",
-    "like": "liked",
-    "search": "searched for",
-    "comment": "commented on",
-}
-_ASIDE = re.compile(r"\s*\([^)]*\)|,\s*[\d./]+\s*\w*$|,\s*[\d./]+\s*\w*(?=\s*\()")
+_ASIDE = re.compile(r"\s*\([^)]*\)|（[^）]*）|【[^】]*】|,\s*[\d./]+\s*\w*$|,\s*[\d./]+\s*\w*(?=\s*\()")
 _INVERTED = re.compile(r"^(.+), (the|an?)$", re.IGNORECASE)
-_COMMON = frozenset(
-    WORD.findall(
-        "a an and are as at because bought by for from have in is it its of on or rated so that the this to "
-        "was with you your"
-    )
-)
 
 
 class ReasonReply(BaseModel):
@@ -85,10 +67,12 @@ def explain(
     shift: Shift,
     llm: LanguageModel | None,
     worded: int,
+    language: Language = "en",
 ) -> Explained:
     """Reasons for ranked items, in order; the model words the first `worded`, the rest are plain sentences."""
+    say = WORDINGS[language]
     latest = {item.item_id: item for item in liked(history) if isinstance(item, Interaction)}
-    reasons = [_plain(entry, latest, vectors, shift) for entry in ranked]
+    reasons = [_plain(entry, latest, vectors, shift, say) for entry in ranked]
     usage, problems = Usage(), []
     asked = [
         place
@@ -98,14 +82,14 @@ def explain(
         and short_name(entry.candidate.item.title) != short_name(reason.evidence[0].title)
     ]
     if llm is not None and asked:
-        conversations = [_messages(ranked[place], reasons[place].evidence[:SHOWN]) for place in asked]
-        replies = llm.generate(conversations, schema=ReasonReply, max_tokens=60)
+        conversations = [_messages(ranked[place], reasons[place].evidence[:SHOWN], language) for place in asked]
+        replies = llm.generate(conversations, schema=ReasonReply, max_tokens=60 * say.token_factor)
         for place, reply in zip(asked, replies, strict=True):
             usage += reply.usage
             evidence = reasons[place].evidence[:SHOWN]
             problem = "fitted no schema"
             if reply.value is not None:
-                problem = reason_problem(reply.value, ranked[place].candidate.item, evidence)
+                problem = reason_problem(reply.value, ranked[place].candidate.item, evidence, language)
             if problem or reply.value is None:
                 problems.append(problem)
             else:
@@ -131,9 +115,11 @@ def explain(
     )
 
 
-def _plain(entry: Ranked, latest: Mapping[str, Interaction], vectors: Mapping[str, Vectors], shift: Shift) -> Reason:
+def _plain(
+    entry: Ranked, latest: Mapping[str, Interaction], vectors: Mapping[str, Vectors], shift: Shift, say: Wording
+) -> Reason:
     signal, evidence = _evidence(entry, latest, vectors)
-    return Reason(plain_reason(entry, signal, evidence, shift), evidence, signal)
+    return Reason(plain_reason(entry, signal, evidence, shift, say), evidence, signal)
 
 
 def _evidence(
@@ -157,47 +143,33 @@ def _evidence(
     return signal, list(chosen.values())[:CITED] or [list(latest.values())[-1]]
 
 
-def plain_reason(entry: Ranked, signal: str, evidence: Sequence[Interaction], shift: Shift) -> str:
+def plain_reason(entry: Ranked, signal: str, evidence: Sequence[Interaction], shift: Shift, say: Wording) -> str:
     """A sentence that says what the figures say and nothing else."""
+    times = say.counted(entry.candidate.popularity)
     if not evidence:
-        said = "It fits what you asked for" if signal == "wish" else "Nothing is known of you yet"
-        return f"{said}; chosen {_times(entry.candidate.popularity)} lately."
+        return (say.wish_popular if signal == "wish" else say.unknown_popular).format(times=times)
     topics = [topic for topic in shift.to_topics if topic in entry.candidate.item.topics]
-    did = _did(evidence)
-    if signal == "itemknn":
-        return f"You {did}; others who did chose this too."
-    if signal == "popularity":
-        return f"Chosen {_times(entry.candidate.popularity)} lately, and near to what you {did}."
+    did = _did(evidence, say)
     if signal == "shift" and topics:
-        moves = "moves towards" if shift.kind != "none" else "stays with"
-        return f"Your interest {moves} {topics[0]}; you {did}."
-    if signal == "wish":
-        return f"It fits what you asked for; nearest to it in your history: you {did}."
-    if signal == "likelihood":
-        return f"The language model finds it likely after your latest events; nearest to it, you {did}."
-    return f"It is close to what you know: you {did}."
+        return (say.stays if shift.kind == "none" else say.moves).format(topic=topics[0], did=did)
+    if signal == "popularity":
+        return say.popular.format(times=times, did=did)
+    sentences = {"itemknn": say.others_too, "wish": say.fits_wish, "likelihood": say.likely}
+    return sentences.get(signal, say.close).format(did=did)
 
 
-def _did(evidence: Sequence[Interaction]) -> str:
+def _did(evidence: Sequence[Interaction], say: Wording) -> str:
     """`bought Tea (1 May 2020) and Rusk (2 May 2020)`; each verb once where one follows the other."""
     parts: list[str] = []
     for event in evidence:
-        verb = verb_of(event)
-        new = not parts or verb_of(evidence[len(parts) - 1]) != verb
-        parts.append(f"{f'{verb} ' if new else ''}{event.title} ({_day(event.time)})")
-    return " and ".join(parts)
+        verb = say.verb(event.event)
+        told = say.event.format(title=event.title, day=datetime.fromtimestamp(event.time, tz=UTC))
+        new = not parts or say.verb(evidence[len(parts) - 1].event) != verb
+        parts.append(say.did.format(verb=verb, event=told) if new else told)
+    return say.did_join.join(parts)
 
 
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
-
-
-def verb_of(event: Interaction) -> str:
-    """The event in a sentence: `bought`, `rated`."""
-    return _VERBS.get(event.event, "chose")
-
-
-def reason_problem(reply: ReasonReply, item: Item, evidence: Sequence[Interaction]) -> str:
+def reason_problem(reply: ReasonReply, item: Item, evidence: Sequence[Interaction], language: Language = "en") -> str:
     """Why a reason of the model is not to be shown; empty where it is supported.
 
     It must cite given events, name each of them, then the item (named first, the item would seem to be among what the
@@ -205,51 +177,60 @@ def reason_problem(reply: ReasonReply, item: Item, evidence: Sequence[Interactio
     """
     if not set(reply.events) <= set(range(1, len(evidence) + 1)):
         return "cites an event that was not given"
+    say = WORDINGS[language]
     cited = [evidence[number - 1] for number in reply.events]
-    words = WORD.findall(reply.reason.casefold())
-    item_at = _named(words, item.title, but=" ".join(event.title for event in cited))
+    topics = [topic for thing in (item, *cited) for topic in thing.topics]
+    verbs = [say.verb(event.event) for event in cited]
+    given = [item.title, *(event.title for event in cited), *topics, *verbs]
+    known = say.reason_words.union(*map(words_of, given))
+    clauses = [words_of(clause, known) for clause in say.clauses(reply.reason)]
+    words = [word for clause in clauses for word in clause]
+    clause_at = [number for number, clause in enumerate(clauses) for _ in clause]
+    item_at = _named(words, item.title, but=" ".join(event.title for event in cited), say=say)
     if not item_at:
         return "does not name the item"
-    for event in cited:
-        event_at = _named(words, event.title, but=item.title)
-        if not event_at:
-            return "does not name the event it cites"
-        if event_at[-1] > item_at[0]:
-            return "names the item among what the person did"
-    if not any(word in REASON and word not in _COMMON for word in words[item_at[-1] + 1 :]):
+    events_at = [_named(words, event.title, but=item.title, say=say) for event in cited]
+    if not all(events_at):
+        return "does not name the event it cites"
+    done = max(places[-1] for places in events_at)
+    item_clause = clause_at[item_at[0]]
+    parted = clause_at[done] < item_clause == clause_at[item_at[-1]] and set(verbs).isdisjoint(words[done + 1 :])
+    if done > item_at[0] or (say.clause_ends and not parted):
+        return "names the item among what the person did"
+    after = words[item_at[-1] + 1 : bisect_right(clause_at, item_clause)]
+    if say.reason_words.difference(say.common).isdisjoint(after):
         return "does not say what the item has to do with it"
     bare = reply.reason
     for title in (item.title, *(event.title for event in cited)):
         bare = bare.replace(title, "").replace(short_name(title), "")
-    if bare.count("'") % 2:
+    if bare.count("'") % 2 or unclosed(bare, say.quotes):
         return "opens a quotation that it does not close"
-    topics = [topic for thing in (item, *cited) for topic in thing.topics]
-    given = [item.title, *(event.title for event in cited), *topics, *map(verb_of, cited)]
-    return prose_problem(reply.reason, given, connecting=REASON)
+    return prose_problem(reply.reason, given, connecting=say.reason_words, marks=say.marks)
 
 
-def _named(words: Sequence[str], title: str, *, but: str) -> list[int]:
+def _named(words: Sequence[str], title: str, *, but: str, say: Wording) -> list[int]:
     """Where telling words of a title stand; words of other titles tell only where it has none of its own."""
-    telling = _telling(title) - _telling(but) or _telling(title)
+    telling = _telling(title, say) - _telling(but, say) or _telling(title, say)
     return [place for place, word in enumerate(words) if word in telling]
 
 
-def _telling(text: str) -> set[str]:
+def _telling(text: str, say: Wording) -> set[str]:
     """Words that tell one title from others: no common ones and, where there are others, no figures."""
-    words = {word for word in WORD.findall(text.casefold()) if word not in _COMMON}
+    words = {word for word in words_of(text) if word not in say.common}
     return {word for word in words if not word.isdigit()} or words
 
 
-def _messages(entry: Ranked, evidence: Sequence[Interaction]) -> list[Message]:
-    events = (f"{number}. You {verb_of(event)} '{short_name(event.title)}'" for number, event in enumerate(evidence, 1))
-    return load("explain").messages({"title": short_name(entry.candidate.item.title), "events": "\n".join(events)})
+def _messages(entry: Ranked, evidence: Sequence[Interaction], language: Language) -> list[Message]:
+    say = WORDINGS[language]
+    events = (
+        say.cited.format(number=number, verb=say.verb(event.event), title=short_name(event.title))
+        for number, event in enumerate(evidence, 1)
+    )
+    title = short_name(entry.candidate.item.title)
+    return load("explain", language=language).messages({"title": title, "events": "\n".join(events)})
 
 
 def short_name(title: str) -> str:
     """A title without brackets and size, as one would say it: `The Crow` for `Crow, The (1994)`, `Granola bars`."""
     said = _INVERTED.sub(r"\2 \1", _ASIDE.sub("", title).strip())
     return (said or title)[:TITLE_LENGTH]
-
-
-def _day(time: float) -> str:
-    return f"{datetime.fromtimestamp(time, tz=UTC):%-d %B %Y}"

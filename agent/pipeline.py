@@ -17,6 +17,7 @@ from whimbrel.agent.predict import Prediction, predict_shift
 from whimbrel.agent.rank import RankConfig, Ranking, distinct, rank
 from whimbrel.agent.summarise import Summary, summarise
 from whimbrel.agent.weigh import prior_prompt
+from whimbrel.agent.wording import Language
 from whimbrel.tools.encoder import Vectors
 from whimbrel.tools.records import Interaction
 from whimbrel.tools.retrieve import Candidate, Interest, interest_of, retrieve
@@ -31,13 +32,17 @@ STEPS = ("recall", "summarise", "predict_shift", "interest", "retrieve", "rank",
 
 
 class PipelineConfig(BaseModel):
-    """How much each stage takes: `candidates` retrieved, the weights of ranking, reasons `worded` by the model."""
+    """How much each stage takes: `candidates` retrieved, the weights of ranking, reasons `worded` by the model.
+
+    `language` is that of summaries, of the reasons of shifts and recommendations, and of what the model is asked.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     candidates: int = Field(default=200, ge=1)
     worded: int = Field(default=3, ge=0)
     rank: RankConfig = RankConfig()
+    language: Language = "en"
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,8 @@ def build_pipeline(
     """A Runnable from a `Request` to all that was found on the way (`recall`, `summary`, ..., `explained`)."""
     from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 
-    priors = store.remembered(f"{llm.digest}|{prior_prompt().name}") if llm is not None else None
+    language = config.language
+    priors = store.remembered(f"{llm.digest}|{prior_prompt(language).name}") if llm is not None else None
 
     def recalled(found: dict[str, Any]) -> Recall:
         request: Request = found["request"]
@@ -104,7 +110,7 @@ def build_pipeline(
         return Recall(history, store.item_vectors(sorted({i.item_id for i in history} | set(request.context.more))))
 
     def summarised(found: dict[str, Any]) -> Summary:
-        return summarise(found["recall"].history, llm)
+        return summarise(found["recall"].history, llm, language=language)
 
     def predicted(found: dict[str, Any]) -> Prediction:
         request: Request = found["request"]
@@ -115,6 +121,7 @@ def build_pipeline(
             topic_vectors=store.topic_vectors(before=request.at) if request.context.query else {},
             llm=llm,
             priors=priors,
+            language=language,
         )
 
     def interested(found: dict[str, Any]) -> Interest:
@@ -151,6 +158,7 @@ def build_pipeline(
             llm=llm,
             config=config.rank.model_copy(update={"weighed": weighed}),
             priors=priors,
+            language=language,
         )
 
     def explained(found: dict[str, Any]) -> Explained:
@@ -162,6 +170,7 @@ def build_pipeline(
             shift=found["prediction"].shift,
             llm=llm,
             worded=config.worded,
+            language=language,
         )
 
     def begun(request: Request) -> dict[str, Any]:

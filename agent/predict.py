@@ -17,6 +17,7 @@ from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usa
 from whimbrel.agent.results import CitedEvent, Shift, ShiftKind
 from whimbrel.agent.summarise import count_topics, recent_count, short_titles
 from whimbrel.agent.weigh import Priors, weigh
+from whimbrel.agent.wording import WORDINGS, Language, Wording
 from whimbrel.tools.encoder import Vectors, encode
 from whimbrel.tools.records import Interaction, Item
 from whimbrel.tools.refuse import Refusal
@@ -74,24 +75,25 @@ def predict_shift(
     topic_vectors: Mapping[str, Vectors],
     llm: LanguageModel | None,
     priors: Priors | None = None,
+    language: Language = "en",
 ) -> Prediction:
     """The shift of interest at the end of a history; `at` is None where no times are known.
 
     `topic_vectors` are the topics that a stated wish may mean.
     """
+    say = WORDINGS[language]
     if context.query:
-        return Prediction(_wished(history, context, topic_vectors))
+        return Prediction(_wished(history, context, topic_vectors, say))
     names = sorted(topic.topic for topic in count_topics(history)[:MOST_TOPICS])
     if not names:
-        reason = "abstained: nothing is known yet" if not history else "abstained: the events bear no topics"
-        return Prediction(Shift(kind="none", reason=reason))
+        return Prediction(Shift(kind="none", reason=say.no_topics if history else say.no_history))
     counts = _counts(history, names)
     stretches = [
         stretch
         for stretch in (
-            _latest(history, counts),
-            _this_hour(history, counts, at),
-            *(_situation(history, counts, key, value) for key, value in context.situation.items()),
+            _latest(history, counts, say),
+            _this_hour(history, counts, at, say),
+            *(_situation(history, counts, key, value, say) for key, value in context.situation.items()),
         )
         if stretch
     ]
@@ -100,7 +102,7 @@ def predict_shift(
             Shift(
                 kind="none",
                 to_topics=_persisting(counts, names),
-                reason=f"abstained: {len(history)} events are too few to tell a shift from chance",
+                reason=say.too_few.format(count=len(history)),
             )
         )
     best = max(stretches, key=lambda stretch: stretch.confidence)
@@ -110,11 +112,15 @@ def predict_shift(
                 kind="none",
                 to_topics=_persisting(counts, names),
                 confidence=round(1 - best.confidence, 3),
-                reason=f"{best.words} differ from {best.others} no more than chance would have it "
-                f"({_percent(best.confidence)} of like stretches differ less; {_percent(THRESHOLD)} is asked for)",
+                reason=say.no_shift.format(
+                    inside=best.words,
+                    outside=best.others,
+                    less=_percent(best.confidence),
+                    least=_percent(THRESHOLD),
+                ),
             )
         )
-    return _named(history, names, best, llm, priors)
+    return _named(history, names, best, llm, priors, language)
 
 
 def _named(
@@ -123,14 +129,16 @@ def _named(
     stretch: _Stretch,
     llm: LanguageModel | None,
     priors: Priors | None,
+    language: Language,
 ) -> Prediction:
+    say = WORDINGS[language]
     inside, outside = _shares(stretch.counts[stretch.inside]), _shares(stretch.counts[~stretch.inside])
     gain = inside * np.log((inside + 1e-3) / (outside + 1e-3))
     rising = [int(row) for row in np.argsort(-gain, kind="stable")[:OPTIONS] if gain[row] > 0]
     order, usage, warnings = gain[rising], Usage(), tuple[str, ...]()
     if llm is not None and len(rising) > 1:
         options = [names[row] for row in rising]
-        asked = weigh(llm, history=short_titles(history), wish="", options=options, priors=priors)
+        asked = weigh(llm, history=short_titles(history), wish="", options=options, priors=priors, language=language)
         usage, warnings = asked.usage, asked.warnings
         if asked.values is not None:
             order = _standard(order) + 0.5 * _standard(asked.values)
@@ -139,11 +147,13 @@ def _named(
     from_topics = tuple(names[row] for row in falling if inside[row] < outside[row])
     to_topics = tuple(names[row] for row in to_rows)
     before, now = outside[to_rows].sum(), inside[to_rows].sum()
-    reason = (
-        f"{' and '.join(filter(None, [', '.join(to_topics[:-1]), to_topics[-1]]))} "
-        f"{'make' if len(to_topics) > 1 else 'makes'} up {_percent(now)} of "
-        f"{stretch.words} against {_percent(before)} of {stretch.others}; {_percent(stretch.confidence)} of comparable "
-        "stretches differ less"
+    reason = (say.shifted if len(to_topics) > 1 else say.shifted_to_one).format(
+        topics=say.listed(to_topics),
+        now=_percent(now),
+        inside=stretch.words,
+        before=_percent(before),
+        outside=stretch.others,
+        less=_percent(stretch.confidence),
     )
     shift = Shift(
         kind=stretch.kind,
@@ -156,7 +166,7 @@ def _named(
     return Prediction(shift, usage, warnings)
 
 
-def _wished(history: Sequence[Item], context: Context, topic_vectors: Mapping[str, Vectors]) -> Shift:
+def _wished(history: Sequence[Item], context: Context, topic_vectors: Mapping[str, Vectors], say: Wording) -> Shift:
     """What was said in words counts, unless the person is there already; what was refused is not wished."""
     wish, refusal = context.query, Refusal.of(context.avoid, topic_vectors)
     to_topics: tuple[str, ...] = ()
@@ -171,14 +181,14 @@ def _wished(history: Sequence[Item], context: Context, topic_vectors: Mapping[st
     covered = sum(len(set(item.topics) & set(to_topics)) for item in recent)
     there = covered / max(len(recent) * len(to_topics), 1)
     from_topics = tuple(dict.fromkeys(topic for item in reversed(recent) for topic in item.topics))
-    nearest_words = f"nearest to it: {', '.join(to_topics)}" if to_topics else "no topic is near to it"
+    nearest_words = say.nearest.format(topics=say.comma.join(to_topics)) if to_topics else say.none_near
     return Shift(
         kind="contextual",
         from_topics=tuple(topic for topic in from_topics if topic not in to_topics)[:TOPICS],
         to_topics=to_topics,
         confidence=round(WISH_CONFIDENCE * (1 - there), 3) if to_topics else WISH_UNCLEAR,
         evidence=cite(recent, to_topics),
-        reason=f"asked for {wish!r}; {nearest_words}; the recent events cover {_percent(there)} of it",
+        reason=say.wished.format(wish=wish, nearest=nearest_words, share=_percent(there)),
     )
 
 
@@ -191,7 +201,7 @@ def cite(events: Sequence[Item], topics: Sequence[str]) -> tuple[CitedEvent, ...
     return tuple(CitedEvent.of(event) for event in latest)
 
 
-def _latest(history: Sequence[Item], counts: Floats) -> _Stretch | None:
+def _latest(history: Sequence[Item], counts: Floats, say: Wording) -> _Stretch | None:
     """The short term against equally long stretches of the past."""
     width = recent_count(len(history))
     starts = range(0, len(history) - 2 * width + 1, max(width // 2, 1))
@@ -208,26 +218,30 @@ def _latest(history: Sequence[Item], counts: Floats) -> _Stretch | None:
     known = [time for time in times if time is not None]
     within = len(known) < width or known[-1] - known[0] <= SESSION_SPAN_SECONDS
     kind: ShiftKind = "contextual" if within else "temporal"
-    return _Stretch(kind, f"the last {width} events", f"the {len(history) - width} before", inside, counts, confidence)
+    words, others = say.last_events.format(count=width), say.events_before.format(count=len(history) - width)
+    return _Stretch(kind, words, others, inside, counts, confidence)
 
 
-def _this_hour(history: Sequence[Item], counts: Floats, at: float | None) -> _Stretch | None:
+def _this_hour(history: Sequence[Item], counts: Floats, at: float | None, say: Wording) -> _Stretch | None:
     """Events at the same part of the day and week as `at`."""
     times = [item.time for item in history]
     if at is None or any(time is None for time in times):
         return None
     part = _part(at)
     inside = np.array([_part(time or 0.0) == part for time in times], dtype=bool)
-    return _compare(history, counts, inside, "temporal", f"on {part}")
+    which = say.at_part.format(day=say.days[part[0]], hour=say.hours[part[1]])
+    return _compare(history, counts, inside, "temporal", which, say)
 
 
-def _situation(history: Sequence[Item], counts: Floats, key: str, value: str) -> _Stretch | None:
+def _situation(history: Sequence[Item], counts: Floats, key: str, value: str, say: Wording) -> _Stretch | None:
     """Events in the same situation."""
     inside = np.array([getattr(item, "context", {}).get(key) == value for item in history], dtype=bool)
-    return _compare(history, counts, inside, "situational", f"with {key} {value}")
+    return _compare(history, counts, inside, "situational", say.in_situation.format(key=key, value=value), say)
 
 
-def _compare(history: Sequence[Item], counts: Floats, inside: Mask, kind: ShiftKind, words: str) -> _Stretch | None:
+def _compare(
+    history: Sequence[Item], counts: Floats, inside: Mask, kind: ShiftKind, which: str, say: Wording
+) -> _Stretch | None:
     """Sessions inside against those outside, and against as many drawn at random; a session counts as one, however
     many events it holds."""
     if min(inside.sum(), (~inside).sum()) < LEAST_EVENTS:
@@ -246,14 +260,14 @@ def _compare(history: Sequence[Item], counts: Floats, inside: Mask, kind: ShiftK
     drawn = draws @ sessions
     divergences = _divergence(drawn, sessions.sum(axis=0) - drawn)
     confidence = _exceeds(divergences[0], divergences[1:])
-    others = f"the {len(first) - within} others"
-    return _Stretch(kind, f"{within} sessions {words}", others, inside, weighed, confidence)
+    words, others = say.sessions.format(count=within, which=which), say.other_sessions.format(count=len(first) - within)
+    return _Stretch(kind, words, others, inside, weighed, confidence)
 
 
-def _part(time: float) -> str:
+def _part(time: float) -> tuple[int, int]:
+    """Whether on a day off, and the quarter of the day."""
     moment = datetime.fromtimestamp(time, tz=UTC)
-    day = "weekend" if moment.weekday() >= 5 else "weekday"
-    return f"{day} {('nights', 'mornings', 'afternoons', 'evenings')[moment.hour // 6]}"
+    return int(moment.weekday() >= 5), moment.hour // 6
 
 
 def _counts(history: Sequence[Item], names: Sequence[str]) -> Floats:

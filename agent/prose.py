@@ -48,7 +48,7 @@ def _pieces(run: str, known: Collection[str], longest: int) -> Iterator[str]:
 
 def _whole(run: str, place: int, end: int) -> bool:
     """Whether a cut at both places leaves figures and words of other scripts whole: `5` is no part of `15`."""
-    return not any(0 < cut and _SPELT.fullmatch(run[cut - 1 : cut + 1]) for cut in (place, end))
+    return not any(cut > 0 and _SPELT.fullmatch(run[cut - 1 : cut + 1]) for cut in (place, end))
 
 
 def prose_problem(sentence: str, given: Iterable[str], *, connecting: Collection[str], marks: str = "") -> str:

@@ -15,6 +15,7 @@ from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usa
 from whimbrel.agent.results import Shift
 from whimbrel.agent.summarise import short_titles
 from whimbrel.agent.weigh import Priors, weigh
+from whimbrel.agent.wording import Language
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieve import Candidate, Interest
 
@@ -72,6 +73,7 @@ def rank(
     llm: LanguageModel | None,
     config: RankConfig,
     priors: Priors | None = None,
+    language: Language = "en",
 ) -> Ranking:
     """Order candidates; equal scores keep the order given.
 
@@ -97,6 +99,7 @@ def rank(
             options=titles,
             priors=priors,
             permutations=config.permutations,
+            language=language,
         )
         usage, warnings = asked.usage, asked.warnings
         if asked.values is not None:

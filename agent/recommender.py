@@ -219,6 +219,7 @@ class Agent:
             shift=prediction.shift,
             llm=self._llm,
             config=self._config.rank.model_copy(update={"weighed": min(len(allowed), MOST_WEIGHED)}),
+            language=self._config.language,
         )
         lowest = min((entry.score for entry in ranking.ranked), default=0.0) - 1
         last = [Ranked(Candidate(item, vectors[item.item_id]), lowest, {"refused": lowest}) for item in refused]
@@ -273,6 +274,7 @@ class Agent:
             context=context,
             topic_vectors=dict(zip(names, encode(names), strict=True)),
             llm=self._llm,
+            language=self._config.language,
         )
 
     def chat(self, user_id: str, at: object = None, k: int = 5) -> "Session":

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pydantic import BaseModel, Field
 
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
-from whimbrel.agent.prose import prose_problem
+from whimbrel.agent.prose import prose_problem, unclosed
+from whimbrel.agent.wording import WORDINGS, Language, Wording
 from whimbrel.prompts import load
 from whimbrel.tools.records import Item
 
@@ -40,12 +41,14 @@ class Summary:
     words: str
     usage: Usage = NO_USAGE
     warnings: tuple[str, ...] = ()
+    language: Language = "en"
 
     @property
     def text(self) -> str:
         """The words with the counts behind them, once."""
-        counts = plain_summary(self.recent, self.short_term, self.long_term)
-        return self.words if self.words == counts else f"{self.words} {counts}"
+        say = WORDINGS[self.language]
+        counts = plain_summary(self.recent, self.short_term, self.long_term, say)
+        return self.words if self.words == counts else f"{self.words}{say.gap}{counts}"
 
 
 class SummaryReply(BaseModel):
@@ -59,27 +62,28 @@ def recent_count(events: int) -> int:
     return min(events, max(LEAST_RECENT, min(events // RECENT_SHARE, MOST_RECENT)))
 
 
-def summarise(history: Sequence[Item], llm: LanguageModel | None) -> Summary:
+def summarise(history: Sequence[Item], llm: LanguageModel | None, *, language: Language = "en") -> Summary:
     """Topics by count, and one sentence: the model's where it says something that the counts support."""
+    say = WORDINGS[language]
     split = len(history) - recent_count(len(history))
     recent, earlier = tuple(history[split:]), history[:split]
     short_term, long_term = count_topics(recent), count_topics(earlier)
-    plain = plain_summary(recent, short_term, long_term)
+    plain = plain_summary(recent, short_term, long_term, say)
     if llm is None or not short_term:
-        return Summary(recent, long_term, short_term, plain)
+        return Summary(recent, long_term, short_term, plain, language=language)
     recent_names = {topic.topic for topic in short_term[:NAMED]}
     earlier_topics = [topic for topic in long_term if topic.topic not in recent_names][:NAMED]
-    conversation = load("summarise").messages(
+    conversation = load("summarise", language=language).messages(
         {
-            "recent": ", ".join(topic.topic for topic in short_term[:NAMED]),
-            "earlier": ", ".join(topic.topic for topic in earlier_topics) or "nothing else",
+            "recent": say.comma.join(topic.topic for topic in short_term[:NAMED]),
+            "earlier": say.comma.join(topic.topic for topic in earlier_topics) or say.nothing_else,
         }
     )
-    (reply,) = llm.generate([conversation], schema=SummaryReply, max_tokens=64)
+    (reply,) = llm.generate([conversation], schema=SummaryReply, max_tokens=64 * say.token_factor)
     words = " ".join(reply.value.summary.split()) if reply.value else ""
-    problem = _problem(words, short_term, earlier_topics) if words else f"fitted no schema: {reply.misfit[:60]!r}"
+    problem = _problem(words, short_term, earlier_topics, say) if words else f"fitted no schema: {reply.misfit[:60]!r}"
     warnings = (f"the model's summary was replaced: it {problem}",) if problem else ()
-    return Summary(recent, long_term, short_term, plain if problem else words, reply.usage, warnings)
+    return Summary(recent, long_term, short_term, plain if problem else words, reply.usage, warnings, language)
 
 
 def count_topics(events: Sequence[Item]) -> tuple[TopicCount, ...]:
@@ -90,20 +94,24 @@ def count_topics(events: Sequence[Item]) -> tuple[TopicCount, ...]:
     return tuple(TopicCount(topic, count, count / total) for topic, count in ordered)
 
 
-def plain_summary(recent: Sequence[Item], short_term: Sequence[TopicCount], long_term: Sequence[TopicCount]) -> str:
+def plain_summary(
+    recent: Sequence[Item], short_term: Sequence[TopicCount], long_term: Sequence[TopicCount], say: Wording
+) -> str:
     """The same in a sentence of our own, from the counts alone."""
     if not recent:
-        return "Nothing is known yet."
+        return say.nothing_known
     if not short_term:
-        return f"Lately {'; '.join(short_titles(recent[-3:]))}."
+        return say.lately.format(recent=say.semicolon.join(short_titles(recent[-3:])))
     if not long_term:
-        return f"So far {in_words(short_term)}."
-    return f"Lately {in_words(short_term)}; over the longer term {in_words(long_term)}."
+        return say.so_far.format(recent=in_words(short_term, say))
+    return say.lately_and_before.format(recent=in_words(short_term, say), earlier=in_words(long_term, say))
 
 
-def in_words(topics: Sequence[TopicCount]) -> str:
+def in_words(topics: Sequence[TopicCount], say: Wording) -> str:
     """`Soup (3), Eggs (2)`."""
-    return ", ".join(f"{topic.topic} ({topic.count})" for topic in topics[:SHOWN_TOPICS])
+    return say.comma.join(
+        say.topic_count.format(topic=topic.topic, count=topic.count) for topic in topics[:SHOWN_TOPICS]
+    )
 
 
 def short_titles(items: Sequence[Item]) -> list[str]:
@@ -111,7 +119,7 @@ def short_titles(items: Sequence[Item]) -> list[str]:
     return [item.title[:TITLE_LENGTH] for item in items]
 
 
-def _problem(words: str, short_term: Sequence[TopicCount], earlier: Sequence[TopicCount]) -> str:
+def _problem(words: str, short_term: Sequence[TopicCount], earlier: Sequence[TopicCount], say: Wording) -> str:
     """Why a sentence is not to be shown; empty where it is fine."""
     said = words.casefold()
     if not any(topic.topic.casefold() in said for topic in short_term[:NAMED]):
@@ -120,9 +128,13 @@ def _problem(words: str, short_term: Sequence[TopicCount], earlier: Sequence[Top
     names = sorted(recent | {topic.topic.casefold() for topic in earlier}, key=lambda name: (-len(name), name))
     for number, name in enumerate(names):  # the longest first: one name may stand within another
         said = said.replace(name, f"\ue000{number}\ue001")
-    turn = said.find("earlier")
+    turn = min((place for word in say.earlier if (place := said.find(word)) >= 0), default=-1)
     for number, name in enumerate(names):
         places = [match.start() for match in re.finditer(f"\ue000{number}\ue001", said)]
         if len(places) > 1 or any((0 <= turn < place) == (name in recent) for place in places):
             return "takes a recent topic for an earlier one, or the reverse"
-    return prose_problem(words, [words]) or prose_problem(re.sub("\ue000\\d+\ue001", " ", said), [])
+    bare = re.sub("\ue000\\d+\ue001", " ", said)
+    if unclosed(bare, say.quotes):
+        return "opens a quotation that it does not close"
+    whole = prose_problem(words, [words], connecting=say.summary_words)
+    return whole or prose_problem(bare, [], connecting=say.summary_words, marks=say.marks)

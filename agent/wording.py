@@ -86,7 +86,7 @@ class Wording:
     quotes: tuple[str, ...] = ()
     """Pairs of marks, none of which may stay open."""
     clause_ends: str = ""
-    """One of these must stand between what the person did and the item, where words alone do not part the two."""
+    """Where words alone do not tell, one of these must part what the person did from what is said of the item."""
 
     def listed(self, names: Sequence[str]) -> str:
         """`Soup, Eggs and Tea`."""
@@ -101,13 +101,29 @@ class Wording:
         return self.verbs.get(event, self.chose)
 
     def clauses(self, sentence: str) -> list[str]:
-        """The sentence, cut where clauses end if that tells anything in this language."""
-        return re.split(f"[{self.clause_ends}]", sentence) if self.clause_ends else [sentence]
+        """The sentence, cut where clauses end if that tells anything in this language; a quotation stays whole."""
+        if not self.clause_ends:
+            return [sentence]
+        outside = "".join(f"(?![^{pair}]*{pair[1]})" for pair in self.quotes if pair[0] != pair[1])
+        return re.split(f"[{self.clause_ends}]{outside}", sentence)
 
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
+
+_COMMON_ENGLISH = _words(
+    """
+    a an and are as at because bought by for from have in is it its of on or rated so that the this to was with you
+    your
+    """
+)
+_COMMON_CHINESE = _words(
+    """
+    你 您 因为 由于 所以 因此 和 与 跟 同 及 的 是 也 很 都 它 它们 这 这个 这款 这部 这本 这篇 这条 这首 而 推荐 给 为
+    可以 两者 二者 之间
+    """
+)
 
 _ENGLISH = Wording(
     token_factor=1,
@@ -195,10 +211,7 @@ _ENGLISH = Wording(
         suits that the theme these this to together too topic topics type well with you your
         """
     ),
-    common=_words(
-        "a an and are as at because bought by for from have in is it its of on or rated so that the this to "
-        "was with you your"
-    ),
+    common=_COMMON_ENGLISH,
     earlier=("earlier",),
 )
 
@@ -263,26 +276,20 @@ _CHINESE = Wording(
     chose="选择了",
     summary_words=_words(
         """
-        你 您 用户 这个人 的 了 对 和 与 及 以及 也 还 还有 而 则 则是 是 在 为 从 到 都 有 这些 更 更多 更多是 多 多为 多是
-        大多 大多是 最近 近来 近期 目前 现在 主要 主要是 主要为 主要在 主要对 主要关注 主要喜欢 主要选择 之前 以前 此前
-        早先 早些时候 过去 更早 更早以前 感兴趣 感兴趣的 兴趣 关注 喜欢 偏好 选择 集中在 转向 转到 转为 开始 继续 仍 仍然
-        然后 接着 类 类型 类别 主题 话题 方面 内容
+        你 您 用户 这个人 的 了 对 和 与 及 以及 也 还 还有 而 则 则是 是 在 为 从 到 都 有 这些 更 更多 更多是 多 多为
+        多是 大多 大多是 最近 近来 近期 目前 现在 主要 主要是 主要为 主要在 主要对 主要关注 主要喜欢 主要选择 之前 以前
+        此前 早先 早些时候 过去 更早 更早以前 感兴趣 感兴趣的 兴趣 关注 喜欢 偏好 选择 集中在 转向 转到 转为 开始 继续
+        仍 仍然 然后 接着 类 类型 类别 主题 话题 方面 内容
         """
     ),
-    reason_words=_words(
+    reason_words=_COMMON_CHINESE
+    | _words(
         """
-        你 您 因为 由于 所以 因此 和 与 跟 同 及 的 是 也 很 都 它 它们 这 这个 这款 这部 这本 这篇 这条 这首 而 推荐 给 为
-        可以 两者 二者 之间 搭配 相配 般配 配 配套 匹配 互补 相关 有关 关系 类似 相似 相近 接近 同类 同属 属于 一类 一样 同样
-        相同 共同 一起 适合 符合 兴趣 风格 题材 主题 话题 类型 种类
-        """
-    ),
-    common=_words(
-        """
-        你 您 因为 由于 所以 因此 和 与 跟 同 及 的 是 也 很 都 它 它们 这 这个 这款 这部 这本 这篇 这条 这首 而 推荐 给 为
-        可以 两者 二者 之间
-        a an and at by for from in is it its of on or the to with you your
+        搭配 相配 般配 配 配套 匹配 互补 相关 有关 关系 类似 相似 相近 接近 同类 同属 属于 一类 一样 同样 相同 共同 一起
+        适合 符合 兴趣 风格 题材 主题 话题 类型 种类
         """
     ),
+    common=_COMMON_CHINESE | _COMMON_ENGLISH,
     earlier=("之前", "以前", "此前", "早先", "早些时候", "过去", "更早"),
     marks=" ，。；：、！？“”‘’「」《》（）·—,.;:!?'\"()-",
     quotes=("“”", "‘’", "「」", "《》", "（）", '""'),

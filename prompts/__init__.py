@@ -1,7 +1,7 @@
 """Prompts are files: `<stage>.v<n>.<language>.md`, a TOML head between `+++` lines, then the messages.
 
 The head declares the inputs. A text with `## system`, `## user`, `## assistant` lines is a conversation; one
-without is plain text. `{name}` stands for an input.
+without is plain text. `{name}` stands for an input; what one says can close no `<data>` that it stands in.
 """
 
 import re
@@ -14,6 +14,7 @@ from typing import Literal, NotRequired, TypedDict
 
 _ROLE = re.compile(r"^## (system|user|assistant)$", re.MULTILINE)
 _INPUT = re.compile(r"\{([a-z_]+)\}")
+_DELIMITER = re.compile(r"<(?=\s*/?\s*data\b)", re.IGNORECASE)
 
 
 class Message(TypedDict):
@@ -38,23 +39,24 @@ class Prompt:
         Raises:
             ValueError: an input is missing, or one is given that the head does not declare.
         """
-        if values.keys() != self.inputs:
-            raise ValueError(f"prompt {self.name!r} takes {sorted(self.inputs)}, got {sorted(values)}")
-        return _INPUT.sub(lambda match: values[match[1]], self.text)
+        return self._filled(self.text, values)
 
     def messages(self, values: Mapping[str, str]) -> list[Message]:
-        """The conversation with its inputs in place."""
-        if values.keys() != self.inputs:
-            raise ValueError(f"prompt {self.name!r} takes {sorted(self.inputs)}, got {sorted(values)}")
+        """The conversation with its inputs in place; raises as `fill` does."""
         _, *parts = _ROLE.split(self.text)
         return [
             Message(
                 role=role,  # type: ignore[typeddict-item]
-                content=_INPUT.sub(lambda match: values[match[1]], content.strip()),
+                content=self._filled(content.strip(), values),
                 fixed=not _INPUT.search(content),
             )
             for role, content in zip(parts[::2], parts[1::2], strict=True)
         ]
+
+    def _filled(self, text: str, values: Mapping[str, str]) -> str:
+        if values.keys() != self.inputs:
+            raise ValueError(f"prompt {self.name!r} takes {sorted(self.inputs)}, got {sorted(values)}")
+        return _INPUT.sub(lambda match: _DELIMITER.sub("\u2039", values[match[1]]), text)
 
 
 @cache
