@@ -35,10 +35,13 @@ class Limits:
     seconds: float | None = None
     cost_usd: float | None = None
 
-    def reached(self, started: float, cost_usd: float, dearest_usd: float) -> bool:
-        """Whether to stop now; `started` is of the monotonic clock."""
-        over = self.seconds is not None and time.monotonic() - started >= self.seconds
-        return over or (self.cost_usd is not None and cost_usd + dearest_usd > self.cost_usd)
+    def over(self, started: float) -> bool:
+        """Whether the time is over; `started` is of the monotonic clock."""
+        return self.seconds is not None and time.monotonic() - started >= self.seconds
+
+    def spent(self, cost_usd: float, dearest_usd: float) -> bool:
+        """Whether the budget may not do for another case."""
+        return self.cost_usd is not None and cost_usd + dearest_usd > self.cost_usd
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def run(
             finished += first
             if first == len(case_ids):
                 continue
-            if limits.reached(started, cost, dearest):
+            if limits.spent(cost, dearest):
                 return Finished(finished, len(case_ids) * len(systems), skipped, tuple(problems))
             progress.step(f"Ranking: {name}", len(case_ids))
             progress.advance(first)
@@ -112,7 +115,7 @@ def run(
                     cost += outcome.scored.usage.cost_usd
                     dearest = max(dearest, outcome.scored.usage.cost_usd)
                     progress.advance(1)
-                    if limits.reached(started, cost, dearest):
+                    if limits.over(started) or limits.spent(cost, dearest):
                         return Finished(finished, len(case_ids) * len(systems), skipped, tuple(problems))
             except _CannotLearnError as reason:
                 skipped[name] = str(reason)
