@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from whimbrel.agent.recommender import Agent
     from whimbrel.agent.results import CitedEvent, Recommendation, Recommendations, Shift
     from whimbrel.agent.session import Session
+    from whimbrel.agent.timeline import Period, Timeline
     from whimbrel.tools.errors import ConfigError, DataError, ModelError, StoreError, WhimbrelError
     from whimbrel.tools.records import Interaction, Item
 
@@ -27,12 +28,14 @@ __all__ = [
     "LanguageModel",
     "LocalChatModel",
     "ModelError",
+    "Period",
     "Recommendation",
     "Recommendations",
     "ScriptedModel",
     "Session",
     "Shift",
     "StoreError",
+    "Timeline",
     "WhimbrelError",
 ]
 
@@ -49,12 +52,14 @@ _HOMES = {
     "LanguageModel": "whimbrel.agent.language_models.protocol",
     "LocalChatModel": "whimbrel.agent.language_models.langchain_models",
     "ModelError": "whimbrel.tools.errors",
+    "Period": "whimbrel.agent.timeline",
     "Recommendation": "whimbrel.agent.results",
     "Recommendations": "whimbrel.agent.results",
     "ScriptedModel": "whimbrel.agent.language_models.scripted",
     "Session": "whimbrel.agent.session",
     "Shift": "whimbrel.agent.results",
     "StoreError": "whimbrel.tools.errors",
+    "Timeline": "whimbrel.agent.timeline",
     "WhimbrelError": "whimbrel.tools.errors",
 }
 

@@ -38,6 +38,10 @@ AtOption = Annotated[
 ]
 
 
+ContextOption = Annotated[
+    list[str] | None,
+    typer.Option("--context", metavar="KEY=VALUE", help="The situation, as place=work; query=WORDS is a stated wish."),
+]
 SpecArgument = Annotated[str, typer.Argument(metavar="SPEC", help="A model spec: see `whimbrel models list`.")]
 LanguageOption = Annotated[Literal["en", "zh"], typer.Option("--language", help="Language of summaries and reasons.")]
 BudgetUsdOption = Annotated[
@@ -141,12 +145,7 @@ def recommend(
     user: Annotated[str, typer.Argument(metavar="USER", help="Id of the user in the log.")],
     store: StoreOption,
     at: AtOption = None,
-    context: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--context", metavar="KEY=VALUE", help="The situation, as place=work; query=WORDS is a stated wish."
-        ),
-    ] = None,
+    context: ContextOption = None,
     k: Annotated[int, typer.Option("--k", min=1, help="How many.")] = 10,
     llm: LlmOption = "bundled",
     language: LanguageOption = "en",
@@ -166,6 +165,44 @@ def recommend(
         print(found.model_dump_json())
     else:
         console().print(recommendations(found))
+
+
+@app.command(epilog="Example: whimbrel shift 42 --store shop; whimbrel shift 42 --store shop --plot interest.svg")
+def shift(
+    user: Annotated[str, typer.Argument(metavar="USER", help="Id of the user in the log.")],
+    store: StoreOption,
+    at: AtOption = None,
+    context: ContextOption = None,
+    llm: LlmOption = "none",
+    language: LanguageOption = "en",
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Draw it into this file, .svg or .png.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Show how the interest moved, the shifts predicted on the way, and where it goes now.
+
+    A language model is asked for the present shift alone.
+    """
+    from whimbrel.agent.language_models.budget import Budget
+    from whimbrel.agent.plot_timeline import picture_format, write_plot
+    from whimbrel.agent.show import console
+    from whimbrel.agent.show_timeline import timeline
+
+    moment, situation = parse_at(at), _context(context or [])
+    if plot:
+        picture_format(plot)
+    with _agent(store, llm, language, Budget(), None) as agent:
+        found = _with_steps(lambda _: agent.timeline(user, moment, situation))
+    if plot:
+        write_plot(found, plot)
+    if json:
+        print(found.model_dump_json())
+        return
+    out = console()
+    out.print(timeline(found, width=out.width, coloured=out.color_system is not None and not out.no_color))
+    if plot:
+        out.print(f"Drawn in {plot}", soft_wrap=True, markup=False)
 
 
 @app.command(

@@ -14,12 +14,13 @@ from whimbrel.agent.pipeline import PipelineConfig, Request, StageClock, build_p
 from whimbrel.agent.predict import Prediction, predict_shift
 from whimbrel.agent.rank import Ranked, Ranking, rank
 from whimbrel.agent.results import Recommendations, RequestUsage, Shift, StageUsage
+from whimbrel.agent.timeline import Timeline, timeline_of
 from whimbrel.tools.encoder import encode
 from whimbrel.tools.errors import ModelError, StoreError
 from whimbrel.tools.instants import iso, parse_time
 from whimbrel.tools.interaction_log import InteractionLog
 from whimbrel.tools.item_vectors import item_vectors
-from whimbrel.tools.records import Item, identifier
+from whimbrel.tools.records import Interaction, Item, identifier
 from whimbrel.tools.refuse import Refusal
 from whimbrel.tools.retrieve import Candidate, interest_of, latest_items, recent_popularity
 from whimbrel.tools.store import Store, open_store
@@ -152,13 +153,7 @@ class Agent:
                 f"none of the {usage.misfits} replies of the language model fitted its schema ({warnings[0]}): "
                 "use another model, or --llm none"
             )
-        unknown = [
-            f"{key} {value}"
-            for key, value in request.context.situation.items()
-            if not any(event.context.get(key) == value for event in found["recall"].history)
-        ]
-        if unknown and found["recall"].history:
-            warnings.append(f"no event of this user was with {', '.join(unknown)}: it changes nothing")
+        warnings += _unmet(request.context, found["recall"].history)
         if request.user_id and not found["recall"].history:
             warnings.append(f"nothing is known of user {request.user_id!r} before {iso(request.at)}")
         if len(found["explained"].recommendations) < request.k:
@@ -277,6 +272,30 @@ class Agent:
             language=self._config.language,
         )
 
+    def timeline(self, user_id: str, at: object = None, context: Situation = None) -> Timeline:
+        """How the user's interest moved before `at` (as in `recommend`), period by period, and where it goes now.
+
+        The context is the present one: it bears on the shift as of `at` alone, as does the language model.
+
+        Raises:
+            DataError: no such user.
+            TypeError: `context` is no mapping.
+            ModelError: the model cannot be reached.
+            ValueError: `at` is in no known format.
+        """
+        user, before, situation = identifier(user_id), self.now() if at is None else parse_time(at), as_context(context)
+        history = self.store.history(user, before=before)
+        found = timeline_of(
+            history,
+            user_id=user,
+            at=before,
+            context=situation,
+            topic_vectors=self.store.topic_vectors(before=before) if situation.query else {},
+            llm=self._llm,
+            language=self._config.language,
+        )
+        return found.model_copy(update={"warnings": (*found.warnings, *_unmet(situation, history))})
+
     def chat(self, user_id: str, at: object = None, k: int = 5) -> "Session":
         """A conversation with or on behalf of a user."""
         from whimbrel.agent.session import Session
@@ -288,6 +307,18 @@ class Agent:
         end = self.store.log.end
         clock = time.time()
         return clock if end is None or clock - end <= LIVE_SECONDS else end + 1
+
+
+def _unmet(context: Context, history: Sequence[Interaction]) -> list[str]:
+    """A warning where the history never saw the situation."""
+    unknown = [
+        f"{key} {value}"
+        for key, value in context.situation.items()
+        if not any(event.context.get(key) == value for event in history)
+    ]
+    if not unknown or not history:
+        return []
+    return [f"no event of this user was with {', '.join(unknown)}: it changes nothing"]
 
 
 def _spent(usage: Usage, seconds: float) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def recommendations(found: Recommendations) -> RenderableType:
     who = f"User {found.user_id}" if found.user_id else "Somebody new"
     parts: list[RenderableType] = [
         Panel(Text(found.summary), title=f"{escape(who)}, as of {moment(found.at)} UTC", title_align="left"),
-        Panel(_shift(found.shift), title=f"Interest shift: {found.shift.kind}", title_align="left"),
+        Panel(shift_lines(found.shift), title=f"Interest shift: {found.shift.kind}", title_align="left"),
     ]
     if found.recommendations:
         parts.append(_list(found))
@@ -124,7 +124,8 @@ def plain_answer(said: Answer, *, opening: bool) -> str:
     return "\n".join([*lines, ""])
 
 
-def _shift(shift: Shift) -> RenderableType:
+def shift_lines(shift: Shift) -> RenderableType:
+    """Confidence, topics, reason and the events behind a shift."""
     filled = int(shift.confidence * BAR)
     lines = [Text(f"confidence {'█' * filled}{'░' * (BAR - filled)} {int(shift.confidence * 100)}%")]
     if shift.from_topics:

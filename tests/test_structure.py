@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 COMMANDS = (
     "ingest",
     "recommend",
+    "shift",
     "chat",
     "demo",
     "models list",
@@ -78,7 +79,7 @@ def test_a_wheel_works_elsewhere_with_its_prompts_and_tokenizer(tmp_path: Path) 
 def test_help_needs_no_heavy_library() -> None:
     program = (
         "import sys, whimbrel.evals.cli;"
-        "print([n for n in ('chromadb', 'numpy', 'llama_cpp', 'openai', 'langchain_core', 'pydantic') if n in sys.modules])"
+        "print([n for n in ('chromadb', 'numpy', 'llama_cpp', 'openai', 'langchain_core', 'pydantic', 'matplotlib') if n in sys.modules])"
     )
     told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
     assert told.strip() == "[]"
