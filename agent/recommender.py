@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from whimbrel.agent.context import Context, as_context
-from whimbrel.agent.language_models.budget import Budget
+from whimbrel.agent.language_models.budget import Budget, BudgetError
 from whimbrel.agent.language_models.protocol import LanguageModel, Usage
 from whimbrel.agent.language_models.specs import as_model, open_model
 from whimbrel.agent.pipeline import PipelineConfig, Request, StageClock, build_pipeline
@@ -16,7 +16,7 @@ from whimbrel.agent.rank import Ranked, Ranking, rank
 from whimbrel.agent.results import Recommendations, RequestUsage, Shift, StageUsage
 from whimbrel.agent.timeline import Timeline, timeline_of
 from whimbrel.tools.encoder import encode
-from whimbrel.tools.errors import ModelError, StoreError
+from whimbrel.tools.errors import ConfigError, ModelError, StoreError
 from whimbrel.tools.instants import iso, parse_time
 from whimbrel.tools.interaction_log import InteractionLog
 from whimbrel.tools.item_vectors import item_vectors
@@ -84,7 +84,9 @@ class Agent:
             if isinstance(llm, str):
                 model = open_model(llm, budget=budget, remember=remember, tell=tell)
                 return cls(opened, model, config, owns_llm=True)
-            return cls(opened, as_model(llm), config)
+            if budget and budget != Budget():
+                raise ConfigError("a budget is kept for models named by a spec: give this model a limit of its own")
+            return cls(opened, as_model(llm, remember=bool(remember)), config)
         except BaseException:
             if opened:
                 opened.close()
@@ -140,7 +142,13 @@ class Agent:
         started = time.perf_counter()
         request = Request(identifier(user_id), self.now() if at is None else parse_time(at), as_context(context), k)
         clock = StageClock(on_step)
-        found = self._pipeline.invoke(request, {"callbacks": [clock.handler()]})
+        try:
+            found = self._pipeline.invoke(request, {"callbacks": [clock.handler()]})
+        except BudgetError as error:  # the rest of the answer needs no model
+            without = build_pipeline(self.store, None, self._config)
+            found = without.invoke(request, {"callbacks": [clock.handler()]})
+            answer = self._answer(found, started, clock.seconds)
+            return answer.model_copy(update={"warnings": (*answer.warnings, f"without the language model: {error}")})
         return self._answer(found, started, clock.seconds)
 
     def _answer(self, found: Mapping[str, Any], started: float, seconds: Mapping[str, float]) -> Recommendations:

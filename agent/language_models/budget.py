@@ -10,6 +10,10 @@ from whimbrel.agent.language_models.protocol import Usage
 from whimbrel.tools.errors import ConfigError, ModelError
 
 
+class BudgetError(ModelError):
+    """The budget does not allow another call."""
+
+
 @dataclass(frozen=True)
 class Budget:
     """Tokens (read and written) and US dollars that a model may use in all; None is without limit."""
@@ -36,8 +40,7 @@ class Account:
 
     @contextmanager
     def call(self, *, prompt_tokens: int, max_tokens: int) -> Iterator[list[Usage]]:
-        """A call that reads and writes so much at most; put into the list what it did use. One that failed costs
-        nothing.
+        """A call that reads and writes so much at most; put into the list what it did use, also where it failed.
 
         Raises:
             ModelError: less than that is left.
@@ -60,9 +63,10 @@ class Account:
             over += [f"{usd} US dollars"] if usd is not None and self._usd > usd + 1e-12 else []
             if over:
                 self._add(most, -1)
-                raise ModelError(
-                    f"the budget of {over[0]} for {self._model!r} does not allow another call "
-                    f"({self._tokens} tokens, {self._usd:.4f} US dollars are used): raise it, or use --llm none"
+                raise BudgetError(
+                    f"the budget of {over[0]} for {self._model!r} does not allow another call, which may take "
+                    f"{most.prompt_tokens + most.completion_tokens} tokens ({self._tokens} tokens, "
+                    f"{self._usd:.4f} US dollars are used or under way): raise it, or use --llm none"
                 )
 
     def _add(self, usage: Usage, sign: int) -> None:

@@ -1,17 +1,18 @@
 """In which form a model runs fastest on this processor: measured once, then remembered."""
 
-import json
-import os
+import hashlib
 import platform
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from whimbrel.agent.language_models.llama import Llama, Row, cores, digest_of, load_library, requantised
 from whimbrel.tools.errors import ModelError
 from whimbrel.tools.folders import cache_folder
+from whimbrel.tools.replaced import replaced
 
 READ, WRITTEN = 400, 60
 """Tokens that a request reads afresh and tokens it waits for one by one, about: they weigh the two speeds."""
@@ -21,6 +22,8 @@ _CONTEXT = 256
 _FORMATS = {"Q8_0": 7, "BF16": 32, "F32": 0}
 """Formats into which a small model is tried, with llama.cpp's file types; BF16 only where the processor knows it."""
 _MODEL_NAME = Path("/proc/cpuinfo")
+_SOURCE = Path("source")
+"""Stands in a finding for the file that was given."""
 
 
 class Form(BaseModel):
@@ -31,7 +34,7 @@ class Form(BaseModel):
 
     file: Path
     repacked: bool = True
-    writing_threads: int = 1
+    writing_threads: int = Field(default=1, ge=1, le=1024)
     reads: float = 0.0
     writes: float = 0.0
 
@@ -62,10 +65,11 @@ def fastest_form(source: Path, *, small: bool, again: bool = False, tell: Callab
     """
     if not source.is_file():
         raise ModelError(f"no model file at {str(source)!r}: give the path of a GGUF file after `gguf:`")
+    source = source.absolute()
     digest = digest_of(source)
     folder = cache_folder() / "models"
-    found = folder / f"{digest}.{_machine()}.json"
-    if not again and (known := _known(found)):
+    found = folder / f"{digest}.{'small' if small else 'whole'}.{_machine()}.json"
+    if not again and (known := _known(found, source)):
         return known
     if tell:
         tell(f"Finding the fastest form of {source.name} on this processor, once")
@@ -80,14 +84,14 @@ def fastest_form(source: Path, *, small: bool, again: bool = False, tell: Callab
     for file in files:
         if file not in (source, best.file):
             file.unlink(missing_ok=True)
-    _remember(found, best)
+    _remember(found, best, source)
     return best
 
 
 def forget_form(source: Path, *, small: bool) -> Form:
     """Measure again, since the file that was found is damaged."""
     form = fastest_form(source, small=small)
-    if form.file != source:
+    if form.file.parent == cache_folder() / "models":
         form.file.unlink(missing_ok=True)
     return fastest_form(source, small=small, again=True)
 
@@ -135,16 +139,7 @@ def _seconds(llama: Llama, rows: Sequence[Row]) -> float:
 
 def _machine() -> str:
     """Names the processor and the build of llama.cpp that the finding holds for."""
-    import hashlib
-
-    llama = load_library()
-    facts = [
-        llama.__version__,
-        llama.llama_print_system_info().decode(),
-        str(cores()),
-        platform.machine(),
-        _processor(),
-    ]
+    facts = [load_library().__version__, str(cores()), platform.machine(), _processor()]
     return hashlib.sha256("|".join(facts).encode()).hexdigest()[:12]
 
 
@@ -156,19 +151,18 @@ def _processor() -> str:
     return next((line for line in lines if line.startswith("model name")), platform.processor())
 
 
-def _known(path: Path) -> Form | None:
+def _known(path: Path, source: Path) -> Form | None:
+    """A finding names a file of our own, or none where the form is the source itself."""
     try:
         form = Form.model_validate_json(path.read_bytes())
     except (OSError, ValueError):
         return None
-    return form if form.file.is_file() else None
+    if form.file == _SOURCE:
+        return form.model_copy(update={"file": source})
+    return form if form.file.parent == path.parent and form.file.is_file() else None
 
 
-def _remember(path: Path, form: Form) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(form.model_dump(mode="json"), indent=1))
-        os.replace(partial, path)
-    except OSError:
-        partial.unlink(missing_ok=True)
+def _remember(path: Path, form: Form, source: Path) -> None:
+    kept = form.model_copy(update={"file": _SOURCE}) if form.file == source else form
+    with suppress(OSError), replaced(path) as partial:
+        partial.write_text(kept.model_dump_json(indent=1))

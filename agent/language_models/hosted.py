@@ -1,19 +1,20 @@
 """A model behind an OpenAI-compatible server: OpenAI itself, vLLM, llama.cpp, a gateway."""
 
 import json
+import math
 import os
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, TypeVar
 
-from whimbrel.agent.language_models.budget import Account, Budget
+from whimbrel.agent.language_models.budget import Account, Budget, BudgetError
 from whimbrel.agent.language_models.prices import price_of
 from whimbrel.agent.language_models.protocol import NO_USAGE, Generation, Likelihoods, T, Usage
 from whimbrel.agent.language_models.replies import fit, named_schema
@@ -33,14 +34,16 @@ CONCURRENT = 4
 """Requests under way at once."""
 REASONING_TOKENS = 2000
 """Room for the thoughts of a model that reasons; they count as tokens written."""
+LONGEST_REPLY_SECONDS, CHARACTERS, MOST_TOKENS = 180.0, 16, 10**8
+"""Longest time that one reply may take in all, characters that a token has at most, tokens that a count can be."""
 MESSAGE_TOKENS = 8
 """Tokens that a chat template adds to a message, at most."""
 AGREEMENT_NATS = 0.5
 """How far a likelihood of a prompt may be from that of the same token written: batches of a quantised model differ."""
 
-_TAG = re.compile(r"<(?=[|/a-z_])")
+_TAG = re.compile(r"<(?=[|/a-z_｜])", re.IGNORECASE)
 """The beginning of what a server's chat template might take for a control token (`<|im_end|>`, `</s>`)."""
-_PROBES = ("The capital of France is", "One, two, three,", "Green tea and black")
+_PROBES = ("The capital of France is", "One, two, three,", "Un café crème et un thé")
 R = TypeVar("R")
 
 
@@ -63,16 +66,16 @@ class HostedModel:
         key = os.environ.get("OPENAI_API_KEY") or ("none" if base_url else "")
         if not key:
             raise ConfigError(f"{spec!r} needs a key: set OPENAI_API_KEY, or name a server with openai:MODEL@BASE_URL")
-        self.spec = spec
-        self.digest = f"{model}@{base_url or 'openai'}"
+        self.spec = _without_secret(spec)
+        self.digest = f"{model}@{_without_secret(base_url or 'openai')}"
+        self._secret = os.environ.get("OPENAI_API_KEY") or "\0"
         self._model = model
-        self._own = base_url is not None
         self._price = price_of(model)
         self._account = Account(budget or Budget(), self._price, model=model)
         self.count_tokens = TokenCounter(model)
         try:
             key.encode("ascii")
-            self._client = OpenAI(api_key=key, base_url=base_url, timeout=timeout_seconds, max_retries=0)
+            self._client: Any = OpenAI(api_key=key, base_url=base_url, timeout=timeout_seconds, max_retries=0)
         except Exception as error:
             raise ConfigError(
                 f"{spec!r} cannot be asked ({type(error).__name__}: {error}): mend the address, OPENAI_API_KEY or the "
@@ -81,6 +84,8 @@ class HostedModel:
         self._breaker = _breaker()
         self._lock, self._alone = threading.Lock(), threading.Lock()
         self._one_by_one = False
+        self._interrupted = threading.Event()
+        self._scores: bool | None = None if base_url is not None else False
         self._form, self._reasons, self._streams, self._counts = 0, False, True, True
         self._proven = False
 
@@ -89,33 +94,51 @@ class HostedModel:
         """The form of reply asked for at present: `json_schema`, `tool`, `json_object` or `words`."""
         return _FORMS[self._form][0]
 
-    @cached_property
+    @property
     def scores(self) -> bool:
-        """Whether the server gives likelihoods of a prompt, and the right ones. Asked once.
+        """Whether the server gives likelihoods of a prompt, and the right ones. Asked once it answers.
 
         What it says of the likeliest next tokens, when it writes them, is compared with what it says of the same ones
         within a prompt; some servers give those of the neighbouring token.
         """
-        if not self._own:
-            return False
-        try:
-            return all(self._agrees(prompt) for prompt in _PROBES)
-        except ModelError:
-            return False
+        if self._scores is None:
+            try:
+                self._scores = all(self._agrees(prompt) for prompt in _PROBES)
+            except BudgetError:
+                raise
+            except ModelError as error:
+                self._scores = None if error.retryable else False
+        return bool(self._scores)
 
     def generate(
         self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
     ) -> list[Generation[T]]:
-        return _side_by_side(lambda messages: self._reply(messages, schema, max_tokens), conversations)
+        return self._side_by_side(lambda messages: self._reply(messages, schema, max_tokens), conversations)
 
     def log_likelihood(self, prompt: str, continuations: Sequence[str]) -> Likelihoods:
         if not self.scores:
             raise ModelError(f"model {self.spec!r} gives no likelihoods")
-        found = _side_by_side(lambda text: self._echo(prompt, text), continuations)
+        found = self._side_by_side(lambda text: self._echo(prompt, text), continuations)
         return Likelihoods([sum(values) for values, _ in found], sum((usage for _, usage in found), Usage()))
 
     def forget(self) -> None:
         pass  # keeps nothing
+
+    def _side_by_side(self, call: Callable[[Any], R], things: Sequence[Any]) -> list[R]:
+        """Several requests at once; an interruption ends them all."""
+        if len(things) < 2:
+            return [call(thing) for thing in things]
+        pool = ThreadPoolExecutor(CONCURRENT)
+        try:
+            return list(pool.map(call, things))
+        except KeyboardInterrupt:
+            self._interrupted.set()
+            self._client.close()
+            raise
+        finally:
+            pool.shutdown(wait=not self._interrupted.is_set(), cancel_futures=True)
+            if self._interrupted.is_set():
+                self._client, self._interrupted = self._client.copy(), threading.Event()
 
     # Replies.
 
@@ -128,7 +151,8 @@ class HostedModel:
         while True:
             tried = self._form, self._reasons, self._streams, self._counts
             try:
-                text, usage = self._guarded(lambda: self._ask(messages, schema, max_tokens), room, max_tokens)
+                ask = partial(self._ask, messages, schema, max_tokens)
+                text, usage = self._guarded(ask, room, max_tokens)
                 self._proven = True
                 return fit(text, schema, usage)
             except APIStatusError as error:
@@ -158,8 +182,10 @@ class HostedModel:
                 return False
             return True
 
-    def _ask(self, messages: Sequence[Message], schema: type[T], max_tokens: int) -> tuple[str, Usage]:
-        """One request: the text of the reply, and its cost."""
+    def _ask(
+        self, messages: Sequence[Message], schema: type[T], max_tokens: int, used: list[Usage]
+    ) -> tuple[str, Usage]:
+        """One request: the text of the reply, and its cost, which also goes into `used`."""
         settings = _FORMS[self._form][1](named_schema(schema), schema.__name__) | _settings(max_tokens, self._reasons)
         asked: Any = {
             "model": self._model,
@@ -168,27 +194,43 @@ class HostedModel:
         }
         if not self._streams:
             reply = self._client.chat.completions.create(**asked)
-            return _content(reply.choices[0].message), self._usage(reply.usage, messages, "")
+            text = _content(reply.choices[0].message)
+            used.append(self._usage(reply.usage, messages, text))
+            return text, used[-1]
         if self._counts:
             asked["stream_options"] = {"include_usage": True}
         text, counted, came = "", None, False
-        with self._client.chat.completions.create(stream=True, **asked) as pieces:
-            for piece in pieces:
-                came = True
-                counted = piece.usage or counted
-                text += "".join(_content(choice.delta) for choice in piece.choices[:1])
+        longest = CHARACTERS * (max_tokens + REASONING_TOKENS)
+        try:
+            with self._client.chat.completions.create(stream=True, **asked) as pieces, _deadline(pieces) as late:
+                for piece in pieces:
+                    came = True
+                    counted = piece.usage or counted
+                    text += "".join(_content(choice.delta) for choice in piece.choices[:1])
+                    if len(text) > longest or late.is_set():
+                        break  # nobody asked for so much
+        except Exception:
+            if text:
+                used.append(self._usage(None, messages, text))
+            raise
+        if late.is_set():
+            raise ModelError(f"{self.spec!r} took over {LONGEST_REPLY_SECONDS:.0f} s for a reply: use another model")
         if not came:
             raise _NoStreamError
-        return text, self._usage(counted, messages, text)
+        used.append(self._usage(counted, messages, text))
+        return text, used[-1]
 
     def _usage(self, counted: Any, messages: Sequence[Message], written: str) -> Usage:
         """What the server counted; of one that does not count, our own."""
-        details = counted.prompt_tokens_details if counted else None
+        prompt_tokens = tokens_said(counted, "prompt_tokens")
+        written_tokens = tokens_said(counted, "completion_tokens")
+        prompt_tokens = self._prompt_tokens(messages) if prompt_tokens is None else prompt_tokens
+        details = getattr(counted, "prompt_tokens_details", None)
         usage = Usage(
             llm_calls=1,
-            prompt_tokens=int(counted.prompt_tokens or 0) if counted else self._prompt_tokens(messages),
-            cached_tokens=int(details.cached_tokens or 0) if details else 0,
-            completion_tokens=int(counted.completion_tokens or 0) if counted else self.count_tokens(written),
+            prompt_tokens=prompt_tokens,
+            cached_tokens=min(tokens_said(details, "cached_tokens") or 0, prompt_tokens),
+            completion_tokens=self.count_tokens(written) if written_tokens is None else written_tokens,
         )
         return replace(usage, cost_usd=self._price.of(usage)) if self._price else usage
 
@@ -218,7 +260,7 @@ class HostedModel:
         written, _ = self._complete(prompt, lambda found: dict(found.top_logprobs[0]), logprobs=3)
         for token, value in sorted(written.items(), key=lambda pair: -pair[1])[:2]:
             echoed, _ = self._echo(prompt, token)
-            if len(echoed) != 1 or abs(echoed[0] - value) > AGREEMENT_NATS:
+            if len(echoed) != 1 or not abs(echoed[0] - value) <= AGREEMENT_NATS:
                 return False
         return bool(written)
 
@@ -226,14 +268,14 @@ class HostedModel:
         """What is read from the log-probabilities of a prompt and one token behind it."""
         from openai import APIStatusError
 
-        def ask() -> tuple[R, Usage]:
+        def ask(used: list[Usage]) -> tuple[R, Usage]:
             reply = self._client.completions.create(
                 model=self._model, prompt=prompt, max_tokens=1, temperature=0.0, **settings
             )
-            counted = reply.usage
-            usage = Usage(llm_calls=1, prompt_tokens=int(counted.prompt_tokens) if counted else 0)
-            usage = replace(usage, cost_usd=self._price.of(usage)) if self._price else usage
-            return read(reply.choices[0].logprobs), usage
+            said = tokens_said(reply.usage, "prompt_tokens")
+            usage = Usage(llm_calls=1, prompt_tokens=self.count_tokens(prompt) if said is None else said)
+            used.append(replace(usage, cost_usd=self._price.of(usage)) if self._price else usage)
+            return read(reply.choices[0].logprobs), used[-1]
 
         try:
             return self._guarded(ask, self.count_tokens(prompt), 1)
@@ -242,7 +284,9 @@ class HostedModel:
 
     # Failures.
 
-    def _guarded(self, ask: Callable[[], tuple[R, Usage]], prompt_tokens: int, max_tokens: int) -> tuple[R, Usage]:
+    def _guarded(
+        self, ask: Callable[[list[Usage]], tuple[R, Usage]], prompt_tokens: int, max_tokens: int
+    ) -> tuple[R, Usage]:
         """One request within the budget and the breaker, tried again where that may help.
 
         Raises:
@@ -253,36 +297,38 @@ class HostedModel:
         from pybreaker import CircuitBreakerError
 
         room = max_tokens + (REASONING_TOKENS if self._reasons else 0)
-        with self._account.call(prompt_tokens=prompt_tokens, max_tokens=room) as used:
-            try:
-                answer, usage = self._breaker.call(
-                    _again, partial(self._in_turn, ask), TRIES if self._proven else TRIES_UNHEARD
-                )
-            except (APIStatusError, ModelError, _NoStreamError):
-                raise
-            except CircuitBreakerError as error:
+
+        def one_try() -> tuple[R, Usage]:
+            with self._account.call(prompt_tokens=prompt_tokens, max_tokens=room) as used:
+                return self._in_turn(lambda: ask(used))
+
+        try:
+            tries = TRIES if self._proven else TRIES_UNHEARD
+            answer: tuple[R, Usage] = self._breaker.call(_again, one_try, tries, self._interrupted)
+            return answer
+        except (APIStatusError, ModelError, _NoStreamError):
+            raise
+        except CircuitBreakerError as error:
+            raise ModelError(
+                f"{self.spec!r} failed {FAILURES} times in a row and is left alone for {PAUSE_SECONDS:.0f} s: try "
+                "again later, or use another model",
+                retryable=True,
+            ) from error
+        except APIConnectionError as error:
+            address = _without_secret(str(self._client.base_url))
+            raise ModelError(
+                f"no answer from {address} for {self.spec!r} ({error}): is the server running?", retryable=True
+            ) from error
+        except Exception as error:
+            told = f"{type(error).__name__}: {str(error)[:99]}"
+            if _unheard(error):
                 raise ModelError(
-                    f"{self.spec!r} failed {FAILURES} times in a row and is left alone for {PAUSE_SECONDS:.0f} s: try "
-                    "again later, or use another model",
-                    retryable=True,
+                    f"the answer of {self.spec!r} broke off ({told}): try again", retryable=True
                 ) from error
-            except APIConnectionError as error:
-                raise ModelError(
-                    f"no answer from {self._client.base_url} for {self.spec!r} ({error}): is the server running?",
-                    retryable=True,
-                ) from error
-            except Exception as error:
-                if _unheard(error):
-                    raise ModelError(
-                        f"the answer of {self.spec!r} broke off ({type(error).__name__}: {str(error)[:99]}): try again",
-                        retryable=True,
-                    ) from error
-                raise ModelError(
-                    f"what {self.spec!r} answered is no completion ({type(error).__name__}: {str(error)[:120]}): "
-                    "is the address that of an OpenAI-compatible server, as in http://127.0.0.1:8000/v1?"
-                ) from error
-            used.append(usage)
-        return answer, usage
+            raise ModelError(
+                f"what {self.spec!r} answered is no completion ({told}): is the address that of an OpenAI-compatible "
+                "server, as in http://127.0.0.1:8000/v1?"
+            ) from error
 
     def _in_turn(self, ask: Callable[[], R]) -> R:
         """Side by side with others until an answer breaks off: llama.cpp's server breaks one off for the next."""
@@ -301,8 +347,9 @@ class HostedModel:
             404: "check the model's name and the address",
             429: "wait, or ask for a higher limit",
         }.get(code, "try again, or use another model")
+        said = str(error.message).replace(self._secret, "***")[:160]
         return ModelError(
-            f"{self.spec!r} answered {code}: {str(error.message)[:160]}; {hint}",
+            f"{self.spec!r} answered {code}: {said}; {hint}",
             retryable=code in (408, 429, 500, 502, 503),
         )
 
@@ -323,10 +370,10 @@ def _breaker() -> Any:
     )
 
 
-def _again(ask: Callable[[], R], tries_500: int) -> R:
+def _again(ask: Callable[[], R], tries_500: int, interrupted: threading.Event) -> R:
     """Ask, and ask again where the server is busy or its answer was not whole. A server answers 500 also to what it
     does not know, which no further try helps: such a request is tried `tries_500` times."""
-    from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
+    from tenacity import RetryCallState, Retrying, retry_if_exception, sleep_using_event, wait_random_exponential
 
     growing = wait_random_exponential(multiplier=0.5, max=10)
 
@@ -336,10 +383,11 @@ def _again(ask: Callable[[], R], tries_500: int) -> R:
     def stop(state: RetryCallState) -> bool:
         error = _error(state)
         most = TRIES if _busy(error) else tries_500 if getattr(error, "status_code", 0) == 500 else TRIES_UNHEARD
-        return state.attempt_number >= most
+        return state.attempt_number >= most or interrupted.is_set()
 
     again = retry_if_exception(lambda error: _busy(error) or _unheard(error) or getattr(error, "status_code", 0) == 500)
-    return Retrying(retry=again, stop=stop, wait=wait, reraise=True)(ask)
+    sleep = sleep_using_event(interrupted)
+    return Retrying(retry=again, stop=stop, wait=wait, sleep=sleep, reraise=True)(ask)
 
 
 def _error(state: Any) -> BaseException | None:
@@ -348,7 +396,8 @@ def _error(state: Any) -> BaseException | None:
 
 def _too_long(error: Any) -> bool:
     """Whether the prompt does not fit the model's context."""
-    return error.code == "context_length_exceeded" or "context length" in str(error.message).casefold()
+    said = str(error.message).casefold()
+    return error.code == "context_length_exceeded" or "context length" in said or "context size" in said
 
 
 def _busy(error: BaseException | None) -> bool:
@@ -379,14 +428,40 @@ def _asked_wait(error: BaseException | None) -> float:
             seconds = parsedate_to_datetime(said).timestamp() - time.time()
         except (ValueError, TypeError):
             return 0.0
-    return min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
+    return min(max(seconds, 0.0), LONGEST_WAIT_SECONDS) if math.isfinite(seconds) else LONGEST_WAIT_SECONDS
 
 
-def _side_by_side(call: Callable[[Any], R], things: Sequence[Any]) -> list[R]:
-    if len(things) < 2:
-        return [call(thing) for thing in things]
-    with ThreadPoolExecutor(CONCURRENT) as pool:
-        return list(pool.map(call, things))
+@contextmanager
+def _deadline(pieces: Any) -> Iterator[threading.Event]:
+    """Ends a stream that takes too long; the event tells that it did."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        with suppress(Exception):
+            pieces.response.close()
+
+    timer = threading.Timer(LONGEST_REPLY_SECONDS, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late
+    except Exception:
+        if not late.is_set():
+            raise
+    finally:
+        timer.cancel()
+
+
+def tokens_said(counted: Any, name: str) -> int | None:
+    """A number of tokens that a server tells; None where it is no such number."""
+    value = counted.get(name) if isinstance(counted, dict) else getattr(counted, name, None)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else None
+
+
+def _without_secret(address: str) -> str:
+    """An address without the name and password that may stand in it."""
+    return re.sub(r"(https?://)[^/@]*@", r"\1", address)
 
 
 def _content(message: Any) -> str:

@@ -9,8 +9,10 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, convert_to_messages
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_core.utils.function_calling import convert_to_json_schema
 from pydantic import BaseModel, ConfigDict
 
+from whimbrel.agent.language_models.hosted import tokens_said
 from whimbrel.agent.language_models.local import LocalModel
 from whimbrel.agent.language_models.protocol import Generation, Likelihoods, T, Usage
 from whimbrel.agent.language_models.replies import fit
@@ -66,16 +68,20 @@ class LangChainModel:
             raise self._failure(error) from error
 
     def _read(self, reply: Any, schema: type[T], prompt: list[BaseMessage]) -> Generation[T]:
-        raw: AIMessage = reply["raw"] if isinstance(reply, dict) else reply
-        called = [json.dumps(call["args"]) for call in getattr(raw, "tool_calls", [])]
+        raw = reply.get("raw") if isinstance(reply, dict) else reply
+        if not isinstance(raw, AIMessage):  # a model with an own idea of structured output
+            raw = AIMessage(reply.model_dump_json() if isinstance(reply, BaseModel) else json.dumps(reply, default=str))
+        called = [json.dumps(call["args"], default=str) for call in raw.tool_calls]
         text = called[0] if called else str(raw.text)
-        counted = getattr(raw, "usage_metadata", None) or {}
-        read = sum(self.count_tokens(str(message.text)) for message in prompt)
+        counted: Any = raw.usage_metadata or {}
+        read, written = tokens_said(counted, "input_tokens"), tokens_said(counted, "output_tokens")
+        read = sum(self.count_tokens(str(message.text)) for message in prompt) if read is None else read
+        cached = tokens_said(counted.get("input_token_details") or {}, "cache_read") or 0
         usage = Usage(
             llm_calls=1,
-            prompt_tokens=int(counted.get("input_tokens", read)),
-            cached_tokens=int((counted.get("input_token_details") or {}).get("cache_read", 0)),
-            completion_tokens=int(counted.get("output_tokens", self.count_tokens(text))),
+            prompt_tokens=read,
+            cached_tokens=min(cached, read),
+            completion_tokens=self.count_tokens(text) if written is None else written,
         )
         return fit(text, schema, usage)
 
@@ -124,7 +130,8 @@ class LocalChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        text = "".join(self._pieces(messages, stop, kwargs))
+        asked, settings = self._asked(messages, kwargs)
+        text = "".join(_until(iter([self.local.write(asked, **settings)]), stop or []))
         read, written = sum(self.local.count_tokens(str(m.text)) for m in messages), self.local.count_tokens(text)
         message = AIMessage(
             content=text,
@@ -139,37 +146,26 @@ class LocalChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        for piece in self._pieces(messages, stop, kwargs):
+        asked, settings = self._asked(messages, kwargs)
+        for piece in _until(self.local.stream(asked, **settings), stop or []):
             chunk = ChatGenerationChunk(message=AIMessageChunk(content=piece))
             if run_manager:
                 run_manager.on_llm_new_token(piece, chunk=chunk)
             yield chunk
 
-    def _pieces(self, messages: list[BaseMessage], stop: list[str] | None, settings: dict[str, Any]) -> Iterator[str]:
-        """What is written, up to the first of the texts in `stop`."""
-        asked: list[Message] = [
-            Message(role=_ROLES.get(message.type, "user"), content=str(message.text))  # type: ignore[typeddict-item]
-            for message in messages
-        ]
-        schema, max_tokens = settings.get("schema"), int(settings.get("max_tokens") or self.max_tokens)
-        held = ""
-        longest = max(map(len, stop or []), default=1) - 1
-        for piece in self.local.stream(asked, max_tokens=max_tokens, schema=schema):
-            held += piece
-            ends = [held.index(text) for text in stop or [] if text in held]
-            if ends:
-                yield held[: min(ends)]
-                return
-            if len(held) > longest:
-                yield held[: len(held) - longest]
-                held = held[len(held) - longest :]
-        if held:
-            yield held
+    def _asked(self, messages: list[BaseMessage], given: dict[str, Any]) -> tuple[list[Message], dict[str, Any]]:
+        """Messages and settings as the local model takes them."""
+        asked = [Message(role=_ROLES.get(m.type, "user"), content=str(m.text)) for m in messages]  # type: ignore[typeddict-item]
+        most = given.get("max_tokens")
+        return asked, {
+            "schema": given.get("schema"),
+            "max_tokens": self.max_tokens if most is None else max(int(most), 0),
+        }
 
     def with_structured_output(self, schema: Any, *, include_raw: bool = False, **kwargs: Any) -> Runnable[Any, Any]:
         """Replies as instances of a pydantic model, or as dicts of a JSON schema."""
         typed = schema if isinstance(schema, type) and issubclass(schema, BaseModel) else None
-        shape = typed.model_json_schema() if typed else schema
+        shape = typed.model_json_schema() if typed else convert_to_json_schema(schema)
 
         def parse(message: AIMessage) -> Any:
             text = str(message.text)
@@ -185,3 +181,19 @@ class LocalChatModel(BaseChatModel):
             return parsed
 
         return self.bind(schema=shape) | RunnableLambda(parse)
+
+
+def _until(pieces: Iterator[str], stop: list[str]) -> Iterator[str]:
+    """What is written, up to the first of the texts in `stop`."""
+    held, longest = "", max(map(len, stop), default=1) - 1
+    for piece in pieces:
+        held += piece
+        ends = [held.index(text) for text in stop if text in held]
+        if ends:
+            yield held[: min(ends)]
+            return
+        if len(held) > longest:
+            yield held[: len(held) - longest]
+            held = held[len(held) - longest :]
+    if held:
+        yield held

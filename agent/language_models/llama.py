@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from whimbrel.prompts import Message
 from whimbrel.tools.errors import ConfigError, ModelError
+from whimbrel.tools.replaced import replaced
 
 BATCH = 512
 """Tokens that are read at once."""
@@ -22,7 +23,7 @@ SHORTLIST = 64
 
 _HOLE = "\ue000"
 """Stands around the number of a message in its template: a private character, which no cleaned text holds."""
-_SAMPLED_BYTES = 1 << 20
+_SAMPLED_BYTES, _SMALL_BYTES = 1 << 20, 256 << 20
 _log_callback: Any = None
 
 
@@ -51,7 +52,7 @@ class Llama:
         self._batch: Any = None
         params = llama.llama_model_default_params()
         params.use_extra_bufts = repacked
-        self.model = llama.llama_model_load_from_file(str(path).encode(), params)
+        self.model = llama.llama_model_load_from_file(os.fsencode(path), params)
         if not self.model:
             raise ModelError(f"{str(path)!r} is not a whole GGUF model that llama.cpp can load")
         settings = llama.llama_context_default_params()
@@ -145,7 +146,7 @@ class Llama:
 
     def tokens(self, text: str, *, special: bool = False, begin: bool = False) -> list[int]:
         """Tokens of a text. `special` reads control tokens as such, `begin` puts the model's first token before."""
-        data = text.encode()
+        data = text.encode("utf-8", "replace")
         room = len(data) + 8
         buffer = (self._llama.llama_token * room)()
         count = self._llama.llama_tokenize(self.vocabulary, data, len(data), buffer, room, begin, special)
@@ -251,6 +252,8 @@ class Grammar:
         """The likeliest token that is allowed. Trying few at a time spares the whole vocabulary."""
         if not self._sampler:
             return int(np.argmax(logits))
+        if not np.isfinite(logits).all():
+            raise ModelError(f"model {self._llama.name!r} computes no numbers: its file may be damaged, fetch it again")
         some = np.argpartition(logits, -SHORTLIST)[-SHORTLIST:]
         some = some[np.argsort(-logits[some], kind="stable")]
         for tried in (some[:1], some, np.arange(len(logits))):
@@ -291,32 +294,33 @@ def shared(some: Sequence[int], others: Sequence[int]) -> int:
 
 
 def digest_of(path: Path) -> str:
-    """Names a model file by its size and three megabytes of it: its head, with all settings, and some weights."""
+    """Names a model file: by all of it where it is small, else by its size and three megabytes of it."""
     size = path.stat().st_size
     found = hashlib.blake2b(str(size).encode(), digest_size=16)
     with path.open("rb") as file:
-        for start in (0, size // 2, max(size - _SAMPLED_BYTES, 0)):
-            file.seek(start)
-            found.update(file.read(_SAMPLED_BYTES))
+        if size <= _SMALL_BYTES:
+            while part := file.read(_SAMPLED_BYTES):
+                found.update(part)
+        else:
+            for start in (0, size // 2, size - _SAMPLED_BYTES):
+                file.seek(start)
+                found.update(file.read(_SAMPLED_BYTES))
     return found.hexdigest()
 
 
 def requantised(source: Path, target: Path, kind: int) -> bool:
     """Write a model file in another format (llama.cpp's file type); whether that worked."""
     llama = load_library()
-    partial = target.with_name(f"{target.name}.{os.getpid()}")
+    params = llama.llama_model_quantize_default_params()
+    params.ftype, params.allow_requantize = kind, True
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        params = llama.llama_model_quantize_default_params()
-        params.ftype, params.allow_requantize = kind, True
-        if llama.llama_model_quantize(str(source).encode(), str(partial).encode(), ctypes.byref(params)):
-            return False
-        os.replace(partial, target)
-        return True
+        with replaced(target) as partial:
+            code = llama.llama_model_quantize(os.fsencode(source), os.fsencode(partial), ctypes.byref(params))
+            if code:
+                raise OSError(f"llama.cpp could not write {str(target)!r} (code {code})")
     except OSError:
         return False
-    finally:
-        partial.unlink(missing_ok=True)
+    return True
 
 
 def cores() -> int:
@@ -333,9 +337,18 @@ def load_library() -> Any:
     except ImportError as error:
         raise ConfigError(f"llama-cpp-python is not installed ({error}): run `make install`") from error
     if _log_callback is None:
-        _log_callback = llama_cpp.llama_log_callback(lambda *_: None)
+        _log_callback = _silence(llama_cpp.llama_log_callback)
         llama_cpp.llama_log_set(_log_callback, ctypes.c_void_p(0))
     return llama_cpp
+
+
+def _silence(kind: Any) -> Any:
+    """A log callback that does nothing: a function of C where there is one, since one of Python that is interrupted
+    would swallow the interruption."""
+    try:
+        return ctypes.cast(ctypes.CDLL(None).abs, kind)
+    except (OSError, TypeError, AttributeError):
+        return kind(lambda *_: None)
 
 
 def groups(sizes: Sequence[int], *, room: int) -> Iterator[list[int]]:

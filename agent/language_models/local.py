@@ -60,12 +60,14 @@ class LocalModel:
         self.digest = digest_of(form.file)
         build = f"{self.digest}-{load_library().__version__}-{CONTEXT}-{int(form.repacked)}"
         self._prefixes = Prefixes(prefix_bytes, cache_folder() / "prefixes" / build)
-        self._lock, self._streaming = threading.RLock(), False
+        self._lock, self._streaming, self._closed = threading.Lock(), False, False
         self._tokens: list[int] = []
         self._behind: NDArray[np.float32] | None = None
         self._grammars: dict[str, bytes] = {}
 
     def count_tokens(self, text: str) -> int:
+        if self._closed:
+            raise ModelError(f"{self.spec!r} is closed: open it again")
         return len(self.llama.tokens(text))
 
     def generate(
@@ -107,11 +109,28 @@ class LocalModel:
     def stream(
         self, messages: Sequence[Message], *, max_tokens: int, schema: dict[str, object] | None = None
     ) -> Iterator[str]:
-        """A free reply, or one held to a JSON schema, in the pieces in which it is written.
+        """A free reply, or one held to a JSON schema, in the pieces in which it is written. Until it is read to its end
+        or closed, whatever else is asked of the model is refused.
 
         Raises:
             ModelError: prompt and reply do not fit the context.
         """
+        with self._in_use():
+            self._streaming = True
+            try:
+                yield from self._pieces(messages, max_tokens, schema)
+            finally:
+                self._streaming = False
+
+    def write(self, messages: Sequence[Message], *, max_tokens: int, schema: dict[str, object] | None = None) -> str:
+        """The same as one text.
+
+        Raises: as `stream`.
+        """
+        with self._in_use():
+            return "".join(self._pieces(messages, max_tokens, schema))
+
+    def _pieces(self, messages: Sequence[Message], max_tokens: int, schema: dict[str, object] | None) -> Iterator[str]:
         prompt, head = self.llama.conversation(messages)
         if len(prompt) >= CONTEXT:
             raise ModelError(
@@ -119,21 +138,18 @@ class LocalModel:
             )
         rules = self._rules(json.dumps(schema)) if schema else None
         held = b""
-        with self._in_use():
-            self._streaming = True
-            try:
-                self._read(prompt[:-1], head=head)
-                for _, token in self._write([prompt[-1:]], rules, min(max_tokens, CONTEXT - len(prompt)), ()):
-                    held += self.llama.text([token])
-                    text, held = _whole_letters(held)
-                    if text:
-                        yield text
-            finally:
-                self._streaming = False
+        self._read(prompt[:-1], head=head)
+        for _, token in self._write([prompt[-1:]], rules, min(max_tokens, CONTEXT - len(prompt)), ()):
+            held += self.llama.text([token])
+            text, held = _whole_letters(held)
+            if text:
+                yield text
         if held:
             yield held.decode("utf-8", "replace")
 
     def log_likelihood(self, prompt: str, continuations: Sequence[str]) -> Likelihoods:
+        if self._closed:
+            raise ModelError(f"{self.spec!r} is closed: open it again")
         prefix = self.llama.tokens(prompt, begin=True)
         prefix = [*prefix[:1], *prefix[1:][-LONGEST_PREFIX:]]
         texts = [self.llama.tokens(text)[:LONGEST_CONTINUATION] for text in continuations]
@@ -158,14 +174,21 @@ class LocalModel:
             self._tokens, self._behind = [], None
 
     def close(self) -> None:
-        """Free its memory; nothing may be asked of it afterwards."""
-        self.llama.close()
+        """Free its memory; whatever is asked of it afterwards is refused."""
+        if not self._closed:
+            with self._in_use():
+                self._closed = True
+                self.llama.close()
 
     @contextmanager
     def _in_use(self) -> Iterator[None]:
+        """One caller at a time. A stream may be read on in another thread than it was begun in, and may be left, so
+        nobody waits for it."""
+        if self._streaming:
+            raise ModelError(f"{self.spec!r} is within a streamed reply: read that to its end, or close it, first")
         with self._lock:
-            if self._streaming:
-                raise ModelError(f"{self.spec!r} is within a streamed reply: read that to its end, or close it, first")
+            if self._closed:
+                raise ModelError(f"{self.spec!r} is closed: open it again")
             yield
 
     def _read(self, tokens: list[int], *, head: int = 0, keep: bool = False) -> int:

@@ -1,9 +1,9 @@
 """States of prompts that a model read before, restored far faster than they are read again."""
 
 import hashlib
-import os
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.agent.language_models.llama import shared
+from whimbrel.tools.replaced import replaced
 
 _CHECK = hashlib.sha256().digest_size
 
@@ -92,10 +93,5 @@ class Prefixes:
 
     def _write(self, path: Path, state: bytes) -> None:
         """A cache: where it cannot be written, the state is made anew next time."""
-        partial = path.with_name(f"{path.name}.{os.getpid()}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError), replaced(path) as partial:
             partial.write_bytes(hashlib.sha256(state).digest() + state)
-            os.replace(partial, path)
-        except OSError:
-            partial.unlink(missing_ok=True)

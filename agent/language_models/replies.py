@@ -19,7 +19,6 @@ MOST_STARTS = 50
 """Brackets in a reply at which a document may begin that are tried."""
 
 _THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL | re.IGNORECASE)
-_THOUGHT_END = re.compile(r".*</think>", re.DOTALL | re.IGNORECASE)
 _START = re.compile(r"[{\[]")
 
 
@@ -40,7 +39,8 @@ def fit(reply: str, schema: type[T], usage: Usage) -> Generation[T]:
 
 
 def _repaired(reply: str, schema: type[T]) -> T | None:
-    said = _THOUGHT_END.sub("", _THOUGHT.sub("", reply))
+    said = _THOUGHT.sub("", reply)
+    said = said[said.casefold().rfind("</think>") + len("</think>") :] if "</think>" in said.casefold() else said
     fitting = [value for document in _documents(said) if (value := _valid(document, schema)) is not None]
     if fitting:
         return fitting[-1]

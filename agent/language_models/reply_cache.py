@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -50,7 +51,7 @@ class RememberingModel:
     def log_likelihood(self, prompt: str, continuations: Sequence[str]) -> Likelihoods:
         key = self._key(prompt, list(continuations))
         known = self._cache.get([key]).get(key)
-        if isinstance(known, list) and len(known) == len(continuations):
+        if isinstance(known, list) and _numbers(known, len(continuations)):
             return Likelihoods([float(value) for value in known], Usage(remembered=1))
         found = self.model.log_likelihood(prompt, continuations)
         self._cache.put({key: found.values}, seconds=KEPT_SECONDS)
@@ -74,3 +75,12 @@ class RememberingModel:
 
     def _key(self, *parts: Any) -> str:
         return hashlib.sha256(json.dumps([self.digest, *parts]).encode()).hexdigest()
+
+
+def _numbers(known: list[Any], count: int) -> bool:
+    """Whether what the cache holds is so many likelihoods."""
+    return (
+        isinstance(known, list)
+        and len(known) == count
+        and all(isinstance(value, float) and math.isfinite(value) for value in known)
+    )

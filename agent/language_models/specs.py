@@ -22,8 +22,9 @@ SPECS = {
 def hosted_by(spec: str) -> tuple[str, str] | None:
     """Model and base URL ("" for OpenAI's own) of a spec `openai:MODEL[@BASE_URL]`; None of any other."""
     kind, _, rest = spec.partition(":")
-    model, _, base_url = rest.partition("@")
-    return (model, base_url) if kind == "openai" and rest else None
+    model, at, address = rest.rpartition("@http")
+    model, base_url = (model, f"http{address}") if at else rest.partition("@")[::2]
+    return (model, base_url) if kind == "openai" and model else None
 
 
 def open_model(
@@ -50,8 +51,24 @@ def open_model(
     return RememberingModel(model)
 
 
-def as_model(llm: Any) -> LanguageModel | None:
+def _path(given: str, spec: str) -> Path:
+    try:
+        return Path(given).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{spec!r}: {error}: give the path in full") from error
+
+
+def as_model(llm: Any, *, remember: bool = False) -> LanguageModel | None:
     """A model given from Python: one of LangChain's is wrapped, any other taken as it is."""
+    model = _wrapped(llm)
+    if model is None or not remember:
+        return model
+    from whimbrel.agent.language_models.reply_cache import RememberingModel
+
+    return RememberingModel(model)
+
+
+def _wrapped(llm: Any) -> LanguageModel | None:
     chats = getattr(sys.modules.get("langchain_core.language_models"), "BaseChatModel", ())
     if isinstance(llm, chats):
         from whimbrel.agent.language_models.langchain_models import LangChainModel
@@ -71,7 +88,7 @@ def _opened(spec: str, budget: Budget | None, tell: Callable[[str], None] | None
     if kind == "gguf" and rest:
         from whimbrel.agent.language_models.local import open_gguf
 
-        return open_gguf(Path(rest).expanduser(), spec=spec, tell=tell)
+        return open_gguf(_path(rest, spec), spec=spec, tell=tell)
     if kind == "hf" and rest.count(":") == 1:
         from whimbrel.agent.language_models.hub import pull
         from whimbrel.agent.language_models.local import open_gguf

@@ -1,6 +1,7 @@
 """How many tokens a text takes in a model whose vocabulary is out of sight."""
 
 import hashlib
+import math
 import os
 import re
 import tempfile
@@ -10,8 +11,8 @@ from typing import Any
 
 _SOURCE = "https://openaipublic.blob.core.windows.net/encodings/{}.tiktoken"
 """Where tiktoken says that a vocabulary comes from; its cache names files by the digest of this."""
-LETTERS = 2
-"""Letters of English and blanks to a token, at least; all else may take a token a byte."""
+LETTERS = 1.4
+"""Letters and blanks of ASCII to a token, at least (codes; words have four); all else may take a token a byte."""
 
 _LETTERS = re.compile(r"[A-Za-z ]")
 
@@ -28,7 +29,7 @@ class TokenCounter:
         if self._encoding:
             return len(self._encoding.encode(text, disallowed_special=()))
         letters = len(_LETTERS.findall(text))
-        return -(-letters // LETTERS) + len(text.encode("utf-8", "replace")) - letters
+        return math.ceil(letters / LETTERS) + len(text.encode("utf-8", "replace")) - letters
 
 
 @cache

@@ -1,5 +1,8 @@
 """LangChain on both sides: its chat models as language models here, the local model as one of its chat models."""
 
+import asyncio
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel, Field
 
-from whimbrel.agent import Agent, ConfigError, LangChainModel, LocalChatModel, ModelError
+from whimbrel.agent import Agent, Budget, ConfigError, LangChainModel, LocalChatModel, ModelError
 from whimbrel.agent.language_models.local import LocalModel
 from whimbrel.prompts import Message
 
@@ -92,8 +95,53 @@ def test_the_local_model_is_a_chat_model_that_streams_what_it_says(chat: LocalCh
     next(begun)
     with pytest.raises(ModelError, match="within a streamed reply"):
         chat.invoke(asked)
-    begun.close()  # type: ignore[attr-defined]
+    leaving = threading.Thread(target=begun.close)  # type: ignore[attr-defined]  # as an event loop's executor does
+    leaving.start()
+    leaving.join()
+    del begun, leaving
     assert [reply.content for reply in chat.batch([asked, asked])] == [whole.content] * 2
+
+
+@pytest.mark.slow
+def test_the_local_model_streams_within_an_event_loop(chat: LocalChatModel) -> None:
+    async def listen() -> str:
+        await asyncio.gather(*(asyncio.to_thread(time.sleep, 0.1) for _ in range(4)))  # several threads to run in
+        return "".join([str(piece.content) async for piece in chat.astream("What is tea?")])
+
+    assert asyncio.run(listen()) == chat.invoke("What is tea?").content
+
+
+class Odd(GenericFakeChatModel):
+    """Tells tokens that are no numbers, and gives structured output as it likes."""
+
+    structured: Any = None
+
+    def with_structured_output(self, schema: Any, *, include_raw: bool = False, **kwargs: Any) -> Any:
+        return RunnableLambda(lambda _: self.structured)
+
+
+@pytest.mark.parametrize(
+    "structured",
+    [
+        Colour(colour="blue"),
+        {"raw": None, "parsed": None},
+        {"raw": AIMessage('{"colour": "blue"}'), "parsed": None},
+        {"colour": "blue"},
+        None,
+        7,
+    ],
+)
+def test_no_answer_of_a_chat_model_breaks_a_request(structured: Any) -> None:
+    (reply,) = LangChainModel(Odd(messages=iter([]), structured=structured)).generate(
+        [ASKED], schema=Colour, max_tokens=9
+    )
+    assert reply.value in (None, Colour(colour="blue"))
+    assert reply.usage.prompt_tokens > 0
+
+
+def test_a_budget_is_not_taken_for_a_model_that_cannot_keep_it() -> None:
+    with pytest.raises(ConfigError, match="a budget is kept for models named by a spec"):
+        Agent.open(None, GenericFakeChatModel(messages=iter([])), budget=Budget(tokens=1))
 
 
 @pytest.mark.slow

@@ -1,12 +1,19 @@
 """What is particular to the local model and to hosted ones; what holds for all of them stands in test_contract.py."""
 
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, Field
 
+from whimbrel.agent import Agent, Budget
+from whimbrel.agent.language_models.budget import BudgetError
+from whimbrel.agent.language_models.hosted import HostedModel
 from whimbrel.agent.language_models.local import LocalModel, form_of
 from whimbrel.agent.language_models.prices import price_of
 from whimbrel.agent.language_models.protocol import Usage
@@ -205,3 +212,75 @@ def test_a_wrong_spec_says_what_is_right(
     with pytest.raises(error, match=words):
         open_model(spec)
     assert open_model("none") is None
+
+
+@pytest.fixture
+def endless() -> Iterator[str]:
+    """A server that never ends a reply."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.end_headers()
+            piece = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+            piece["choices"] = [{"index": 0, "delta": {"content": "tea " * 50}, "finish_reason": None}]  # type: ignore[assignment]
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(f"data: {json.dumps(piece)}\n\n".encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Says nothing on stderr."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+        server.shutdown()
+
+
+def test_a_reply_without_end_is_cut(endless: str) -> None:
+    model = open_model(f"openai:m@{endless}")
+    assert model is not None
+    (reply,) = model.generate([ASKED], schema=Colour, max_tokens=9)
+    assert reply.value is None
+    assert reply.misfit.startswith("tea")
+
+
+@pytest.mark.parametrize(
+    "usage", [{"prompt_tokens": -100_000, "completion_tokens": -5}, {"prompt_tokens": "ten"}, None]
+)
+def test_tokens_that_a_server_cannot_have_counted_are_counted_here(usage: Any, scripted_server: Any) -> None:
+    address, _, replies = scripted_server
+    replies.append((200, said('{"colour": "blue"}') | {"usage": usage}))
+    model = HostedModel("m", base_url=address, spec="m", budget=Budget(tokens=2000))
+    for _ in range(3):
+        (reply,) = model.generate([ASKED], schema=Colour, max_tokens=9)
+        assert reply.value == Colour(colour="blue")
+        assert reply.usage.prompt_tokens > 10
+        assert reply.usage.completion_tokens > 3
+    with pytest.raises(BudgetError, match="budget of 2000 tokens"):
+        for _ in range(100):
+            model.generate([ASKED], schema=Colour, max_tokens=9)
+
+
+def test_a_budget_that_ends_leaves_a_list_without_the_model(scripted_server: Any, shop: Path) -> None:
+    address, _, replies = scripted_server
+    replies.append((200, said('{"summary": "Lately tea."}')))
+    with Agent.open(shop, f"openai:m@{address}", budget=Budget(tokens=1000)) as agent:
+        found = agent.recommend("u1", k=3)
+    assert len(found.recommendations) == 3
+    assert any("without the language model: the budget of 1000 tokens" in warning for warning in found.warnings)
+
+
+def test_no_secret_is_told(scripted_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-SECRET")
+    address, _, replies = scripted_server
+    replies.append((401, {"error": {"message": "Incorrect API key: Bearer sk-SECRET"}}))
+    with_name = address.replace("http://", "http://user:hunter2@")
+    model = HostedModel("m", base_url=with_name, spec=f"openai:m@{with_name}")
+    with pytest.raises(ModelError) as refused_:
+        model.generate([ASKED], schema=Colour, max_tokens=9)
+    assert "SECRET" not in str(refused_.value)
+    assert "hunter2" not in f"{refused_.value} {model.spec} {model.digest}"

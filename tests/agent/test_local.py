@@ -1,6 +1,7 @@
 """The local model: prefixes that are kept, the form that is found, what several processes share."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -29,6 +30,7 @@ from whimbrel.agent.summarise import SummaryReply
 from whimbrel.agent.weigh import fitting, weigh
 from whimbrel.prompts import load
 from whimbrel.tools.remembered import Remembered
+from whimbrel.tools.replaced import replaced
 
 PROMPT = "What one person chose, in order, one a line:\n" + "".join(f"- {name}\n" for name in NAMES[:15]) + "-"
 TEXTS = [f" {name}\n" for name in NAMES[20:40]]
@@ -275,3 +277,65 @@ def test_models_bench_stands_beside_bare_llama_cpp(monkeypatch: pytest.MonkeyPat
         ratio = found[name].ratio
         assert ratio is not None
         assert 0.2 < ratio < 5  # a measurement, not a bar: machines are busy
+
+
+@pytest.mark.slow
+def test_a_finding_never_leads_to_another_file(
+    bundled: LocalModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forms, "cache_folder", lambda: tmp_path / "cache")
+    one, two = tmp_path / "one.gguf", tmp_path / "two.gguf"
+    one.write_bytes(bundled.form.file.read_bytes())
+    assert fastest_form(one, small=False).file == one
+    one.rename(two)
+    assert fastest_form(two, small=False).file == two
+    monkeypatch.chdir(tmp_path)
+    assert fastest_form(Path("two.gguf"), small=False).file == two
+    for found in (tmp_path / "cache" / "models").glob("*.json"):
+        found.write_text(found.read_text().replace('"source"', f'"{one}"'))
+    one.write_bytes(b"another")
+    assert fastest_form(two, small=False).file == two
+
+
+@pytest.mark.slow
+def test_a_closed_model_refuses(bundled: LocalModel) -> None:
+    model = LocalModel(bundled.form, spec="bundled")
+    model.close()
+    model.close()
+    for ask in (
+        lambda: model.log_likelihood("a", [" b"]),
+        lambda: model.generate([[{"role": "user", "content": "a"}]], schema=Tea, max_tokens=9),
+        lambda: model.count_tokens("a"),
+        lambda: list(model.stream([{"role": "user", "content": "a"}], max_tokens=3)),
+    ):
+        with pytest.raises(ModelError, match="is closed"):
+            ask()
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left, other = tmp_path / f"a.json.{dead.pid}.1.partial", tmp_path / f"b.json.{os.getpid()}.1.partial"
+    left.write_text("half")
+    other.write_text("half")
+    with replaced(tmp_path / "a.json") as partial:
+        partial.write_text("whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", other.name]
+    with pytest.raises(RuntimeError), replaced(tmp_path / "a.json") as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    assert (tmp_path / "a.json").read_text() == "whole"
+
+
+def test_a_damaged_cache_is_begun_anew(tmp_path: Path) -> None:
+    for _ in range(2):
+        kept = Remembered(tmp_path, "k")
+        kept.put({"a": 1.0})
+        kept.close()
+    (tmp_path / "remembered" / "cache.db").write_bytes(os.urandom(4096))
+    for _ in range(2):
+        kept = Remembered(tmp_path, "k")
+        kept.put({"a": 1.0})
+        found = kept.get(["a"])
+        kept.close()
+    assert found == {"a": 1.0}
