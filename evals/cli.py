@@ -209,6 +209,48 @@ def eval_boundaries(
         console().print(boundary_table(document))
 
 
+@eval_app.command("migration", epilog="Example: whimbrel eval migration sales.csv --map shelf=topics --window-days 14")
+def eval_migration(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A log in a format of `ingest`, or a file of cases (.jsonl).")
+    ],
+    format: Annotated[str | None, typer.Option("--format", metavar="NAME", help="As for `ingest`.")] = None,
+    map: Annotated[
+        list[str] | None, typer.Option("--map", metavar="COLUMN=FIELD", help="Which column is which field; repeat it.")
+    ] = None,
+    window_days: Annotated[float, typer.Option("--window-days", help="Length of a window, for a log with times.")] = 14,
+    window_events: Annotated[
+        int, typer.Option("--window-events", min=1, help="Events of a window, for cases without times.")
+    ] = 5,
+    least_events: Annotated[int, typer.Option("--least-events", min=1, help="Leave out people with fewer.")] = 8,
+    seed: Annotated[int, typer.Option("--seed", help="Of learning and of the intervals.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Which topics will a person's next window of time hold? All topics, and those new to their recent windows.
+
+    The last windows are the test, the one before chooses each system's threshold, earlier ones are learned from.
+    """
+    from whimbrel.agent.show import ingest_progress
+    from whimbrel.evals.migration import measure_migration, migration_markdown, read_meetings
+    from whimbrel.tools.formats import parse_map
+
+    with ingest_progress() as progress:
+        meetings = read_meetings(
+            source,
+            format=format,
+            mapped=parse_map(map or []),
+            window_days=window_days,
+            window_events=window_events,
+            least_events=least_events,
+            progress=progress,
+        )
+        document = measure_migration(meetings, seed=seed, progress=progress)
+    if json:
+        print_json(document)
+    else:
+        print(migration_markdown(document))
+
+
 @eval_app.command("report", epilog="Example: whimbrel eval report run && open run/report.html")
 def eval_report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where a run was kept with --out.")],

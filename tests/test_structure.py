@@ -25,6 +25,7 @@ COMMANDS = (
     "eval boundaries",
     "eval log",
     "eval report",
+    "eval migration",
 )
 ORDER = ["prompts", "tools", "agent", "evals"]
 

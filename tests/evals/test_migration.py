@@ -1,0 +1,122 @@
+"""Where interests migrate: forecasts of topics, beside what is simpler, without a look at what is asked."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from whimbrel.agent import DataError
+from whimbrel.agent.forecast import FEATURES, Forecast, Population, Windows, examples, features
+from whimbrel.evals.migration import Meetings, measure_migration, read_meetings
+
+USERS, TOPICS, WINDOWS = 120, 12, 16
+
+
+def planted(seed: int = 0) -> Windows:
+    """Half of the people turn from topic to topic, each following the one before; the others keep to two of their own."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for user in range(USERS):
+        own = random.choice(TOPICS, 2, replace=False)
+        for window in range(WINDOWS):
+            met = [(user + window) % TOPICS] if user % 2 else list(own[random.random(2) < 0.7])
+            met += list(random.choice(TOPICS, 1)) if random.random() < 0.2 else []
+            rows += [(user, topic, window) for topic in met]
+    user, topic, window = np.array(rows).T
+    return Windows.of(user, topic, window, users=USERS, topics=[f"t{n}" for n in range(TOPICS)], windows=WINDOWS)
+
+
+def meetings_in(windows: Windows) -> Meetings:
+    window, user, topic = np.nonzero(windows.counts)
+    return Meetings(windows, user, topic, window, np.zeros(len(user), dtype=np.int64))
+
+
+def test_a_forecast_learns_what_follows_what_and_what_stays() -> None:
+    windows = planted()
+    forecast = Forecast.learn(windows, ends=range(4, 13), validation=13)
+    past = windows.until(15)
+    found = forecast.probabilities(past, Population.of(past), themselves=np.arange(USERS))
+    assert found.shape == (USERS, TOPICS)
+    assert ((found >= 0) & (found <= 1)).all()
+    turning = np.arange(1, USERS, 2)
+    assert (found[turning].argmax(axis=1) == (turning + 15) % TOPICS).mean() > 0.9
+    truth = windows.counts[15] > 0
+    assert abs(found.mean() - truth.mean()) < 0.03  # calibrated in the large
+
+
+def test_figures_know_nothing_of_the_window_asked_for_nor_later() -> None:
+    windows = planted()
+    figures, truth = examples(windows, 10)
+    later = Windows(windows.topics, windows.counts.copy())
+    later.counts[10:] = 1 - (later.counts[10:] > 0)
+    changed, other = examples(later, 10)
+    np.testing.assert_array_equal(figures, changed)
+    assert (truth != other).all()
+    assert figures.shape == (USERS * TOPICS, len(FEATURES))
+    assert np.isfinite(figures).all()
+
+
+def test_one_person_has_the_figures_that_they_have_among_all() -> None:
+    past = planted().until(12)
+    population = Population.of(past)
+    everybody = features(past, population, themselves=np.arange(USERS))
+    rows = np.array([3, 40])
+    np.testing.assert_allclose(features(past.of_users(rows), population, themselves=rows), everybody[rows], atol=1e-5)
+
+
+def test_a_forecast_is_kept_as_text_and_a_wrong_file_is_told(tmp_path: Path) -> None:
+    windows = planted()
+    forecast, past = Forecast.learn(windows, ends=[8, 9], validation=10), windows.until(12)
+    forecast.save(tmp_path / "forecast.txt")
+    again = Forecast.load(tmp_path / "forecast.txt")
+    population = Population.of(past)
+    np.testing.assert_allclose(again.probabilities(past, population), forecast.probabilities(past, population))
+    (tmp_path / "forecast.txt").write_text("tree")
+    with pytest.raises(DataError, match="whimbrel fit"):
+        Forecast.load(tmp_path / "forecast.txt")
+    with pytest.raises(DataError, match="at least two windows"):
+        Forecast.learn(windows, ends=[1], validation=2)
+
+
+def test_every_system_is_measured_in_both_forms_and_the_planted_one_is_won() -> None:
+    document = measure_migration(meetings_in(planted()))
+    for form in ("all", "new"):
+        systems = document[form]["system"]
+        assert {"whimbrel", "user-cf", "persistence", "frequency", "markov", "habits", "boosted counts"} <= set(systems)
+        ours = systems["whimbrel"]
+        assert ours["f1_ci"][0] <= ours["f1"] <= ours["f1_ci"][1]
+        for name, found in systems.items():
+            precision, recall = found["precision"], found["recall"]
+            f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0
+            assert found["f1"] == pytest.approx(f1), name
+            assert name == "whimbrel" or found["whimbrel minus this"] == pytest.approx(ours["f1"] - found["f1"])
+        assert ours["f1"] > systems["user-cf"]["f1"]
+    assert document["new"]["system"]["whimbrel"]["n"] < document["all"]["system"]["whimbrel"]["n"]
+
+
+def test_a_log_and_a_file_of_cases_are_read_into_windows(shop_csv: Path, tmp_path: Path) -> None:
+    found = read_meetings(str(shop_csv), format=None, mapped=(), window_days=5, window_events=5, least_events=20)
+    assert found.windows.counts.shape[1] == 12  # the twenty who bought one table are left out
+    assert set(found.windows.topics) >= {"Bread", "Garden", "Tea"}
+    cases = tmp_path / "cases.jsonl"
+    history = [{"item_id": f"i{n}", "title": f"i{n}", "topics": [f"t{n // 3}"]} for n in range(13)]
+    cases.write_text(
+        json.dumps({"case_id": "c", "history": history, "candidates": history[:2], "relevant": ["i0"]}) + "\n"
+    )
+    windows = read_meetings(str(cases), format=None, mapped=(), window_days=1, window_events=3, least_events=1).windows
+    assert windows.counts.shape == (4, 1, 5)
+    assert windows.counts.sum() == 12  # the oldest event is of a window that is not whole
+    assert windows.counts[-1, 0].tolist() == [0, 0, 0, 2, 1]
+
+
+def test_the_command_prints_one_document(shop_csv: Path) -> None:
+    command = [sys.executable, "-m", "whimbrel.evals.cli", "eval", "migration", str(shop_csv), "--window-days", "3"]
+    told = subprocess.run([*command, "--json"], capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    assert set(json.loads(told.stdout)) >= {"windows", "all", "new"}
+    few = subprocess.run([*command[:-1], "400"], capture_output=True, text=True)
+    assert few.returncode == 1
+    assert "shorter window" in few.stderr
