@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.segment import SWITCH, switch_probabilities
+from whimbrel.agent.segment import SWITCH, spread_of, switch_probabilities
 from whimbrel.evals.cases import BoundaryCase, Problem, read_boundary_cases
 from whimbrel.evals.decisions import measured
 from whimbrel.evals.metrics import binary
@@ -27,13 +27,14 @@ BoundarySystem = Callable[[Sessions], list[Floats]]
 THRESHOLDS = {"whimbrel": SWITCH}
 """Probability from which a system says yes, where it is not .5."""
 BOUNDARIES = "boundaries.jsonl"
-CHUNK = 100
-"""Sessions of one call: their texts are encoded together."""
+CHUNK = 1000
+"""Sessions of one call: their texts are encoded together, and they tell what is usual among them."""
 
 
 def _whimbrel(sessions: Sessions) -> list[Floats]:
     title_vectors([item for session in sessions for item in session])  # encoded together, then remembered
-    return [switch_probabilities(session) for session in sessions]
+    among = spread_of(sessions)
+    return [switch_probabilities(session, among=among) for session in sessions]
 
 
 def _always(sessions: Sessions) -> list[Floats]:
