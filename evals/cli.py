@@ -286,9 +286,10 @@ def _folder(out: Path | None) -> Iterator[Path]:
 def _write(path: Path, document: dict[str, Any]) -> None:
     import json
 
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(document, indent=1, ensure_ascii=False))
-    partial.replace(path)
+    from whimbrel.tools.replaced import replaced
+
+    with replaced(path) as partial:
+        partial.write_text(json.dumps(document, indent=1, ensure_ascii=False))
 
 
 if __name__ == "__main__":

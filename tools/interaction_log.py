@@ -4,7 +4,6 @@ Derived from the store and kept beside it as one file, so that a question over a
 is met together) costs milliseconds. Every reading takes `before` and sees nothing at or after it.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.tools.records import Item
+from whimbrel.tools.replaced import replaced
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -140,10 +140,8 @@ class InteractionLog:
     def save(self, path: Path) -> None:
         """One file, replaced whole or not at all."""
         arrays = {name: _pack(value) if isinstance(value, list) else value for name, value in vars(self).items()}
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
+        with replaced(path) as partial, partial.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
-        os.replace(partial, path)
 
     @classmethod
     def load(cls, path: Path) -> "InteractionLog":

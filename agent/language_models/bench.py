@@ -13,9 +13,8 @@ from whimbrel.agent.language_models.local import LocalModel
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.language_models.recording import Recording
 from whimbrel.agent.language_models.sample import NAMES, sample_request
-from whimbrel.agent.language_models.specs import open_model
+from whimbrel.agent.language_models.specs import open_some_model
 from whimbrel.prompts import Message
-from whimbrel.tools.errors import ConfigError
 
 READ, WRITTEN, SCORED, PREFIX = 256, 32, 20, 400
 ROUNDS = 3
@@ -53,9 +52,7 @@ def bench(spec: str, *, tell: Callable[[str], None] | None = None) -> Iterator[S
         ModelError: it cannot be loaded or reached.
     """
     started = time.perf_counter()
-    llm = open_model(spec, remember=False, tell=tell)
-    if llm is None:
-        raise ConfigError(f"{spec!r} is no model to time: see `whimbrel models list`")
+    llm = open_some_model(spec, tell=tell)
     form = llm.form.words if isinstance(llm, LocalModel) else ""
     yield Speed("opening", time.perf_counter() - started, None, "s", form)
     if isinstance(llm, LocalModel):

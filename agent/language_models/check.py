@@ -12,10 +12,10 @@ from whimbrel.agent.language_models.llama import Row, log_probabilities
 from whimbrel.agent.language_models.local import LocalModel
 from whimbrel.agent.language_models.protocol import LanguageModel, Usage
 from whimbrel.agent.language_models.sample import NAMES, UNRELATED
-from whimbrel.agent.language_models.specs import open_model
+from whimbrel.agent.language_models.specs import open_some_model
 from whimbrel.agent.weigh import order
 from whimbrel.prompts import Message
-from whimbrel.tools.errors import ConfigError, ModelError
+from whimbrel.tools.errors import ModelError
 
 QUESTIONS = ("the sky on a clear day", "fresh grass", "a ripe lemon", "snow", "a fire engine")
 LISTS, LISTED = 12, 8
@@ -60,9 +60,7 @@ def check(spec: str, *, tell: Callable[[str], None] | None = None) -> Iterator[F
         ModelError: it cannot be loaded or reached.
     """
     started = time.perf_counter()
-    llm = open_model(spec, remember=False, tell=tell)
-    if llm is None:
-        raise ConfigError(f"{spec!r} is no model to check: see `whimbrel models list`")
+    llm = open_some_model(spec, tell=tell)
     seconds = time.perf_counter() - started
     how = llm.form.words if isinstance(llm, LocalModel) else "nothing asked yet"
     yield Finding("opens", True, f"in {seconds:.2f} s ({how})", {"seconds": seconds})

@@ -1,20 +1,26 @@
 """A model behind an OpenAI-compatible server: OpenAI itself, vLLM, llama.cpp, a gateway."""
 
 import json
-import math
 import os
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
-from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, TypeVar
 
 from whimbrel.agent.language_models.budget import Account, Budget, BudgetError
+from whimbrel.agent.language_models.patience import (
+    FAILURES,
+    PAUSE_SECONDS,
+    TRIES,
+    TRIES_UNHEARD,
+    again,
+    circuit_breaker,
+    unheard,
+)
 from whimbrel.agent.language_models.prices import price_of
 from whimbrel.agent.language_models.protocol import NO_USAGE, Generation, Likelihoods, T, Usage
 from whimbrel.agent.language_models.replies import fit, named_schema
@@ -24,12 +30,6 @@ from whimbrel.tools.errors import ConfigError, ModelError
 
 TIMEOUT_SECONDS = 60.0
 """Longest wait for the next piece of a reply."""
-TRIES, TRIES_UNHEARD = 5, 3
-"""Tries of one request that the server asks to repeat, and of one without a whole answer; ever longer apart, or as the
-server's Retry-After says."""
-LONGEST_WAIT_SECONDS = 120.0
-FAILURES, PAUSE_SECONDS = 5, 30.0
-"""Requests in a row that no further try helped until the server is left alone, and for how long."""
 CONCURRENT = 4
 """Requests under way at once."""
 REASONING_TOKENS = 2000
@@ -75,13 +75,14 @@ class HostedModel:
         self.count_tokens = TokenCounter(model)
         try:
             key.encode("ascii")
-            self._client: Any = OpenAI(api_key=key, base_url=base_url, timeout=timeout_seconds, max_retries=0)
+            self._open = partial(OpenAI, api_key=key, base_url=base_url, timeout=timeout_seconds, max_retries=0)
+            self._client: Any = self._open()
         except Exception as error:
             raise ConfigError(
                 f"{spec!r} cannot be asked ({type(error).__name__}: {error}): mend the address, OPENAI_API_KEY or the "
                 "proxy"
             ) from error
-        self._breaker = _breaker()
+        self._breaker = circuit_breaker()
         self._lock, self._alone = threading.Lock(), threading.Lock()
         self._one_by_one = False
         self._interrupted = threading.Event()
@@ -138,7 +139,7 @@ class HostedModel:
         finally:
             pool.shutdown(wait=not self._interrupted.is_set(), cancel_futures=True)
             if self._interrupted.is_set():
-                self._client, self._interrupted = self._client.copy(), threading.Event()
+                self._client, self._interrupted = self._open(), threading.Event()
 
     # Replies.
 
@@ -304,7 +305,7 @@ class HostedModel:
 
         try:
             tries = TRIES if self._proven else TRIES_UNHEARD
-            answer: tuple[R, Usage] = self._breaker.call(_again, one_try, tries, self._interrupted)
+            answer: tuple[R, Usage] = self._breaker.call(again, one_try, tries, self._interrupted)
             return answer
         except (APIStatusError, ModelError, _NoStreamError):
             raise
@@ -321,7 +322,7 @@ class HostedModel:
             ) from error
         except Exception as error:
             told = f"{type(error).__name__}: {str(error)[:99]}"
-            if _unheard(error):
+            if unheard(error):
                 raise ModelError(
                     f"the answer of {self.spec!r} broke off ({told}): try again", retryable=True
                 ) from error
@@ -336,7 +337,7 @@ class HostedModel:
             try:
                 return ask()
             except Exception as error:
-                self._one_by_one = self._one_by_one or _unheard(error)
+                self._one_by_one = self._one_by_one or unheard(error)
                 raise
 
     def _failure(self, error: Any) -> ModelError:
@@ -358,77 +359,10 @@ class _NoStreamError(Exception):
     """The server knows no streams: what came held no piece of one."""
 
 
-def _breaker() -> Any:
-    """Opens after FAILURES in a row: a server that is down is not helped by asking it further."""
-    from pybreaker import CircuitBreaker
-
-    return CircuitBreaker(
-        fail_max=FAILURES,
-        reset_timeout=PAUSE_SECONDS,
-        exclude=[lambda error: not (_busy(error) or _unheard(error))],
-        throw_new_error_on_trip=False,
-    )
-
-
-def _again(ask: Callable[[], R], tries_500: int, interrupted: threading.Event) -> R:
-    """Ask, and ask again where the server is busy or its answer was not whole. A server answers 500 also to what it
-    does not know, which no further try helps: such a request is tried `tries_500` times."""
-    from tenacity import RetryCallState, Retrying, retry_if_exception, sleep_using_event, wait_random_exponential
-
-    growing = wait_random_exponential(multiplier=0.5, max=10)
-
-    def wait(state: RetryCallState) -> float:
-        return _asked_wait(_error(state)) or growing(state)
-
-    def stop(state: RetryCallState) -> bool:
-        error = _error(state)
-        most = TRIES if _busy(error) else tries_500 if getattr(error, "status_code", 0) == 500 else TRIES_UNHEARD
-        return state.attempt_number >= most or interrupted.is_set()
-
-    again = retry_if_exception(lambda error: _busy(error) or _unheard(error) or getattr(error, "status_code", 0) == 500)
-    sleep = sleep_using_event(interrupted)
-    return Retrying(retry=again, stop=stop, wait=wait, sleep=sleep, reraise=True)(ask)
-
-
-def _error(state: Any) -> BaseException | None:
-    return state.outcome.exception() if state.outcome else None
-
-
 def _too_long(error: Any) -> bool:
     """Whether the prompt does not fit the model's context."""
     said = str(error.message).casefold()
     return error.code == "context_length_exceeded" or "context length" in said or "context size" in said
-
-
-def _busy(error: BaseException | None) -> bool:
-    """Whether the server asks to come again later."""
-    code = getattr(error, "status_code", 0)
-    return (
-        (code in (408, 409, 429) or code > 500) and code != 501 and getattr(error, "code", "") != "insufficient_quota"
-    )
-
-
-def _unheard(error: BaseException | None) -> bool:
-    """Whether no answer came, or not a whole one."""
-    from httpx2 import TransportError
-    from openai import APIError, APIStatusError
-
-    broken = isinstance(error, TransportError | json.JSONDecodeError)
-    return broken or (isinstance(error, APIError) and not isinstance(error, APIStatusError))
-
-
-def _asked_wait(error: BaseException | None) -> float:
-    """Seconds that the server asks to wait, 0 where it does not say."""
-    headers = getattr(getattr(error, "response", None), "headers", {})
-    said = str(headers.get("retry-after", ""))
-    try:
-        seconds = float(said)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(said).timestamp() - time.time()
-        except (ValueError, TypeError):
-            return 0.0
-    return min(max(seconds, 0.0), LONGEST_WAIT_SECONDS) if math.isfinite(seconds) else LONGEST_WAIT_SECONDS
 
 
 @contextmanager

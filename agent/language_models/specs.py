@@ -51,6 +51,19 @@ def open_model(
     return RememberingModel(model)
 
 
+def open_some_model(spec: str, *, tell: Callable[[str], None] | None = None) -> LanguageModel:
+    """The model of a spec, which answers nothing from the cache.
+
+    Raises:
+        ConfigError: also where the spec is `none`.
+        ModelError: as `open_model`.
+    """
+    model = open_model(spec, remember=False, tell=tell)
+    if model is None:
+        raise ConfigError(f"{spec!r} is no model: see `whimbrel models list`")
+    return model
+
+
 def _path(given: str, spec: str) -> Path:
     try:
         return Path(given).expanduser()

@@ -18,7 +18,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from whimbrel.agent import Agent, Recommendations, ScriptedModel
-from whimbrel.agent.language_models import hosted
+from whimbrel.agent.language_models import patience
 from whimbrel.agent.language_models.check import direct_log_likelihood
 from whimbrel.agent.language_models.hosted import HostedModel
 from whimbrel.agent.language_models.local import LocalModel
@@ -232,10 +232,10 @@ def test_a_slow_server_is_given_up_after_the_time_allowed_and_asked_again(proxy:
 
 
 def test_a_server_that_keeps_failing_is_left_alone(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosted, "TRIES_UNHEARD", 1)
+    monkeypatch.setattr(patience, "TRIES_UNHEARD", 1)
     model = hosted_model(proxy.address)
     proxy.faults = ["hang up"] * 50
-    for _ in range(hosted.FAILURES):
+    for _ in range(patience.FAILURES):
         with pytest.raises(ModelError, match=r"is the server running|broke off"):
             model.generate([asked("the sky")], schema=Colour, max_tokens=30)
     reached = len(proxy.got)
