@@ -284,3 +284,17 @@ def test_no_secret_is_told(scripted_server: Any, monkeypatch: pytest.MonkeyPatch
         model.generate([ASKED], schema=Colour, max_tokens=9)
     assert "SECRET" not in str(refused_.value)
     assert "hunter2" not in f"{refused_.value} {model.spec} {model.digest}"
+
+
+def test_a_model_answers_after_it_was_interrupted(scripted_server: Any) -> None:
+    address, _, replies = scripted_server
+    replies.append((200, said('{"colour": "blue"}')))
+    model = HostedModel("m", base_url=address, spec="m")
+
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model._side_by_side(interrupted, [1, 2])
+    (reply,) = model.generate([ASKED], schema=Colour, max_tokens=9)
+    assert reply.value == Colour(colour="blue")
