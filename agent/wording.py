@@ -41,12 +41,13 @@ class Wording:
     events_before: str
     sessions: str
     other_sessions: str
-    at_part: str
     in_situation: str
+    near_hour: str
     days: tuple[str, str]
-    """Working days and days off."""
-    hours: tuple[str, str, str, str]
-    """Quarters of a day, from midnight."""
+    """On working days and on days off."""
+    weekdays: tuple[str, ...]
+    """From Monday."""
+    season: str
     wished: str
     nearest: str
     none_near: str
@@ -154,10 +155,19 @@ _ENGLISH = Wording(
     events_before="the {count} before",
     sessions="{count} sessions {which}",
     other_sessions="the {count} others",
-    at_part="on {day} {hour}",
     in_situation="with {key} {value}",
-    days=("weekday", "weekend"),
-    hours=("nights", "mornings", "afternoons", "evenings"),
+    near_hour="around {hour} UTC",
+    days=("on working days", "at weekends"),
+    weekdays=(
+        "on Mondays",
+        "on Tuesdays",
+        "on Wednesdays",
+        "on Thursdays",
+        "on Fridays",
+        "on Saturdays",
+        "on Sundays",
+    ),
+    season="at this time of the year",
     wished="asked for {wish!r}; {nearest}; the recent events cover {share} of it",
     nearest="nearest to it: {topics}",
     none_near="no topic is near to it",
@@ -237,10 +247,11 @@ _CHINESE = Wording(
     events_before="之前{count}条记录",
     sessions="{which}的{count}次会话",
     other_sessions="其余{count}次会话",
-    at_part="{day}{hour}",
     in_situation="{key}为{value}",
+    near_hour="{hour}（UTC）前后",
     days=("工作日", "周末"),
-    hours=("凌晨", "上午", "下午", "晚上"),
+    weekdays=("周一", "周二", "周三", "周四", "周五", "周六", "周日"),
+    season="每年这个时候",
     wished="想要“{wish}”；{nearest}；最近的记录覆盖了其中的{share}",
     nearest="与之最接近的主题：{topics}",
     none_near="没有与之接近的主题",

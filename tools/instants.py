@@ -5,8 +5,11 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BeforeValidator, PlainSerializer
 
+DAY_SECONDS = 24 * 3600
 EARLIEST = datetime(1800, 1, 1, tzinfo=UTC).timestamp()
 LATEST = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
 _DATE = re.compile(r"(?:18|19|20|21)\d\d(?:[01]\d[0-3]\d)?")
@@ -49,6 +52,16 @@ def _seconds(value: object) -> float:
     except ValueError:
         raise ValueError(f"time {text[:40]!r} is in no known format: give ISO 8601 or Unix seconds") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def hour_of(times: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The hour of the day (UTC) of each time."""
+    return np.asarray(times % DAY_SECONDS // 3600, dtype=np.int64)
+
+
+def is_weekend(times: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether each time is on a Saturday or Sunday (UTC)."""
+    return np.asarray((times // DAY_SECONDS + 3) % 7 >= 5)  # 1 January 1970 was a Thursday
 
 
 def iso(seconds: float) -> str:

@@ -4,7 +4,8 @@ Derived from the store and kept beside it as one file, so that a question over a
 is met together) costs milliseconds. Every reading takes `before` and sees nothing at or after it.
 """
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,15 @@ from whimbrel.tools.replaced import replaced
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+Row = tuple[float, str, str, Mapping[str, str] | None]
 NEIGHBOUR_USERS = 300
 """The latest users of an item whose other items are counted: bounds the work on a best-seller."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class InteractionLog:
-    """Events (`time`, `user`, `item`, ordered by time) over named items, users and topics.
+    """Events (`time`, `user`, `item`, `situation`, ordered by time) over named items, users, topics and situations (JSON
+    objects of texts, "" where nothing was known).
 
     `pair_*` holds each user's distinct items with the time they first met, grouped by user; `met_by` orders the
     same pairs by item. Within a group pairs run from early to late. `appeared` is when each item came into the
@@ -34,9 +37,11 @@ class InteractionLog:
     item_ids: list[str]
     user_ids: list[str]
     topics: list[str]
+    situations: list[str]
     time: Floats
     user: Ints
     item: Ints
+    situation: Ints
     appeared: Floats
     topic_offset: Ints
     topic: Ints
@@ -48,8 +53,9 @@ class InteractionLog:
     met_by: Ints
 
     @classmethod
-    def build(cls, items: Iterable[Item], events: Iterable[tuple[float, str, str]]) -> "InteractionLog":
-        """From items and (time, user id, item id) in any order; an event of an item not among `items` is a bug."""
+    def build(cls, items: Iterable[Item], events: Iterable[Row]) -> "InteractionLog":
+        """From items and (time, user id, item id, context or None) in any order; an event of an item not among `items` is
+        a bug."""
         catalogue = sorted(items, key=lambda item: item.item_id)
         item_ids = [item.item_id for item in catalogue]
         position = {item_id: row for row, item_id in enumerate(item_ids)}
@@ -58,13 +64,20 @@ class InteractionLog:
         topic = np.array([topic_position[t] for item in catalogue for t in item.topics], dtype=np.int64)
         topic_offset = _offsets([len(item.topics) for item in catalogue])
         user_position: dict[str, int] = {}
+        situation_position: dict[str, int] = {}
         rows = [
-            (time, user_position.setdefault(user_id, len(user_position)), position[item_id])
-            for time, user_id, item_id in events
+            (
+                time,
+                user_position.setdefault(user_id, len(user_position)),
+                position[item_id],
+                situation_position.setdefault(json.dumps(context) if context else "", len(situation_position)),
+            )
+            for time, user_id, item_id, context in events
         ]
-        table = np.array(rows, dtype=np.float64).reshape(-1, 3)
+        table = np.array(rows, dtype=np.float64).reshape(-1, 4)
         table = table[np.lexsort((table[:, 2], table[:, 1], table[:, 0]))]
-        time, user, item = table[:, 0].copy(), table[:, 1].astype(np.int64), table[:, 2].astype(np.int64)
+        time = table[:, 0].copy()
+        user, item, situation = table[:, 1:].T.astype(np.int64)
         appeared = np.array([np.inf if i.time is None else i.time for i in catalogue], dtype=np.float64)
         np.minimum.at(appeared, item, time)
         appeared[np.isinf(appeared)] = -np.inf
@@ -75,9 +88,11 @@ class InteractionLog:
             item_ids=item_ids,
             user_ids=list(user_position),
             topics=topics,
+            situations=list(situation_position),
             time=time,
             user=user,
             item=item,
+            situation=situation,
             appeared=appeared,
             topic_offset=topic_offset,
             topic=topic,

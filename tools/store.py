@@ -225,7 +225,7 @@ class Store:
             for _, metadata in page
         )
         events = (
-            (occurrence.time, user_id, occurrence.item_id)
+            (occurrence.time, user_id, occurrence.item_id, occurrence.context)
             for page in self._database.pages("users", "metadatas")
             for user_id, history in _histories(page).items()
             for occurrence in history

@@ -75,7 +75,7 @@ class _InMemory:
         self.log = InteractionLog.build(
             training.items,
             (
-                (float(time), users[session], training.items[row].item_id)
+                (float(time), users[session], training.items[row].item_id, None)
                 for time, session, row in zip(times, training.session_of, training.rows, strict=True)
             ),
         )

@@ -27,14 +27,14 @@ def test_no_reading_of_the_log_sees_what_comes_later(
     events: list[tuple[int, str, str]], more: list[tuple[int, str, str]], before: int
 ) -> None:
     items = [Item(item_id=id_, title=id_) for id_ in "uvwxyz"]
-    past = [(float(at), user, item) for at, user, item in events if at < before]
-    future = [(float(max(at, before)), user, item) for at, user, item in more]
+    past = [(float(at), user, item, None) for at, user, item in events if at < before]
+    future = [(float(max(at, before)), user, item, None) for at, user, item in more]
     short, whole = InteractionLog.build(items, past), InteractionLog.build(items, past + future)
     seeds = list(range(6))
     assert np.array_equal(short.popularity(before=before), whole.popularity(before=before))
     assert np.array_equal(short.audience(before=before), whole.audience(before=before))
     assert np.allclose(short.co_occurrence(seeds, before=before), whole.co_occurrence(seeds, before=before))
-    met = {item for _, _, item in past} | ({*"uvwxyz"} - {item for _, _, item in past + future})
+    met = {item for _, _, item, _ in past} | ({*"uvwxyz"} - {item for _, _, item, _ in past + future})
     assert {id_ for id_, known in zip("uvwxyz", whole.known(before=before), strict=True) if known} == met
 
 

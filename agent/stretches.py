@@ -1,0 +1,249 @@
+"""Stretches of a history that differ from the rest of it by more than chance: the latest events, those at this time of
+day or week, those in this situation.
+
+Each is tested against comparable stretches of the same history, as many tests as are made being accounted for
+(Bonferroni). Habits are tested over sessions, the current one left out: what a session does now is no habit yet.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whimbrel.agent.next_topics import RECENT, SESSION_GAP_SECONDS, Person
+from whimbrel.agent.results import ShiftKind
+from whimbrel.agent.summarise import recent_count
+from whimbrel.agent.wording import Wording
+from whimbrel.tools.instants import DAY_SECONDS, hour_of, is_weekend
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+LEAST_STRETCHES = 8
+"""Comparable stretches, or sessions, without which nothing can be said."""
+LEAST_EVENTS = 4
+"""Events that a habit or a situation must have, within and without."""
+PERMUTATIONS = 499
+MOST_SESSIONS = 400
+"""Latest sessions over which a habit is tested."""
+NEAR_HOURS = 3
+SEASON_DAYS = 400
+"""Days that a log must span for a season to come again."""
+SESSION_SPAN_SECONDS = 12 * 3600
+TEMPORAL_KEYS = frozenset(
+    "time hour daytime time_of_day timeofday part_of_day day weekday dayofweek day_of_week weekend isweekend is_weekend "
+    "month season holiday date year quarter week".split()
+)
+"""Keys of a context that tell of time: a shift with one of them is temporal, with any other one situational."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Events (`inside`) that may differ from `outside`, in words, and the chance that they differ so much by chance.
+
+    `within` and `without` are the shares of topics there, shape (topics,); `strength` is how many standard deviations the
+    difference stands out; `moves` tells whether the interest would have to move to be there.
+    """
+
+    kind: ShiftKind
+    words: str
+    others: str
+    inside: Mask
+    within: Floats
+    without: Floats
+    p: float
+    strength: float
+    habit: bool
+    moves: bool
+
+
+def stretches_of(person: Person, *, at: float | None, situation: Mapping[str, str], say: Wording) -> list[Stretch]:
+    """All stretches that can be tested, the most telling first; `p` accounts for how many they are."""
+    session = person.session(at)
+    found = [*_latest(person, session, say), *_habits(person, session, at, situation, say)]
+    return sorted((replace(one, p=min(1.0, one.p * len(found))) for one in found), key=lambda one: (one.p, -one.strength))
+
+
+def _habits(
+    person: Person, session: Mask, at: float | None, situation: Mapping[str, str], say: Wording
+) -> Iterator[Stretch]:
+    earlier = ~session if person.time is not None else np.ones(person.events, dtype=bool)
+    compared = _Sessions.of(person, earlier)
+    if compared is None:
+        return
+    tests: list[tuple[Mask, ShiftKind, str]] = []
+    if at is not None and person.time is not None:
+        moment = np.array([at])
+        apart = np.abs(hour_of(person.time) - hour_of(moment))
+        when = datetime.fromtimestamp(at, tz=UTC)
+        weekday = np.asarray(person.time // DAY_SECONDS % 7 == at // DAY_SECONDS % 7)
+        tests += [
+            (np.minimum(apart, 24 - apart) <= NEAR_HOURS, "temporal", say.near_hour.format(hour=f"{when:%H:%M}")),
+            (is_weekend(person.time) == is_weekend(moment), "temporal", say.days[int(is_weekend(moment)[0])]),
+            (weekday, "temporal", say.weekdays[when.weekday()]),
+        ]
+        if person.time[-1] - person.time[0] > SEASON_DAYS * DAY_SECONDS:
+            apart = np.abs((person.time - at) / DAY_SECONDS % 365.25)
+            tests.append((np.minimum(apart, 365.25 - apart) <= 30, "temporal", say.season))
+    for key, value in situation.items():
+        same = np.array([other.get(key) == value for other in person.situations], dtype=bool)
+        kind: ShiftKind = "temporal" if key.casefold() in TEMPORAL_KEYS else "situational"
+        tests.append((same, kind, say.in_situation.format(key=key, value=value)))
+    for inside, kind, which in tests:
+        stretch = compared.test(person, inside & earlier, kind, which, say)
+        if stretch:
+            yield stretch
+
+
+@dataclass(frozen=True)
+class _Sessions:
+    """The session that each earlier event belongs to, -1 for the others, shape (events,)."""
+
+    of_event: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, person: Person, earlier: Mask) -> "_Sessions | None":
+        """None where there are too few."""
+        events = np.flatnonzero(earlier)
+        if len(events) < 2 * LEAST_EVENTS:
+            return None
+        if person.time is None:
+            number = np.arange(len(events))
+        else:
+            number = np.cumsum(np.append(0, np.diff(person.time[events]) > SESSION_GAP_SECONDS))
+        first = max(int(number[-1]) - MOST_SESSIONS + 1, 0)
+        of_event = np.full(person.events, -1, dtype=np.int64)
+        of_event[events] = number - first
+        of_event[of_event < 0] = -1
+        if number[-1] + 1 < LEAST_STRETCHES:
+            return None
+        return cls(of_event)
+
+    def test(self, person: Person, inside: Mask, kind: ShiftKind, which: str, say: Wording) -> Stretch | None:
+        """Sessions inside against those outside, and against as many drawn at random. A session that is partly inside is
+        cut where it is."""
+        known = self.of_event >= 0
+        inside = inside & known
+        if min(inside.sum(), (known & ~inside).sum()) < LEAST_EVENTS:
+            return None
+        _, piece = np.unique(self.of_event[known] * 2 + inside[known], return_inverse=True)
+        part = np.full(person.events, -1, dtype=np.int64)
+        part[known] = piece
+        pieces = int(piece.max()) + 1
+        member = np.zeros(pieces, dtype=bool)
+        member[piece] = inside[known]
+        size = int(member.sum())
+        if pieces < LEAST_STRETCHES or not 2 <= size <= pieces - 2:
+            return None
+        told = part[person.event] >= 0
+        topics, column = np.unique(person.topic[told], return_inverse=True)
+        weight = person.share[told] / np.bincount(piece)[part[person.event[told]]]
+        counts = np.bincount(
+            part[person.event[told]] * len(topics) + column, weights=weight, minlength=pieces * len(topics)
+        ).reshape(pieces, len(topics))
+        random = np.random.default_rng(0)
+        draws = np.stack([member, *(random.permutation(member) for _ in range(PERMUTATIONS))]).astype(np.float64)
+        drawn = draws @ counts
+        total = counts.sum(axis=0)
+        divergence = _divergence(drawn, total - drawn)
+        within, without = np.zeros(len(person.names)), np.zeros(len(person.names))
+        within[topics], without[topics] = _shares(drawn[0]), _shares(total - drawn[0])
+        last = bool(inside[np.flatnonzero(known)[-1]])
+        return Stretch(
+            kind=kind,
+            words=say.sessions.format(count=size, which=which),
+            others=say.other_sessions.format(count=pieces - size),
+            inside=inside,
+            within=within,
+            without=without,
+            p=float((divergence >= divergence[0] - 1e-12).mean()),
+            strength=float((divergence[0] - divergence[1:].mean()) / max(divergence[1:].std(), 1e-9)),
+            habit=True,
+            moves=not last or 2 * size <= pieces,
+        )
+
+
+def _latest(person: Person, session: Mask, say: Wording) -> Iterator[Stretch]:
+    """The session under way, and the short term, each against equally long stretches of the past."""
+    widths = {int(session.sum()), RECENT, recent_count(person.events)}
+    for width in sorted(widths):
+        if 2 <= width < person.events / 2:
+            stretch = _ending(person, width, say)
+            if stretch:
+                yield stretch
+
+
+def _ending(person: Person, width: int, say: Wording) -> Stretch | None:
+    starts = _starts(person, width)
+    if len(starts) < LEAST_STRETCHES:
+        return None
+    topics, column = np.unique(person.topic, return_inverse=True)
+    per_event = np.zeros((person.events + 1, len(topics)))
+    np.add.at(per_event, (person.event + 1, column), person.share)
+    running = per_event.cumsum(axis=0)
+    total, latest = running[-1], running[-1] - running[person.events - width]
+    past = running[starts + width] - running[starts]
+    observed = float(_divergence(latest[None], (total - latest)[None])[0])
+    comparable = _divergence(past, total - past - latest)
+    p, strength = _exceeds(observed, comparable)
+    within, without = np.zeros(len(person.names)), np.zeros(len(person.names))
+    within[topics], without[topics] = _shares(latest), _shares(total - latest)
+    times = person.time
+    at_once = times is None or times[-1] - times[-width] <= SESSION_SPAN_SECONDS
+    return Stretch(
+        kind="contextual" if at_once else "temporal",
+        words=say.last_events.format(count=width),
+        others=say.events_before.format(count=person.events - width),
+        inside=np.arange(person.events) >= person.events - width,
+        within=within,
+        without=without,
+        p=p,
+        strength=strength,
+        habit=False,
+        moves=True,
+    )
+
+
+def _starts(person: Person, width: int) -> NDArray[np.int64]:
+    """Where comparable stretches begin: with sessions that are long enough, else with any session, else anywhere."""
+    last = person.events - 2 * width
+    if person.time is not None:
+        begun = np.append(True, np.diff(person.time) > SESSION_GAP_SECONDS)
+        first = np.flatnonzero(begun)
+        lengths = np.diff(np.append(first, person.events))
+        whole = first[(lengths >= width) & (first <= last)]
+        if len(whole) >= LEAST_STRETCHES:
+            return np.asarray(whole, dtype=np.int64)
+    return np.arange(last % width, last + 1, max(width // 2, 1), dtype=np.int64) if last >= 0 else np.empty(0, np.int64)
+
+
+def _exceeds(observed: float, comparable: Floats) -> tuple[float, float]:
+    """The chance that a comparable value is as great, and how many of their standard deviations the observed one stands
+    out: counted where any is as great, else from Student's t."""
+    from scipy.stats import t
+
+    count = len(comparable)
+    spread = max(float(comparable.std(ddof=1)), 0.02) * (1 + 1 / count) ** 0.5
+    strength = (observed - float(comparable.mean())) / spread
+    as_great = int((comparable >= observed - 1e-12).sum())
+    tail = float(t.sf(strength, count - 1))
+    return max(tail, as_great / (count + 1)), strength
+
+
+def _shares(counts: Floats) -> Floats:
+    return np.asarray(counts / max(float(counts.sum()), 1e-12))
+
+
+def _divergence(some: Floats, others: Floats) -> Floats:
+    """Jensen-Shannon divergence, in bits, between the rows of two tables of counts; in [0, 1] (Lin, 1991)."""
+    p = some / np.maximum(some.sum(axis=1, keepdims=True), 1e-12)
+    q = others / np.maximum(others.sum(axis=1, keepdims=True), 1e-12)
+    middle = (p + q) / 2
+
+    def relative(a: Floats) -> Floats:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.where(a > 0, a * np.log2(a / middle), 0.0).sum(axis=1))
+
+    return np.asarray((relative(p) + relative(q)) / 2)

@@ -1,0 +1,130 @@
+"""What everybody does, as of a moment: which topics are met at all, at which hour, in which situation, and after which."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whimbrel.tools.instants import hour_of, is_weekend
+from whimbrel.tools.interaction_log import InteractionLog
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+MOST_TOPICS = 1000
+"""Topics that are told apart, the most frequent."""
+STRETCHES = 32
+"""Habits are counted up to the end of one of so many equal stretches of the log, so that many requests share them."""
+MOST_KEPT = 4
+LATELY = 2
+"""Stretches that are recent."""
+MOST_SITUATIONS = 200
+"""Values of the situation that are told apart, the most frequent."""
+
+
+@dataclass(frozen=True)
+class Habits:
+    """Counts over all events before a moment; the topics of one event share 1.
+
+    `ever` and `lately` have shape (topics,), `hours` (24, topics), `weekend` (2, topics), `follows` (topics, topics) with
+    the earlier topic in the row. `situations` maps a key and value to shape (topics,).
+    """
+
+    topics: tuple[str, ...]
+    ever: Floats
+    lately: Floats
+    hours: Floats
+    weekend: Floats
+    situations: Mapping[tuple[str, str], Floats]
+    follows: Floats
+
+    @cached_property
+    def position(self) -> dict[str, int]:
+        """Row of each topic."""
+        return {topic: row for row, topic in enumerate(self.topics)}
+
+    @classmethod
+    def of(cls, log: InteractionLog, *, before: float) -> Self:
+        """From the events of a log before a moment."""
+        stop = int(np.searchsorted(log.time, before))
+        since = stop - LATELY * _stretch(log)
+        topic, event = log.topics_of(log.item[:stop])
+        frequency = np.bincount(topic, minlength=len(log.topics))
+        kept = np.sort(np.argsort(-frequency, kind="stable")[:MOST_TOPICS])
+        kept = kept[frequency[kept] > 0]
+        column = np.full(len(log.topics), -1)
+        column[kept] = np.arange(len(kept))
+        told = column[topic] >= 0
+        topic, event = column[topic[told]], event[told]
+        share = 1.0 / np.bincount(event, minlength=stop)[event]
+        width = len(kept)
+
+        def counted(group: Ints, groups: int) -> Floats:
+            return np.bincount(group * width + topic, weights=share, minlength=groups * width).reshape(groups, width)
+
+        time = log.time[:stop]
+        late = event >= since
+        return cls(
+            topics=tuple(log.topics[row] for row in kept),
+            ever=np.bincount(topic, weights=share, minlength=width),
+            lately=np.bincount(topic[late], weights=share[late], minlength=width),
+            hours=counted(hour_of(time)[event], 24),
+            weekend=counted(is_weekend(time)[event].astype(np.int64), 2),
+            situations=_situations(log, topic, event, share, width),
+            follows=_follows(log.user[:stop], topic, event, width),
+        )
+
+
+class HabitsInTime:
+    """The habits of a log, counted once for each stretch of it that is asked for."""
+
+    def __init__(self, log: InteractionLog) -> None:
+        self._log = log
+        self._counted: dict[int, Habits] = {}
+
+    def before(self, moment: float) -> Habits:
+        """As of the end of the latest stretch that ended before a moment."""
+        log, length = self._log, _stretch(self._log)
+        stretch = int(np.searchsorted(log.time, moment)) // length
+        if stretch not in self._counted:
+            if len(self._counted) >= MOST_KEPT:
+                self._counted.pop(next(iter(self._counted)))
+            end = stretch * length
+            self._counted[stretch] = Habits.of(log, before=float(log.time[end]) if end < len(log.time) else np.inf)
+        return self._counted[stretch]
+
+
+def _stretch(log: InteractionLog) -> int:
+    """Events of a stretch."""
+    return max(len(log.time) // STRETCHES, 1)
+
+
+def _situations(
+    log: InteractionLog, topic: Ints, event: Ints, share: Floats, width: int
+) -> dict[tuple[str, str], Floats]:
+    if not any(log.situations):
+        return {}
+    code = log.situation[event]
+    by_code = np.bincount(code * width + topic, weights=share, minlength=len(log.situations) * width)
+    found: dict[tuple[str, str], Floats] = {}
+    for text, counts in zip(log.situations, by_code.reshape(-1, width), strict=True):
+        for pair in (json.loads(text) if text else {}).items():
+            found[pair] = found[pair] + counts if pair in found else counts
+    often = sorted(found, key=lambda pair: (-found[pair].sum(), pair))[:MOST_SITUATIONS]
+    return {pair: found[pair] for pair in often}
+
+
+def _follows(user: Ints, topic: Ints, event: Ints, width: int) -> Floats:
+    """Counts of a topic behind another in a user's neighbouring events, the pairs of two events sharing 1."""
+    from scipy.sparse import csr_matrix
+
+    events = len(user)
+    held: Any = csr_matrix((np.ones(len(topic)), (event, topic)), shape=(events, width))
+    held = held.multiply(1.0 / np.maximum(held.sum(axis=1), 1)).tocsr()
+    order = np.argsort(user, kind="stable")
+    same = user[order[1:]] == user[order[:-1]]
+    before, after = order[:-1][same], order[1:][same]
+    return np.asarray((held[before].T @ held[after]).todense(), dtype=np.float64)
