@@ -231,22 +231,28 @@ class Calibration(BaseModel):
         return float(1 / (1 + np.exp(-(self.bias + figures @ np.array(self.weights)))))
 
 
-CHANCES = ("expected", "lately", "ever", "together", "stays")
-"""Of a set of topics: log odds of their probability, of the share of events that bore one of them (the latest weighing
-more; ever), topics an event, and log odds of how often events bore a topic of the RECENT ones before."""
+CHANCES = ("expected", "there", "ever", "together", "stays", "surprise")
+"""Of a set of topics: log odds of their probability, of the share of events that bore one of them (those of a stretch, else
+the latest weighing more; ever), topics an event, log odds of how often events bore a topic of the RECENT ones before, and
+-log10 of the chance that the stretch differs by chance (0 where there is none)."""
 
 
-def chances(expected: Expected, topics: NDArray[np.bool_], *, stays: float | None = None) -> Floats:
-    """CHANCES of a set of topics, a mask over names."""
+def chances(
+    expected: Expected, topics: NDArray[np.bool_], *, inside: NDArray[np.bool_] | None = None, p: float = 1.0
+) -> Floats:
+    """CHANCES of a set of topics, a mask over names; `inside` are the events of a stretch, `p` its chance."""
     person = expected.person
     held = person.bears(topics).astype(np.float64)
-    weight = 0.5 ** (np.arange(person.events)[::-1] / HALF_LIVES[1])
+    latest = 0.5 ** (np.arange(person.events)[::-1] / HALF_LIVES[1])
+    weight = latest if inside is None else inside.astype(np.float64)
     share = expected.share(topics)
-    lately = (held @ weight + 2 * share) / (weight.sum() + 2)
+    there = (held @ weight + 2 * share) / (weight.sum() + 2)
     ever = (held.sum() + 2 * share) / (len(held) + 2)
     each = len(person.topic) / max(len(np.unique(person.event)), 1)
-    kept = stay_rate(person) if stays is None else stays
-    return np.array([_odds(share), _odds(lately), _odds(ever), np.log(max(each, 1.0)), _odds(kept)])
+    surprise = min(-np.log10(max(p, 1e-3)), 3.0)
+    return np.array(
+        [_odds(share), _odds(there), _odds(ever), np.log(max(each, 1.0)), _odds(stay_rate(person)), surprise]
+    )
 
 
 def stay_rate(person: Person) -> float:

@@ -31,7 +31,6 @@ MOST_SESSIONS = 400
 NEAR_HOURS = 3
 SEASON_DAYS = 400
 """Days that a log must span for a season to come again."""
-SESSION_SPAN_SECONDS = 12 * 3600
 TEMPORAL_KEYS = frozenset(
     "time hour daytime time_of_day timeofday part_of_day day weekday dayofweek day_of_week weekend isweekend is_weekend "
     "month season holiday date year quarter week".split()
@@ -44,12 +43,11 @@ class Stretch:
     """Events (`inside`) that may differ from `outside`, in words, and the chance that they differ so much by chance.
 
     `within` and `without` are the shares of topics there, shape (topics,); `strength` is how many standard deviations the
-    difference stands out; `moves` tells whether the interest would have to move to be there.
+    difference stands out; `moves` tells whether the interest would have to move to be there. `sessions` counts those inside
+    and the others.
     """
 
     kind: ShiftKind
-    words: str
-    others: str
     inside: Mask
     within: Floats
     without: Floats
@@ -57,22 +55,27 @@ class Stretch:
     strength: float
     habit: bool
     moves: bool
+    sessions: tuple[int, int] = (0, 0)
+    words: str = ""
+    others: str = ""
 
 
 def stretches_of(person: Person, *, at: float | None, situation: Mapping[str, str], say: Wording) -> list[Stretch]:
     """All stretches that can be tested, the most telling first; `p` accounts for how many they are."""
     session = person.session(at)
-    found = [*_latest(person, session, say), *_habits(person, session, at, situation, say)]
+    found = [*_session(person, session, say), *_in_sessions(person, session, at, situation, say)]
     return sorted((replace(one, p=min(1.0, one.p * len(found))) for one in found), key=lambda one: (one.p, -one.strength))
 
 
-def _habits(
+def _in_sessions(
     person: Person, session: Mask, at: float | None, situation: Mapping[str, str], say: Wording
 ) -> Iterator[Stretch]:
-    earlier = ~session if person.time is not None else np.ones(person.events, dtype=bool)
-    compared = _Sessions.of(person, earlier)
+    """Trends and habits, both of the sessions before the one under way."""
+    compared = _Sessions.of(person, ~session if person.time is not None else np.ones(person.events, dtype=bool))
     if compared is None:
         return
+    if person.time is not None:
+        yield from compared.trends(person, say)
     tests: list[tuple[Mask, ShiftKind, str]] = []
     if at is not None and person.time is not None:
         moment = np.array([at])
@@ -92,9 +95,14 @@ def _habits(
         kind: ShiftKind = "temporal" if key.casefold() in TEMPORAL_KEYS else "situational"
         tests.append((same, kind, say.in_situation.format(key=key, value=value)))
     for inside, kind, which in tests:
-        stretch = compared.test(person, inside & earlier, kind, which, say)
+        stretch = compared.test(person, inside, kind)
         if stretch:
-            yield stretch
+            count, others = stretch.sessions
+            yield replace(
+                stretch,
+                words=say.sessions.format(count=count, which=which),
+                others=say.other_sessions.format(count=others),
+            )
 
 
 @dataclass(frozen=True)
@@ -121,7 +129,24 @@ class _Sessions:
             return None
         return cls(of_event)
 
-    def test(self, person: Person, inside: Mask, kind: ShiftKind, which: str, say: Wording) -> Stretch | None:
+    def trends(self, person: Person, say: Wording) -> Iterator[Stretch]:
+        """The latest sessions that hold the short term, and those that hold half of it."""
+        known = np.flatnonzero(self.of_event >= 0)
+        size = recent_count(len(known))
+        for width in dict.fromkeys((size, max(size // 2, 2))):
+            inside = self.of_event >= self.of_event[known[-width]] if width < len(known) else self.of_event >= 0
+            stretch = self.test(person, inside, "temporal")
+            if stretch:
+                count, others = stretch.sessions
+                yield replace(
+                    stretch,
+                    words=say.last_sessions.format(count=count),
+                    others=say.sessions_before.format(count=others),
+                    habit=False,
+                    moves=True,
+                )
+
+    def test(self, person: Person, inside: Mask, kind: ShiftKind) -> Stretch | None:
         """Sessions inside against those outside, and against as many drawn at random. A session that is partly inside is
         cut where it is."""
         known = self.of_event >= 0
@@ -153,8 +178,6 @@ class _Sessions:
         last = bool(inside[np.flatnonzero(known)[-1]])
         return Stretch(
             kind=kind,
-            words=say.sessions.format(count=size, which=which),
-            others=say.other_sessions.format(count=pieces - size),
             inside=inside,
             within=within,
             without=without,
@@ -162,13 +185,14 @@ class _Sessions:
             strength=float((divergence[0] - divergence[1:].mean()) / max(divergence[1:].std(), 1e-9)),
             habit=True,
             moves=not last or 2 * size <= pieces,
+            sessions=(size, pieces - size),
         )
 
 
-def _latest(person: Person, session: Mask, say: Wording) -> Iterator[Stretch]:
-    """The session under way, and the short term, each against equally long stretches of the past."""
-    widths = {int(session.sum()), RECENT, recent_count(person.events)}
-    for width in sorted(widths):
+def _session(person: Person, session: Mask, say: Wording) -> Iterator[Stretch]:
+    """The session under way, and where no times are known the short term, against equally long stretches of the past."""
+    widths = [int(session.sum())] if person.time is not None else [RECENT, recent_count(person.events)]
+    for width in dict.fromkeys(widths):
         if 2 <= width < person.events / 2:
             stretch = _ending(person, width, say)
             if stretch:
@@ -190,10 +214,8 @@ def _ending(person: Person, width: int, say: Wording) -> Stretch | None:
     p, strength = _exceeds(observed, comparable)
     within, without = np.zeros(len(person.names)), np.zeros(len(person.names))
     within[topics], without[topics] = _shares(latest), _shares(total - latest)
-    times = person.time
-    at_once = times is None or times[-1] - times[-width] <= SESSION_SPAN_SECONDS
     return Stretch(
-        kind="contextual" if at_once else "temporal",
+        kind="contextual",
         words=say.last_events.format(count=width),
         others=say.events_before.format(count=person.events - width),
         inside=np.arange(person.events) >= person.events - width,

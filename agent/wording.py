@@ -35,10 +35,17 @@ class Wording:
     no_topics: str
     too_few: str
     no_shift: str
+    there_already: str
+    doubt: str
+    expects: str
+    signals: Mapping[str, str]
+    """What speaks for a topic, by the names of `next_topics.SIGNALS`."""
     shifted: str
     shifted_to_one: str
     last_events: str
     events_before: str
+    last_sessions: str
+    sessions_before: str
     sessions: str
     other_sessions: str
     in_situation: str
@@ -140,19 +147,43 @@ _ENGLISH = Wording(
     nothing_else="nothing else",
     no_history="abstained: nothing is known yet",
     no_topics="abstained: the events bear no topics",
-    too_few="abstained: {count} events are too few to tell a shift from chance",
+    too_few="abstained: {count} events are too few to tell a shift from chance.",
     no_shift=(
         "{inside} differ from {outside} no more than chance would have it ({less} of like stretches differ less; "
-        "{least} is asked for)"
+        "{least} is asked for)."
     ),
+    there_already="{inside} differ from {outside}, and the latest events are there already.",
+    doubt=(
+        "abstained: with {moves} the next event bears no topic of the last {recent}, and nothing tells of which kind that "
+        "shift would be."
+    ),
+    expects="{topic} is likeliest next ({share}); {signal} makes it {factor} times likelier than the mean topic.",
+    signals={
+        "ever": "how often it came so far",
+        "lately": "how often it came lately",
+        "last event": "that it came last",
+        "session": "the session under way",
+        "hour": "this hour of the day",
+        "weekend": "this part of the week",
+        "situation": "this situation",
+        "sequence": "what followed the last topics before",
+        "everybody": "how often everybody meets it",
+        "everybody lately": "how often everybody met it lately",
+        "everybody's hour": "what everybody does at this hour",
+        "everybody's weekend": "what everybody does in this part of the week",
+        "everybody's situation": "what everybody does in this situation",
+        "everybody's sequence": "what follows the last topics for everybody",
+    },
     shifted=(
-        "{topics} make up {now} of {inside} against {before} of {outside}; {less} of comparable stretches differ less"
+        "{topics} make up {now} of {inside} against {before} of {outside}; {less} of comparable stretches differ less."
     ),
     shifted_to_one=(
-        "{topics} makes up {now} of {inside} against {before} of {outside}; {less} of comparable stretches differ less"
+        "{topics} makes up {now} of {inside} against {before} of {outside}; {less} of comparable stretches differ less."
     ),
     last_events="the last {count} events",
     events_before="the {count} before",
+    last_sessions="the last {count} sessions",
+    sessions_before="the {count} before",
     sessions="{count} sessions {which}",
     other_sessions="the {count} others",
     in_situation="with {key} {value}",
@@ -239,12 +270,33 @@ _CHINESE = Wording(
     nothing_else="无",
     no_history="不作判断：目前还没有任何记录",
     no_topics="不作判断：这些记录没有主题",
-    too_few="不作判断：只有{count}条记录，不足以区分变化与偶然",
-    no_shift="{inside}与{outside}的差别没有超出偶然（{less}的同类时段差别更小，达到{least}才算变化）",
-    shifted="{topics}在{inside}中占{now}，在{outside}中占{before}；{less}的可比时段差别更小",
-    shifted_to_one="{topics}在{inside}中占{now}，在{outside}中占{before}；{less}的可比时段差别更小",
+    too_few="不作判断：只有{count}条记录，不足以区分变化与偶然。",
+    no_shift="{inside}与{outside}的差别没有超出偶然（{less}的同类时段差别更小，达到{least}才算变化）。",
+    there_already="{inside}与{outside}不同，而最近的记录已在其中。",
+    doubt="不作判断：下一条记录有{moves}的可能不含最近{recent}条的主题，但无从判断属于哪一类变化。",
+    expects="接下来最可能的是{topic}（{share}）；{signal}使它的可能性达到平均主题的{factor}倍。",
+    signals={
+        "ever": "以往出现的次数",
+        "lately": "近来出现的次数",
+        "last event": "刚刚出现过",
+        "session": "当前会话",
+        "hour": "一天中的这个时段",
+        "weekend": "一周中的这个时段",
+        "situation": "当前情境",
+        "sequence": "以往接在这些主题之后的内容",
+        "everybody": "所有人出现的次数",
+        "everybody lately": "所有人近来出现的次数",
+        "everybody's hour": "所有人在这个时段的习惯",
+        "everybody's weekend": "所有人在一周中这个时段的习惯",
+        "everybody's situation": "所有人在这种情境下的习惯",
+        "everybody's sequence": "所有人接在这些主题之后的内容",
+    },
+    shifted="{topics}在{inside}中占{now}，在{outside}中占{before}；{less}的可比时段差别更小。",
+    shifted_to_one="{topics}在{inside}中占{now}，在{outside}中占{before}；{less}的可比时段差别更小。",
     last_events="最近{count}条记录",
     events_before="之前{count}条记录",
+    last_sessions="最近{count}次会话",
+    sessions_before="之前{count}次会话",
     sessions="{which}的{count}次会话",
     other_sessions="其余{count}次会话",
     in_situation="{key}为{value}",
