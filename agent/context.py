@@ -5,9 +5,12 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from whimbrel.tools.instants import parse_time
 from whimbrel.tools.records import clean_text
 
 LONGEST_WISH = 500
+EARLIEST_MOMENT = parse_time("1980")
+"""A number below it is an hour or a year, no moment."""
 
 _REFUSAL = re.compile(
     r"\b(?:(?:do|does|did) not (?:want|like|need)|(?:don't|doesn't|didn't|never) (?:want|like|need)|nothing with|"
@@ -26,7 +29,8 @@ _ALTERNATIVES = re.compile(r"\s*(?:/|\bor\b|\band\b|&)\s*", re.IGNORECASE)
 
 class Context(BaseModel):
     """`query` is a stated wish in free words; `avoid` names what must not come; `more` are items whose like is
-    wanted. Any other key describes the situation (`place="work"`) and is compared with what the log knew."""
+    wanted. Any other key describes the situation (`place="work"`) and is compared with what the log knew, but a `time`
+    that is a date: it is the moment of the request, for a history that is given without a store."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
     __pydantic_extra__: dict[str, str | int | float | bool]
@@ -49,7 +53,17 @@ class Context(BaseModel):
     @property
     def situation(self) -> dict[str, str]:
         """The keys that describe the situation, as texts."""
-        return {key: str(value) for key, value in (self.__pydantic_extra__ or {}).items()}
+        given = {key: str(value) for key, value in (self.__pydantic_extra__ or {}).items()}
+        return {key: value for key, value in given.items() if key != "time" or self.moment is None}
+
+    @property
+    def moment(self) -> float | None:
+        """The time, in UTC seconds, where `time` is a date; None where it is a word (`morning`) or absent."""
+        try:
+            seconds = parse_time((self.__pydantic_extra__ or {}).get("time"))
+        except ValueError:
+            return None
+        return seconds if seconds >= EARLIEST_MOMENT else None
 
     def wanting(self, words: str) -> "Context":
         """This context with what a person now says: `something for a birthday, no snacks`.

@@ -62,7 +62,9 @@ def learn(moments: Sequence[Sequence[Moment]], *, learned_from: str = "", seed: 
     """
     total = sum(len(log) for log in moments)
     if total < LEAST_MOMENTS:
-        raise DataError(f"{total} events with a history before them are too few to learn from; {LEAST_MOMENTS} are needed")
+        raise DataError(
+            f"{total} events with a history before them are too few to learn from; {LEAST_MOMENTS} are needed"
+        )
     halves = [_halves(log, seed) for log in moments]
     known = [[moment for moment in first if moment.habits] for first, _ in halves]
     weights = _logit([[(_signals(m, m.person, m.habits), m.rows(m.person)) for m in log] for log in known])
@@ -136,7 +138,8 @@ def _logit(logs: Sequence[Sequence[tuple[Floats, list[int]]]]) -> dict[str, floa
                 slope -= (found[rows].mean(axis=0) - probability @ found) / len(log) / len(told)
         return value, slope
 
-    best: Any = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 100})
+    bounds = [(0.0, None)] * len(start)  # a signal speaks for a topic or says nothing
+    best: Any = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 100})
     return {name: round(float(weight), 4) for name, weight in zip(SIGNALS, best.x, strict=True) if told}
 
 

@@ -81,9 +81,7 @@ class Person:
         share = 1.0 / np.maximum(np.bincount(event, minlength=len(history)), 1)[event]
         times = [item.time for item in history]
         known = np.array(times, dtype=np.float64) if times and None not in times else None
-        return cls(
-            names, len(history), topic, event, share, known, [getattr(item, "context", {}) for item in history]
-        )
+        return cls(names, len(history), topic, event, share, known, [getattr(item, "context", {}) for item in history])
 
     def before(self, event: int) -> "Person":
         """The same before one of its events."""

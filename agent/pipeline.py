@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from whimbrel.agent.context import Context
 from whimbrel.agent.explain import Explained, explain
 from whimbrel.agent.language_models.protocol import LanguageModel
+from whimbrel.agent.fit import learned_topics
 from whimbrel.agent.predict import Prediction, predict_shift
 from whimbrel.agent.rank import RankConfig, Ranking, distinct, rank
 from whimbrel.agent.summarise import Summary, summarise
@@ -101,7 +102,7 @@ def build_pipeline(
     """A Runnable from a `Request` to all that was found on the way (`recall`, `summary`, ..., `explained`)."""
     from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 
-    language = config.language
+    language, learned = config.language, learned_topics(store)
     priors = store.remembered(f"{llm.digest}|{prior_prompt(language).name}") if llm is not None else None
 
     def recalled(found: dict[str, Any]) -> Recall:
@@ -122,6 +123,8 @@ def build_pipeline(
             llm=llm,
             priors=priors,
             language=language,
+            habits=store.habits(before=request.at),
+            learned=learned,
         )
 
     def interested(found: dict[str, Any]) -> Interest:

@@ -6,10 +6,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from whimbrel.agent.context import Context, as_context
 from whimbrel.agent.language_models.budget import Budget, BudgetError
 from whimbrel.agent.language_models.protocol import LanguageModel, Usage
+from whimbrel.agent.fit import learned_topics
 from whimbrel.agent.language_models.specs import as_model, open_model
+from whimbrel.agent.next_topics import NextTopics
 from whimbrel.agent.pipeline import PipelineConfig, Request, StageClock, build_pipeline
 from whimbrel.agent.predict import Prediction, predict_shift
 from whimbrel.agent.rank import Ranked, Ranking, rank
@@ -17,6 +21,7 @@ from whimbrel.agent.results import Recommendations, RequestUsage, Shift, StageUs
 from whimbrel.agent.timeline import Timeline, timeline_of
 from whimbrel.tools.encoder import encode
 from whimbrel.tools.errors import ConfigError, ModelError, StoreError
+from whimbrel.tools.habits import HabitsInTime
 from whimbrel.tools.instants import iso, parse_time
 from whimbrel.tools.interaction_log import InteractionLog
 from whimbrel.tools.item_vectors import item_vectors
@@ -260,6 +265,14 @@ class Agent:
         return self._given_log or (self._store.log if self._store else InteractionLog.build([], []))
 
     @cached_property
+    def _habits(self) -> HabitsInTime:
+        return HabitsInTime(self._log)
+
+    @cached_property
+    def _learned(self) -> NextTopics:
+        return learned_topics(self._store)
+
+    @cached_property
     def _position(self) -> dict[str, int]:
         return {item_id: row for row, item_id in enumerate(self._log.item_ids)}
 
@@ -270,14 +283,17 @@ class Agent:
     def _predict(self, history: Sequence[Item], context: Context, candidates: Sequence[Item]) -> Prediction:
         """A wish may mean any topic of the history or of the candidates."""
         times = [item.time for item in history if item.time is not None]
+        at = context.moment or (times[-1] if times else None)
         names = sorted({topic for item in (*history, *candidates) for topic in item.topics}) if context.query else []
         return predict_shift(
             history,
-            at=times[-1] if times else None,
+            at=at,
             context=context,
             topic_vectors=dict(zip(names, encode(names), strict=True)),
             llm=self._llm,
             language=self._config.language,
+            habits=self._habits.before(max(times, default=np.inf)) if self._position else None,
+            learned=self._learned,
         )
 
     def timeline(self, user_id: str, at: object = None, context: Situation = None) -> Timeline:
@@ -301,6 +317,8 @@ class Agent:
             topic_vectors=self.store.topic_vectors(before=before) if situation.query else {},
             llm=self._llm,
             language=self._config.language,
+            habits=self.store.habits(before=before),
+            learned=self._learned,
         )
         return found.model_copy(update={"warnings": (*found.warnings, *_unmet(situation, history))})
 

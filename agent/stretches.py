@@ -64,7 +64,9 @@ def stretches_of(person: Person, *, at: float | None, situation: Mapping[str, st
     """All stretches that can be tested, the most telling first; `p` accounts for how many they are."""
     session = person.session(at)
     found = [*_session(person, session, say), *_in_sessions(person, session, at, situation, say)]
-    return sorted((replace(one, p=min(1.0, one.p * len(found))) for one in found), key=lambda one: (one.p, -one.strength))
+    return sorted(
+        (replace(one, p=min(1.0, one.p * len(found))) for one in found), key=lambda one: (one.p, -one.strength)
+    )
 
 
 def _in_sessions(

@@ -11,10 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from whimbrel.agent.context import Context
 from whimbrel.agent.language_models.protocol import LanguageModel
-from whimbrel.agent.predict import MOST_TOPICS, SESSION_GAP_SECONDS, predict_shift
+from whimbrel.agent.next_topics import MOST_TOPICS, SESSION_GAP_SECONDS, NextTopics
+from whimbrel.agent.predict import predict_shift
 from whimbrel.agent.results import Shift
 from whimbrel.agent.wording import Language
 from whimbrel.tools.encoder import Vectors
+from whimbrel.tools.habits import Habits
 from whimbrel.tools.instants import Time
 from whimbrel.tools.records import Interaction
 
@@ -51,7 +53,8 @@ class Period(_Value):
 
 
 class Timeline(_Value):
-    """The periods up to the last event before `at`, and the shift as of `at`. `unit` is a `UNITS` name, or `session`.
+    """The periods up to the last event before `at`, and the shift as of `at`, with the likeliest `topics` of the next
+    event and the probability that it bears none of the latest ones (`moves`). `unit` is a `UNITS` name, or `session`.
 
     In JSON the periods stand under `timeline`; unit and warnings are for people.
     """
@@ -59,6 +62,8 @@ class Timeline(_Value):
     user_id: str
     at: Time
     shift: Shift
+    topics: dict[str, float] = {}
+    moves: float | None = None
     periods: Annotated[tuple[Period, ...], Field(alias="timeline")]
     unit: Annotated[str, Field(exclude=True)] = "session"
     warnings: Annotated[tuple[str, ...], Field(exclude=True)] = ()
@@ -150,10 +155,13 @@ def timeline_of(
     topic_vectors: Mapping[str, Vectors],
     llm: LanguageModel | None,
     language: Language = "en",
+    habits: Habits | None = None,
+    learned: NextTopics | None = None,
 ) -> Timeline:
     """The timeline of a history, which runs from the first event to the last; what is at or after `at` is left out.
 
-    The context is that of `at`: it bears on the present shift alone, and the model is asked for no other.
+    The context is that of `at`, as are everybody's `habits`: they bear on the present shift alone, and the model is asked
+    for no other. The hour and the day at which a period ends count where periods are as short.
     """
     known = history[: bisect_left(history, at, key=lambda event: event.time)]
     times = [event.time for event in known]
@@ -168,20 +176,32 @@ def timeline_of(
             topics=_shares(known[span.first : span.last]),
             shift=predict_shift(
                 known[max(span.last - longest, 0) : span.last],
-                at=span.end,
+                at=span.end if unit is None or 0 < unit.seconds < DAY else None,
                 context=Context(),
                 topic_vectors={},
                 llm=None,
                 language=language,
+                learned=learned,
             ).shift,
         )
         for span in spans
     )
-    present = predict_shift(known, at=at, context=context, topic_vectors=topic_vectors, llm=llm, language=language)
+    present = predict_shift(
+        known,
+        at=at,
+        context=context,
+        topic_vectors=topic_vectors,
+        llm=llm,
+        language=language,
+        habits=habits,
+        learned=learned,
+    )
     return Timeline(
         user_id=user_id,
         at=at,
         shift=present.shift,
+        topics=present.topics,
+        moves=present.moves,
         periods=periods,
         unit=unit.name if unit else "session",
         warnings=present.warnings,

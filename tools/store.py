@@ -19,6 +19,7 @@ from whimbrel.tools import encoder
 from whimbrel.tools.chroma import Database, connect
 from whimbrel.tools.encoder import Vectors
 from whimbrel.tools.errors import DataError, StoreError
+from whimbrel.tools.habits import Habits, HabitsInTime
 from whimbrel.tools.interaction_log import InteractionLog
 from whimbrel.tools.records import Interaction, Item, Occurrence
 from whimbrel.tools.remembered import Remembered
@@ -41,6 +42,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._log: InteractionLog | None = None
+        self._habits: HabitsInTime | None = None
         self._remembered: dict[str, Remembered] = {}
 
     def __enter__(self) -> Self:
@@ -143,6 +145,18 @@ class Store:
             self._log = self._load_log()
         return self._log
 
+    def habits(self, *, before: float) -> Habits | None:
+        """What everybody did, counted up to some moment before; None where that is nothing."""
+        if self._habits is None:
+            self._habits = HabitsInTime(self.log)
+        habits = self._habits.before(before)
+        return habits if len(habits.topics) else None
+
+    @property
+    def fitted(self) -> Path:
+        """The folder of what was learned from this store; need not exist."""
+        return self.folder / "fitted"
+
     def remembered(self, kind: str) -> Remembered:
         """Numbers of one kind that are kept beside the store."""
         return self._remembered.setdefault(kind, Remembered(self.folder, kind))
@@ -157,7 +171,7 @@ class Store:
     def finish(self, source: str) -> None:
         """Rebuild what is derived, then mark the store as whole, unless another source did not finish."""
         generation = uuid4().hex
-        self._log = self._build_log()
+        self._log, self._habits = self._build_log(), None
         self._log.save(self._log_path(generation))
         others = [other for other in _unfinished(self._database.facts) if other != source]
         self._database.note(generation=generation, unfinished=json.dumps(others) if others else "")

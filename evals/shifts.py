@@ -1,0 +1,334 @@
+"""Whether what is said of an interest comes true: the next event's topics, the shift, its kind, how sure one was.
+
+The moment is an event of a held-out person: what is known is what happened before it. Weights are learned from other people,
+or earlier, or are those shipped; whatever is compared is asked at the same moments. Right is a named shift if the event bears
+one of `to_topics`; that none is named is right if it bears a topic of the five events before.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whimbrel.agent.fit import moments_of
+from whimbrel.agent.learn_topics import Moment, figures_of, learn
+from whimbrel.agent.next_topics import SIGNALS, NextTopics, Person, signals
+from whimbrel.agent.predict import chosen
+from whimbrel.agent.stretches import stretches_of
+from whimbrel.agent.wording import WORDINGS
+from whimbrel.evals.cases import Case, read_cases
+from whimbrel.evals.decisions import measured
+from whimbrel.evals.logs import read_log
+from whimbrel.evals.research_logs import is_frappe, is_lastfm, read_frappe, read_lastfm
+from whimbrel.evals.statistics import bootstrap_means, interval, sign_flip_p, spread
+from whimbrel.tools.errors import DataError
+from whimbrel.tools.formats import open_source
+from whimbrel.tools.habits import Habits, HabitsInTime
+from whimbrel.tools.ingest import Progress, Silent
+from whimbrel.tools.interaction_log import InteractionLog
+from whimbrel.tools.records import Interaction, Item
+
+Floats = NDArray[np.float64]
+SHORTCUTS: Mapping[str, tuple[str, ...]] = {
+    "frequency": ("ever",),
+    "lately": ("ever", "lately"),
+    "persistence": ("ever", "lately", "last event", "session"),
+    "everybody": ("everybody", "everybody lately"),
+    "markov": ("everybody", "everybody's sequence"),
+    "habits of the hour": ("ever", "hour", "weekend"),
+}
+"""Sums of signals, each with weight 1, that stand beside the learned weights."""
+ORDERLESS_PER_USER = 5
+WARM_UP, SPLIT = 0.3, 0.65
+"""Shares of the log: before the first nothing is asked; what is learned from lies before the second, tests behind it."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Moments to learn from and moments of other people that are tested."""
+
+    learned_from: list[Moment]
+    tested: list[Moment]
+
+
+def read_moments(
+    source: str,
+    *,
+    format: str | None = None,
+    mapped: Sequence[tuple[str, str]] = (),
+    moments: int = 2500,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Split:
+    """Moments of a log in a format of `ingest`, of Last.fm or Frappe (folders), or of a file of cases.
+
+    People are split in halves; of a log with times those learned from lie earlier too.
+
+    Raises:
+        ConfigError, DataError: as those formats do.
+    """
+    path = Path(source)
+    if source.endswith(".jsonl") and format is None and path.is_file():
+        return Split([], [_of_case(case) for case in read_cases(path) if isinstance(case, Case)])
+    if is_frappe(path):
+        return _orderless(read_frappe(path), seed)
+    if is_lastfm(path):
+        return _timed(read_lastfm(path), moments, seed)
+    log = read_log(open_source(source, format=format, mapped=mapped), progress)
+    events = [
+        Interaction.model_construct(
+            **dict(log.items[item]) | {"user_id": log.user_ids[user], "time": float(time), "context": {}}
+        )
+        for user, item, time in zip(log.user, log.item, log.time, strict=True)
+    ]
+    return _timed(events, moments, seed)
+
+
+def _of_case(case: Case) -> Moment:
+    items = {item.item_id: item for item in case.blind.candidates}
+    came = frozenset(topic for item_id in case.relevant if item_id in items for topic in items[item_id].topics)
+    situation = {key: str(value) for key, value in case.blind.context.items() if key not in ("query", "group")}
+    times = [item.time for item in case.blind.history]
+    at = times[-1] if times and None not in times else None
+    return Moment(case.blind.user_id, Person.of(case.blind.history), at, situation, None, came)
+
+
+def _timed(events: Sequence[Interaction], most: int, seed: int) -> Split:
+    histories: dict[str, list[Interaction]] = {}
+    for event in sorted(events, key=lambda event: event.time):
+        histories.setdefault(event.user_id, []).append(event)
+    habits = HabitsInTime(_log_of(events))
+    times = np.sort([event.time for event in events])
+    first, split = (float(times[int(len(times) * share)]) for share in (WARM_UP, SPLIT))
+    users = [sorted(histories)[row] for row in np.random.default_rng(seed).permutation(len(histories))]
+    found: tuple[list[Moment], list[Moment]] = ([], [])
+    for number, user in enumerate(users):
+        part = found[number % 2]
+        if len(part) < most // 2:
+            since, until = ((first, split), (split, np.inf))[number % 2]
+            part += moments_of(user, histories[user], habits, since=since, until=until, seed=seed + number)
+    by_time = [sorted(part, key=lambda moment: moment.at or 0.0) for part in found]
+    return Split(*by_time)
+
+
+def _orderless(events: Sequence[Interaction], seed: int) -> Split:
+    """Events without times: each asked with all others of its person as its history, in any order; habits are those of a
+    third of the people for the second third, and of both for the last."""
+    random = np.random.default_rng(seed)
+    histories: dict[str, list[Interaction]] = {}
+    for row in random.permutation(len(events)):
+        histories.setdefault(events[row].user_id, []).append(events[row])
+    users = [sorted(histories)[row] for row in random.permutation(len(histories))]
+    third = len(users) // 3
+
+    def of(asked: Sequence[str], known: Sequence[str]) -> list[Moment]:
+        habits = Habits.of(_log_of([event for user in known for event in histories[user]]), before=np.inf)
+        return [
+            Moment(
+                user=user,
+                person=Person.of(
+                    [_timeless(event) for event in (*histories[user][:place], *histories[user][place + 1 :])], habits
+                ),
+                at=None,
+                situation=histories[user][place].context,
+                habits=habits,
+                came=frozenset(histories[user][place].topics),
+            )
+            for user in asked
+            if len(histories[user]) > ORDERLESS_PER_USER
+            for place in range(min(ORDERLESS_PER_USER, len(histories[user]) - ORDERLESS_PER_USER))
+        ]
+
+    return Split(of(users[third : 2 * third], users[:third]), of(users[2 * third :], users[: 2 * third]))
+
+
+def _timeless(event: Interaction) -> Interaction:
+    return event.model_copy(update={"time": None})
+
+
+def _log_of(events: Sequence[Interaction]) -> InteractionLog:
+    items: dict[str, Item] = {}
+    rows = []
+    for event in events:
+        key = f"{event.item_id}\x1f{'|'.join(event.topics)}"
+        items.setdefault(key, Item.model_construct(item_id=key, title=event.title, topics=event.topics, time=None))
+        rows.append((event.time, event.user_id, key, event.context))
+    return InteractionLog.build(items.values(), rows)
+
+
+def measure_shifts(split: Split, *, seed: int = 0, progress: Progress | None = None) -> dict[str, Any]:
+    """Figures of topics, of whether the interest moves, and of what is said, with 95% intervals over users.
+
+    Raises:
+        DataError: no tested moment has topics.
+    """
+    progress = progress or Silent()
+    tested = [moment for moment in split.tested if moment.came and len(moment.person.topic)]
+    if not tested:
+        raise DataError("no event to be predicted bears topics and has a history that does")
+    predictors = {"whimbrel, as shipped": NextTopics.default()}
+    if split.learned_from:
+        progress.step("Learning", None)
+        predictors = {"whimbrel": learn([split.learned_from], seed=seed)} | predictors
+    _, users = np.unique([moment.user for moment in tested], return_inverse=True)
+    main = next(iter(predictors))
+    topics = {name: _topics(predictor, tested) for name, predictor in predictors.items()}
+    if any(moment.situation for moment in tested):
+        blind = [replace(moment, situation={}) for moment in split.learned_from]
+        predictor = learn([blind], seed=seed) if blind else predictors[main]
+        topics["without the situation"] = _topics(predictor, [replace(moment, situation={}) for moment in tested])
+    topics |= {name: _shortcut(parts, tested) for name, parts in SHORTCUTS.items()}
+    document: dict[str, Any] = {
+        "moments": len(tested),
+        "users": int(users.max()) + 1,
+        "learned from": len(split.learned_from),
+        "topics": {name: _compared(found, topics[main], users, seed) for name, found in topics.items()},
+        "system": {},
+    }
+    progress.step("Saying what moves", len(tested) * len(predictors))
+    groups = [np.flatnonzero(users == user) for user in range(int(users.max()) + 1)]
+    for name, predictor in predictors.items():
+        said = _said(predictor, tested, progress)
+        document["system"][name] = {
+            "kinds": dict(Counter(said.kinds)),
+            "moves": measured(said.moved, said.moves, groups, seed=seed),
+            "said": measured(said.right, said.confidence, groups, seed=seed)
+            | {"right": float(said.right.mean()), "abstention": abstention(said.right, said.confidence)},
+            "named": _named(said, users, seed),
+        }
+    return document
+
+
+@dataclass(frozen=True)
+class _Said:
+    """By moment: the kind named, the confidence, whether it came true; whether the interest moved, and how probable that
+    was held to be."""
+
+    kinds: list[str]
+    confidence: Floats
+    right: NDArray[np.bool_]
+    moves: Floats
+    moved: NDArray[np.bool_]
+
+
+def _said(predictor: NextTopics, tested: Sequence[Moment], progress: Progress) -> _Said:
+    rows = []
+    for moment in tested:
+        figures = figures_of(predictor, moment)
+        found = stretches_of(moment.person, at=moment.at, situation=moment.situation, say=WORDINGS["en"])
+        named, stays = chosen(found), predictor.stays(figures.stays)
+        told = (predictor.comes(figures.comes), figures.came) if named and figures.comes is not None else None
+        rows.append(
+            (named.kind if named else "none", *(told or (stays, figures.stayed)), 1 - stays, not figures.stayed)
+        )
+        progress.advance(1)
+    kinds, confidence, right, moves, moved = zip(*rows, strict=True)
+    return _Said(list(kinds), np.array(confidence), np.array(right), np.array(moves), np.array(moved))
+
+
+def abstention(right: NDArray[np.bool_], confidence: Floats) -> list[list[float]]:
+    """[share answered, share of these that was right, least confidence answered], the surest first, in twentieths."""
+    order = np.argsort(-confidence, kind="stable")
+    counts = np.unique(np.linspace(1, len(order), 21).astype(int)[1:])
+    return [
+        [float(n / len(order)), float(right[order[:n]].mean()), float(confidence[order[n - 1]])]
+        for n in counts.tolist()
+    ]
+
+
+def _named(said: _Said, users: NDArray[np.int64], seed: int) -> dict[str, Any]:
+    """Of each kind named: how often, and how often it came true."""
+    found = {}
+    for kind in sorted(set(said.kinds)):
+        here = np.array([one == kind for one in said.kinds])
+        mean = interval(np.where(here, said.right.astype(float), np.nan), users, seed=seed)
+        found[kind] = {"n": int(here.sum()), "right": mean.value, "ci": [mean.low, mean.high]}
+        found[kind]["confidence"] = float(said.confidence[here].mean())
+    return found
+
+
+def _topics(predictor: NextTopics, tested: Sequence[Moment]) -> Floats:
+    """Log loss and whether the likeliest topic came, shape (moments, 2); a topic nobody knows has probability 1e-6."""
+    rows = []
+    for moment in tested:
+        expected = predictor.expected(moment.person, at=moment.at, situation=moment.situation, habits=moment.habits)
+        rows.append(_scored(expected.probability, moment))
+    return np.array(rows)
+
+
+def _shortcut(parts: Sequence[str], tested: Sequence[Moment]) -> Floats:
+    weights = np.array([1.0 if name in parts else 0.0 for name in SIGNALS])
+    rows = []
+    for moment in tested:
+        found = signals(moment.person, at=moment.at, situation=moment.situation, habits=moment.habits) @ weights
+        raised = np.exp(found - found.max())
+        rows.append(_scored(raised / raised.sum(), moment))
+    return np.array(rows)
+
+
+def _scored(probability: Floats, moment: Moment) -> tuple[float, float]:
+    rows = moment.rows(moment.person)
+    came = np.concatenate([probability[rows], np.zeros(len(moment.came) - len(rows))])
+    return float(-np.log(np.maximum(came, 1e-6)).mean()), float(probability.argmax() in rows)
+
+
+def _compared(found: Floats, reference: Floats, users: NDArray[np.int64], seed: int) -> dict[str, Any]:
+    """Means with intervals, and the reference less this, paired."""
+    document: dict[str, Any] = {"n": len(found)}
+    for column, name in enumerate(("log loss", "top-1 accuracy")):
+        mean = interval(found[:, column], users, seed=seed)
+        difference = reference[:, column] - found[:, column]
+        document[name], document[f"{name}_ci"] = mean.value, [mean.low, mean.high]
+        document[f"{name}, whimbrel minus this"] = float(difference.mean())
+        document[f"{name}, whimbrel minus this_ci"] = list(spread(bootstrap_means(difference, users, seed=seed)))
+        document[f"{name}, p"] = sign_flip_p(difference, users, seed=seed)
+    return document
+
+
+def shifts_markdown(document: Mapping[str, Any]) -> str:
+    """The tables in Markdown."""
+
+    def cell(found: Mapping[str, Any], name: str) -> str:
+        low, high = found[f"{name}_ci"]
+        return f"{found[name]:.3f} [{low:.3f}, {high:.3f}]"
+
+    lines = [
+        f"{document['moments']:,} events of {document['users']:,} people; learned from {document['learned from']:,} events "
+        "of others\n",
+        "| topics of the next event | log loss | whimbrel less this | top-1 accuracy | whimbrel less this |",
+        "|---|---|---|---|---|",
+    ]
+    for name, found in sorted(document["topics"].items(), key=lambda pair: pair[1]["log loss"]):
+        cells = [
+            cell(found, part + more)
+            for part in ("log loss", "top-1 accuracy")
+            for more in ("", ", whimbrel minus this")
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "| what was said | right | ECE | Brier | moves: base rate | average precision | ECE |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, found in document["system"].items():
+        said, moves = found["said"], found["moves"]
+        base = sum(came * count for _, came, count in moves["reliability"]) / moves["n"]
+        lines.append(
+            f"| {name} | {said['right']:.3f} | {said['ece']:.3f} | {cell(said, 'brier')} | {base:.3f} | "
+            f"{cell(moves, 'average_precision')} | {moves['ece']:.3f} |"
+        )
+    first = next(iter(document["system"].values()))
+    lines += ["", "| kind | n | right | mean confidence |", "|---|---|---|---|"]
+    lines += [
+        f"| {kind} | {one['n']} | {one['right']:.3f} [{one['ci'][0]:.3f}, {one['ci'][1]:.3f}] | {one['confidence']:.3f} |"
+        for kind, one in first["named"].items()
+    ]
+    lines += ["", "| answered, the surest first | right | least confidence |", "|---|---|---|"]
+    lines += [
+        f"| {share:.0%} | {right:.3f} | {least:.3f} |" for share, right, least in first["said"]["abstention"][3::4]
+    ]
+    return "\n".join(lines)
