@@ -32,8 +32,7 @@ def learned_topics(store: Store | None) -> NextTopics:
     Raises:
         DataError: the file is damaged.
     """
-    path = store.fitted / NEXT_TOPICS if store else None
-    if path is None or not path.is_file():
+    if store is None or not (path := store.fitted / NEXT_TOPICS).is_file():
         return NextTopics.default()
     try:
         return NextTopics.model_validate_json(path.read_text("utf-8"))
@@ -90,8 +89,8 @@ def moments_of(
     per_user: int = PER_USER,
     seed: int = 0,
 ) -> "list[Moment]":
-    """Some events of a person as moments: of those in [since, until) that bear topics, have enough events before them and
-    none at the same time."""
+    """Some events of a person as moments: of those in [since, until) that bear topics, have enough events before them
+    and none at the same time."""
     from whimbrel.agent.learn_topics import Moment
 
     times = [event.time or 0.0 for event in history]

@@ -54,8 +54,8 @@ MOST_TOPICS = 1000
 
 @dataclass(frozen=True)
 class Person:
-    """A history as arrays: `topic`, `event` and `share` flat over the topics of events (those of one event share 1), `time`
-    (None unless all are known) and `situations` by event."""
+    """A history as arrays: `topic`, `event` and `share` flat over the topics of events (those of one event share 1),
+    `time` (None unless all are known) and `situations` by event."""
 
     names: tuple[str, ...]
     events: int
@@ -70,12 +70,12 @@ class Person:
         """With everybody's topics where they are known, else the person's own."""
         counts: dict[str, int] = {}
         for item in history:
-            for topic in item.topics:
-                counts[topic] = counts.get(topic, 0) + 1
-        own = sorted(counts, key=lambda topic: (-counts[topic], topic))[:MOST_TOPICS]
+            for name in item.topics:
+                counts[name] = counts.get(name, 0) + 1
+        own = sorted(counts, key=lambda name: (-counts[name], name))[:MOST_TOPICS]
         names = tuple(dict.fromkeys([*(habits.topics if habits else ()), *sorted(own)]))
         position = {name: row for row, name in enumerate(names)}
-        told = [(row, position[t]) for row, item in enumerate(history) for t in item.topics if t in position]
+        told = [(row, position[one]) for row, item in enumerate(history) for one in item.topics if one in position]
         table = np.array(told, dtype=np.int64).reshape(-1, 2)
         event, topic = table[:, 0], table[:, 1]
         share = 1.0 / np.maximum(np.bincount(event, minlength=len(history)), 1)[event]
@@ -98,7 +98,8 @@ class Person:
 
     def counted(self, weight: Floats) -> Floats:
         """Events of each topic, each event with a weight, shape (topics,)."""
-        return np.bincount(self.topic, weights=self.share * weight[self.event], minlength=len(self.names))
+        weights = self.share * weight[self.event]
+        return np.asarray(np.bincount(self.topic, weights=weights, minlength=len(self.names)), dtype=np.float64)
 
     def topics_of(self, event: int) -> Ints:
         """Rows of the topics of one event."""
@@ -193,8 +194,8 @@ def _share(counts: Floats, prior: float, mean: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Expected:
-    """The topics of the next event: `probability` of each name (they add up to 1: how an event's topics share it), and by
-    signal what it added to the logarithm, shape (topics, signals)."""
+    """The topics of the next event: `probability` of each name (they add up to 1: how an event's topics share it), and
+    by signal what it added to the logarithm, shape (topics, signals)."""
 
     person: Person
     probability: Floats
@@ -230,9 +231,9 @@ class Calibration(BaseModel):
 
 
 CHANCES = ("expected", "there", "ever", "together", "stays", "surprise")
-"""Of a set of topics: log odds of their probability, of the share of events that bore one of them (those of a stretch, else
-the latest weighing more; ever), topics an event, log odds of how often events bore a topic of the RECENT ones before, and
--log10 of the chance that the stretch differs by chance (0 where there is none)."""
+"""Of a set of topics: log odds of their probability, of the share of events that bore one of them (those of a stretch,
+else the latest weighing more; ever), topics an event, log odds of how often events bore a topic of the RECENT ones
+before, and -log10 of the chance that the stretch differs by chance (0 where there is none)."""
 
 
 def chances(
@@ -272,8 +273,8 @@ def _odds(share: float) -> float:
 
 
 class NextTopics(BaseModel):
-    """What was learned: a weight a signal (`alone` where nothing is known of everybody), and calibrations of whether the
-    next event bears a topic of the recent ones (`stays`) or one of those that a shift names (`comes`)."""
+    """What was learned: a weight a signal (`alone` where nothing is known of everybody), and calibrations of whether
+    the next event bears a topic of the recent ones (`stays`) or one of those that a shift names (`comes`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from whimbrel.agent.context import Context
 from whimbrel.agent.explain import Explained, explain
-from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.fit import learned_topics
+from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.predict import Prediction, predict_shift
 from whimbrel.agent.rank import RankConfig, Ranking, distinct, rank
 from whimbrel.agent.summarise import Summary, summarise

@@ -1,10 +1,9 @@
 """Where the interest is going: a typed shift, which topics the next event bears, and how surely.
 
-A shift is named where a stretch of the history (this time of the week, this situation, the latest sessions, the one under
-way) differs from the rest by more than chance and the interest has to move to be there. Its `confidence` is the calibrated
-probability that what is said comes true: that the next event bears one of `to_topics` or, where no shift is named, one of
-the topics of the latest events. A stated wish needs no test.
-"""
+A shift is named where a stretch of the history (this time of the week, this situation, the latest sessions, the one
+under way) differs from the rest by more than chance and the interest has to move to be there. Its `confidence` is the
+calibrated probability that what is said comes true: that the next event bears one of `to_topics` or, where no shift is
+named, one of the topics of the latest events. A stated wish needs no test."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,8 +39,8 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Prediction:
-    """The shift; the likeliest `topics` of the next event, sharing 1 with all others; the probability that it bears none
-    of the latest events' topics (`moves`, None where nothing is known); and what asking the model cost."""
+    """The shift; the likeliest `topics` of the next event, sharing 1 with all others; the probability that it bears
+    none of the latest events' topics (`moves`, None where nothing is known); and what asking the model cost."""
 
     shift: Shift
     usage: Usage = NO_USAGE

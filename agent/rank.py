@@ -55,12 +55,14 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Ranking:
-    """All candidates, the best first, and the shift of interest that their order follows."""
+    """All candidates, the best first, the shift of interest that their order follows, and the probability that the next
+    event bears none of the latest events' topics."""
 
     ranked: tuple[Ranked, ...]
     shift: Shift
     usage: Usage = NO_USAGE
     warnings: tuple[str, ...] = ()
+    moves: float | None = None
 
 
 def rank(

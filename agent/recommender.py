@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from whimbrel.agent.context import Context, as_context
+from whimbrel.agent.fit import learned_topics
 from whimbrel.agent.language_models.budget import Budget, BudgetError
 from whimbrel.agent.language_models.protocol import LanguageModel, Usage
-from whimbrel.agent.fit import learned_topics
 from whimbrel.agent.language_models.specs import as_model, open_model
 from whimbrel.agent.next_topics import NextTopics
 from whimbrel.agent.pipeline import PipelineConfig, Request, StageClock, build_pipeline
@@ -236,6 +236,7 @@ class Agent:
             prediction.shift,
             prediction.usage + ranking.usage,
             (*prediction.warnings, *ranking.warnings),
+            prediction.moves,
         )
 
     def _known(

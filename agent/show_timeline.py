@@ -7,6 +7,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from whimbrel.agent.next_topics import RECENT
 from whimbrel.agent.results import Shift
 from whimbrel.agent.show import moment, shift_lines
 from whimbrel.agent.timeline import Period, Timeline
@@ -18,6 +19,8 @@ SHORT_GAP = 2
 """Empty periods in a row that are shown each on a line; more of them share one."""
 DATES = {"month": "%b %Y", "quarter": "%b %Y", "year": "%Y", "decade": "%Y", "session": "%-d %b %Y %H:%M"}
 DATES |= dict.fromkeys(("minute", "5 minutes", "15 minutes", "hour", "6 hours"), "%-d %b %H:%M")
+EXPECTED = 5
+"""Topics of the next event that are shown."""
 
 
 def timeline(found: Timeline, *, width: int, coloured: bool) -> RenderableType:
@@ -37,8 +40,17 @@ def timeline(found: Timeline, *, width: int, coloured: bool) -> RenderableType:
             title_align="left",
         )
     )
+    if found.topics:
+        parts.append(Text(_expected(found)))
     parts += [Text(f"Note: {warning}", style="yellow") for warning in found.warnings]
     return Group(*parts)
+
+
+def _expected(found: Timeline) -> str:
+    """The likeliest topics of the next event, and how probably it bears none of the latest ones."""
+    likeliest = ", ".join(f"{topic} {share:.0%}" for topic, share in list(found.topics.items())[:EXPECTED])
+    moves = "" if found.moves is None else f"; {found.moves:.0%} that it bears no topic of the last {RECENT} events"
+    return f"The next event: {likeliest}{moves}"
 
 
 def heading(found: Timeline) -> str:

@@ -5,6 +5,7 @@ Each is tested against comparable stretches of the same history, as many tests a
 (Bonferroni). Habits are tested over sessions, the current one left out: what a session does now is no habit yet.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -31,21 +32,17 @@ MOST_SESSIONS = 400
 NEAR_HOURS = 3
 SEASON_DAYS = 400
 """Days that a log must span for a season to come again."""
-TEMPORAL_KEYS = frozenset(
-    "time hour daytime time_of_day timeofday part_of_day day weekday dayofweek day_of_week weekend isweekend is_weekend "
-    "month season holiday date year quarter week".split()
-)
-"""Keys of a context that tell of time: a shift with one of them is temporal, with any other one situational."""
+TEMPORAL_KEY = re.compile(r"time|hour|day|week|month|season|date|year|quarter", re.IGNORECASE)
+"""In keys of a context that tell of time: a shift with one of them is temporal, with any other one situational."""
 
 
 @dataclass(frozen=True)
 class Stretch:
     """Events (`inside`) that may differ from `outside`, in words, and the chance that they differ so much by chance.
 
-    `within` and `without` are the shares of topics there, shape (topics,); `strength` is how many standard deviations the
-    difference stands out; `moves` tells whether the interest would have to move to be there. `sessions` counts those inside
-    and the others.
-    """
+    `within` and `without` are the shares of topics there, shape (topics,); `strength` is how many standard deviations
+    the difference stands out; `moves` tells whether the interest would have to move to be there. `sessions` counts
+    those inside and the others."""
 
     kind: ShiftKind
     inside: Mask
@@ -94,7 +91,7 @@ def _in_sessions(
             tests.append((np.minimum(apart, 365.25 - apart) <= 30, "temporal", say.season))
     for key, value in situation.items():
         same = np.array([other.get(key) == value for other in person.situations], dtype=bool)
-        kind: ShiftKind = "temporal" if key.casefold() in TEMPORAL_KEYS else "situational"
+        kind: ShiftKind = "temporal" if TEMPORAL_KEY.search(key) else "situational"
         tests.append((same, kind, say.in_situation.format(key=key, value=value)))
     for inside, kind, which in tests:
         stretch = compared.test(person, inside, kind)
@@ -149,8 +146,8 @@ class _Sessions:
                 )
 
     def test(self, person: Person, inside: Mask, kind: ShiftKind) -> Stretch | None:
-        """Sessions inside against those outside, and against as many drawn at random. A session that is partly inside is
-        cut where it is."""
+        """Sessions inside against those outside, and against as many drawn at random. A session that is partly inside
+        is cut where it is."""
         known = self.of_event >= 0
         inside = inside & known
         if min(inside.sum(), (known & ~inside).sum()) < LEAST_EVENTS:
@@ -192,7 +189,8 @@ class _Sessions:
 
 
 def _session(person: Person, session: Mask, say: Wording) -> Iterator[Stretch]:
-    """The session under way, and where no times are known the short term, against equally long stretches of the past."""
+    """The session under way, and where no times are known the short term, against equally long stretches of the
+    past."""
     widths = [int(session.sum())] if person.time is not None else [RECENT, recent_count(person.events)]
     for width in dict.fromkeys(widths):
         if 2 <= width < person.events / 2:

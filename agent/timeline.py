@@ -160,9 +160,8 @@ def timeline_of(
 ) -> Timeline:
     """The timeline of a history, which runs from the first event to the last; what is at or after `at` is left out.
 
-    The context is that of `at`, as are everybody's `habits`: they bear on the present shift alone, and the model is asked
-    for no other. The hour and the day at which a period ends count where periods are as short.
-    """
+    The context is that of `at`, as are everybody's `habits`: they bear on the present shift alone, and the model is
+    asked for no other. The hour and the day at which a period ends count where periods are as short."""
     known = history[: bisect_left(history, at, key=lambda event: event.time)]
     times = [event.time for event in known]
     unit = _unit(times)

@@ -154,8 +154,8 @@ _ENGLISH = Wording(
     ),
     there_already="{inside} differ from {outside}, and the latest events are there already.",
     doubt=(
-        "abstained: with {moves} the next event bears no topic of the last {recent}, and nothing tells of which kind that "
-        "shift would be."
+        "abstained: with {moves} the next event bears no topic of the last {recent}, and nothing tells of which kind "
+        "that shift would be."
     ),
     expects="{topic} is likeliest next ({share}); {signal} makes it {factor} times likelier than the mean topic.",
     signals={

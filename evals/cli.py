@@ -251,6 +251,42 @@ def eval_migration(
         print(migration_markdown(document))
 
 
+@eval_app.command("shift", epilog="Example: whimbrel eval shift sales.csv --map shelf=topics")
+def eval_shift(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="A log in a format of `ingest`, a folder of Last.fm or Frappe, or cases (.jsonl)."
+        ),
+    ],
+    format: Annotated[str | None, typer.Option("--format", metavar="NAME", help="As for `ingest`.")] = None,
+    map: Annotated[
+        list[str] | None, typer.Option("--map", metavar="COLUMN=FIELD", help="Which column is which field; repeat it.")
+    ] = None,
+    moments: Annotated[int, typer.Option("--moments", min=100, help="Events that are learned from and tested.")] = 2500,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Does what is said of an interest come true: topics of the next event, the shift, its kind, how sure one was?
+
+    Half of the people are learned from, the others are tested, later where times are known.
+    """
+    from whimbrel.agent.show import ingest_progress
+    from whimbrel.evals.results import without_nan
+    from whimbrel.evals.shifts import measure_shifts, read_moments, shifts_markdown
+    from whimbrel.tools.formats import parse_map
+
+    with ingest_progress() as progress:
+        split = read_moments(
+            source, format=format, mapped=parse_map(map or []), moments=moments, seed=seed, progress=progress
+        )
+        document = measure_shifts(split, seed=seed, progress=progress)
+    if json:
+        print_json(without_nan(document))
+    else:
+        print(shifts_markdown(document))
+
+
 @eval_app.command("report", epilog="Example: whimbrel eval report run && open run/report.html")
 def eval_report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where a run was kept with --out.")],

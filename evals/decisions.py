@@ -37,6 +37,18 @@ def measured(
     return found
 
 
+def abstention(right: NDArray[np.bool_], confidence: NDArray[np.float64]) -> list[list[float]]:
+    """[share answered, share of these that was right, least confidence answered], the surest first, in twentieths."""
+    if not len(right):
+        return []
+    order = np.argsort(-confidence, kind="stable")
+    counts = np.unique(np.linspace(1, len(order), 21).astype(int)[1:])
+    return [
+        [float(n / len(order)), float(right[order[:n]].mean()), float(confidence[order[n - 1]])]
+        for n in counts.tolist()
+    ]
+
+
 def _of_rows(
     measure: Callable[..., float],
     truth: NDArray[np.bool_],

@@ -1,4 +1,5 @@
-"""What is shipped with the agent, learned from several logs: `python -m whimbrel.evals.defaults SOURCE ... --out FILE`."""
+"""What is shipped with the agent, learned from several logs: `python -m whimbrel.evals.defaults SOURCE ... --out
+FILE`."""
 
 from pathlib import Path
 from typing import Annotated

@@ -110,6 +110,24 @@ def markdown(document: Mapping[str, Any], name: str) -> str:
                 for s, d in document["shift"].items()
             ],
         )
+        lines += [
+            "",
+            "Whether what was said of the interest came true, of all cases and of the half that was surest:",
+            "",
+        ]
+        lines += _markdown_table(
+            ["system", "n", "right", "of the surest half", "ece"],
+            [
+                [
+                    s,
+                    str(d["said"]["n"]),
+                    figure(d["said"]["right"]),
+                    figure(_surest(d["said"])),
+                    figure(d["said"]["ece"]),
+                ]
+                for s, d in document["shift"].items()
+            ],
+        )
     if document["groups"]:
         lines += ["", f"{PRIMARY} of a group less that of all others:", ""]
         lines += _markdown_table(
@@ -176,6 +194,26 @@ def _boundary_page(document: Mapping[str, Any]) -> str:
     return page
 
 
+def _surest(said: Mapping[str, Any], share: float = 0.5) -> float | None:
+    """Share that was right among the surest cases."""
+    return next((right for answered, right, _ in said["abstention"] if answered >= share), None)
+
+
+def _abstentions(shift: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """How much of what is said comes true the more a system abstains, as lines in boxes of 160 by 160."""
+    return [
+        {
+            "name": name,
+            "line": " ".join(
+                f"{20 + 120 * share:.1f},{140 - 120 * right:.1f}" for share, right, _ in found["said"]["abstention"]
+            ),
+            "right": found["said"]["right"],
+        }
+        for name, found in shift.items()
+        if found["said"]["abstention"]
+    ]
+
+
 def _curves(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Reliability diagrams in boxes of 160 by 160; the larger a point, the more decisions it holds."""
     return [
@@ -206,6 +244,8 @@ def _page(name: str, parts: Parts, results: Results, document: Mapping[str, Any]
         lift=_lift_by_slice(results),
         plot=_plot(systems),
         curves=_curves(document["shift"]),
+        said=_curves({name: found["said"] for name, found in document["shift"].items() if found["said"]["n"]}),
+        abstentions=_abstentions(document["shift"]),
         decisions=tables.SHIFT,
         worst=_worst(parts, results, reference),
         reference=reference,

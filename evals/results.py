@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.evals.cases import BlindCase, Case
-from whimbrel.evals.decisions import measured
+from whimbrel.evals.decisions import abstention, measured
 from whimbrel.evals.metrics import lists, ranking
+from whimbrel.evals.metrics.binary import expected_calibration_error, reliability
 from whimbrel.evals.plan import Plan
 from whimbrel.evals.runs import OUTCOMES, RANKINGS, read_lines
 from whimbrel.evals.statistics import Interval, bootstrap_means, holm, interval, sign_flip_p, spread
@@ -41,7 +42,9 @@ class SystemResult:
     values: "dict[str, array[float]]" = field(default_factory=lambda: defaultdict(lambda: array("d")))
     totals: Counter[str] = field(default_factory=Counter)
     recommended: Counter[str] = field(default_factory=Counter)
-    shifting: "array[float]" = field(default_factory=lambda: array("d"))
+    moves: "array[float]" = field(default_factory=lambda: array("d"))
+    confidence: "array[float]" = field(default_factory=lambda: array("d"))
+    right: "array[float]" = field(default_factory=lambda: array("d"))
     failed: int = 0
     warned: int = 0
 
@@ -52,7 +55,8 @@ class SystemResult:
         """Fill up with NaN: cases that it did not meet."""
         for metric in METRICS:
             self.values[metric].extend([math.nan] * (length - len(self.values[metric])))
-        self.shifting.extend([math.nan] * (length - len(self.shifting)))
+        for told in (self.moves, self.confidence, self.right):
+            told.extend([math.nan] * (length - len(told)))
 
     def column(self, metric: str) -> Floats:
         """The values of one metric, shape (cases,)."""
@@ -179,18 +183,30 @@ def _take(
     values |= lists.all_of(top, history=case.blind.history, popularity=popularity, interactions=interactions)
     for metric, value in values.items():
         result.values[metric].append(value)
-    result.shifting.append(shift_probability(outcome.get("shift")))
+    shift, moves = outcome.get("shift"), outcome.get("moves")
+    came = came_true(shift, case, by_id) if shift else None
+    result.moves.append(math.nan if moves is None else float(moves))
+    result.confidence.append(math.nan if came is None or not shift else float(shift["confidence"]))
+    result.right.append(math.nan if came is None else float(came))
     result.failed += bool(outcome["failure"])
     result.warned += bool(line["warnings"])
     result.totals.update({key: outcome[key] for key in USAGE})
     result.recommended.update(item.item_id for item in top)
 
 
-def shift_probability(shift: Mapping[str, Any] | None) -> float:
-    """How sure a system was that the interest shifts; NaN where it said nothing or too little was known."""
-    if not shift or (shift["kind"] == "none" and not shift["confidence"]):
-        return math.nan
-    return float(shift["confidence"] if shift["kind"] != "none" else 1 - shift["confidence"])
+def came_true(shift: Mapping[str, Any], case: Case, by_id: Mapping[str, Item]) -> bool | None:
+    """Whether what a system said of the interest came true: a relevant item bears one of the topics that it shifts to
+    or, where no shift was named, one of the latest events'. None where nothing was said or there are no topics."""
+    wanted, recent = _topics_of(case, by_id)
+    if not (wanted and recent) or (shift["kind"] == "none" and not shift["confidence"]):
+        return None
+    return bool(wanted & (recent if shift["kind"] == "none" else set(shift["to_topics"])))
+
+
+def _topics_of(case: Case, by_id: Mapping[str, Item]) -> tuple[set[str], set[str]]:
+    """Topics of the relevant items, and of the latest events."""
+    wanted = {topic for item_id in case.relevant if item_id in by_id for topic in by_id[item_id].topics}
+    return wanted, {topic for item in case.blind.history[-RECENT:] for topic in item.topics}
 
 
 def _indexer() -> Callable[[Sequence[Item]], Mapping[str, Item]]:
@@ -209,8 +225,7 @@ def slices_of(case: Case, by_id: Mapping[str, Item], popularity: Mapping[str, in
     """Which slices a case belongs to. The interest shifts where no topic of a relevant item is among those of the
     latest five events; a case without topics is in neither slice."""
     blind: BlindCase = case.blind
-    wanted = {topic for item_id in case.relevant if item_id in by_id for topic in by_id[item_id].topics}
-    recent = {topic for item in blind.history[-RECENT:] for topic in item.topics}
+    wanted, recent = _topics_of(case, by_id)
     told = bool(wanted and recent)
     cold = [popularity.get(item_id, 0) == 0 for item_id in case.relevant]
     named = {
@@ -282,19 +297,33 @@ def _groups(results: Results) -> dict[str, Any]:
 
 
 def _shift(results: Results) -> dict[str, Any]:
-    """Each system's probability that the interest shifts, against whether it did; cases with topics only."""
+    """Each system's probability that the interest shifts, against whether it did, and what it said against whether that
+    came true; cases with topics only."""
     if SHIFTS not in results.slices or STAYS not in results.slices:
         return {}
     found = {}
     for name, result in results.systems.items():
-        probability = np.array(result.shifting, dtype=np.float64)
+        probability = np.array(result.moves, dtype=np.float64)
         told = ~np.isnan(probability) & (results.slices[SHIFTS] | results.slices[STAYS])
         truth = results.slices[SHIFTS][told]
         if not told.any():
             continue
         _, users = np.unique(results.users[told], return_inverse=True)
         groups = [np.flatnonzero(users == user) for user in range(int(users.max()) + 1)]
-        found[name] = {"shifts": int(truth.sum()), **measured(truth, probability[told], groups, seed=results.seed)}
+        confidence = np.array(result.confidence, dtype=np.float64)[told]
+        right = np.nan_to_num(np.array(result.right, dtype=np.float64)[told]).astype(bool)
+        said = ~np.isnan(confidence)
+        found[name] = {
+            "shifts": int(truth.sum()),
+            **measured(truth, probability[told], groups, seed=results.seed),
+            "said": {
+                "n": int(said.sum()),
+                "right": float(right[said].mean()) if said.any() else math.nan,
+                "ece": expected_calibration_error(right[said], confidence[said]),
+                "reliability": [list(point) for point in reliability(right[said], confidence[said])],
+                "abstention": abstention(right[said], confidence[said]),
+            },
+        }
     return found
 
 

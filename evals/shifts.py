@@ -1,12 +1,11 @@
 """Whether what is said of an interest comes true: the next event's topics, the shift, its kind, how sure one was.
 
-The moment is an event of a held-out person: what is known is what happened before it. Weights are learned from other people,
-or earlier, or are those shipped; whatever is compared is asked at the same moments. Right is a named shift if the event bears
-one of `to_topics`; that none is named is right if it bears a topic of the five events before.
-"""
+The moment is an event of a held-out person: what is known is what happened before it. Weights are learned from other
+people, or earlier, or are those shipped; whatever is compared is asked at the same moments. Right is a named shift if
+the event bears one of `to_topics`; that none is named is right if it bears a topic of the five events before."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.fit import moments_of
+from whimbrel.agent.fit import LEAST_EVENTS, moments_of
 from whimbrel.agent.learn_topics import Moment, figures_of, learn
 from whimbrel.agent.next_topics import SIGNALS, NextTopics, Person, signals
 from whimbrel.agent.predict import chosen
 from whimbrel.agent.stretches import stretches_of
 from whimbrel.agent.wording import WORDINGS
 from whimbrel.evals.cases import Case, read_cases
-from whimbrel.evals.decisions import measured
-from whimbrel.evals.logs import read_log
+from whimbrel.evals.decisions import abstention, measured
+from whimbrel.evals.logs import Log, read_log
 from whimbrel.evals.research_logs import is_frappe, is_lastfm, read_frappe, read_lastfm
 from whimbrel.evals.statistics import bootstrap_means, interval, sign_flip_p, spread
 from whimbrel.tools.errors import DataError
@@ -42,9 +41,10 @@ SHORTCUTS: Mapping[str, tuple[str, ...]] = {
     "habits of the hour": ("ever", "hour", "weekend"),
 }
 """Sums of signals, each with weight 1, that stand beside the learned weights."""
-ORDERLESS_PER_USER = 5
+ORDERLESS_PER_USER, MOST_ORDERLESS = 5, 300
 WARM_UP, SPLIT = 0.3, 0.65
-"""Shares of the log: before the first nothing is asked; what is learned from lies before the second, tests behind it."""
+"""Shares of the log: before the first nothing is asked; what is learned from lies before the second, tests behind
+it."""
 
 
 @dataclass(frozen=True)
@@ -77,15 +77,10 @@ def read_moments(
     if is_frappe(path):
         return _orderless(read_frappe(path), seed)
     if is_lastfm(path):
-        return _timed(read_lastfm(path), moments, seed)
-    log = read_log(open_source(source, format=format, mapped=mapped), progress)
-    events = [
-        Interaction.model_construct(
-            **dict(log.items[item]) | {"user_id": log.user_ids[user], "time": float(time), "context": {}}
-        )
-        for user, item, time in zip(log.user, log.item, log.time, strict=True)
-    ]
-    return _timed(events, moments, seed)
+        return _timed(_Histories.of_events(read_lastfm(path)), moments, seed)
+    return _timed(
+        _Histories.of_log(read_log(open_source(source, format=format, mapped=mapped), progress)), moments, seed
+    )
 
 
 def _of_case(case: Case) -> Moment:
@@ -97,26 +92,54 @@ def _of_case(case: Case) -> Moment:
     return Moment(case.blind.user_id, Person.of(case.blind.history), at, situation, None, came)
 
 
-def _timed(events: Sequence[Interaction], most: int, seed: int) -> Split:
-    histories: dict[str, list[Interaction]] = {}
-    for event in sorted(events, key=lambda event: event.time):
-        histories.setdefault(event.user_id, []).append(event)
-    habits = HabitsInTime(_log_of(events))
-    times = np.sort([event.time for event in events])
+@dataclass(frozen=True)
+class _Histories:
+    """Histories by user, each made when it is asked for, and the log of all."""
+
+    users: list[str]
+    of: Callable[[str], Sequence[Item]]
+    log: InteractionLog
+
+    @classmethod
+    def of_events(cls, events: Sequence[Interaction]) -> "_Histories":
+        histories: dict[str, list[Interaction]] = {}
+        for event in sorted(events, key=lambda event: event.time):
+            histories.setdefault(event.user_id, []).append(event)
+        return cls(sorted(histories), histories.__getitem__, _log_of(events))
+
+    @classmethod
+    def of_log(cls, log: Log) -> "_Histories":
+        order = np.argsort(log.user, kind="stable")
+        bounds = np.searchsorted(log.user[order], np.arange(len(log.user_ids) + 1))
+        number = {user: row for row, user in enumerate(log.user_ids)}
+
+        def history(user: str) -> list[Item]:
+            rows = order[bounds[number[user]] : bounds[number[user] + 1]]
+            return [log.items[log.item[row]].model_copy(update={"time": float(log.time[row])}) for row in rows]
+
+        events = (
+            (float(time), log.user_ids[user], log.items[item].item_id, None)
+            for time, user, item in zip(log.time, log.user, log.item, strict=True)
+        )
+        return cls(sorted(log.user_ids), history, InteractionLog.build(log.items, events))
+
+
+def _timed(histories: _Histories, most: int, seed: int) -> Split:
+    habits, times = HabitsInTime(histories.log), histories.log.time
     first, split = (float(times[int(len(times) * share)]) for share in (WARM_UP, SPLIT))
-    users = [sorted(histories)[row] for row in np.random.default_rng(seed).permutation(len(histories))]
     found: tuple[list[Moment], list[Moment]] = ([], [])
-    for number, user in enumerate(users):
-        part = found[number % 2]
+    for number, row in enumerate(np.random.default_rng(seed).permutation(len(histories.users))):
+        part, user = found[number % 2], histories.users[row]
         if len(part) < most // 2:
             since, until = ((first, split), (split, np.inf))[number % 2]
-            part += moments_of(user, histories[user], habits, since=since, until=until, seed=seed + number)
-    by_time = [sorted(part, key=lambda moment: moment.at or 0.0) for part in found]
-    return Split(*by_time)
+            part += moments_of(user, histories.of(user), habits, since=since, until=until, seed=seed + number)
+        elif all(len(one) >= most // 2 for one in found):
+            break
+    return Split(*(sorted(part, key=lambda moment: moment.at or 0.0) for part in found))
 
 
 def _orderless(events: Sequence[Interaction], seed: int) -> Split:
-    """Events without times: each asked with all others of its person as its history, in any order; habits are those of a
+    """Events without times: each asked with others of its person as its history, in any order; habits are those of a
     third of the people for the second third, and of both for the last."""
     random = np.random.default_rng(seed)
     histories: dict[str, list[Interaction]] = {}
@@ -127,27 +150,16 @@ def _orderless(events: Sequence[Interaction], seed: int) -> Split:
 
     def of(asked: Sequence[str], known: Sequence[str]) -> list[Moment]:
         habits = Habits.of(_log_of([event for user in known for event in histories[user]]), before=np.inf)
-        return [
-            Moment(
-                user=user,
-                person=Person.of(
-                    [_timeless(event) for event in (*histories[user][:place], *histories[user][place + 1 :])], habits
-                ),
-                at=None,
-                situation=histories[user][place].context,
-                habits=habits,
-                came=frozenset(histories[user][place].topics),
-            )
-            for user in asked
-            if len(histories[user]) > ORDERLESS_PER_USER
-            for place in range(min(ORDERLESS_PER_USER, len(histories[user]) - ORDERLESS_PER_USER))
-        ]
+        moments = []
+        for user in asked:
+            history = [event.model_copy(update={"time": None}) for event in histories[user][:MOST_ORDERLESS]]
+            for place in range(min(ORDERLESS_PER_USER, len(history) - LEAST_EVENTS)):
+                person = Person.of([*history[:place], *history[place + 1 :]], habits)
+                event = history[place]
+                moments.append(Moment(user, person, None, event.context, habits, frozenset(event.topics)))
+        return moments
 
     return Split(of(users[third : 2 * third], users[:third]), of(users[2 * third :], users[: 2 * third]))
-
-
-def _timeless(event: Interaction) -> Interaction:
-    return event.model_copy(update={"time": None})
 
 
 def _log_of(events: Sequence[Interaction]) -> InteractionLog:
@@ -205,8 +217,8 @@ def measure_shifts(split: Split, *, seed: int = 0, progress: Progress | None = N
 
 @dataclass(frozen=True)
 class _Said:
-    """By moment: the kind named, the confidence, whether it came true; whether the interest moved, and how probable that
-    was held to be."""
+    """By moment: the kind named, the confidence, whether it came true; whether the interest moved, and how probable
+    that was held to be."""
 
     kinds: list[str]
     confidence: Floats
@@ -230,23 +242,13 @@ def _said(predictor: NextTopics, tested: Sequence[Moment], progress: Progress) -
     return _Said(list(kinds), np.array(confidence), np.array(right), np.array(moves), np.array(moved))
 
 
-def abstention(right: NDArray[np.bool_], confidence: Floats) -> list[list[float]]:
-    """[share answered, share of these that was right, least confidence answered], the surest first, in twentieths."""
-    order = np.argsort(-confidence, kind="stable")
-    counts = np.unique(np.linspace(1, len(order), 21).astype(int)[1:])
-    return [
-        [float(n / len(order)), float(right[order[:n]].mean()), float(confidence[order[n - 1]])]
-        for n in counts.tolist()
-    ]
-
-
 def _named(said: _Said, users: NDArray[np.int64], seed: int) -> dict[str, Any]:
     """Of each kind named: how often, and how often it came true."""
     found = {}
     for kind in sorted(set(said.kinds)):
         here = np.array([one == kind for one in said.kinds])
         mean = interval(np.where(here, said.right.astype(float), np.nan), users, seed=seed)
-        found[kind] = {"n": int(here.sum()), "right": mean.value, "ci": [mean.low, mean.high]}
+        found[kind] = {"n": int(here.sum()), "right": mean.value, "right_ci": [mean.low, mean.high]}
         found[kind]["confidence"] = float(said.confidence[here].mean())
     return found
 
@@ -297,8 +299,8 @@ def shifts_markdown(document: Mapping[str, Any]) -> str:
         return f"{found[name]:.3f} [{low:.3f}, {high:.3f}]"
 
     lines = [
-        f"{document['moments']:,} events of {document['users']:,} people; learned from {document['learned from']:,} events "
-        "of others\n",
+        f"{document['moments']:,} events of {document['users']:,} people; learned from {document['learned from']:,} "
+        "events of others\n",
         "| topics of the next event | log loss | whimbrel less this | top-1 accuracy | whimbrel less this |",
         "|---|---|---|---|---|",
     ]
@@ -324,7 +326,7 @@ def shifts_markdown(document: Mapping[str, Any]) -> str:
     first = next(iter(document["system"].values()))
     lines += ["", "| kind | n | right | mean confidence |", "|---|---|---|---|"]
     lines += [
-        f"| {kind} | {one['n']} | {one['right']:.3f} [{one['ci'][0]:.3f}, {one['ci'][1]:.3f}] | {one['confidence']:.3f} |"
+        f"| {kind} | {one['n']} | {cell(one, 'right')} | {one['confidence']:.3f} |"
         for kind, one in first["named"].items()
     ]
     lines += ["", "| answered, the surest first | right | least confidence |", "|---|---|---|"]

@@ -1,4 +1,5 @@
-"""What everybody does, as of a moment: which topics are met at all, at which hour, in which situation, and after which."""
+"""What everybody does, as of a moment: which topics are met at all, at which hour, in which situation, and after
+which."""
 
 import json
 from collections.abc import Mapping
@@ -29,9 +30,8 @@ MOST_SITUATIONS = 200
 class Habits:
     """Counts over all events before a moment; the topics of one event share 1.
 
-    `ever` and `lately` have shape (topics,), `hours` (24, topics), `weekend` (2, topics), `follows` (topics, topics) with
-    the earlier topic in the row. `situations` maps a key and value to shape (topics,).
-    """
+    `ever` and `lately` have shape (topics,), `hours` (24, topics), `weekend` (2, topics), `follows` (topics, topics)
+    with the earlier topic in the row. `situations` maps a key and value to shape (topics,)."""
 
     topics: tuple[str, ...]
     ever: Floats
@@ -63,14 +63,14 @@ class Habits:
         width = len(kept)
 
         def counted(group: Ints, groups: int) -> Floats:
-            return np.bincount(group * width + topic, weights=share, minlength=groups * width).reshape(groups, width)
+            return _sums(group * width + topic, share, groups * width).reshape(groups, width)
 
         time = log.time[:stop]
         late = event >= since
         return cls(
             topics=tuple(log.topics[row] for row in kept),
-            ever=np.bincount(topic, weights=share, minlength=width),
-            lately=np.bincount(topic[late], weights=share[late], minlength=width),
+            ever=_sums(topic, share, width),
+            lately=_sums(topic[late], share[late], width),
             hours=counted(hour_of(time)[event], 24),
             weekend=counted(is_weekend(time)[event].astype(np.int64), 2),
             situations=_situations(log, topic, event, share, width),
@@ -102,13 +102,17 @@ def _stretch(log: InteractionLog) -> int:
     return max(len(log.time) // STRETCHES, 1)
 
 
+def _sums(places: Ints, weights: Floats, length: int) -> Floats:
+    return np.asarray(np.bincount(places, weights=weights, minlength=length), dtype=np.float64)
+
+
 def _situations(
     log: InteractionLog, topic: Ints, event: Ints, share: Floats, width: int
 ) -> dict[tuple[str, str], Floats]:
     if not any(log.situations):
         return {}
     code = log.situation[event]
-    by_code = np.bincount(code * width + topic, weights=share, minlength=len(log.situations) * width)
+    by_code = _sums(code * width + topic, share, len(log.situations) * width)
     found: dict[tuple[str, str], Floats] = {}
     for text, counts in zip(log.situations, by_code.reshape(-1, width), strict=True):
         for pair in (json.loads(text) if text else {}).items():

@@ -26,8 +26,8 @@ NEIGHBOUR_USERS = 300
 
 @dataclass(frozen=True, eq=False)
 class InteractionLog:
-    """Events (`time`, `user`, `item`, `situation`, ordered by time) over named items, users, topics and situations (JSON
-    objects of texts, "" where nothing was known).
+    """Events (`time`, `user`, `item`, `situation`, ordered by time) over named items, users, topics and situations
+    (JSON objects of texts, "" where nothing was known).
 
     `pair_*` holds each user's distinct items with the time they first met, grouped by user; `met_by` orders the
     same pairs by item. Within a group pairs run from early to late. `appeared` is when each item came into the
@@ -54,8 +54,8 @@ class InteractionLog:
 
     @classmethod
     def build(cls, items: Iterable[Item], events: Iterable[Row]) -> "InteractionLog":
-        """From items and (time, user id, item id, context or None) in any order; an event of an item not among `items` is
-        a bug."""
+        """From items and (time, user id, item id, context or None) in any order; an event of an item not among `items`
+        is a bug."""
         catalogue = sorted(items, key=lambda item: item.item_id)
         item_ids = [item.item_id for item in catalogue]
         position = {item_id: row for row, item_id in enumerate(item_ids)}

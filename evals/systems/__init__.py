@@ -29,13 +29,14 @@ class Settings:
 @dataclass(frozen=True)
 class Scored:
     """Scores of a case's candidates, shape (candidates,), with what they cost, what went wrong, the shift of interest
-    that the system sees and what it says of its first choice."""
+    that the system sees, what it says of its first choice, and the probability that the interest moves."""
 
     scores: NDArray[np.float64]
     usage: Usage = NO_USAGE
     warnings: tuple[str, ...] = field(default=())
     shift: Shift | None = None
     said: str = ""
+    moves: float | None = None
 
 
 Scorer = Callable[[BlindCase], "NDArray[np.float64] | Scored"]

@@ -34,7 +34,7 @@ def whimbrel(training: Training, settings: Settings) -> Scorer:
         ranking = agent.ranking(case.history, candidates, case.context)
         scores = {entry.candidate.item.item_id: entry.score for entry in ranking.ranked}
         values = np.array([scores.get(item.item_id, -np.inf) for item in case.candidates])
-        return Scored(values, ranking.usage, ranking.warnings, ranking.shift, _said(ranking))
+        return Scored(values, ranking.usage, ranking.warnings, ranking.shift, _said(ranking), ranking.moves)
 
     return score
 
