@@ -244,13 +244,13 @@ def _starts(person: Person, width: int) -> NDArray[np.int64]:
 def _exceeds(observed: float, comparable: Floats) -> tuple[float, float]:
     """The chance that a comparable value is as great, and how many of their standard deviations the observed one stands
     out: counted where any is as great, else from Student's t."""
-    from scipy.stats import t
+    from scipy.special import stdtr  # of Student's t, without all of scipy.stats
 
     count = len(comparable)
     spread = max(float(comparable.std(ddof=1)), 0.02) * (1 + 1 / count) ** 0.5
     strength = (observed - float(comparable.mean())) / spread
     as_great = int((comparable >= observed - 1e-12).sum())
-    tail = float(t.sf(strength, count - 1))
+    tail = float(stdtr(count - 1, -strength))
     return max(tail, as_great / (count + 1)), strength
 
 

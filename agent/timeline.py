@@ -62,11 +62,11 @@ class Timeline(_Value):
     user_id: str
     at: Time
     shift: Shift
-    topics: dict[str, float] = {}
-    moves: float | None = None
     periods: Annotated[tuple[Period, ...], Field(alias="timeline")]
     unit: Annotated[str, Field(exclude=True)] = "session"
     warnings: Annotated[tuple[str, ...], Field(exclude=True)] = ()
+    topics: dict[str, float] = {}
+    moves: float | None = None
 
     @property
     def events(self) -> int:

@@ -1,11 +1,19 @@
-"""In which form a model runs fastest on this processor: measured once, then remembered."""
+"""In which form a model runs fastest on this processor: measured once, in a process of its own, then remembered.
+
+On some machines llama.cpp dies of instructions that the processor names and the system forbids (AMX in a sandbox): the
+form that needs them is then left out.
+"""
 
 import hashlib
+import json
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -76,11 +84,16 @@ def fastest_form(source: Path, *, small: bool, again: bool = False, tell: Callab
     files = [source]
     if small:
         files = [*_reformatted(source, folder, digest), source]
-    best = _measured(Form(file=files[0]))
-    for file in files[1:]:
-        best = best.unless(_measured(Form(file=file)))
-    for other in ({"repacked": False}, {"writing_threads": cores()}):
-        best = best.unless(_measured(best.model_copy(update=other)))
+    with _Measuring() as measuring:
+        best = measuring.measured(Form(file=files[0]))
+        for file in files[1:]:
+            best = best.unless(measuring.measured(Form(file=file)))
+        for other in ({"repacked": False}, {"writing_threads": cores()}):
+            best = best.unless(measuring.measured(best.model_copy(update=other)))
+    if not best.reads:
+        raise ModelError(
+            f"llama.cpp dies as it reads {source.name!r} on this processor: use another model, or --llm none"
+        )
     for file in files:
         if file not in (source, best.file):
             file.unlink(missing_ok=True)
@@ -106,14 +119,64 @@ def _reformatted(source: Path, folder: Path, digest: str) -> list[Path]:
     return made
 
 
-def _measured(form: Form) -> Form:
-    """The form with its speeds; one that does not load has none."""
-    try:
-        llama = Llama(form.file, context_tokens=_CONTEXT, repacked=form.repacked, writing_threads=form.writing_threads)
-    except ModelError:
+class _Measuring:
+    """Measures forms in another process, begun again where it dies."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process and self._process.stdin:
+            self._process.stdin.close()
+            self._process.wait()
+
+    def measured(self, form: Form) -> Form:
+        """The form with its speeds. One that kills the process is measured as it lies instead of repacked; if that
+        kills it too, or it does not load repacked, it has no speeds.
+
+        Raises:
+            ModelError: llama.cpp cannot load it.
+        """
+        if self._process is None or self._process.poll() is not None:
+            self._process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+        line = _asked(self._process, form.model_dump_json())
+        if not line:
+            self._process.wait()
+            return form if not form.repacked else self.measured(form.model_copy(update={"repacked": False}))
+        told = json.loads(line)
+        if "error" not in told:
+            return Form.model_validate(told)
         if form.repacked:
             return form
-        raise
+        raise ModelError(told["error"])
+
+
+def _asked(process: "subprocess.Popen[str]", line: str) -> str:
+    """What a process answers to a line; nothing where it died."""
+    if process.stdin is None or process.stdout is None:
+        return ""
+    with suppress(BrokenPipeError):
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+    return process.stdout.readline()
+
+
+def _answer(line: str) -> str:
+    """What a process that measures says of a form."""
+    try:
+        return _measured(Form.model_validate_json(line)).model_dump_json()
+    except ModelError as error:
+        return json.dumps({"error": str(error)})
+
+
+def _measured(form: Form) -> Form:
+    """The form with its speeds."""
+    llama = Llama(form.file, context_tokens=_CONTEXT, repacked=form.repacked, writing_threads=form.writing_threads)
     try:
         rows = [Row(100 + 7 * n, n, 0, n + 1 == TRIED_READING) for n in range(TRIED_READING)]
         _seconds(llama, rows[:8])
@@ -166,3 +229,8 @@ def _remember(path: Path, form: Form, source: Path) -> None:
     kept = form.model_copy(update={"file": _SOURCE}) if form.file == source else form
     with suppress(OSError), replaced(path) as partial:
         partial.write_text(kept.model_dump_json(indent=1))
+
+
+if __name__ == "__main__":
+    for asked in sys.stdin:
+        print(_answer(asked), flush=True)

@@ -119,6 +119,25 @@ def test_a_form_is_measured_once_and_again_when_asked(
         fastest_form(damaged, small=False)
 
 
+def test_a_form_that_kills_llama_cpp_is_left_out(bundled: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measured in a process of its own: where repacked weights kill it, they are tried as they lie."""
+    asked: list[bool] = []
+    talk = forms._asked
+
+    def dying(process: "subprocess.Popen[str]", line: str) -> str:
+        form = Form.model_validate_json(line)
+        asked.append(form.repacked)
+        if form.repacked:
+            process.kill()
+        return talk(process, line)
+
+    monkeypatch.setattr(forms, "_asked", dying)
+    with forms._Measuring() as measuring:
+        found = measuring.measured(Form(file=bundled.form.file))
+    assert (found.repacked, asked) == (False, [True, False])
+    assert found.reads > 0
+
+
 class Tea(BaseModel):
     tea: str
 
