@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,8 @@ LEAST_EVENTS = 4
 PERMUTATIONS = 499
 MOST_SESSIONS = 400
 """Latest sessions over which a habit is tested."""
+MOST_TESTED = 60
+"""Topics that a test tells apart."""
 NEAR_HOURS = 3
 SEASON_DAYS = 400
 """Days that a log must span for a season to come again."""
@@ -162,18 +165,19 @@ class _Sessions:
         if pieces < LEAST_STRETCHES or not 2 <= size <= pieces - 2:
             return None
         told = part[person.event] >= 0
-        topics, column = np.unique(person.topic[told], return_inverse=True)
-        weight = person.share[told] / np.bincount(piece)[part[person.event[told]]]
-        counts = np.bincount(
-            part[person.event[told]] * len(topics) + column, weights=weight, minlength=pieces * len(topics)
-        ).reshape(pieces, len(topics))
+        topic, where = person.topic[told], part[person.event[told]]
+        weight = person.share[told] / np.bincount(piece)[where]
+        column, columns = _columns(topic)
+        counts = np.bincount(where * columns + column, weights=weight, minlength=pieces * columns)
+        counts = counts.reshape(pieces, columns)
         random = np.random.default_rng(0)
         draws = np.stack([member, *(random.permutation(member) for _ in range(PERMUTATIONS))]).astype(np.float64)
         drawn = draws @ counts
         total = counts.sum(axis=0)
         divergence = _divergence(drawn, total - drawn)
-        within, without = np.zeros(len(person.names)), np.zeros(len(person.names))
-        within[topics], without[topics] = _shares(drawn[0]), _shares(total - drawn[0])
+        here, size_of_all = member[where], len(person.names)
+        within = _shares(np.bincount(topic[here], weights=weight[here], minlength=size_of_all))
+        without = _shares(np.bincount(topic[~here], weights=weight[~here], minlength=size_of_all))
         last = bool(inside[np.flatnonzero(known)[-1]])
         return Stretch(
             kind=kind,
@@ -203,8 +207,8 @@ def _ending(person: Person, width: int, say: Wording) -> Stretch | None:
     starts = _starts(person, width)
     if len(starts) < LEAST_STRETCHES:
         return None
-    topics, column = np.unique(person.topic, return_inverse=True)
-    per_event = np.zeros((person.events + 1, len(topics)))
+    column, columns = _columns(person.topic)
+    per_event = np.zeros((person.events + 1, columns))
     np.add.at(per_event, (person.event + 1, column), person.share)
     running = per_event.cumsum(axis=0)
     total, latest = running[-1], running[-1] - running[person.events - width]
@@ -212,20 +216,30 @@ def _ending(person: Person, width: int, say: Wording) -> Stretch | None:
     observed = float(_divergence(latest[None], (total - latest)[None])[0])
     comparable = _divergence(past, total - past - latest)
     p, strength = _exceeds(observed, comparable)
-    within, without = np.zeros(len(person.names)), np.zeros(len(person.names))
-    within[topics], without[topics] = _shares(latest), _shares(total - latest)
+    inside = np.arange(person.events) >= person.events - width
     return Stretch(
         kind="contextual",
         words=say.last_events.format(count=width),
         others=say.events_before.format(count=person.events - width),
-        inside=np.arange(person.events) >= person.events - width,
-        within=within,
-        without=without,
+        inside=inside,
+        within=_shares(person.counted(inside.astype(np.float64))),
+        without=_shares(person.counted((~inside).astype(np.float64))),
         p=p,
         strength=strength,
         habit=False,
         moves=True,
     )
+
+
+def _columns(topic: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    """The column of each topic in tables of counts, and how many there are: the MOST_TESTED most frequent have one
+    each, all others share one."""
+    topics, number, counts = np.unique(topic, return_inverse=True, return_counts=True)
+    if len(topics) <= MOST_TESTED:
+        return number, len(topics)
+    column = np.full(len(topics), MOST_TESTED)
+    column[np.argsort(-counts, kind="stable")[:MOST_TESTED]] = np.arange(MOST_TESTED)
+    return column[number], MOST_TESTED + 1
 
 
 def _starts(person: Person, width: int) -> NDArray[np.int64]:
@@ -254,7 +268,7 @@ def _exceeds(observed: float, comparable: Floats) -> tuple[float, float]:
     return max(tail, as_great / (count + 1)), strength
 
 
-def _shares(counts: Floats) -> Floats:
+def _shares(counts: NDArray[Any]) -> Floats:
     return np.asarray(counts / max(float(counts.sum()), 1e-12))
 
 

@@ -129,9 +129,11 @@ class _Measuring:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process and self._process.stdin:
-            self._process.stdin.close()
-            self._process.wait()
+        self._end()
+
+    def _end(self) -> None:
+        if self._process:
+            self._process.communicate()
 
     def measured(self, form: Form) -> Form:
         """The form with its speeds. One that kills the process is measured as it lies instead of repacked; if that
@@ -140,13 +142,13 @@ class _Measuring:
         Raises:
             ModelError: llama.cpp cannot load it.
         """
-        if self._process is None or self._process.poll() is not None:
+        if self._process is None or self._process.returncode is not None:
             self._process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
         line = _asked(self._process, form.model_dump_json())
         if not line:
-            self._process.wait()
+            self._end()
             return form if not form.repacked else self.measured(form.model_copy(update={"repacked": False}))
         told = json.loads(line)
         if "error" not in told:
