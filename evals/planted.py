@@ -5,7 +5,7 @@ the evening, at work, since some days, or in the session under way, with a purit
 nothing changes, whether each event or each session draws its topic."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -16,7 +16,7 @@ from whimbrel.agent.context import Context
 from whimbrel.agent.predict import predict_shift
 from whimbrel.evals.statistics import spread
 from whimbrel.tools.instants import DAY_SECONDS, is_weekend
-from whimbrel.tools.records import Interaction
+from whimbrel.tools.records import Interaction, Item
 
 START = 1_600_000_000 // DAY_SECONDS * DAY_SECONDS
 NEW = ("Climbing", "Maps", "Tents")
@@ -40,7 +40,7 @@ KINDS = {
 class Planted:
     """A log of one person, and when and in what situation they are asked about."""
 
-    history: list[Interaction]
+    history: Sequence[Item]
     at: float | None
     situation: Mapping[str, str]
 
@@ -51,41 +51,46 @@ def planted(what: str, random: np.random.Generator) -> Planted:
     taste = random.dirichlet(np.full(topics, 0.7))
     purity = random.uniform(0.7, 1.0)
     sessions = list(_sessions(random, days=int(random.choice([60, 90, 120]))))
+    stays = {"stationary, a topic a session": 1.0, "stationary, runs of a topic": 0.7}.get(what, 0.0)
     history: list[Interaction] = []
     for number, times in enumerate(sessions):
-        place = PLACES[int(random.random() < 0.3)]
-        own = int(random.choice(topics, p=taste))
+        place, own = PLACES[int(random.random() < 0.3)], int(random.choice(topics, p=taste))
+        late = number >= len(sessions) - max(8, len(sessions) // 8)
         for time in times:
-            if what != "stationary, a topic a session" and (
-                what != "stationary, runs of a topic" or random.random() < 0.3
-            ):
-                own = int(random.choice(topics, p=taste))
-            new = {
-                "weekend": bool(is_weekend(np.array([time]))[0]),
-                "evening": time % DAY_SECONDS >= 19 * 3600,
-                "trend": number >= len(sessions) - max(8, len(sessions) // 8),
-                "place": place == "work",
-            }.get(what, False)
-            taken = new and random.random() < purity
+            own = own if random.random() < stays else int(random.choice(topics, p=taste))
+            taken = _is_new(what, time, place, late) and random.random() < purity
             history.append(_event(str(random.choice(NEW)) if taken else f"Topic {own}", time, place))
-    at, situation = history[-1].time + float(random.choice([600, DAY_SECONDS / 2])), {"place": "work"}
-    if what == "weekend":
-        at = next(day for day in history[-1].time + DAY_SECONDS * np.arange(0.5, 8) if is_weekend(np.array([day]))[0])
-    elif what == "evening":
-        at = (history[-1].time // DAY_SECONDS + 1) * DAY_SECONDS + 20.5 * 3600
-    elif what == "trend":
-        at = history[-1].time + DAY_SECONDS / 2
-    elif what.startswith("session"):
+    if what.startswith("session"):
         begun = history[-1].time + DAY_SECONDS / 2
         for step in range(int(random.integers(5, 10))):
             topic = str(random.choice(NEW)) if random.random() < purity else f"Topic {random.choice(topics, p=taste)}"
             history.append(_event(topic, begun + 90 * step, "home"))
-        at = history[-1].time + 60
-    if what in ("session", "trend", "session without times"):
-        situation = {}
+    situation = {"place": "work"} if what == "place" or what.startswith("stationary") else {}
     if what.endswith("without times"):
-        return Planted([event.model_copy(update={"time": None}) for event in history], None, situation)
-    return Planted(history, float(at), situation)
+        timeless = [Item(item_id=event.item_id, title=event.title, topics=event.topics) for event in history]
+        return Planted(timeless, None, {})
+    return Planted(history, _asked_at(what, history[-1].time, random), situation)
+
+
+def _is_new(what: str, time: float, place: str, late: bool) -> bool:
+    """Whether the new interest holds at a time, in a place."""
+    held = {"weekend": _weekend(time), "evening": time % DAY_SECONDS >= 19 * 3600, "trend": late}
+    return held.get(what, what == "place" and place == "work")
+
+
+def _asked_at(what: str, last: float, random: np.random.Generator) -> float:
+    """When somebody asks, behind the last event."""
+    if what == "weekend":
+        return float(next(day for day in last + DAY_SECONDS * np.arange(0.5, 8) if _weekend(day)))
+    if what == "evening":
+        return (last // DAY_SECONDS + 1) * DAY_SECONDS + 20.5 * 3600
+    if what == "session":
+        return last + 60
+    return last + (DAY_SECONDS / 2 if what == "trend" else float(random.choice([600, DAY_SECONDS / 2])))
+
+
+def _weekend(time: float) -> bool:
+    return bool(is_weekend(np.array([time]))[0])
 
 
 def _sessions(random: np.random.Generator, *, days: int) -> Iterator[list[float]]:
@@ -109,20 +114,15 @@ def named(log: Planted) -> str:
 
 def measure_planted(logs: int, seed: int = 0, tell: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
     """Of each thing planted the kinds named, and the share that is right with its 95% bootstrap interval."""
-    document = {}
+    document: dict[str, Any] = {}
     for what, kind in KINDS.items():
         random = np.random.default_rng([seed, *what.encode()])
         kinds = [named(planted(what, random)) for _ in range(logs)]
         right = np.array([one == kind for one in kinds], dtype=np.float64)
         draws = np.random.default_rng(seed).choice(right, (2000, logs)).mean(axis=1)
-        document[what] = {
-            "n": logs,
-            "kind": kind,
-            "right": float(right.mean()),
-            "right_ci": list(spread(draws)),
-            "named": dict(Counter(kinds)),
-        }
-        low, high = document[what]["right_ci"]
+        low, high = spread(draws)
+        document[what] = {"n": logs, "kind": kind, "right": float(right.mean()), "right_ci": [low, high]}
+        document[what]["named"] = dict(Counter(kinds))
         tell(f"| {what} | {kind} | {logs} | {right.mean():.3f} [{low:.3f}, {high:.3f}] | {dict(Counter(kinds))} |")
     return document
 
