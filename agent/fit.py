@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NEXT_TOPICS = "next_topics.json"
 MOST_MOMENTS, PER_USER = 3000, 4
+"""Events that are learned from at most, and those of one person, more where there are few people."""
 LEAST_EVENTS, MOST_EVENTS = 5, 1500
 """Events before a moment without which nothing is learned from it, and the latest ones that it is learned from."""
 WARM_UP = 0.4
@@ -62,10 +63,11 @@ def fit_store(store: Store, *, seed: int = 0, progress: Progress | None = None) 
     since = float(log.time[int(len(log.time) * WARM_UP)]) if len(log.time) else np.inf
     habits = HabitsInTime(log)
     users = [log.user_ids[row] for row in np.random.default_rng(seed).permutation(len(log.user_ids))]
+    per_user = max(PER_USER, -(-MOST_MOMENTS // max(len(users), 1)))
     moments: list[Moment] = []
     progress.step("Reading histories", MOST_MOMENTS)
     for user in users:
-        found = moments_of(user, store.history(user), habits, since=since, seed=seed + len(moments))
+        found = moments_of(user, store.history(user), habits, since=since, per_user=per_user, seed=seed + len(moments))
         progress.advance(min(len(found), MOST_MOMENTS - len(moments)))
         moments += found
         if len(moments) >= MOST_MOMENTS:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.next_topics import SIGNALS, Calibration, Expected, NextTopics, Person, chances, signals
+from whimbrel.agent.next_topics import CHANCES, SIGNALS, Calibration, Expected, NextTopics, Person, chances, signals
 from whimbrel.agent.predict import TOPICS, chosen, rising
 from whimbrel.agent.stretches import stretches_of
 from whimbrel.agent.wording import WORDINGS
@@ -148,6 +148,8 @@ def _logistic(logs: Sequence[Sequence[tuple[Floats, bool]]]) -> Calibration:
     from scipy.optimize import minimize
 
     told = [log for log in logs if log]
+    if not told:
+        return Calibration(bias=0.0, weights=(1.0, *[0.0] * (len(CHANCES) - 1)))
     figures = np.concatenate([np.stack([f for f, _ in log]) for log in told])
     truth = np.concatenate([np.array([came for _, came in log], dtype=np.float64) for log in told])
     weight = np.concatenate([np.full(len(log), 1 / len(log) / len(told)) for log in told])

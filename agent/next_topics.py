@@ -182,7 +182,7 @@ def _everybody(
             column["everybody's situation"][:] += np.log(_share(wide(habits.situations[pair]), OF_ALL, base) / base)
     if person.events:
         last = person.topics_of(person.events - 1)
-        behind = habits.follows[last[last < known]].sum(axis=0)
+        behind = habits.follows[last[last < known]].sum(axis=0).astype(np.float64)
         column["everybody's sequence"][:] = np.log(_share(wide(behind), OF_ALL, base) / base)
     return base
 

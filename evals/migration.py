@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from whimbrel.agent.forecast import FEATURES, RECENT, Forecast, Population, Windows, features
 from whimbrel.evals.cases import Case, read_cases
-from whimbrel.evals.logs import read_log
+from whimbrel.evals.logs import Log, read_log
 from whimbrel.evals.metrics import binary
+from whimbrel.evals.research_logs import is_lastfm, log_of, read_lastfm
 from whimbrel.evals.statistics import DRAWS, holm, spread
 from whimbrel.tools.errors import ConfigError, DataError
-from whimbrel.tools.formats import Source, open_source
+from whimbrel.tools.formats import open_source
 from whimbrel.tools.ingest import Progress, Silent
 from whimbrel.tools.records import Item
 
@@ -54,10 +55,9 @@ class Pairs:
     users: NDArray[np.int64]
 
 
-def meetings_of(source: Source, *, window_days: float, least_events: int, progress: Progress | None = None) -> Meetings:
+def meetings_of(log: Log, *, window_days: float, least_events: int) -> Meetings:
     """A log in windows of so many days, counted back from its end; a first window that is not whole is left out, as are
     people with fewer events."""
-    log = read_log(source, progress)
     often = np.flatnonzero(np.bincount(log.user) >= least_events)[:MOST_USERS]
     row = np.full(len(log.user_ids), -1)
     row[often] = np.arange(len(often))
@@ -365,8 +365,11 @@ def read_meetings(
         return meetings_of_cases(Path(source), window_events=window_events)
     if window_days <= 0:
         raise ConfigError(f"a window of {window_days} days is none: give more than 0")
-    opened = open_source(source, format=format, mapped=mapped)
-    return meetings_of(opened, window_days=window_days, least_events=least_events, progress=progress)
+    if is_lastfm(Path(source)):
+        log = log_of(read_lastfm(Path(source)))
+    else:
+        log = read_log(open_source(source, format=format, mapped=mapped), progress)
+    return meetings_of(log, window_days=window_days, least_events=least_events)
 
 
 def _is_cases(path: Path) -> bool:

@@ -1,12 +1,15 @@
 """Logs of research that are in no format of `ingest`: Last.fm's tags, Frappe's uses of apps in labelled situations."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
+from whimbrel.evals.logs import Log
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.records import Interaction
+from whimbrel.tools.records import Interaction, Item
 
 LASTFM, FRAPPE = "user_taggedartists.dat", "frappe.csv"
 EARLIEST_YEAR = 2005
@@ -77,6 +80,26 @@ def read_frappe(folder: Path) -> list[Interaction]:
                 )
             )
     return found
+
+
+def log_of(events: Sequence[Interaction]) -> Log:
+    """Events in order as a log. Two events of one item with other topics are of two items there."""
+    items: dict[tuple[str, tuple[str, ...]], int] = {}
+    users: dict[str, int] = {}
+    rows = [
+        (users.setdefault(event.user_id, len(users)), items.setdefault((event.item_id, event.topics), len(items)))
+        for event in events
+    ]
+    titles = {(event.item_id, event.topics): event.title for event in events}
+    user, item = np.array(rows, dtype=np.int64).reshape(-1, 2).T
+    return Log(
+        items=[Item(item_id=f"{key[0]} {number}", title=titles[key], topics=key[1]) for key, number in items.items()],
+        user_ids=list(users),
+        user=user,
+        item=item,
+        time=np.array([event.time for event in events], dtype=np.float64),
+        rejected=0,
+    )
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:

@@ -22,7 +22,7 @@ from whimbrel.agent.wording import WORDINGS
 from whimbrel.evals.cases import Case, read_cases
 from whimbrel.evals.decisions import abstention, measured
 from whimbrel.evals.logs import Log, read_log
-from whimbrel.evals.research_logs import is_frappe, is_lastfm, read_frappe, read_lastfm
+from whimbrel.evals.research_logs import is_frappe, is_lastfm, log_of, read_frappe, read_lastfm
 from whimbrel.evals.statistics import bootstrap_means, interval, sign_flip_p, spread
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.formats import open_source
@@ -77,7 +77,7 @@ def read_moments(
     if is_frappe(path):
         return _orderless(read_frappe(path), seed)
     if is_lastfm(path):
-        return _timed(_Histories.of_events(read_lastfm(path)), moments, seed)
+        return _timed(_Histories.of_log(log_of(read_lastfm(path))), moments, seed)
     return _timed(
         _Histories.of_log(read_log(open_source(source, format=format, mapped=mapped), progress)), moments, seed
     )
@@ -99,13 +99,6 @@ class _Histories:
     users: list[str]
     of: Callable[[str], Sequence[Item]]
     log: InteractionLog
-
-    @classmethod
-    def of_events(cls, events: Sequence[Interaction]) -> "_Histories":
-        histories: dict[str, list[Interaction]] = {}
-        for event in sorted(events, key=lambda event: event.time):
-            histories.setdefault(event.user_id, []).append(event)
-        return cls(sorted(histories), histories.__getitem__, _log_of(events))
 
     @classmethod
     def of_log(cls, log: Log) -> "_Histories":
@@ -163,12 +156,8 @@ def _orderless(events: Sequence[Interaction], seed: int) -> Split:
 
 
 def _log_of(events: Sequence[Interaction]) -> InteractionLog:
-    items: dict[str, Item] = {}
-    rows = []
-    for event in events:
-        key = f"{event.item_id}\x1f{'|'.join(event.topics)}"
-        items.setdefault(key, Item.model_construct(item_id=key, title=event.title, topics=event.topics, time=None))
-        rows.append((event.time, event.user_id, key, event.context))
+    items = {event.item_id: Item(item_id=event.item_id, title=event.title, topics=event.topics) for event in events}
+    rows = [(event.time, event.user_id, event.item_id, event.context) for event in events]
     return InteractionLog.build(items.values(), rows)
 
 

@@ -19,7 +19,6 @@ MOST_TOPICS = 1000
 """Topics that are told apart, the most frequent."""
 STRETCHES = 32
 """Habits are counted up to the end of one of so many equal stretches of the log, so that many requests share them."""
-MOST_KEPT = 4
 LATELY = 2
 """Stretches that are recent."""
 FOLLOWED = 4
@@ -40,7 +39,7 @@ class Habits:
     hours: Floats
     weekend: Floats
     situations: Mapping[tuple[str, str], Floats]
-    follows: Floats
+    follows: NDArray[np.float32]
 
     @cached_property
     def position(self) -> dict[str, int]:
@@ -91,8 +90,6 @@ class HabitsInTime:
         log, length = self._log, _stretch(self._log)
         stretch = int(np.searchsorted(log.time, moment)) // length
         if stretch not in self._counted:
-            if len(self._counted) >= MOST_KEPT:
-                self._counted.pop(next(iter(self._counted)))
             end = stretch * length
             self._counted[stretch] = Habits.of(log, before=float(log.time[end]) if end < len(log.time) else np.inf)
         return self._counted[stretch]
@@ -115,14 +112,14 @@ def _situations(
     code = log.situation[event]
     by_code = _sums(code * width + topic, share, len(log.situations) * width)
     found: dict[tuple[str, str], Floats] = {}
-    for text, counts in zip(log.situations, by_code.reshape(-1, width), strict=True):
+    for text, counts in zip(log.situations, by_code.reshape(len(log.situations), width), strict=True):
         for pair in (json.loads(text) if text else {}).items():
             found[pair] = found[pair] + counts if pair in found else counts
     often = sorted(found, key=lambda pair: (-found[pair].sum(), pair))[:MOST_SITUATIONS]
     return {pair: found[pair] for pair in often}
 
 
-def _follows(user: Ints, topic: Ints, event: Ints, width: int) -> Floats:
+def _follows(user: Ints, topic: Ints, event: Ints, width: int) -> NDArray[np.float32]:
     """Counts of a topic behind another in a user's neighbouring events, the pairs of two events sharing 1; of an
     event's topics the first FOLLOWED count."""
     first = np.searchsorted(event, np.arange(len(user)))
@@ -135,4 +132,5 @@ def _follows(user: Ints, topic: Ints, event: Ints, width: int) -> Floats:
     number = np.arange(len(pair)) - np.repeat(np.cumsum(pairs) - pairs, pairs)
     one = topic[first[before[pair]] + number // np.maximum(told[after[pair]], 1)]
     other = topic[first[after[pair]] + number % np.maximum(told[after[pair]], 1)]
-    return _sums(one * width + other, 1.0 / np.maximum(pairs[pair], 1), width * width).reshape(width, width)
+    counts = _sums(one * width + other, 1.0 / np.maximum(pairs[pair], 1), width * width)
+    return counts.reshape(width, width).astype(np.float32)

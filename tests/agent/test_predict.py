@@ -1,0 +1,221 @@
+"""The predicted shift: signals that can be named, stretches that differ by more than chance, confidence that is calibrated."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from whimbrel.agent import Agent, Context, DataError, Interaction, Item
+from whimbrel.agent.fit import fit_store, learned_topics, moments_of
+from whimbrel.agent.learn_topics import learn
+from whimbrel.agent.next_topics import CHANCES, SIGNALS, NextTopics, Person, signals
+from whimbrel.agent.predict import Prediction, predict_shift
+from whimbrel.evals.planted import KINDS, named, planted
+from whimbrel.tools.habits import Habits, HabitsInTime
+from whimbrel.tools.interaction_log import InteractionLog
+from whimbrel.tools.store import open_store
+
+DAY = 86_400.0
+START = 1_600_041_600.0  # a Monday, midnight
+
+
+def event(time: float, topic: str, *, user: str = "u", place: str = "home") -> Interaction:
+    return Interaction(
+        user_id=user, item_id=f"{topic} {time}", title=topic, topics=(topic,), time=time, context={"place": place}
+    )
+
+
+def predicted(
+    history: Sequence[Item], *, at: float | None = None, habits: Habits | None = None, **context: str
+) -> Prediction:
+    return predict_shift(
+        history, at=at, context=Context.model_validate(context), topic_vectors={}, llm=None, habits=habits
+    )
+
+
+@pytest.mark.parametrize("what", KINDS)
+def test_planted_shifts_are_named_and_no_others(what: str) -> None:
+    random = np.random.default_rng([7, *what.encode()])
+    right = sum(named(planted(what, random)) == KINDS[what] for _ in range(40))
+    assert right >= 36
+
+
+def weekends() -> list[Interaction]:
+    """Tea on working days, climbing at weekends; the last event is on a Thursday."""
+    return [event(START + day * DAY + 40_000, "Climbing" if day % 7 >= 5 else "Tea") for day in range(60)]
+
+
+def test_a_shift_cites_events_of_the_stretch_and_names_its_figures() -> None:
+    history = weekends()
+    saturday = START + 61 * DAY + 40_000
+    found = predicted(history, at=saturday)
+    shift = found.shift
+    assert (shift.kind, shift.to_topics, shift.from_topics) == ("temporal", ("Climbing",), ("Tea",))
+    assert "100%" in shift.reason
+    assert "0%" in shift.reason
+    assert 0.5 < shift.confidence <= 1
+    own = {entry.event_id: entry for entry in history}
+    for cited in shift.evidence:
+        assert own[cited.event_id].topics == ("Climbing",)
+    assert max(found.topics, key=found.topics.__getitem__) == "Climbing" or found.moves is not None
+    friday = predicted(history, at=START + 60 * DAY + 40_000)
+    assert friday.shift.kind == "none"
+    assert friday.shift.confidence > 0.5
+
+
+def test_who_is_there_already_does_not_shift() -> None:
+    history = weekends()
+    monday = predicted(history[:-3], at=history[-3].time)  # after a Monday: still a working day
+    assert monday.shift.kind == "none"
+    sunday = predicted(history[:56], at=history[56].time)  # a Monday after a Sunday
+    assert (sunday.shift.kind, sunday.shift.to_topics) == ("temporal", ("Tea",))
+
+
+def test_it_abstains_and_says_why() -> None:
+    assert predicted([]).shift.reason.startswith("abstained: nothing")
+    assert predicted([Item(title="a")]).shift.reason.startswith("abstained: the events bear no topics")
+    few = predicted([event(START + n, "Tea") for n in range(3)], at=START + 10)
+    assert (few.shift.kind, few.shift.to_topics) == ("none", ("Tea",))
+    assert "too few" in few.shift.reason
+    random = np.random.default_rng(0)
+    scattered = predicted(
+        [event(START + n * DAY, f"t{topic}") for n, topic in enumerate(random.permutation(60))], at=START + 61 * DAY
+    )
+    assert scattered.shift.kind == "none"
+    assert scattered.shift.confidence < 0.5
+    assert scattered.shift.reason.startswith("abstained: with")
+
+
+events = st.lists(
+    st.tuples(st.integers(0, 50).map(float), st.sampled_from("uvw"), st.lists(st.sampled_from("abcdef"), max_size=3)),
+    max_size=30,
+)
+
+
+def log_of(rows: Sequence[tuple[float, str, list[str]]]) -> InteractionLog:
+    kinds = {"".join(sorted(set(topics))) for _, _, topics in rows} | {"abcdef"}
+    items = [Item.model_construct(**dict(Item(title="x")) | {"item_id": k or "-", "topics": tuple(k)}) for k in kinds]
+    return InteractionLog.build(
+        items, [(time, user, "".join(sorted(set(t))) or "-", {"place": user}) for time, user, t in rows]
+    )
+
+
+@settings(deadline=None)
+@given(events, events, st.integers(1, 50).map(float))
+def test_habits_see_nothing_at_or_after_the_moment(
+    rows: list[tuple[float, str, list[str]]], more: list[tuple[float, str, list[str]]], before: float
+) -> None:
+    past = [row for row in rows if row[0] < before]
+    later = [(max(time, before), user, topics) for time, user, topics in more]
+    short, whole = Habits.of(log_of(past), before=before), Habits.of(log_of([*past, *later]), before=before)
+    assert short.topics == whole.topics
+    assert short.situations.keys() == whole.situations.keys()
+    for name in ("ever", "hours", "weekend", "follows"):
+        np.testing.assert_allclose(getattr(short, name), getattr(whole, name))
+    assert HabitsInTime(log_of([*past, *later])).before(before).ever.sum() <= short.ever.sum() + 1e-9
+    bearing = sum(bool(topics) for _, _, topics in past)
+    assert short.ever.sum() == pytest.approx(bearing)
+
+
+@settings(deadline=None)
+@given(events)
+def test_topics_of_the_next_event_are_a_distribution(rows: list[tuple[float, str, list[str]]]) -> None:
+    history = [
+        Interaction(user_id="u", item_id=str(n), title="x", topics=topics, time=START + 3600 * time)
+        for n, (time, _, topics) in enumerate(sorted(rows, key=lambda row: row[0]))
+    ]
+    habits = Habits.of(log_of(rows), before=np.inf) if rows else None
+    person = Person.of(history, habits)
+    if not person.names:
+        return
+    expected = NextTopics.default().expected(person, at=START + 3600 * 60, situation={"place": "u"}, habits=habits)
+    assert expected.probability.sum() == pytest.approx(1)
+    assert (expected.probability > 0).all()
+    assert np.isfinite(expected.added).all()
+    topic = next(iter(expected.named(1)))
+    signal, factor = expected.mover(topic)
+    assert signal in SIGNALS
+    assert factor > 0
+    found = predicted(history, at=START + 3600 * 60, habits=habits)
+    assert 0 <= found.shift.confidence <= 1
+
+
+def test_signals_speak_for_the_topics_they_should() -> None:
+    history = [
+        event(START + n * DAY + 36_000 * (n % 2), ("Tea", "News")[n % 2], place=("home", "work")[n % 2])
+        for n in range(40)
+    ]
+    log = InteractionLog.build(history, [(e.time, e.user_id, e.item_id, e.context) for e in history])
+    habits = Habits.of(log, before=np.inf)
+    person = Person.of(history, habits)
+    column = dict(
+        zip(
+            SIGNALS,
+            signals(person, at=START + 50 * DAY + 36_000, situation={"place": "work"}, habits=habits).T,
+            strict=True,
+        )
+    )
+    news, tea = person.names.index("News"), person.names.index("Tea")
+    for name in ("hour", "situation", "everybody's hour", "everybody's situation"):
+        assert column[name][news] > 0 > column[name][tea], name
+    for name in ("sequence", "everybody's sequence"):  # after news comes tea
+        assert column[name][tea] > 0 > column[name][news], name
+
+
+def followers(count: int = 60) -> tuple[dict[str, list[Interaction]], HabitsInTime]:
+    """People whose every event follows the one before, round a ring of six topics; each topic three times in all."""
+    histories = {
+        f"u{n}": [event(START + (step * 7 + n % 7) * DAY / 5, f"t{(n + step) % 6}", user=f"u{n}") for step in range(30)]
+        for n in range(count)
+    }
+    items = [one for history in histories.values() for one in history]
+    log = InteractionLog.build(
+        {one.item_id: one for one in items}.values(), [(one.time, one.user_id, one.item_id, None) for one in items]
+    )
+    return histories, HabitsInTime(log)
+
+
+def test_learning_finds_what_follows_what_and_how_sure_one_may_be() -> None:
+    histories, habits = followers()
+    moments = [
+        moment
+        for user, history in histories.items()
+        for moment in moments_of(user, history, habits, since=START + 12 * DAY)
+    ]
+    learned = learn([moments])
+    right = []
+    for moment in moments:
+        assert max(history.time for history in histories[moment.user] if history.time < (moment.at or 0)) < (
+            moment.at or 0
+        )
+        expected = learned.expected(moment.person, at=moment.at, situation={}, habits=moment.habits)
+        right.append(expected.person.names[int(expected.probability.argmax())] in moment.came)
+    assert np.mean(right) > 0.95
+    assert learned.weights["everybody's sequence"] + learned.weights["sequence"] > 0.3
+    assert len(learned.stays.weights) == len(learned.comes.weights) == len(CHANCES)
+    with pytest.raises(DataError, match="too few"):
+        learn([moments[:20]])
+
+
+def test_a_fit_is_kept_with_the_store_and_used(shop: Path) -> None:
+    with open_store(shop) as store:
+        assert learned_topics(store) == NextTopics.default()
+        try:
+            done = fit_store(store)
+        except DataError as error:
+            pytest.fail(str(error))
+        assert done.path.is_file()
+        assert learned_topics(store) != NextTopics.default()
+    with Agent.open(shop, llm="none") as agent:
+        found = agent.timeline("u1")
+        assert found.topics
+        assert found.moves is not None
+        assert math.isclose(sum(found.topics.values()), 1, abs_tol=0.2)
+    done.path.write_text("{")
+    with Agent.open(shop, llm="none") as agent, pytest.raises(DataError, match="whimbrel fit"):
+        agent.timeline("u1")
+    done.path.unlink()

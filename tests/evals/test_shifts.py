@@ -1,0 +1,85 @@
+"""Whether what is said of an interest comes true: logs of research, a log, cases; blind to what comes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from whimbrel.evals.decisions import abstention
+from whimbrel.evals.research_logs import log_of, read_frappe, read_lastfm
+from whimbrel.evals.shifts import measure_shifts, read_moments, shifts_markdown
+
+
+@pytest.fixture
+def frappe(tmp_path: Path) -> Path:
+    """Mail at work, games at home."""
+    random = np.random.default_rng(0)
+    rows = ["user\titem\tcnt\tdaytime\tweekday\tisweekend\thomework\tcost\tweather\tcountry\tcity"]
+    for user in range(90):
+        for _ in range(25):
+            place = str(random.choice(["home", "work"]))
+            item = int(random.random() < (0.9 if place == "work" else 0.1))
+            rows.append(f"{user}\t{item}\t1\tmorning\tmonday\tworkday\t{place}\tfree\tunknown\tSpain\t0")
+    (tmp_path / "frappe.csv").write_text("\n".join(rows))
+    (tmp_path / "meta.csv").write_text("item\tcategory\tname\n0\tGames\tChess\n1\tMail\tPost\n")
+    return tmp_path
+
+
+def test_the_situation_tells_more_than_none(frappe: Path) -> None:
+    assert read_frappe(frappe)[0].context.keys() == {"daytime", "weekday", "isweekend", "homework", "country"}
+    document = measure_shifts(read_moments(str(frappe)))
+    found = document["topics"]
+    assert found["whimbrel"]["log loss"] < found["without the situation"]["log loss"]
+    assert found["without the situation"]["log loss, whimbrel minus this_ci"][1] < 0
+    assert found["whimbrel"]["top-1 accuracy"] > 0.8
+    assert document["system"]["whimbrel"]["said"]["ece"] < 0.15
+    assert "without the situation" in shifts_markdown(document)
+
+
+def test_lastfm_is_read_with_the_tags_of_a_day_as_one_event(tmp_path: Path) -> None:
+    (tmp_path / "tags.dat").write_text("tagID\ttagValue\n1\tmetal\n2\tfolk\n")
+    (tmp_path / "artists.dat").write_text("id\tname\turl\tpictureURL\n7\tNaïve\tu\tp\n", encoding="utf-8")
+    head = "userID\tartistID\ttagID\tday\tmonth\tyear\n"
+    (tmp_path / "user_taggedartists.dat").write_text(
+        head + "3\t7\t1\t1\t4\t2009\n3\t7\t2\t1\t4\t2009\n3\t7\t2\t1\t4\t1956\nbroken\n"
+    )
+    (tmp_path / "user_taggedartists_2.dat").write_text(head + "4\t7\t2\t2\t5\t2010\n")
+    first, second = read_lastfm(tmp_path)
+    assert (first.user_id, first.title, first.topics) == ("3", "Naïve", ("metal", "folk"))
+    assert second.topics == ("folk",)
+    log = log_of([first, second])
+    assert [item.topics for item in log.items] == [("metal", "folk"), ("folk",)]
+
+
+def test_moments_know_nothing_of_what_came(shop_csv: Path) -> None:
+    split = read_moments(str(shop_csv), moments=200)
+    assert {moment.user for moment in split.learned_from}.isdisjoint({moment.user for moment in split.tested})
+    for moment in split.tested:
+        assert moment.person.time is None or moment.at is None or moment.person.time.max() < moment.at
+        assert moment.came
+
+
+def test_the_surest_come_first_in_an_abstention_curve() -> None:
+    confidence = np.linspace(0, 1, 100)
+    curve = abstention(confidence > 0.5, confidence)
+    assert curve[0][1] == 1
+    assert curve[-1] == [1.0, pytest.approx(0.5), 0.0]
+    assert abstention(np.zeros(0, dtype=bool), np.zeros(0)) == []
+
+
+def test_the_command_prints_one_document(frappe: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "whimbrel.evals.cli", "eval", "shift"]
+    told = subprocess.run([*command, str(frappe), "--json"], capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    document = json.loads(told.stdout)
+    assert {"moments", "users", "topics", "system"} <= document.keys()
+    cases = tmp_path / "cases.jsonl"
+    history = [{"item_id": f"i{n}", "title": f"i{n}", "topics": [f"t{n % 3}"]} for n in range(13)]
+    line = {"case_id": "c", "history": history, "candidates": history[:2], "relevant": ["i0"]}
+    cases.write_text("\n".join(json.dumps({**line, "case_id": f"c{n}"}) for n in range(4)))
+    told = subprocess.run([*command, str(cases)], capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    assert "as shipped" in told.stdout
