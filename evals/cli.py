@@ -264,6 +264,10 @@ def eval_shift(
         list[str] | None, typer.Option("--map", metavar="COLUMN=FIELD", help="Which column is which field; repeat it.")
     ] = None,
     moments: Annotated[int, typer.Option("--moments", min=100, help="Events that are learned from and tested.")] = 2500,
+    learned: Annotated[
+        Path | None,
+        typer.Option("--learned", metavar="FILE", help="What was learned elsewhere, instead of what is shipped."),
+    ] = None,
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
@@ -271,6 +275,7 @@ def eval_shift(
 
     Half of the people are learned from, the others are tested, later where times are known.
     """
+    from whimbrel.agent.next_topics import NextTopics
     from whimbrel.agent.show import ingest_progress
     from whimbrel.evals.results import without_nan
     from whimbrel.evals.shifts import measure_shifts, read_moments, shifts_markdown
@@ -280,7 +285,8 @@ def eval_shift(
         split = read_moments(
             source, format=format, mapped=parse_map(map or []), moments=moments, seed=seed, progress=progress
         )
-        document = measure_shifts(split, seed=seed, progress=progress)
+        elsewhere = NextTopics.model_validate_json(learned.read_text("utf-8")) if learned else NextTopics.default()
+        document = measure_shifts(split, elsewhere, seed=seed, progress=progress)
     if json:
         print_json(without_nan(document))
     else:

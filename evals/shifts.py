@@ -161,8 +161,11 @@ def _log_of(events: Sequence[Interaction]) -> InteractionLog:
     return InteractionLog.build(items.values(), rows)
 
 
-def measure_shifts(split: Split, *, seed: int = 0, progress: Progress | None = None) -> dict[str, Any]:
-    """Figures of topics, of whether the interest moves, and of what is said, with 95% intervals over users.
+def measure_shifts(
+    split: Split, elsewhere: NextTopics, *, seed: int = 0, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Figures of topics, of whether the interest moves, and of what is said, with 95% intervals over users;
+    `elsewhere` is what was learned from other logs.
 
     Raises:
         DataError: no tested moment has topics.
@@ -171,7 +174,7 @@ def measure_shifts(split: Split, *, seed: int = 0, progress: Progress | None = N
     tested = [moment for moment in split.tested if moment.came and len(moment.person.topic)]
     if not tested:
         raise DataError("no event to be predicted bears topics and has a history that does")
-    predictors = {"whimbrel, as shipped": NextTopics.default()}
+    predictors = {ELSEWHERE: elsewhere}
     if split.learned_from:
         progress.step("Learning", None)
         predictors = {"whimbrel": learn([split.learned_from], seed=seed)} | predictors

@@ -116,7 +116,7 @@ def _situations(
         for pair in (json.loads(text) if text else {}).items():
             found[pair] = found[pair] + counts if pair in found else counts
     often = sorted(found, key=lambda pair: (-found[pair].sum(), pair))[:MOST_SITUATIONS]
-    return {pair: found[pair] for pair in often}
+    return {pair: found[pair] for pair in often if found[pair].any()}
 
 
 def _follows(user: Ints, topic: Ints, event: Ints, width: int) -> NDArray[np.float32]:
