@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from whimbrel.agent.next_topics import NextTopics, Person
+from whimbrel.agent.summarise import short_titles
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.habits import HabitsInTime
 from whimbrel.tools.ingest import Progress, Silent
@@ -23,6 +24,8 @@ MOST_MOMENTS, PER_USER = 3000, 4
 """Events that are learned from at most, and those of one person, more where there are few people."""
 LEAST_EVENTS, MOST_EVENTS = 5, 1500
 """Events before a moment without which nothing is learned from it, and the latest ones that it is learned from."""
+TITLES = 15
+"""Latest titles that a language model may be shown."""
 WARM_UP = 0.4
 """Share of the log before the first moment: habits need something to be counted from."""
 
@@ -113,6 +116,7 @@ def moments_of(
                 situation=getattr(history[place], "context", {}),
                 habits=known,
                 came=frozenset(history[place].topics),
+                titles=tuple(short_titles(history[max(place - TITLES, 0) : place])),
             )
         )
     return moments

@@ -24,7 +24,8 @@ LEAST_MOMENTS = 100
 
 @dataclass(frozen=True)
 class Moment:
-    """What was known of a person at a moment, and the topics that the next event bore (`came`)."""
+    """What was known of a person at a moment, with the latest titles, and the topics that the next event bore
+    (`came`)."""
 
     user: str
     person: Person
@@ -32,6 +33,7 @@ class Moment:
     situation: Mapping[str, str]
     habits: Habits | None
     came: frozenset[str]
+    titles: tuple[str, ...] = ()
 
     def rows(self, person: Person) -> list[int]:
         """The rows of what came among a person's names."""

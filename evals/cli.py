@@ -268,6 +268,11 @@ def eval_shift(
         Path | None,
         typer.Option("--learned", metavar="FILE", help="What was learned elsewhere, instead of what is shipped."),
     ] = None,
+    llm: Annotated[
+        str,
+        typer.Option("--llm", metavar="SPEC", help="Ask also what this language model's likelihood of topics adds."),
+    ] = "none",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Events that the language model is asked about.")] = 200,
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
@@ -275,6 +280,7 @@ def eval_shift(
 
     Half of the people are learned from, the others are tested, later where times are known.
     """
+    from whimbrel.agent.language_models.specs import open_model
     from whimbrel.agent.next_topics import NextTopics
     from whimbrel.agent.show import ingest_progress
     from whimbrel.evals.results import without_nan
@@ -286,7 +292,8 @@ def eval_shift(
             source, format=format, mapped=parse_map(map or []), moments=moments, seed=seed, progress=progress
         )
         elsewhere = NextTopics.model_validate_json(learned.read_text("utf-8")) if learned else NextTopics.default()
-        document = measure_shifts(split, elsewhere, seed=seed, progress=progress)
+        model = open_model(llm)
+        document = measure_shifts(split, elsewhere, llm=model, limit=limit, seed=seed, progress=progress)
     if json:
         print_json(without_nan(document))
     else:

@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.fit import LEAST_EVENTS, moments_of
+from whimbrel.agent.fit import LEAST_EVENTS, TITLES, moments_of
+from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.learn_topics import Moment, figures_of, learn
 from whimbrel.agent.next_topics import SIGNALS, NextTopics, Person, signals
 from whimbrel.agent.predict import chosen
 from whimbrel.agent.stretches import stretches_of
+from whimbrel.agent.summarise import short_titles
+from whimbrel.agent.weigh import weigh
 from whimbrel.agent.wording import WORDINGS
 from whimbrel.evals.cases import Case, read_cases
 from whimbrel.evals.decisions import abstention, measured
@@ -41,6 +44,10 @@ SHORTCUTS: Mapping[str, tuple[str, ...]] = {
     "habits of the hour": ("ever", "hour", "weekend"),
 }
 """Sums of signals, each with weight 1, that stand beside the learned weights."""
+ELSEWHERE = "whimbrel, learned elsewhere"
+WEIGHED, LLM_WEIGHTS = 8, (0.0, 0.1, 0.2, 0.3, 0.5)
+"""Likeliest topics that the language model weighs, and the weights of its likelihood that are tried where is
+learned."""
 ORDERLESS_PER_USER, MOST_ORDERLESS = 5, 300
 WARM_UP, SPLIT = 0.3, 0.65
 """Shares of the log: before the first nothing is asked; what is learned from lies before the second, tests behind
@@ -89,7 +96,8 @@ def _of_case(case: Case) -> Moment:
     situation = {key: str(value) for key, value in case.blind.context.items() if key not in ("query", "group")}
     times = [item.time for item in case.blind.history]
     at = times[-1] if times and None not in times else None
-    return Moment(case.blind.user_id, Person.of(case.blind.history), at, situation, None, came)
+    titles = tuple(short_titles(case.blind.history[-TITLES:]))
+    return Moment(case.blind.user_id, Person.of(case.blind.history), at, situation, None, came, titles)
 
 
 @dataclass(frozen=True)
@@ -149,7 +157,8 @@ def _orderless(events: Sequence[Interaction], seed: int) -> Split:
             for place in range(min(ORDERLESS_PER_USER, len(history) - LEAST_EVENTS)):
                 person = Person.of([*history[:place], *history[place + 1 :]], habits)
                 event = history[place]
-                moments.append(Moment(user, person, None, event.context, habits, frozenset(event.topics)))
+                titles = tuple(short_titles(history[-TITLES:]))
+                moments.append(Moment(user, person, None, event.context, habits, frozenset(event.topics), titles))
         return moments
 
     return Split(of(users[third : 2 * third], users[:third]), of(users[2 * third :], users[: 2 * third]))
@@ -162,10 +171,17 @@ def _log_of(events: Sequence[Interaction]) -> InteractionLog:
 
 
 def measure_shifts(
-    split: Split, elsewhere: NextTopics, *, seed: int = 0, progress: Progress | None = None
+    split: Split,
+    elsewhere: NextTopics,
+    *,
+    llm: LanguageModel | None = None,
+    limit: int = 200,
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Figures of topics, of whether the interest moves, and of what is said, with 95% intervals over users;
-    `elsewhere` is what was learned from other logs.
+    `elsewhere` is what was learned from other logs. With a language model `limit` events are asked again with its
+    likelihood of topics.
 
     Raises:
         DataError: no tested moment has topics.
@@ -193,6 +209,8 @@ def measure_shifts(
         "topics": {name: _compared(found, topics[main], users, seed) for name, found in topics.items()},
         "system": {},
     }
+    if llm is not None:
+        document["llm lift"] = _lift(llm, predictors[main], split, tested, users, limit, seed, progress)
     progress.step("Saying what moves", len(tested) * len(predictors))
     groups = [np.flatnonzero(users == user) for user in range(int(users.max()) + 1)]
     for name, predictor in predictors.items():
@@ -252,6 +270,50 @@ def _topics(predictor: NextTopics, tested: Sequence[Moment]) -> Floats:
         expected = predictor.expected(moment.person, at=moment.at, situation=moment.situation, habits=moment.habits)
         rows.append(_scored(expected.probability, moment))
     return np.array(rows)
+
+
+def _lift(
+    llm: LanguageModel,
+    predictor: NextTopics,
+    split: Split,
+    tested: Sequence[Moment],
+    users: NDArray[np.int64],
+    limit: int,
+    seed: int,
+    progress: Progress,
+) -> dict[str, Any]:
+    """What the model's likelihood of the likeliest topics adds, its weight chosen where is learned (else .2)."""
+    random = np.random.default_rng(seed)
+    rows = np.sort(random.permutation(len(tested))[:limit])
+    learned = [split.learned_from[n] for n in random.permutation(len(split.learned_from))[: limit // 2]]
+    progress.step("Asking the language model", len(rows) + len(learned))
+
+    def asked(moments: Sequence[Moment]) -> list[tuple[Moment, Floats, list[int], Floats]]:
+        found = []
+        for moment in moments:
+            expected = predictor.expected(moment.person, at=moment.at, situation=moment.situation, habits=moment.habits)
+            names, best = moment.person.names, np.argsort(-expected.probability, kind="stable")[:WEIGHED].tolist()
+            told = weigh(llm, history=moment.titles, wish="", options=[names[n] for n in best]).values
+            values = np.zeros(len(best)) if told is None else (told - told.mean()) / max(float(told.std()), 1e-9)
+            found.append((moment, expected.probability, best, values))
+            progress.advance(1)
+        return found
+
+    def scored(found: Sequence[tuple[Moment, Floats, list[int], Floats]], weight: float) -> Floats:
+        table = []
+        for moment, probability, best, values in found:
+            changed = probability.copy()
+            raised = probability[best] * np.exp(weight * values)
+            changed[best] = raised / raised.sum() * probability[best].sum()
+            table.append(_scored(changed, moment))
+        return np.array(table)
+
+    tried = asked(learned)
+    weight = min(LLM_WEIGHTS, key=lambda w: float(scored(tried, w)[:, 0].mean())) if tried else 0.2
+    found = asked([tested[row] for row in rows])
+    _, own = np.unique(users[rows], return_inverse=True)
+    document = _compared(scored(found, 0.0), scored(found, weight or 0.1), own, seed)
+    return {"weight": weight, "reported with": weight or 0.1, "without the model": document}
 
 
 def _shortcut(parts: Sequence[str], tested: Sequence[Moment]) -> Floats:
@@ -315,6 +377,15 @@ def shifts_markdown(document: Mapping[str, Any]) -> str:
             f"| {name} | {said['right']:.3f} | {said['ece']:.3f} | {cell(said, 'brier')} | {base:.3f} | "
             f"{cell(moves, 'average_precision')} | {moves['ece']:.3f} |"
         )
+    if "llm lift" in document:
+        lift = document["llm lift"]["without the model"]
+        lines += [
+            "",
+            f"LLM lift ({lift['n']} events; weight {document['llm lift']['reported with']}): "
+            + ", ".join(
+                f"{name} {cell(lift, name + ', whimbrel minus this')}" for name in ("log loss", "top-1 accuracy")
+            ),
+        ]
     first = next(iter(document["system"].values()))
     lines += ["", "| kind | n | right | mean confidence |", "|---|---|---|---|"]
     lines += [
