@@ -25,6 +25,7 @@ from whimbrel.tools.habits import HabitsInTime
 from whimbrel.tools.instants import iso, parse_time
 from whimbrel.tools.interaction_log import InteractionLog
 from whimbrel.tools.item_vectors import item_vectors
+from whimbrel.tools.name_topics import LEAST_ITEMS, name_clusters, with_topics
 from whimbrel.tools.records import Interaction, Item, identifier
 from whimbrel.tools.refuse import Refusal
 from whimbrel.tools.retrieve import Candidate, interest_of, latest_items, recent_popularity
@@ -283,6 +284,7 @@ class Agent:
 
     def _predict(self, history: Sequence[Item], context: Context, candidates: Sequence[Item]) -> Prediction:
         """A wish may mean any topic of the history or of the candidates."""
+        history = _with_topics(history)
         times = [item.time for item in history if item.time is not None]
         at = context.moment or (times[-1] if times else None)
         names = sorted({topic for item in (*history, *candidates) for topic in item.topics}) if context.query else []
@@ -334,6 +336,16 @@ class Agent:
         end = self.store.log.end
         clock = time.time()
         return clock if end is None or clock - end <= LIVE_SECONDS else end + 1
+
+
+def _with_topics(history: Sequence[Item]) -> Sequence[Item]:
+    """The history; where none of it bears a topic, with clusters of its titles for topics."""
+    if any(item.topics for item in history):
+        return history
+    distinct = list({item.item_id: item for item in history}.values())
+    if len(distinct) < LEAST_ITEMS:
+        return history
+    return with_topics(history, name_clusters(distinct, item_vectors(distinct)))
 
 
 def _unmet(context: Context, history: Sequence[Interaction]) -> list[str]:

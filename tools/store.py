@@ -8,6 +8,7 @@ import json
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from shlex import quote
 from typing import Any, Self
@@ -21,10 +22,12 @@ from whimbrel.tools.encoder import Vectors
 from whimbrel.tools.errors import DataError, StoreError
 from whimbrel.tools.habits import Habits, HabitsInTime
 from whimbrel.tools.interaction_log import InteractionLog
+from whimbrel.tools.name_topics import name_clusters, read_clusters, with_topics, write_clusters
 from whimbrel.tools.records import Interaction, Item, Occurrence
 from whimbrel.tools.remembered import Remembered
 
 FORMAT = 2
+CLUSTERS = "clusters.json"
 CHUNK = 5000
 """Events of one user in one record; a longer history is rolled into several."""
 EVER = -1e18
@@ -86,8 +89,16 @@ class Store:
         return [Interaction.join(user_id, occurrence, items[occurrence.item_id]) for occurrence in earlier]
 
     def items(self, item_ids: Iterable[str]) -> dict[str, Item]:
-        """The items of these ids; an id that the store does not hold is left out."""
-        return {id_: item for id_, (item, _) in self.told(item_ids).items()}
+        """The items of these ids; an id that the store does not hold is left out. Those without topics have that of
+        their cluster."""
+        return {
+            item.item_id: item
+            for item in with_topics([item for item, _ in self.told(item_ids).values()], self._clusters)
+        }
+
+    @cached_property
+    def _clusters(self) -> dict[str, str]:
+        return read_clusters(self.folder / CLUSTERS)
 
     def told(self, item_ids: Iterable[str]) -> dict[str, tuple[Item, float]]:
         """The same, each with the time from which on its facts were told, -inf for a catalogue's."""
@@ -171,6 +182,7 @@ class Store:
     def finish(self, source: str) -> None:
         """Rebuild what is derived, then mark the store as whole, unless another source did not finish."""
         generation = uuid4().hex
+        self._name_clusters()
         self._log, self._habits = self._build_log(), None
         self._log.save(self._log_path(generation))
         others = [other for other in _unfinished(self._database.facts) if other != source]
@@ -232,12 +244,28 @@ class Store:
         with self._sound():
             return _histories([*found, *self._database.get("users", more, "metadatas")])
 
+    def _name_clusters(self) -> None:
+        """Cluster the items that have no topics."""
+        with self._sound():
+            bare = {item.item_id: item for item in self._catalogue() if not item.topics}
+        vectors = {
+            id_: vector for page in self._database.pages("items", "embeddings") for id_, vector in page if id_ in bare
+        }
+        rows = np.stack([vectors[id_] for id_ in bare]) if bare else np.empty((0, encoder.DIMENSION))
+        clusters = name_clusters(list(bare.values()), rows)
+        write_clusters(self.folder / CLUSTERS, clusters)
+        self._clusters = clusters
+        names = sorted(set(clusters.values()) - self.topic_names())
+        if names:
+            self.put_topics(names, encoder.encode(names))
+
+    def _catalogue(self) -> Iterator[Item]:
+        for page in self._database.pages("items", "metadatas"):
+            for _, metadata in page:
+                yield Item.model_validate_json(metadata["item"])
+
     def _build_log(self) -> InteractionLog:
-        items = (
-            Item.model_validate_json(metadata["item"])
-            for page in self._database.pages("items", "metadatas")
-            for _, metadata in page
-        )
+        items = (item for one in self._catalogue() for item in with_topics([one], self._clusters))
         events = (
             (occurrence.time, user_id, occurrence.item_id, occurrence.context)
             for page in self._database.pages("users", "metadatas")

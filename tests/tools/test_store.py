@@ -134,3 +134,33 @@ def test_a_chroma_server_serves_the_same_store(
     finally:
         server.terminate()
         server.wait()
+
+
+def test_items_without_topics_have_those_of_named_clusters(tmp_path: Path) -> None:
+    kinds = ["green tea leaves", "black tea bags", "hiking boots leather", "trail hiking boots"]
+    log = tmp_path / "bare.csv"
+    rows = [f"u{n % 3},{kinds[n % 4]} number {n},{1_600_000_000 + n * 3600}" for n in range(40)]
+    log.write_text("\n".join(["user_id,title,time", *rows]))
+    for _ in range(2):
+        ingest(open_source(str(log), format=None, mapped=()), tmp_path / "store")
+        with open_store(tmp_path / "store") as store:
+            history = store.history("u0")
+            topics = {topic for event in history for topic in event.topics}
+            assert topics == set(store.log.topics) & topics
+            assert all(event.topics for event in history)
+            assert {name.split()[0] for name in store.topic_vectors()} <= {
+                "Tea",
+                "Boots",
+                "Hiking",
+                "Green",
+                "Black",
+                "Trail",
+                "Leather",
+            }
+            by_kind = {kind: {e.topics for e in history if kind in e.title} for kind in ("tea", "boots")}
+            assert by_kind["tea"].isdisjoint(by_kind["boots"])
+    told = tmp_path / "told.csv"
+    told.write_text("\n".join(["user_id,title,time,topics", f"u0,{kinds[0]} number 0,1600000000,Drinks"]))
+    ingest(open_source(str(told), format=None, mapped=()), tmp_path / "store")
+    with open_store(tmp_path / "store") as store:
+        assert store.history("u0")[0].topics == ("Drinks",)

@@ -1,0 +1,83 @@
+"""Topics for items that have none: clusters of their text vectors, named by the words that tell them apart."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from whimbrel.tools.encoder import Vectors
+from whimbrel.tools.records import Item
+from whimbrel.tools.replaced import replaced
+
+LEAST_ITEMS = 20
+"""Items without topics from which on they are clustered."""
+MOST_CLUSTERS = 64
+ROUNDS = 20
+WORDS = 2
+"""Words of a name."""
+_WORD = re.compile(r"[^\W\d_]{3,}|[\u3040-\u30ff\u4e00-\u9fff]{2}")
+_EMPTY = re.compile(r"and|are|for|from|has|her|his|its|not|that|the|their|this|was|with|you|your")
+
+
+def name_clusters(items: Sequence[Item], vectors: Vectors) -> dict[str, str]:
+    """The cluster of each item by its id: k-means (Lloyd, 1982; seeded) over unit vectors, shape (items, dimension), in
+    about as many clusters as the square root of half the items. Nothing for fewer than LEAST_ITEMS.
+    """
+    if len(items) < LEAST_ITEMS:
+        return {}
+    from scipy.cluster.vq import kmeans2
+
+    count = min(max(round((len(items) / 2) ** 0.5), 2), MOST_CLUSTERS)
+    _, member = kmeans2(vectors.astype(np.float64), count, iter=ROUNDS, minit="++", seed=0, missing="warn")
+    names = _names([[item.title for item, m in zip(items, member, strict=True) if m == n] for n in range(count)])
+    return {item.item_id: names[m] for item, m in zip(items, member, strict=True)}
+
+
+def with_topics(items: Sequence[Item], clusters: Mapping[str, str]) -> list[Item]:
+    """The items, those without topics with that of their cluster where it is known."""
+    return [
+        item.model_copy(update={"topics": (clusters[item.item_id],)})
+        if not item.topics and item.item_id in clusters
+        else item
+        for item in items
+    ]
+
+
+def write_clusters(path: Path, clusters: Mapping[str, str]) -> None:
+    """Keep them in a file; an old one goes where there are none."""
+    if not clusters:
+        path.unlink(missing_ok=True)
+        return
+    with replaced(path) as partial:
+        partial.write_text(json.dumps(clusters, ensure_ascii=False), "utf-8")
+
+
+def read_clusters(path: Path) -> dict[str, str]:
+    """What `write_clusters` kept; nothing where the file is absent or damaged, since it can be made again."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+
+
+def _names(clusters: Sequence[Sequence[str]]) -> list[str]:
+    """Of each cluster of titles the words that are frequent in it and rare in others; no two are called the same."""
+    counts = [
+        Counter(word for title in titles for word in set(_WORD.findall(title.casefold())) - _EMPTY)
+        for titles in clusters
+    ]
+    held = Counter(word for count in counts for word in count)
+    names: list[str] = []
+    for count, titles in zip(counts, clusters, strict=True):
+        telling = sorted(count, key=lambda word: (-count[word] * np.log(1 + len(clusters) / held[word]), word))[:WORDS]
+        name = " ".join(telling).capitalize() or (titles[0][:40] if titles else "Others")
+        names.append(name if name not in names else f"{name} ({len(names) + 1})")
+    return names
+
+
+def _words(title: str) -> set[str]:
+    return {word for word in _WORD.findall(title.casefold()) if not _EMPTY.fullmatch(word)}
