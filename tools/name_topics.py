@@ -66,10 +66,7 @@ def read_clusters(path: Path) -> dict[str, str]:
 
 def _names(clusters: Sequence[Sequence[str]]) -> list[str]:
     """Of each cluster of titles the words that are frequent in it and rare in others; no two are called the same."""
-    counts = [
-        Counter(word for title in titles for word in set(_WORD.findall(title.casefold())) - _EMPTY)
-        for titles in clusters
-    ]
+    counts = [Counter(word for title in titles for word in _words(title)) for titles in clusters]
     held = Counter(word for count in counts for word in count)
     names: list[str] = []
     for count, titles in zip(counts, clusters, strict=True):

@@ -22,7 +22,7 @@ from whimbrel.tools.encoder import Vectors
 from whimbrel.tools.errors import DataError, StoreError
 from whimbrel.tools.habits import Habits, HabitsInTime
 from whimbrel.tools.interaction_log import InteractionLog
-from whimbrel.tools.name_topics import name_clusters, read_clusters, with_topics, write_clusters
+from whimbrel.tools.name_topics import LEAST_ITEMS, name_clusters, read_clusters, with_topics, write_clusters
 from whimbrel.tools.records import Interaction, Item, Occurrence
 from whimbrel.tools.remembered import Remembered
 
@@ -248,11 +248,11 @@ class Store:
         """Cluster the items that have no topics."""
         with self._sound():
             bare = {item.item_id: item for item in self._catalogue() if not item.topics}
-        vectors = {
-            id_: vector for page in self._database.pages("items", "embeddings") for id_, vector in page if id_ in bare
-        }
-        rows = np.stack([vectors[id_] for id_ in bare]) if bare else np.empty((0, encoder.DIMENSION))
-        clusters = name_clusters(list(bare.values()), rows)
+        found: dict[str, Vectors] = {}
+        for page in self._database.pages("items", "embeddings") if len(bare) >= LEAST_ITEMS else ():
+            found.update((id_, vector) for id_, vector in page if id_ in bare)
+        rows = np.array([found[id_] for id_ in bare if id_ in found], dtype=np.float32)
+        clusters = name_clusters([item for id_, item in bare.items() if id_ in found], rows)
         write_clusters(self.folder / CLUSTERS, clusters)
         self._clusters = clusters
         names = sorted(set(clusters.values()) - self.topic_names())

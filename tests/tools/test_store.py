@@ -1,5 +1,6 @@
 """The store: as of a moment, locked, and checked at opening."""
 
+import re
 import subprocess
 import sys
 import time
@@ -148,15 +149,9 @@ def test_items_without_topics_have_those_of_named_clusters(tmp_path: Path) -> No
             topics = {topic for event in history for topic in event.topics}
             assert topics == set(store.log.topics) & topics
             assert all(event.topics for event in history)
-            assert {name.split()[0] for name in store.topic_vectors()} <= {
-                "Tea",
-                "Boots",
-                "Hiking",
-                "Green",
-                "Black",
-                "Trail",
-                "Leather",
-            }
+            told = ["tea", "black", "green", "leaves", "bags", "hiking", "trail", "boots", "leather", "number", "2", "3", "4"]
+            names = [re.sub(r"[()]", "", name.casefold()) for name in store.topic_vectors()]
+            assert all(set(name.split()) <= {*told} for name in names)
             by_kind = {kind: {e.topics for e in history if kind in e.title} for kind in ("tea", "boots")}
             assert by_kind["tea"].isdisjoint(by_kind["boots"])
     told = tmp_path / "told.csv"
