@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from whimbrel.agent.next_topics import NextTopics, Person
+from whimbrel.agent.outlook import fit_outlook
 from whimbrel.agent.summarise import short_titles
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.habits import HabitsInTime
@@ -46,10 +47,12 @@ def learned_topics(store: Store | None) -> NextTopics:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a fit did: moments and people that were learned from, and where the result lies."""
+    """What a fit did: moments and people that were learned from, whether the log is long enough to forecast stretches
+    of time, and where the result lies."""
 
     moments: int
     users: int
+    outlook: bool
     path: Path
 
 
@@ -78,10 +81,12 @@ def fit_store(store: Store, *, seed: int = 0, progress: Progress | None = None) 
     progress.step("Learning", None)
     learned = learn([moments], learned_from=f"{len(moments)} events of this log", seed=seed)
     store.fitted.mkdir(parents=True, exist_ok=True)
+    progress.step("Learning what comes in time", None)
+    outlook = fit_outlook(log, store.fitted, seed=seed)
     path = store.fitted / NEXT_TOPICS
     with replaced(path) as partial:
         partial.write_text(learned.model_dump_json(indent=1), "utf-8")
-    return Fitted(len(moments), len({moment.user for moment in moments}), path)
+    return Fitted(len(moments), len({moment.user for moment in moments}), outlook, path)
 
 
 def moments_of(

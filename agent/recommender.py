@@ -14,6 +14,7 @@ from whimbrel.agent.language_models.budget import Budget, BudgetError
 from whimbrel.agent.language_models.protocol import LanguageModel, Usage
 from whimbrel.agent.language_models.specs import as_model, open_model
 from whimbrel.agent.next_topics import NextTopics
+from whimbrel.agent.outlook import outlook
 from whimbrel.agent.pipeline import PipelineConfig, Request, StageClock, build_pipeline
 from whimbrel.agent.predict import Prediction, predict_shift
 from whimbrel.agent.rank import Ranked, Ranking, rank
@@ -323,7 +324,9 @@ class Agent:
             habits=self.store.habits(before=before),
             learned=self._learned,
         )
-        return found.model_copy(update={"warnings": (*found.warnings, *_unmet(situation, history))})
+        ahead = outlook(self.store.log, self.store.fitted, user, before=before)
+        warnings = (*found.warnings, *_unmet(situation, history))
+        return found.model_copy(update={"warnings": warnings, "outlook": ahead})
 
     def chat(self, user_id: str, at: object = None, k: int = 5) -> "Session":
         """A conversation with or on behalf of a user."""

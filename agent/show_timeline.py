@@ -42,6 +42,14 @@ def timeline(found: Timeline, *, width: int, coloured: bool) -> RenderableType:
     )
     if found.topics:
         parts.append(Text(_expected(found)))
+    if found.outlook:
+        told = [("", found.outlook.topics), ("; new: ", found.outlook.new)]
+        words = "".join(
+            before + ", ".join(f"{topic} {share:.0%}" for topic, share in list(topics.items())[:EXPECTED])
+            for before, topics in told
+            if topics
+        )
+        parts.append(Text(f"The next {found.outlook.days} days: {words or 'nothing that can be told'}"))
     parts += [Text(f"Note: {warning}", style="yellow") for warning in found.warnings]
     return Group(*parts)
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from whimbrel.agent.context import Context
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.next_topics import MOST_TOPICS, SESSION_GAP_SECONDS, NextTopics
+from whimbrel.agent.outlook import Outlook
 from whimbrel.agent.predict import predict_shift
 from whimbrel.agent.results import Shift
 from whimbrel.agent.wording import Language
@@ -54,7 +55,8 @@ class Period(_Value):
 
 class Timeline(_Value):
     """The periods up to the last event before `at`, and the shift as of `at`, with the likeliest `topics` of the next
-    event and the probability that it bears none of the latest ones (`moves`). `unit` is a `UNITS` name, or `session`.
+    event and the probability that it bears none of the latest ones (`moves`), and what the next stretch of time will
+    hold (`outlook`, of a fitted store). `unit` is a `UNITS` name, or `session`.
 
     In JSON the periods stand under `timeline`; unit and warnings are for people.
     """
@@ -67,6 +69,7 @@ class Timeline(_Value):
     warnings: Annotated[tuple[str, ...], Field(exclude=True)] = ()
     topics: dict[str, float] = {}
     moves: float | None = None
+    outlook: Outlook | None = None
 
     @property
     def events(self) -> int:

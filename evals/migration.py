@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.agent.forecast import FEATURES, RECENT, Forecast, Population, Windows, features
+from whimbrel.agent.outlook import best_threshold
 from whimbrel.evals.cases import Case, read_cases
 from whimbrel.evals.logs import Log, read_log
 from whimbrel.evals.metrics import binary
@@ -198,7 +199,7 @@ def _form(form: str, validation: Pairs, tests: Sequence[Pairs], seed: int) -> di
     draws: dict[str, Floats] = {}
     for name in validation.scores:
         chosen, truth = _asked(form, validation, name)
-        threshold = _best_threshold(chosen, truth)
+        threshold = best_threshold(chosen, truth)
         systems[name], draws[name] = _figures(form, tests, name, threshold, seed)
     reference = draws[BASELINE]
     best = max((name for name in systems if name != "whimbrel"), key=lambda name: systems[name]["f1"])
@@ -264,16 +265,6 @@ def _figures(
     if name in ("whimbrel", "boosted counts"):
         figures["ece"] = binary.expected_calibration_error(truth, scores)
     return figures, f1
-
-
-def _best_threshold(scores: Floats, truth: Truth) -> float:
-    """The score from which F1 is highest."""
-    order = np.argsort(-scores, kind="stable")
-    right = np.cumsum(truth[order])
-    f1 = 2 * right / (np.arange(1, len(order) + 1) + truth.sum())
-    last = np.append(np.diff(scores[order]) != 0, True)  # of those with equal scores
-    at = np.flatnonzero(last)
-    return float(scores[order][at[f1[at].argmax()]]) if len(at) else 0.5
 
 
 def _meetings(

@@ -1,6 +1,7 @@
 """The predicted shift: signals that can be named, stretches that differ by more than chance, confidence that is calibrated."""
 
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from whimbrel.agent import Agent, Context, DataError, Interaction, Item
 from whimbrel.agent.fit import fit_store, learned_topics, moments_of
 from whimbrel.agent.learn_topics import learn
 from whimbrel.agent.next_topics import CHANCES, SIGNALS, NextTopics, Person, signals
+from whimbrel.agent.outlook import windowed
 from whimbrel.agent.predict import Prediction, predict_shift
 from whimbrel.evals.planted import KINDS, named, planted
 from whimbrel.tools.habits import Habits, HabitsInTime
@@ -172,11 +174,12 @@ def followers(count: int = 60) -> tuple[dict[str, list[Interaction]], HabitsInTi
         f"u{n}": [event(START + (step * 7 + n % 7) * DAY / 5, f"t{(n + step) % 6}", user=f"u{n}") for step in range(30)]
         for n in range(count)
     }
-    items = [one for history in histories.values() for one in history]
-    log = InteractionLog.build(
-        {one.item_id: one for one in items}.values(), [(one.time, one.user_id, one.item_id, None) for one in items]
-    )
-    return histories, HabitsInTime(log)
+    return histories, HabitsInTime(_logged([one for history in histories.values() for one in history]))
+
+
+def _logged(events: Sequence[Interaction]) -> InteractionLog:
+    items = {one.item_id: one for one in events}
+    return InteractionLog.build(items.values(), [(one.time, one.user_id, one.item_id, None) for one in events])
 
 
 def test_learning_finds_what_follows_what_and_how_sure_one_may_be() -> None:
@@ -213,9 +216,24 @@ def test_a_fit_is_kept_with_the_store_and_used(shop: Path) -> None:
     with Agent.open(shop, llm="none") as agent:
         found = agent.timeline("u1")
         assert found.topics
+        assert done.outlook
+        assert found.outlook is not None
+        assert all(0 <= share <= 1 for share in (*found.outlook.topics.values(), *found.outlook.new.values()))
         assert found.moves is not None
         assert math.isclose(sum(found.topics.values()), 1, abs_tol=0.2)
     done.path.write_text("{")
     with Agent.open(shop, llm="none") as agent, pytest.raises(DataError, match="whimbrel fit"):
         agent.timeline("u1")
-    done.path.unlink()
+    shutil.rmtree(done.path.parent)
+
+
+def test_an_outlook_sees_nothing_at_or_after_the_moment() -> None:
+    histories, _ = followers(20)
+    items = [one for history in histories.values() for one in history]
+    log, half = _logged(items), START + 3 * DAY
+    past = _logged([one for one in items if one.time < half])
+    for of in ("u3", "nobody"):
+        short, whole = windowed(past, before=half, days=1, of=of), windowed(log, before=half, days=1, of=of)
+        held = [short.windows.topics.index(topic) for topic in whole.windows.topics if topic in short.windows.topics]
+        assert whole.row.keys() == short.row.keys()
+        assert whole.windows.counts.sum() == short.windows.counts[:, :, held].sum()

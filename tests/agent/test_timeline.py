@@ -229,7 +229,7 @@ def test_the_command_prints_one_document(run: Callable[..., tuple[int, str, str]
     status, out, _ = run("shift", "u1", "--store", shop, "--at", AT, "--plot", picture, "--json")
     assert status == 0
     document = json.loads(out)
-    assert list(document) == ["user_id", "at", "shift", "timeline", "topics", "moves"]
+    assert list(document) == ["user_id", "at", "shift", "timeline", "topics", "moves", "outlook"]
     assert (document["user_id"], document["at"]) == ("u1", AT)
     Shift.model_validate(document["shift"])
     for period in document["timeline"]:

@@ -149,7 +149,21 @@ def test_items_without_topics_have_those_of_named_clusters(tmp_path: Path) -> No
             topics = {topic for event in history for topic in event.topics}
             assert topics == set(store.log.topics) & topics
             assert all(event.topics for event in history)
-            told = ["tea", "black", "green", "leaves", "bags", "hiking", "trail", "boots", "leather", "number", "2", "3", "4"]
+            told = [
+                "tea",
+                "black",
+                "green",
+                "leaves",
+                "bags",
+                "hiking",
+                "trail",
+                "boots",
+                "leather",
+                "number",
+                "2",
+                "3",
+                "4",
+            ]
             names = [re.sub(r"[()]", "", name.casefold()) for name in store.topic_vectors()]
             assert all(set(name.split()) <= {*told} for name in names)
             by_kind = {kind: {e.topics for e in history if kind in e.title} for kind in ("tea", "boots")}
