@@ -193,9 +193,11 @@ class _Sessions:
 
 
 def _session(person: Person, session: Mask, say: Wording) -> Iterator[Stretch]:
-    """The session under way, and where no times are known the short term, against equally long stretches of the
-    past."""
-    widths = [int(session.sum())] if person.time is not None else [RECENT, recent_count(person.events)]
+    """The session under way against equally long stretches of the past; where no times are known, or it is most of
+    what is known, its latest events."""
+    width = int(session.sum())
+    whole = person.time is None or 2 * width >= person.events
+    widths = [RECENT, recent_count(person.events)] if whole else [width]
     for width in dict.fromkeys(widths):
         if 2 <= width < person.events / 2:
             stretch = _ending(person, width, say)

@@ -147,7 +147,7 @@ _ENGLISH = Wording(
     nothing_else="nothing else",
     no_history="abstained: nothing is known yet",
     no_topics="abstained: the events bear no topics",
-    too_few="abstained: {count} events are too few to tell a shift from chance.",
+    too_few="abstained: {count} events in few sessions are too few to tell a shift from chance.",
     no_shift=(
         "{inside} differ from {outside} no more than chance would have it ({less} of like stretches differ less; "
         "{least} is asked for)."
@@ -270,7 +270,7 @@ _CHINESE = Wording(
     nothing_else="无",
     no_history="不作判断：目前还没有任何记录",
     no_topics="不作判断：这些记录没有主题",
-    too_few="不作判断：只有{count}条记录，不足以区分变化与偶然。",
+    too_few="不作判断：只有{count}条记录，会话太少，不足以区分变化与偶然。",
     no_shift="{inside}与{outside}的差别没有超出偶然（{less}的同类时段差别更小，达到{least}才算变化）。",
     there_already="{inside}与{outside}不同，而最近的记录已在其中。",
     doubt="不作判断：下一条记录有{moves}的可能不含最近{recent}条的主题，但无从判断属于哪一类变化。",
