@@ -189,6 +189,28 @@ def fit(
         print(f"Learned from {done.moments:,} events of {done.users:,} people: {done.path}")
 
 
+@app.command(epilog="Example: whimbrel forget 42 --store shop")
+def forget(
+    user: Annotated[str, typer.Argument(metavar="USER", help="Id of the user in the log.")],
+    store: StoreOption,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Remove a person's events from a store, for good. Rejected rows in its folder `rejects` are yours to look
+    through."""
+    from whimbrel.tools.records import identifier
+    from whimbrel.tools.store import open_store
+
+    with open_store(store) as opened:
+        if not yes and sys.stdin.isatty():
+            typer.confirm(f"Remove {len(opened.history(identifier(user))):,} events of {user!r}?", abort=True)
+        count = opened.forget(identifier(user))
+    if json:
+        print_json({"user_id": user, "events": count})
+    else:
+        print(f"Removed {count:,} events of {user!r}.")
+
+
 @app.command(epilog="Example: whimbrel shift 42 --store shop; whimbrel shift 42 --store shop --plot interest.svg")
 def shift(
     user: Annotated[str, typer.Argument(metavar="USER", help="Id of the user in the log.")],

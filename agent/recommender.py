@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from pydantic import ValidationError
 
 from whimbrel.agent.context import Context, as_context
 from whimbrel.agent.fit import learned_topics
@@ -21,13 +22,13 @@ from whimbrel.agent.rank import Ranked, Ranking, rank
 from whimbrel.agent.results import Recommendations, RequestUsage, Shift, StageUsage
 from whimbrel.agent.timeline import Timeline, timeline_of
 from whimbrel.tools.encoder import encode
-from whimbrel.tools.errors import ConfigError, ModelError, StoreError
+from whimbrel.tools.errors import ConfigError, DataError, ModelError, StoreError
 from whimbrel.tools.habits import HabitsInTime
 from whimbrel.tools.instants import iso, parse_time
 from whimbrel.tools.interaction_log import InteractionLog
 from whimbrel.tools.item_vectors import item_vectors
 from whimbrel.tools.name_topics import LEAST_ITEMS, name_clusters, with_topics
-from whimbrel.tools.records import Interaction, Item, identifier
+from whimbrel.tools.records import Event, Interaction, Item, Occurrence, identifier
 from whimbrel.tools.refuse import Refusal
 from whimbrel.tools.retrieve import Candidate, interest_of, latest_items, recent_popularity
 from whimbrel.tools.store import Store, open_store
@@ -278,6 +279,49 @@ class Agent:
     @cached_property
     def _position(self) -> dict[str, int]:
         return {item_id: row for row, item_id in enumerate(self._log.item_ids)}
+
+    def feedback(
+        self,
+        user_id: str,
+        item_id: str,
+        event: str,
+        at: object = None,
+        *,
+        rating: float | None = None,
+        context: Mapping[str, str] | None = None,
+    ) -> None:
+        """What a person did, at once part of their history and taste, of popularity and of what goes with what.
+
+        `at` is the moment, by default the clock's; `event` a word as `click`, `purchase` or `rating`. The person may
+        be new, the item must be in the store.
+
+        Raises:
+            DataError: no such item, or a value makes no sense.
+            ValueError: `at` is in no known format.
+        """
+        when = time.time() if at is None else parse_time(at)
+        given = {"user_id": user_id, "item_id": item_id, "time": when, "event": event, "rating": rating}
+        try:
+            told = Event.model_validate(given | {"context": dict(context or {})})
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise DataError(f"feedback {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        self.store.add(told.user_id, Occurrence(told.time, told.item_id, told.event, told.rating, told.context or None))
+        for name in ("_log", "_habits", "_position"):
+            self.__dict__.pop(name, None)
+
+    def forget(self, user_id: str) -> int:
+        """Remove a person's events from the store; returns how many there were.
+
+        What was learned from the log (`fitted`) holds no events and stays; rejected rows are in `rejects`.
+
+        Raises:
+            DataError: no such user.
+        """
+        count = self.store.forget(identifier(user_id))
+        for name in ("_log", "_habits", "_position"):
+            self.__dict__.pop(name, None)
+        return count
 
     def predict_shift(self, history: Sequence[Item], context: Situation = None) -> Shift:
         """The shift of interest at the end of a history, which runs from the first event to the last."""

@@ -87,6 +87,12 @@ class Database:
                     metadatas=list(metadatas[some]) if metadatas else None,
                 )
 
+    def delete(self, name: str, ids: Sequence[str]) -> None:
+        """Remove records; an id that is not there is none."""
+        with _told(self.location):
+            for start in range(0, len(ids), BATCH):
+                self.collections[name].delete(ids=list(ids[start : start + BATCH]))
+
     @property
     def facts(self) -> dict[str, Any]:
         """What is noted of the whole: what made it, and how far."""

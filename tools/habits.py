@@ -17,10 +17,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 MOST_TOPICS = 1000
 """Topics that are told apart, the most frequent."""
-STRETCHES = 32
-"""Habits are counted up to the end of one of so many equal stretches of the log, so that many requests share them."""
-LATELY = 2
-"""Stretches that are recent."""
+DIGITS = 5
+LATELY = 1 / 16
+"""Share of the events that are recent."""
 FOLLOWED = 4
 MOST_SITUATIONS = 200
 """Values of the situation that are told apart, the most frequent."""
@@ -50,7 +49,7 @@ class Habits:
     def of(cls, log: InteractionLog, *, before: float) -> Self:
         """From the events of a log before a moment."""
         stop = int(np.searchsorted(log.time, before))
-        since = stop - LATELY * _stretch(log)
+        since = stop - max(int(stop * LATELY), 1)
         topic, event = log.topics_of(log.item[:stop])
         frequency = np.bincount(topic, minlength=len(log.topics))
         kept = np.sort(np.argsort(-frequency, kind="stable")[:MOST_TOPICS])
@@ -79,25 +78,22 @@ class Habits:
 
 
 class HabitsInTime:
-    """The habits of a log, counted once for each stretch of it that is asked for."""
+    """The habits of a log, counted up to moments of which many requests share one: how many events lie before each is a
+    number of five binary digits and zeros behind, so it depends on nothing that comes later."""
 
     def __init__(self, log: InteractionLog) -> None:
         self._log = log
         self._counted: dict[int, Habits] = {}
 
     def before(self, moment: float) -> Habits:
-        """As of the end of the latest stretch that ended before a moment."""
-        log, length = self._log, _stretch(self._log)
-        stretch = int(np.searchsorted(log.time, moment)) // length
-        if stretch not in self._counted:
-            end = stretch * length
-            self._counted[stretch] = Habits.of(log, before=float(log.time[end]) if end < len(log.time) else np.inf)
-        return self._counted[stretch]
-
-
-def _stretch(log: InteractionLog) -> int:
-    """Events of a stretch."""
-    return max(len(log.time) // STRETCHES, 1)
+        """As of a moment at most a sixteenth of the events before."""
+        known = int(np.searchsorted(self._log.time, moment))
+        step = 1 << max(known.bit_length() - DIGITS, 0)
+        end = known // step * step
+        if end not in self._counted:
+            whole = end == len(self._log.time)
+            self._counted[end] = Habits.of(self._log, before=np.inf if whole else float(self._log.time[end]))
+        return self._counted[end]
 
 
 def _sums(places: Ints, weights: Floats, length: int) -> Floats:

@@ -5,8 +5,9 @@ is met together) costs milliseconds. Every reading takes `before` and sees nothi
 """
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,6 @@ class InteractionLog:
         appeared = np.array([np.inf if i.time is None else i.time for i in catalogue], dtype=np.float64)
         np.minimum.at(appeared, item, time)
         appeared[np.isinf(appeared)] = -np.inf
-        _, first = np.unique(user * max(len(item_ids), 1) + item, return_index=True)
-        first = first[np.lexsort((first, user[first]))]
-        by_item = np.lexsort((time[first], item[first]))
         return cls(
             item_ids=item_ids,
             user_ids=list(user_position),
@@ -96,13 +94,29 @@ class InteractionLog:
             appeared=appeared,
             topic_offset=topic_offset,
             topic=topic,
-            pair_offset=_offsets(np.bincount(user[first], minlength=len(user_position))),
-            pair_user=user[first],
-            pair_item=item[first],
-            pair_time=time[first],
-            met_offset=_offsets(np.bincount(item[first], minlength=len(item_ids))),
-            met_by=by_item.astype(np.int64),
+            **_pairs(time, user, item, users=len(user_position), items=len(item_ids)),
         )
+
+    def adding(self, event: Row) -> "InteractionLog":
+        """The log with one event more, of an item that it knows."""
+        time, user_id, item_id, context = event
+        item = bisect_left(self.item_ids, item_id)
+        user_ids = self.user_ids if user_id in self.user_ids else [*self.user_ids, user_id]
+        text = json.dumps(context) if context else ""
+        situations = self.situations or [""]
+        situations = situations if text in situations else [*situations, text]
+        user = user_ids.index(user_id)
+        place = int(np.searchsorted(self.time, time, side="right"))
+        appeared = self.appeared.copy()
+        appeared[item] = min(appeared[item], time)
+        changed: dict[str, Any] = {
+            "time": np.insert(self.time, place, time),
+            "user": np.insert(self.user, place, user),
+            "item": np.insert(self.item, place, item),
+            "situation": np.insert(self.situation, place, situations.index(text)),
+        }
+        pairs = _pairs(changed["time"], changed["user"], changed["item"], users=len(user_ids), items=len(self.item_ids))
+        return replace(self, user_ids=user_ids, situations=situations, appeared=appeared, **changed, **pairs)
 
     @property
     def end(self) -> float | None:
@@ -167,6 +181,21 @@ class InteractionLog:
                 for name in cls.__dataclass_fields__
             }
         return cls(**values)
+
+
+def _pairs(time: Floats, user: Ints, item: Ints, *, users: int, items: int) -> dict[str, Any]:
+    """Each user's distinct items with the time they first met, by user and by item."""
+    _, first = np.unique(user * max(items, 1) + item, return_index=True)
+    first = first[np.lexsort((first, user[first]))]
+    by_item = np.lexsort((time[first], item[first]))
+    return {
+        "pair_offset": _offsets(np.bincount(user[first], minlength=users)),
+        "pair_user": user[first],
+        "pair_item": item[first],
+        "pair_time": time[first],
+        "met_offset": _offsets(np.bincount(item[first], minlength=items)),
+        "met_by": by_item.astype(np.int64),
+    }
 
 
 def _offsets(counts: Sequence[int] | Ints) -> Ints:

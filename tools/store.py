@@ -46,6 +46,7 @@ class Store:
         self._database = database
         self._log: InteractionLog | None = None
         self._habits: HabitsInTime | None = None
+        self._unsaved = False
         self._remembered: dict[str, Remembered] = {}
 
     def __enter__(self) -> Self:
@@ -56,6 +57,8 @@ class Store:
 
     def close(self) -> None:
         """Release it for other processes."""
+        if self._unsaved:
+            self._save_log()
         for remembered in self._remembered.values():
             remembered.close()
         self._database.close()
@@ -78,15 +81,19 @@ class Store:
         Raises:
             DataError: the store has no such user.
         """
+        occurrences = self._known(user_id)
+        earlier = [occurrence for occurrence in occurrences if occurrence.time < before]
+        items = self.items({occurrence.item_id for occurrence in earlier})
+        return [Interaction.join(user_id, occurrence, items[occurrence.item_id]) for occurrence in earlier]
+
+    def _known(self, user_id: str) -> list[Occurrence]:
         occurrences = self._occurrences([user_id]).get(user_id)
         if occurrences is None:
             some = ", ".join(repr(u) for u in self.log.user_ids[:3]) or "none yet"
             raise DataError(
                 f"no user {user_id!r} in store {self.location!r}; it holds {len(self.log.user_ids)}: {some}, ..."
             )
-        earlier = [occurrence for occurrence in occurrences if occurrence.time < before]
-        items = self.items({occurrence.item_id for occurrence in earlier})
-        return [Interaction.join(user_id, occurrence, items[occurrence.item_id]) for occurrence in earlier]
+        return occurrences
 
     def items(self, item_ids: Iterable[str]) -> dict[str, Item]:
         """The items of these ids; an id that the store does not hold is left out. Those without topics have that of
@@ -172,7 +179,44 @@ class Store:
         """Numbers of one kind that are kept beside the store."""
         return self._remembered.setdefault(kind, Remembered(self.folder, kind))
 
-    # Writing; only `ingest` does.
+    # Writing.
+
+    def add(self, user_id: str, occurrence: Occurrence) -> None:
+        """One event of an item that the store holds: history, taste vector and log know it at once.
+
+        Raises:
+            DataError: no such item.
+        """
+        if occurrence.item_id not in self.log.item_ids:
+            raise DataError(f"no item {occurrence.item_id!r} in store {self.location!r}: ingest it first")
+        log = self.log
+        if not self._unsaved:  # killed before the log is saved, the next reader builds it anew
+            self._database.note(generation=uuid4().hex)
+        if self.merge_histories({user_id: [occurrence]}):
+            self._log = log.adding((occurrence.time, user_id, occurrence.item_id, occurrence.context))
+            self._habits, self._unsaved = None, True
+
+    def forget(self, user_id: str) -> int:
+        """Remove a user's events; returns how many there were. Interrupted, it completes when called again.
+
+        Raises:
+            DataError: no such user.
+        """
+        count = len(self._known(user_id))
+        self._database.note(generation=uuid4().hex)
+        self._database.delete("users", [_record_id(user_id, number) for number in range(-(-count // CHUNK))])
+        self._log, self._habits = self._build_log(), None
+        self._save_log()
+        return count
+
+    def _save_log(self) -> None:
+        """Keep the log of this generation alone."""
+        path = self._log_path(self._generation)
+        self.log.save(path)
+        self._unsaved = False
+        for old in self.folder.glob("log-*.npz"):
+            if old != path:
+                old.unlink(missing_ok=True)
 
     def begin(self, source: str) -> None:
         """Mark the store as unfinished until `finish` of the same source: a reader is told to run it again."""
@@ -184,12 +228,9 @@ class Store:
         generation = uuid4().hex
         self._name_clusters()
         self._log, self._habits = self._build_log(), None
-        self._log.save(self._log_path(generation))
         others = [other for other in _unfinished(self._database.facts) if other != source]
         self._database.note(generation=generation, unfinished=json.dumps(others) if others else "")
-        for old in self.folder.glob("log-*.npz"):
-            if old != self._log_path(generation):
-                old.unlink(missing_ok=True)
+        self._save_log()
 
     def put_items(self, items: Sequence[Item], vectors: Vectors, told: Sequence[float]) -> None:
         """Write items with their text vectors and the time their facts were told; one of the same id is replaced."""

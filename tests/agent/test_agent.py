@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from whimbrel.agent import Agent, Item, ModelError, Recommendations, ScriptedModel
+from whimbrel.agent import Agent, DataError, Item, ModelError, Recommendations, ScriptedModel
+from whimbrel.tools.store import open_store
 
 AT = 1_600_000_000 + 34 * 86_400
 REASON = {"events": [1], "reason": "Pure magic."}
@@ -148,3 +149,54 @@ def test_what_was_rated_low_is_not_cited(tmp_path: Path) -> None:
         found = agent.recommend("u", 10**9 + 10)
     assert found.recommendations
     assert {event.title for entry in found.recommendations for event in entry.evidence} == {"Film about love"}
+
+
+def test_feedback_is_known_to_the_next_request(tmp_path: Path) -> None:
+    from whimbrel.tools.formats import open_source
+    from whimbrel.tools.ingest import ingest
+
+    (tmp_path / "a.csv").write_text(FACTS)
+    ingest(open_source(str(tmp_path / "a.csv")), tmp_path / "s")
+    with Agent.open(tmp_path / "s", llm="none") as agent:
+        first = agent.recommend("new", "2030-01-01").recommendations[0] if "new" in agent.store.log.user_ids else None
+        assert first is None
+        known = agent.recommend("a", "2030-01-01")
+        taken = known.recommendations[0]
+        agent.feedback("a", taken.item_id, "Click", "2029-12-31", context={"place": "work"})
+        after = agent.recommend("a", "2030-01-01")
+        assert taken.item_id not in {entry.item_id for entry in after.recommendations}
+        assert taken.title in {event.title for entry in after.recommendations for event in entry.evidence} | {
+            event.title for event in agent.store.history("a")
+        }
+        assert agent.store.history("a")[-1].context == {"place": "work"}
+        agent.feedback("new", taken.item_id, "click", "2029-12-31")
+        assert agent.recommend("new", "2030-01-01").recommendations
+        before = agent.recommend("a", "2029-12-31")
+        assert taken.item_id in {entry.item_id for entry in before.recommendations}  # not known yet
+        with pytest.raises(DataError, match="no item 'nothing'"):
+            agent.feedback("a", "nothing", "click")
+        with pytest.raises(DataError, match="feedback event"):
+            agent.feedback("a", taken.item_id, "")
+        log = agent.store.log
+    with open_store(tmp_path / "s") as store:
+        assert store.log.time.tolist() == log.time.tolist()
+        rebuilt = store._build_log()
+        for name in ("time", "appeared", "pair_time", "met_offset"):
+            assert getattr(rebuilt, name).tolist() == getattr(log, name).tolist()
+
+
+def test_who_is_forgotten_is_gone(tmp_path: Path) -> None:
+    from whimbrel.tools.formats import open_source
+    from whimbrel.tools.ingest import ingest
+
+    (tmp_path / "a.csv").write_text(FACTS)
+    ingest(open_source(str(tmp_path / "a.csv")), tmp_path / "s")
+    with Agent.open(tmp_path / "s", llm="none") as agent:
+        events = len(agent.store.log.time)
+        assert agent.forget("a") == events - len(agent.store.log.time) > 0
+        with pytest.raises(DataError, match="no user 'a'"):
+            agent.recommend("a")
+    with open_store(tmp_path / "s") as store:
+        assert "a" not in store.log.user_ids
+        with pytest.raises(DataError, match="no user 'a'"):
+            store.forget("a")
