@@ -1,13 +1,23 @@
 """Learning which signals tell the topics of the next event, and how sure one may be, from moments of a log."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.next_topics import CHANCES, SIGNALS, Calibration, Expected, NextTopics, Person, chances, signals
+from whimbrel.agent.next_topics import (
+    CHANCES,
+    SIGNALS,
+    Calibration,
+    Expected,
+    Learned,
+    NextTopics,
+    Person,
+    chances,
+    signals,
+)
 from whimbrel.agent.predict import TOPICS, chosen, rising
 from whimbrel.agent.stretches import stretches_of
 from whimbrel.agent.wording import WORDINGS
@@ -40,19 +50,12 @@ class Moment:
         position = {name: row for row, name in enumerate(person.names)}
         return [position[topic] for topic in sorted(self.came) if topic in position]
 
-    def alone(self) -> Person:
-        """The person, as if nothing were known of everybody: their own topics only."""
+    def alone(self) -> "Moment":
+        """The same, as if nothing were known of everybody: the person's own topics only."""
         person = self.person
         own, topic = np.unique(person.topic, return_inverse=True)
-        return Person(
-            tuple(person.names[row] for row in own),
-            person.events,
-            topic.astype(np.int64),
-            person.event,
-            person.share,
-            person.time,
-            person.situations,
-        )
+        names = tuple(person.names[row] for row in own)
+        return replace(self, person=replace(person, names=names, topic=topic.astype(np.int64)), habits=None)
 
 
 def learn(moments: Sequence[Sequence[Moment]], *, learned_from: str = "", seed: int = 0) -> NextTopics:
@@ -67,13 +70,16 @@ def learn(moments: Sequence[Sequence[Moment]], *, learned_from: str = "", seed: 
         raise DataError(
             f"{total} events with a history before them are too few to learn from; {LEAST_MOMENTS} are needed"
         )
-    halves = [_halves(log, seed) for log in moments]
-    known = [[moment for moment in first if moment.habits] for first, _ in halves]
-    weights = _logit([[(_signals(m, m.person, m.habits), m.rows(m.person)) for m in log] for log in known])
-    own = [[(m, m.alone()) for m in first] for first, _ in halves]
-    alone = _logit([[(_signals(m, person, None), m.rows(person)) for m, person in log] for log in own])
+    alone = _learned([[moment.alone() for moment in log] for log in moments], seed)
+    known = [[moment for moment in log if moment.habits] for log in moments]
+    return NextTopics(among=_learned(known, seed) if any(known) else alone, alone=alone, learned_from=learned_from)
+
+
+def _learned(moments: Sequence[Sequence[Moment]], seed: int) -> Learned:
+    halves = [_halves(log, seed) for log in moments if log]
+    weights = _logit([[(_signals(moment), moment.rows(moment.person)) for moment in first] for first, _ in halves])
     neutral = Calibration(bias=0.0, weights=())
-    found = NextTopics(weights=weights or alone, alone=alone, stays=neutral, comes=neutral, learned_from=learned_from)
+    found = Learned(weights=weights, stays=neutral, comes=neutral)
     stay, come = [], []
     for _, second in halves:
         told = [figures_of(found, moment) for moment in second]
@@ -93,7 +99,7 @@ class Figures:
     came: bool
 
 
-def figures_of(learned: NextTopics, moment: Moment) -> Figures:
+def figures_of(learned: Learned, moment: Moment) -> Figures:
     """What a moment shows: of stretches the most telling one, whether or not it differs by more than chance."""
     person, names = moment.person, moment.person.names
     expected = learned.expected(person, at=moment.at, situation=moment.situation, habits=moment.habits)
@@ -117,8 +123,8 @@ def _halves(log: Sequence[Moment], seed: int) -> tuple[list[Moment], list[Moment
     return [m for m in log if m.user in chosen], [m for m in log if m.user not in chosen]
 
 
-def _signals(moment: Moment, person: Person, habits: Habits | None) -> Floats:
-    return signals(person, at=moment.at, situation=moment.situation, habits=habits)
+def _signals(moment: Moment) -> Floats:
+    return signals(moment.person, at=moment.at, situation=moment.situation, habits=moment.habits)
 
 
 def _logit(logs: Sequence[Sequence[tuple[Floats, list[int]]]]) -> dict[str, float]:

@@ -272,36 +272,43 @@ def _odds(share: float) -> float:
     return float(np.log(inside / (1 - inside)))
 
 
-class NextTopics(BaseModel):
-    """What was learned: a weight a signal (`alone` where nothing is known of everybody), and calibrations of whether
-    the next event bears a topic of the recent ones (`stays`) or one of those that a shift names (`comes`)."""
+class Learned(BaseModel):
+    """A weight a signal, and calibrations of whether the next event bears a topic of the recent ones (`stays`) or one
+    of those that a shift names (`comes`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     weights: dict[str, float]
-    alone: dict[str, float]
     stays: Calibration
     comes: Calibration
+
+    def expected(
+        self, person: Person, *, at: float | None, situation: Mapping[str, str], habits: Habits | None
+    ) -> Expected:
+        """The topics of the next event of a person."""
+        found = signals(person, at=at, situation=situation, habits=habits)
+        added = found * np.array([self.weights.get(name, 0.0) for name in SIGNALS])
+        total = added.sum(axis=1)
+        raised = np.exp(total - total.max()) if len(total) else total
+        return Expected(person, raised / max(float(raised.sum()), 1e-300), added)
+
+
+class NextTopics(BaseModel):
+    """What was learned for people of whose like something is known, and for those of whom their own history is all that
+    is known (`alone`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    among: Learned
+    alone: Learned
     learned_from: str = ""
+
+    def by(self, habits: Habits | None) -> Learned:
+        """What holds where these habits of everybody are known."""
+        return self.among if habits else self.alone
 
     @classmethod
     @cache
     def default(cls) -> Self:
         """What is shipped: learned from several logs (see docs/design.md)."""
         return cls.model_validate_json(resources.files(__package__).joinpath("next_topics.json").read_text("utf-8"))
-
-    def expected(
-        self,
-        person: Person,
-        *,
-        at: float | None,
-        situation: Mapping[str, str],
-        habits: Habits | None,
-    ) -> Expected:
-        """The topics of the next event of a person."""
-        weights = self.weights if habits else self.alone
-        found = signals(person, at=at, situation=situation, habits=habits)
-        added = found * np.array([weights.get(name, 0.0) for name in SIGNALS])
-        total = added.sum(axis=1)
-        raised = np.exp(total - total.max()) if len(total) else total
-        return Expected(person, raised / max(float(raised.sum()), 1e-300), added)

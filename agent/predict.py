@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from whimbrel.agent.context import Context
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
-from whimbrel.agent.next_topics import RECENT, Expected, NextTopics, Person, chances
+from whimbrel.agent.next_topics import RECENT, Expected, Learned, NextTopics, Person, chances
 from whimbrel.agent.results import CitedEvent, Shift
 from whimbrel.agent.stretches import Stretch, stretches_of
 from whimbrel.agent.summarise import recent_count, short_titles
@@ -65,14 +65,14 @@ def predict_shift(
 
     `topic_vectors` are the topics that a stated wish may mean, `habits` those of everybody, counted before `at`.
     """
-    say, learned = WORDINGS[language], learned or NextTopics.default()
+    say, weights = WORDINGS[language], (learned or NextTopics.default()).by(habits)
     person = Person.of(history, habits)
     if not len(person.topic):
         if context.query:
             return Prediction(_wished(history, context, topic_vectors, say))
         return Prediction(Shift(kind="none", reason=say.no_topics if history else say.no_history))
-    expected = learned.expected(person, at=at, situation=context.situation, habits=habits)
-    stays = learned.stays(chances(expected, person.recent()))
+    expected = weights.expected(person, at=at, situation=context.situation, habits=habits)
+    stays = weights.stays(chances(expected, person.recent()))
     topics, moves = expected.named(EXPECTED), round(1 - stays, 4)
     if context.query:
         return Prediction(_wished(history, context, topic_vectors, say), topics=topics, moves=moves)
@@ -87,7 +87,7 @@ def predict_shift(
             reason=say.gap.join([_unmoved(found, stays, len(history), say), _expects(expected, say)]),
         )
         return Prediction(shift, topics=topics, moves=moves)
-    named, usage, warnings = _named(history, expected, telling, learned, llm, priors, language)
+    named, usage, warnings = _named(history, expected, telling, weights, llm, priors, language)
     return Prediction(named, usage, warnings, topics, moves)
 
 
@@ -108,7 +108,7 @@ def _named(
     history: Sequence[Item],
     expected: Expected,
     stretch: Stretch,
-    learned: NextTopics,
+    learned: Learned,
     llm: LanguageModel | None,
     priors: Priors | None,
     language: Language,

@@ -240,10 +240,11 @@ class _Said:
 def _said(predictor: NextTopics, tested: Sequence[Moment], progress: Progress) -> _Said:
     rows = []
     for moment in tested:
-        figures = figures_of(predictor, moment)
+        learned = predictor.by(moment.habits)
+        figures = figures_of(learned, moment)
         found = stretches_of(moment.person, at=moment.at, situation=moment.situation, say=WORDINGS["en"])
-        named, stays = chosen(found), predictor.stays(figures.stays)
-        told = (predictor.comes(figures.comes), figures.came) if named and figures.comes is not None else None
+        named, stays = chosen(found), learned.stays(figures.stays)
+        told = (learned.comes(figures.comes), figures.came) if named and figures.comes is not None else None
         rows.append(
             (named.kind if named else "none", *(told or (stays, figures.stayed)), 1 - stays, not figures.stayed)
         )
@@ -267,7 +268,9 @@ def _topics(predictor: NextTopics, tested: Sequence[Moment]) -> Floats:
     """Log loss and whether the likeliest topic came, shape (moments, 2); a topic nobody knows has probability 1e-6."""
     rows = []
     for moment in tested:
-        expected = predictor.expected(moment.person, at=moment.at, situation=moment.situation, habits=moment.habits)
+        expected = predictor.by(moment.habits).expected(
+            moment.person, at=moment.at, situation=moment.situation, habits=moment.habits
+        )
         rows.append(_scored(expected.probability, moment))
     return np.array(rows)
 
@@ -291,7 +294,9 @@ def _lift(
     def asked(moments: Sequence[Moment]) -> list[tuple[Moment, Floats, list[int], Floats]]:
         found = []
         for moment in moments:
-            expected = predictor.expected(moment.person, at=moment.at, situation=moment.situation, habits=moment.habits)
+            expected = predictor.by(moment.habits).expected(
+                moment.person, at=moment.at, situation=moment.situation, habits=moment.habits
+            )
             names, best = moment.person.names, np.argsort(-expected.probability, kind="stable")[:WEIGHED].tolist()
             told = weigh(llm, history=moment.titles, wish="", options=[names[n] for n in best]).values
             values = np.zeros(len(best)) if told is None else (told - told.mean()) / max(float(told.std()), 1e-9)

@@ -134,7 +134,9 @@ def test_topics_of_the_next_event_are_a_distribution(rows: list[tuple[float, str
     person = Person.of(history, habits)
     if not person.names:
         return
-    expected = NextTopics.default().expected(person, at=START + 3600 * 60, situation={"place": "u"}, habits=habits)
+    expected = (
+        NextTopics.default().by(habits).expected(person, at=START + 3600 * 60, situation={"place": "u"}, habits=habits)
+    )
     assert expected.probability.sum() == pytest.approx(1)
     assert (expected.probability > 0).all()
     assert np.isfinite(expected.added).all()
@@ -195,11 +197,11 @@ def test_learning_finds_what_follows_what_and_how_sure_one_may_be() -> None:
         assert max(history.time for history in histories[moment.user] if history.time < (moment.at or 0)) < (
             moment.at or 0
         )
-        expected = learned.expected(moment.person, at=moment.at, situation={}, habits=moment.habits)
+        expected = learned.among.expected(moment.person, at=moment.at, situation={}, habits=moment.habits)
         right.append(expected.person.names[int(expected.probability.argmax())] in moment.came)
     assert np.mean(right) > 0.95
-    assert learned.weights["everybody's sequence"] + learned.weights["sequence"] > 0.3
-    assert len(learned.stays.weights) == len(learned.comes.weights) == len(CHANCES)
+    assert learned.among.weights["everybody's sequence"] + learned.among.weights["sequence"] > 0.3
+    assert len(learned.among.stays.weights) == len(learned.alone.comes.weights) == len(CHANCES)
     with pytest.raises(DataError, match="too few"):
         learn([moments[:20]])
 
