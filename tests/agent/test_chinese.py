@@ -77,7 +77,7 @@ def test_without_a_model_every_sentence_is_chinese(market: Path) -> None:
     reasons = [entry.explanation for entry in answers[0].recommendations]
     assert any(re.search(r"你买了“.+”（2017年6月\d+日）", reason) for reason in reasons)
     assert answers[0].summary == "最近：园艺（5次）；更早以前：茶饮（12次）、面包（12次）。"
-    assert answers[0].shift.reason.startswith("园艺在最近5条记录中占100%，在之前24条记录中占0%；")
+    assert answers[0].shift.reason.startswith("园艺在最近5次会话中占100%，在之前24次会话中占0%；")
 
 
 def test_the_model_is_asked_in_chinese_and_its_good_sentences_are_shown(market: Path) -> None:
@@ -289,7 +289,7 @@ EVEN = [("茶饮", "面包")[day % 2] for day in range(56)]
         (
             history(EVEN[:24] + ["园艺"] * 5),
             {},
-            r"园艺在最近5条记录中占100%，在之前24条记录中占0%；\d+%的可比时段差别更小",
+            r"园艺在最近5次会话中占100%，在之前24次会话中占0%；\d+%的可比时段差别更小",
         ),
         (
             history(EVEN[:28]),
