@@ -112,7 +112,8 @@ def _moving(store: Store) -> str:
         known = [event for event in history if at is not None and event.time < at]
         if at is None or len(known) < LEAST_EVENTS:
             continue
-        shift = predict_shift(known, at=at, context=Context(), topic_vectors={}, llm=None).shift
+        habits = store.habits(before=at)
+        shift = predict_shift(known, at=at, context=Context(), topic_vectors={}, llm=None, habits=habits).shift
         if shift.kind != "none":
             surest = max(surest or (0.0, 0, ""), (shift.confidence, len(known), user_id))
     if surest is None:
