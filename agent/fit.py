@@ -39,10 +39,19 @@ def learned_topics(store: Store | None) -> NextTopics:
     """
     if store is None or not (path := store.fitted / NEXT_TOPICS).is_file():
         return NextTopics.default()
+    return read_learned(path)
+
+
+def read_learned(path: Path) -> NextTopics:
+    """What a fit kept.
+
+    Raises:
+        DataError: the file cannot be read, is damaged, or of another version.
+    """
     try:
         return NextTopics.model_validate_json(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{str(path)!r} is damaged: run `whimbrel fit --store {store.location}` again") from error
+        raise DataError(f"{str(path)!r} is damaged or of another version: run `whimbrel fit` again") from error
 
 
 @dataclass(frozen=True)
@@ -81,11 +90,11 @@ def fit_store(store: Store, *, seed: int = 0, progress: Progress | None = None) 
     progress.step("Learning", None)
     learned = learn([moments], learned_from=f"{len(moments)} events of this log", seed=seed)
     store.fitted.mkdir(parents=True, exist_ok=True)
-    progress.step("Learning what comes in time", None)
-    outlook = fit_outlook(log, store.fitted, seed=seed)
     path = store.fitted / NEXT_TOPICS
     with replaced(path) as partial:
         partial.write_text(learned.model_dump_json(indent=1), "utf-8")
+    progress.step("Learning what comes in time", None)
+    outlook = fit_outlook(log, store.fitted, seed=seed)
     return Fitted(len(moments), len({moment.user for moment in moments}), outlook, path)
 
 

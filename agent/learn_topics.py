@@ -78,7 +78,7 @@ def learn(moments: Sequence[Sequence[Moment]], *, learned_from: str = "", seed: 
 def _learned(moments: Sequence[Sequence[Moment]], seed: int) -> Learned:
     halves = [_halves(log, seed) for log in moments if log]
     weights = _logit([[(_signals(moment), moment.rows(moment.person)) for moment in first] for first, _ in halves])
-    neutral = Calibration(bias=0.0, weights=())
+    neutral = Calibration(bias=0.0, weights=(0.0,) * len(CHANCES))
     found = Learned(weights=weights, stays=neutral, comes=neutral)
     stay, come = [], []
     for _, second in halves:

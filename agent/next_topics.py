@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from whimbrel.tools.habits import Habits
 from whimbrel.tools.instants import hour_of, is_weekend
@@ -218,22 +218,23 @@ class Expected:
         return SIGNALS[best], float(np.exp(over[best]))
 
 
+CHANCES = ("expected", "there", "ever", "together", "stays", "surprise")
+"""Of a set of topics: log odds of their probability, of the share of events that bore one of them (those of a stretch,
+else the latest weighing more; ever), topics an event, log odds of how often events bore a topic of the RECENT ones
+before, and -log10 of the chance that the stretch differs by chance (0 where there is none)."""
+Weight = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
+
+
 class Calibration(BaseModel):
     """Logistic weights of CHANCES figures that a set of topics has, and a bias."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    bias: float
-    weights: tuple[float, ...]
+    bias: Weight
+    weights: Annotated[tuple[Weight, ...], Field(min_length=len(CHANCES), max_length=len(CHANCES))]
 
     def __call__(self, figures: Floats) -> float:
         return float(1 / (1 + np.exp(-(self.bias + figures @ np.array(self.weights)))))
-
-
-CHANCES = ("expected", "there", "ever", "together", "stays", "surprise")
-"""Of a set of topics: log odds of their probability, of the share of events that bore one of them (those of a stretch,
-else the latest weighing more; ever), topics an event, log odds of how often events bore a topic of the RECENT ones
-before, and -log10 of the chance that the stretch differs by chance (0 where there is none)."""
 
 
 def chances(
@@ -278,7 +279,7 @@ class Learned(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    weights: dict[str, float]
+    weights: dict[str, Weight]
     stays: Calibration
     comes: Calibration
 

@@ -1,9 +1,10 @@
 """What the next stretch of time will hold for a person: topics with their probabilities, from a forecast fitted to the
 log."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -37,13 +38,15 @@ class Outlook(BaseModel):
 
 
 class Settings(BaseModel):
-    """What belongs to a fitted forecast: the length of its windows, and from which probability on a topic is said."""
+    """What belongs to a fitted forecast: the length of its windows, from which probability on a topic is said, and the
+    digest of its file: LightGBM ends the process over a damaged one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    days: int = Field(ge=1)
-    said: float
-    said_of_new: float
+    days: Literal[DAYS]  # type: ignore[valid-type]
+    said: float = Field(ge=0, le=1)
+    said_of_new: float = Field(ge=0, le=1)
+    forecast: str
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,10 @@ def windowed(log: InteractionLog, *, before: float, days: int, of: str | None = 
     stop = int(np.searchsorted(log.time, before))
     end = min(before, float(log.time[stop - 1]) + 1) if stop else before
     back = ((end - log.time[:stop]) // (days * DAY_SECONDS)).astype(np.int64)
-    often = np.flatnonzero(np.bincount(log.user[:stop], minlength=len(log.user_ids)) >= LEAST_EVENTS)[-MOST_USERS:]
+    latest = np.zeros(len(log.user_ids), dtype=np.int64)
+    latest[log.user[:stop]] = np.arange(stop)  # rows run from early to late
+    often = np.flatnonzero(np.bincount(log.user[:stop], minlength=len(log.user_ids)) >= LEAST_EVENTS)
+    often = often[np.argsort(-latest[often], kind="stable")[:MOST_USERS]]
     asked = [log.user_ids.index(of)] if of in log.user_ids else []
     users = np.unique([*often.tolist(), *asked]).astype(np.int64)
     row = np.full(len(log.user_ids), -1)
@@ -80,6 +86,7 @@ def windowed(log: InteractionLog, *, before: float, days: int, of: str | None = 
     topic, event = log.topics_of(log.item[chosen])
     frequency = np.bincount(topic, minlength=len(log.topics))
     kept = np.sort(np.argsort(-frequency, kind="stable")[:MOST_TOPICS])
+    kept = kept[frequency[kept] > 0]
     column = np.full(len(log.topics), -1)
     column[kept] = np.arange(len(kept))
     told = column[topic] >= 0
@@ -112,12 +119,15 @@ def fit_outlook(log: InteractionLog, folder: Path, *, seed: int = 0) -> bool:
     past = windows.until(last)
     found = forecast.probabilities(past, Population.of(past), themselves=np.arange(past.counts.shape[1]))
     truth, new = windows.counts[last] > 0, ~past.recent
-    settings = Settings(
-        days=days, said=best_threshold(found.ravel(), truth.ravel()), said_of_new=best_threshold(found[new], truth[new])
-    )
     folder.mkdir(parents=True, exist_ok=True)
     with replaced(folder / FORECAST) as partial:
         forecast.save(partial)
+    settings = Settings(
+        days=days,
+        said=best_threshold(found.ravel(), truth.ravel()),
+        said_of_new=best_threshold(found[new], truth[new]),
+        forecast=_digest(folder / FORECAST),
+    )
     with replaced(folder / SETTINGS) as partial:
         partial.write_text(settings.model_dump_json(), "utf-8")
     return True
@@ -135,8 +145,10 @@ def outlook(log: InteractionLog, folder: Path, user_id: str, *, before: float) -
         return None
     try:
         settings = Settings.model_validate_json((folder / SETTINGS).read_bytes())
+        if settings.forecast != _digest(folder / FORECAST):
+            raise ValueError("the forecast is another")
     except (OSError, ValueError) as error:
-        raise DataError(f"{str(folder / SETTINGS)!r} is damaged: run `whimbrel fit` again") from error
+        raise DataError(f"{str(folder)!r} is damaged or of another version: run `whimbrel fit` again") from error
     known = windowed(log, before=before, days=settings.days, of=user_id)
     if len(known.windows.counts) < 2 or user_id not in known.row:
         return None
@@ -153,11 +165,17 @@ def outlook(log: InteractionLog, folder: Path, user_id: str, *, before: float) -
     )
 
 
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def best_threshold(scores: "np.typing.NDArray[np.float64]", truth: "np.typing.NDArray[np.bool_]") -> float:
-    """The score from which F1 is highest."""
+    """The score from which F1 is highest; .5 where there are none."""
+    if not len(scores):
+        return 0.5
     order = np.argsort(-scores, kind="stable")
     right = np.cumsum(truth[order])
     f1 = 2 * right / (np.arange(1, len(order) + 1) + truth.sum())
     last = np.append(np.diff(scores[order]) != 0, True)  # of those with equal scores
     at = np.flatnonzero(last)
-    return float(scores[order][at[f1[at].argmax()]]) if len(at) else 0.5
+    return float(scores[order][at[f1[at].argmax()]])

@@ -82,7 +82,7 @@ def predict_shift(
         shift = Shift(
             kind="none",
             to_topics=tuple(list(topics)[:TOPICS]),
-            confidence=round(stays, 3),
+            confidence=_rounded(stays),
             evidence=cite(history, list(topics)[:TOPICS]),
             reason=say.gap.join([_unmoved(found, stays, len(history), say), _expects(expected, say)]),
         )
@@ -141,7 +141,7 @@ def _named(
         kind=stretch.kind,
         from_topics=tuple(names[row] for row in falling if stretch.within[row] < stretch.without[row]),
         to_topics=to_topics,
-        confidence=round(confidence, 3),
+        confidence=_rounded(confidence),
         evidence=cite([item for item, inside in zip(history, stretch.inside, strict=True) if inside], to_topics),
         reason=say.gap.join([told, _expects(expected, say)]),
     )
@@ -202,6 +202,11 @@ def cite(events: Sequence[Item], topics: Sequence[str]) -> tuple[CitedEvent, ...
     distinct = {event.item_id: event for event in reversed(fitting)}
     latest = sorted(distinct.values(), key=lambda event: -event.time)[:CITED]
     return tuple(CitedEvent.of(event) for event in latest)
+
+
+def _rounded(probability: float) -> float:
+    """To three places; nothing is certain."""
+    return round(min(max(probability, 0.001), 0.999), 3)
 
 
 def _percent(share: float) -> str:

@@ -329,9 +329,11 @@ class Agent:
 
     def _predict(self, history: Sequence[Item], context: Context, candidates: Sequence[Item]) -> Prediction:
         """A wish may mean any topic of the history or of the candidates."""
+        if (moment := context.moment) is not None:  # what happened later is not known then
+            history = [item for item in history if item.time is None or item.time < moment]
         history = _with_topics(history)
         times = [item.time for item in history if item.time is not None]
-        at = context.moment or (times[-1] if times else None)
+        at = moment or (times[-1] if times else None)
         names = sorted({topic for item in (*history, *candidates) for topic in item.topics}) if context.query else []
         return predict_shift(
             history,
@@ -340,7 +342,7 @@ class Agent:
             topic_vectors=dict(zip(names, encode(names), strict=True)),
             llm=self._llm,
             language=self._config.language,
-            habits=self._habits.before(max(times, default=np.inf)) if self._position else None,
+            habits=self._habits.before(max(times, default=moment or np.inf)) if self._position else None,
             learned=self._learned,
         )
 

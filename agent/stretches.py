@@ -32,6 +32,8 @@ MOST_SESSIONS = 400
 """Latest sessions over which a habit is tested."""
 MOST_TESTED = 60
 """Topics that a test tells apart."""
+USUAL = 0.6
+"""Share of the sessions from which on a state is the usual one: who was in it last, and is in it now, does not move."""
 NEAR_HOURS = 3
 SEASON_DAYS = 400
 """Days that a log must span for a season to come again."""
@@ -187,7 +189,7 @@ class _Sessions:
             p=float((divergence >= divergence[0] - 1e-12).mean()),
             strength=float((divergence[0] - divergence[1:].mean()) / max(divergence[1:].std(), 1e-9)),
             habit=True,
-            moves=not last or 2 * size <= pieces,
+            moves=not last or size <= USUAL * pieces,
             sessions=(size, pieces - size),
         )
 

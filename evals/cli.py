@@ -280,6 +280,7 @@ def eval_shift(
 
     Half of the people are learned from, the others are tested, later where times are known.
     """
+    from whimbrel.agent.fit import read_learned
     from whimbrel.agent.language_models.specs import open_model
     from whimbrel.agent.next_topics import NextTopics
     from whimbrel.agent.show import ingest_progress
@@ -291,11 +292,13 @@ def eval_shift(
         split = read_moments(
             source, format=format, mapped=parse_map(map or []), moments=moments, seed=seed, progress=progress
         )
-        elsewhere = NextTopics.model_validate_json(learned.read_text("utf-8")) if learned else NextTopics.default()
+        elsewhere = read_learned(learned) if learned else NextTopics.default()
         model = open_model(llm)
         document = measure_shifts(split, elsewhere, llm=model, limit=limit, seed=seed, progress=progress)
+    for problem in split.problems:
+        print(f"whimbrel: {source}: {problem}", file=sys.stderr)
     if json:
-        print_json(without_nan(document))
+        print_json(without_nan(document | {"wrong lines": [str(problem) for problem in split.problems]}))
     else:
         print(shifts_markdown(document))
 

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,6 +34,11 @@ def read_lastfm(folder: Path) -> list[Interaction]:
     Raises:
         DataError: a file is missing or of another form.
     """
+    with _sound(folder):
+        return _lastfm(folder)
+
+
+def _lastfm(folder: Path) -> list[Interaction]:
     names = {row["tagID"]: row["tagValue"] for row in _rows(folder / "tags.dat")}
     artists = {row["id"]: row["name"] for row in _rows(folder / "artists.dat")}
     given: dict[tuple[float, str, str], list[str]] = {}
@@ -62,6 +68,11 @@ def read_frappe(folder: Path) -> list[Interaction]:
     Raises:
         DataError: a file is missing or of another form.
     """
+    with _sound(folder):
+        return _frappe(folder)
+
+
+def _frappe(folder: Path) -> list[Interaction]:
     apps = {row["item"]: row for row in _rows(folder / "meta.csv")}
     found = []
     for row in _rows(folder / FRAPPE):
@@ -82,6 +93,17 @@ def read_frappe(folder: Path) -> list[Interaction]:
     return found
 
 
+@contextmanager
+def _sound(folder: Path) -> Iterator[None]:
+    """Tells what is wrong with the files of a folder."""
+    try:
+        yield
+    except (KeyError, ValueError, csv.Error) as error:
+        raise DataError(
+            f"{str(folder)!r} is of another form than expected ({type(error).__name__}: {error})"
+        ) from error
+
+
 def log_of(events: Sequence[Interaction]) -> Log:
     """Events in order as a log. Two events of one item with other topics are of two items there."""
     items: dict[tuple[str, tuple[str, ...]], int] = {}
@@ -91,6 +113,8 @@ def log_of(events: Sequence[Interaction]) -> Log:
         for event in events
     ]
     titles = {(event.item_id, event.topics): event.title for event in events}
+    if not rows:
+        raise DataError("the log holds no event")
     user, item = np.array(rows, dtype=np.int64).reshape(-1, 2).T
     return Log(
         items=[Item(item_id=f"{key[0]} {number}", title=titles[key], topics=key[1]) for key, number in items.items()],

@@ -56,10 +56,11 @@ it."""
 
 @dataclass(frozen=True)
 class Split:
-    """Moments to learn from and moments of other people that are tested."""
+    """Moments to learn from, moments of other people that are tested, and lines of the source that are wrong."""
 
     learned_from: list[Moment]
     tested: list[Moment]
+    problems: Sequence[object] = ()
 
 
 def read_moments(
@@ -80,7 +81,11 @@ def read_moments(
     """
     path = Path(source)
     if source.endswith(".jsonl") and format is None and path.is_file():
-        return Split([], [_of_case(case) for case in read_cases(path) if isinstance(case, Case)])
+        read = list(read_cases(path))
+        problems = [one for one in read if not isinstance(one, Case)]
+        if len(problems) == len(read):
+            raise DataError(f"{source!r} holds no case{f': {problems[0]}' if problems else ''}")
+        return Split([], [_of_case(case) for case in read if isinstance(case, Case)], problems)
     if is_frappe(path):
         return _orderless(read_frappe(path), seed)
     if is_lastfm(path):

@@ -2,6 +2,7 @@
 which."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -106,13 +107,21 @@ def _situations(
     if not any(log.situations):
         return {}
     code = log.situation[event]
-    by_code = _sums(code * width + topic, share, len(log.situations) * width)
+    held = np.bincount(code, minlength=len(log.situations))
+    given: list[dict[str, str]] = [json.loads(text) if text else {} for text in log.situations]
+    often: Counter[tuple[str, str]] = Counter()
+    for situation, count in zip(given, held.tolist(), strict=True):
+        often.update(dict.fromkeys(situation.items(), count))
+    kept = [pair for pair, count in sorted(often.items(), key=lambda one: (-one[1], one[0])) if count][:MOST_SITUATIONS]
     found: dict[tuple[str, str], Floats] = {}
-    for text, counts in zip(log.situations, by_code.reshape(len(log.situations), width), strict=True):
-        for pair in (json.loads(text) if text else {}).items():
-            found[pair] = found[pair] + counts if pair in found else counts
-    often = sorted(found, key=lambda pair: (-found[pair].sum(), pair))[:MOST_SITUATIONS]
-    return {pair: found[pair] for pair in often if found[pair].any()}
+    for key in {key for key, _ in kept}:
+        pairs = [pair for pair in kept if pair[0] == key]
+        row = {value: number for number, (_, value) in enumerate(pairs)}
+        of_code = np.array([row.get(situation.get(key, ""), -1) for situation in given], dtype=np.int64)
+        mine = of_code[code] >= 0
+        counts = _sums(of_code[code[mine]] * width + topic[mine], share[mine], len(pairs) * width)
+        found.update(zip(pairs, counts.reshape(len(pairs), width), strict=True))
+    return found
 
 
 def _follows(user: Ints, topic: Ints, event: Ints, width: int) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,9 +17,10 @@ LEAST_ITEMS = 20
 """Items without topics from which on they are clustered."""
 MOST_CLUSTERS = 64
 ROUNDS = 20
-WORDS = 2
-"""Words of a name."""
-_WORD = re.compile(r"[^\W\d_]{3,}|[\u3040-\u30ff\u4e00-\u9fff]{2}")
+WORDS, MOST_SIGNS = 2, 60
+"""Words of a name, and signs at most."""
+_WORD = re.compile(r"(?:(?![\u3040-\u30ff\u4e00-\u9fff])[^\W\d_]){3,}|(?=([\u3040-\u30ff\u4e00-\u9fff]{2}))")
+"""Words of letters, and each two neighbouring signs of Chinese and Japanese."""
 _EMPTY = re.compile(r"and|are|for|from|has|her|his|its|not|that|the|their|this|was|with|you|your")
 
 
@@ -30,8 +32,12 @@ def name_clusters(items: Sequence[Item], vectors: Vectors) -> dict[str, str]:
         return {}
     from scipy.cluster.vq import kmeans2
 
-    count = min(max(round((len(items) / 2) ** 0.5), 2), MOST_CLUSTERS)
-    _, member = kmeans2(vectors.astype(np.float64), count, iter=ROUNDS, minit="++", seed=0, missing="warn")
+    distinct, row = np.unique(vectors.astype(np.float64), axis=0, return_inverse=True)
+    count = min(max(round((len(items) / 2) ** 0.5), 2), MOST_CLUSTERS, len(distinct))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a cluster may come out empty
+        _, of_distinct = kmeans2(distinct, count, iter=ROUNDS, minit="++", seed=0)
+    member = of_distinct[row.ravel()]
     names = _names([[item.title for item, m in zip(items, member, strict=True) if m == n] for n in range(count)])
     return {item.item_id: names[m] for item, m in zip(items, member, strict=True)}
 
@@ -47,21 +53,20 @@ def with_topics(items: Sequence[Item], clusters: Mapping[str, str]) -> list[Item
 
 
 def write_clusters(path: Path, clusters: Mapping[str, str]) -> None:
-    """Keep them in a file; an old one goes where there are none."""
-    if not clusters:
-        path.unlink(missing_ok=True)
-        return
+    """Keep them in a file, even where there are none: a file that is absent is to be made again."""
     with replaced(path) as partial:
         partial.write_text(json.dumps(clusters, ensure_ascii=False), "utf-8")
 
 
-def read_clusters(path: Path) -> dict[str, str]:
-    """What `write_clusters` kept; nothing where the file is absent or damaged, since it can be made again."""
+def read_clusters(path: Path) -> dict[str, str] | None:
+    """What `write_clusters` kept; None where the file is absent or damaged."""
     try:
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
-        return {}
-    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+        return None
+    if not isinstance(found, dict) or not all(isinstance(name, str) and name for name in found.values()):
+        return None
+    return found
 
 
 def _names(clusters: Sequence[Sequence[str]]) -> list[str]:
@@ -71,10 +76,11 @@ def _names(clusters: Sequence[Sequence[str]]) -> list[str]:
     names: list[str] = []
     for count, titles in zip(counts, clusters, strict=True):
         telling = sorted(count, key=lambda word: (-count[word] * np.log(1 + len(clusters) / held[word]), word))[:WORDS]
-        name = " ".join(telling).capitalize() or (titles[0][:40] if titles else "Others")
+        name = " ".join(telling).capitalize()[:MOST_SIGNS] or (titles[0][:MOST_SIGNS] if titles else "Others")
         names.append(name if name not in names else f"{name} ({len(names) + 1})")
     return names
 
 
 def _words(title: str) -> set[str]:
-    return {word for word in _WORD.findall(title.casefold()) if not _EMPTY.fullmatch(word)}
+    found = {match[1] or match[0] for match in _WORD.finditer(title.casefold())}
+    return {word for word in found if not _EMPTY.fullmatch(word)}

@@ -105,7 +105,8 @@ class Store:
 
     @cached_property
     def _clusters(self) -> dict[str, str]:
-        return read_clusters(self.folder / CLUSTERS)
+        known = read_clusters(self.folder / CLUSTERS)
+        return self._find_clusters() if known is None else known
 
     def told(self, item_ids: Iterable[str]) -> dict[str, tuple[Item, float]]:
         """The same, each with the time from which on its facts were told, -inf for a catalogue's."""
@@ -226,7 +227,7 @@ class Store:
     def finish(self, source: str) -> None:
         """Rebuild what is derived, then mark the store as whole, unless another source did not finish."""
         generation = uuid4().hex
-        self._name_clusters()
+        self._clusters = self._find_clusters()
         self._log, self._habits = self._build_log(), None
         others = [other for other in _unfinished(self._database.facts) if other != source]
         self._database.note(generation=generation, unfinished=json.dumps(others) if others else "")
@@ -285,8 +286,8 @@ class Store:
         with self._sound():
             return _histories([*found, *self._database.get("users", more, "metadatas")])
 
-    def _name_clusters(self) -> None:
-        """Cluster the items that have no topics."""
+    def _find_clusters(self) -> dict[str, str]:
+        """Cluster the items that have no topics, and keep what was found."""
         with self._sound():
             bare = {item.item_id: item for item in self._catalogue() if not item.topics}
         found: dict[str, Vectors] = {}
@@ -294,11 +295,12 @@ class Store:
             found.update((id_, vector) for id_, vector in page if id_ in bare)
         rows = np.array([found[id_] for id_ in bare if id_ in found], dtype=np.float32)
         clusters = name_clusters([item for id_, item in bare.items() if id_ in found], rows)
-        write_clusters(self.folder / CLUSTERS, clusters)
-        self._clusters = clusters
+        with suppress(OSError):  # a store that cannot be written is still read
+            write_clusters(self.folder / CLUSTERS, clusters)
         names = sorted(set(clusters.values()) - self.topic_names())
         if names:
             self.put_topics(names, encoder.encode(names))
+        return clusters
 
     def _catalogue(self) -> Iterator[Item]:
         for page in self._database.pages("items", "metadatas"):

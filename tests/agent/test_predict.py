@@ -11,14 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whimbrel.agent import Agent, Context, DataError, Interaction, Item
-from whimbrel.agent.fit import fit_store, learned_topics, moments_of
+from whimbrel.agent.fit import fit_store, learned_topics, moments_of, read_learned
 from whimbrel.agent.learn_topics import learn
 from whimbrel.agent.next_topics import CHANCES, SIGNALS, NextTopics, Person, signals
 from whimbrel.agent.outlook import windowed
 from whimbrel.agent.predict import Prediction, predict_shift
 from whimbrel.evals.planted import KINDS, named, planted
+from whimbrel.tools.formats import open_source
 from whimbrel.tools.habits import Habits, HabitsInTime
+from whimbrel.tools.ingest import ingest
 from whimbrel.tools.interaction_log import InteractionLog
+from whimbrel.tools.item_vectors import item_vectors
+from whimbrel.tools.name_topics import name_clusters
 from whimbrel.tools.store import open_store
 
 DAY = 86_400.0
@@ -239,3 +243,48 @@ def test_an_outlook_sees_nothing_at_or_after_the_moment() -> None:
         held = [short.windows.topics.index(topic) for topic in whole.windows.topics if topic in short.windows.topics]
         assert whole.row.keys() == short.row.keys()
         assert whole.windows.counts.sum() == short.windows.counts[:, :, held].sum()
+    later = _logged([*items, *(event(START + 9 * DAY + n, f"new {n}", user="u9") for n in range(50))])
+    assert windowed(later, before=half, days=1).windows.topics == windowed(past, before=half, days=1).windows.topics
+
+
+def test_what_lies_behind_the_moment_of_a_context_is_not_known() -> None:
+    history = [event(START + n * DAY, "Tea" if n < 90 else "Cups") for n in range(120)]
+    agent = Agent.open(None, llm="none")
+    moment = Context.model_validate({"time": START + 60.5 * DAY})
+    assert agent.predict_shift(history, moment) == agent.predict_shift(history[:61], moment)
+    assert all((cited.time or 0) < START + 60.5 * DAY for cited in agent.predict_shift(history, moment).evidence)
+    for word in ("morning", "9", True):
+        assert Context.model_validate({"time": word}).situation == {"time": str(word)}
+
+
+def test_a_log_of_one_topic_is_fitted_and_a_damaged_forecast_is_told(tmp_path: Path) -> None:
+    rows = [f"u{n % 3},thing {n % 9},{START + n * DAY / 3:.0f},Only" for n in range(400)]
+    (tmp_path / "one.csv").write_text("\n".join(["user_id,title,time,topics", *rows]))
+    ingest(open_source(str(tmp_path / "one.csv")), tmp_path / "store")
+    with open_store(tmp_path / "store") as store:
+        done = fit_store(store)
+    assert done.path.is_file()
+    if done.outlook:
+        forecast = done.path.parent / "forecast.txt"
+        forecast.write_text(forecast.read_text()[:2000])
+        with Agent.open(tmp_path / "store", llm="none") as agent, pytest.raises(DataError, match="whimbrel fit"):
+            agent.timeline("u1")
+
+
+@pytest.mark.parametrize("bias", ["NaN", "1e300", '"x"'])
+def test_weights_that_are_no_numbers_are_refused(bias: str, tmp_path: Path) -> None:
+    text = NextTopics.default().model_dump_json()
+    (tmp_path / "learned.json").write_text(text.replace('"bias":', f'"bias":{bias},"was":', 1))
+    with pytest.raises(DataError, match="damaged or of another version"):
+        read_learned(tmp_path / "learned.json")
+
+
+def test_clusters_are_named_in_any_letters() -> None:
+    titles = [f"{colour}色连衣裙" for colour in "红黑白蓝绿黄紫灰粉棕"] + [
+        f"{kind}蓝牙耳机" for kind in "小大新旧轻重长短圆方"
+    ]
+    items = [Item(title=title) for title in titles]
+    clusters = name_clusters(items, item_vectors(items))
+    assert all(len(name) <= 8 for name in clusters.values())
+    same = [Item(item_id=str(n), title="same") for n in range(30)]
+    assert set(name_clusters(same, item_vectors(same)).values()) == {"Same"}

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from whimbrel.agent import DataError
 from whimbrel.agent.next_topics import NextTopics
 from whimbrel.evals.decisions import abstention
 from whimbrel.evals.research_logs import log_of, read_frappe, read_lastfm
@@ -53,6 +54,17 @@ def test_lastfm_is_read_with_the_tags_of_a_day_as_one_event(tmp_path: Path) -> N
     assert second.topics == ("folk",)
     log = log_of([first, second])
     assert [item.topics for item in log.items] == [("metal", "folk"), ("folk",)]
+
+
+@pytest.mark.parametrize(
+    "rows", ["3\t7\t1\t1\t4\tx2009\n", "3\t7\t1\t31\t2\t2009\n", ""], ids=["no year", "no such day", "empty"]
+)
+def test_a_log_of_another_form_is_told(rows: str, tmp_path: Path) -> None:
+    (tmp_path / "tags.dat").write_text("tagID\ttagValue\n1\tmetal\n")
+    (tmp_path / "artists.dat").write_text("id\tname\turl\tpictureURL\n7\tA\tu\tp\n")
+    (tmp_path / "user_taggedartists.dat").write_text("userID\tartistID\ttagID\tday\tmonth\tyear\n" + rows)
+    with pytest.raises(DataError):
+        read_moments(str(tmp_path))
 
 
 def test_moments_know_nothing_of_what_came(shop_csv: Path) -> None:
