@@ -14,16 +14,21 @@ from typing import Any
 
 import pytest
 
+from whimbrel.agent.language_models.llama import requantised
 from whimbrel.agent.language_models.local import LocalModel, form_of, open_bundled, open_gguf
 
 DATA = Path(os.environ.get("WHIMBREL_DATA", "../shared/data"))
 MODELS = Path(os.environ.get("WHIMBREL_MODELS", Path.home() / ".cache" / "whimbrel-models"))
 
 
-def bundled_file() -> Path:
+def servable(folder: Path) -> Path:
+    """The bundled model in a form that llama.cpp's server, which always repacks weights, survives here."""
     form = form_of("bundled")
     assert form is not None
-    return form.file
+    if form.repacked:
+        return form.file
+    assert requantised(form.file, folder / "model.F32.gguf", 0)
+    return folder / "model.F32.gguf"
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +42,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = [sys.executable, "-m", "llama_cpp.server", "--model", str(bundled_file()), "--n_ctx", "2048"]
-    log = tmp_path_factory.mktemp("server") / "log"
+    folder = tmp_path_factory.mktemp("server")
+    server = [sys.executable, "-m", "llama_cpp.server", "--model", str(servable(folder)), "--n_ctx", "2048"]
+    log = folder / "log"
     with log.open("wb") as told:
         process = subprocess.Popen(
             ["timeout", "300", *server, "--host", "127.0.0.1", "--port", str(port)], stdout=told, stderr=told
