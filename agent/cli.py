@@ -196,13 +196,18 @@ def forget(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Remove a person's events from a store, for good. Rejected rows in its folder `rejects` are yours to look
-    through."""
+    """Remove a person's events from a store.
+
+    Ingesting their source again brings them back; rejected rows in the store's folder `rejects` stay.
+    """
+    from whimbrel.tools.errors import ConfigError
     from whimbrel.tools.records import identifier
     from whimbrel.tools.store import open_store
 
+    if not yes and not sys.stdin.isatty():
+        raise ConfigError("nobody can be asked here: say --yes to remove the events for good")
     with open_store(store) as opened:
-        if not yes and sys.stdin.isatty():
+        if not yes:
             typer.confirm(f"Remove {len(opened.history(identifier(user))):,} events of {user!r}?", abort=True)
         count = opened.forget(identifier(user))
     if json:

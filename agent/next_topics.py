@@ -169,6 +169,8 @@ def _everybody(
         return np.concatenate([counts, np.zeros(size - known)])
 
     base = _share(wide(habits.ever), 1.0, np.full(size, 1.0 / max(size, 1)))
+    base[known:] = base[:known].mean()  # of a topic that nobody else met nothing is known
+    base /= base.sum()
     column["everybody"][:] = np.log(base)
     column["everybody lately"][:] = np.log(_share(wide(habits.lately), OF_ALL, base) / base)
     if at is not None and person.time is not None:
@@ -184,6 +186,9 @@ def _everybody(
         last = person.topics_of(person.events - 1)
         behind = habits.follows[last[last < known]].sum(axis=0).astype(np.float64)
         column["everybody's sequence"][:] = np.log(_share(wide(behind), OF_ALL, base) / base)
+    for name, values in column.items():
+        if name.startswith("everybody") and name != "everybody":
+            values[known:] = 0.0
     return base
 
 

@@ -83,7 +83,7 @@ def answer(said: Answer) -> RenderableType:
         if found.shift.kind != "none":
             parts.append(
                 Text(
-                    f"Shift: {found.shift.kind} ({int(found.shift.confidence * 100)}%). {found.shift.reason}.",
+                    f"Shift: {found.shift.kind} ({int(found.shift.confidence * 100)}%). {_ended(found.shift.reason)}",
                     style="dim",
                 )
             )
@@ -117,11 +117,15 @@ def plain_answer(said: Answer, *, opening: bool) -> str:
         found = said.recommendations
         lines += [found.summary] if opening else []
         lines += [
-            f"Shift: {found.shift.kind} ({int(found.shift.confidence * 100)}%). {found.shift.reason}.",
+            f"Shift: {found.shift.kind} ({int(found.shift.confidence * 100)}%). {_ended(found.shift.reason)}",
         ]
         lines += [f"{entry.rank}. {entry.title} - {entry.explanation}" for entry in found.recommendations]
         lines += [f"Note: {warning}" for warning in found.warnings]
     return "\n".join([*lines, ""])
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith((".", "。")) else f"{sentence}."
 
 
 def shift_lines(shift: Shift) -> RenderableType:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.fit import LEAST_EVENTS, TITLES, moments_of
+from whimbrel.agent.fit import LEAST_EVENTS, PER_USER, TITLES, moments_of
 from whimbrel.agent.language_models.protocol import LanguageModel
-from whimbrel.agent.learn_topics import Moment, figures_of, learn
+from whimbrel.agent.learn_topics import LEAST_MOMENTS, Moment, figures_of, learn
 from whimbrel.agent.next_topics import SIGNALS, NextTopics, Person, signals
 from whimbrel.agent.predict import chosen
 from whimbrel.agent.stretches import stretches_of
@@ -133,12 +133,15 @@ class _Histories:
 def _timed(histories: _Histories, most: int, seed: int) -> Split:
     habits, times = HabitsInTime(histories.log), histories.log.time
     first, split = (float(times[int(len(times) * share)]) for share in (WARM_UP, SPLIT))
+    per_user = max(PER_USER, -(-most // max(len(histories.users), 1)))
     found: tuple[list[Moment], list[Moment]] = ([], [])
     for number, row in enumerate(np.random.default_rng(seed).permutation(len(histories.users))):
         part, user = found[number % 2], histories.users[row]
         if len(part) < most // 2:
             since, until = ((first, split), (split, np.inf))[number % 2]
-            part += moments_of(user, histories.of(user), habits, since=since, until=until, seed=seed + number)
+            part += moments_of(
+                user, histories.of(user), habits, since=since, until=until, per_user=per_user, seed=seed + number
+            )
         elif all(len(one) >= most // 2 for one in found):
             break
     return Split(*(sorted(part, key=lambda moment: moment.at or 0.0) for part in found))
@@ -196,7 +199,7 @@ def measure_shifts(
     if not tested:
         raise DataError("no event to be predicted bears topics and has a history that does")
     predictors = {ELSEWHERE: elsewhere}
-    if split.learned_from:
+    if len(split.learned_from) >= LEAST_MOMENTS:
         progress.step("Learning", None)
         predictors = {"whimbrel": learn([split.learned_from], seed=seed)} | predictors
     _, users = np.unique([moment.user for moment in tested], return_inverse=True)
@@ -204,7 +207,7 @@ def measure_shifts(
     topics = {name: _topics(predictor, tested) for name, predictor in predictors.items()}
     if any(moment.situation for moment in tested):
         blind = [replace(moment, situation={}) for moment in split.learned_from]
-        predictor = learn([blind], seed=seed) if blind else predictors[main]
+        predictor = learn([blind], seed=seed) if len(blind) >= LEAST_MOMENTS else predictors[main]
         topics["without the situation"] = _topics(predictor, [replace(moment, situation={}) for moment in tested])
     topics |= {name: _shortcut(parts, tested) for name, parts in SHORTCUTS.items()}
     document: dict[str, Any] = {
@@ -363,8 +366,12 @@ def shifts_markdown(document: Mapping[str, Any]) -> str:
         return f"{found[name]:.3f} [{low:.3f}, {high:.3f}]"
 
     lines = [
-        f"{document['moments']:,} events of {document['users']:,} people; learned from {document['learned from']:,} "
-        "events of others\n",
+        f"{document['moments']:,} events of {document['users']:,} people; "
+        + (
+            f"learned from {document['learned from']:,} events of others\n"
+            if document["learned from"] >= LEAST_MOMENTS
+            else f"{document['learned from']} events of others are too few to learn from, {LEAST_MOMENTS} are needed\n"
+        ),
         "| topics of the next event | log loss | whimbrel less this | top-1 accuracy | whimbrel less this |",
         "|---|---|---|---|---|",
     ]

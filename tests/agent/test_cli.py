@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -148,3 +149,16 @@ def test_a_damaged_store_is_an_error(run: Run, shop_csv: Path, tmp_path: Path) -
     ended = run("recommend", "u5", "--store", store, "--llm", "none")
     assert ended.status == 1
     assert "whimbrel: store" in ended.err
+
+
+def test_forget_asks_or_is_told_not_to(run: Run, shop: Path, tmp_path: Path) -> None:
+    store = tmp_path / "shop"
+    shutil.copytree(shop, store)
+    code, _, told = run("forget", "u3", "--store", str(store))
+    assert code == 1
+    assert "--yes" in told
+    code, out, _ = run("forget", "u3", "--store", str(store), "--yes", "--json")
+    assert code == 0
+    assert json.loads(out)["events"] > 0
+    code, _, told = run("recommend", "u3", "--store", str(store), "--llm", "none")
+    assert (code, "no user 'u3'" in told) == (1, True)

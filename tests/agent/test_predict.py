@@ -288,3 +288,13 @@ def test_clusters_are_named_in_any_letters() -> None:
     assert all(len(name) <= 8 for name in clusters.values())
     same = [Item(item_id=str(n), title="same") for n in range(30)]
     assert set(name_clusters(same, item_vectors(same)).values()) == {"Same"}
+
+
+def test_a_topic_that_nobody_else_met_is_no_worse_than_another() -> None:
+    others = [event(START + n * DAY / 9, f"t{n % 6}", user=f"v{n % 9}") for n in range(300)]
+    habits = Habits.of(_logged(others), before=np.inf)
+    own = [event(START + n * DAY, "Horror") for n in range(12)]
+    found = predicted(own, at=own[-1].time + DAY, habits=habits)
+    assert next(iter(found.topics)) == "Horror"
+    assert found.moves is not None
+    assert found.moves < 0.5
