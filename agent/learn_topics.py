@@ -19,7 +19,7 @@ from whimbrel.agent.next_topics import (
     signals,
 )
 from whimbrel.agent.predict import TOPICS, chosen, rising
-from whimbrel.agent.stretches import stretches_of
+from whimbrel.agent.stretches import Stretch, stretches_of
 from whimbrel.agent.wording import WORDINGS
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.habits import Habits
@@ -90,9 +90,11 @@ def _learned(moments: Sequence[Sequence[Moment]], seed: int) -> Learned:
 
 @dataclass(frozen=True)
 class Figures:
-    """CHANCES of the latest topics and of those that the most telling stretch moves to, and whether they came."""
+    """CHANCES of the latest topics and of those that the most telling stretch moves to, and whether they came; `named`
+    is the stretch that a shift is named for."""
 
     expected: Expected
+    named: Stretch | None
     stays: Floats
     stayed: bool
     comes: Floats | None
@@ -105,7 +107,8 @@ def figures_of(learned: Learned, moment: Moment) -> Figures:
     expected = learned.expected(person, at=moment.at, situation=moment.situation, habits=moment.habits)
     recent = person.recent()
     found = stretches_of(person, at=moment.at, situation=moment.situation, say=WORDINGS["en"])
-    stretch = chosen(found) or next(iter(found), None)
+    named = chosen(found)
+    stretch = named or next(iter(found), None)
     comes, came = None, False
     if stretch:
         mask = np.zeros(len(names), dtype=bool)
@@ -113,7 +116,7 @@ def figures_of(learned: Learned, moment: Moment) -> Figures:
         comes = chances(expected, mask, inside=stretch.inside, p=stretch.p)
         came = any(mask[row] for row in moment.rows(person))
     stayed = any(recent[row] for row in moment.rows(person))
-    return Figures(expected, chances(expected, recent), stayed, comes, came)
+    return Figures(expected, named, chances(expected, recent), stayed, comes, came)
 
 
 def _halves(log: Sequence[Moment], seed: int) -> tuple[list[Moment], list[Moment]]:

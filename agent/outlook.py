@@ -84,11 +84,7 @@ def windowed(log: InteractionLog, *, before: float, days: int, of: str | None = 
     row[users] = np.arange(len(users))
     chosen = np.flatnonzero((row[log.user[:stop]] >= 0) & (back < MOST_WINDOWS))
     topic, event = log.topics_of(log.item[chosen])
-    frequency = np.bincount(topic, minlength=len(log.topics))
-    kept = np.sort(np.argsort(-frequency, kind="stable")[:MOST_TOPICS])
-    kept = kept[frequency[kept] > 0]
-    column = np.full(len(log.topics), -1)
-    column[kept] = np.arange(len(kept))
+    kept, column = log.frequent_topics(topic, MOST_TOPICS)
     told = column[topic] >= 0
     count = int(back[chosen].max()) + 1 if len(chosen) else 0
     found = Windows.of(

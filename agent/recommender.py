@@ -319,9 +319,13 @@ class Agent:
             DataError: no such user.
         """
         count = self.store.forget(identifier(user_id))
+        self._drop_derived()
+        return count
+
+    def _drop_derived(self) -> None:
+        """What was counted from the log is counted anew when it is asked for."""
         for name in ("_log", "_habits", "_position"):
             self.__dict__.pop(name, None)
-        return count
 
     def predict_shift(self, history: Sequence[Item], context: Situation = None) -> Shift:
         """The shift of interest at the end of a history, which runs from the first event to the last."""

@@ -23,11 +23,11 @@ from whimbrel.evals.statistics import DRAWS, holm, spread
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.formats import open_source
 from whimbrel.tools.ingest import Progress, Silent
+from whimbrel.tools.instants import DAY_SECONDS, hour_of, is_weekend
 from whimbrel.tools.records import Item
 
 Floats = NDArray[np.float64]
 Truth = NDArray[np.bool_]
-DAY_SECONDS = 24 * 3600
 TESTED, LEARNED_FROM = 3, 5
 """Windows that are tested, and windows at most that are learned from."""
 MOST_TOPICS, MOST_USERS = 400, 5000
@@ -297,9 +297,7 @@ def _meetings(
 
 def _part(time: Floats) -> NDArray[np.int64]:
     """Quarter of the day, and 4 more at the weekend (UTC)."""
-    day = np.floor(time / DAY_SECONDS).astype(np.int64)
-    weekend = ((day + 3) % 7 >= 5).astype(np.int64)
-    return np.asarray(4 * weekend + (time % DAY_SECONDS // (6 * 3600)).astype(np.int64))
+    return np.asarray(4 * is_weekend(time) + hour_of(time) // 6, dtype=np.int64)
 
 
 def migration_markdown(document: Mapping[str, Any]) -> str:

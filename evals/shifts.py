@@ -17,11 +17,8 @@ from whimbrel.agent.fit import LEAST_EVENTS, PER_USER, TITLES, moments_of
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.learn_topics import LEAST_MOMENTS, Moment, figures_of, learn
 from whimbrel.agent.next_topics import SIGNALS, NextTopics, Person, signals
-from whimbrel.agent.predict import chosen
-from whimbrel.agent.stretches import stretches_of
 from whimbrel.agent.summarise import short_titles
 from whimbrel.agent.weigh import weigh
-from whimbrel.agent.wording import WORDINGS
 from whimbrel.evals.cases import Case, read_cases
 from whimbrel.evals.decisions import abstention, measured
 from whimbrel.evals.logs import Log, read_log
@@ -250,8 +247,7 @@ def _said(predictor: NextTopics, tested: Sequence[Moment], progress: Progress) -
     for moment in tested:
         learned = predictor.by(moment.habits)
         figures = figures_of(learned, moment)
-        found = stretches_of(moment.person, at=moment.at, situation=moment.situation, say=WORDINGS["en"])
-        named, stays = chosen(found), learned.stays(figures.stays)
+        named, stays = figures.named, learned.stays(figures.stays)
         told = (learned.comes(figures.comes), figures.came) if named and figures.comes is not None else None
         rows.append(
             (named.kind if named else "none", *(told or (stays, figures.stayed)), 1 - stays, not figures.stayed)

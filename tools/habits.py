@@ -52,11 +52,7 @@ class Habits:
         stop = int(np.searchsorted(log.time, before))
         since = stop - max(int(stop * LATELY), 1)
         topic, event = log.topics_of(log.item[:stop])
-        frequency = np.bincount(topic, minlength=len(log.topics))
-        kept = np.sort(np.argsort(-frequency, kind="stable")[:MOST_TOPICS])
-        kept = kept[frequency[kept] > 0]
-        column = np.full(len(log.topics), -1)
-        column[kept] = np.arange(len(kept))
+        kept, column = log.frequent_topics(topic, MOST_TOPICS)
         told = column[topic] >= 0
         topic, event = column[topic[told]], event[told]
         share = 1.0 / np.bincount(event, minlength=stop)[event]

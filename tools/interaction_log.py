@@ -162,6 +162,16 @@ class InteractionLog:
         counts = self.topic_offset[items + 1] - self.topic_offset[items]
         return self.topic[_ranges(self.topic_offset[items], counts)], np.repeat(np.arange(len(items)), counts)
 
+    def frequent_topics(self, topic: Ints, most: int) -> tuple[Ints, Ints]:
+        """Of topics that were met, one entry a meeting, the `most` frequent in order, and the place of every topic of
+        the log among them, -1 where it is not one."""
+        frequency = np.bincount(topic, minlength=len(self.topics))
+        kept = np.sort(np.argsort(-frequency, kind="stable")[:most])
+        kept = kept[frequency[kept] > 0]
+        place = np.full(len(self.topics), -1)
+        place[kept] = np.arange(len(kept))
+        return kept, place
+
     def _slices(self, users: Ints) -> Ints:
         starts = self.pair_offset[users]
         return _ranges(starts, self.pair_offset[users + 1] - starts)
