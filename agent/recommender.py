@@ -307,8 +307,7 @@ class Agent:
             first = error.errors(include_url=False)[0]
             raise DataError(f"feedback {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
         self.store.add(told.user_id, Occurrence(told.time, told.item_id, told.event, told.rating, told.context or None))
-        for name in ("_log", "_habits", "_position"):
-            self.__dict__.pop(name, None)
+        self._drop_derived()
 
     def forget(self, user_id: str) -> int:
         """Remove a person's events from the store; returns how many there were.

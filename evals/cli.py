@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from whimbrel.agent import models_cli as _models_cli  # noqa: F401  (adds its commands)
 from whimbrel.agent.cli import JsonOption, LlmOption, app, main, parse_at, print_json
 
 if TYPE_CHECKING:
