@@ -9,6 +9,7 @@ it says about the intent far less. The whole session is read, what came after an
 import re
 from collections.abc import Hashable, Iterable, Sequence, Set
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +82,19 @@ def probabilities(features: Floats, among: Spread, segmenter: Segmenter) -> Floa
     """Of features, shape (pairs, features), the probabilities, shape (pairs,)."""
     standard = (features - np.array(among.mean)) / np.array(among.deviation)
     return np.asarray(1 / (1 + np.exp(-(segmenter.bias + standard @ np.array(segmenter.weights)))), dtype=np.float64)
+
+
+def segments(items: Sequence[Item]) -> list[tuple[Item, ...]]:
+    """A session cut where its intent probably changes; never between events of one moment, whose order says nothing."""
+    if not items:
+        return []
+    switches = switch_probabilities(items, among=spread_of([items])) >= SWITCH
+    parted = [
+        place
+        for place, (before, after) in enumerate(pairwise(items), start=1)
+        if switches[place - 1] and (before.time is None or before.time != after.time)
+    ]
+    return [tuple(items[start:stop]) for start, stop in pairwise([0, *parted, len(items)])]
 
 
 def spread_of(sessions: Iterable[Sequence[Item]], *, segmenter: Segmenter = LEARNED) -> Spread:

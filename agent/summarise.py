@@ -1,14 +1,18 @@
-"""What a person is about: topics of the long and the short term, counted, and a sentence about them."""
+"""What a person is about: topics of the long and the short term and of the intents of a session, counted, and a
+sentence about them."""
 
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pydantic import BaseModel, Field
 
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
+from whimbrel.agent.next_topics import SESSION_GAP_SECONDS
 from whimbrel.agent.prose import prose_problem, unclosed
+from whimbrel.agent.segment import segments
 from whimbrel.agent.wording import WORDINGS, Language, Wording
 from whimbrel.prompts import load
 from whimbrel.tools.records import Item
@@ -17,6 +21,8 @@ LEAST_RECENT, MOST_RECENT, RECENT_SHARE = 5, 30, 5
 SHOWN_TOPICS, TITLE_LENGTH = 4, 80
 NAMED = 2
 """Topics of each term that the model words: with more, the smallest models lose the thread."""
+SHOWN_INTENTS = 3
+"""Latest intents of a session that are told."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,8 @@ class TopicCount:
 class Summary:
     """The long term (all events but the recent ones), the short term (the `recent` events), and both in words.
 
-    `recent` is a fifth of the history, at least 5 and at most 30 events. Topics are ordered by count.
+    `recent` is a fifth of the history, at least 5 and at most 30 events. Topics are ordered by count. `intents` are
+    the latest session among the recent events, cut where its intent probably changes (see `segment`).
     """
 
     recent: tuple[Item, ...]
@@ -42,13 +49,15 @@ class Summary:
     usage: Usage = NO_USAGE
     warnings: tuple[str, ...] = ()
     language: Language = "en"
+    intents: tuple[tuple[Item, ...], ...] = ()
 
     @property
     def text(self) -> str:
         """The words with the counts behind them, once."""
         say = WORDINGS[self.language]
         counts = plain_summary(self.recent, self.short_term, self.long_term, say)
-        return self.words if self.words == counts else f"{self.words}{say.gap}{counts}"
+        told = [counts] if self.words == counts else [self.words, counts]
+        return say.gap.join([*told, *_intents_told(self.intents, say)])
 
 
 class SummaryReply(BaseModel):
@@ -69,8 +78,9 @@ def summarise(history: Sequence[Item], llm: LanguageModel | None, *, language: L
     recent, earlier = tuple(history[split:]), history[:split]
     short_term, long_term = count_topics(recent), count_topics(earlier)
     plain = plain_summary(recent, short_term, long_term, say)
+    intents = tuple(segments(_latest_session(recent)))
     if llm is None or not short_term:
-        return Summary(recent, long_term, short_term, plain, language=language)
+        return Summary(recent, long_term, short_term, plain, language=language, intents=intents)
     recent_names = {topic.topic for topic in short_term[:NAMED]}
     earlier_topics = [topic for topic in long_term if topic.topic not in recent_names][:NAMED]
     conversation = load("summarise", language=language).messages(
@@ -83,7 +93,27 @@ def summarise(history: Sequence[Item], llm: LanguageModel | None, *, language: L
     words = " ".join(reply.value.summary.split()) if reply.value else ""
     problem = _problem(words, short_term, earlier_topics, say) if words else f"fitted no schema: {reply.misfit[:60]!r}"
     warnings = (f"the model's summary was replaced: it {problem}",) if problem else ()
-    return Summary(recent, long_term, short_term, plain if problem else words, reply.usage, warnings, language)
+    said = plain if problem else words
+    return Summary(recent, long_term, short_term, said, reply.usage, warnings, language, intents)
+
+
+def _latest_session(recent: Sequence[Item]) -> Sequence[Item]:
+    """The events since the last long pause; all of them where times are not known."""
+    times = [item.time for item in recent]
+    pauses = [
+        place
+        for place, (before, after) in enumerate(pairwise(times), start=1)
+        if before is not None and after is not None and after - before > SESSION_GAP_SECONDS
+    ]
+    return recent[pauses[-1] if pauses else 0 :]
+
+
+def _intents_told(intents: Sequence[Sequence[Item]], say: Wording) -> list[str]:
+    """The session in a sentence, an intent by its most frequent topic or else its last title; none where it has one
+    intent only."""
+    names = [next((count.topic for count in count_topics(events)), short_titles(events[-1:])[0]) for events in intents]
+    changed = [name for name, before in zip(names, [None, *names], strict=False) if name != before]
+    return [say.in_session.format(intents=say.then.join(changed[-SHOWN_INTENTS:]))] if len(changed) > 1 else []
 
 
 def count_topics(events: Sequence[Item]) -> tuple[TopicCount, ...]:

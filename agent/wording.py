@@ -27,6 +27,8 @@ class Wording:
     so_far: str
     lately_and_before: str
     topic_count: str
+    in_session: str
+    then: str
     nothing_else: str
     """Told to the model where there are no earlier topics."""
 
@@ -144,6 +146,8 @@ _ENGLISH = Wording(
     so_far="So far {recent}.",
     lately_and_before="Lately {recent}; over the longer term {earlier}.",
     topic_count="{topic} ({count})",
+    in_session="In the latest session {intents}.",
+    then=", then ",
     nothing_else="nothing else",
     no_history="abstained: nothing is known yet",
     no_topics="abstained: the events bear no topics",
@@ -267,6 +271,8 @@ _CHINESE = Wording(
     so_far="到目前为止：{recent}。",
     lately_and_before="最近：{recent}；更早以前：{earlier}。",
     topic_count="{topic}（{count}次）",
+    in_session="最近一次会话：{intents}。",
+    then="，然后是",
     nothing_else="无",
     no_history="不作判断：目前还没有任何记录",
     no_topics="不作判断：这些记录没有主题",
