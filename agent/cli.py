@@ -164,28 +164,6 @@ def recommend(
         console().print(recommendations(found))
 
 
-@app.command(epilog="Example: whimbrel fit --store shop")
-def fit(
-    store: StoreOption,
-    seed: Annotated[int, typer.Option("--seed", help="Of all chance.")] = 0,
-    json: JsonOption = False,
-) -> None:
-    """Learn from the store's own log what tells the next topics of its people, and how sure one may be.
-
-    What is learned lies in the store's folder, in `fitted`, and is used from then on; remove that folder to forget it.
-    """
-    from whimbrel.agent.fit import fit_store
-    from whimbrel.agent.show import ingest_progress
-    from whimbrel.tools.store import open_store
-
-    with open_store(store) as opened, ingest_progress() as progress:
-        done = fit_store(opened, seed=seed, progress=progress)
-    if json:
-        print_json({"store": store, **vars(done), "path": str(done.path)})
-    else:
-        print(f"Learned from {done.moments:,} events of {done.users:,} people: {done.path}")
-
-
 @app.command(epilog="Example: whimbrel forget 42 --store shop")
 def forget(
     user: Annotated[str, typer.Argument(metavar="USER", help="Id of the user in the log.")],

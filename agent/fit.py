@@ -1,26 +1,26 @@
-"""What is learned from a store's own log, and where it is kept: `STORE/fitted`."""
+"""Learning from a log what its people's next topics and choices tell of themselves."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from whimbrel.agent.fitted import Fitted
+from whimbrel.agent.fusion import Fused, Fusion, Where
 from whimbrel.agent.next_topics import NextTopics, Person
-from whimbrel.agent.outlook import fit_outlook
 from whimbrel.agent.summarise import short_titles
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.habits import HabitsInTime
 from whimbrel.tools.ingest import Progress, Silent
-from whimbrel.tools.replaced import replaced
-from whimbrel.tools.store import Store
+from whimbrel.tools.item_factors import ItemFactors
 
 if TYPE_CHECKING:
+    from whimbrel.agent.choices import Library
+    from whimbrel.agent.learn_fusion import Choice
     from whimbrel.agent.learn_topics import Moment
     from whimbrel.tools.records import Item
 
-NEXT_TOPICS = "next_topics.json"
 MOST_MOMENTS, PER_USER = 3000, 4
 """Events that are learned from at most, and those of one person, more where there are few people."""
 LEAST_EVENTS, MOST_EVENTS = 5, 1500
@@ -29,73 +29,107 @@ TITLES = 15
 """Latest titles that a language model may be shown."""
 WARM_UP = 0.4
 """Share of the log before the first moment: habits need something to be counted from."""
-
-
-def learned_topics(store: Store | None) -> NextTopics:
-    """What was learned from the store, else what is shipped.
-
-    Raises:
-        DataError: the file is damaged.
-    """
-    if store is None or not (path := store.fitted / NEXT_TOPICS).is_file():
-        return NextTopics.default()
-    return read_learned(path)
-
-
-def read_learned(path: Path) -> NextTopics:
-    """What a fit kept.
-
-    Raises:
-        DataError: the file cannot be read, is damaged, or of another version.
-    """
-    try:
-        return NextTopics.model_validate_json(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{str(path)!r} is damaged or of another version: run `whimbrel fit` again") from error
+MOST_CHOICES = 2000
+"""Choices that the fusion learns from."""
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """What a fit did: moments and people that were learned from, whether the log is long enough to forecast stretches
-    of time, and where the result lies."""
+class Learning:
+    """What a fit did: moments and people that topics were learned from, and the choices that the fusion was, by the kind
+    of candidates."""
 
+    fitted: Fitted
     moments: int
     users: int
-    outlook: bool
-    path: Path
+    choices: "dict[Where, list[Choice]]"
 
 
-def fit_store(store: Store, *, seed: int = 0, progress: Progress | None = None) -> Fitted:
-    """Learn from a store's log which signals tell its people's next topics, and how sure one may be.
+def learn_from(
+    library: "Library",
+    *,
+    kinds: Sequence[Where] = ("catalogue", "listed"),
+    begun: Fitted | None = None,
+    most: int = MOST_CHOICES,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Learning:
+    """Learn from a log all that can be: which signals tell its people's next topics and choices, and items as vectors.
 
-    Raises:
-        DataError: too few events with a history before them.
+    `kinds` are those of candidates that will be ranked; `alone` is learned with `listed`. What a log is too short for
+    stays as it was `begun`, by default as shipped.
     """
+    progress, begun = progress or Silent(), begun or Fitted.default()
+    topics, moments, users = _topics(library, begun.topics, seed, progress)
+    progress.step("Learning what is met together", None)
+    factors = ItemFactors.of(library.log)
+    found = begun.fusion
+    drawn: dict[Where, list[Choice]] = {}
+    for kind in kinds:
+        choices = draw_choices(library, kind, topics, most=most, seed=seed, progress=progress)
+        progress.step("Learning what signals are worth", None)
+        found = learn_fusion(found, {kind: [choices]}, seed=seed)
+        drawn[kind] = choices
+    told = f"{sum(map(len, drawn.values()))} choices of this log"
+    fusion = found.model_copy(update={"learned_from": told})
+    return Learning(Fitted(topics, fusion, factors), moments, users, drawn)
+
+
+def learn_fusion(
+    begun: Fusion, choices: "dict[Where, Sequence[Sequence[Choice]]]", *, seed: int = 0, trees: bool = True
+) -> Fusion:
+    """Weights for each kind of candidates, from the choices of several logs each; from listed ones also those for
+    candidates of which no log knows."""
+    from whimbrel.agent.learn_fusion import learn
+
+    found: dict[str, Fused] = {}
+    for kind, logs in choices.items():
+        found[kind] = learn(logs, begun.of(kind), seed=seed, trees=trees)
+        if kind == "listed":
+            alone = [[choice.without_log() for choice in log] for log in logs]
+            found["alone"] = learn(alone, begun.of("alone"), seed=seed, trees=False)
+    return begun.model_copy(update=found)
+
+
+def draw_choices(
+    library: "Library", kind: Where, topics: NextTopics, *, most: int, seed: int, progress: Progress
+) -> "list[Choice]":
+    """Choices of the log's people; factors are those of the time before the first one."""
+    from whimbrel.agent.choices import LEAST_USERS, WARM_UP, choices, moments
+
+    log = library.log
+    if len(log.user_ids) < LEAST_USERS or not len(log.time):
+        return []
+    factors = ItemFactors.of(log, before=float(log.time[int(len(log.time) * WARM_UP)]))
+    drawn = list(moments(library, most=most, seed=seed))
+    progress.step(f"Reading choices ({kind})", len(drawn))
+    return choices(drawn, library, kind, learned=topics, factors=factors, seed=seed, advance=progress.advance)
+
+
+def _topics(library: "Library", begun: NextTopics, seed: int, progress: Progress) -> tuple[NextTopics, int, int]:
+    """What tells the next topics, with how many moments of how many people taught it."""
     from whimbrel.agent.learn_topics import learn
 
-    progress = progress or Silent()
-    log = store.log
+    log = library.log
     since = float(log.time[int(len(log.time) * WARM_UP)]) if len(log.time) else np.inf
     habits = HabitsInTime(log)
     users = [log.user_ids[row] for row in np.random.default_rng(seed).permutation(len(log.user_ids))]
     per_user = max(PER_USER, -(-MOST_MOMENTS // max(len(users), 1)))
     moments: list[Moment] = []
     progress.step("Reading histories", MOST_MOMENTS)
-    for user in users:
-        found = moments_of(user, store.history(user), habits, since=since, per_user=per_user, seed=seed + len(moments))
+    for user in users if log.topics else ():
+        found = moments_of(
+            user, library.history(user), habits, since=since, per_user=per_user, seed=seed + len(moments)
+        )
         progress.advance(min(len(found), MOST_MOMENTS - len(moments)))
         moments += found
         if len(moments) >= MOST_MOMENTS:
             break
-    progress.step("Learning", None)
-    learned = learn([moments], learned_from=f"{len(moments)} events of this log", seed=seed)
-    store.fitted.mkdir(parents=True, exist_ok=True)
-    path = store.fitted / NEXT_TOPICS
-    with replaced(path) as partial:
-        partial.write_text(learned.model_dump_json(indent=1), "utf-8")
-    progress.step("Learning what comes in time", None)
-    outlook = fit_outlook(log, store.fitted, seed=seed)
-    return Fitted(len(moments), len({moment.user for moment in moments}), outlook, path)
+    progress.step("Learning what tells the next topics", None)
+    try:
+        learned = learn([moments], learned_from=f"{len(moments)} events of this log", seed=seed)
+    except DataError:
+        return begun, 0, 0
+    return learned, len(moments), len({moment.user for moment in moments})
 
 
 def moments_of(

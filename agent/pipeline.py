@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from whimbrel.agent.context import Context
 from whimbrel.agent.explain import Explained, explain
-from whimbrel.agent.fit import learned_topics
+from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.predict import Prediction, predict_shift
 from whimbrel.agent.rank import RankConfig, Ranking, distinct, rank
@@ -97,12 +97,12 @@ class StageClock:
 
 
 def build_pipeline(
-    store: Store, llm: LanguageModel | None, config: PipelineConfig
+    store: Store, llm: LanguageModel | None, config: PipelineConfig, fitted: Fitted
 ) -> "Runnable[Request, dict[str, Any]]":
     """A Runnable from a `Request` to all that was found on the way (`recall`, `summary`, ..., `explained`)."""
     from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 
-    language, learned = config.language, learned_topics(store)
+    language = config.language
     priors = store.remembered(f"{llm.digest}|{prior_prompt(language).name}") if llm is not None else None
 
     def recalled(found: dict[str, Any]) -> Recall:
@@ -124,7 +124,7 @@ def build_pipeline(
             priors=priors,
             language=language,
             habits=store.habits(before=request.at),
-            learned=learned,
+            learned=fitted.topics,
         )
 
     def interested(found: dict[str, Any]) -> Interest:
@@ -144,6 +144,8 @@ def build_pipeline(
             found["recall"].history,
             before=request.at,
             interest=found["interest"],
+            expected=found["prediction"].topics,
+            factors=fitted.factors,
             avoid=request.context.avoid,
             without=request.context.more,
             n=max(config.candidates, 2 * request.k),
@@ -154,10 +156,13 @@ def build_pipeline(
         weighed = max(config.rank.weighed, 2 * request.k)
         return rank(
             found["candidates"],
+            where="catalogue",
             history=found["recall"].history,
             interest=found["interest"],
+            expected=found["prediction"].topics,
             wish=request.context.query,
             shift=found["prediction"].shift,
+            fusion=fitted.fusion,
             llm=llm,
             config=config.rank.model_copy(update={"weighed": weighed}),
             priors=priors,
@@ -167,7 +172,7 @@ def build_pipeline(
     def explained(found: dict[str, Any]) -> Explained:
         recall: Recall = found["recall"]
         return explain(
-            distinct(found["ranking"].ranked, k=found["request"].k),
+            distinct(found["ranking"].ranked, k=found["request"].k, diversity=config.rank.diversity),
             history=recall.history,
             vectors=recall.vectors,
             shift=found["prediction"].shift,

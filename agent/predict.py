@@ -28,7 +28,7 @@ LEVEL = 0.03
 """Chance, all tests taken together, below which a stretch is held to differ."""
 DOUBT = 0.5
 """Probability that the interest stays, below which nothing is said to stay either."""
-TOPICS, OPTIONS, CITED, EXPECTED = 3, 8, 5, 20
+TOPICS, OPTIONS, CITED = 3, 8, 5
 WISH_SIMILARITY, WISH_SHARE = 0.35, 0.7
 """Cosine that a topic must have with a wish: at least the one, and this share of the nearest topic's."""
 WISH_CONFIDENCE, WISH_UNCLEAR = 0.9, 0.5
@@ -39,7 +39,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Prediction:
-    """The shift; the likeliest `topics` of the next event, sharing 1 with all others; the probability that it bears
+    """The shift; the `topics` of the next event, which share 1, the likeliest first; the probability that it bears
     none of the latest events' topics (`moves`, None where nothing is known); and what asking the model cost."""
 
     shift: Shift
@@ -73,7 +73,7 @@ def predict_shift(
         return Prediction(Shift(kind="none", reason=say.no_topics if history else say.no_history))
     expected = weights.expected(person, at=at, situation=context.situation, habits=habits)
     stays = weights.stays(chances(expected, person.recent()))
-    topics, moves = expected.named(EXPECTED), round(1 - stays, 4)
+    topics, moves = expected.named(len(expected.probability)), round(1 - stays, 4)
     if context.query:
         return Prediction(_wished(history, context, topic_vectors, say), topics=topics, moves=moves)
     found = stretches_of(person, at=at, situation=context.situation, say=say)

@@ -1,47 +1,45 @@
-"""Order candidates by a weighted sum of signals, each standardised over the candidates.
+"""Order candidates by all signals, fused, with what was wished for and a language model's likelihood on top."""
 
-The defaults lie between what a conditional logit found for held-out sessions of games and for the first halves of two
-logs of films.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from whimbrel.agent.fusion import Fused, Fusion, Where
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
 from whimbrel.agent.results import Shift
+from whimbrel.agent.signals import signals_of, standard
 from whimbrel.agent.summarise import short_titles
-from whimbrel.agent.weigh import Priors, weigh
+from whimbrel.agent.weigh import Priors, Weights, weigh
 from whimbrel.agent.wording import Language
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieve import Candidate, Interest
 
+Floats = NDArray[np.float64]
+
 SAME = 0.93
 """Cosine from which two items are too alike to stand in one list."""
+KNOWN = 0.5
+"""Share of given candidates that a log must have met for its figures to count."""
+CONSIDERED = 100
+"""Best candidates among which a diverse list is chosen."""
 
 
 class RankConfig(BaseModel):
-    """Weights of the signals, and how many of the best candidates the language model weighs.
-
-    `shift` is that of the topics expected next; where a shift is named, `moved` times its confidence comes on top.
-    `popularity` is multiplied by the share of candidates that anybody met lately: in a thin log it says little.
-    A model without likelihoods orders them `permutations` times, which evens out that it favours what stands first.
-    """
+    """What the fusion is not told: the weight of a `wish`; how many of the best candidates the language model weighs; how
+    often a model without likelihoods orders them, which evens out that it favours what stands first. `diversity` in
+    [0, 1] is how much unlikeness to what is already in the list counts against the score; `novelty` is the weight of
+    how rarely an item was met, in log odds a standard deviation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    similarity: float = 1.0
-    shift: float = 0.25
-    moved: float = 1.0
     wish: float = 3.0
-    itemknn: float = 1.0
-    popularity: float = 0.5
-    likelihood: float = 0.3
     weighed: int = Field(default=20, ge=0)
     permutations: int = Field(default=2, ge=1)
+    diversity: float = Field(default=0.0, ge=0, le=1)
+    novelty: float = Field(default=0.0, ge=0, le=10)
 
 
 @dataclass(frozen=True)
@@ -68,84 +66,95 @@ class Ranking:
 def rank(
     candidates: Sequence[Candidate],
     *,
+    where: Where,
     history: Sequence[Item],
     interest: Interest,
+    expected: Mapping[str, float],
     wish: str = "",
     shift: Shift,
+    fusion: Fusion,
     llm: LanguageModel | None,
     config: RankConfig,
     priors: Priors | None = None,
     language: Language = "en",
 ) -> Ranking:
-    """Order candidates; equal scores keep the order given.
+    """Order candidates; equal scores keep the order given. `expected` are the topics of the next event.
 
     Only the `config.weighed` best by the other signals are shown to the model; the rest count as unlikely as the least
     likely of them.
     """
     if not candidates:
         return Ranking((), shift)
-    weights = dict(config)
-    weights["shift"] += config.moved * shift.confidence if shift.kind != "none" else 0.0
-    weights["popularity"] *= float(np.mean([candidate.popularity > 0 for candidate in candidates]))
-    signals = {name: weights[name] * _standard(values) for name, values in _signals(candidates, interest).items()}
-    base = np.sum([np.zeros(len(candidates)), *signals.values()], axis=0)
+    fused = fusion.of(where)
+    moved = shift.confidence if shift.kind != "none" else 0.0
+    found = signals_of(candidates, history=history, interest=interest, expected=expected, moved=moved)
+    brought = fused(found)
+    if interest.wished is not None:
+        vectors = np.stack([candidate.vector for candidate in candidates]).astype(np.float64)
+        brought["wish"] = config.wish * standard(vectors @ interest.wished)
+    if config.novelty:
+        met = np.log1p([candidate.crowd.get("ever", 0.0) for candidate in candidates])
+        brought["novelty"] = -config.novelty * standard(met)
+    base = np.sum([np.zeros(len(candidates)), *brought.values()], axis=0)
     order = np.argsort(-base, kind="stable")
     usage, warnings = Usage(), tuple[str, ...]()
-    head = order[: config.weighed] if llm is not None and config.likelihood else order[:0]
+    head = order[: config.weighed] if llm is not None else order[:0]
     if llm is not None and len(head) > 1:
-        titles = short_titles([candidates[row].item for row in head])
         asked = weigh(
             llm,
             history=short_titles(history),
             wish=wish,
-            options=titles,
+            options=short_titles([candidates[row].item for row in head]),
             priors=priors,
             permutations=config.permutations,
             language=language,
         )
         usage, warnings = asked.usage, asked.warnings
-        if asked.values is not None:
-            likelihood = config.likelihood * _standard(asked.values)
-            signals["likelihood"] = np.full(len(candidates), float(likelihood.min()))
-            signals["likelihood"][head] = likelihood
-            order = np.argsort(-(base + signals["likelihood"]), kind="stable")
+        likelihood = told(asked, fused)
+        if likelihood is not None:
+            brought["likelihood"] = np.full(len(candidates), float(likelihood.min()))
+            brought["likelihood"][head] = likelihood
+            order = np.argsort(-(base + brought["likelihood"]), kind="stable")
     ranked = tuple(
-        _ranked(candidates[row], {name: float(values[row]) for name, values in signals.items()}) for row in order
+        _ranked(candidates[row], {name: float(values[row]) for name, values in brought.items()}) for row in order
     )
     return Ranking(ranked, shift, usage, warnings)
 
 
-def distinct(ranked: Sequence[Ranked], *, k: int) -> list[Ranked]:
-    """The first `k`, leaving out what is nearly the same as one before it (another size of the same product)."""
-    kept: list[Ranked] = []
-    for entry in ranked:
-        if len(kept) == k:
+def where_listed(candidates: Sequence[Candidate]) -> Where:
+    """Whether a log tells of enough of the candidates that were given."""
+    return "listed" if np.mean([candidate.crowd.get("ever", 0.0) > 0 for candidate in candidates]) >= KNOWN else "alone"
+
+
+def told(asked: Weights, fused: Fused) -> Floats | None:
+    """What a language model's answer brings; None where it gave none."""
+    if asked.given is not None and asked.alone is not None:
+        return fused.likelihood * standard(asked.given) + fused.prior * standard(asked.alone)
+    return None if asked.values is None else fused.order * standard(asked.values)
+
+
+def distinct(ranked: Sequence[Ranked], *, k: int, diversity: float = 0.0) -> list[Ranked]:
+    """The first `k`, leaving out what is nearly the same as one before it (another size of the same product).
+
+    With `diversity` each next one is that whose score, less its cosine with the nearest one before, is the greatest
+    (maximal marginal relevance; Carbonell & Goldstein, 1998), scores being taken between 0 and 1.
+    """
+    considered = list(ranked if not diversity else ranked[:CONSIDERED])
+    scores = np.array([entry.score for entry in considered])
+    value = (scores - scores.min(initial=0.0)) / max(float(np.ptp(scores)) if len(scores) else 0.0, 1e-9)
+    nearest, kept = np.full(len(considered), -1.0), list[Ranked]()
+    while len(kept) < k:
+        worth = np.where(nearest < SAME, (1 - diversity) * value - diversity * np.maximum(nearest, 0.0), -np.inf)
+        best = int(worth.argmax()) if len(worth) else -1
+        if best < 0 or not np.isfinite(worth[best]):
             break
-        if all(float(entry.candidate.vector @ other.candidate.vector) < SAME for other in kept):
-            kept.append(entry)
+        kept.append(considered[best])
+        near = [float(entry.candidate.vector @ kept[-1].candidate.vector) for entry in considered]
+        nearest = np.maximum(nearest, near)
+        nearest[best] = 1.0
     return kept
 
 
 def _ranked(candidate: Candidate, signals: dict[str, float]) -> Ranked:
     rounded = {name: round(value, 4) for name, value in signals.items()}
     return Ranked(candidate, round(sum(rounded.values()), 4), rounded)
-
-
-def _signals(candidates: Sequence[Candidate], interest: Interest) -> dict[str, NDArray[np.float64]]:
-    """Raw values of each signal that says anything here."""
-    vectors = np.stack([candidate.vector for candidate in candidates]).astype(np.float64)
-    signals = {
-        "itemknn": np.array([candidate.neighbours for candidate in candidates]),
-        "popularity": np.log1p([candidate.popularity for candidate in candidates]),
-    }
-    if interest.short is not None and interest.long is not None:
-        signals["similarity"] = vectors @ (interest.short + interest.long)
-    if interest.predicted is not None:
-        signals["shift"] = vectors @ interest.predicted
-    if interest.wished is not None:
-        signals["wish"] = vectors @ interest.wished
-    return {name: values for name, values in signals.items() if np.ptp(values) > 0}
-
-
-def _standard(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray((values - values.mean()) / max(float(values.std()), 1e-9))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -9,19 +10,21 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pydantic import ValidationError
 
+from whimbrel.agent.choices import Library
 from whimbrel.agent.context import Context, as_context
-from whimbrel.agent.fit import learned_topics
+from whimbrel.agent.fitted import Fitted
+from whimbrel.agent.fusion import Where
 from whimbrel.agent.language_models.budget import Budget, BudgetError
 from whimbrel.agent.language_models.protocol import LanguageModel, Usage
 from whimbrel.agent.language_models.specs import as_model, open_model
-from whimbrel.agent.next_topics import NextTopics
 from whimbrel.agent.outlook import outlook
 from whimbrel.agent.pipeline import PipelineConfig, Request, StageClock, build_pipeline
 from whimbrel.agent.predict import Prediction, predict_shift
-from whimbrel.agent.rank import Ranked, Ranking, rank
+from whimbrel.agent.rank import Ranked, Ranking, rank, where_listed
 from whimbrel.agent.results import Recommendations, RequestUsage, Shift, StageUsage
 from whimbrel.agent.timeline import Timeline, timeline_of
-from whimbrel.tools.encoder import encode
+from whimbrel.tools.crowd import Crowd
+from whimbrel.tools.encoder import Vectors, encode
 from whimbrel.tools.errors import ConfigError, DataError, ModelError, StoreError
 from whimbrel.tools.habits import HabitsInTime
 from whimbrel.tools.instants import iso, parse_time
@@ -30,7 +33,7 @@ from whimbrel.tools.item_vectors import item_vectors
 from whimbrel.tools.name_topics import LEAST_ITEMS, name_clusters, with_topics
 from whimbrel.tools.records import Event, Interaction, Item, Occurrence, identifier
 from whimbrel.tools.refuse import Refusal
-from whimbrel.tools.retrieve import Candidate, interest_of, latest_items, recent_popularity
+from whimbrel.tools.retrieve import Candidate, Interest, described, interest_of, retrieve
 from whimbrel.tools.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -43,6 +46,7 @@ STAGES = {"summary": "summarise", "prediction": "predict_shift", "ranking": "ran
 MOST_WEIGHED = 100
 """Candidates that `rank` has the language model weigh at most, the best by the other signals."""
 Situation = Context | Mapping[str, object] | None
+NO_LOG = InteractionLog.build([], [])
 LIVE_SECONDS = 7 * 24 * 3600
 """A log that ended no longer ago is live: then "now" is the clock's, else the end of the log."""
 
@@ -50,8 +54,8 @@ LIVE_SECONDS = 7 * 24 * 3600
 class Agent:
     """Opens with `Agent.open`; close it, or use it in a `with` block.
 
-    Without a store (`None`) only `rank` and `predict_shift` answer: they need no more than what they are given, and
-    `log` may tell `rank` what everybody did.
+    Without a store (`None`) only `rank` and `predict_shift` answer: they need no more than what they are given;
+    `library` may tell `rank` what everybody did, and `fitted` what was learned from that.
     """
 
     def __init__(
@@ -60,14 +64,16 @@ class Agent:
         llm: LanguageModel | None,
         config: PipelineConfig | None = None,
         *,
-        log: InteractionLog | None = None,
+        library: Library | None = None,
+        fitted: Fitted | None = None,
         owns_llm: bool = False,
     ) -> None:
         self._owns_llm = owns_llm
         self._store = store
         self._llm = llm
         self._config = config or PipelineConfig()
-        self._given_log = log
+        self._library = library or store
+        self._given_fitted = fitted
 
     @classmethod
     def open(
@@ -123,7 +129,7 @@ class Agent:
 
     @cached_property
     def _pipeline(self) -> Any:
-        return build_pipeline(self.store, self._llm, self._config)
+        return build_pipeline(self.store, self._llm, self._config, self._fitted)
 
     def recommend(
         self,
@@ -153,7 +159,7 @@ class Agent:
         try:
             found = self._pipeline.invoke(request, {"callbacks": [clock.handler()]})
         except BudgetError as error:  # the rest of the answer needs no model
-            without = build_pipeline(self.store, None, self._config)
+            without = build_pipeline(self.store, None, self._config, self._fitted)
             found = without.invoke(request, {"callbacks": [clock.handler()]})
             answer = self._answer(found, started, clock.seconds)
             return answer.model_copy(update={"warnings": (*answer.warnings, f"without the language model: {error}")})
@@ -207,78 +213,102 @@ class Agent:
         """
         if len({item.item_id for item in candidates}) < len(candidates):
             raise ValueError("candidates repeat an item_id")
-        situation = as_context(context)
-        vectors = dict(
-            zip([i.item_id for i in (*history, *candidates)], item_vectors([*history, *candidates]), strict=True)
-        )
+        situation, before = as_context(context), self._known_until(history)
         prediction = self._predict(history, situation, candidates)
-        interest = interest_of(
+        refusal = Refusal.of(situation.avoid, {})
+        allowed = [item for item in candidates if not refusal.covers(item)]
+        refused = [item for item in candidates if refusal.covers(item)]
+        vectors = _vectors([*history, *candidates])
+        crowd = Crowd.of(self._log, history, before=before, factors=self._fitted.factors)
+        known = described(allowed, vectors, crowd)
+        ranking = self._ranked(
+            known, where_listed(known) if known else "alone", history, situation, prediction, vectors
+        )
+        lowest = min((entry.score for entry in ranking.ranked), default=0.0) - 1
+        last = [Ranked(Candidate(item, vectors[item.item_id]), lowest, {"refused": lowest}) for item in refused]
+        return replace(ranking, ranked=(*ranking.ranked, *last))
+
+    def choose(
+        self, history: Sequence[Item], context: Situation = None, *, without: Sequence[str] = (), n: int = 200
+    ) -> Ranking:
+        """The best `n` items of the whole catalogue for a history, without those that it holds and those of `without`.
+
+        Raises:
+            StoreError: there is neither a store nor a library.
+        """
+        library, situation = self._library or self.store, as_context(context)
+        prediction, vectors = self._predict(history, situation, ()), _vectors(history)
+        candidates = retrieve(
+            library,
+            history,
+            before=self._known_until(history),
+            interest=self._interest(history, situation, prediction, vectors),
+            expected=prediction.topics,
+            factors=self._fitted.factors,
+            avoid=situation.avoid,
+            without=without,
+            n=n,
+            by_title=False,
+        )
+        return self._ranked(candidates, "catalogue", history, situation, prediction, vectors)
+
+    def _ranked(
+        self,
+        candidates: Sequence[Candidate],
+        where: Where,
+        history: Sequence[Item],
+        situation: Context,
+        prediction: Prediction,
+        vectors: Mapping[str, Vectors],
+    ) -> Ranking:
+        ranking = rank(
+            candidates,
+            where=where,
+            history=history,
+            interest=self._interest(history, situation, prediction, vectors),
+            expected=prediction.topics,
+            wish=situation.query,
+            shift=prediction.shift,
+            fusion=self._fitted.fusion,
+            llm=self._llm,
+            config=self._config.rank.model_copy(update={"weighed": min(len(candidates), MOST_WEIGHED)}),
+            language=self._config.language,
+        )
+        return replace(
+            ranking,
+            usage=prediction.usage + ranking.usage,
+            warnings=(*prediction.warnings, *ranking.warnings),
+            moves=prediction.moves,
+        )
+
+    def _interest(
+        self, history: Sequence[Item], situation: Context, prediction: Prediction, vectors: Mapping[str, Vectors]
+    ) -> Interest:
+        return interest_of(
             history,
             vectors,
             predicted=list(encode(prediction.shift.to_topics)) if prediction.shift.to_topics else [],
             query=situation.query,
             liked=[vectors[item_id] for item_id in situation.more if item_id in vectors],
         )
-        refusal = Refusal.of(situation.avoid, {})
-        allowed = [item for item in candidates if not refusal.covers(item)]
-        refused = [item for item in candidates if refusal.covers(item)]
-        ranking = rank(
-            self._known(history, allowed, vectors),
-            history=history,
-            interest=interest,
-            wish=situation.query,
-            shift=prediction.shift,
-            llm=self._llm,
-            config=self._config.rank.model_copy(update={"weighed": min(len(allowed), MOST_WEIGHED)}),
-            language=self._config.language,
-        )
-        lowest = min((entry.score for entry in ranking.ranked), default=0.0) - 1
-        last = [Ranked(Candidate(item, vectors[item.item_id]), lowest, {"refused": lowest}) for item in refused]
-        return Ranking(
-            (*ranking.ranked, *last),
-            prediction.shift,
-            prediction.usage + ranking.usage,
-            (*prediction.warnings, *ranking.warnings),
-            prediction.moves,
-        )
 
-    def _known(
-        self, history: Sequence[Item], candidates: Sequence[Item], vectors: Mapping[str, Any]
-    ) -> list[Candidate]:
-        """Candidates with what the log says of them, before the end of the history or, without times, in all."""
+    def _known_until(self, history: Sequence[Item]) -> float:
+        """A store's log counts up to the end of the history; a library is given as of the request."""
         times = [item.time for item in history if item.time is not None]
-        before = max(times) if times else float("inf")
-        position = self._position
-        seeds = [item_id for item_id in latest_items(history) if item_id in position]
-        together = self._log.co_occurrence([position[seed] for seed in seeds], before=before)
-        popularity = recent_popularity(self._log, before=before)
-        return [
-            Candidate(
-                item=item,
-                vector=vectors[item.item_id],
-                co_occurrence={seed: float(together[k, position[item.item_id]]) for k, seed in enumerate(seeds)}
-                if item.item_id in position
-                else {},
-                popularity=int(popularity[position[item.item_id]]) if item.item_id in position else 0,
-            )
-            for item in candidates
-        ]
+        return max(times) if self._store and times else float("inf")
 
-    @cached_property
+    @property
     def _log(self) -> InteractionLog:
-        return self._given_log or (self._store.log if self._store else InteractionLog.build([], []))
+        return self._library.log if self._library else NO_LOG
 
     @cached_property
     def _habits(self) -> HabitsInTime:
         return HabitsInTime(self._log)
 
     @cached_property
-    def _learned(self) -> NextTopics:
-        return learned_topics(self._store)
-
-    @cached_property
-    def _position(self) -> dict[str, int]:
-        return {item_id: row for row, item_id in enumerate(self._log.item_ids)}
+    def _fitted(self) -> Fitted:
+        found = self._given_fitted or (Fitted.load(self._store.fitted) if self._store else Fitted.default())
+        return found.for_log(self._log)
 
     def feedback(
         self,
@@ -323,8 +353,7 @@ class Agent:
 
     def _drop_derived(self) -> None:
         """What was counted from the log is counted anew when it is asked for."""
-        for name in ("_log", "_habits", "_position"):
-            self.__dict__.pop(name, None)
+        self.__dict__.pop("_habits", None)
 
     def predict_shift(self, history: Sequence[Item], context: Situation = None) -> Shift:
         """The shift of interest at the end of a history, which runs from the first event to the last."""
@@ -345,8 +374,8 @@ class Agent:
             topic_vectors=dict(zip(names, encode(names), strict=True)),
             llm=self._llm,
             language=self._config.language,
-            habits=self._habits.before(max(times, default=moment or np.inf)) if self._position else None,
-            learned=self._learned,
+            habits=self._habits.before(max(times, default=moment or np.inf)) if self._log.item_ids else None,
+            learned=self._fitted.topics,
         )
 
     def timeline(self, user_id: str, at: object = None, context: Situation = None) -> Timeline:
@@ -371,7 +400,7 @@ class Agent:
             llm=self._llm,
             language=self._config.language,
             habits=self.store.habits(before=before),
-            learned=self._learned,
+            learned=self._fitted.topics,
         )
         ahead = outlook(self.store.log, self.store.fitted, user, before=before)
         warnings = (*found.warnings, *_unmet(situation, history))
@@ -388,6 +417,10 @@ class Agent:
         end = self.store.log.end
         clock = time.time()
         return clock if end is None or clock - end <= LIVE_SECONDS else end + 1
+
+
+def _vectors(items: Sequence[Item]) -> dict[str, Vectors]:
+    return dict(zip([item.item_id for item in items], item_vectors(items), strict=True))
 
 
 def _with_topics(history: Sequence[Item]) -> Sequence[Item]:

@@ -68,11 +68,15 @@ class Priors(Protocol):
 
 @dataclass(frozen=True)
 class Weights:
-    """One number an option, higher is likelier, comparable within this list only. None where nothing came."""
+    """One number an option, higher is likelier, comparable within this list only. None where nothing came. A model with
+    likelihoods tells also those that the values are the difference of: after the history (`given`) and without one
+    (`alone`)."""
 
     values: NDArray[np.float64] | None
     usage: Usage
     warnings: tuple[str, ...] = ()
+    given: NDArray[np.float64] | None = None
+    alone: NDArray[np.float64] | None = None
 
 
 def weigh(
@@ -147,11 +151,12 @@ def _by_likelihood(
         usage, alone = usage + asked.usage, alone | found
         if priors and np.isfinite(asked.values).all():
             priors.put(found)
-    gains = {name: value - PRIOR * alone[name] for name, value in zip(distinct, given.values, strict=True)}
-    values = np.array([gains[option[:TITLE_LENGTH]] for option in options])
+    after = dict(zip(distinct, given.values, strict=True))
+    with_, without = (np.array([told[option[:TITLE_LENGTH]] for option in options]) for told in (after, alone))
+    values = with_ - PRIOR * without
     if not np.isfinite(values).all():
         return Weights(None, usage, ("the model's likelihoods were left out: some are no numbers",))
-    return Weights(values, usage)
+    return Weights(values, usage, given=with_, alone=without)
 
 
 def order(

@@ -10,6 +10,7 @@ import typer
 
 from whimbrel.agent import models_cli as _models_cli  # noqa: F401  (adds its commands)
 from whimbrel.agent.cli import JsonOption, LlmOption, app, main, parse_at, print_json
+from whimbrel.evals import fit_cli as _fit_cli  # noqa: F401  (adds its command)
 
 if TYPE_CHECKING:
     from whimbrel.evals.plan import Plan
@@ -61,6 +62,9 @@ def eval_rank(
     items: Annotated[
         Path | None, typer.Option("--items", metavar="FILE", help="Items of that log, one JSON document a line.")
     ] = None,
+    fitted: Annotated[
+        Path | None, typer.Option("--fitted", metavar="FITTED", help="What `whimbrel fit --out` wrote, for `whimbrel`.")
+    ] = None,
     limit: LimitOption = None,
     seed: SeedOption = 0,
     workers: WorkersOption = 1,
@@ -79,7 +83,8 @@ def eval_rank(
     from whimbrel.evals.runs import Limits
     from whimbrel.evals.systems import SYSTEMS, Settings
 
-    plan = Plan(cases, _names(system) or tuple(SYSTEMS), Settings(seed, llm), sessions, items, limit)
+    settings = Settings(seed, llm, str(fitted.resolve()) if fitted else "")
+    plan = Plan(cases, _names(system) or tuple(SYSTEMS), settings, sessions, items, limit)
     with _folder(out) as folder:
         _run([(plan, folder)], folder, Limits(max_seconds, budget_usd), workers, ray, json)
 
@@ -281,7 +286,7 @@ def eval_shift(
 
     Half of the people are learned from, the others are tested, later where times are known.
     """
-    from whimbrel.agent.fit import read_learned
+    from whimbrel.agent.fitted import read_topics
     from whimbrel.agent.language_models.specs import open_model
     from whimbrel.agent.next_topics import NextTopics
     from whimbrel.agent.show import ingest_progress
@@ -293,7 +298,7 @@ def eval_shift(
         split = read_moments(
             source, format=format, mapped=parse_map(map or []), moments=moments, seed=seed, progress=progress
         )
-        elsewhere = read_learned(learned) if learned else NextTopics.default()
+        elsewhere = read_topics(learned) if learned else NextTopics.default()
         model = open_model(llm)
         document = measure_shifts(split, elsewhere, llm=model, limit=limit, seed=seed, progress=progress)
     for problem in split.problems:

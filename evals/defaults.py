@@ -1,23 +1,42 @@
-"""What is shipped with the agent, learned from several logs: `python -m whimbrel.evals.defaults SOURCE ... --out
-FILE`."""
+"""What is shipped with the agent, learned from several logs, each counting the same:
+`python -m whimbrel.evals.defaults topics|fusion NAME=SOURCE ... --out FILE`."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from whimbrel.agent.fit import draw_choices, learn_fusion
+from whimbrel.agent.fusion import Fused, Fusion, Where
+from whimbrel.agent.language_models.protocol import LanguageModel
+from whimbrel.agent.language_models.specs import open_model
+from whimbrel.agent.learn_fusion import Choice, learn_likelihood
 from whimbrel.agent.learn_topics import learn
+from whimbrel.agent.next_topics import NextTopics
+from whimbrel.agent.show import ingest_progress
+from whimbrel.evals.logs import read_log
 from whimbrel.evals.shifts import read_moments
-from whimbrel.tools.formats import parse_map
+from whimbrel.evals.training import Training, library_of, read_training
+from whimbrel.tools.formats import open_source, parse_map
+from whimbrel.tools.in_memory import InMemory
+from whimbrel.tools.ingest import Progress
+
+KINDS: tuple[Where, ...] = ("catalogue", "listed")
+NOTHING = Fusion(catalogue=Fused(weights={}), listed=Fused(weights={}), alone=Fused(weights={}))
+
+Sources = Annotated[list[str], typer.Argument(metavar="NAME=SOURCE ...", help="Logs, each with a name.")]
+app = typer.Typer(rich_markup_mode=None)
 
 
-def main(
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE ...", help="Logs, each with a name: `name=source`.")],
+@app.command()
+def topics(
+    sources: Sources,
     out: Annotated[Path, typer.Option("--out", metavar="FILE")] = Path("agent/next_topics.json"),
     map: Annotated[list[str] | None, typer.Option("--map", metavar="COLUMN=FIELD", help="As for `ingest`.")] = None,
     seed: Annotated[int, typer.Option("--seed")] = 0,
 ) -> None:
-    """Learn the weights of `next_topics.json` from the first part of each log, each counting the same."""
+    """Learn the weights of `next_topics.json` from the first part of each log."""
     named = [source.partition("=")[::2] for source in sources]
     logs = [read_moments(source or name, mapped=parse_map(map or []), seed=seed).learned_from for name, source in named]
     learned = learn(logs, learned_from=", ".join(name for name, _ in named), seed=seed)
@@ -25,5 +44,66 @@ def main(
     print(learned.model_dump_json(indent=1))
 
 
+@app.command()
+def fusion(
+    sources: Sources,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE")] = Path("agent/fusion.json"),
+    llm: Annotated[str, typer.Option("--llm", metavar="SPEC", help="Weighs also this model's likelihood.")] = "bundled",
+    choices: Annotated[int, typer.Option("--choices", help="Of each log and kind of candidates.")] = 2000,
+    asked: Annotated[int, typer.Option("--asked", help="Choices of each that the model is asked about.")] = 150,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+) -> None:
+    """Learn the weights of `fusion.json`; a source is a log in a format of `ingest`, or `SESSIONS,ITEMS` as of `fit`.
+
+    Beside it, FILE.without-NAME.json is learned from the logs but one each, to be tested on that one.
+    """
+    model = open_model(llm)
+    with ingest_progress() as progress:
+        drawn: dict[str, dict[Where, list[Choice]]] = {}
+        for source in sources:
+            name, _, place = source.partition("=")
+            library = _library(place or name, progress)
+            drawn[name] = {
+                kind: draw_choices(library, kind, NextTopics.default(), most=choices, seed=seed, progress=progress)
+                for kind in KINDS
+            }
+        for left in [None, *drawn] if len(drawn) > 1 else [None]:
+            used = {name: own for name, own in drawn.items() if name != left}
+            learned = _learned(used, model, asked, seed, progress)
+            place = out if left is None else out.with_suffix(f".without-{left}.json")
+            place.write_text(learned.model_dump_json(indent=1) + "\n", "utf-8")
+
+
+def _learned(
+    drawn: Mapping[str, Mapping[Where, Sequence[Choice]]],
+    llm: LanguageModel | None,
+    asked: int,
+    seed: int,
+    progress: Progress,
+) -> Fusion:
+    pools: dict[Where, list[Sequence[Choice]]] = {kind: [own[kind] for own in drawn.values()] for kind in KINDS}
+    progress.step(f"Learning from {', '.join(drawn)}", None)
+    found = learn_fusion(NOTHING, {**pools}, seed=seed, trees=False)
+    pools["alone"] = [[choice.without_log() for choice in log] for log in pools["listed"]]
+    for kind, logs in pools.items() if llm is not None else ():
+        parts = [log[:asked] for log in logs]
+        progress.step(f"Asking the language model ({kind})", sum(map(len, parts)))
+        weighed = learn_likelihood(parts, found.of(kind), llm, advance=progress.advance)
+        found = found.model_copy(update={kind: weighed})
+    return found.model_copy(update={"learned_from": ", ".join(drawn)})
+
+
+def _library(source: str, progress: Progress) -> InMemory:
+    sessions, comma, items = source.partition(",")
+    if comma:
+        return library_of(read_training(Path(sessions), Path(items)))
+    log = read_log(open_source(source), progress)
+    people = [
+        (user, [(log.items[item].item_id, float(time)) for item, time in zip(log.item[own], log.time[own], strict=True)])
+        for user, own in ((log.user_ids[row], log.user == row) for row in range(len(log.user_ids)))
+    ]
+    return library_of(Training.of(people, {item.item_id: item for item in log.items}))
+
+
 if __name__ == "__main__":
-    typer.run(main)
+    app()

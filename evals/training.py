@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from whimbrel.evals.cases import read_item
 from whimbrel.tools.errors import DataError
+from whimbrel.tools.in_memory import InMemory
+from whimbrel.tools.interaction_log import InteractionLog
 from whimbrel.tools.records import Item
 
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Training:
     """Sessions one behind the other: `rows[offsets[s]:offsets[s + 1]]` are the items of session s, in order.
 
@@ -119,6 +121,21 @@ class Training:
         """The rows of each session."""
         for start, stop in zip(self.offsets[:-1], self.offsets[1:], strict=True):
             yield self.rows[start:stop]
+
+
+def library_of(training: Training) -> InMemory:
+    """A training log as a catalogue with its people; where it has no times, its order stands for them, and each session
+    is somebody's own."""
+    times = training.times if training.times is not None else np.arange(len(training.rows), dtype=np.float64)
+    users = [user_id or f"session {number}" for number, user_id in enumerate(training.user_ids)]
+    log = InteractionLog.build(
+        training.items,
+        (
+            (float(time), users[session], training.items[row].item_id, None)
+            for time, session, row in zip(times, training.session_of, training.rows, strict=True)
+        ),
+    )
+    return InMemory(training.items, log, timed=training.times is not None)
 
 
 def values_at(values: NDArray[Any], rows: Ints, *, missing: float = 0.0) -> NDArray[np.float64]:

@@ -8,8 +8,9 @@ import json
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,6 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 Row = tuple[float, str, str, Mapping[str, str] | None]
-NEIGHBOUR_USERS = 300
-"""The latest users of an item whose other items are counted: bounds the work on a best-seller."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,28 +133,46 @@ class InteractionLog:
 
     def audience(self, *, before: float) -> Ints:
         """Distinct users of each item, shape (items,)."""
+        if self.end is None or before > self.end:
+            return self._audience
         return np.bincount(self.pair_item[self.pair_time < before], minlength=len(self.item_ids))
 
-    def co_occurrence(self, seeds: Sequence[int], *, before: float) -> Floats:
-        """Item-kNN: cosine between the audiences of each seed and of every item, shape (seeds, items).
+    @cached_property
+    def user_rows(self) -> dict[str, int]:
+        """Row of each user."""
+        return {user_id: row for row, user_id in enumerate(self.user_ids)}
 
-        Over the latest 300 users of a seed, with the seed itself at 0 (Sarwar et al., 2001).
-        """
-        scores = np.zeros((len(seeds), len(self.item_ids)))
-        if not len(seeds):
-            return scores
-        audience = np.maximum(self.audience(before=before), 1)
-        for row, seed in enumerate(seeds):
-            pairs = self.met_by[self.met_offset[seed] : self.met_offset[seed + 1]]
-            pairs = pairs[self.pair_time[pairs] < before][-NEIGHBOUR_USERS:]
-            if not len(pairs):
-                continue
-            shared = self._slices(self.pair_user[pairs])
-            shared = shared[self.pair_time[shared] < before]
-            together = np.bincount(self.pair_item[shared], minlength=len(self.item_ids))
-            scores[row] = together / np.sqrt(len(pairs) * audience)
-            scores[row, seed] = 0.0
-        return scores
+    @cached_property
+    def _audience(self) -> Ints:
+        return np.bincount(self.pair_item, minlength=len(self.item_ids))
+
+    def rows(self, item_ids: Sequence[str]) -> Ints:
+        """Rows of items, -1 for unknown ones."""
+        places = [bisect_left(self.item_ids, item_id) for item_id in item_ids]
+        size = len(self.item_ids)
+        found = [
+            place if place < size and self.item_ids[place] == item_id else -1
+            for place, item_id in zip(places, item_ids, strict=True)
+        ]
+        return np.array(found, dtype=np.int64)
+
+    def pairs_of(self, item: int, *, before: float) -> Ints:
+        """The pairs of an item by then, from the first to meet it to the last."""
+        pairs = self.met_by[self.met_offset[item] : self.met_offset[item + 1]]
+        return pairs[self.pair_time[pairs] < before]
+
+    @overload
+    def items_of(self, users: Ints, *, before: float) -> Ints: ...
+    @overload
+    def items_of(self, users: Ints, *, before: float, owner: Literal[True]) -> tuple[Ints, Ints]: ...
+    def items_of(self, users: Ints, *, before: float, owner: bool = False) -> Ints | tuple[Ints, Ints]:
+        """What several users met by then, flat; with `owner` also the position in `users` that each belongs to."""
+        starts = self.pair_offset[users]
+        counts = self.pair_offset[users + 1] - starts
+        pairs = _ranges(starts, counts)
+        met = self.pair_time[pairs] < before
+        items = self.pair_item[pairs[met]]
+        return (items, np.repeat(np.arange(len(users)), counts)[met]) if owner else items
 
     def topics_of(self, items: Ints) -> tuple[Ints, Ints]:
         """Topics of several items, flat, and beside each the position in `items` that it belongs to."""
@@ -172,13 +189,10 @@ class InteractionLog:
         place[kept] = np.arange(len(kept))
         return kept, place
 
-    def _slices(self, users: Ints) -> Ints:
-        starts = self.pair_offset[users]
-        return _ranges(starts, self.pair_offset[users + 1] - starts)
-
     def save(self, path: Path) -> None:
         """One file, replaced whole or not at all."""
-        arrays = {name: _pack(value) if isinstance(value, list) else value for name, value in vars(self).items()}
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        arrays = {name: _pack(value) if isinstance(value, list) else value for name, value in values.items()}
         with replaced(path) as partial, partial.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 

@@ -1,5 +1,6 @@
 """Candidates from several channels, as of a moment: known by then, not met before, not refused."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -7,22 +8,26 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from whimbrel.tools.crowd import Crowd
 from whimbrel.tools.encoder import Vectors, encode
 from whimbrel.tools.interaction_log import InteractionLog
+from whimbrel.tools.item_factors import ItemFactors
 from whimbrel.tools.records import Item
 from whimbrel.tools.records import liked as liked_of
 from whimbrel.tools.refuse import Refusal
 
-SEEDS = 20
-"""Latest distinct items whose neighbours are asked."""
 HALF_LIFE = 5
-"""Items after which one weighs half as much in the short-term vector and among the seeds."""
+"""Items after which one weighs half as much in the short-term vector."""
+LATEST = 20
+"""Latest distinct items that a candidate is compared with one by one."""
 PER_CHANNEL = 100
 """Candidates of each channel, and more where more are asked for."""
 SPARE = 4
 """How many times more neighbours are asked of the index than are wanted, and again where too many are filtered."""
-RECENT_SHARE, LEAST_RECENT = 0.02, 1000
-"""Recent popularity counts this share of the log before the moment, and at least so many events."""
+ALIKE = 30
+"""People of like taste whose latest items are candidates."""
+EXPLORED = 0.05
+"""Share of the candidates that are drawn from what few have met."""
 RANK_CONSTANT = 60
 """Reciprocal rank fusion's constant (Cormack et al., 2009)."""
 
@@ -31,35 +36,56 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Interest:
-    """Unit vectors of what a person is about: short term, long term, predicted, wished; None where unknown."""
+    """Unit vectors of what a person is about: short term, long term, predicted, wished; None where unknown. `latest`
+    holds those of the LATEST distinct items, the last first, shape (items, 384)."""
 
     short: Vectors | None = None
     long: Vectors | None = None
     predicted: Vectors | None = None
     wished: Vectors | None = None
+    latest: Vectors | None = None
 
     def channels(self) -> dict[str, Vectors]:
-        """The vectors that are known, by name."""
-        return {name: vector for name, vector in vars(self).items() if vector is not None}
+        """The vectors to search near, by name."""
+        found = {name: getattr(self, name) for name in ("short", "long", "predicted", "wished")}
+        return {name: vector for name, vector in found.items() if vector is not None}
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An item that may be recommended: the place it took in each channel, its vector, and figures of the log.
+    """An item that may be recommended: the place it took in each channel, its vector, and what the log says of it.
 
-    `co_occurrence` maps the user's own items to their cosine with this one; `popularity` counts recent events.
+    `co_occurrence` maps the user's own items to their cosine with this one; `crowd` holds the figures of `Crowd`, empty
+    where the log does not know the item.
     """
 
     item: Item
     vector: Vectors
     channels: Mapping[str, int] = field(default_factory=dict)
     co_occurrence: Mapping[str, float] = field(default_factory=dict)
-    popularity: int = 0
+    crowd: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def neighbours(self) -> float:
-        """Item-kNN's score: the sum of the cosines, later items weighing more (as ordered in the mapping)."""
-        return float(sum(value * 0.5 ** (age / HALF_LIFE / 2) for age, value in enumerate(self.co_occurrence.values())))
+    def popularity(self) -> int:
+        """Its recent events."""
+        return int(self.crowd.get("lately", 0))
+
+
+def described(
+    items: Sequence[Item], vectors: Mapping[str, Vectors], crowd: Crowd, channels: Sequence[Mapping[str, int]] = ()
+) -> list[Candidate]:
+    """Items as candidates, with what the crowd says of those that its log knows."""
+    rows = crowd.log.rows([item.item_id for item in items])
+    return [
+        Candidate(
+            item=item,
+            vector=vectors[item.item_id],
+            channels=channels[place] if channels else {},
+            co_occurrence=dict(zip(crowd.seeds, crowd.together[:, row].tolist(), strict=True)) if row >= 0 else {},
+            crowd=crowd.says(int(row)) if row >= 0 else {},
+        )
+        for place, (item, row) in enumerate(zip(items, rows, strict=True))
+    ]
 
 
 def interest_of(
@@ -71,27 +97,18 @@ def interest_of(
     liked: Sequence[Vectors] = (),
 ) -> Interest:
     """The person's vectors from those of the items they met (`vectors`), of predicted topics and of a wish."""
-    met = [vectors[item.item_id] for item in liked_of(history) if item.item_id in vectors]
+    known = [item.item_id for item in liked_of(history) if item.item_id in vectors]
+    met = [vectors[item_id] for item_id in known]
     ages = np.arange(len(met))[::-1]
     wished = [*(encode([query]) if query else []), *liked]
+    latest = list(dict.fromkeys(reversed(known)))[:LATEST]
     return Interest(
         short=_mean(met, 0.5 ** (ages / HALF_LIFE)),
         long=_mean(met, np.ones(len(met))),
         predicted=_mean(list(predicted), np.ones(len(predicted))),
         wished=_mean(wished, np.ones(len(wished))),
+        latest=np.stack([vectors[item_id] for item_id in latest]) if latest else None,
     )
-
-
-def latest_items(history: Sequence[Item]) -> list[str]:
-    """Ids of the last distinct items that were not disliked, the latest first."""
-    return list(dict.fromkeys(item.item_id for item in reversed(liked_of(history))))[:SEEDS]
-
-
-def recent_popularity(log: InteractionLog, *, before: float) -> NDArray[np.int64]:
-    """Events of each item in the latest stretch of the log before a moment, shape (items,)."""
-    stop = int(np.searchsorted(log.time, before))
-    start = max(stop - max(int(stop * RECENT_SHARE), LEAST_RECENT), 0)
-    return np.bincount(log.item[start:stop], minlength=len(log.item_ids))
 
 
 class Catalogue(Protocol):
@@ -116,6 +133,9 @@ class Catalogue(Protocol):
     def item_count(self) -> int:
         """How many items there are."""
 
+    def people_near(self, vector: Vectors, *, n: int) -> list[str]:
+        """Ids of up to `n` users whose taste is nearest; none where tastes are not kept."""
+
 
 def retrieve(
     catalogue: Catalogue,
@@ -123,31 +143,40 @@ def retrieve(
     *,
     before: float,
     interest: Interest,
+    expected: Mapping[str, float] | None = None,
+    factors: ItemFactors | None = None,
     avoid: Sequence[str] = (),
     without: Sequence[str] = (),
     n: int = 200,
     by_title: bool = True,
 ) -> list[Candidate]:
-    """Up to `n` candidates, fused by reciprocal rank.
+    """Up to `n` candidates, fused by reciprocal rank, each with its place in every channel that brought it.
 
-    Nothing that happened at or after `before` has any part in it, and no item of the history or of `without` comes
-    back. `by_title` takes items of equal titles for one: each title once, and none that is in the history.
+    Channels: nearest to the interest (`short`, `long`, `predicted`, `wished`); `itemknn`, `people`, `follows`,
+    `factors` (see `Crowd`); `taste` (the latest items of people of like taste), `topics` (what is popular among the topics
+    `expected`, with their probabilities), `popular`, `rising`, and `explore` (what few have met, drawn). Nothing that
+    happened at or after `before` has any part in it, and no item of the history or of `without` comes back. `by_title`
+    takes items of equal titles for one: each title once, and none that is in the history.
     """
     log, per_channel = catalogue.log, max(PER_CHANNEL, n // 2)
-    position = {item_id: row for row, item_id in enumerate(log.item_ids)}
+    crowd = Crowd.of(log, history, before=before, factors=factors)
     allowed = log.known(before=before)
-    gone = [*(item.item_id for item in history), *without]
-    allowed[[position[item_id] for item_id in gone if item_id in position]] = False
-    popularity = recent_popularity(log, before=before)
-    seeds = [item_id for item_id in latest_items(history) if item_id in position]
-    together = log.co_occurrence([position[seed] for seed in seeds], before=before)
-    ranked = {
-        "popular": _top(popularity, allowed, per_channel),
-        "neighbours": _top(_decayed(together), allowed, per_channel),
+    gone = log.rows([*(item.item_id for item in history), *without])
+    allowed[gone[gone >= 0]] = False
+    scores = {
+        "popular": crowd.lately,
+        "rising": _rising(crowd),
+        "itemknn": crowd.itemknn,
+        "people": crowd.people,
+        "follows": crowd.follows,
+        "factors": crowd.factors + crowd.nearest_factors,
+        "taste": _of_like_taste(catalogue, interest, before),
+        "topics": _of_topics(crowd, expected or {}),
     }
-    channels = interest.channels()
-    for name, vector in channels.items():
-        ranked[name] = _nearest(catalogue, vector, position, allowed, n=per_channel)
+    ranked = {name: _top(values, allowed, per_channel) for name, values in scores.items()}
+    for name, vector in interest.channels().items():
+        ranked[name] = _nearest(catalogue, vector, allowed, n=per_channel)
+    ranked["explore"] = _drawn(crowd, allowed, n=int(n * EXPLORED))
     places: dict[int, dict[str, int]] = {}
     for name, rows in ranked.items():
         for place, row in enumerate(rows, start=1):
@@ -164,44 +193,70 @@ def retrieve(
             kept[name] = row
         if len(kept) == n:
             break
-    vectors = catalogue.item_vectors([log.item_ids[row] for row in kept.values()])
-    return [
-        Candidate(
-            item=items[log.item_ids[row]],
-            vector=vectors[log.item_ids[row]],
-            channels=places[row],
-            co_occurrence={seed: float(together[k, row]) for k, seed in enumerate(seeds)},
-            popularity=int(popularity[row]),
-        )
-        for row in kept.values()
-    ]
+    chosen = [items[log.item_ids[row]] for row in kept.values()]
+    vectors = catalogue.item_vectors([item.item_id for item in chosen])
+    return described(chosen, vectors, crowd, [places[row] for row in kept.values()])
 
 
-def _nearest(
-    catalogue: Catalogue, vector: Vectors, position: Mapping[str, int], allowed: NDArray[np.bool_], *, n: int
-) -> list[int]:
+def _rising(crowd: Crowd) -> Floats:
+    """How many times as often an item comes lately as it did ever, of those that come lately more than once."""
+    lately, ever = crowd.lately / max(crowd.lately.sum(), 1), crowd.ever / max(crowd.ever.sum(), 1)
+    return np.where(crowd.lately > 1, lately / np.maximum(ever, 1e-12) * np.sqrt(crowd.lately), 0.0)
+
+
+def _of_like_taste(catalogue: Catalogue, interest: Interest, before: float) -> Floats:
+    """How many of the people of like taste met an item among their latest. Tastes know the whole log, so that of an
+    earlier moment nobody is asked."""
+    log = catalogue.log
+    found = np.zeros(len(log.item_ids))
+    if interest.long is None or (log.end is not None and before <= log.end):
+        return found
+    people = catalogue.people_near(interest.long, n=ALIKE)
+    for user in (log.user_rows[user_id] for user_id in people if user_id in log.user_rows):
+        np.add.at(found, log.pair_item[log.pair_offset[user] : log.pair_offset[user + 1]][-LATEST:], 1.0)
+    return found
+
+
+def _of_topics(crowd: Crowd, expected: Mapping[str, float]) -> Floats:
+    """The probability of an item's topics, the mean one, times the logarithm of how often it came."""
+    log = crowd.log
+    if not expected or not len(log.topic):
+        return np.zeros(len(log.item_ids))
+    share = np.array([expected.get(topic, 0.0) for topic in log.topics])
+    counts = np.diff(log.topic_offset)
+    total = np.bincount(np.repeat(np.arange(len(counts)), counts), weights=share[log.topic], minlength=len(counts))
+    return np.asarray(total / np.maximum(counts, 1) * np.log1p(crowd.ever + crowd.lately))
+
+
+def _drawn(crowd: Crowd, allowed: NDArray[np.bool_], *, n: int) -> list[int]:
+    """Items that few have met, drawn alike for the same history."""
+    rows = np.flatnonzero(allowed)
+    if not len(rows) or not n:
+        return []
+    rare = rows[crowd.ever[rows] <= np.median(crowd.ever[rows])]
+    seed = zlib.crc32(" ".join(crowd.seeds).encode())
+    return [int(row) for row in np.random.default_rng(seed).permutation(rare)[:n]]
+
+
+def _nearest(catalogue: Catalogue, vector: Vectors, allowed: NDArray[np.bool_], *, n: int) -> list[int]:
     """Rows of the `n` nearest items that are allowed, the nearest first. The index knows no time and nobody's history,
     so it is asked for more until enough of them are, or it holds no more."""
     asked, total = n * SPARE, catalogue.item_count()
     while True:
         (near,) = catalogue.nearest(vector[None], n=asked)
-        rows = [position[item_id] for item_id, _ in near if item_id in position]
-        found = [row for row in rows if allowed[row]][:n]
+        rows = catalogue.log.rows([item_id for item_id, _ in near])
+        found = [int(row) for row in rows if row >= 0 and allowed[row]][:n]
         if len(found) == n or asked >= total:
             return found
         asked *= SPARE
 
 
-def _decayed(together: Floats) -> Floats:
-    weights = 0.5 ** (np.arange(len(together)) / HALF_LIFE / 2)
-    return np.asarray(weights @ together)
-
-
 def _top(scores: NDArray[np.int64] | Floats, allowed: NDArray[np.bool_], n: int) -> list[int]:
     """Rows of the highest positive scores, equal ones in order."""
-    masked = np.where(allowed, scores, 0)
-    best = np.argsort(-masked, kind="stable")[:n]
-    return [int(row) for row in best if masked[row] > 0]
+    rows = np.flatnonzero(allowed & (scores > 0))
+    if len(rows) > n:
+        rows = rows[scores[rows] >= np.partition(scores[rows], -n)[-n]]
+    return [int(row) for row in rows[np.argsort(-scores[rows], kind="stable")][:n]]
 
 
 def _fused(places: Mapping[str, int]) -> float:

@@ -153,6 +153,11 @@ class Store:
         """
         return self._database.nearest("items", vectors, n=n)
 
+    def people_near(self, vector: Vectors, *, n: int) -> list[str]:
+        """Up to `n` users whose taste vector, of all their events, is nearest."""
+        (near,) = self._database.nearest("users", vector[None], n=n)
+        return list(dict.fromkeys(id_.partition(_CHUNK_MARK)[0] for id_, _ in near))
+
     def item_count(self) -> int:
         """How many items there are, of whatever time."""
         return self._database.count("items")

@@ -20,10 +20,12 @@ from whimbrel.tools.errors import ConfigError
 
 @dataclass(frozen=True)
 class Settings:
-    """What a system may be told: the seed of all chance, and the model spec that `whimbrel` uses."""
+    """What a system may be told: the seed of all chance, and of `whimbrel` the model spec and the folder of what was
+    fitted ("" to learn from the training log)."""
 
     seed: int = 0
     llm: str = "bundled"
+    fitted: str = ""
 
 
 @dataclass(frozen=True)

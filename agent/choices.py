@@ -1,0 +1,218 @@
+"""What people chose, with what they could have chosen instead: moments of a log, as the fusion learns from them.
+
+Nothing that happened at or after a moment has any part in its candidates and signals. What was met before is no choice:
+it is learned which new item comes.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from whimbrel.agent.context import Context
+from whimbrel.agent.fusion import Where
+from whimbrel.agent.learn_fusion import Choice
+from whimbrel.agent.next_topics import NextTopics
+from whimbrel.agent.predict import Prediction, predict_shift
+from whimbrel.agent.rank import where_listed
+from whimbrel.agent.signals import signals_of
+from whimbrel.agent.summarise import short_titles
+from whimbrel.agent.weigh import HISTORY_SHOWN
+from whimbrel.tools.crowd import Crowd
+from whimbrel.tools.encoder import Vectors, encode
+from whimbrel.tools.habits import HabitsInTime
+from whimbrel.tools.interaction_log import InteractionLog
+from whimbrel.tools.item_factors import ItemFactors
+from whimbrel.tools.item_vectors import item_vectors
+from whimbrel.tools.records import Item
+from whimbrel.tools.retrieve import Candidate, Catalogue, Interest, described, interest_of, retrieve
+
+WARM_UP = 0.6
+"""Share of the log before the first moment: the crowd and its factors are learned from it."""
+LEAST_USERS = 200
+"""People without whom nothing is learned of choices."""
+LEAST_EVENTS = 2
+"""Events of a person before a moment."""
+UNIFORM, POPULAR = 10, 9
+"""Candidates beside what was chosen, where they are listed: drawn alike, and as often as they were met."""
+MOST_EVENTS = 1000
+"""Latest events of a history that are read."""
+
+
+class Library(Catalogue, Protocol):
+    """A catalogue that knows the people of its log."""
+
+    def history(self, user_id: str) -> Sequence[Item]:
+        """All events of a person, in the order of the log."""
+
+    def vectors_of_topics(self, topics: Sequence[str]) -> list[Vectors]:
+        """The vectors of these topics' names; a topic without one is left out."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Somebody chose `item_id` at the time `before`, which the log counts in, after this history."""
+
+    user: str
+    history: Sequence[Item]
+    before: float
+    item_id: str
+    context: Context
+
+
+def moments(library: Library, *, most: int, seed: int = 0, warm_up: float = WARM_UP) -> Iterator[Moment]:
+    """Moments of the log in which somebody met an item that was new to them, drawn at random, those of one person as
+    few as the number of people allows."""
+    log = library.log
+    if not len(log.time):
+        return
+    since = log.time[min(int(len(log.time) * warm_up), len(log.time) - 1)]
+    random = np.random.default_rng(seed)
+    order = np.argsort(log.user, kind="stable")
+    bounds = np.searchsorted(log.user[order], np.arange(len(log.user_ids) + 1))
+    late = np.unique(log.user[log.time >= since])
+    per_user = max(2, -(-2 * most // max(len(late), 1)))
+    found = 0
+    for user in random.permutation(late):
+        events = order[bounds[user] : bounds[user + 1]]
+        first = np.unique(log.item[events], return_index=True)[1]
+        starts = np.searchsorted(log.time[events], log.time[events])
+        places = [p for p in sorted(first) if log.time[events[p]] >= since and starts[p] >= LEAST_EVENTS]
+        if not places:
+            continue
+        name = log.user_ids[user]
+        history = library.history(name)
+        for place in random.permutation(places)[:per_user]:
+            known = history[max(int(starts[place]) - MOST_EVENTS, 0) : int(starts[place])]
+            came = history[place]
+            context = Context.model_validate(getattr(came, "context", {}) or {})
+            yield Moment(name, known, float(log.time[events[place]]), came.item_id, context)
+            found += 1
+            if found == most:
+                return
+
+
+def choices(
+    given: Sequence[Moment],
+    library: Library,
+    where: Where,
+    *,
+    learned: NextTopics,
+    factors: ItemFactors | None,
+    retrieved: int = 200,
+    seed: int = 0,
+    advance: Callable[[int], None] = lambda count: None,
+) -> list[Choice]:
+    """What the fusion sees of moments; those whose item retrieval does not bring teach nothing of a catalogue."""
+    habits, random = HabitsInTime(library.log), np.random.default_rng(seed)
+    found = []
+    for moment in given:
+        met = library.item_vectors(sorted({item.item_id for item in moment.history}))
+        seen = Seen.of(moment, met, library.vectors_of_topics, habits, learned)
+        if where == "catalogue":
+            candidates = retrieve(
+                library,
+                moment.history,
+                before=moment.before,
+                interest=seen.interest,
+                expected=seen.prediction.topics,
+                factors=factors,
+                n=retrieved,
+                by_title=False,
+            )
+        else:
+            candidates = _listed(moment, library, factors, random, known=where == "listed")
+        found += seen.choice(moment, candidates)
+        advance(1)
+    return found
+
+
+def given_choices(
+    given: Sequence[tuple[Moment, Sequence[Item]]],
+    log: InteractionLog,
+    *,
+    learned: NextTopics,
+    factors: ItemFactors | None,
+) -> dict[Where, list[Choice]]:
+    """The same of moments whose candidates were given, by what the log, all of which lies before, knows of these."""
+    habits, found = HabitsInTime(log), dict[Where, list[Choice]]()
+    for moment, items in given:
+        vectors = dict(zip([i.item_id for i in items], item_vectors(items), strict=True))
+        met = dict(zip([i.item_id for i in moment.history], item_vectors(moment.history), strict=True))
+        seen = Seen.of(moment, met, encode, habits, learned)
+        candidates = described(items, vectors, Crowd.of(log, moment.history, before=moment.before, factors=factors))
+        found.setdefault(where_listed(candidates), []).extend(seen.choice(moment, candidates))
+    return found
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the agent makes of a moment before it looks at candidates."""
+
+    prediction: Prediction
+    interest: Interest
+
+    @classmethod
+    def of(
+        cls,
+        moment: Moment,
+        vectors: Mapping[str, Vectors],
+        vectors_of_topics: Callable[[Sequence[str]], Iterable[Vectors]],
+        habits: HabitsInTime,
+        learned: NextTopics,
+    ) -> "Seen":
+        """Without a language model, from the vectors of the items of the history."""
+        times = [item.time for item in moment.history]
+        known = habits.before(moment.before)
+        prediction = predict_shift(
+            moment.history,
+            at=moment.before if times and None not in times else None,
+            context=moment.context,
+            topic_vectors={},
+            llm=None,
+            habits=known if len(known.topics) else None,
+            learned=learned,
+        )
+        predicted = list(vectors_of_topics(prediction.shift.to_topics)) if prediction.shift.to_topics else []
+        return cls(prediction, interest_of(moment.history, vectors, predicted=predicted))
+
+    def choice(self, moment: Moment, candidates: Sequence[Candidate]) -> list[Choice]:
+        """What was chosen among candidates; none where it is not among them, or alone."""
+        ids = [candidate.item.item_id for candidate in candidates]
+        if moment.item_id not in ids or len(ids) < 2:
+            return []
+        shift = self.prediction.shift
+        signals = signals_of(
+            candidates,
+            history=moment.history,
+            interest=self.interest,
+            expected=self.prediction.topics,
+            moved=shift.confidence if shift.kind != "none" else 0.0,
+        )
+        titles = short_titles([candidate.item for candidate in candidates])
+        shown = short_titles(moment.history[-HISTORY_SHOWN:])
+        return [Choice(moment.user, signals, ids.index(moment.item_id), tuple(titles), tuple(shown))]
+
+
+def _listed(
+    moment: Moment, library: Library, factors: ItemFactors | None, random: np.random.Generator, *, known: bool
+) -> list[Candidate]:
+    """What was chosen among items drawn from those known then and not met, in random order; with nothing that a log
+    would tell of them unless it is `known`."""
+    log = library.log
+    crowd = Crowd.of(log, moment.history, before=moment.before, factors=factors)
+    free = log.known(before=moment.before)
+    met = log.rows([moment.item_id, *(item.item_id for item in moment.history)])
+    free[met[met >= 0]] = False
+    rows = np.flatnonzero(free)
+    if len(rows) <= UNIFORM + POPULAR:
+        return []
+    drawn = random.choice(rows, UNIFORM, replace=False)
+    share = crowd.ever[rows] + 0.1
+    drawn = np.union1d(drawn, random.choice(rows, POPULAR, replace=False, p=share / share.sum()))
+    drawn = random.permutation(np.append(drawn, met[0]))
+    ids = [log.item_ids[row] for row in drawn]
+    items = library.items(ids)
+    found = described([items[item_id] for item_id in ids], library.item_vectors(ids), crowd)
+    return found if known else [Candidate(candidate.item, candidate.vector) for candidate in found]

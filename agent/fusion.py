@@ -1,0 +1,71 @@
+"""One score from all signals: a weight each (a conditional logit; McFadden, 1974) and, where a log is long enough to
+learn them, trees on top (LambdaMART; Burges, 2010).
+
+Both add up: of every score it can be said which signal brought how much of it.
+"""
+
+from functools import cache, cached_property
+from importlib import resources
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from whimbrel.agent.signals import SIGNALS
+
+Floats = NDArray[np.float64]
+Weight = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
+
+Where = Literal["catalogue", "listed", "alone"]
+"""Candidates that retrieval brought; given ones that a log knows; given ones of which no log knows anything."""
+
+
+class Fused(BaseModel):
+    """Weights of SIGNALS, of a language model's likelihood of an item after the history (`likelihood`) and without
+    (`prior`), of its order of candidates where it has no likelihoods (`order`), and trees as LightGBM writes them ("" for none)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weights: dict[str, Weight]
+    likelihood: Weight = 0.0
+    prior: Weight = 0.0
+    order: Weight = 0.0
+    trees: str = ""
+
+    def __call__(self, signals: Floats) -> dict[str, Floats]:
+        """What each signal brings, by name, shape (candidates,) each, from standardised ones (candidates, signals)."""
+        found = signals * np.array([self.weights.get(name, 0.0) for name in SIGNALS])
+        if self.trees:
+            found += self._booster.predict(signals, pred_contrib=True)[:, :-1]
+        return {name: found[:, place] for place, name in enumerate(SIGNALS) if np.ptp(found[:, place]) > 0}
+
+    @cached_property
+    def _booster(self) -> Any:
+        import lightgbm
+
+        return lightgbm.Booster(model_str=self.trees)
+
+
+class Fusion(BaseModel):
+    """What was learned for each kind of candidates (see `Where`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = 1
+    signals: tuple[str, ...] = SIGNALS
+    catalogue: Fused
+    listed: Fused
+    alone: Fused
+    learned_from: str = ""
+
+    def of(self, where: Where) -> Fused:
+        """What holds for these candidates."""
+        found: Fused = getattr(self, where)
+        return found
+
+    @classmethod
+    @cache
+    def default(cls) -> Self:
+        """What is shipped: learned from several logs (see docs/design.md)."""
+        return cls.model_validate_json(resources.files(__package__).joinpath("fusion.json").read_text("utf-8"))

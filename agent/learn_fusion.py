@@ -1,0 +1,217 @@
+"""Learning what each signal is worth, from what people chose among the candidates that they had."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whimbrel.agent.fusion import Fused
+from whimbrel.agent.language_models.protocol import LanguageModel
+from whimbrel.agent.signals import FROM_LOG, SIGNALS, standard
+from whimbrel.agent.weigh import weigh
+
+Floats = NDArray[np.float64]
+
+HELD_OUT = 0.25
+"""Share of the people on whom it is decided how near weights stay to those begun with, and whether trees help."""
+PULLS = (0.3, 0.03, 0.003, 0.0003)
+LEAST_CHOICES, LEAST_FOR_TREES = 100, 500
+"""Choices without which nothing is learned, or no trees."""
+ROUNDS, PATIENCE = 200, 20
+TREES = {
+    "objective": "lambdarank",
+    "learning_rate": 0.05,
+    "num_leaves": 7,
+    "min_data_in_leaf": 100,
+    "feature_fraction": 0.6,
+    "bagging_fraction": 0.7,
+    "bagging_freq": 1,
+    "lambdarank_truncation_level": 20,
+    "metric": "ndcg",
+    "eval_at": [10],
+    "num_threads": 1,
+    "deterministic": True,
+    "verbose": -1,
+}
+CUT = 10
+LIKELIHOOD_PULL = 0.01
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Candidates as the fusion sees them, standardised SIGNALS of shape (candidates, signals), which of them was chosen
+    (a row), and by whom; the titles of the candidates and of the latest events, as a language model is shown them."""
+
+    user: str
+    signals: Floats
+    chosen: int
+    titles: tuple[str, ...] = ()
+    history: tuple[str, ...] = ()
+
+    def without_log(self) -> "Choice":
+        """The same where no log knows of the candidates."""
+        told = np.isin(SIGNALS, FROM_LOG, invert=True)
+        return replace(self, signals=self.signals * told)
+
+
+def learn(
+    logs: Sequence[Sequence[Choice]], start: Fused, *, seed: int = 0, trees: bool = True, least: int = LEAST_CHOICES
+) -> Fused:
+    """Weights, and trees where they help people that they were not learned from; each log counts the same.
+
+    Fewer than `least` choices leave `start` as it is.
+    """
+    told = [log for log in logs if len(log) >= least]
+    if not told:
+        return start
+    parts = [_parted(log, seed) for log in told]
+    first, second = [part[0] for part in parts], [part[1] for part in parts]
+    begun = np.array([start.weights.get(name, 0.0) for name in SIGNALS])
+    tried = [_logit(first, begun, pull) for pull in PULLS]
+    pull = PULLS[int(np.argmin([_loss(second, weights) for weights in tried]))]
+    found = start.model_copy(update={"weights": _named(_logit(told, begun, pull)), "trees": ""})
+    if not trees or min(map(len, told)) < LEAST_FOR_TREES:
+        return found
+    weights = _logit(first, begun, pull)
+    model = _trees([c for log in first for c in log], [c for log in second for c in log], weights, seed)
+    return found.model_copy(update={"trees": model}) if model else found
+
+
+def learn_likelihood(
+    logs: Sequence[Sequence[Choice]],
+    start: Fused,
+    llm: LanguageModel,
+    *,
+    weighed: int = 20,
+    advance: Callable[[int], None] = lambda count: None,
+) -> Fused:
+    """What a language model's answer is worth beside the signals, whose weights stay: it is asked of each choice about
+    the `weighed` best candidates."""
+    told: list[list[tuple[Floats, Floats, int]]] = []
+    for log in logs:
+        found = []
+        for choice in log:
+            asked = asked_of(choice, start, llm, weighed)
+            if asked is not None:
+                found.append(asked)
+            advance(1)
+        told.append(found)
+    told = [found for found in told if found]
+    if not told:
+        return start
+    names = ("likelihood", "prior") if told[0][0][1].shape[1] == 2 else ("order",)
+    begun = np.array([getattr(start, name) for name in names])
+
+    def loss(weights: Floats) -> tuple[float, Floats]:
+        away = weights - begun
+        value, slope = LIKELIHOOD_PULL * float(away @ away), 2 * LIKELIHOOD_PULL * away
+        for found in told:
+            for base, answer, chosen in found:
+                probability = _probability(base + answer @ weights)
+                value -= float(np.log(probability[chosen] + 1e-300)) / len(found) / len(told)
+                slope -= (answer[chosen] - probability @ answer) / len(found) / len(told)
+        return value, slope
+
+    best = _least(loss, begun)
+    return start.model_copy(update={name: round(float(weight), 4) for name, weight in zip(names, best, strict=True)})
+
+
+def asked_of(choice: Choice, fused: Fused, llm: LanguageModel, weighed: int) -> tuple[Floats, Floats, int] | None:
+    """Scores without the model of the best candidates, its standardised answer about them (likelihood and prior, or the
+    order), shape (candidates, 2 or 1), and which of them was chosen; None where that is not among them."""
+    base = _score(fused, choice.signals)
+    head = np.argsort(-base, kind="stable")[:weighed]
+    place = np.flatnonzero(head == choice.chosen)
+    if not len(place) or len(head) < 2:
+        return None
+    answer = weigh(llm, history=choice.history, wish="", options=[choice.titles[row] for row in head], permutations=2)
+    parts = [answer.given, answer.alone] if answer.given is not None else [answer.values]
+    columns = [standard(part) for part in parts if part is not None]
+    return (base[head], np.stack(columns, axis=1), int(place[0])) if columns else None
+
+
+def gains(fused: Fused, choices: Sequence[Choice]) -> Floats:
+    """NDCG@10 of each choice, tied candidates sharing their mean rank."""
+    return np.array([_gain(_score(fused, choice.signals), choice.chosen) for choice in choices])
+
+
+def _score(fused: Fused, signals: Floats) -> Floats:
+    return np.asarray(sum(fused(signals).values(), np.zeros(len(signals))))
+
+
+def _gain(scores: Floats, chosen: int) -> float:
+    above, level = (scores > scores[chosen]).sum(), (scores == scores[chosen]).sum() - 1
+    rank = 1 + above + level / 2
+    return float(1 / np.log2(rank + 1)) if rank <= CUT else 0.0
+
+
+def _named(weights: Floats) -> dict[str, float]:
+    return {name: round(float(weight), 4) for name, weight in zip(SIGNALS, weights, strict=True) if abs(weight) > 1e-3}
+
+
+def _parted(log: Sequence[Choice], seed: int) -> tuple[list[Choice], list[Choice]]:
+    users = sorted({choice.user for choice in log})
+    drawn = np.random.default_rng(seed).permutation(len(users))[: max(int(len(users) * HELD_OUT), 1)]
+    held = {users[number] for number in drawn}
+    return [c for c in log if c.user not in held] or list(log), [c for c in log if c.user in held]
+
+
+def _logit(logs: Sequence[Sequence[Choice]], start: Floats, pull: float) -> Floats:
+    """The weights under which what was chosen is likeliest, drawn to `start`."""
+
+    def loss(weights: Floats) -> tuple[float, Floats]:
+        away = weights - start
+        value, slope = pull * float(away @ away), 2 * pull * away
+        for log in logs:
+            for choice in log:
+                probability = _probability(choice.signals @ weights)
+                value -= float(np.log(probability[choice.chosen] + 1e-300)) / len(log) / len(logs)
+                slope -= (choice.signals[choice.chosen] - probability @ choice.signals) / len(log) / len(logs)
+        return value, slope
+
+    return _least(loss, start)
+
+
+def _least(loss: Callable[[Floats], tuple[float, Floats]], start: Floats) -> Floats:
+    """Where a loss, given with its slope, is least."""
+    from scipy.optimize import minimize
+
+    best: Any = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200})
+    return np.asarray(best.x, dtype=np.float64)
+
+
+def _loss(logs: Sequence[Sequence[Choice]], weights: Floats) -> float:
+    of_log = [
+        -np.mean([np.log(_probability(choice.signals @ weights)[choice.chosen] + 1e-300) for choice in log])
+        for log in logs
+        if log
+    ]
+    return float(np.mean(of_log)) if of_log else 0.0
+
+
+def _probability(scores: Floats) -> Floats:
+    raised = np.exp(scores - scores.max())
+    return np.asarray(raised / raised.sum())
+
+
+def _trees(first: Sequence[Choice], second: Sequence[Choice], weights: Floats, seed: int) -> str:
+    """Trees that mend the weights' order; "" where the people held out are not better off by a standard error."""
+    import lightgbm
+
+    def table(choices: Sequence[Choice]) -> Any:
+        sizes = [len(choice.signals) for choice in choices]
+        truth = np.concatenate([np.arange(len(c.signals)) == c.chosen for c in choices]).astype(int)
+        signals = np.concatenate([choice.signals for choice in choices])
+        return lightgbm.Dataset(signals, truth, group=sizes, init_score=signals @ weights, free_raw_data=False)
+
+    learned, held = table(first), table(second)
+    stop = lightgbm.early_stopping(PATIENCE, verbose=False)
+    booster = lightgbm.train(TREES | {"seed": seed}, learned, ROUNDS, valid_sets=[held], callbacks=[stop])
+    if not booster.best_iteration:
+        return ""
+    model = str(booster.model_to_string(num_iteration=booster.best_iteration))
+    plain = Fused(weights=_named(weights))
+    gained = gains(plain.model_copy(update={"trees": model}), second) - gains(plain, second)
+    return model if gained.mean() > gained.std() / max(len(gained), 1) ** 0.5 else ""

@@ -1,0 +1,95 @@
+"""What speaks for a candidate: a figure a signal, which the fusion weighs."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whimbrel.tools.records import Item
+from whimbrel.tools.retrieve import Candidate, Interest
+
+Floats = NDArray[np.float64]
+
+SIGNALS = (
+    "similarity",
+    "nearest",
+    "last",
+    "topics",
+    "shift",
+    "itemknn",
+    "people",
+    "follows",
+    "near",
+    "factors",
+    "nearest_factors",
+    "popularity",
+    "ever",
+    "age",
+    "price",
+    "repeat",
+)
+"""Cosine of the text vector with the interest of the short and the long term, with the nearest of the latest items, and
+with the last one; logarithm of the probability of its topics next; cosine with the topics that a shift goes to, times
+its confidence; what the crowd says (see `Crowd`): the counts as logarithms; how far the price is from the usual one, in
+logarithms, less than 0; whether the history holds it."""
+FROM_LOG = ("itemknn", "people", "follows", "near", "factors", "nearest_factors", "popularity", "ever", "age")
+"""Those that tell nothing of an item that the log does not know."""
+LEAST_SHARE = 1e-4
+"""Probability of a topic of which nothing is expected."""
+
+
+def signals_of(
+    candidates: Sequence[Candidate],
+    *,
+    history: Sequence[Item],
+    interest: Interest,
+    expected: Mapping[str, float],
+    moved: float = 0.0,
+) -> Floats:
+    """Standardised SIGNALS of candidates, shape (candidates, signals): mean 0 and deviation 1 over those of whom a
+    signal tells something, 0 where it tells nothing. `moved` is the confidence in a named shift, 0 where none is named."""
+    vectors = np.stack([candidate.vector for candidate in candidates]).astype(np.float64)
+    figures = {name: np.full(len(candidates), np.nan) for name in SIGNALS}
+    if interest.short is not None and interest.long is not None:
+        figures["similarity"] = vectors @ (interest.short + interest.long)
+    if interest.latest is not None:
+        near = vectors @ interest.latest.T
+        figures["nearest"], figures["last"] = near.max(axis=1), near[:, 0]
+    if expected:
+        figures["topics"] = np.array([_topics(candidate.item, expected) for candidate in candidates])
+    if interest.predicted is not None and moved:
+        figures["shift"] = vectors @ interest.predicted
+    told = {name: np.array([c.crowd.get(name, np.nan) for c in candidates], dtype=np.float64) for name in _OF_CROWD}
+    figures |= {name: told[name] for name in ("people", "age", "factors", "nearest_factors")}
+    figures |= {name: np.log1p(1000 * told[name]) for name in ("itemknn", "follows", "near")}
+    figures["popularity"], figures["ever"] = np.log1p(told["lately"]), np.log1p(told["ever"])
+    paid = [item.price for item in history if item.price]
+    if paid:
+        usual = float(np.median(np.log(paid)))
+        prices = [candidate.item.price for candidate in candidates]
+        figures["price"] = np.array([-abs(np.log(price) - usual) if price else np.nan for price in prices])
+    met = {item.item_id for item in history}
+    figures["repeat"] = np.array([float(candidate.item.item_id in met) for candidate in candidates])
+    found = np.stack([standard(figures[name]) for name in SIGNALS], axis=1)
+    found[:, SIGNALS.index("shift")] *= moved
+    return found
+
+
+_OF_CROWD = ("itemknn", "people", "follows", "near", "lately", "ever", "age", "factors", "nearest_factors")
+
+
+def _topics(item: Item, expected: Mapping[str, float]) -> float:
+    """Logarithm of the mean probability of its topics."""
+    if not item.topics:
+        return np.nan
+    return float(np.log(max(sum(expected.get(topic, 0.0) for topic in item.topics) / len(item.topics), LEAST_SHARE)))
+
+
+def standard(values: Floats) -> Floats:
+    """Mean 0 and deviation 1 over the known values; 0 for unknown ones and where all are alike."""
+    known = np.isfinite(values)
+    if not known.any():
+        return np.zeros(len(values))
+    centred = np.where(known, values - values[known].mean(), 0.0)
+    spread = float(np.sqrt((centred[known] ** 2).mean()))
+    return np.asarray(centred / spread if spread > 1e-9 else np.zeros(len(values)))

@@ -1,0 +1,139 @@
+"""Fitting on a store's log or on files of sessions, with cases to calibrate on and a language model to weigh."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from whimbrel.agent.choices import Moment, given_choices
+from whimbrel.agent.context import as_context
+from whimbrel.agent.fit import Learning, learn_from
+from whimbrel.agent.fitted import Fitted
+from whimbrel.agent.fusion import Where
+from whimbrel.agent.language_models.protocol import LanguageModel
+from whimbrel.agent.learn_fusion import Choice, learn, learn_likelihood
+from whimbrel.agent.outlook import fit_outlook
+from whimbrel.evals.cases import Case, Problem, read_cases
+from whimbrel.evals.fitted_log import write_fitted_log
+from whimbrel.evals.training import library_of, read_training
+from whimbrel.tools.errors import DataError
+from whimbrel.tools.ingest import Progress, Silent
+from whimbrel.tools.interaction_log import InteractionLog
+from whimbrel.tools.store import Store
+
+LEAST_CASES = 30
+"""Cases without which weights stay as the log taught them."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is learned beside the log: from cases, and from so many answers of a language model."""
+
+    cases: Path | None = None
+    llm: LanguageModel | None = None
+    answers: int = 300
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a fit did: events and people that topics were learned from, choices by the kind of candidates, those of
+    cases, whether stretches of time can be forecast, where it lies, and lines that held no case."""
+
+    moments: int
+    users: int
+    choices: Mapping[Where, int]
+    cases: int
+    outlook: bool
+    path: Path
+    problems: Sequence[Problem] = ()
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {**vars(self), "path": str(self.path), "problems": [str(problem) for problem in self.problems]}
+
+    def words(self) -> str:
+        """In a line."""
+        told = ", ".join(f"{count:,} choices ({kind})" for kind, count in self.choices.items())
+        more = f" and {self.cases:,} cases" if self.cases else ""
+        return f"Learned from {self.moments:,} events of {self.users:,} people, {told}{more}: {self.path}"
+
+
+def fit_store(store: Store, asked: Asked | None = None, *, seed: int = 0, progress: Progress | None = None) -> Done:
+    """Learn from a store's own log, and keep it beside the store.
+
+    Raises:
+        DataError: the log is too short to learn anything from, or the cases cannot be read.
+    """
+    progress = progress or Silent()
+    learned = learn_from(store, seed=seed, progress=progress)
+    _something(learned)
+    fitted, done = _calibrated(learned, store.log, asked or Asked(), store.fitted, progress)
+    fitted.save(store.fitted)
+    progress.step("Learning what comes in time", None)
+    return replace(done, outlook=fit_outlook(store.log, store.fitted, seed=seed))
+
+
+def fit_sessions(
+    sessions: Path,
+    items: Path | None,
+    out: Path,
+    asked: Asked | None = None,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Done:
+    """Learn from files of sessions and items (see `read_training`) into a folder, together with their log.
+
+    Raises:
+        DataError: a file cannot be read, or the log is too short to learn anything from.
+    """
+    progress = progress or Silent()
+    progress.step("Reading sessions", None)
+    library = library_of(read_training(sessions, items))
+    learned = learn_from(library, seed=seed, progress=progress)
+    fitted, done = _calibrated(learned, library.log, asked or Asked(), out, progress)
+    if not done.cases:
+        _something(learned)
+    write_fitted_log(library, fitted, out)
+    return done
+
+
+def _something(learned: Learning) -> None:
+    if not learned.moments and not any(learned.choices.values()):
+        raise DataError("the log is too short to learn from: what is shipped stays in use")
+
+
+def _calibrated(
+    learned: Learning, log: InteractionLog, asked: Asked, path: Path, progress: Progress
+) -> tuple[Fitted, Done]:
+    """Weights drawn to those that the log taught, by what was relevant in cases; then what the model's answers add."""
+    fitted, fusion = learned.fitted.for_log(log), learned.fitted.fusion
+    read = list(read_cases(asked.cases)) if asked.cases else []
+    given = [
+        (Moment(case.blind.user_id, case.blind.history, np.inf, item_id, as_context(case.blind.context)), case.blind)
+        for case in read
+        if isinstance(case, Case) and case.blind.met is None
+        for item_id in case.relevant
+    ]
+    told = given_choices(
+        [(moment, blind.candidates) for moment, blind in given], log, learned=fitted.topics, factors=fitted.factors
+    )
+    for kind, choices in told.items():
+        changed = learn([choices], fusion.of(kind), trees=False, least=LEAST_CASES)
+        kept = changed.model_copy(update={"trees": fusion.of(kind).trees})
+        fusion = fusion.model_copy(update={kind: kept})
+    if asked.llm is not None:
+        pools: dict[Where, list[Choice]] = {**learned.choices, **told}
+        for kind, choices in pools.items():
+            drawn = choices[: asked.answers]
+            progress.step(f"Asking the language model ({kind})", len(drawn))
+            weighed = learn_likelihood([drawn], fusion.of(kind), asked.llm, advance=progress.advance)
+            fusion = fusion.model_copy(update={kind: weighed})
+    counts: dict[Where, int] = {kind: len(choices) for kind, choices in learned.choices.items()}
+    problems = [one for one in read if isinstance(one, Problem)]
+    cases = sum(map(len, told.values()))
+    return replace(fitted, fusion=fusion), Done(
+        learned.moments, learned.users, counts, cases, outlook=False, path=path, problems=problems
+    )

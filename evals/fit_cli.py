@@ -1,0 +1,64 @@
+"""`whimbrel fit`: learning from a store's log, or from files of sessions."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from whimbrel.agent.cli import JsonOption, app, print_json
+
+
+@app.command(
+    epilog="Examples: whimbrel fit --store shop; whimbrel fit --sessions sessions.jsonl --items items.jsonl --out fitted"
+)
+def fit(
+    store: Annotated[str | None, typer.Option("--store", metavar="DIR", help="A store: learn from its log.")] = None,
+    sessions: Annotated[
+        Path | None, typer.Option("--sessions", metavar="FILE", help="A log: a JSON list of item ids a line, in order.")
+    ] = None,
+    items: Annotated[
+        Path | None, typer.Option("--items", metavar="FILE", help="Items of that log, one JSON document a line.")
+    ] = None,
+    cases: Annotated[
+        Path | None, typer.Option("--cases", metavar="FILE", help="Cases as of `eval rank`, to calibrate with.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FITTED", help="A folder for what is learned.")] = None,
+    llm: Annotated[
+        str, typer.Option("--llm", metavar="SPEC", help="Learn also what this language model's likelihood is worth.")
+    ] = "none",
+    asked: Annotated[
+        int, typer.Option("--asked", min=100, help="Choices that the language model is asked about.")
+    ] = 300,
+    seed: Annotated[int, typer.Option("--seed", help="Of all chance.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Learn from a log what tells the next topics of its people and how sure one may be, what each signal is worth for
+    what they choose, and which items go together.
+
+    Of a store it lies in the store's folder, in `fitted`, and is used from then on; remove that folder to forget it. What
+    is learned from --sessions goes to --out, together with that log, for `whimbrel eval rank --fitted`.
+    """
+    from whimbrel.agent.language_models.specs import open_model
+    from whimbrel.agent.show import ingest_progress
+    from whimbrel.evals.fit import Asked, fit_sessions, fit_store
+    from whimbrel.tools.errors import ConfigError
+    from whimbrel.tools.store import open_store
+
+    if (store is None) == (sessions is None):
+        raise ConfigError("give a log with --store, or with --sessions and --items")
+    if (sessions is None) != (out is None):
+        raise ConfigError("--out is for what is learned from --sessions; of a store it lies in the store's folder")
+    beside = Asked(cases, open_model(llm), asked)
+    with ingest_progress() as progress:
+        if store is not None:
+            with open_store(store) as opened:
+                done = fit_store(opened, beside, seed=seed, progress=progress)
+        elif sessions is not None and out is not None:
+            done = fit_sessions(sessions, items, out, beside, seed=seed, progress=progress)
+    for problem in done.problems:
+        print(f"whimbrel: {cases}: {problem}", file=sys.stderr)
+    if json:
+        print_json(done.document())
+    else:
+        print(done.words())
