@@ -3,10 +3,10 @@
 import re
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from whimbrel.tools.instants import parse_time
-from whimbrel.tools.records import clean_text
+from whimbrel.tools.records import Item, clean_text
 
 LONGEST_WISH = 500
 EARLIEST_MOMENT = parse_time("1980")
@@ -29,7 +29,8 @@ _ALTERNATIVES = re.compile(r"\s*(?:/|\bor\b|\band\b|&)\s*", re.IGNORECASE)
 
 class Context(BaseModel):
     """`query` is a stated wish in free words; `avoid` names what must not come; `more` are items whose like is
-    wanted. Any other key describes the situation (`place="work"`) and is compared with what the log knew, but a `time`
+    wanted; `unavailable` are ids of items that cannot be had, and nothing of a known price above `max_price` is wanted.
+    Any other key describes the situation (`place="work"`) and is compared with what the log knew, but a `time`
     that is a date: it is the moment of the request, for a history that is given without a store."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -38,6 +39,8 @@ class Context(BaseModel):
     query: str = ""
     avoid: tuple[str, ...] = ()
     more: tuple[str, ...] = ()
+    unavailable: tuple[str, ...] = ()
+    max_price: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
     @field_validator("query", mode="before")
     @classmethod
@@ -45,10 +48,15 @@ class Context(BaseModel):
         text = clean_text(value)
         return text[:LONGEST_WISH] if isinstance(text, str) else text
 
-    @field_validator("avoid", "more", mode="before")
+    @field_validator("avoid", "more", "unavailable", mode="before")
     @classmethod
     def _several(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
+
+    def admits(self, item: Item) -> bool:
+        """Whether an item can be had, at a price that is wanted."""
+        dear = self.max_price is not None and item.price is not None and item.price > self.max_price
+        return item.item_id not in self.unavailable and not dear
 
     @property
     def situation(self) -> dict[str, str]:

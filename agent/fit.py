@@ -35,8 +35,8 @@ MOST_CHOICES = 2000
 
 @dataclass(frozen=True)
 class Learning:
-    """What a fit did: moments and people that topics were learned from, and the choices that the fusion was, by the kind
-    of candidates."""
+    """What a fit did: moments and people that topics were learned from, and the choices that the fusion was, by the
+    kind of candidates."""
 
     fitted: Fitted
     moments: int

@@ -23,7 +23,8 @@ Where = Literal["catalogue", "listed", "alone"]
 
 class Fused(BaseModel):
     """Weights of SIGNALS, of a language model's likelihood of an item after the history (`likelihood`) and without
-    (`prior`), of its order of candidates where it has no likelihoods (`order`), and trees as LightGBM writes them ("" for none)."""
+    (`prior`), of its order of candidates where it has no likelihoods (`order`), and trees as LightGBM writes them (""
+    for none)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -36,6 +36,8 @@ TREES = {
     "verbose": -1,
 }
 CUT = 10
+SURE = 2.0
+"""Standard errors by which trees must gain: how many of them there are was chosen on the same people."""
 LIKELIHOOD_PULL = 0.01
 
 
@@ -197,7 +199,7 @@ def _probability(scores: Floats) -> Floats:
 
 
 def _trees(first: Sequence[Choice], second: Sequence[Choice], weights: Floats, seed: int) -> str:
-    """Trees that mend the weights' order; "" where the people held out are not better off by a standard error."""
+    """Trees that mend the weights' order; "" where the people held out are not surely better off."""
     import lightgbm
 
     def table(choices: Sequence[Choice]) -> Any:
@@ -214,4 +216,4 @@ def _trees(first: Sequence[Choice], second: Sequence[Choice], weights: Floats, s
     model = str(booster.model_to_string(num_iteration=booster.best_iteration))
     plain = Fused(weights=_named(weights))
     gained = gains(plain.model_copy(update={"trees": model}), second) - gains(plain, second)
-    return model if gained.mean() > gained.std() / max(len(gained), 1) ** 0.5 else ""
+    return model if gained.mean() > SURE * gained.std() / max(len(gained), 1) ** 0.5 else ""

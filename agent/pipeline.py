@@ -147,7 +147,8 @@ def build_pipeline(
             expected=found["prediction"].topics,
             factors=fitted.factors,
             avoid=request.context.avoid,
-            without=request.context.more,
+            without=(*request.context.more, *request.context.unavailable),
+            max_price=request.context.max_price,
             n=max(config.candidates, 2 * request.k),
         )
 

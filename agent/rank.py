@@ -28,8 +28,8 @@ CONSIDERED = 100
 
 
 class RankConfig(BaseModel):
-    """What the fusion is not told: the weight of a `wish`; how many of the best candidates the language model weighs; how
-    often a model without likelihoods orders them, which evens out that it favours what stands first. `diversity` in
+    """What the fusion is not told: the weight of a `wish`; how many of the best candidates the language model weighs;
+    how often a model without likelihoods orders them, which evens out that it favours what stands first. `diversity` in
     [0, 1] is how much unlikeness to what is already in the list counts against the score; `novelty` is the weight of
     how rarely an item was met, in log odds a standard deviation."""
 

@@ -216,8 +216,9 @@ class Agent:
         situation, before = as_context(context), self._known_until(history)
         prediction = self._predict(history, situation, candidates)
         refusal = Refusal.of(situation.avoid, {})
-        allowed = [item for item in candidates if not refusal.covers(item)]
-        refused = [item for item in candidates if refusal.covers(item)]
+        out = {item.item_id for item in candidates if refusal.covers(item) or not situation.admits(item)}
+        allowed = [item for item in candidates if item.item_id not in out]
+        refused = [item for item in candidates if item.item_id in out]
         vectors = _vectors([*history, *candidates])
         crowd = Crowd.of(self._log, history, before=before, factors=self._fitted.factors)
         known = described(allowed, vectors, crowd)
@@ -246,7 +247,8 @@ class Agent:
             expected=prediction.topics,
             factors=self._fitted.factors,
             avoid=situation.avoid,
-            without=without,
+            without=(*without, *situation.unavailable),
+            max_price=situation.max_price,
             n=n,
             by_title=False,
         )

@@ -47,7 +47,7 @@ def signals_of(
     moved: float = 0.0,
 ) -> Floats:
     """Standardised SIGNALS of candidates, shape (candidates, signals): mean 0 and deviation 1 over those of whom a
-    signal tells something, 0 where it tells nothing. `moved` is the confidence in a named shift, 0 where none is named."""
+    signal tells something, 0 where it tells nothing. `moved` is the confidence in a named shift, else 0."""
     vectors = np.stack([candidate.vector for candidate in candidates]).astype(np.float64)
     figures = {name: np.full(len(candidates), np.nan) for name in SIGNALS}
     if interest.short is not None and interest.long is not None:

@@ -15,12 +15,13 @@ from whimbrel.agent.learn_fusion import Choice, learn_likelihood
 from whimbrel.agent.learn_topics import learn
 from whimbrel.agent.next_topics import NextTopics
 from whimbrel.agent.show import ingest_progress
-from whimbrel.evals.logs import read_log
+from whimbrel.evals.logs import events_of, read_log
 from whimbrel.evals.shifts import read_moments
-from whimbrel.evals.training import Training, library_of, read_training
+from whimbrel.evals.training import library_of, read_training
 from whimbrel.tools.formats import open_source, parse_map
 from whimbrel.tools.in_memory import InMemory
 from whimbrel.tools.ingest import Progress
+from whimbrel.tools.interaction_log import InteractionLog
 
 KINDS: tuple[Where, ...] = ("catalogue", "listed")
 NOTHING = Fusion(catalogue=Fused(weights={}), listed=Fused(weights={}), alone=Fused(weights={}))
@@ -70,8 +71,8 @@ def fusion(
         for left in [None, *drawn] if len(drawn) > 1 else [None]:
             used = {name: own for name, own in drawn.items() if name != left}
             learned = _learned(used, model, asked, seed, progress)
-            place = out if left is None else out.with_suffix(f".without-{left}.json")
-            place.write_text(learned.model_dump_json(indent=1) + "\n", "utf-8")
+            file = out if left is None else out.with_suffix(f".without-{left}.json")
+            file.write_text(learned.model_dump_json(indent=1) + "\n", "utf-8")
 
 
 def _learned(
@@ -85,7 +86,9 @@ def _learned(
     progress.step(f"Learning from {', '.join(drawn)}", None)
     found = learn_fusion(NOTHING, {**pools}, seed=seed, trees=False)
     pools["alone"] = [[choice.without_log() for choice in log] for log in pools["listed"]]
-    for kind, logs in pools.items() if llm is not None else ():
+    if llm is None:
+        return found.model_copy(update={"learned_from": ", ".join(drawn)})
+    for kind, logs in pools.items():
         parts = [log[:asked] for log in logs]
         progress.step(f"Asking the language model ({kind})", sum(map(len, parts)))
         weighed = learn_likelihood(parts, found.of(kind), llm, advance=progress.advance)
@@ -98,11 +101,7 @@ def _library(source: str, progress: Progress) -> InMemory:
     if comma:
         return library_of(read_training(Path(sessions), Path(items)))
     log = read_log(open_source(source), progress)
-    people = [
-        (user, [(log.items[item].item_id, float(time)) for item, time in zip(log.item[own], log.time[own], strict=True)])
-        for user, own in ((log.user_ids[row], log.user == row) for row in range(len(log.user_ids)))
-    ]
-    return library_of(Training.of(people, {item.item_id: item for item in log.items}))
+    return InMemory(log.items, InteractionLog.build(log.items, events_of(log)), timed=True)
 
 
 if __name__ == "__main__":

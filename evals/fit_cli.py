@@ -10,7 +10,7 @@ from whimbrel.agent.cli import JsonOption, app, print_json
 
 
 @app.command(
-    epilog="Examples: whimbrel fit --store shop; whimbrel fit --sessions sessions.jsonl --items items.jsonl --out fitted"
+    epilog="Examples: whimbrel fit --store shop; whimbrel fit --sessions log.jsonl --items items.jsonl --out fitted"
 )
 def fit(
     store: Annotated[str | None, typer.Option("--store", metavar="DIR", help="A store: learn from its log.")] = None,
@@ -36,8 +36,8 @@ def fit(
     """Learn from a log what tells the next topics of its people and how sure one may be, what each signal is worth for
     what they choose, and which items go together.
 
-    Of a store it lies in the store's folder, in `fitted`, and is used from then on; remove that folder to forget it. What
-    is learned from --sessions goes to --out, together with that log, for `whimbrel eval rank --fitted`.
+    Of a store it lies in the store's folder, in `fitted`, and is used from then on; remove that folder to forget it.
+    What is learned from --sessions goes to --out, together with that log, for `whimbrel eval rank --fitted`.
     """
     from whimbrel.agent.language_models.specs import open_model
     from whimbrel.agent.show import ingest_progress

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.formats import Source
 from whimbrel.tools.ingest import Progress, Silent
+from whimbrel.tools.interaction_log import Row
 from whimbrel.tools.records import Event, Item
 from whimbrel.tools.store import open_store
 
@@ -124,6 +125,12 @@ def _take(
         return False
     events.add((event.time, event.user_id, event.item_id))
     return True
+
+
+def events_of(log: Log) -> Iterator[Row]:
+    """As rows of an `InteractionLog`."""
+    for user, item, time in zip(log.user, log.item, log.time, strict=True):
+        yield float(time), log.user_ids[user], log.items[item].item_id, None
 
 
 def write_folds(log: Log, protocol: Protocol, folder: Path) -> list[Fold]:

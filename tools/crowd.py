@@ -27,13 +27,13 @@ FIGURES = ("itemknn", "people", "follows", "near", "lately", "ever", "age", "fac
 
 @dataclass(frozen=True)
 class Crowd:
-    """For one history, of every item of a log, shape (items,): `together` by seed (seeds, items), the cosine of their
-    audiences (item-kNN; Sarwar et al., 2001); the sum of these, later seeds weighing more (`itemknn`); how much people
-    alike met it (`people`; V-SKNN, Ludewig & Jannach, 2018); how often it came right after a seed (`follows`) and within
-    NEAR steps of it (`near`), later seeds weighing more; events
-    `lately` and `ever`; how old it is, as the logarithm of thousandths of the log, nan where unknown (`age`); the mean
-    and the greatest cosine of its factors with those of the seeds (`factors`, `nearest_factors`), 0 where none were
-    learned."""
+    """For one history, of every item of a log, shape (items,).
+
+    `together` is by seed, (seeds, items), the cosine of their audiences (item-kNN; Sarwar et al., 2001), `itemknn` the
+    sum of these; `people` how much people alike met it (V-SKNN; Ludewig & Jannach, 2018); `follows` and `near` how
+    often it came right after a seed and within NEAR steps of it. Later seeds weigh more. `lately`, `ever` count events;
+    `age` is the logarithm of how many thousandths of the log it is old, nan where unknown; `factors` and
+    `nearest_factors` are the mean and the greatest cosine of its factors with those of the seeds, 0 without any."""
 
     log: InteractionLog
     seeds: list[str]
@@ -104,7 +104,8 @@ def _beside(log: InteractionLog, pairs: Ints, steps: Ints, before: float) -> Int
     owners = np.repeat(log.pair_user[pairs], len(steps))
     inside = (others >= 0) & (others < len(log.pair_item))
     others, owners = others[inside], owners[inside]
-    return log.pair_item[others[(log.pair_user[others] == owners) & (log.pair_time[others] < before)]]
+    met = (log.pair_user[others] == owners) & (log.pair_time[others] < before)
+    return np.asarray(log.pair_item[others[met]])
 
 
 def recent_popularity(log: InteractionLog, *, before: float) -> Ints:
@@ -125,7 +126,7 @@ def _people(log: InteractionLog, shared: Floats, before: float) -> Floats:
     items, owner = log.items_of(users, before=before, owner=True)
     alike = shared[users] / np.sqrt(np.maximum(np.bincount(owner, minlength=len(users)), 1))
     alike[np.argsort(-alike, kind="stable")[ALIKE:]] = 0.0
-    return np.bincount(items, weights=alike[owner], minlength=len(found))
+    return np.asarray(np.bincount(items, weights=alike[owner], minlength=len(found)), dtype=np.float64)
 
 
 def _age(log: InteractionLog, stop: int) -> Floats:

@@ -52,7 +52,7 @@ class ItemFactors:
         count = np.bincount(table.row, weights=table.data, minlength=size)
         smoothed = count**SMOOTHING
         expected = count[table.row] * smoothed[table.col] / max(float(smoothed.sum()), 1.0)
-        information = np.log(table.data / np.maximum(expected, 1e-12))
+        information = np.log(table.data / np.maximum(expected, 1e-12)).astype(np.float32)
         told = information > 0
         if told.sum() < LEAST_ITEMS:
             return None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from whimbrel.tools.crowd import Crowd
 from whimbrel.tools.encoder import Vectors, encode
-from whimbrel.tools.interaction_log import InteractionLog
+from whimbrel.tools.interaction_log import InteractionLog, Ints
 from whimbrel.tools.item_factors import ItemFactors
 from whimbrel.tools.records import Item
 from whimbrel.tools.records import liked as liked_of
@@ -147,23 +147,25 @@ def retrieve(
     factors: ItemFactors | None = None,
     avoid: Sequence[str] = (),
     without: Sequence[str] = (),
+    max_price: float | None = None,
     n: int = 200,
     by_title: bool = True,
 ) -> list[Candidate]:
     """Up to `n` candidates, fused by reciprocal rank, each with its place in every channel that brought it.
 
     Channels: nearest to the interest (`short`, `long`, `predicted`, `wished`); `itemknn`, `people`, `follows`,
-    `factors` (see `Crowd`); `taste` (the latest items of people of like taste), `topics` (what is popular among the topics
-    `expected`, with their probabilities), `popular`, `rising`, and `explore` (what few have met, drawn). Nothing that
-    happened at or after `before` has any part in it, and no item of the history or of `without` comes back. `by_title`
-    takes items of equal titles for one: each title once, and none that is in the history.
+    `factors` (see `Crowd`); `taste` (the latest items of people of like taste), `topics` (what is popular among the
+    topics `expected`, with their probabilities), `popular`, `rising`, and `explore` (what few have met, drawn). Nothing
+    that happened at or after `before` has any part in it, and no item of the history or of `without` comes back, nor
+    one that costs more than `max_price`. `by_title` takes items of equal titles for one: each title once, and none that
+    is in the history.
     """
     log, per_channel = catalogue.log, max(PER_CHANNEL, n // 2)
     crowd = Crowd.of(log, history, before=before, factors=factors)
     allowed = log.known(before=before)
     gone = log.rows([*(item.item_id for item in history), *without])
     allowed[gone[gone >= 0]] = False
-    scores = {
+    scores: dict[str, Ints | Floats] = {
         "popular": crowd.lately,
         "rising": _rising(crowd),
         "itemknn": crowd.itemknn,
@@ -189,7 +191,8 @@ def retrieve(
     for row in fused:
         item = items[log.item_ids[row]]
         name = item.title.casefold() if by_title else item.item_id
-        if name not in kept and name not in met and not refusal.covers(item):
+        dear = max_price is not None and item.price is not None and item.price > max_price
+        if name not in kept and name not in met and not dear and not refusal.covers(item):
             kept[name] = row
         if len(kept) == n:
             break
@@ -251,7 +254,7 @@ def _nearest(catalogue: Catalogue, vector: Vectors, allowed: NDArray[np.bool_], 
         asked *= SPARE
 
 
-def _top(scores: NDArray[np.int64] | Floats, allowed: NDArray[np.bool_], n: int) -> list[int]:
+def _top(scores: Ints | Floats, allowed: NDArray[np.bool_], n: int) -> list[int]:
     """Rows of the highest positive scores, equal ones in order."""
     rows = np.flatnonzero(allowed & (scores > 0))
     if len(rows) > n:

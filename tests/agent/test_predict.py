@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whimbrel.agent import Agent, Context, DataError, Interaction, Item
-from whimbrel.agent.fit import fit_store, learned_topics, moments_of, read_learned
+from whimbrel.agent.fit import moments_of
+from whimbrel.agent.fitted import Fitted, read_topics
 from whimbrel.agent.learn_topics import learn
 from whimbrel.agent.next_topics import CHANCES, SIGNALS, NextTopics, Person, signals
 from whimbrel.agent.outlook import windowed
 from whimbrel.agent.predict import Prediction, predict_shift
+from whimbrel.evals.fit import fit_store
 from whimbrel.evals.planted import KINDS, named, planted
 from whimbrel.tools.formats import open_source
 from whimbrel.tools.habits import Habits, HabitsInTime
@@ -212,13 +214,12 @@ def test_learning_finds_what_follows_what_and_how_sure_one_may_be() -> None:
 
 def test_a_fit_is_kept_with_the_store_and_used(shop: Path) -> None:
     with open_store(shop) as store:
-        assert learned_topics(store) == NextTopics.default()
+        assert Fitted.load(store.fitted) == Fitted.default()
         try:
             done = fit_store(store)
         except DataError as error:
             pytest.fail(str(error))
-        assert done.path.is_file()
-        assert learned_topics(store) != NextTopics.default()
+        assert Fitted.load(store.fitted).topics != NextTopics.default()
     with Agent.open(shop, llm="none") as agent:
         found = agent.timeline("u1")
         assert found.topics
@@ -227,10 +228,10 @@ def test_a_fit_is_kept_with_the_store_and_used(shop: Path) -> None:
         assert all(0 <= share <= 1 for share in (*found.outlook.topics.values(), *found.outlook.new.values()))
         assert found.moves is not None
         assert math.isclose(sum(found.topics.values()), 1, abs_tol=0.2)
-    done.path.write_text("{")
+    (done.path / "next_topics.json").write_text("{")
     with Agent.open(shop, llm="none") as agent, pytest.raises(DataError, match="whimbrel fit"):
         agent.timeline("u1")
-    shutil.rmtree(done.path.parent)
+    shutil.rmtree(done.path)
 
 
 def test_an_outlook_sees_nothing_at_or_after_the_moment() -> None:
@@ -263,9 +264,9 @@ def test_a_log_of_one_topic_is_fitted_and_a_damaged_forecast_is_told(tmp_path: P
     ingest(open_source(str(tmp_path / "one.csv")), tmp_path / "store")
     with open_store(tmp_path / "store") as store:
         done = fit_store(store)
-    assert done.path.is_file()
+    assert (done.path / "next_topics.json").is_file()
     if done.outlook:
-        forecast = done.path.parent / "forecast.txt"
+        forecast = done.path / "forecast.txt"
         forecast.write_text(forecast.read_text()[:2000])
         with Agent.open(tmp_path / "store", llm="none") as agent, pytest.raises(DataError, match="whimbrel fit"):
             agent.timeline("u1")
@@ -276,7 +277,7 @@ def test_weights_that_are_no_numbers_are_refused(bias: str, tmp_path: Path) -> N
     text = NextTopics.default().model_dump_json()
     (tmp_path / "learned.json").write_text(text.replace('"bias":', f'"bias":{bias},"was":', 1))
     with pytest.raises(DataError, match="damaged or of another version"):
-        read_learned(tmp_path / "learned.json")
+        read_topics(tmp_path / "learned.json")
 
 
 def test_clusters_are_named_in_any_letters() -> None:

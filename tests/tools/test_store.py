@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from whimbrel.tools.crowd import Crowd
 from whimbrel.tools.errors import DataError, StoreError
 from whimbrel.tools.formats import open_source
 from whimbrel.tools.ingest import ingest
@@ -31,10 +32,14 @@ def test_no_reading_of_the_log_sees_what_comes_later(
     past = [(float(at), user, item, None) for at, user, item in events if at < before]
     future = [(float(max(at, before)), user, item, None) for at, user, item in more]
     short, whole = InteractionLog.build(items, past), InteractionLog.build(items, past + future)
-    seeds = list(range(6))
     assert np.array_equal(short.popularity(before=before), whole.popularity(before=before))
     assert np.array_equal(short.audience(before=before), whole.audience(before=before))
-    assert np.allclose(short.co_occurrence(seeds, before=before), whole.co_occurrence(seeds, before=before))
+    history = [items[n] for n in (5, 0, 3)]
+    one, other = (Crowd.of(log, history, before=before) for log in (short, whole))
+    assert one.seeds == other.seeds
+    assert np.allclose(one.together, other.together)
+    for name in ("itemknn", "people", "follows", "near", "lately", "ever"):
+        assert np.allclose(getattr(one, name), getattr(other, name)), name
     met = {item for _, _, item, _ in past} | ({*"uvwxyz"} - {item for _, _, item, _ in past + future})
     assert {id_ for id_, known in zip("uvwxyz", whole.known(before=before), strict=True) if known} == met
 
@@ -53,10 +58,15 @@ def test_a_planted_future_event_changes_no_candidate(shop_csv: Path, tmp_path: P
             history = store.history("u1", before=at)
             vectors = store.item_vectors([event.item_id for event in history])
             candidates = retrieve(store, history, before=at, interest=interest_of(history, vectors))
-            found.append({(c.item.title, c.popularity, round(c.neighbours, 9)) for c in candidates})
+            found.append(
+                {
+                    (c.item.title, *(round(c.crowd[name], 9) for name in ("itemknn", "people", "ever")))
+                    for c in candidates
+                }
+            )
     assert found[0] == found[1]
     assert found[0]
-    assert not any("Rocket" in title for title, _, _ in found[1])
+    assert not any("Rocket" in title for title, *_ in found[1])
 
 
 def test_a_history_ends_before_its_moment_and_an_unknown_user_is_an_error(shop: Path) -> None:

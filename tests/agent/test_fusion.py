@@ -1,0 +1,206 @@
+"""The fusion of signals: learned from choices, additive, kept and read; what can be asked of a ranking."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from whimbrel.agent import Agent, Context, DataError, Item
+from whimbrel.agent.choices import choices, moments
+from whimbrel.agent.fit import learn_from
+from whimbrel.agent.fitted import Fitted
+from whimbrel.agent.fusion import Fused, Fusion
+from whimbrel.agent.language_models.scripted import ScriptedModel
+from whimbrel.agent.learn_fusion import Choice, gains, learn, learn_likelihood
+from whimbrel.agent.next_topics import NextTopics
+from whimbrel.agent.rank import Ranked, distinct
+from whimbrel.agent.signals import FROM_LOG, SIGNALS, standard
+from whimbrel.tools.crowd import Crowd
+from whimbrel.tools.in_memory import InMemory
+from whimbrel.tools.interaction_log import InteractionLog
+from whimbrel.tools.item_factors import LEAST_ITEMS, ItemFactors
+from whimbrel.tools.retrieve import Candidate
+
+NOTHING = Fused(weights={})
+
+
+def chosen_by(signal: str, count: int, *, seed: int = 0, sharp: float = 2.0) -> list[Choice]:
+    """Choices that follow one signal, with noise."""
+    random, found = np.random.default_rng(seed), []
+    for number in range(count):
+        table = random.normal(size=(12, len(SIGNALS)))
+        worth = sharp * table[:, SIGNALS.index(signal)] + random.gumbel(size=12)
+        found.append(Choice(f"u{number % 80}", table, int(worth.argmax())))
+    return found
+
+
+@pytest.mark.parametrize("signal", ["itemknn", "topics"])
+def test_the_signal_that_choices_follow_gets_the_weight(signal: str) -> None:
+    learned = learn([chosen_by(signal, 600)], NOTHING, trees=False)
+    weight = learned.weights[signal]
+    assert weight == pytest.approx(2.0, abs=0.4)
+    assert max(abs(value) for name, value in learned.weights.items() if name != signal) < 0.25 * weight
+    unseen = chosen_by(signal, 200, seed=5)
+    assert gains(learned, unseen).mean() > 2 * gains(NOTHING, unseen).mean()
+
+
+def test_too_few_choices_leave_what_was_begun_with() -> None:
+    begun = Fused(weights={"nearest": 1.0})
+    assert learn([chosen_by("itemknn", 99)], begun) == begun
+
+
+def test_trees_find_what_weights_cannot_and_stay_away_where_there_is_nothing() -> None:
+    random, crossed = np.random.default_rng(1), []
+    for number in range(1500):
+        table = random.normal(size=(12, len(SIGNALS)))
+        worth = 4 * (table[:, 0] > 0) * (table[:, 1] > 0) + random.gumbel(size=12) * 0.3
+        crossed.append(Choice(f"u{number}", table, int(worth.argmax())))
+    learned = learn([crossed[:1200]], NOTHING)
+    plain = learned.model_copy(update={"trees": ""})
+    assert learned.trees
+    assert gains(learned, crossed[1200:]).mean() > gains(plain, crossed[1200:]).mean() + 0.02
+    brought = learned(crossed[0].signals)
+    assert set(brought) <= set(SIGNALS)
+    assert not learn([chosen_by("itemknn", 600)], NOTHING).trees
+
+
+def test_what_a_model_knows_is_weighed_by_what_it_is_worth() -> None:
+    random = np.random.default_rng(2)
+
+    def asked(likely: bool) -> Fused:
+        found = []
+        for number in range(120):
+            chosen = int(random.integers(6))
+            titles = tuple(f"thing {place}" + (" wanted" if likely and place == chosen else "") for place in range(6))
+            found.append(Choice(f"u{number}", np.zeros((6, len(SIGNALS))), chosen, titles, ("something",)))
+        model = ScriptedModel({}, likelihood=lambda prompt, text: 3.0 * ("wanted" in text and "something" in prompt))
+        return learn_likelihood([found], NOTHING, model)
+
+    assert asked(True).likelihood > 0.5
+    assert abs(asked(False).likelihood) < 0.1
+
+
+def walks(people: int = 260, *, seed: int = 0) -> InMemory:
+    """People who go round a ring of things, each from somewhere, with a stray step now and then."""
+    random, size = np.random.default_rng(seed), 300
+    items = [Item(item_id=f"i{n:03}", title=f"Thing {n}", topics=(f"t{n // 50}",), price=1.0 + n) for n in range(size)]
+    rows, clock = [], 0
+    for person in range(people):
+        place = int(random.integers(size))
+        for _ in range(12):
+            place = (place + 1) % size if random.random() < 0.8 else int(random.integers(size))
+            clock += 60
+            rows.append((1.6e9 + clock, f"u{person}", items[place].item_id, None))
+    return InMemory(items, InteractionLog.build(items, rows), timed=True)
+
+
+def test_a_fit_finds_what_a_log_tells_and_ranks_by_it() -> None:
+    library = walks()
+    learned = learn_from(library, most=400)
+    weights = learned.fitted.fusion.catalogue.weights
+    assert len(learned.choices["catalogue"]) > 100
+    assert weights["follows"] > 0.4
+    agent = Agent(None, None, library=library, fitted=learned.fitted)
+    history = [library.items([f"i{n:03}"])[f"i{n:03}"] for n in (100, 101, 102)]
+    first = [entry.candidate.item.item_id for entry in agent.choose(history).ranked[:5]]
+    assert "i103" in first
+    assert not {item.item_id for item in history} & {e.candidate.item.item_id for e in agent.choose(history).ranked}
+    assert agent.rank(history, list(library.items(["i250", "i103", "i020"]).values()))[0] == "i103"
+
+
+def test_choices_know_nothing_of_what_comes_after_them() -> None:
+    library = walks()
+    log = library.log
+    cut = float(log.time[len(log.time) * 3 // 4])
+    early = log.time < cut
+    names = (log.user_ids, log.item_ids)
+    rows = [
+        (float(t), names[0][u], names[1][i], None)
+        for t, u, i in zip(log.time[early], log.user[early], log.item[early], strict=True)
+    ]
+    short = InMemory(library.all_items(), InteractionLog.build(library.all_items(), rows), timed=True)
+    factors = ItemFactors.of(log, before=float(log.time[len(log.time) // 2]))
+    drawn = [moment for moment in moments(short, most=60) if moment.before < cut]
+    kept = {"learned": NextTopics.default(), "factors": factors}
+    for where in ("catalogue", "listed"):
+        seen, whole = choices(drawn, short, where, **kept), choices(drawn, library, where, **kept)
+        told = [name not in ("age",) for name in SIGNALS]
+        assert len(seen) == len(whole) > 5
+        if where == "catalogue":  # what is listed is drawn by how often it came, in another catalogue otherwise
+            assert all(np.allclose(a.signals[:, told], b.signals[:, told]) for a, b in zip(seen, whole, strict=True))
+
+
+def test_factors_lie_close_where_things_are_met_together_and_are_kept(tmp_path: Path) -> None:
+    library = walks(600)
+    factors = ItemFactors.of(library.log)
+    assert factors is not None
+    near = factors.vectors @ factors.vectors[100]
+    assert near[[99, 101, 102]].mean() > np.sort(near)[-20]
+    factors.save(tmp_path / "factors.npz")
+    again = ItemFactors.load(tmp_path / "factors.npz")
+    assert np.array_equal(again.vectors, factors.vectors)
+    grown = InteractionLog.build([*library.all_items(), Item(item_id="a new one", title="New")], [])
+    moved = again.of_log(grown)
+    assert len(moved.vectors) == len(library.all_items()) + 1
+    assert np.array_equal(moved.vectors[grown.rows(["i100"])[0]], factors.vectors[100])
+    assert not moved.vectors[grown.rows(["a new one"])[0]].any()
+    few = InteractionLog.build(library.all_items(), [(1.0, "u", "i001", None)])
+    assert len(few.item_ids) > LEAST_ITEMS
+    assert ItemFactors.of(few) is None
+
+
+def test_factors_of_a_later_time_are_not_used() -> None:
+    library = walks()
+    factors = ItemFactors.of(library.log, before=1.6e9 + 60 * 1000)
+    assert factors is not None
+    history = list(library.items(["i100"]).values())
+    before, after = (Crowd.of(library.log, history, before=factors.until + s, factors=factors) for s in (-1, 1))
+    assert not before.factors.any()
+    assert after.factors.any()
+
+
+def test_what_was_fitted_is_kept_and_a_damaged_file_is_told(tmp_path: Path) -> None:
+    kept = Fitted(NextTopics.default(), Fusion.default().model_copy(update={"learned_from": "here"}))
+    kept.save(tmp_path)
+    assert Fitted.load(tmp_path).fusion.learned_from == "here"
+    for text in ("{", "[]", json.dumps({"version": 2})):
+        (tmp_path / "fusion.json").write_text(text)
+        with pytest.raises(DataError, match="whimbrel fit"):
+            Fitted.load(tmp_path)
+
+
+def test_unknown_figures_tell_nothing() -> None:
+    assert standard(np.array([np.nan, np.nan])).tolist() == [0, 0]
+    assert standard(np.array([1.0, np.nan, 3.0])).tolist() == [-1, 0, 1]
+    assert standard(np.array([2.0, 2.0])).tolist() == [0, 0]
+    choice = chosen_by("itemknn", 1)[0].without_log()
+    assert not choice.signals[:, [SIGNALS.index(name) for name in FROM_LOG]].any()
+    assert choice.signals[:, SIGNALS.index("nearest")].any()
+
+
+def entries(vectors: Sequence[Sequence[float]], scores: Sequence[float]) -> list[Ranked]:
+    return [
+        Ranked(Candidate(Item(title=f"t{n}"), np.array(vector, dtype=np.float32)), score, {})
+        for n, (vector, score) in enumerate(zip(vectors, scores, strict=True))
+    ]
+
+
+def test_a_diverse_list_takes_what_is_unlike() -> None:
+    ranked = entries([[1, 0], [0.9, 0.436], [0, 1]], [3.0, 2.9, 2.0])
+    assert [entry.candidate.item.title for entry in distinct(ranked, k=2)] == ["t0", "t1"]
+    assert [entry.candidate.item.title for entry in distinct(ranked, k=2, diversity=0.7)] == ["t0", "t2"]
+    assert len(distinct(entries([[1, 0], [1, 0]], [1.0, 0.5]), k=2)) == 1
+
+
+def test_what_cannot_be_had_or_costs_too_much_comes_last_or_not_at_all() -> None:
+    library = walks()
+    agent = Agent(None, None, library=library)
+    history = list(library.items(["i010", "i011"]).values())
+    context = Context(unavailable=("i012",), max_price=100.0)
+    found = [entry.candidate.item for entry in agent.choose(history, context).ranked]
+    assert found
+    assert all(item.item_id != "i012" and (item.price or 0) <= 100 for item in found)
+    given = list(library.items(["i250", "i012", "i013"]).values())
+    assert agent.rank(history, given, context)[0] == "i013"
