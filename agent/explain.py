@@ -57,11 +57,14 @@ class Reason:
 
 @dataclass(frozen=True)
 class Explained:
-    """Recommendations with their reasons."""
+    """Recommendations with their reasons; of the `asked` that the model worded, `problems` tells why each was replaced
+    that was."""
 
     recommendations: tuple[Recommendation, ...]
     usage: Usage = NO_USAGE
     warnings: tuple[str, ...] = ()
+    asked: int = 0
+    problems: tuple[str, ...] = ()
 
 
 def explain(
@@ -119,6 +122,8 @@ def explain(
         ),
         usage,
         (warning,) if problems else (),
+        len(asked) if llm is not None else 0,
+        tuple(problems),
     )
 
 
