@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, reduce
+from functools import cache
 
 import numpy as np
 from pydantic import BaseModel, Field, create_model
@@ -91,20 +91,22 @@ def explain(
     ]
     for signal in WORDED if llm is not None else ():
         alike = [one for one in asked if one.signal == signal]
-        schema, most = reply_schema(signal, language), 60 * say.token_factor
+        verbs = frozenset(say.verb(reasons[one.place].evidence[0].event) for one in alike)
+        schema, most = reply_schema(signal, verbs, language), 60 * say.token_factor
         replies = llm.generate([one.messages for one in alike], schema=schema, max_tokens=most) if llm and alike else []
         for one, reply in zip(alike, replies, strict=True):
             usage += reply.usage
             evidence = reasons[one.place].evidence[:SHOWN]
-            value, problem = reply.value and one.named(reply.value), "fitted no schema"
-            if value is not None:
+            problem = "fitted no schema"
+            if reply.value is not None:
+                named = reply.value.model_copy(update={"reason": one.filled(reply.value.reason)})
                 item = ranked[one.place].candidate.item
-                problem = reason_problem(value, item, evidence, language, of_others=signal == "itemknn")
-            if problem or value is None:
+                problem = reason_problem(named, item, evidence, language, of_others=signal == "itemknn")
+            if problem or reply.value is None:
                 problems.append(problem)
             else:
-                cited = [evidence[number - 1] for number in dict.fromkeys(value.events)]
-                reasons[one.place] = Reason(value.reason, cited, signal)
+                cited = [evidence[number - 1] for number in dict.fromkeys(reply.value.events)]
+                reasons[one.place] = Reason(one.filled(reply.value.reason, aside=one.aside), cited, signal)
     told = "; ".join(dict.fromkeys(problems))
     warning = f"replaced by plain reasons: {len(problems)} of the model's {len(asked)} ({told})"
     return Explained(
@@ -213,15 +215,16 @@ def reason_problem(
     words = [word for clause in clauses for word in clause]
     clause_at = [number for number, clause in enumerate(clauses) for _ in clause]
 
-    def places(name: str) -> list[int]:
-        whole = [place for place, word in enumerate(words) if word == marks[name]]
-        others = " ".join(title for other, title in titles.items() if (other == "item") != (name == "item"))
-        return sorted({*whole, *_named(words, titles[name], but=others, say=say)})
+    def marked(name: str) -> list[int]:
+        return [place for place, word in enumerate(words) if word == marks[name]]
 
-    item_at = places("item")
+    done_titles = " ".join(event.title for event in cited.values())
+    item_at = sorted({*marked("item"), *_named(words, item.title, but=done_titles, say=say)})
     if not item_at:
         return "does not name the item"
-    events_at = [places(str(number)) for number in cited]
+    events_at = [
+        marked(str(number)) or _named(words, event.title, but=item.title, say=say) for number, event in cited.items()
+    ]
     if not all(events_at):
         return "does not name the event it cites"
     done = max(at[-1] for at in events_at)
@@ -232,8 +235,7 @@ def reason_problem(
     after = words[item_at[-1] + 1 : bisect_right(clause_at, item_clause)]
     if say.reason_words.difference(say.common).isdisjoint(after):
         return "does not say what the item has to do with it"
-    prose = reduce(lambda text, topic: text.replace(topic, ""), topics, sentence)
-    if prose.count("'") % 2 or unclosed(prose, say.quotes):
+    if sentence.count("'") % 2 or unclosed(sentence, say.quotes):
         return "opens a quotation that it does not close"
     return prose_problem(sentence, given, connecting=connecting, marks=say.marks)
 
@@ -264,48 +266,51 @@ def _telling(text: str, say: Wording) -> set[str]:
 
 @dataclass(frozen=True)
 class _Asked:
-    """A reason asked of the model: the item's place in the ranking, and the names by what stands for them."""
+    """A reason asked of the model: the item's place in the ranking, the names by what stands for them, and what is
+    known of the item's topic."""
 
     place: int
     signal: str
     names: Mapping[str, str]
+    aside: str
     messages: list[Message]
 
-    def named(self, reply: ReasonReply) -> ReasonReply:
-        """The reply with names in their places; a place that has none stays."""
-        reason = _PLACE.sub(lambda place: self.names.get(place[1], place[0]), " ".join(reply.reason.split()))
-        return reply.model_copy(update={"reason": reason})
+    def filled(self, reason: str, *, aside: str = "") -> str:
+        """A reason with names in their places, the aside behind the item's; a place that has no name stays."""
+        names = {**self.names, "item": self.names["item"] + aside}
+        return _PLACE.sub(lambda place: names.get(place[1], place[0]), " ".join(reason.split()))
 
 
 def _asked(place: int, entry: Ranked, reason: Reason, shift: Shift, language: Language) -> _Asked:
     """What may be said of the item varies with its place, so that reasons are not all alike."""
     say, item, evidence = WORDINGS[language], entry.candidate.item, reason.evidence[:SHOWN]
     moved = [topic for topic in shift.to_topics if topic in item.topics]
-    signal = "similarity" if reason.signal == "shift" and not moved else reason.signal
+    supported = {"shift": bool(moved), "itemknn": entry.candidate.co_occurrence.get(evidence[0].item_id, 0) > 0}
+    signal = reason.signal if supported.get(reason.signal, True) else "similarity"
     shared = [topic for topic in item.topics if topic in evidence[0].topics]
-    topics, aside = (moved, say.topic_moved_to) if signal == "shift" else (shared, say.topic_shared)
+    topics, template = (moved, say.topic_moved_to) if signal == "shift" else (shared, say.topic_shared)
     relation = say.relations[signal][place % len(say.relations[signal])]
     titles = [short_name(event.title) for event in evidence]
     names = {str(number): say.named.format(title=title) for number, title in enumerate(titles, 1)}
-    names["item"] = say.named.format(title=short_name(item.title)) + "".join(aside.format(topic=t) for t in topics[:1])
+    names["item"] = say.named.format(title=short_name(item.title))
+    aside = template.format(topic=topics[0]) if topics else ""
     events = "\n".join(
         say.cited.format(number=number, verb=say.verb(event.event), title=title)
         for number, (event, title) in enumerate(zip(evidence, titles, strict=True), 1)
     )
     values = {"title": short_name(item.title), "events": events, "relation": relation}
-    return _Asked(place, signal, names, load("explain", version=2, language=language).messages(values))
+    return _Asked(place, signal, names, aside, load("explain", version=2, language=language).messages(values))
 
 
 @cache
-def reply_schema(signal: str, language: Language) -> type[ReasonReply]:
+def reply_schema(signal: str, verbs: frozenset[str], language: Language) -> type[ReasonReply]:
     """The reply with a pattern, to which a grammar can hold it: what a person did, and what the signal lets be said.
 
     The pattern is told to the model and not asked of its reply, which is checked for itself.
     """
     say = WORDINGS[language]
-    verbs = "|".join(sorted({*say.verbs.values(), say.chose}))
     sentences = (say.worded.format(verb="\0", relation=relation) for relation in say.relations[signal])
-    pattern = "|".join(_literal(sentence).replace("\0", f"({verbs})") for sentence in sentences)
+    pattern = "|".join(_literal(sentence).replace("\0", f"({'|'.join(sorted(verbs))})") for sentence in sentences)
     told = Field(min_length=1, max_length=140, json_schema_extra={"pattern": f"^({pattern})$"})
     return create_model("ReasonReply", __base__=ReasonReply, reason=(str, told))
 
