@@ -89,11 +89,13 @@ def explain(
         and reason.evidence
         and short_name(entry.candidate.item.title) != short_name(reason.evidence[0].title)
     ]
-    for signal in WORDED if llm is not None else ():
+    for signal in WORDED:
         alike = [one for one in asked if one.signal == signal]
+        if llm is None or not alike:
+            continue
         verbs = frozenset(say.verb(reasons[one.place].evidence[0].event) for one in alike)
         schema, most = reply_schema(signal, verbs, language), 60 * say.token_factor
-        replies = llm.generate([one.messages for one in alike], schema=schema, max_tokens=most) if llm and alike else []
+        replies = llm.generate([one.messages for one in alike], schema=schema, max_tokens=most)
         for one, reply in zip(alike, replies, strict=True):
             usage += reply.usage
             evidence = reasons[one.place].evidence[:SHOWN]

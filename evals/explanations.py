@@ -102,8 +102,9 @@ def named_beyond(rest: str, say: Wording) -> list[str]:
     """What still looks like a name in a `bare` sentence: what is quoted, and capitalised words, unless one of our own
     words begins the sentence with it. A name in small letters without quotation marks is not seen."""
     own = say.reason_words | say.others_words | {"chosen", "nothing"}
-    begins = {match.end(1) for match in re.finditer(r"(^|[.!?;:] )", rest)}
-    capitalised = [match for match in _WORD.finditer(rest) if match[0][0].isupper()]
+    plain = _QUOTED.sub(" ", rest)
+    begins = {match.end() for match in re.finditer(r"^|[.!?;:] ", plain)}
+    capitalised = [match for match in _WORD.finditer(plain) if match[0][0].isupper()]
     return [match[0] for match in _QUOTED.finditer(rest)] + [
         match[0] for match in capitalised if match.start() not in begins or match[0].casefold() not in own
     ]
