@@ -1,7 +1,8 @@
 """Why an item is recommended: the events behind it first, the words after.
 
-The signal that carried the item decides which of the person's events are its evidence. The model words a reason from
-those; one that cites or names anything else is replaced by a plain sentence of our own.
+The signal that carried the item decides which of the person's events are its evidence, and what may be said of both.
+The model words a reason from that and writes `[1]` and `[item]` for the names, which are put in afterwards: it can
+garble no title. One that cites or names anything else is replaced by a plain sentence of our own.
 """
 
 import re
@@ -9,9 +10,10 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
 
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
 from whimbrel.agent.prose import prose_problem, unclosed, words_of
@@ -25,17 +27,20 @@ from whimbrel.tools.records import Interaction, Item, liked
 
 CITED = 2
 """Events that a reason rests on, at most."""
-WORDED = frozenset({"itemknn", "similarity", "shift"})
+WORDED = ("itemknn", "similarity", "shift")
 """Signals of which the model words the reason; the others are said plainly, since the events alone do not tell them."""
 SHOWN = 1
 """Events that the model words a reason from, the strongest: with two, the smallest models mix them up."""
 
 _ASIDE = re.compile(r"\s*\([^)]*\)|（[^）]*）|【[^】]*】|,\s*[\d./]+\s*\w*$|,\s*[\d./]+\s*\w*(?=\s*\()")
+_PLACE = re.compile(r"\[(\d|item)\]")
+_MARK = "\U00010530"
+"""Begins the words that stand for names while a sentence is checked: a letter that no text of today holds."""
 _INVERTED = re.compile(r"^(.+), (the|an?)$", re.IGNORECASE)
 
 
 class ReasonReply(BaseModel):
-    """The reply asked of the model: numbers of events, and a sentence that names them."""
+    """The reply asked of the model: numbers of events, and a sentence that names them or holds their places."""
 
     events: list[int] = Field(min_length=1, max_length=CITED)
     reason: str = Field(min_length=1, max_length=140)
@@ -52,11 +57,14 @@ class Reason:
 
 @dataclass(frozen=True)
 class Explained:
-    """Recommendations with their reasons."""
+    """Recommendations with their reasons; of the `asked` that the model worded, `problems` tells why each was replaced
+    that was."""
 
     recommendations: tuple[Recommendation, ...]
     usage: Usage = NO_USAGE
     warnings: tuple[str, ...] = ()
+    asked: int = 0
+    problems: tuple[str, ...] = ()
 
 
 def explain(
@@ -75,26 +83,32 @@ def explain(
     reasons = [_plain(entry, latest, vectors, shift, say) for entry in ranked]
     usage, problems = Usage(), []
     asked = [
-        place
+        _asked(place, entry, reason, shift, language)
         for place, (entry, reason) in enumerate(zip(ranked[:worded], reasons, strict=False))
         if reason.signal in WORDED
         and reason.evidence
         and short_name(entry.candidate.item.title) != short_name(reason.evidence[0].title)
     ]
-    if llm is not None and asked:
-        conversations = [_messages(ranked[place], reasons[place].evidence[:SHOWN], language) for place in asked]
-        replies = llm.generate(conversations, schema=ReasonReply, max_tokens=60 * say.token_factor)
-        for place, reply in zip(asked, replies, strict=True):
+    for signal in WORDED:
+        alike = [one for one in asked if one.signal == signal]
+        if llm is None or not alike:
+            continue
+        verbs = frozenset(say.verb(reasons[one.place].evidence[0].event) for one in alike)
+        schema, most = reply_schema(signal, verbs, language), 60 * say.token_factor
+        replies = llm.generate([one.messages for one in alike], schema=schema, max_tokens=most)
+        for one, reply in zip(alike, replies, strict=True):
             usage += reply.usage
-            evidence = reasons[place].evidence[:SHOWN]
+            evidence = reasons[one.place].evidence[:SHOWN]
             problem = "fitted no schema"
             if reply.value is not None:
-                problem = reason_problem(reply.value, ranked[place].candidate.item, evidence, language)
+                named = reply.value.model_copy(update={"reason": one.filled(reply.value.reason)})
+                item = ranked[one.place].candidate.item
+                problem = reason_problem(named, item, evidence, language, of_others=signal == "itemknn")
             if problem or reply.value is None:
                 problems.append(problem)
             else:
                 cited = [evidence[number - 1] for number in dict.fromkeys(reply.value.events)]
-                reasons[place] = Reason(" ".join(reply.value.reason.split()), cited, reasons[place].signal)
+                reasons[one.place] = Reason(one.filled(reply.value.reason, aside=one.aside), cited, signal)
     told = "; ".join(dict.fromkeys(problems))
     warning = f"replaced by plain reasons: {len(problems)} of the model's {len(asked)} ({told})"
     return Explained(
@@ -112,6 +126,8 @@ def explain(
         ),
         usage,
         (warning,) if problems else (),
+        len(asked) if llm is not None else 0,
+        tuple(problems),
     )
 
 
@@ -169,30 +185,51 @@ def _did(evidence: Sequence[Interaction], say: Wording) -> str:
     return say.did_join.join(parts)
 
 
-def reason_problem(reply: ReasonReply, item: Item, evidence: Sequence[Interaction], language: Language = "en") -> str:
+def reason_problem(
+    reply: ReasonReply,
+    item: Item,
+    evidence: Sequence[Interaction],
+    language: Language = "en",
+    *,
+    of_others: bool = False,
+) -> str:
     """Why a reason of the model is not to be shown; empty where it is supported.
 
     It must cite given events, name each of them, then the item (named first, the item would seem to be among what the
-    person did), then say how they belong together, in words that it was given (see `prose`).
+    person did), then say how they belong together, in words that it was given (see `prose`). Only `of_others` may it
+    tell what other people chose.
     """
     if not set(reply.events) <= set(range(1, len(evidence) + 1)):
         return "cites an event that was not given"
+    if _MARK in reply.reason:
+        return "brings in a sign that it was not given"
     say = WORDINGS[language]
-    cited = [evidence[number - 1] for number in reply.events]
-    topics = [topic for thing in (item, *cited) for topic in thing.topics]
-    verbs = [say.verb(event.event) for event in cited]
-    given = [item.title, *(event.title for event in cited), *topics, *verbs]
-    known = say.reason_words.union(*map(words_of, given))
-    clauses = [words_of(clause, known) for clause in say.clauses(reply.reason)]
+    cited = {number: evidence[number - 1] for number in reply.events}
+    topics = [topic for thing in (item, *cited.values()) for topic in thing.topics]
+    verbs = [say.verb(event.event) for event in cited.values()]
+    connecting = say.reason_words | (say.others_words if of_others else frozenset())
+    marks = {"item": f"{_MARK}item", **{str(number): f"{_MARK}{number}" for number in cited}}
+    titles = {"item": item.title, **{str(number): event.title for number, event in cited.items()}}
+    sentence = _marked(reply.reason, titles, marks, say)
+    given = [*titles.values(), *topics, *verbs, *marks.values()]
+    known = connecting.union(*map(words_of, given))
+    clauses = [words_of(clause, known) for clause in say.clauses(sentence)]
     words = [word for clause in clauses for word in clause]
     clause_at = [number for number, clause in enumerate(clauses) for _ in clause]
-    item_at = _named(words, item.title, but=" ".join(event.title for event in cited), say=say)
+
+    def marked(name: str) -> list[int]:
+        return [place for place, word in enumerate(words) if word == marks[name]]
+
+    done_titles = " ".join(event.title for event in cited.values())
+    item_at = sorted({*marked("item"), *_named(words, item.title, but=done_titles, say=say)})
     if not item_at:
         return "does not name the item"
-    events_at = [_named(words, event.title, but=item.title, say=say) for event in cited]
+    events_at = [
+        marked(str(number)) or _named(words, event.title, but=item.title, say=say) for number, event in cited.items()
+    ]
     if not all(events_at):
         return "does not name the event it cites"
-    done = max(places[-1] for places in events_at)
+    done = max(at[-1] for at in events_at)
     item_clause = clause_at[item_at[0]]
     parted = clause_at[done] < item_clause == clause_at[item_at[-1]] and set(verbs).isdisjoint(words[done + 1 :])
     if done > item_at[0] or (say.clause_ends and not parted):
@@ -200,12 +237,21 @@ def reason_problem(reply: ReasonReply, item: Item, evidence: Sequence[Interactio
     after = words[item_at[-1] + 1 : bisect_right(clause_at, item_clause)]
     if say.reason_words.difference(say.common).isdisjoint(after):
         return "does not say what the item has to do with it"
-    bare = reply.reason
-    for title in (item.title, *(event.title for event in cited)):
-        bare = bare.replace(title, "").replace(short_name(title), "")
-    if bare.count("'") % 2 or unclosed(bare, say.quotes):
+    if sentence.count("'") % 2 or unclosed(sentence, say.quotes):
         return "opens a quotation that it does not close"
-    return prose_problem(reply.reason, given, connecting=say.reason_words, marks=say.marks)
+    return prose_problem(sentence, given, connecting=connecting, marks=say.marks)
+
+
+def _marked(sentence: str, titles: Mapping[str, str], marks: Mapping[str, str], say: Wording) -> str:
+    """The sentence with marks for names that stand as given, the longest first: what these say is no prose."""
+    for name in sorted(titles, key=lambda name: -len(titles[name])):
+        title, short = titles[name], short_name(titles[name])
+        bare = (rf"(?<!\w){re.escape(form)}(?!\w)" for form in (title, short))
+        for form in (re.escape(say.named.format(title=title)), re.escape(say.named.format(title=short)), *bare):
+            sentence, count = re.subn(form, f" {marks[name]} ", sentence)
+            if count:
+                break
+    return sentence
 
 
 def _named(words: Sequence[str], title: str, *, but: str, say: Wording) -> list[int]:
@@ -220,14 +266,60 @@ def _telling(text: str, say: Wording) -> set[str]:
     return {word for word in words if not word.isdigit()} or words
 
 
-def _messages(entry: Ranked, evidence: Sequence[Interaction], language: Language) -> list[Message]:
-    say = WORDINGS[language]
-    events = (
-        say.cited.format(number=number, verb=say.verb(event.event), title=short_name(event.title))
-        for number, event in enumerate(evidence, 1)
+@dataclass(frozen=True)
+class _Asked:
+    """A reason asked of the model: the item's place in the ranking, the names by what stands for them, and what is
+    known of the item's topic."""
+
+    place: int
+    signal: str
+    names: Mapping[str, str]
+    aside: str
+    messages: list[Message]
+
+    def filled(self, reason: str, *, aside: str = "") -> str:
+        """A reason with names in their places, the aside behind the item's; a place that has no name stays."""
+        names = {**self.names, "item": self.names["item"] + aside}
+        return _PLACE.sub(lambda place: names.get(place[1], place[0]), " ".join(reason.split()))
+
+
+def _asked(place: int, entry: Ranked, reason: Reason, shift: Shift, language: Language) -> _Asked:
+    """What may be said of the item varies with its place, so that reasons are not all alike."""
+    say, item, evidence = WORDINGS[language], entry.candidate.item, reason.evidence[:SHOWN]
+    moved = [topic for topic in shift.to_topics if topic in item.topics]
+    supported = {"shift": bool(moved), "itemknn": entry.candidate.co_occurrence.get(evidence[0].item_id, 0) > 0}
+    signal = reason.signal if supported.get(reason.signal, True) else "similarity"
+    shared = [topic for topic in item.topics if topic in evidence[0].topics]
+    topics, template = (moved, say.topic_moved_to) if signal == "shift" else (shared, say.topic_shared)
+    relation = say.relations[signal][place % len(say.relations[signal])]
+    titles = [short_name(event.title) for event in evidence]
+    names = {str(number): say.named.format(title=title) for number, title in enumerate(titles, 1)}
+    names["item"] = say.named.format(title=short_name(item.title))
+    aside = template.format(topic=topics[0]) if topics else ""
+    events = "\n".join(
+        say.cited.format(number=number, verb=say.verb(event.event), title=title)
+        for number, (event, title) in enumerate(zip(evidence, titles, strict=True), 1)
     )
-    title = short_name(entry.candidate.item.title)
-    return load("explain", language=language).messages({"title": title, "events": "\n".join(events)})
+    values = {"title": short_name(item.title), "events": events, "relation": relation}
+    return _Asked(place, signal, names, aside, load("explain", version=2, language=language).messages(values))
+
+
+@cache
+def reply_schema(signal: str, verbs: frozenset[str], language: Language) -> type[ReasonReply]:
+    """The reply with a pattern, to which a grammar can hold it: what a person did, and what the signal lets be said.
+
+    The pattern is told to the model and not asked of its reply, which is checked for itself.
+    """
+    say = WORDINGS[language]
+    sentences = (say.worded.format(verb="\0", relation=relation) for relation in say.relations[signal])
+    pattern = "|".join(_literal(sentence).replace("\0", f"({'|'.join(sorted(verbs))})") for sentence in sentences)
+    told = Field(min_length=1, max_length=140, json_schema_extra={"pattern": f"^({pattern})$"})
+    return create_model("ReasonReply", __base__=ReasonReply, reason=(str, told))
+
+
+def _literal(text: str) -> str:
+    """A text as a pattern of itself, without escapes that llama.cpp does not know."""
+    return re.sub(r"[.?*+(){}|]", r"[\g<0>]", re.sub(r"[\[\]]", r"\\\g<0>", text))
 
 
 def short_name(title: str) -> str:

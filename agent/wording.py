@@ -78,6 +78,15 @@ class Wording:
     times: str
     cited: str
     """An event as the model sees it."""
+    named: str
+    """A title within a sentence."""
+    topic_shared: str
+    topic_moved_to: str
+    """What follows an item's name: a topic of it and the event, or one that the interest moves to."""
+    worded: str
+    """A reason of the model; `[1]` stands for the event's name, `[item]` for the item's."""
+    relations: Mapping[str, tuple[str, ...]]
+    """What may be said of an item, by the signal that carried it."""
     verbs: Mapping[str, str]
     chose: str
     """For events that have no verb."""
@@ -87,6 +96,8 @@ class Wording:
     """None says anything of the world: no negation, no praise, no cause."""
     reason_words: frozenset[str]
     """Fewer, since a reason claims what a person did."""
+    others_words: frozenset[str]
+    """What tells of other people, which co-occurrence alone supports."""
     common: frozenset[str]
     """Words that tell no title from another, and no relation."""
     earlier: tuple[str, ...]
@@ -221,6 +232,25 @@ _ENGLISH = Wording(
     once="once",
     times="{count} times",
     cited="{number}. You {verb} '{title}'",
+    named="'{title}'",
+    topic_shared=" (also {topic})",
+    topic_moved_to=" ({topic})",
+    worded="You {verb} [1], and {relation}.",
+    relations={
+        "itemknn": (
+            "[item] goes well with it",
+            "others who did chose [item] too",
+            "[item] goes together with it",
+            "others chose [item] together with it",
+        ),
+        "similarity": (
+            "[item] is close to it",
+            "[item] is similar",
+            "[item] is like it",
+            "[item] is a near match",
+        ),
+        "shift": ("[item] fits your interest", "[item] suits your interest"),
+    },
     verbs={
         "purchase": "bought",
         "buy": "bought",
@@ -256,6 +286,7 @@ _ENGLISH = Wording(
         suits that the theme these this to together too topic topics type well with you your
         """
     ),
+    others_words=_words("others who did chose"),
     common=_COMMON_ENGLISH,
     earlier=("earlier",),
 )
@@ -328,6 +359,15 @@ _CHINESE = Wording(
     once="1次",
     times="{count}次",
     cited="{number}. 你{verb}“{title}”",
+    named="“{title}”",
+    topic_shared="（同属{topic}）",
+    topic_moved_to="（{topic}）",
+    worded="你{verb}[1]，{relation}。",
+    relations={
+        "itemknn": ("[item]和它很搭配", "[item]和它很配", "[item]与它相配"),
+        "similarity": ("[item]和它相近", "[item]与它类似", "[item]和它很接近"),
+        "shift": ("[item]符合你的兴趣", "[item]适合你的兴趣"),
+    },
     verbs={
         "purchase": "买了",
         "buy": "买了",
@@ -358,6 +398,7 @@ _CHINESE = Wording(
         适合 符合 兴趣 风格 题材 主题 话题 类型 种类
         """
     ),
+    others_words=frozenset(),
     common=_COMMON_CHINESE | _COMMON_ENGLISH,
     earlier=("之前", "以前", "此前", "早先", "早些时候", "过去", "更早"),
     marks=" ，。；：、！？“”‘’「」《》（）·—,.;:!?'\"()-",

@@ -105,3 +105,13 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
         highest = max(highest, min(1.0, p * (len(known) - place)))
         adjusted[name] = highest
     return adjusted
+
+
+def wilson(count: int, of: int) -> Interval:
+    """A share with its 95% score interval (Wilson, 1927), which is no point where the share is 0 or 1; NaN of none."""
+    if not of:
+        return Interval(np.nan, np.nan, np.nan, 0)
+    z, share = 1.959964, count / of
+    middle, half = share + z * z / (2 * of), z * float(np.sqrt(share * (1 - share) / of + z * z / (4 * of * of)))
+    scale = 1 + z * z / of
+    return Interval(share, max((middle - half) / scale, 0.0), min((middle + half) / scale, 1.0), of)

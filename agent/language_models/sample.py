@@ -48,7 +48,10 @@ def sample_request(llm: LanguageModel, number: int, *, candidates: int = 20) -> 
     topics = weigh(llm, history=history, wish="", options=[thing.capitalize() for thing in _THINGS[:8]])
     ranked = weigh(llm, history=history, wish="", options=options)
     reasons = [
-        load("explain").messages({"title": title, "events": f"1. You bought '{history[-1]}'"}) for title in options[:3]
+        load("explain", version=2).messages(
+            {"title": title, "events": f"1. You bought '{history[-1]}'", "relation": "[item] goes well with it"}
+        )
+        for title in options[:3]
     ]
     worded = llm.generate(reasons, schema=ReasonReply, max_tokens=60)
     usage = sum((reply.usage for reply in worded), summary.usage + topics.usage + ranked.usage)

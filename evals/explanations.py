@@ -1,0 +1,298 @@
+"""Whether explanations keep to the facts, and how many of the model's reasons stand as it worded them.
+
+    python -m whimbrel.evals.explanations STORE [STORE ...] --n 700 --llm bundled --out explanations.jsonl
+
+Users and moments of their histories are drawn by a seed; the model words the reason of every item. What is cited is
+looked up in the store, and what is named in an explanation is compared with what may be named there. The same command
+goes on where it stopped.
+"""
+
+import json
+import random
+import re
+import statistics
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from whimbrel.agent.context import Context
+from whimbrel.agent.explain import short_name
+from whimbrel.agent.language_models.protocol import LanguageModel
+from whimbrel.agent.language_models.specs import open_model
+from whimbrel.agent.pipeline import PipelineConfig, Request, StageClock, build_pipeline
+from whimbrel.agent.results import CitedEvent, Recommendation
+from whimbrel.agent.wording import WORDINGS, Language, Wording
+from whimbrel.evals.statistics import Interval, wilson
+from whimbrel.tools.errors import ConfigError
+from whimbrel.tools.ingest import Progress
+from whimbrel.tools.records import Interaction
+from whimbrel.tools.store import Store, open_store
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+LEAST_EVENTS = 6
+"""Users with fewer are not drawn."""
+
+_QUOTED = re.compile(r"(?<!\w)'[^']*\w[^']*'(?!\w)|\"[^\"]*\w[^\"]*\"|“[^”]*\w[^”]*”|《[^》]*》|「[^」]*」")
+_WORD = re.compile(r"[^\W\d_][\w'’]*")
+
+
+class Settings(BaseModel):
+    """What answers depend on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    llm: str = "bundled"
+    language: Language = "en"
+    k: int = 10
+    seed: int = 0
+
+
+class Explanation(BaseModel):
+    """One sentence, the events that it cites, what is wrong with those, and what it names beyond them."""
+
+    item: str
+    words: str
+    bare: str
+    cited: tuple[CitedEvent, ...]
+    wrong: tuple[str, ...]
+    named: tuple[str, ...]
+
+
+class Answer(BaseModel):
+    """The explanations of one request; of the `asked` that the model worded, why each was replaced that was."""
+
+    store: str
+    user_id: str
+    at: float
+    settings: Settings
+    explanations: tuple[Explanation, ...]
+    asked: int
+    problems: tuple[str, ...]
+    milliseconds: float
+
+
+def wrong_citation(cited: CitedEvent, history: Sequence[Interaction], *, user_id: str, at: float) -> str:
+    """What is wrong with a cited event; empty where the user's history holds it, as told, before `at`."""
+    event = next((event for event in history if event.event_id == cited.event_id), None)
+    if event is None or event.user_id != user_id:
+        return "is no event of this user"
+    if event.time >= at:
+        return "did not happen before"
+    told = (cited.item_id, cited.title, cited.time, cited.event)
+    return "" if told == (event.item_id, event.title, event.time, event.event) else "is told otherwise"
+
+
+def bare(words: str, *, titles: Sequence[str], topics: Sequence[str], days: Sequence[str]) -> str:
+    """A sentence with `_` for each of these names, the longest first; in quotation marks or not."""
+    names = {*titles, *map(short_name, titles), *topics, *days} - {""}
+    either = "|".join(map(re.escape, sorted(names, key=lambda name: (-len(name), name))))
+    quoted = rf"'(?:{either})'|“(?:{either})”|(?<![^\W_])(?:{either})(?![^\W_])"
+    return re.sub(quoted, "_", words) if either else words
+
+
+def named_beyond(rest: str, say: Wording) -> list[str]:
+    """What still looks like a name in a `bare` sentence: what is quoted, and capitalised words, unless one of our own
+    words begins the sentence with it. A name in small letters without quotation marks is not seen."""
+    own = say.reason_words | say.others_words | {"chosen", "nothing"}
+    plain = _QUOTED.sub(" ", rest)
+    begins = {match.end() for match in re.finditer(r"^|[.!?;:] ", plain)}
+    capitalised = [match for match in _WORD.finditer(plain) if match[0][0].isupper()]
+    return [match[0] for match in _QUOTED.finditer(rest)] + [
+        match[0] for match in capitalised if match.start() not in begins or match[0].casefold() not in own
+    ]
+
+
+def measure_explanations(
+    stores: Sequence[str], settings: Settings, *, llm: LanguageModel | None, n: int, out: Path, progress: Progress
+) -> dict[str, Any]:
+    """Answers for each store until they hold `n` explanations, appended to `out`, and what they come to.
+
+    Raises:
+        ConfigError: `out` cannot be written.
+        StoreError: no store there.
+    """
+    answers = [answer for answer in _kept(out) if answer.settings == settings and answer.store in stores]
+    for name in stores:
+        done = {(answer.user_id, answer.at) for answer in answers if answer.store == name}
+        count = sum(len(answer.explanations) for answer in answers if answer.store == name)
+        progress.step(f"Explanations: {Path(name).name}", n)
+        progress.advance(min(count, n))
+        with open_store(name) as store:
+            pipeline = build_pipeline(store, llm, PipelineConfig(worded=settings.k, language=settings.language))
+            for request in moments(store, settings):
+                if count >= n:
+                    break
+                if (request.user_id, request.at) in done:
+                    continue
+                answer = _answer(pipeline, store, name, request, settings)
+                _append(out, answer)
+                answers.append(answer)
+                count += len(answer.explanations)
+                progress.advance(len(answer.explanations))
+    by_store = {name: [answer for answer in answers if answer.store == name] for name in stores}
+    return {
+        "settings": settings.model_dump(),
+        "all": _counted(answers),
+        "stores": {Path(name).name: _counted(found) for name, found in by_store.items()},
+    }
+
+
+def moments(store: Store, settings: Settings) -> Iterator[Request]:
+    """Every user with enough events, in an order drawn by the seed, just before an event of the latter half."""
+    users = sorted(store.log.user_ids)
+    random.Random(settings.seed).shuffle(users)  # noqa: S311
+    for user_id in users:
+        history = store.history(user_id)
+        if len(history) >= LEAST_EVENTS:
+            drawn = random.Random(f"{settings.seed} {user_id}")  # noqa: S311
+            at = history[drawn.randrange(len(history) // 2, len(history))].time
+            if history[0].time < at:
+                yield Request(user_id, at, Context(), settings.k)
+
+
+def _answer(pipeline: Any, store: Store, name: str, request: Request, settings: Settings) -> Answer:
+    clock = StageClock(None)
+    found = pipeline.invoke(request, {"callbacks": [clock.handler()]})
+    explained, shift = found["explained"], found["prediction"].shift
+    history = store.history(request.user_id)
+    items = store.items([entry.item_id for entry in explained.recommendations])
+    told = [
+        _judged(entry, items[entry.item_id].topics, shift.to_topics, history, request, WORDINGS[settings.language])
+        for entry in explained.recommendations
+    ]
+    return Answer(
+        store=name,
+        user_id=request.user_id,
+        at=request.at,
+        settings=settings,
+        explanations=tuple(told),
+        asked=explained.asked,
+        problems=explained.problems,
+        milliseconds=round(1000 * clock.seconds["explain"], 1),
+    )
+
+
+def _judged(
+    entry: Recommendation,
+    topics: Sequence[str],
+    towards: Sequence[str],
+    history: Sequence[Interaction],
+    request: Request,
+    say: Wording,
+) -> Explanation:
+    wrong = (wrong_citation(cited, history, user_id=request.user_id, at=request.at) for cited in entry.evidence)
+    ids = {cited.event_id for cited in entry.evidence}
+    theirs = {topic for event in history if event.event_id in ids for topic in event.topics}
+    days = [datetime.fromtimestamp(cited.time, tz=UTC) for cited in entry.evidence if cited.time is not None]
+    rest = bare(
+        entry.explanation,
+        titles=[entry.title, *(cited.title for cited in entry.evidence)],
+        topics=[topic for topic in topics if topic in theirs.union(towards)],
+        days=[f"{day:%-d %B %Y}" for day in days] + [f"{day.year}年{day.month}月{day.day}日" for day in days],
+    )
+    return Explanation(
+        item=entry.title,
+        words=entry.explanation,
+        bare=rest,
+        cited=entry.evidence,
+        wrong=tuple(filter(None, wrong)) if entry.evidence else ("cites nothing",),
+        named=tuple(named_beyond(rest, say)),
+    )
+
+
+def _counted(answers: Sequence[Answer]) -> dict[str, Any]:
+    told = [explanation for answer in answers for explanation in answer.explanations]
+    cited = sum(len(explanation.cited) for explanation in told)
+    wrong = Counter(problem for explanation in told for problem in explanation.wrong)
+    asked, problems = sum(answer.asked for answer in answers), Counter(p for a in answers for p in a.problems)
+    times = [answer.milliseconds for answer in answers]
+    shapes = Counter(explanation.bare for explanation in told)
+    return {
+        "users": len({(answer.store, answer.user_id) for answer in answers}),
+        "requests": len(answers),
+        "explanations": len(told),
+        "cited events": cited,
+        "cited events sound": _share(cited - (wrong.total() - wrong["cites nothing"]), cited),
+        "wrong citations": dict(wrong.most_common()),
+        "name nothing else": _share(sum(not explanation.named for explanation in told), len(told)),
+        "named beyond": dict(Counter(name for explanation in told for name in explanation.named).most_common(20)),
+        "worded by the model": asked,
+        "pass before repair": _share(asked - problems.total(), asked),
+        "problems": dict(problems.most_common()),
+        "different sentences, names left out": len(shapes),
+        "share of the commonest": shapes.most_common(1)[0][1] / len(told) if told else None,
+        "milliseconds a request": round(statistics.median(times), 1) if times else None,
+    }
+
+
+def _share(count: int, of: int) -> dict[str, Any] | None:
+    found: Interval = wilson(count, of)
+    return {"value": found.value, "ci": [found.low, found.high], "n": of} if of else None
+
+
+def _kept(out: Path) -> Iterator[Answer]:
+    """Answers of runs before; a line that was cut off is left out."""
+    for line in out.read_text("utf-8").splitlines() if out.is_file() else ():
+        try:
+            yield Answer.model_validate_json(line)
+        except ValidationError:
+            continue
+
+
+def _append(out: Path, answer: Answer) -> None:
+    try:
+        cut_off = out.is_file() and out.read_bytes()[-1:] not in (b"", b"\n")
+        with out.open("a", encoding="utf-8") as file:
+            file.write("\n" * cut_off + answer.model_dump_json() + "\n")
+    except OSError as error:
+        raise ConfigError(f"--out {str(out)!r} cannot be written: {error.strerror or error}") from error
+
+
+def explanation_table(document: dict[str, Any]) -> "Table":
+    """Stores by what was measured, with 95% intervals."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    for column in ("store", "explanations", "cited events sound", "name nothing else", "pass before repair", "ms"):
+        table.add_column(column, justify="left" if column == "store" else "right")
+    for name, found in [*document["stores"].items(), ("all", document["all"])]:
+        shares = (found[key] for key in ("cited events sound", "name nothing else", "pass before repair"))
+        told = (f"{s['value']:.1%} [{s['ci'][0]:.1%}, {s['ci'][1]:.1%}]" if s else "-" for s in shares)
+        table.add_row(name, str(found["explanations"]), *told, str(found["milliseconds a request"]))
+    return table
+
+
+def main(
+    stores: Annotated[list[str], typer.Argument(metavar="STORE...", help="Stores; a name of its own each.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Answers, a line each; the same command goes on.")],
+    n: Annotated[int, typer.Option("--n", min=1, help="Explanations of each store, at least.")] = 700,
+    llm: Annotated[str, typer.Option("--llm", metavar="SPEC", help="Model spec.")] = "bundled",
+    language: Annotated[str, typer.Option("--language", help="en or zh.")] = "en",
+    k: Annotated[int, typer.Option("--k", min=1, help="Items of a request.")] = 10,
+    seed: Annotated[int, typer.Option("--seed", help="Draws users and moments.")] = 0,
+) -> None:
+    """Print one JSON document; a table and the progress go to stderr."""
+    from rich.console import Console
+
+    from whimbrel.agent.show import ingest_progress
+
+    if language not in WORDINGS:
+        raise ConfigError(f"--language {language!r}: give one of {', '.join(WORDINGS)}")
+    settings = Settings.model_validate({"llm": llm, "language": language, "k": k, "seed": seed})
+    with ingest_progress() as progress:
+        model = open_model(llm, remember=False)
+        document = measure_explanations(stores, settings, llm=model, n=n, out=out, progress=progress)
+    print(json.dumps(document, indent=1, ensure_ascii=False))
+    Console(file=sys.stderr).print(explanation_table(document))
+
+
+if __name__ == "__main__":
+    typer.run(main)
