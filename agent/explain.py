@@ -1,6 +1,6 @@
 """Why an item is recommended: the events behind it first, the words after.
 
-The signal that carried the item decides which of the person's events are its evidence, and what may be said of both.
+The signals that carried the item decide which of the person's events are its evidence, and what may be said of both.
 The model words a reason from that and writes `[1]` and `[item]` for the names, which are put in afterwards: it can
 garble no title. One that cites or names anything else is replaced by a plain sentence of our own.
 """
@@ -27,8 +27,17 @@ from whimbrel.tools.records import Interaction, Item, liked
 
 CITED = 2
 """Events that a reason rests on, at most."""
-WORDED = ("itemknn", "similarity", "shift")
-"""Signals of which the model words the reason; the others are said plainly, since the events alone do not tell them."""
+WORDED = ("others", "similarity", "shift")
+"""Causes of which the model words the reason; the others are said plainly, since the events alone do not tell them."""
+CAUSES = {
+    "others": ("itemknn", "people", "follows", "near", "factors", "nearest_factors"),
+    "similarity": ("similarity", "nearest", "last", "price", "repeat"),
+    "shift": ("topics", "shift"),
+    "popularity": ("popularity", "ever", "age", "novelty"),
+    "likelihood": ("likelihood",),
+    "wish": ("wish",),
+}
+"""What may be said of an item, and the signals that tell of it."""
 SHOWN = 1
 """Events that the model words a reason from, the strongest: with two, the smallest models mix them up."""
 
@@ -48,11 +57,11 @@ class ReasonReply(BaseModel):
 
 @dataclass(frozen=True)
 class Reason:
-    """A sentence, the events it rests on, and the signal that carried the item."""
+    """A sentence, the events it rests on, and what carried the item, of CAUSES."""
 
     words: str
     evidence: Sequence[Interaction]
-    signal: str
+    cause: str
 
 
 @dataclass(frozen=True)
@@ -85,16 +94,16 @@ def explain(
     asked = [
         _asked(place, entry, reason, shift, language)
         for place, (entry, reason) in enumerate(zip(ranked[:worded], reasons, strict=False))
-        if reason.signal in WORDED
+        if reason.cause in WORDED
         and reason.evidence
         and short_name(entry.candidate.item.title) != short_name(reason.evidence[0].title)
     ]
-    for signal in WORDED:
-        alike = [one for one in asked if one.signal == signal]
+    for cause in WORDED:
+        alike = [one for one in asked if one.cause == cause]
         if llm is None or not alike:
             continue
         verbs = frozenset(say.verb(reasons[one.place].evidence[0].event) for one in alike)
-        schema, most = reply_schema(signal, verbs, language), 60 * say.token_factor
+        schema, most = reply_schema(cause, verbs, language), 60 * say.token_factor
         replies = llm.generate([one.messages for one in alike], schema=schema, max_tokens=most)
         for one, reply in zip(alike, replies, strict=True):
             usage += reply.usage
@@ -103,12 +112,12 @@ def explain(
             if reply.value is not None:
                 named = reply.value.model_copy(update={"reason": one.filled(reply.value.reason)})
                 item = ranked[one.place].candidate.item
-                problem = reason_problem(named, item, evidence, language, of_others=signal == "itemknn")
+                problem = reason_problem(named, item, evidence, language, of_others=cause == "others")
             if problem or reply.value is None:
                 problems.append(problem)
             else:
                 cited = [evidence[number - 1] for number in dict.fromkeys(reply.value.events)]
-                reasons[one.place] = Reason(one.filled(reply.value.reason, aside=one.aside), cited, signal)
+                reasons[one.place] = Reason(one.filled(reply.value.reason, aside=one.aside), cited, cause)
     told = "; ".join(dict.fromkeys(problems))
     warning = f"replaced by plain reasons: {len(problems)} of the model's {len(asked)} ({told})"
     return Explained(
@@ -134,19 +143,21 @@ def explain(
 def _plain(
     entry: Ranked, latest: Mapping[str, Interaction], vectors: Mapping[str, Vectors], shift: Shift, say: Wording
 ) -> Reason:
-    signal, evidence = _evidence(entry, latest, vectors)
-    return Reason(plain_reason(entry, signal, evidence, shift, say), evidence, signal)
+    cause, evidence = _evidence(entry, latest, vectors)
+    return Reason(plain_reason(entry, cause, evidence, shift, say), evidence, cause)
 
 
 def _evidence(
     entry: Ranked, latest: Mapping[str, Interaction], vectors: Mapping[str, Vectors]
 ) -> tuple[str, list[Interaction]]:
-    """The signal that carried the item, and the person's events behind that signal, the strongest first."""
+    """What carried the item, and the person's events behind that, the strongest first."""
     if not latest:
         return ("wish" if entry.signals.get("wish", 0) > 0 else "popularity"), []
-    carried = sorted(entry.signals, key=lambda name: -entry.signals[name])
-    signal = next((name for name in carried if name != "itemknn" or entry.candidate.neighbours > 0), "similarity")
-    if signal == "itemknn":
+    brought = {cause: sum(entry.signals.get(name, 0.0) for name in CAUSES[cause]) for cause in CAUSES}
+    if not any(entry.candidate.co_occurrence.values()):
+        brought.pop("others")
+    cause = max(brought, key=lambda name: brought[name])
+    if cause == "others":
         strength = dict(entry.candidate.co_occurrence)
     else:
         known = [item_id for item_id in latest if item_id in vectors]
@@ -156,22 +167,22 @@ def _evidence(
     chosen: dict[str, Interaction] = {}
     for item_id in strongest:
         chosen.setdefault(latest[item_id].title.casefold(), latest[item_id])
-    return signal, list(chosen.values())[:CITED] or [list(latest.values())[-1]]
+    return cause, list(chosen.values())[:CITED] or [list(latest.values())[-1]]
 
 
-def plain_reason(entry: Ranked, signal: str, evidence: Sequence[Interaction], shift: Shift, say: Wording) -> str:
+def plain_reason(entry: Ranked, cause: str, evidence: Sequence[Interaction], shift: Shift, say: Wording) -> str:
     """A sentence that says what the figures say and nothing else."""
     times = say.counted(entry.candidate.popularity)
     if not evidence:
-        return (say.wish_popular if signal == "wish" else say.unknown_popular).format(times=times)
+        return (say.wish_popular if cause == "wish" else say.unknown_popular).format(times=times)
     topics = [topic for topic in shift.to_topics if topic in entry.candidate.item.topics]
     did = _did(evidence, say)
-    if signal == "shift" and topics:
+    if cause == "shift" and topics:
         return (say.stays if shift.kind == "none" else say.moves).format(topic=topics[0], did=did)
-    if signal == "popularity":
+    if cause == "popularity":
         return say.popular.format(times=times, did=did)
-    sentences = {"itemknn": say.others_too, "wish": say.fits_wish, "likelihood": say.likely}
-    return sentences.get(signal, say.close).format(did=did)
+    sentences = {"others": say.others_too, "wish": say.fits_wish, "likelihood": say.likely}
+    return sentences.get(cause, say.close).format(did=did)
 
 
 def _did(evidence: Sequence[Interaction], say: Wording) -> str:
@@ -272,7 +283,7 @@ class _Asked:
     known of the item's topic."""
 
     place: int
-    signal: str
+    cause: str
     names: Mapping[str, str]
     aside: str
     messages: list[Message]
@@ -287,11 +298,11 @@ def _asked(place: int, entry: Ranked, reason: Reason, shift: Shift, language: La
     """What may be said of the item varies with its place, so that reasons are not all alike."""
     say, item, evidence = WORDINGS[language], entry.candidate.item, reason.evidence[:SHOWN]
     moved = [topic for topic in shift.to_topics if topic in item.topics]
-    supported = {"shift": bool(moved), "itemknn": entry.candidate.co_occurrence.get(evidence[0].item_id, 0) > 0}
-    signal = reason.signal if supported.get(reason.signal, True) else "similarity"
+    supported = {"shift": bool(moved), "others": entry.candidate.co_occurrence.get(evidence[0].item_id, 0) > 0}
+    cause = reason.cause if supported.get(reason.cause, True) else "similarity"
     shared = [topic for topic in item.topics if topic in evidence[0].topics]
-    topics, template = (moved, say.topic_moved_to) if signal == "shift" else (shared, say.topic_shared)
-    relation = say.relations[signal][place % len(say.relations[signal])]
+    topics, template = (moved, say.topic_moved_to) if cause == "shift" else (shared, say.topic_shared)
+    relation = say.relations[cause][place % len(say.relations[cause])]
     titles = [short_name(event.title) for event in evidence]
     names = {str(number): say.named.format(title=title) for number, title in enumerate(titles, 1)}
     names["item"] = say.named.format(title=short_name(item.title))
@@ -301,17 +312,17 @@ def _asked(place: int, entry: Ranked, reason: Reason, shift: Shift, language: La
         for number, (event, title) in enumerate(zip(evidence, titles, strict=True), 1)
     )
     values = {"title": short_name(item.title), "events": events, "relation": relation}
-    return _Asked(place, signal, names, aside, load("explain", version=2, language=language).messages(values))
+    return _Asked(place, cause, names, aside, load("explain", version=2, language=language).messages(values))
 
 
 @cache
-def reply_schema(signal: str, verbs: frozenset[str], language: Language) -> type[ReasonReply]:
-    """The reply with a pattern, to which a grammar can hold it: what a person did, and what the signal lets be said.
+def reply_schema(cause: str, verbs: frozenset[str], language: Language) -> type[ReasonReply]:
+    """The reply with a pattern, to which a grammar can hold it: what a person did, and what the cause lets be said.
 
     The pattern is told to the model and not asked of its reply, which is checked for itself.
     """
     say = WORDINGS[language]
-    sentences = (say.worded.format(verb="\0", relation=relation) for relation in say.relations[signal])
+    sentences = (say.worded.format(verb="\0", relation=relation) for relation in say.relations[cause])
     pattern = "|".join(_literal(sentence).replace("\0", f"({'|'.join(sorted(verbs))})") for sentence in sentences)
     told = Field(min_length=1, max_length=140, json_schema_extra={"pattern": f"^({pattern})$"})
     return create_model("ReasonReply", __base__=ReasonReply, reason=(str, told))

@@ -97,12 +97,13 @@ class StageClock:
 
 
 def build_pipeline(
-    store: Store, llm: LanguageModel | None, config: PipelineConfig, fitted: Fitted
+    store: Store, llm: LanguageModel | None, config: PipelineConfig, fitted: Fitted | None = None
 ) -> "Runnable[Request, dict[str, Any]]":
-    """A Runnable from a `Request` to all that was found on the way (`recall`, `summary`, ..., `explained`)."""
+    """A Runnable from a `Request` to all that was found on the way (`recall`, `summary`, ..., `explained`); `fitted`
+    is by default what lies with the store."""
     from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 
-    language = config.language
+    language, learned = config.language, fitted or Fitted.load(store.fitted).for_log(store.log)
     priors = store.remembered(f"{llm.digest}|{prior_prompt(language).name}") if llm is not None else None
 
     def recalled(found: dict[str, Any]) -> Recall:
@@ -124,7 +125,7 @@ def build_pipeline(
             priors=priors,
             language=language,
             habits=store.habits(before=request.at),
-            learned=fitted.topics,
+            learned=learned.topics,
         )
 
     def interested(found: dict[str, Any]) -> Interest:
@@ -145,7 +146,7 @@ def build_pipeline(
             before=request.at,
             interest=found["interest"],
             expected=found["prediction"].topics,
-            factors=fitted.factors,
+            factors=learned.factors,
             avoid=request.context.avoid,
             without=(*request.context.more, *request.context.unavailable),
             max_price=request.context.max_price,
@@ -163,7 +164,7 @@ def build_pipeline(
             expected=found["prediction"].topics,
             wish=request.context.query,
             shift=found["prediction"].shift,
-            fusion=fitted.fusion,
+            fusion=learned.fusion,
             llm=llm,
             config=config.rank.model_copy(update={"weighed": weighed}),
             priors=priors,

@@ -237,7 +237,7 @@ _ENGLISH = Wording(
     topic_moved_to=" ({topic})",
     worded="You {verb} [1], and {relation}.",
     relations={
-        "itemknn": (
+        "others": (
             "[item] goes well with it",
             "others who did chose [item] too",
             "[item] goes together with it",
@@ -364,7 +364,7 @@ _CHINESE = Wording(
     topic_moved_to="（{topic}）",
     worded="你{verb}[1]，{relation}。",
     relations={
-        "itemknn": ("[item]和它很搭配", "[item]和它很配", "[item]与它相配"),
+        "others": ("[item]和它很搭配", "[item]和它很配", "[item]与它相配"),
         "similarity": ("[item]和它相近", "[item]与它类似", "[item]和它很接近"),
         "shift": ("[item]符合你的兴趣", "[item]适合你的兴趣"),
     },

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from whimbrel.agent import Agent, DataError, Item, ModelError, Recommendations, ScriptedModel
+from whimbrel.agent.pipeline import PipelineConfig
 from whimbrel.tools.store import open_store
 
 AT = 1_600_000_000 + 34 * 86_400
@@ -38,8 +39,8 @@ def test_without_a_model(shop: Path) -> None:
 
 def test_a_reason_that_names_nothing_real_is_replaced_with_a_warning(shop: Path) -> None:
     model = ScriptedModel({"SummaryReply": {"summary": "Lately mostly Tea."}, "ReasonReply": REASON})
-    with Agent.open(shop, llm=model) as agent:
-        found = agent.recommend("u5", AT, k=3)
+    with Agent.open(shop, llm=model, config=PipelineConfig(worded=10)) as agent:
+        found = agent.recommend("u5", AT, k=10)
         check(found, agent)
     assert any("replaced by plain reasons" in warning for warning in found.warnings)
     assert not any("magic" in entry.explanation for entry in found.recommendations)

@@ -21,7 +21,7 @@ from whimbrel.prompts import Message, load
 from whimbrel.tools.formats import open_source
 from whimbrel.tools.ingest import ingest
 
-CHINESE = PipelineConfig(language="zh")
+CHINESE = PipelineConfig(language="zh", worded=8)
 BEGIN = 1_496_275_200  # 2017-06-01
 AT = BEGIN + 29 * 86_400
 KITCHEN = [("龙井绿茶", "茶饮"), ("正山小种红茶", "茶饮"), ("全麦面包", "面包"), ("黑麦面包", "面包")]
@@ -93,7 +93,7 @@ def test_the_model_is_asked_in_chinese_and_its_good_sentences_are_shown(market: 
     prompts.clear()
     model = ScriptedModel({"SummaryReply": summary_of, "ReasonReply": reason_of}, likelihood=likelihood)
     with Agent.open(market, llm=model, config=CHINESE) as agent:
-        found = agent.recommend("u0", AT, k=4)
+        found = agent.recommend("u0", AT, k=8)
         agent.recommend("u0", AT, {"query": "一把铲子"}, k=4)
     assert Recommendations.model_validate_json(found.model_dump_json()) == found
     assert (
@@ -207,7 +207,7 @@ def test_figures_are_taken_whole() -> None:
 def test_a_bad_reason_is_replaced_by_a_plain_one(market: Path) -> None:
     replies = {"SummaryReply": {"summary": "你热爱生活。"}, "ReasonReply": {"events": [1], "reason": "神奇。"}}
     with Agent.open(market, llm=ScriptedModel(replies), config=CHINESE) as agent:
-        found = agent.recommend("u5", AT, k=3)
+        found = agent.recommend("u5", AT, k=8)
     assert len([warning for warning in found.warnings if "replaced" in warning]) == 2
     assert not [sentence for sentence in sentences(found) if "热爱" in sentence or "神奇" in sentence]
 

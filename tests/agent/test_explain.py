@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from whimbrel.agent import Interaction, Item, ScriptedModel
-from whimbrel.agent.explain import WORDED, Explained, ReasonReply, explain, reason_problem, reply_schema, short_name
+from whimbrel.agent.explain import (
+    CAUSES,
+    WORDED,
+    Explained,
+    ReasonReply,
+    explain,
+    reason_problem,
+    reply_schema,
+    short_name,
+)
 from whimbrel.agent.language_models.local import LocalModel
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.rank import Ranked
@@ -41,7 +50,7 @@ def explained(
     titles: Mapping[str, str],
     llm: LanguageModel,
     *,
-    signal: str = "itemknn",
+    cause: str = "others",
     shift: Shift = NO_SHIFT,
     language: Language = "en",
 ) -> Explained:
@@ -50,13 +59,13 @@ def explained(
     near = np.eye(len(history), dtype=np.float32)
     ranked = [
         Ranked(
-            Candidate(Item(item_id=f"c{n}", title=title, topics=("Tea",)), near[n], co_occurrence={cause.item_id: 0.5}),
+            Candidate(Item(item_id=f"c{n}", title=title, topics=("Tea",)), near[n], co_occurrence={met.item_id: 0.5}),
             1.0,
-            {signal: 1.0},
+            {CAUSES[cause][0]: 1.0},
         )
-        for n, (title, cause) in enumerate(zip(titles, history, strict=True))
+        for n, (title, met) in enumerate(zip(titles, history, strict=True))
     ]
-    vectors = {cause.item_id: near[n] for n, cause in enumerate(history)}
+    vectors = {met.item_id: near[n] for n, met in enumerate(history)}
     return explain(ranked, history=history, vectors=vectors, shift=shift, llm=llm, worded=99, language=language)
 
 
@@ -103,42 +112,42 @@ def test_only_co_occurrence_tells_of_others() -> None:
     assert "a word" in reason_problem(reply, Item(title="Rusk"), [event("Chai")])
     written = {"ReasonReply": reply.model_dump()}
     assert explained({"Rusk": "Chai"}, ScriptedModel(written)).problems == ()
-    assert len(explained({"Rusk": "Chai"}, ScriptedModel(written), signal="similarity").problems) == 1
+    assert len(explained({"Rusk": "Chai"}, ScriptedModel(written), cause="similarity").problems) == 1
 
 
-def test_what_is_known_varies_with_the_place_and_follows_the_signal() -> None:
+def test_what_is_known_varies_with_the_place_and_follows_the_cause() -> None:
     def copy(messages: list[dict[str, str]]) -> dict[str, object]:
         return {"events": [1], "reason": f"You bought [1], and {messages[-1]['content'].split('Known: ')[1]}."}
 
     moves = Shift(kind="temporal", to_topics=("Tea",), reason="")
     titles = {f"Rusk {n}": f"Chai {n}" for n in range(8)}
-    for signal, shift in (("itemknn", NO_SHIFT), ("similarity", NO_SHIFT), ("shift", moves)):
-        found = explained(titles, ScriptedModel({"ReasonReply": copy}), signal=signal, shift=shift)
+    for cause, shift in (("others", NO_SHIFT), ("similarity", NO_SHIFT), ("shift", moves)):
+        found = explained(titles, ScriptedModel({"ReasonReply": copy}), cause=cause, shift=shift)
         assert not found.problems
         sentences = {re.sub(r"'[^']*'", "_", entry.explanation) for entry in found.recommendations}
-        assert len(sentences) == len(WORDINGS["en"].relations[signal])
-        assert all("(Tea)" in words if signal == "shift" else "(also Tea)" in words for words in sentences)
+        assert len(sentences) == len(WORDINGS["en"].relations[cause])
+        assert all("(Tea)" in words if cause == "shift" else "(also Tea)" in words for words in sentences)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("signal", WORDED)
-def test_what_the_pattern_admits_passes_the_check(signal: str, language: Language) -> None:
+@pytest.mark.parametrize("cause", WORDED)
+def test_what_the_pattern_admits_passes_the_check(cause: str, language: Language) -> None:
     from llama_cpp.llama_grammar import json_schema_to_gbnf
 
     say = WORDINGS[language]
-    schema = reply_schema(signal, frozenset({say.verb("purchase"), say.chose}), language).model_json_schema()
+    schema = reply_schema(cause, frozenset({say.verb("purchase"), say.chose}), language).model_json_schema()
     assert json_schema_to_gbnf(json.dumps(schema))
-    for relation in say.relations[signal]:
+    for relation in say.relations[cause]:
         reason = say.worded.format(verb=say.verb("purchase"), relation=relation)
         assert re.search(schema["properties"]["reason"]["pattern"], reason)
         shift = Shift(kind="temporal", to_topics=("Tea",), reason="")
         model = ScriptedModel({"ReasonReply": {"events": [1], "reason": reason}})
-        assert explained({"Rusk": "Chai"}, model, signal=signal, shift=shift, language=language).problems == ()
+        assert explained({"Rusk": "Chai"}, model, cause=cause, shift=shift, language=language).problems == ()
     assert not re.search(schema["properties"]["reason"]["pattern"], "You bought [1], and [item] is magic.")
 
 
 @pytest.mark.slow
 def test_the_bundled_model_is_held_to_the_pattern_whatever_the_titles_say(bundled: LocalModel) -> None:
-    for signal in ("itemknn", "similarity"):
-        found = explained({f"{title} {n}": title for n, title in enumerate(HOSTILE)}, bundled, signal=signal)
+    for cause in ("others", "similarity"):
+        found = explained({f"{title} {n}": title for n, title in enumerate(HOSTILE)}, bundled, cause=cause)
         assert (found.asked, found.problems) == (len(HOSTILE), ())
