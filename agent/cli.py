@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -144,6 +144,12 @@ def recommend(
     at: AtOption = None,
     context: ContextOption = None,
     k: Annotated[int, typer.Option("--k", min=1, help="How many.")] = 10,
+    diversity: Annotated[
+        float, typer.Option("--diversity", min=0, max=1, help="How unlike each other they are to be: 0 to 1.")
+    ] = 0.0,
+    novelty: Annotated[
+        float, typer.Option("--novelty", min=0, max=10, help="How much it counts that few have met one: 1 is a lot.")
+    ] = 0.0,
     llm: LlmOption = "bundled",
     language: LanguageOption = "en",
     budget_usd: BudgetUsdOption = None,
@@ -151,12 +157,17 @@ def recommend(
     remember: RememberOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Recommend new items, each with the events behind it."""
+    """Recommend new items, each with the events behind it.
+
+    In --context, `query`, `avoid`, `more` and `unavailable` (item ids) and `max_price` are wishes; any other key is the
+    situation.
+    """
     from whimbrel.agent.language_models.budget import Budget
     from whimbrel.agent.show import console, recommendations
 
     moment, situation = parse_at(at), _context(context or [])
-    with _agent(store, llm, language, Budget(budget_tokens, budget_usd), remember) as agent:
+    wanted = {"diversity": diversity, "novelty": novelty}
+    with _agent(store, llm, language, Budget(budget_tokens, budget_usd), remember, wanted) as agent:
         found = _with_steps(lambda on_step: agent.recommend(user, moment, situation, k, on_step=on_step))
     if json:
         print(found.model_dump_json())
@@ -325,12 +336,19 @@ def demo(
     out.print(show.outcome(shown.next))
 
 
-def _agent(store: str, llm: str, language: str, budget: "Budget", remember: bool | None) -> "Agent":
+def _agent(
+    store: str,
+    llm: str,
+    language: str,
+    budget: "Budget",
+    remember: bool | None,
+    wanted: Mapping[str, float] | None = None,
+) -> "Agent":
     from whimbrel.agent import show
     from whimbrel.agent.pipeline import PipelineConfig
     from whimbrel.agent.recommender import Agent
 
-    config = PipelineConfig.model_validate({"language": language})
+    config = PipelineConfig.model_validate({"language": language, "rank": wanted or {}})
     with show.steps() as status:
         return Agent.open(store, llm, config, budget=budget, remember=remember, tell=status.tell)
 
@@ -357,16 +375,21 @@ def parse_at(at: str | None, option: str = "--at") -> float | None:
         raise ConfigError(f"{option}: {error}") from None
 
 
-def _context(pairs: list[str]) -> dict[str, str]:
+def _context(pairs: list[str]) -> dict[str, object]:
+    """Keys and values; wishes that may be several add up."""
     from whimbrel.tools.errors import ConfigError
 
-    context: dict[str, str] = {}
+    context: dict[str, object] = {}
+    several: dict[str, list[str]] = {key: [] for key in ("avoid", "more", "unavailable")}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
             raise ConfigError(f"--context {pair!r}: give KEY=VALUE, as in --context place=work")
-        context[key.strip()] = value.strip()
-    return context
+        if key.strip() in several:
+            several[key.strip()].append(value.strip())
+        else:
+            context[key.strip()] = value.strip()
+    return context | {key: values for key, values in several.items() if values}
 
 
 def _again(source: str, format: str | None, map: list[str]) -> str:

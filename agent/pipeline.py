@@ -112,7 +112,8 @@ def build_pipeline(
         return Recall(history, store.item_vectors(sorted({i.item_id for i in history} | set(request.context.more))))
 
     def summarised(found: dict[str, Any]) -> Summary:
-        return summarise(found["recall"].history, llm, language=language)
+        recall: Recall = found["recall"]
+        return summarise(recall.history, llm, vectors=recall.vectors, language=language)
 
     def predicted(found: dict[str, Any]) -> Prediction:
         request: Request = found["request"]

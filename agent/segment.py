@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from whimbrel.tools.encoder import Vectors
 from whimbrel.tools.item_vectors import title_vectors
 from whimbrel.tools.records import Item
 
@@ -84,11 +85,15 @@ def probabilities(features: Floats, among: Spread, segmenter: Segmenter) -> Floa
     return np.asarray(1 / (1 + np.exp(-(segmenter.bias + standard @ np.array(segmenter.weights)))), dtype=np.float64)
 
 
-def segments(items: Sequence[Item]) -> list[tuple[Item, ...]]:
-    """A session cut where its intent probably changes; never between events of one moment, whose order says nothing."""
+def segments(items: Sequence[Item], vectors: Vectors | None = None) -> list[tuple[Item, ...]]:
+    """A session cut where its intent probably changes; never between events of one moment, whose order says nothing.
+
+    `vectors` are the items' own where they are known, (items, 384): the spread of likenesses is that of the session.
+    """
     if not items:
         return []
-    switches = switch_probabilities(items, among=spread_of([items])) >= SWITCH
+    features = switch_features(likenesses(items, vectors) @ LEARNED.likeness)
+    switches = probabilities(features, drawn_together(features, LEARNED.spread), LEARNED) >= SWITCH
     parted = [
         place
         for place, (before, after) in enumerate(pairwise(items), start=1)
@@ -130,10 +135,10 @@ def switch_features(alike: Floats) -> Floats:
     return np.stack([neighbour, np.maximum(one, other), np.minimum(one, other), session, company], axis=1)
 
 
-def likenesses(items: Sequence[Item]) -> Floats:
+def likenesses(items: Sequence[Item], vectors: Vectors | None = None) -> Floats:
     """LIKENESSES of each two items, shape (len(items), len(items), 4); where one has no topics, half of them are taken
-    to be shared."""
-    vectors = title_vectors(items).astype(np.float64)
+    to be shared. `vectors` stand in for those of the titles."""
+    vectors = (title_vectors(items) if vectors is None else vectors).astype(np.float64)
     paths = [_paths(item) for item in items]
     categories = _jaccard(_held([{step for path in own for step in path} for own in paths]))
     words = _jaccard(_held([{word for path in own for step in path for word in _WORD.findall(step)} for own in paths]))

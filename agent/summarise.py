@@ -3,10 +3,11 @@ sentence about them."""
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 from pydantic import BaseModel, Field
 
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
@@ -15,6 +16,7 @@ from whimbrel.agent.prose import prose_problem, unclosed
 from whimbrel.agent.segment import segments
 from whimbrel.agent.wording import WORDINGS, Language, Wording
 from whimbrel.prompts import load
+from whimbrel.tools.encoder import Vectors
 from whimbrel.tools.records import Item
 
 LEAST_RECENT, MOST_RECENT, RECENT_SHARE = 5, 30, 5
@@ -71,14 +73,25 @@ def recent_count(events: int) -> int:
     return min(events, max(LEAST_RECENT, min(events // RECENT_SHARE, MOST_RECENT)))
 
 
-def summarise(history: Sequence[Item], llm: LanguageModel | None, *, language: Language = "en") -> Summary:
-    """Topics by count, and one sentence: the model's where it says something that the counts support."""
+def summarise(
+    history: Sequence[Item],
+    llm: LanguageModel | None,
+    *,
+    vectors: Mapping[str, Vectors] | None = None,
+    language: Language = "en",
+) -> Summary:
+    """Topics by count, and one sentence: the model's where it says something that the counts support.
+
+    `vectors` are those of the items, where they are known.
+    """
     say = WORDINGS[language]
     split = len(history) - recent_count(len(history))
     recent, earlier = tuple(history[split:]), history[:split]
     short_term, long_term = count_topics(recent), count_topics(earlier)
     plain = plain_summary(recent, short_term, long_term, say)
-    intents = tuple(segments(_latest_session(recent)))
+    session = _latest_session(recent)
+    known = [vectors[item.item_id] for item in session if item.item_id in vectors] if vectors else []
+    intents = tuple(segments(session, np.stack(known) if known and len(known) == len(session) else None))
     if llm is None or not short_term:
         return Summary(recent, long_term, short_term, plain, language=language, intents=intents)
     recent_names = {topic.topic for topic in short_term[:NAMED]}
