@@ -12,13 +12,13 @@ from whimbrel.tools.records import liked as liked_of
 
 SEEDS = 20
 """Latest distinct items of a history that are asked for what goes with them."""
-HALF_LIFE = 10
+HALF_LIFE = 3
 """Items after which one weighs half as much among the seeds."""
 AUDIENCE = 300
 """The latest people of an item who are asked: bounds the work on a best-seller."""
 ALIKE = 100
 """People most alike whose items are counted."""
-NEAR = 10
+NEAR = 5
 STEPS = np.concatenate([np.arange(-NEAR, 0), np.arange(1, NEAR + 1)])
 RECENT_SHARE, LEAST_RECENT = 0.02, 1000
 """Lately is this share of the log before the moment, and at least so many events."""

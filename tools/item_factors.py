@@ -15,7 +15,7 @@ from whimbrel.tools.interaction_log import InteractionLog
 from whimbrel.tools.replaced import replaced
 
 DIMENSIONS = 64
-WINDOW = 10
+WINDOW = 5
 """Steps within which two items of a person count as met near each other."""
 SMOOTHING = 0.75
 """Power of an item's frequency: dampens what is met with rare items by chance."""
