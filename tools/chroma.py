@@ -6,7 +6,7 @@ Order of ids, sizes of batches, one process at a time, and one kind of error.
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from shlex import quote
@@ -35,15 +35,18 @@ class Database:
     folder: Path
     collections: Mapping[str, Any]
     _resources: ExitStack
+    _counts: dict[str, int] = field(default_factory=dict)
 
     def close(self) -> None:
         """Release the folder for other processes, or the connection."""
         self._resources.close()
 
     def count(self, name: str) -> int:
-        """How many records a collection holds."""
-        with _told(self.location):
-            return int(self.collections[name].count())
+        """How many records a collection holds, as far as this process knows."""
+        if name not in self._counts:
+            with _told(self.location):
+                self._counts[name] = int(self.collections[name].count())
+        return self._counts[name]
 
     def get(self, name: str, ids: Sequence[str], part: Part) -> list[tuple[str, Any]]:
         """Pairs of id and what was asked for, in the order of `ids`, each once; unknown ids are left out."""
@@ -78,6 +81,7 @@ class Database:
         self, name: str, ids: Sequence[str], vectors: Vectors, metadatas: Sequence[Mapping[str, Any]] | None = None
     ) -> None:
         """Write records; one of the same id is replaced."""
+        self._counts.pop(name, None)
         with _told(self.location):
             for start in range(0, len(ids), BATCH):
                 some = slice(start, start + BATCH)
@@ -89,6 +93,7 @@ class Database:
 
     def delete(self, name: str, ids: Sequence[str]) -> None:
         """Remove records; an id that is not there is none."""
+        self._counts.pop(name, None)
         with _told(self.location):
             for start in range(0, len(ids), BATCH):
                 self.collections[name].delete(ids=list(ids[start : start + BATCH]))

@@ -185,10 +185,12 @@ def retrieve(
             places.setdefault(row, {})[name] = place
     fused = sorted(places, key=lambda row: (-_fused(places[row]), log.item_ids[row]))
     refusal = Refusal.of(avoid, catalogue.topic_vectors(before=before) if avoid else {})
-    items = catalogue.items([log.item_ids[row] for row in fused])
     met = {item.title.casefold() for item in history} if by_title else set()
     kept: dict[str, int] = {}
-    for row in fused:
+    items: dict[str, Item] = {}
+    for place, row in enumerate(fused):
+        if place % n == 0:  # most of what the channels bring is never looked at
+            items |= catalogue.items([log.item_ids[row] for row in fused[place : place + n]])
         item = items[log.item_ids[row]]
         name = item.title.casefold() if by_title else item.item_id
         dear = max_price is not None and item.price is not None and item.price > max_price

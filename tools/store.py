@@ -22,6 +22,7 @@ from whimbrel.tools.encoder import Vectors
 from whimbrel.tools.errors import DataError, StoreError
 from whimbrel.tools.habits import Habits, HabitsInTime
 from whimbrel.tools.interaction_log import InteractionLog
+from whimbrel.tools.kept import Kept
 from whimbrel.tools.name_topics import LEAST_ITEMS, name_clusters, read_clusters, with_topics, write_clusters
 from whimbrel.tools.records import Interaction, Item, Occurrence
 from whimbrel.tools.remembered import Remembered
@@ -48,6 +49,7 @@ class Store:
         self._habits: HabitsInTime | None = None
         self._unsaved = False
         self._remembered: dict[str, Remembered] = {}
+        self._items, self._vectors = Kept[Item](), Kept[Vectors]()
 
     def __enter__(self) -> Self:
         return self
@@ -98,10 +100,12 @@ class Store:
     def items(self, item_ids: Iterable[str]) -> dict[str, Item]:
         """The items of these ids; an id that the store does not hold is left out. Those without topics have that of
         their cluster."""
-        return {
-            item.item_id: item
-            for item in with_topics([item for item, _ in self.told(item_ids).values()], self._clusters)
-        }
+
+        def read(absent: list[str]) -> dict[str, Item]:
+            found = with_topics([item for item, _ in self.told(absent).values()], self._clusters)
+            return {item.item_id: item for item in found}
+
+        return self._items.get(item_ids, read)
 
     @cached_property
     def _clusters(self) -> dict[str, str]:
@@ -125,8 +129,12 @@ class Store:
 
     def item_vectors(self, item_ids: Sequence[str]) -> dict[str, Vectors]:
         """The text vectors of these items, unit length, shape (384,) each; unknown ids are left out."""
-        found = self._database.get("items", list(item_ids), "embeddings")
-        return {id_: np.asarray(vector, dtype=np.float32) for id_, vector in found}
+
+        def read(absent: list[str]) -> dict[str, Vectors]:
+            found = self._database.get("items", absent, "embeddings")
+            return {id_: np.asarray(vector, dtype=np.float32) for id_, vector in found}
+
+        return self._vectors.get(item_ids, read)
 
     def topic_vectors(self, *, before: float = np.inf) -> dict[str, Vectors]:
         """The vector of the name of every topic that some item known by then has."""
@@ -232,7 +240,7 @@ class Store:
     def finish(self, source: str) -> None:
         """Rebuild what is derived, then mark the store as whole, unless another source did not finish."""
         generation = uuid4().hex
-        self._clusters = self._find_clusters()
+        self._clusters, self._items = self._find_clusters(), Kept[Item]()
         self._log, self._habits = self._build_log(), None
         others = [other for other in _unfinished(self._database.facts) if other != source]
         self._database.note(generation=generation, unfinished=json.dumps(others) if others else "")
@@ -245,6 +253,7 @@ class Store:
             for item, time in zip(items, told, strict=True)
         ]
         self._database.upsert("items", [item.item_id for item in items], vectors, metadatas)
+        self._items, self._vectors = Kept[Item](), Kept[Vectors]()
 
     def put_topics(self, topics: Sequence[str], vectors: Vectors) -> None:
         """Write topics with the vectors of their names."""
