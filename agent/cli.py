@@ -103,7 +103,7 @@ def ingest(
         typer.Option(
             "--format",
             metavar="NAME",
-            help="completejourney, movielens, csv, parquet or jsonl; else told from the name.",
+            help="completejourney, movielens, amazon, mind, csv, parquet or jsonl; else told from names or first line.",
         ),
     ] = None,
     map: Annotated[

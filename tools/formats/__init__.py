@@ -9,7 +9,7 @@ from whimbrel.tools.formats.tables import Mapped, parse_map, read_csv, read_json
 
 __all__ = ["FORMATS", "Row", "Source", "open_source", "parse_map"]
 
-FORMATS = ("completejourney", "movielens", "csv", "parquet", "jsonl")
+FORMATS = ("completejourney", "movielens", "amazon", "mind", "csv", "parquet", "jsonl")
 _BY_SUFFIX = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _TABLES = {"csv": read_csv, "parquet": read_parquet, "jsonl": read_jsonl}
 
@@ -18,7 +18,7 @@ def open_source(source: str, *, format: str | None = None, mapped: Mapped = ()) 
     """The rows of a file, a folder, or `completejourney` for the installed data package.
 
     Raises:
-        ConfigError: an unknown format, or none given and none can be told from the name.
+        ConfigError: an unknown format, or none given and none can be told from names or the first line.
         DataError: nothing there, or it cannot be read.
     """
     if format is not None and format not in FORMATS:
@@ -28,8 +28,8 @@ def open_source(source: str, *, format: str | None = None, mapped: Mapped = ()) 
         return _without_map("completejourney", mapped, None)
     if not path.exists():
         raise DataError(f"no file or folder at {source!r}")
-    name = format or _guess(path)
-    if name in ("movielens", "completejourney"):
+    name = format or _guess(path, mapped)
+    if name not in _TABLES:
         return _without_map(name, mapped, path)
     if path.is_dir():
         raise DataError(f"{source!r} is a folder; {name} is read from one file")
@@ -39,21 +39,32 @@ def open_source(source: str, *, format: str | None = None, mapped: Mapped = ()) 
 
 
 def _without_map(format: str, mapped: Mapped, path: Path | None) -> Source:
+    from whimbrel.tools.formats.amazon import read_amazon
     from whimbrel.tools.formats.completejourney import read_completejourney
+    from whimbrel.tools.formats.mind import read_mind
     from whimbrel.tools.formats.movielens import read_movielens
 
     if mapped:
         raise ConfigError(f"--map is for csv, parquet and jsonl; {format} has columns of its own")
-    return read_movielens(path) if format == "movielens" and path else read_completejourney(path)
+    read = {"amazon": read_amazon, "mind": read_mind, "movielens": read_movielens}.get(format)
+    return read(path) if read and path else read_completejourney(path)
 
 
-def _guess(path: Path) -> str:
+def _guess(path: Path, mapped: Mapped) -> str:
+    """From names, and for Amazon's files from the first line; whoever maps columns means a table."""
+    from whimbrel.tools.formats.amazon import is_amazon
+    from whimbrel.tools.formats.mind import is_mind
+
     if path.is_dir():
         names: Sequence[str] = [file.name for file in path.iterdir()]
         if {"u.data", "ratings.dat", "ratings.csv"} & set(names):
             return "movielens"
         if "transactions.parquet" in names:
             return "completejourney"
+        if is_mind(path):
+            return "mind"
+    if not mapped and is_amazon(path):
+        return "amazon"
     suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     if suffix in _BY_SUFFIX:
         return _BY_SUFFIX[suffix]

@@ -1,17 +1,15 @@
 """CSV, Parquet and JSONL, plain or gzipped, with columns mapped to fields."""
 
 import csv
-import gzip
 import json
 import re
-import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from whimbrel.tools.errors import ConfigError, DataError
+from whimbrel.tools.formats.lines import opened, read_lines
 from whimbrel.tools.formats.rows import FIELDS, Row, Source
 
 Mapped = Sequence[tuple[str, str]]
@@ -19,8 +17,6 @@ Mapped = Sequence[tuple[str, str]]
 
 LONGEST_RECORD = 100
 """Lines of one CSV record."""
-LONGEST_LINE = 1_000_000
-"""Bytes; a longer line is rejected unread, so that one bad line cannot fill the memory."""
 
 
 def parse_map(pairs: Iterable[str]) -> list[tuple[str, str]]:
@@ -66,7 +62,7 @@ def read_parquet(path: Path, mapped: Mapped) -> Source:
 
 
 def _csv_rows(path: Path, mapped: Mapped) -> Iterator[Row]:
-    with _opened(path) as (file, position):
+    with opened(path) as (file, position):
         lines = (
             line.decode("utf-8-sig" if number == 0 else "utf-8", "surrogateescape") for number, line in enumerate(file)
         )
@@ -135,27 +131,24 @@ def _is_record(text: str, delimiter: str, width: int) -> bool:
 
 def _jsonl_rows(path: Path, mapped: Mapped) -> Iterator[Row]:
     columns = dict.fromkeys(column for column, _ in mapped)
-    with _opened(path) as (file, position):
-        number = 0
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            if len(line) > LONGEST_LINE:
-                yield Row(path.name, number, position=position(), problem=f"line of {len(line)} bytes")
-                continue
-            try:
-                document = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                yield Row(path.name, number, position=position(), problem=f"not JSON: {error}")
-                continue
-            if not isinstance(document, dict):
-                yield Row(path.name, number, position=position(), problem="not a JSON object")
-                continue
-            for column in [column for column in columns if column in document]:
-                del columns[column]
-            yield Row(path.name, number, _apply(document, _named(document, mapped)), position())
-        if number and columns:
-            raise DataError(f"--map: no line of {path.name!r} has {', '.join(map(repr, columns))}")
+    number = 0
+    for number, text, position, problem in read_lines(path):
+        if problem:
+            yield Row(path.name, number, position=position, problem=problem)
+            continue
+        try:
+            document = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            yield Row(path.name, number, position=position, problem=f"not JSON: {error}")
+            continue
+        if not isinstance(document, dict):
+            yield Row(path.name, number, position=position, problem="not a JSON object")
+            continue
+        for column in [column for column in columns if column in document]:
+            del columns[column]
+        yield Row(path.name, number, _apply(document, _named(document, mapped)), position)
+    if number and columns:
+        raise DataError(f"--map: no line of {path.name!r} has {', '.join(map(repr, columns))}")
 
 
 def _parquet_rows(path: Path, file: Any, fields: Mapped) -> Iterator[Row]:
@@ -174,21 +167,6 @@ def _parquet_rows(path: Path, file: Any, fields: Mapped) -> Iterator[Row]:
                 yield Row(path.name, line, _apply(row, fields), line)
     except (ArrowException, OSError) as error:
         raise DataError(f"{str(path)!r} cannot be read past row {line}: {str(error).splitlines()[0]}") from error
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[tuple[Iterable[bytes], Any]]:
-    """Lines in bytes, and a function that tells how much of the file on disk is read."""
-    try:
-        with path.open("rb") as raw:
-            file: IO[bytes] = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw  # type: ignore[assignment]
-            yield file, raw.tell if raw.seekable() else lambda: 0
-    except EOFError as error:
-        raise DataError(f"{str(path)!r} is truncated: the compressed data ends too early; fetch it again") from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{str(path)!r} is damaged: {error}; fetch it again") from error
-    except OSError as error:
-        raise DataError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
 
 
 def _fields_by_column(names: Sequence[str], mapped: Mapped, path: Path) -> Mapped:

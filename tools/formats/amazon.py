@@ -1,0 +1,275 @@
+"""Amazon reviews of 2014, 2018 and 2023 (McAuley Lab): reviews or bare ratings, with the items' metadata."""
+
+import ast
+import csv
+import html
+import json
+import math
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from whimbrel.tools.errors import DataError
+from whimbrel.tools.formats.lines import read_lines
+from whimbrel.tools.formats.rows import Row, Source
+from whimbrel.tools.records import LONGEST_TITLE
+
+LONGEST_LITERAL = 100_000
+"""Characters of a Python literal: its syntax tree takes some 500 times the memory."""
+LOOKED_AT = 100
+"""Lines of a CSV without names in which an ASIN is looked for."""
+
+_ENDING = re.compile(r"\.(?:json|jsonl|csv)(?:\.gz)?$")
+_PART = re.compile(r"^(?:reviews|ratings)_|(?:_\d+)?(?:\.(?:train|valid|test)(?:_w_his)?)?$")
+_OLD = ("reviewerID", "asin", "overall", "unixReviewTime")
+_NEW = ("user_id", "parent_asin", "rating", "timestamp")
+_ASIN = re.compile(r"B[0-9A-Z]{9}|[0-9]{9}[0-9X]")
+_RATED = re.compile(r"[^,\s]+,[^,\s]+,[1-5](?:\.0)?,[0-9]{9,10}")
+_TAG = re.compile(r"<[^<>]*>")
+_PRICE = re.compile(r"(?:from )?\$? ?([0-9][0-9,]{0,11}(?:\.[0-9]{1,2})?)(?: ?- ?\$?[0-9,.]+)?")
+
+
+def read_amazon(path: Path) -> Source:
+    """Items first, then reviews, of a folder's files or of one file of reviews and its neighbours `meta_*`.
+
+    Where there is no metadata at all an item's id is its title; else a review of an item that it lacks is rejected.
+    An item of 2023 is a `parent_asin`, which unites variants; `style` is left out, as is the text of a review, which
+    is not the item's: that is brand, description and features. A title is cut at 500 characters. A price of which no
+    number can be read is left out, of a range it is the lower end. Of a file that lies there both plain and gzipped,
+    the plain one is read.
+
+    Raises:
+        DataError: no reviews there, or a CSV whose columns cannot be told.
+    """
+    if path.is_dir():
+        reviews, metadata = _reviews(path), _metadata(path)
+    elif path.name.startswith("meta_"):
+        raise DataError(f"{str(path)!r} is metadata: give the file of reviews beside it, or the folder of both")
+    else:
+        reviews, metadata = [path], _metadata(path.parent, of=path)
+    if not reviews:
+        expected = "expected files .json, .jsonl or .csv (.gz too), and beside them meta_*"
+        raise DataError(f"{str(path)!r} holds no Amazon reviews: {expected}")
+    review = partial(_review, untitled=not metadata)
+    parts = [_Part(file, _document, _item, catalogue=True) for file in metadata]
+    parts += [_Part(file, _reader(file), review) for file in reviews]
+    name = path.resolve().name if path.is_dir() else path.name
+    return Source(name, _rows(parts), sum(part.file.stat().st_size for part in parts))
+
+
+def is_amazon(path: Path) -> bool:
+    """Whether a file's first line, or that of a folder's file, is surely an Amazon review or rating."""
+    if path.is_dir():
+        return any(map(is_amazon, _reviews(path)))
+    if not (path.is_file() and _ENDING.search(path.name)):
+        return False
+    for line in islice(read_lines(path), 1):
+        if _is_csv(path):
+            names = line.text.split(",")
+            return set(_NEW) <= set(names) or bool(_RATED.fullmatch(line.text) and _names(names))
+        try:
+            document = _document(line.text)
+        except ValueError:
+            return False
+        return document.keys() >= set(_OLD) or document.keys() >= set(_NEW)
+    return False
+
+
+class _Part(NamedTuple):
+    """A file, and how a line of it becomes a document and a document the fields of a row."""
+
+    file: Path
+    parse: Callable[[str], Mapping[str, Any] | None]
+    make: Callable[[Mapping[str, Any]], dict[str, Any]]
+    catalogue: bool = False
+
+
+def _rows(parts: Iterable[_Part]) -> Iterator[Row]:
+    start = 0
+    for file, parse, make, catalogue in parts:
+        for number, text, position, problem in read_lines(file):
+            try:
+                if problem:
+                    raise ValueError(problem)
+                document = parse(text)
+                if document is None:
+                    continue
+                fields = make(document)
+            except ValueError as error:
+                yield Row(file.name, number, {"line": text[:1000]}, start + position, str(error))
+            else:
+                yield Row(file.name, number, fields, start + position, catalogue=catalogue)
+        start += file.stat().st_size
+
+
+def _reviews(folder: Path) -> list[Path]:
+    return _plain_first(file for file in folder.iterdir() if not file.name.startswith(("meta_", ".")))
+
+
+def _metadata(folder: Path, *, of: Path | None = None) -> list[Path]:
+    """All files of metadata, or those `of` a file: `meta_Books.json.gz` of `reviews_Books_5.json.gz`."""
+    found = _plain_first(file for file in folder.iterdir() if file.name.startswith("meta_"))
+    if of is None:
+        return found
+    stem = _ENDING.sub("", of.name)
+    return [file for file in found if _ENDING.sub("", file.name) in (f"meta_{stem}", f"meta_{_PART.sub('', stem)}")]
+
+
+def _plain_first(files: Iterable[Path]) -> list[Path]:
+    fitting = sorted((file for file in files if _ENDING.search(file.name) and file.is_file()), reverse=True)
+    return sorted({file.name.removesuffix(".gz"): file for file in fitting}.values())
+
+
+def _is_csv(path: Path) -> bool:
+    return path.name.removesuffix(".gz").endswith(".csv")
+
+
+def _reader(path: Path) -> Callable[[str], Mapping[str, Any] | None]:
+    """How a line of reviews becomes a document; None stands for the line that names the columns."""
+    if not _is_csv(path):
+        return _document
+    for line in islice(read_lines(path), LOOKED_AT):
+        cells = line.text.split(",")
+        header = bool({"asin", "parent_asin"} & set(cells))
+        if names := cells if header else _names(cells):
+            return partial(_rating, names=names, header=line.text if header else None)
+    raise DataError(f"the columns of {path.name!r} cannot be told: they have no names, and none looks like an ASIN")
+
+
+def _names(cells: list[str]) -> list[str]:
+    """The columns of bare ratings, empty if uncertain: 2014 has the reviewer first, 2018 the item."""
+    items = [bool(_ASIN.fullmatch(cell)) for cell in cells[:2]]
+    if len(cells) != len(_OLD) or items.count(True) != 1:
+        return []
+    return ["asin", "reviewerID", *_OLD[2:]] if items[0] else [*_OLD]
+
+
+def _rating(text: str, *, names: list[str], header: str | None) -> dict[str, str] | None:
+    if text == header:
+        return None
+    try:
+        cells = next(csv.reader([text]), [])
+    except csv.Error as error:
+        raise ValueError(f"not CSV: {error}") from None
+    if len(cells) != len(names):
+        raise ValueError(f"{len(cells)} values, expected {len(names)}")
+    return dict(zip(names, cells, strict=True))
+
+
+def _document(text: str) -> dict[Any, Any]:
+    """An object of JSON or, as in the files of 2014, a dictionary in Python's notation."""
+    try:
+        document = _literal(text) if text.lstrip().startswith("{'") else json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error}") from None
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    if not isinstance(document, dict):
+        raise ValueError("not a JSON object")
+    return document
+
+
+def _literal(text: str) -> Any:
+    """Plain values only: nothing is called and no name looked up."""
+    if len(text) > LONGEST_LITERAL:
+        raise ValueError(f"a Python dictionary of {len(text)} characters")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes that Python does not know
+            return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, TypeError, MemoryError):
+        raise ValueError("not a Python dictionary of plain values") from None
+
+
+def _review(document: Mapping[Any, Any], *, untitled: bool) -> dict[str, Any]:
+    """The fields of a rating. The `title` of a review is its own."""
+    old = "reviewerID" in document
+    user_id, item_id, rating, time = (document.get(name) for name in (_OLD if old else _NEW))
+    fields = {
+        "user_id": user_id,
+        "item_id": item_id or document.get("asin"),
+        "time": time if old or math.isnan(_number(time)) else _number(time) / 1000,
+        "event": "rating",
+        "rating": rating,
+    }
+    for name, value in fields.items():
+        if value in (None, ""):
+            raise ValueError(f"{name}: none here")
+        if not _is_plain(value):
+            raise ValueError(f"{name}: neither a text nor a number of at most 18 digits")
+    if not 1 <= _number(rating) <= 5:
+        raise ValueError(f"rating: {str(rating)[:40]!r} is not between 1 and 5")
+    return fields | ({"title": fields["item_id"]} if untitled else {})
+
+
+def _item(document: Mapping[Any, Any]) -> dict[str, Any]:
+    item_id = document.get("parent_asin") or document.get("asin")
+    if not _is_plain(item_id):
+        raise ValueError("asin: none here")
+    title = " ".join(_texts(document.get("title"), depth=0))
+    if not title:
+        raise ValueError("title: none here")
+    if "getTime" in title:
+        raise ValueError("title: a script of the page it was taken from")
+    topics = _texts(document.get("categories")) or _texts(document.get("category"))
+    item = {
+        "item_id": item_id,
+        "title": title[:LONGEST_TITLE],
+        "topics": topics or _texts(document.get("main_category")) or _texts(document.get("main_cat")),
+        "text": " ".join(t for n in ("brand", "description", "features", "feature") for t in _texts(document.get(n))),
+        "price": _price(document.get("price")),
+        "image": _image(document),
+    }
+    return {name: value for name, value in item.items() if value not in (None, "")}
+
+
+def _texts(value: object, *, depth: int = 2) -> list[str]:
+    """Without markup, the texts of a text or of a list, of lists too to a `depth`; what is neither is left out."""
+    if isinstance(value, list) and depth:
+        return [text for part in value for text in _texts(part, depth=depth - 1)]
+    text = _unescaped(_TAG.sub(" ", value)).strip() if isinstance(value, str) else ""
+    return [text] if text else []
+
+
+def _unescaped(text: str) -> str:
+    try:
+        return html.unescape(text)
+    except ValueError:  # a character number of thousands of digits
+        return text
+
+
+def _price(value: object) -> float | None:
+    match = _PRICE.fullmatch(value.strip()) if isinstance(value, str) else None
+    price = _number(match[1].replace(",", "") if match else value)
+    return price if 0 <= price < 1e9 else None
+
+
+def _image(document: Mapping[Any, Any]) -> str | None:
+    """The first address, of the highest resolution. A path is none: metadata are not to name files of this machine."""
+    images = document.get("images")
+    of_2023 = [image for image in images if isinstance(image, dict)] if isinstance(images, list) else []
+    given = [image.get(size) for size in ("hi_res", "large", "thumb") for image in of_2023]
+    given += [document.get(name) for name in ("imageURLHighRes", "imageURL", "image", "imUrl")]
+    addresses = (address for one in given for address in (one if isinstance(one, list) else [one]))
+    return next((address for address in addresses if _is_address(address)), None)
+
+
+def _is_address(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"https?://[!-~]{1,1900}", value) is not None
+
+
+def _is_plain(value: object) -> bool:
+    """Whether it can be written down: a text, or a number of at most 18 digits."""
+    return isinstance(value, str) or abs(_number(value)) < 1e18
+
+
+def _number(value: object) -> float:
+    """NaN if it is none."""
+    try:
+        return float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
+    except (ValueError, OverflowError):
+        return math.nan

@@ -1,0 +1,130 @@
+"""MIND, the log of Microsoft News: `news.tsv` and `behaviors.tsv`, plain or gzipped."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from whimbrel.tools.errors import DataError
+from whimbrel.tools.formats.lines import Line, read_lines
+from whimbrel.tools.formats.rows import Row, Source
+from whimbrel.tools.instants import parse_time
+
+_FILES = ("news.tsv", "behaviors.tsv")
+_NEWS = ("news_id", "category", "subcategory", "title", "abstract", "url", "title_entities", "abstract_entities")
+_BEHAVIORS = ("impression_id", "user_id", "time", "history", "impressions")
+
+
+class Impression(NamedTuple):
+    """News shown to a person at a time: those that were clicked, and those clicked before, the earliest first."""
+
+    user_id: str
+    time: float
+    history: list[str]
+    clicked: list[str]
+
+
+def read_mind(folder: Path) -> Source:
+    """News first, then clicks.
+
+    A click has the time of its impression. The news of a history were clicked before it at times that nobody told:
+    they come once a user, in order, one second apart, the last one second before the user's earliest impression. So
+    their order holds, and their hours and gaps say nothing.
+
+    Raises:
+        DataError: a file of the set is missing.
+    """
+    news, behaviors = (_file(folder, name) for name in _FILES)
+    return Source(folder.resolve().name, _rows(news, behaviors), news.stat().st_size + behaviors.stat().st_size)
+
+
+def is_mind(folder: Path) -> bool:
+    """Whether the folder holds both files."""
+    return all(any((folder / f"{name}{end}").is_file() for end in ("", ".gz")) for name in _FILES)
+
+
+def _file(folder: Path, name: str) -> Path:
+    found = next((path for end in ("", ".gz") if (path := folder / f"{name}{end}").is_file()), None)
+    if found is None:
+        raise DataError(f"{str(folder)!r} holds no {name}: MIND is a folder with {' and '.join(_FILES)} (.gz too)")
+    return found
+
+
+def _rows(news: Path, behaviors: Path) -> Iterator[Row]:
+    for line in read_lines(news):
+        try:
+            cells = _cells(line, _NEWS)
+        except ValueError as error:
+            yield _rejected(news, line, line.position, error)
+            continue
+        item = {
+            "item_id": cells["news_id"],
+            "title": cells["title"],
+            "topics": [cells["category"], cells["subcategory"]],
+            "text": cells["abstract"],
+        }
+        yield Row(news.name, line.number, item, line.position, catalogue=True)
+    start = news.stat().st_size
+    earliest = _earliest(behaviors)
+    for line in read_lines(behaviors):
+        position = start + line.position
+        try:
+            impression = _impression(line)
+        except ValueError as error:
+            yield _rejected(behaviors, line, position, error)
+            continue
+        user_id, time, history, clicked = impression
+        if earliest.get(user_id) == time:
+            del earliest[user_id]
+            for before, news_id in zip(range(len(history), 0, -1), history, strict=True):
+                click = {"user_id": user_id, "item_id": news_id, "time": time - before, "event": "click"}
+                yield Row(behaviors.name, line.number, click, position)
+        for news_id in clicked:
+            click = {"user_id": user_id, "item_id": news_id, "time": time, "event": "click"}
+            yield Row(behaviors.name, line.number, click, position)
+
+
+def _earliest(behaviors: Path) -> dict[str, float]:
+    """The time of each user's first impression: the lines are in no order."""
+    earliest: dict[str, float] = {}
+    for line in read_lines(behaviors):
+        try:
+            impression = _impression(line)
+        except ValueError:
+            continue
+        earliest[impression.user_id] = min(impression.time, earliest.get(impression.user_id, impression.time))
+    return earliest
+
+
+def _impression(line: Line) -> Impression:
+    """One line of `behaviors.tsv`. News without a label, as the test set has them, are no clicks.
+
+    Raises:
+        ValueError: the line makes no sense.
+    """
+    cells = _cells(line, _BEHAVIORS)
+    try:
+        time = parse_time(datetime.strptime(cells["time"], "%m/%d/%Y %I:%M:%S %p"))
+    except ValueError:
+        raise ValueError(f"time {cells['time'][:40]!r}: expected one like 11/11/2019 9:05:58 AM") from None
+    clicked = []
+    for shown in cells["impressions"].split():
+        news_id, dash, label = shown.rpartition("-")
+        if dash and not (news_id and label in ("0", "1")):
+            raise ValueError(f"impressions: {shown[:40]!r} ends in neither -0 nor -1")
+        if dash and label == "1":
+            clicked.append(news_id)
+    return Impression(cells["user_id"], time, cells["history"].split(), clicked)
+
+
+def _cells(line: Line, names: tuple[str, ...]) -> dict[str, str]:
+    if line.problem:
+        raise ValueError(line.problem)
+    cells = [cell.strip() for cell in line.text.split("\t")]
+    if len(cells) != len(names):
+        raise ValueError(f"{len(cells)} values, expected {len(names)}")
+    return dict(zip(names, cells, strict=True))
+
+
+def _rejected(path: Path, line: Line, position: int, error: ValueError) -> Row:
+    return Row(path.name, line.number, {"line": line.text[:1000]}, position, str(error))
