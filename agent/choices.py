@@ -28,10 +28,6 @@ from whimbrel.tools.item_vectors import item_vectors
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieve import Candidate, Catalogue, Interest, described, interest_of, retrieve
 
-WARM_UP = 0.6
-"""Share of the log before the first moment: the crowd and its factors are learned from it."""
-LEAST_USERS = 200
-"""People without whom nothing is learned of choices."""
 LEAST_EVENTS = 2
 """Events of a person before a moment."""
 UNIFORM, POPULAR = 10, 9
@@ -61,9 +57,9 @@ class Moment:
     context: Context
 
 
-def moments(library: Library, *, most: int, seed: int = 0, warm_up: float = WARM_UP) -> Iterator[Moment]:
+def moments(library: Library, *, most: int, warm_up: float, seed: int = 0) -> Iterator[Moment]:
     """Moments of the log in which somebody met an item that was new to them, drawn at random, those of one person as
-    few as the number of people allows."""
+    few as the number of people allows. The share `warm_up` of the log lies before all of them."""
     log = library.log
     if not len(log.time):
         return

@@ -29,6 +29,10 @@ TITLES = 15
 """Latest titles that a language model may be shown."""
 WARM_UP = 0.4
 """Share of the log before the first moment: habits need something to be counted from."""
+LEAST_USERS, LEAST_ALONE = 200, 50
+"""People without whom nothing is learned of what a log tells, and of what titles and topics tell."""
+CROWD_WARM_UP = 0.6
+"""Share of the log before the first choice, unless no log is asked: the crowd and its factors are learned from it."""
 MOST_CHOICES = 2000
 """Choices that the fusion learns from."""
 
@@ -55,8 +59,8 @@ def learn_from(
 ) -> Learning:
     """Learn from a log all that can be: which signals tell its people's next topics and choices, and items as vectors.
 
-    `kinds` are those of candidates that will be ranked; `alone` is learned with `listed`. What a log is too short for
-    stays as it was `begun`, by default as shipped.
+    `kinds` are those of candidates that will be ranked; `alone` is learned with `listed`, and is all that is learned
+    from a few people. What a log is too short for stays as it was `begun`, by default as shipped.
     """
     progress, begun = progress or Silent(), begun or Fitted.default()
     topics, moments, users = _topics(library, begun.topics, seed, progress)
@@ -64,7 +68,8 @@ def learn_from(
     factors = ItemFactors.of(library.log)
     found = begun.fusion
     drawn: dict[Where, list[Choice]] = {}
-    for kind in kinds:
+    few = len(library.log.user_ids) < LEAST_USERS
+    for kind in ("alone",) if few else kinds:
         choices = draw_choices(library, kind, topics, most=most, seed=seed, progress=progress)
         progress.step("Learning what signals are worth", None)
         found = learn_fusion(found, {kind: [choices]}, seed=seed)
@@ -94,13 +99,14 @@ def draw_choices(
     library: "Library", kind: Where, topics: NextTopics, *, most: int, seed: int, progress: Progress
 ) -> "list[Choice]":
     """Choices of the log's people; factors are those of the time before the first one."""
-    from whimbrel.agent.choices import LEAST_USERS, WARM_UP, choices, moments
+    from whimbrel.agent.choices import choices, moments
 
     log = library.log
-    if len(log.user_ids) < LEAST_USERS or not len(log.time):
+    if len(log.user_ids) < (LEAST_ALONE if kind == "alone" else LEAST_USERS) or not len(log.time):
         return []
-    factors = ItemFactors.of(log, before=float(log.time[int(len(log.time) * WARM_UP)]))
-    drawn = list(moments(library, most=most, seed=seed))
+    share = 0.0 if kind == "alone" else CROWD_WARM_UP
+    factors = ItemFactors.of(log, before=float(log.time[int(len(log.time) * share)])) if share else None
+    drawn = list(moments(library, most=most, seed=seed, warm_up=share))
     progress.step(f"Reading choices ({kind})", len(drawn))
     return choices(drawn, library, kind, learned=topics, factors=factors, seed=seed, advance=progress.advance)
 

@@ -122,7 +122,7 @@ def test_choices_know_nothing_of_what_comes_after_them() -> None:
     ]
     short = InMemory(library.all_items(), InteractionLog.build(library.all_items(), rows), timed=True)
     factors = ItemFactors.of(log, before=float(log.time[len(log.time) // 2]))
-    drawn = [moment for moment in moments(short, most=60) if moment.before < cut]
+    drawn = [moment for moment in moments(short, most=60, warm_up=0.6) if moment.before < cut]
     kept = {"learned": NextTopics.default(), "factors": factors}
     for where in ("catalogue", "listed"):
         seen, whole = choices(drawn, short, where, **kept), choices(drawn, library, where, **kept)
