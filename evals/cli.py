@@ -79,10 +79,13 @@ def eval_rank(
 
     Without --sessions systems learn from the histories of the cases. A run in --out is resumed where it stopped.
     """
+    from whimbrel.evals.fitted_log import check_fitted_log
     from whimbrel.evals.plan import Plan
     from whimbrel.evals.runs import Limits
     from whimbrel.evals.systems import SYSTEMS, Settings
 
+    if fitted:
+        check_fitted_log(fitted)
     settings = Settings(seed, llm, str(fitted.resolve()) if fitted else "")
     plan = Plan(cases, _names(system) or tuple(SYSTEMS), settings, sessions, items, limit)
     with _folder(out) as folder:

@@ -3,7 +3,7 @@
 import zipfile
 from pathlib import Path
 
-from whimbrel.agent.fitted import Fitted
+from whimbrel.agent.fitted import FUSION, Fitted
 from whimbrel.evals.training import read_items
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.in_memory import InMemory
@@ -22,17 +22,25 @@ def write_fitted_log(library: InMemory, fitted: Fitted, folder: Path) -> None:
     library.log.save(folder / LOG)
 
 
+def check_fitted_log(folder: Path) -> None:
+    """Raises: DataError: not all of it is there."""
+    absent = [name for name in (LOG, ITEMS, FUSION) if not (folder / name).is_file()]
+    if absent:
+        raise DataError(
+            f"{str(folder)!r} holds nothing fitted (no {absent[0]}): write it with `whimbrel fit --sessions FILE "
+            "--items FILE --out FOLDER`"
+        )
+
+
 def read_fitted_log(folder: Path) -> tuple[InMemory, Fitted]:
     """What `write_fitted_log` wrote.
 
     Raises:
         DataError: not all of it is there, or a file is damaged.
     """
+    check_fitted_log(folder)
     try:
         log = InteractionLog.load(folder / LOG)
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{str(folder)!r} holds nothing fitted ({type(error).__name__}): write it with `whimbrel fit --sessions "
-            "FILE --items FILE --out FOLDER`"
-        ) from error
+        raise DataError(f"{str(folder / LOG)!r} is damaged: run `whimbrel fit` again") from error
     return InMemory(list(read_items(folder / ITEMS)), log, timed=False), Fitted.load(folder).for_log(log)

@@ -9,6 +9,7 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
+from whimbrel.agent.fitted import FUSION
 from whimbrel.evals.cases import Case, Problem, read_cases
 from whimbrel.evals.systems import Settings
 from whimbrel.evals.training import Training, read_items, read_training
@@ -109,6 +110,7 @@ def manifest_of(plan: Plan) -> dict[str, Any]:
         "limit": plan.limit,
         "systems": list(plan.systems),
         "settings": asdict(plan.settings),
+        "fitted": _digest(Path(plan.settings.fitted) / FUSION) if plan.settings.fitted else None,
         "model": _model_digest(plan.settings.llm) if "whimbrel" in plan.systems else None,
         "prompts": {name: hashlib.sha256(prompts.joinpath(name).read_bytes()).hexdigest() for name in files},
         "libraries": {name: _version(name) for name in ("numpy", "llama-cpp-python", "implicit", "gensim", "bm25s")},

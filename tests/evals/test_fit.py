@@ -1,0 +1,109 @@
+"""`whimbrel fit` on files of sessions, and `whimbrel eval rank --fitted` with what it wrote."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from whimbrel.agent.fusion import Fusion
+from whimbrel.evals.cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+SIZE = 300
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["whimbrel", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+            sys.exit(0)
+        return (int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """Sessions that go round a ring of items, the items, and cases that ask what comes next among ten."""
+    folder, random = tmp_path_factory.mktemp("ring"), np.random.default_rng(0)
+    name = [f"i{n:03}" for n in range(SIZE)]
+    title = [f"{''.join(random.choice(list('bcdfglmnprst'), 5))}" for _ in range(SIZE)]
+    items = [{"item_id": name[n], "title": title[n]} for n in range(SIZE)]
+
+    def walk(length: int) -> list[int]:
+        place, steps = int(random.integers(SIZE)), []
+        for _ in range(length):
+            place = (place + 1) % SIZE if random.random() < 0.85 else int(random.integers(SIZE))
+            steps.append(place)
+        return steps
+
+    sessions = [[name[n] for n in walk(8)] for _ in range(500)]
+    cases = []
+    for number in range(60):
+        start = int(random.integers(SIZE - 6))
+        others = random.choice([n for n in range(SIZE) if not start <= n < start + 6], 9, replace=False)
+        pool = [items[n] for n in random.permutation([start + 4, *others])]
+        history = [items[start + step] for step in range(4)]
+        cases.append({"case_id": f"c{number}", "history": history, "candidates": pool, "relevant": [name[start + 4]]})
+    paths = [folder / f"{what}.jsonl" for what in ("sessions", "items", "cases")]
+    for path, lines in zip(paths, (sessions, items, cases), strict=True):
+        path.write_text("\n".join(map(json.dumps, lines)) + "\n")
+    return paths[0], paths[1], paths[2]
+
+
+def test_what_is_fitted_ranks_cases_better_than_what_is_shipped(
+    run: Run, files: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    sessions, items, cases = files
+    status, told, _ = run("fit", "--sessions", sessions, "--items", items, "--out", tmp_path / "fitted", "--json")
+    assert status == 0
+    done = json.loads(told)
+    assert done["choices"]["listed"] > 200
+    assert Fusion.model_validate_json((tmp_path / "fitted" / "fusion.json").read_text()) != Fusion.default()
+    options = (cases, "--system", "whimbrel-none,similarity", "--llm", "none", "--json")
+    shipped, fitted = (
+        json.loads(run("eval", "rank", *options, *more)[1])["system"]
+        for more in ((), ("--fitted", tmp_path / "fitted"))
+    )
+    assert fitted["whimbrel-none"]["ndcg@5"] > 0.9
+    assert fitted["whimbrel-none"]["ndcg@5"] > shipped["whimbrel-none"]["ndcg@5"] + 0.3
+    assert fitted["similarity"]["ndcg@10"] == shipped["similarity"]["ndcg@10"]
+
+
+def test_cases_calibrate_and_wrong_lines_are_told(run: Run, files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    sessions, items, cases = files
+    mixed = tmp_path / "cases.jsonl"
+    mixed.write_text(cases.read_text() + "{broken\n")
+    out = tmp_path / "fitted"
+    status, told, errors = run(
+        "fit", "--sessions", sessions, "--items", items, "--cases", mixed, "--out", out, "--json"
+    )
+    assert status == 0
+    assert json.loads(told)["cases"] == 60
+    assert "line 61: not JSON" in errors
+
+
+def test_what_makes_no_sense_is_refused(run: Run, files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    sessions, items, cases = files
+    for arguments, told in (
+        ((), "give a log"),
+        (("--store", tmp_path, "--sessions", sessions), "give a log"),
+        (("--sessions", sessions, "--items", items), "--out is for"),
+        (("--sessions", tmp_path / "none.jsonl", "--out", tmp_path / "out"), "none.jsonl"),
+    ):
+        status, _, errors = run("fit", *arguments)
+        assert status == 1
+        assert told in errors
+    few = tmp_path / "few.jsonl"
+    few.write_text(json.dumps(["i001", "i002"]) + "\n")
+    status, _, errors = run("fit", "--sessions", few, "--items", items, "--out", tmp_path / "out")
+    assert status == 1
+    assert "too short" in errors
+    status, _, errors = run("eval", "rank", cases, "--system", "whimbrel-none", "--fitted", tmp_path / "absent")
+    assert status == 1
+    assert "holds nothing fitted" in errors
