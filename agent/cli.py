@@ -377,6 +377,7 @@ def parse_at(at: str | None, option: str = "--at") -> float | None:
 
 def _context(pairs: list[str]) -> dict[str, object]:
     """Keys and values; wishes that may be several add up."""
+    from whimbrel.agent.context import as_context
     from whimbrel.tools.errors import ConfigError
 
     context: dict[str, object] = {}
@@ -389,7 +390,12 @@ def _context(pairs: list[str]) -> dict[str, object]:
             several[key.strip()].append(value.strip())
         else:
             context[key.strip()] = value.strip()
-    return context | {key: values for key, values in several.items() if values}
+    context |= {key: values for key, values in several.items() if values}
+    try:
+        as_context(context)
+    except ValueError as error:
+        raise ConfigError(f"--{error}") from None
+    return context
 
 
 def _again(source: str, format: str | None, map: list[str]) -> str:

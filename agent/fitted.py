@@ -74,5 +74,5 @@ def _read(path: Path, read: Callable[[Path], T]) -> T | None:
         return None
     try:
         return read(path)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, RecursionError, zipfile.BadZipFile) as error:
         raise DataError(f"{str(path)!r} is damaged or of another version: run `whimbrel fit` again") from error

@@ -5,12 +5,13 @@ Both add up: of every score it can be said which signal brought how much of it.
 """
 
 from functools import cache, cached_property
+from hashlib import sha256
 from importlib import resources
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from whimbrel.agent.signals import SIGNALS
 
@@ -21,10 +22,20 @@ Where = Literal["catalogue", "listed", "alone"]
 """Candidates that retrieval brought; given ones that a log knows; given ones of which no log knows anything."""
 
 
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
+def _known(names: tuple[str, ...]) -> tuple[str, ...]:
+    if names != SIGNALS:
+        raise ValueError("learned from other signals")
+    return names
+
+
 class Fused(BaseModel):
     """Weights of SIGNALS, of a language model's likelihood of an item after the history (`likelihood`) and without
     (`prior`), of its order of candidates where it has no likelihoods (`order`), and trees as LightGBM writes them (""
-    for none)."""
+    for none), with their digest: LightGBM ends the process over damaged ones."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,6 +44,17 @@ class Fused(BaseModel):
     prior: Weight = 0.0
     order: Weight = 0.0
     trees: str = ""
+    digest: str = ""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.trees and self.digest != _digest(self.trees):
+            raise ValueError("the trees are damaged")
+        return self
+
+    def with_trees(self, trees: str) -> "Fused":
+        """The same with trees on top."""
+        return self.model_copy(update={"trees": trees, "digest": _digest(trees) if trees else ""})
 
     def __call__(self, signals: Floats) -> dict[str, Floats]:
         """What each signal brings, by name, shape (candidates,) each, from standardised ones (candidates, signals)."""
@@ -54,7 +76,7 @@ class Fusion(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1] = 1
-    signals: tuple[str, ...] = SIGNALS
+    signals: Annotated[tuple[str, ...], AfterValidator(_known)] = SIGNALS
     catalogue: Fused
     listed: Fused
     alone: Fused

@@ -73,12 +73,12 @@ def learn(
     begun = np.array([start.weights.get(name, 0.0) for name in SIGNALS])
     tried = [_logit(first, begun, pull) for pull in PULLS]
     pull = PULLS[int(np.argmin([_loss(second, weights) for weights in tried]))]
-    found = start.model_copy(update={"weights": _named(_logit(told, begun, pull)), "trees": ""})
+    found = start.model_copy(update={"weights": _named(_logit(told, begun, pull))}).with_trees("")
     if not trees or min(map(len, told)) < LEAST_FOR_TREES:
         return found
     weights = _logit(first, begun, pull)
     model = _trees([c for log in first for c in log], [c for log in second for c in log], weights, seed)
-    return found.model_copy(update={"trees": model}) if model else found
+    return found.with_trees(model)
 
 
 def learn_likelihood(
@@ -215,5 +215,5 @@ def _trees(first: Sequence[Choice], second: Sequence[Choice], weights: Floats, s
         return ""
     model = str(booster.model_to_string(num_iteration=booster.best_iteration))
     plain = Fused(weights=_named(weights))
-    gained = gains(plain.model_copy(update={"trees": model}), second) - gains(plain, second)
+    gained = gains(plain.with_trees(model), second) - gains(plain, second)
     return model if gained.mean() > SURE * gained.std() / max(len(gained), 1) ** 0.5 else ""

@@ -65,6 +65,7 @@ def predict_shift(
 
     `topic_vectors` are the topics that a stated wish may mean, `habits` those of everybody, counted before `at`.
     """
+    habits = habits if habits and habits.topics else None
     say, weights = WORDINGS[language], (learned or NextTopics.default()).by(habits)
     person = Person.of(history, habits)
     if not len(person.topic):

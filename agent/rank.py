@@ -139,7 +139,7 @@ def distinct(ranked: Sequence[Ranked], *, k: int, diversity: float = 0.0) -> lis
     With `diversity` each next one is that whose score, less its cosine with the nearest one before, is the greatest
     (maximal marginal relevance; Carbonell & Goldstein, 1998), scores being taken between 0 and 1.
     """
-    considered = list(ranked if not diversity else ranked[:CONSIDERED])
+    considered = list(ranked if not diversity else ranked[: max(CONSIDERED, 2 * k)])
     scores = np.array([entry.score for entry in considered])
     value = (scores - scores.min(initial=0.0)) / max(float(np.ptp(scores)) if len(scores) else 0.0, 1e-9)
     nearest, kept = np.full(len(considered), -1.0), list[Ranked]()

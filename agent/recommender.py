@@ -213,7 +213,8 @@ class Agent:
         """
         if len({item.item_id for item in candidates}) < len(candidates):
             raise ValueError("candidates repeat an item_id")
-        situation, before = as_context(context), self._known_until(history)
+        situation = as_context(context)
+        history, before = self._as_of(history, situation)
         prediction = self._predict(history, situation, candidates)
         refusal = Refusal.of(situation.avoid, {})
         out = {item.item_id for item in candidates if refusal.covers(item) or not situation.admits(item)}
@@ -238,11 +239,12 @@ class Agent:
             StoreError: there is neither a store nor a library.
         """
         library, situation = self._library or self.store, as_context(context)
+        history, before = self._as_of(history, situation)
         prediction, vectors = self._predict(history, situation, ()), _vectors(history)
         candidates = retrieve(
             library,
             history,
-            before=self._known_until(history),
+            before=before,
             interest=self._interest(history, situation, prediction, vectors),
             expected=prediction.topics,
             factors=self._fitted.factors,
@@ -294,10 +296,13 @@ class Agent:
             liked=[vectors[item_id] for item_id in situation.more if item_id in vectors],
         )
 
-    def _known_until(self, history: Sequence[Item]) -> float:
-        """A store's log counts up to the end of the history; a library is given as of the request."""
+    def _as_of(self, history: Sequence[Item], context: Context) -> tuple[Sequence[Item], float]:
+        """What of a history lies before the moment of the context, if it tells one, and up to when the log counts: to
+        that moment, else that of a store to the end of the history; a library is given as of the request."""
+        if (moment := context.moment) is not None:
+            return [item for item in history if item.time is None or item.time < moment], moment
         times = [item.time for item in history if item.time is not None]
-        return max(times) if self._store and times else float("inf")
+        return history, max(times) if self._store and times else float("inf")
 
     @property
     def _log(self) -> InteractionLog:

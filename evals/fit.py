@@ -18,7 +18,7 @@ from whimbrel.agent.outlook import fit_outlook
 from whimbrel.evals.cases import Case, Problem, read_cases
 from whimbrel.evals.fitted_log import write_fitted_log
 from whimbrel.evals.training import library_of, read_training
-from whimbrel.tools.errors import DataError
+from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.ingest import Progress, Silent
 from whimbrel.tools.interaction_log import InteractionLog
 from whimbrel.tools.store import Store
@@ -87,11 +87,17 @@ def fit_sessions(
     """Learn from files of sessions and items (see `read_training`) into a folder, together with their log.
 
     Raises:
-        DataError: a file cannot be read, or the log is too short to learn anything from.
+        DataError: a file cannot be read, an id cannot be kept, or the log is too short to learn anything from.
+        ConfigError: `out` is a file.
     """
     progress = progress or Silent()
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {str(out)!r} is a file: give a folder")
     progress.step("Reading sessions", None)
     library = library_of(read_training(sessions, items))
+    for item_id in library.log.item_ids:
+        if not item_id or not item_id.isprintable():
+            raise DataError(f"sessions {str(sessions)!r} hold an id that cannot be kept: {item_id!r}")
     learned = learn_from(library, seed=seed, progress=progress)
     fitted, done = _calibrated(learned, library.log, asked or Asked(), out, progress)
     if not done.cases:
@@ -122,7 +128,7 @@ def _calibrated(
     )
     for kind, choices in told.items():
         changed = learn([choices], fusion.of(kind), trees=False, least=LEAST_CASES)
-        kept = changed.model_copy(update={"trees": fusion.of(kind).trees})
+        kept = changed.with_trees(fusion.of(kind).trees)
         fusion = fusion.model_copy(update={kind: kept})
     if asked.llm is not None:
         pools: dict[Where, list[Choice]] = {**learned.choices, **told}

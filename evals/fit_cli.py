@@ -30,7 +30,7 @@ def fit(
     asked: Annotated[
         int, typer.Option("--asked", min=100, help="Choices that the language model is asked about.")
     ] = 300,
-    seed: Annotated[int, typer.Option("--seed", help="Of all chance.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of all chance.")] = 0,
     json: JsonOption = False,
 ) -> None:
     """Learn from a log what tells the next topics of its people and how sure one may be, what each signal is worth for

@@ -41,6 +41,6 @@ def read_fitted_log(folder: Path) -> tuple[InMemory, Fitted]:
     check_fitted_log(folder)
     try:
         log = InteractionLog.load(folder / LOG)
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise DataError(f"{str(folder / LOG)!r} is damaged: run `whimbrel fit` again") from error
     return InMemory(list(read_items(folder / ITEMS)), log, timed=False), Fitted.load(folder).for_log(log)

@@ -43,6 +43,11 @@ def ranking_tables(document: Mapping[str, Any]) -> RenderableType:
     if cases["without relevant items"]:
         told += f"; {cases['without relevant items']} without relevant items are in no figure"
     parts.append(Text(told + ". Intervals: 95%, paired bootstrap over users. Ties take their mean rank.", style="dim"))
+    parts += [
+        Text(f"{name} failed on {systems[name]['failed']} cases: see rankings.jsonl", style="red")
+        for name in best
+        if systems[name].get("failed")
+    ]
     parts += [Text(f"Left out: {name}: {reason}", style="dim") for name, reason in document["skipped"].items()]
     return Group(*parts)
 

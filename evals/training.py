@@ -164,7 +164,10 @@ def read_training(sessions: Path, items: Path | None) -> Training:
                 raise DataError(
                     f"sessions {str(sessions)!r}, line {number}: times are no list as long as that of items"
                 )
-            timed = map(float, times) if times is not None else [None] * len(ids)
+            try:
+                timed = [float(time) for time in times] if times is not None else [None] * len(ids)
+            except (TypeError, ValueError, OverflowError) as error:
+                raise DataError(f"sessions {str(sessions)!r}, line {number}: times are no numbers") from error
             yield str(whose.get("user_id") or ""), [(str(i), time) for i, time in zip(ids, timed, strict=True)]
 
     return Training.of(read(), catalogue)
@@ -189,7 +192,7 @@ def _lines(path: Path) -> Iterator[tuple[int, Any]]:
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     yield number, json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{str(path)!r}, line {number}: not JSON: {error}") from error
     except (OSError, EOFError) as error:
         raise DataError(f"{str(path)!r} cannot be read: {getattr(error, 'strerror', None) or error}") from error

@@ -27,7 +27,7 @@ Factors = NDArray[np.float32]
 @dataclass(frozen=True, eq=False)
 class ItemFactors:
     """`vectors` (items, DIMENSIONS) in the order of the log's items, unit length, 0 where an item was never met;
-    learned from the events before `until`."""
+    learned from events that all lie before `until`."""
 
     item_ids: list[str]
     vectors: Factors
@@ -63,7 +63,8 @@ class ItemFactors:
             return None
         vectors = (left * np.sqrt(strength)).astype(np.float32)
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-        return cls(log.item_ids, vectors, float(before))
+        last = float(log.pair_time[known].max())
+        return cls(log.item_ids, vectors, float(np.nextafter(last, np.inf)))
 
     def save(self, path: Path) -> None:
         """One file, replaced whole or not at all."""
@@ -73,12 +74,14 @@ class ItemFactors:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Raises: OSError, ValueError, KeyError, zipfile.BadZipFile: not a whole file of this form."""
+        """Raises: OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile: not a whole file of this form."""
         with np.load(path, allow_pickle=False) as arrays:
             names = arrays["names"].tobytes().decode().split("\n")
             found = cls(names, arrays["vectors"], float(arrays["until"]))
-        if found.vectors.shape != (len(names), DIMENSIONS) or not np.isfinite(found.vectors).all():
+        if found.vectors.shape != (len(names), DIMENSIONS) or found.vectors.dtype != np.float32:
             raise ValueError(f"vectors of shape {found.vectors.shape} for {len(names)} items")
+        if not (np.abs(found.vectors) <= 1.001).all() or np.isnan(found.until):
+            raise ValueError("vectors longer than 1")
         return found
 
     def of_log(self, log: InteractionLog) -> "ItemFactors":

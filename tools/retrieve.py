@@ -160,6 +160,8 @@ def retrieve(
     one that costs more than `max_price`. `by_title` takes items of equal titles for one: each title once, and none that
     is in the history.
     """
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got {n}")
     log, per_channel = catalogue.log, max(PER_CHANNEL, n // 2)
     crowd = Crowd.of(log, history, before=before, factors=factors)
     allowed = log.known(before=before)

@@ -161,6 +161,50 @@ def test_factors_of_a_later_time_are_not_used() -> None:
     assert after.factors.any()
 
 
+def test_factors_count_as_soon_as_all_that_they_know_is_past() -> None:
+    library = walks()
+    factors, end = ItemFactors.of(library.log), library.log.end
+    assert factors is not None
+    assert end is not None
+    history = list(library.items(["i100"]).values())
+    assert Crowd.of(library.log, history, before=end + 1, factors=factors).factors.any()
+    assert not Crowd.of(library.log, history, before=end, factors=factors).factors.any()
+
+
+def test_a_history_with_topics_is_ranked_against_a_log_without() -> None:
+    items = [Item(item_id=f"i{n}", title=f"Thing {n}") for n in range(3)]
+    rows = [(float(n), "u", f"i{n}", None) for n in range(3)]
+    agent = Agent(None, None, library=InMemory(items, InteractionLog.build(items, rows), timed=True))
+    history = [Item(item_id="h", title="Green tea", topics=("Tea",))]
+    assert sorted(agent.rank(history, items)) == ["i0", "i1", "i2"]
+    assert agent.predict_shift(history).kind == "none"
+
+
+def test_the_moment_of_a_context_is_the_end_of_what_is_known() -> None:
+    library = walks()
+    agent = Agent(None, None, library=library)
+    history = library.history("u200")
+    moment = history[5].time
+    assert moment is not None
+    found, whole = (agent.choose(h, {"time": moment}, n=20).ranked for h in (history[:5], history))
+    assert [(e.candidate.item.item_id, e.score) for e in found] == [(e.candidate.item.item_id, e.score) for e in whole]
+    late = library.log.appeared >= moment
+    assert not {e.candidate.item.item_id for e in whole} & {library.log.item_ids[row] for row in np.flatnonzero(late)}
+
+
+def test_damaged_trees_and_other_signals_are_refused(tmp_path: Path) -> None:
+    grown = Fusion.default().model_copy(update={"listed": NOTHING.with_trees("tree\nversion=v4\n")})
+    text = grown.model_dump_json()
+    for wrong in (
+        text.replace("version=v4", "version=v"),
+        text.replace('["similarity","nearest"', '["nearest","similarity"'),
+    ):
+        assert wrong != text
+        (tmp_path / "fusion.json").write_text(wrong)
+        with pytest.raises(DataError, match="whimbrel fit"):
+            Fitted.load(tmp_path)
+
+
 def test_what_was_fitted_is_kept_and_a_damaged_file_is_told(tmp_path: Path) -> None:
     kept = Fitted(NextTopics.default(), Fusion.default().model_copy(update={"learned_from": "here"}))
     kept.save(tmp_path)

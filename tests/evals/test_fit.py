@@ -99,6 +99,11 @@ def test_what_makes_no_sense_is_refused(run: Run, files: tuple[Path, Path, Path]
         status, _, errors = run("fit", *arguments)
         assert status == 1
         assert told in errors
+    for line, told in ((["a\nb"] * 3, "cannot be kept"), ({"items": ["i001"], "times": ["noon"]}, "line 1: times")):
+        (tmp_path / "wrong.jsonl").write_text(json.dumps(line) + "\n")
+        status, _, errors = run("fit", "--sessions", tmp_path / "wrong.jsonl", "--out", tmp_path / "out")
+        assert status == 1
+        assert told in errors
     few = tmp_path / "few.jsonl"
     few.write_text(json.dumps(["i001", "i002"]) + "\n")
     status, _, errors = run("fit", "--sessions", few, "--items", items, "--out", tmp_path / "out")
