@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from whimbrel.tools.crowd import FIGURES
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieve import Candidate, Interest
 
@@ -59,7 +60,7 @@ def signals_of(
         figures["topics"] = np.array([_topics(candidate.item, expected) for candidate in candidates])
     if interest.predicted is not None and moved:
         figures["shift"] = vectors @ interest.predicted
-    told = {name: np.array([c.crowd.get(name, np.nan) for c in candidates], dtype=np.float64) for name in _OF_CROWD}
+    told = {name: np.array([c.crowd.get(name, np.nan) for c in candidates], dtype=np.float64) for name in FIGURES}
     figures |= {name: told[name] for name in ("people", "age", "factors", "nearest_factors")}
     figures |= {name: np.log1p(1000 * told[name]) for name in ("itemknn", "follows", "near")}
     figures["popularity"], figures["ever"] = np.log1p(told["lately"]), np.log1p(told["ever"])
@@ -73,9 +74,6 @@ def signals_of(
     found = np.stack([standard(figures[name]) for name in SIGNALS], axis=1)
     found[:, SIGNALS.index("shift")] *= moved
     return found
-
-
-_OF_CROWD = ("itemknn", "people", "follows", "near", "lately", "ever", "age", "factors", "nearest_factors")
 
 
 def _topics(item: Item, expected: Mapping[str, float]) -> float:

@@ -86,7 +86,7 @@ class Wording:
     worded: str
     """A reason of the model; `[1]` stands for the event's name, `[item]` for the item's."""
     relations: Mapping[str, tuple[str, ...]]
-    """What may be said of an item, by the signal that carried it."""
+    """What may be said of an item, by what carried it (`explain.CAUSES`)."""
     verbs: Mapping[str, str]
     chose: str
     """For events that have no verb."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from whimbrel.agent.next_topics import SESSION_GAP_SECONDS
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.formats import Source
 from whimbrel.tools.ingest import Progress, Silent
@@ -26,7 +27,6 @@ PROTOCOLS = ("leave-last-out", "time-split", "next-session")
 CANDIDATES = ("catalogue", "uniform", "popularity")
 SAMPLED = 99
 """Candidates drawn beside each relevant one."""
-SESSION_GAP_SECONDS = 3 * 3600
 LONGEST_HISTORY = 200
 """Events of a history that a case shows, the latest."""
 
