@@ -26,12 +26,24 @@ from whimbrel.tools.interaction_log import InteractionLog
 from whimbrel.tools.item_factors import ItemFactors
 from whimbrel.tools.item_vectors import item_vectors
 from whimbrel.tools.records import Item
-from whimbrel.tools.retrieve import Candidate, Catalogue, Interest, described, interest_of, retrieve
+from whimbrel.tools.retrieve import (
+    LEARNED,
+    Candidate,
+    Catalogue,
+    Interest,
+    described,
+    interest_of,
+    reciprocal,
+    retrieve,
+    search,
+)
 
 LEAST_EVENTS = 2
 """Events of a person before a moment."""
 UNIFORM, POPULAR = 10, 9
 """Candidates beside what was chosen, where they are listed: drawn alike, and as often as they were met."""
+RETRIEVED = 200
+"""Candidates of a whole catalogue."""
 MOST_EVENTS = 1000
 """Latest events of a history that are read."""
 
@@ -96,16 +108,17 @@ def choices(
     *,
     learned: NextTopics,
     factors: ItemFactors | None,
-    retrieved: int = 200,
+    channels: Mapping[str, float] | None = None,
+    retrieved: int = RETRIEVED,
     seed: int = 0,
     advance: Callable[[int], None] = lambda count: None,
 ) -> list[Choice]:
-    """What the fusion sees of moments; those whose item retrieval does not bring teach nothing of a catalogue."""
+    """What the fusion sees of moments; those whose item retrieval does not bring teach nothing of a catalogue, whose
+    `channels` weigh as told."""
     habits, random = HabitsInTime(library.log), np.random.default_rng(seed)
     found = []
     for moment in given:
-        met = library.item_vectors(sorted({item.item_id for item in moment.history}))
-        seen = Seen.of(moment, met, library.vectors_of_topics, habits, learned)
+        seen = Seen.of_library(moment, library, habits, learned)
         if where == "catalogue":
             candidates = retrieve(
                 library,
@@ -114,12 +127,44 @@ def choices(
                 interest=seen.interest,
                 expected=seen.prediction.topics,
                 factors=factors,
+                weights=channels,
                 n=retrieved,
                 by_title=False,
             )
         else:
             candidates = _listed(moment, library, factors, random, known=where == "listed")
         found += seen.choice(moment, candidates)
+        advance(1)
+    return found
+
+
+def channel_choices(
+    given: Sequence[Moment],
+    library: Library,
+    *,
+    learned: NextTopics,
+    factors: ItemFactors | None,
+    n: int = RETRIEVED,
+    advance: Callable[[int], None] = lambda count: None,
+) -> list[Choice]:
+    """What retrieval sees of moments: instead of signals what the place of a candidate in each of the channels LEARNED
+    is worth, 0 where a channel does not bring it, shape (candidates, channels)."""
+    habits, found = HabitsInTime(library.log), list[Choice]()
+    for moment in given:
+        seen = Seen.of_library(moment, library, habits, learned)
+        brought = search(
+            library,
+            moment.history,
+            before=moment.before,
+            interest=seen.interest,
+            expected=seen.prediction.topics,
+            factors=factors,
+            n=n,
+        ).places
+        (chosen,) = library.log.rows([moment.item_id])
+        if chosen in brought:
+            worth = [[reciprocal(own[name]) if name in own else 0.0 for name in LEARNED] for own in brought.values()]
+            found.append(Choice(moment.user, np.array(worth), list(brought).index(chosen)))
         advance(1)
     return found
 
@@ -172,6 +217,12 @@ class Seen:
         )
         predicted = list(vectors_of_topics(prediction.shift.to_topics)) if prediction.shift.to_topics else []
         return cls(prediction, interest_of(moment.history, vectors, predicted=predicted))
+
+    @classmethod
+    def of_library(cls, moment: Moment, library: Library, habits: HabitsInTime, learned: NextTopics) -> "Seen":
+        """The same, vectors being those of a library."""
+        met = library.item_vectors(sorted({item.item_id for item in moment.history}))
+        return cls.of(moment, met, library.vectors_of_topics, habits, learned)
 
     def choice(self, moment: Moment, candidates: Sequence[Candidate]) -> list[Choice]:
         """What was chosen among candidates; none where it is not among them, or alone."""

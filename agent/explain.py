@@ -31,7 +31,7 @@ WORDED = ("others", "similarity", "shift")
 """Causes of which the model words the reason; the others are said plainly, since the events alone do not tell them."""
 CAUSES = {
     "others": ("itemknn", "people", "follows", "near", "factors", "nearest_factors"),
-    "similarity": ("similarity", "nearest", "last", "price", "repeat"),
+    "similarity": ("similarity", "nearest", "last", "words", "price", "repeat"),
     "shift": ("topics", "shift"),
     "popularity": ("popularity", "ever", "age", "novelty"),
     "likelihood": ("likelihood",),

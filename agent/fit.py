@@ -1,6 +1,6 @@
 """Learning from a log what its people's next topics and choices tell of themselves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from whimbrel.tools.item_factors import ItemFactors
 
 if TYPE_CHECKING:
     from whimbrel.agent.choices import Library
+    from whimbrel.agent.choices import Moment as Choosing
     from whimbrel.agent.learn_fusion import Choice
     from whimbrel.agent.learn_topics import Moment
     from whimbrel.tools.records import Item
@@ -33,8 +34,8 @@ LEAST_USERS, LEAST_ALONE = 200, 50
 """People without whom nothing is learned of what a log tells, and of what titles and topics tell."""
 CROWD_WARM_UP = 0.6
 """Share of the log before the first choice, unless no log is asked: the crowd and its factors are learned from it."""
-MOST_CHOICES = 2000
-"""Choices that the fusion learns from."""
+MOST_CHOICES, CHANNEL_MOMENTS = 2000, 600
+"""Choices that the fusion learns from, and moments that tell what the channels of retrieval are worth."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,10 @@ def learn_from(
     drawn: dict[Where, list[Choice]] = {}
     few = len(library.log.user_ids) < LEAST_USERS
     for kind in ("alone",) if few else kinds:
-        choices = draw_choices(library, kind, topics, most=most, seed=seed, progress=progress)
+        if kind == "catalogue":
+            channels = learn_channels([draw_channels(library, topics, seed=seed, progress=progress)], found.channels)
+            found = found.model_copy(update={"channels": channels})
+        choices = draw_choices(library, kind, topics, channels=found.channels, most=most, seed=seed, progress=progress)
         progress.step("Learning what signals are worth", None)
         found = learn_fusion(found, {kind: [choices]}, seed=seed)
         drawn[kind] = choices
@@ -95,20 +99,56 @@ def learn_fusion(
     return begun.model_copy(update=found)
 
 
+def learn_channels(
+    choices: "Sequence[Sequence[Choice]]", begun: Mapping[str, float], *, seed: int = 0
+) -> Mapping[str, float]:
+    """What each channel of retrieval is worth, from the choices of several logs."""
+    from whimbrel.agent.learn_fusion import learn_channels
+
+    return learn_channels(choices, begun, seed=seed)
+
+
+def draw_channels(library: "Library", topics: NextTopics, *, seed: int, progress: Progress) -> "list[Choice]":
+    """What the channels bring of moments of the log's people; factors are those of the time before the first one."""
+    from whimbrel.agent.choices import channel_choices
+
+    drawn, factors = _drawn(library, LEAST_USERS, CROWD_WARM_UP, most=CHANNEL_MOMENTS, seed=seed)
+    progress.step("Reading what channels bring", len(drawn))
+    return channel_choices(drawn, library, learned=topics, factors=factors, advance=progress.advance)
+
+
 def draw_choices(
-    library: "Library", kind: Where, topics: NextTopics, *, most: int, seed: int, progress: Progress
+    library: "Library",
+    kind: Where,
+    topics: NextTopics,
+    *,
+    channels: Mapping[str, float],
+    most: int,
+    seed: int,
+    progress: Progress,
 ) -> "list[Choice]":
-    """Choices of the log's people; factors are those of the time before the first one."""
-    from whimbrel.agent.choices import choices, moments
+    """Choices of the log's people, where `channels` are worth so much."""
+    from whimbrel.agent.choices import choices
+
+    people, share = (LEAST_ALONE, 0.0) if kind == "alone" else (LEAST_USERS, CROWD_WARM_UP)
+    drawn, factors = _drawn(library, people, share, most=most, seed=seed)
+    progress.step(f"Reading choices ({kind})", len(drawn))
+    return choices(
+        drawn, library, kind, learned=topics, factors=factors, channels=channels, seed=seed, advance=progress.advance
+    )
+
+
+def _drawn(
+    library: "Library", people: int, share: float, *, most: int, seed: int
+) -> "tuple[list[Choosing], ItemFactors | None]":
+    """Moments after a share of the log, none where there are fewer people, and the factors of that share."""
+    from whimbrel.agent.choices import moments
 
     log = library.log
-    if len(log.user_ids) < (LEAST_ALONE if kind == "alone" else LEAST_USERS) or not len(log.time):
-        return []
-    share = 0.0 if kind == "alone" else CROWD_WARM_UP
+    if len(log.user_ids) < people or not len(log.time):
+        return [], None
     factors = ItemFactors.of(log, before=float(log.time[int(len(log.time) * share)])) if share else None
-    drawn = list(moments(library, most=most, seed=seed, warm_up=share))
-    progress.step(f"Reading choices ({kind})", len(drawn))
-    return choices(drawn, library, kind, learned=topics, factors=factors, seed=seed, advance=progress.advance)
+    return list(moments(library, most=most, seed=seed, warm_up=share)), factors
 
 
 def _topics(library: "Library", begun: NextTopics, seed: int, progress: Progress) -> tuple[NextTopics, int, int]:

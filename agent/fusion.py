@@ -17,6 +17,7 @@ from whimbrel.agent.signals import SIGNALS
 
 Floats = NDArray[np.float64]
 Weight = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
 Where = Literal["catalogue", "listed", "alone"]
 """Candidates that retrieval brought; given ones that a log knows; given ones of which no log knows anything."""
@@ -71,12 +72,14 @@ class Fused(BaseModel):
 
 
 class Fusion(BaseModel):
-    """What was learned for each kind of candidates (see `Where`)."""
+    """What was learned for each kind of candidates (see `Where`), and what each channel of retrieval is worth (see
+    `tools.retrieve`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1] = 1
     signals: Annotated[tuple[str, ...], AfterValidator(_known)] = SIGNALS
+    channels: dict[str, Share] = {}
     catalogue: Fused
     listed: Fused
     alone: Fused

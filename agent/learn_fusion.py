@@ -1,6 +1,6 @@
 """Learning what each signal is worth, from what people chose among the candidates that they had."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from whimbrel.agent.fusion import Fused
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.signals import FROM_LOG, SIGNALS, standard
 from whimbrel.agent.weigh import weigh
+from whimbrel.tools.retrieve import LEARNED
 
 Floats = NDArray[np.float64]
 
@@ -68,17 +69,27 @@ def learn(
     told = [log for log in logs if len(log) >= least]
     if not told:
         return start
-    parts = [_parted(log, seed) for log in told]
-    first, second = [part[0] for part in parts], [part[1] for part in parts]
+    first, second = _parted(told, seed)
     begun = np.array([start.weights.get(name, 0.0) for name in SIGNALS])
-    tried = [_logit(first, begun, pull) for pull in PULLS]
-    pull = PULLS[int(np.argmin([_loss(second, weights) for weights in tried]))]
+    pull = _pull(first, second, begun)
     found = start.model_copy(update={"weights": _named(_logit(told, begun, pull))}).with_trees("")
     if not trees or min(map(len, told)) < LEAST_FOR_TREES:
         return found
     weights = _logit(first, begun, pull)
     model = _trees([c for log in first for c in log], [c for log in second for c in log], weights, seed)
     return found.with_trees(model)
+
+
+def learn_channels(
+    logs: Sequence[Sequence[Choice]], start: Mapping[str, float], *, seed: int = 0
+) -> Mapping[str, float]:
+    """What each channel of retrieval is worth, from `channel_choices`, 1 on average; each log counts the same."""
+    told = [log for log in logs if len(log) >= LEAST_CHOICES]
+    if not told:
+        return start
+    begun = np.array([start.get(name, 1.0) for name in LEARNED])
+    found = _logit(told, begun, _pull(*_parted(told, seed), begun, least=0.0), least=0.0)
+    return {name: round(float(w / max(found.mean(), 1e-9)), 3) for name, w in zip(LEARNED, found, strict=True)}
 
 
 def learn_likelihood(
@@ -153,15 +164,27 @@ def _named(weights: Floats) -> dict[str, float]:
     return {name: round(float(weight), 4) for name, weight in zip(SIGNALS, weights, strict=True) if abs(weight) > 1e-3}
 
 
-def _parted(log: Sequence[Choice], seed: int) -> tuple[list[Choice], list[Choice]]:
-    users = sorted({choice.user for choice in log})
-    drawn = np.random.default_rng(seed).permutation(len(users))[: max(int(len(users) * HELD_OUT), 1)]
-    held = {users[number] for number in drawn}
-    return [c for c in log if c.user not in held] or list(log), [c for c in log if c.user in held]
+def _parted(logs: Sequence[Sequence[Choice]], seed: int) -> tuple[list[list[Choice]], list[list[Choice]]]:
+    """Each log's choices, and those of people held out."""
+    first, second = list[list[Choice]](), list[list[Choice]]()
+    for log in logs:
+        users = sorted({choice.user for choice in log})
+        drawn = np.random.default_rng(seed).permutation(len(users))[: max(int(len(users) * HELD_OUT), 1)]
+        held = {users[number] for number in drawn}
+        first.append([c for c in log if c.user not in held] or list(log))
+        second.append([c for c in log if c.user in held])
+    return first, second
 
 
-def _logit(logs: Sequence[Sequence[Choice]], start: Floats, pull: float) -> Floats:
-    """The weights under which what was chosen is likeliest, drawn to `start`."""
+def _pull(
+    first: Sequence[Sequence[Choice]], second: Sequence[Sequence[Choice]], start: Floats, least: float | None = None
+) -> float:
+    """How strongly weights are best drawn to `start`, by people held out."""
+    return PULLS[int(np.argmin([_loss(second, _logit(first, start, pull, least)) for pull in PULLS]))]
+
+
+def _logit(logs: Sequence[Sequence[Choice]], start: Floats, pull: float, least: float | None = None) -> Floats:
+    """The weights, none below `least`, under which what was chosen is likeliest, drawn to `start`."""
 
     def loss(weights: Floats) -> tuple[float, Floats]:
         away = weights - start
@@ -173,14 +196,16 @@ def _logit(logs: Sequence[Sequence[Choice]], start: Floats, pull: float) -> Floa
                 slope -= (choice.signals[choice.chosen] - probability @ choice.signals) / len(log) / len(logs)
         return value, slope
 
-    return _least(loss, start)
+    return _least(loss, start, least)
 
 
-def _least(loss: Callable[[Floats], tuple[float, Floats]], start: Floats) -> Floats:
-    """Where a loss, given with its slope, is least."""
+def _least(loss: Callable[[Floats], tuple[float, Floats]], start: Floats, bound: float | None = None) -> Floats:
+    """Where a loss, given with its slope, is least, nowhere below a bound."""
     from scipy.optimize import minimize
 
-    best: Any = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200})
+    best: Any = minimize(
+        loss, start, jac=True, method="L-BFGS-B", bounds=[(bound, None)] * len(start), options={"maxiter": 200}
+    )
     return np.asarray(best.x, dtype=np.float64)
 
 

@@ -148,6 +148,7 @@ def build_pipeline(
             interest=found["interest"],
             expected=found["prediction"].topics,
             factors=learned.factors,
+            weights=learned.fusion.channels,
             avoid=request.context.avoid,
             without=(*request.context.more, *request.context.unavailable),
             max_price=request.context.max_price,

@@ -248,6 +248,7 @@ class Agent:
             interest=self._interest(history, situation, prediction, vectors),
             expected=prediction.topics,
             factors=self._fitted.factors,
+            weights=self._fitted.fusion.channels,
             avoid=situation.avoid,
             without=(*without, *situation.unavailable),
             max_price=situation.max_price,

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from whimbrel.tools.crowd import FIGURES
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieve import Candidate, Interest
+from whimbrel.tools.words import TitleIndex
 
 Floats = NDArray[np.float64]
 
@@ -15,6 +16,7 @@ SIGNALS = (
     "similarity",
     "nearest",
     "last",
+    "words",
     "topics",
     "shift",
     "itemknn",
@@ -30,11 +32,13 @@ SIGNALS = (
     "repeat",
 )
 """Cosine of the text vector with the interest of the short and the long term, with the nearest of the latest items, and
-with the last one; logarithm of the probability of its topics next; cosine with the topics that a shift goes to, times
-its confidence; what the crowd says (see `Crowd`): the counts as logarithms; how far the price is from the usual one, in
-logarithms, less than 0; whether the history holds it."""
+with the last one; how much of its title the latest TITLES hold (see `TitleIndex`); logarithm of the probability of its
+topics next; cosine with the topics that a shift goes to, times its confidence; what the crowd says (see `Crowd`): the
+counts as logarithms; how far the price is from the usual one, in logarithms, less than 0; whether the history holds
+it."""
 FROM_LOG = ("itemknn", "people", "follows", "near", "factors", "nearest_factors", "popularity", "ever", "age")
 """Those that tell nothing of an item that the log does not know."""
+TITLES = 10
 LEAST_SHARE = 1e-4
 """Probability of a topic of which nothing is expected."""
 
@@ -56,6 +60,9 @@ def signals_of(
     if interest.latest is not None:
         near = vectors @ interest.latest.T
         figures["nearest"], figures["last"] = near.max(axis=1), near[:, 0]
+    if history:
+        titles = TitleIndex([candidate.item.title for candidate in candidates])
+        figures["words"] = titles.shared([item.title for item in history[-TITLES:]])
     if expected:
         figures["topics"] = np.array([_topics(candidate.item, expected) for candidate in candidates])
     if interest.predicted is not None and moved:

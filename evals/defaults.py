@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from whimbrel.agent.fit import draw_choices, learn_fusion
+from whimbrel.agent.fit import draw_channels, draw_choices, learn_channels, learn_fusion
 from whimbrel.agent.fusion import Fused, Fusion, Where
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.language_models.specs import open_model
@@ -60,17 +60,21 @@ def fusion(
     """
     model = open_model(llm)
     with ingest_progress() as progress:
+        brought: dict[str, list[Choice]] = {}
         drawn: dict[str, dict[Where, list[Choice]]] = {}
         for source in sources:
             name, _, place = source.partition("=")
-            library = _library(place or name, progress)
+            library, topics = _library(place or name, progress), NextTopics.default()
+            brought[name] = draw_channels(library, topics, seed=seed, progress=progress)
+            own = learn_channels([brought[name]], {}, seed=seed)
             drawn[name] = {
-                kind: draw_choices(library, kind, NextTopics.default(), most=choices, seed=seed, progress=progress)
+                kind: draw_choices(library, kind, topics, channels=own, most=choices, seed=seed, progress=progress)
                 for kind in KINDS
             }
         for left in [None, *drawn] if len(drawn) > 1 else [None]:
             used = {name: own for name, own in drawn.items() if name != left}
-            learned = _learned(used, model, asked, seed, progress)
+            channels = learn_channels([brought[name] for name in used], {}, seed=seed)
+            learned = _learned(used, model, asked, seed, progress).model_copy(update={"channels": channels})
             file = out if left is None else out.with_suffix(f".without-{left}.json")
             file.write_text(learned.model_dump_json(indent=1) + "\n", "utf-8")
 

@@ -18,8 +18,9 @@ AUDIENCE = 300
 """The latest people of an item who are asked: bounds the work on a best-seller."""
 ALIKE = 100
 """People most alike whose items are counted."""
-NEAR = 5
+NEAR = 10
 STEPS = np.concatenate([np.arange(-NEAR, 0), np.arange(1, NEAR + 1)])
+NEARNESS = 1 / np.sqrt(np.abs(STEPS))
 RECENT_SHARE, LEAST_RECENT = 0.02, 1000
 """Lately is this share of the log before the moment, and at least so many events."""
 FIGURES = ("itemknn", "people", "follows", "near", "lately", "ever", "age", "factors", "nearest_factors")
@@ -30,8 +31,9 @@ class Crowd:
     """For one history, of every item of a log, shape (items,).
 
     `together` is by seed, (seeds, items), the cosine of their audiences (item-kNN; Sarwar et al., 2001), `itemknn` the
-    sum of these; `people` how much people alike met it (V-SKNN; Ludewig & Jannach, 2018); `follows` and `near` how
-    often it came right after a seed and within NEAR steps of it. Later seeds weigh more. `lately`, `ever` count events;
+    sum of these; `people` how much people alike met it (V-SKNN; Ludewig & Jannach, 2018); `follows` how often it
+    came right after a seed, `near` how often within NEAR steps of one, where fewer steps and people more alike count
+    more (as in STAN; Garg et al., 2019). Later seeds weigh more. `lately`, `ever` count events;
     `age` is the logarithm of how many thousandths of the log it is old, nan where unknown; `factors` and
     `nearest_factors` are the mean and the greatest cosine of its factors with those of the seeds, 0 without any."""
 
@@ -66,18 +68,21 @@ class Crowd:
         audience = np.sqrt(np.maximum(log.audience(before=before), 1))
         together, follows, near = np.zeros((len(rows), size)), np.zeros(size), np.zeros(size)
         shared = np.zeros(len(log.user_ids))
-        for place, row in enumerate(rows):
-            pairs = log.pairs_of(int(row), before=before)[-AUDIENCE:]
+        asked = [log.pairs_of(int(row), before=before)[-AUDIENCE:] for row in rows]
+        for place, pairs in enumerate(asked):
+            shared[log.pair_user[pairs]] += decay[place]
+        alike = shared / np.sqrt(np.maximum(log.breadth(before=before), 1))
+        for place, (row, pairs) in enumerate(zip(rows, asked, strict=True)):
             if not len(pairs):
                 continue
             met = log.items_of(log.pair_user[pairs], before=before)
             together[place] = np.bincount(met, minlength=size) / (np.sqrt(len(pairs)) * audience)
             together[place, row] = 0.0
-            behind = _beside(log, pairs, np.array([1]), before)
+            behind, _ = _beside(log, pairs, np.array([1]), before)
             follows += decay[place] / len(pairs) * np.bincount(behind, minlength=size)
-            beside = _beside(log, pairs, STEPS, before)
-            near += decay[place] / np.sqrt(len(pairs)) * np.bincount(beside, minlength=size)
-            shared[log.pair_user[pairs]] += decay[place]
+            beside, which = _beside(log, pairs, STEPS, before)
+            worth = np.outer(alike[log.pair_user[pairs]], NEARNESS).ravel()[which]
+            near += decay[place] / np.sqrt(len(pairs)) * np.bincount(beside, weights=worth, minlength=size)
         likeness = np.zeros(size), np.zeros(size)
         if factors is not None and factors.until <= before and len(rows):
             cosine = factors.vectors @ factors.vectors[rows].T
@@ -89,7 +94,7 @@ class Crowd:
             itemknn=decay @ together,
             people=_people(log, shared, before),
             follows=follows,
-            near=near / audience,
+            near=near / np.sqrt(audience),
             lately=recent_popularity(log, before=before),
             ever=log.popularity(before=before),
             age=_age(log, stop),
@@ -98,14 +103,14 @@ class Crowd:
         )
 
 
-def _beside(log: InteractionLog, pairs: Ints, steps: Ints, before: float) -> Ints:
-    """Items that the same people met so many steps after (or before) these pairs, flat."""
+def _beside(log: InteractionLog, pairs: Ints, steps: Ints, before: float) -> tuple[Ints, Ints]:
+    """Items that the same people met so many steps after (or before) these pairs, flat, and which pair and step each
+    belongs to, of (pairs, steps) flat."""
     others = (pairs[:, None] + steps[None]).ravel()
     owners = np.repeat(log.pair_user[pairs], len(steps))
-    inside = (others >= 0) & (others < len(log.pair_item))
-    others, owners = others[inside], owners[inside]
-    met = (log.pair_user[others] == owners) & (log.pair_time[others] < before)
-    return np.asarray(log.pair_item[others[met]])
+    which = np.flatnonzero((others >= 0) & (others < len(log.pair_item)))
+    which = which[(log.pair_user[others[which]] == owners[which]) & (log.pair_time[others[which]] < before)]
+    return np.asarray(log.pair_item[others[which]]), which
 
 
 def recent_popularity(log: InteractionLog, *, before: float) -> Ints:

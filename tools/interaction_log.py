@@ -137,6 +137,12 @@ class InteractionLog:
             return self._audience
         return np.bincount(self.pair_item[self.pair_time < before], minlength=len(self.item_ids))
 
+    def breadth(self, *, before: float) -> Ints:
+        """Distinct items of each user, shape (users,)."""
+        if self.end is None or before > self.end:
+            return np.diff(self.pair_offset)
+        return np.bincount(self.pair_user[self.pair_time < before], minlength=len(self.user_ids))
+
     @cached_property
     def user_rows(self) -> dict[str, int]:
         """Row of each user."""

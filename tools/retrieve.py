@@ -20,8 +20,8 @@ HALF_LIFE = 5
 """Items after which one weighs half as much in the short-term vector."""
 LATEST = 20
 """Latest distinct items that a candidate is compared with one by one."""
-PER_CHANNEL = 100
-"""Candidates of each channel, and more where more are asked for."""
+PER_CHANNEL, NEIGHBOURS = 200, 100
+"""Candidates of each channel, and of those that search an index; more where more are asked for."""
 SPARE = 4
 """How many times more neighbours are asked of the index than are wanted, and again where too many are filtered."""
 ALIKE = 30
@@ -30,6 +30,21 @@ EXPLORED = 0.05
 """Share of the candidates that are drawn from what few have met."""
 RANK_CONSTANT = 60
 """Reciprocal rank fusion's constant (Cormack et al., 2009)."""
+LEARNED = (
+    "popular",
+    "rising",
+    "itemknn",
+    "people",
+    "follows",
+    "near",
+    "factors",
+    "topics",
+    "short",
+    "long",
+    "predicted",
+)
+"""Channels of which a log tells what they are worth; the others weigh 1, but a wish."""
+WISH = 3.0
 
 Floats = NDArray[np.float64]
 
@@ -137,7 +152,31 @@ class Catalogue(Protocol):
         """Ids of up to `n` users whose taste is nearest; none where tastes are not kept."""
 
 
-def retrieve(
+@dataclass(frozen=True)
+class Found:
+    """What the channels brought of the rows of a log: the place that each took in each channel, from 1, the best first
+    by reciprocal rank fusion, and the crowd that was asked."""
+
+    crowd: Crowd
+    places: Mapping[int, Mapping[str, int]]
+
+    def ordered(self, weights: Mapping[str, float]) -> list[int]:
+        """Rows, the best first by weighted reciprocal rank fusion; those of equal scores by id."""
+        worth = {"wished": WISH, **weights}
+        ids = self.crowd.log.item_ids
+        scores = {
+            row: sum(worth.get(name, 1.0) * reciprocal(place) for name, place in own.items())
+            for row, own in self.places.items()
+        }
+        return sorted(scores, key=lambda row: (-scores[row], ids[row]))
+
+
+def reciprocal(place: int) -> float:
+    """What a place in a channel is worth: 1 for the first."""
+    return (RANK_CONSTANT + 1) / (RANK_CONSTANT + place)
+
+
+def search(
     catalogue: Catalogue,
     history: Sequence[Item],
     *,
@@ -145,24 +184,17 @@ def retrieve(
     interest: Interest,
     expected: Mapping[str, float] | None = None,
     factors: ItemFactors | None = None,
-    avoid: Sequence[str] = (),
     without: Sequence[str] = (),
-    max_price: float | None = None,
     n: int = 200,
-    by_title: bool = True,
-) -> list[Candidate]:
-    """Up to `n` candidates, fused by reciprocal rank, each with its place in every channel that brought it.
+) -> Found:
+    """What each channel brings, at least `n` in all where there are so many.
 
-    Channels: nearest to the interest (`short`, `long`, `predicted`, `wished`); `itemknn`, `people`, `follows`,
+    Channels: nearest to the interest (`short`, `long`, `predicted`, `wished`); `itemknn`, `people`, `follows`, `near`,
     `factors` (see `Crowd`); `taste` (the latest items of people of like taste), `topics` (what is popular among the
     topics `expected`, with their probabilities), `popular`, `rising`, and `explore` (what few have met, drawn). Nothing
-    that happened at or after `before` has any part in it, and no item of the history or of `without` comes back, nor
-    one that costs more than `max_price`. `by_title` takes items of equal titles for one: each title once, and none that
-    is in the history.
+    that happened at or after `before` has any part in it, and no item of the history or of `without` comes back.
     """
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
-    log, per_channel = catalogue.log, max(PER_CHANNEL, n // 2)
+    log = catalogue.log
     crowd = Crowd.of(log, history, before=before, factors=factors)
     allowed = log.known(before=before)
     gone = log.rows([*(item.item_id for item in history), *without])
@@ -173,36 +205,64 @@ def retrieve(
         "itemknn": crowd.itemknn,
         "people": crowd.people,
         "follows": crowd.follows,
+        "near": crowd.near,
         "factors": crowd.factors + crowd.nearest_factors,
         "taste": _of_like_taste(catalogue, interest, before),
         "topics": _of_topics(crowd, expected or {}),
     }
-    ranked = {name: _top(values, allowed, per_channel) for name, values in scores.items()}
-    for name, vector in interest.channels().items():
-        ranked[name] = _nearest(catalogue, vector, allowed, n=per_channel)
+    ranked = {name: _top(values, allowed, max(PER_CHANNEL, n // 2)) for name, values in scores.items()}
+    ranked |= _nearest(catalogue, interest.channels(), allowed, n=max(NEIGHBOURS, n // 2))
     ranked["explore"] = _drawn(crowd, allowed, n=int(n * EXPLORED))
     places: dict[int, dict[str, int]] = {}
     for name, rows in ranked.items():
         for place, row in enumerate(rows, start=1):
             places.setdefault(row, {})[name] = place
-    fused = sorted(places, key=lambda row: (-_fused(places[row]), log.item_ids[row]))
+    return Found(crowd, places)
+
+
+def retrieve(
+    catalogue: Catalogue,
+    history: Sequence[Item],
+    *,
+    before: float,
+    interest: Interest,
+    expected: Mapping[str, float] | None = None,
+    factors: ItemFactors | None = None,
+    weights: Mapping[str, float] | None = None,
+    avoid: Sequence[str] = (),
+    without: Sequence[str] = (),
+    max_price: float | None = None,
+    n: int = 200,
+    by_title: bool = True,
+) -> list[Candidate]:
+    """Up to `n` candidates, the best of what the channels bring (see `search`), each with its place in every channel.
+
+    `weights` tell what each channel is worth. None comes back that is refused (`avoid`) or costs more than `max_price`.
+    `by_title` takes items of equal titles for one: each title once, and none that is in the history.
+    """
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got {n}")
+    found = search(
+        catalogue, history, before=before, interest=interest, expected=expected, factors=factors, without=without, n=n
+    )
+    ids, ordered = catalogue.log.item_ids, found.ordered(weights or {})
     refusal = Refusal.of(avoid, catalogue.topic_vectors(before=before) if avoid else {})
     met = {item.title.casefold() for item in history} if by_title else set()
     kept: dict[str, int] = {}
     items: dict[str, Item] = {}
-    for place, row in enumerate(fused):
+    for place, row in enumerate(ordered):
         if place % n == 0:  # most of what the channels bring is never looked at
-            items |= catalogue.items([log.item_ids[row] for row in fused[place : place + n]])
-        item = items[log.item_ids[row]]
+            items |= catalogue.items([ids[row] for row in ordered[place : place + n]])
+        item = items[ids[row]]
         name = item.title.casefold() if by_title else item.item_id
         dear = max_price is not None and item.price is not None and item.price > max_price
         if name not in kept and name not in met and not dear and not refusal.covers(item):
             kept[name] = row
         if len(kept) == n:
             break
-    chosen = [items[log.item_ids[row]] for row in kept.values()]
+    chosen = [items[ids[row]] for row in kept.values()]
     vectors = catalogue.item_vectors([item.item_id for item in chosen])
-    return described(chosen, vectors, crowd, [places[row] for row in kept.values()])
+    return described(chosen, vectors, found.crowd, [found.places[row] for row in kept.values()])
 
 
 def _rising(crowd: Crowd) -> Floats:
@@ -245,17 +305,23 @@ def _drawn(crowd: Crowd, allowed: NDArray[np.bool_], *, n: int) -> list[int]:
     return [int(row) for row in np.random.default_rng(seed).permutation(rare)[:n]]
 
 
-def _nearest(catalogue: Catalogue, vector: Vectors, allowed: NDArray[np.bool_], *, n: int) -> list[int]:
-    """Rows of the `n` nearest items that are allowed, the nearest first. The index knows no time and nobody's history,
-    so it is asked for more until enough of them are, or it holds no more."""
-    asked, total = n * SPARE, catalogue.item_count()
-    while True:
-        (near,) = catalogue.nearest(vector[None], n=asked)
-        rows = catalogue.log.rows([item_id for item_id, _ in near])
-        found = [int(row) for row in rows if row >= 0 and allowed[row]][:n]
-        if len(found) == n or asked >= total:
-            return found
+def _nearest(
+    catalogue: Catalogue, vectors: Mapping[str, Vectors], allowed: NDArray[np.bool_], *, n: int
+) -> dict[str, list[int]]:
+    """By channel the rows of the `n` nearest items that are allowed, the nearest first. The index knows no time and
+    nobody's history, so it is asked for more until enough of them are, or it holds no more."""
+    asked, total, found = n * SPARE, catalogue.item_count(), dict[str, list[int]]()
+    while left := [name for name in vectors if name not in found]:
+        for name, near in zip(
+            left, catalogue.nearest(np.stack([vectors[name] for name in left]), n=asked), strict=True
+        ):
+            rows = catalogue.log.rows([item_id for item_id, _ in near])
+            rows = rows[rows >= 0]
+            kept = rows[allowed[rows]][:n].tolist()
+            if len(kept) == n or asked >= total:
+                found[name] = kept
         asked *= SPARE
+    return found
 
 
 def _top(scores: Ints | Floats, allowed: NDArray[np.bool_], n: int) -> list[int]:
@@ -264,10 +330,6 @@ def _top(scores: Ints | Floats, allowed: NDArray[np.bool_], n: int) -> list[int]
     if len(rows) > n:
         rows = rows[scores[rows] >= np.partition(scores[rows], -n)[-n]]
     return [int(row) for row in rows[np.argsort(-scores[rows], kind="stable")][:n]]
-
-
-def _fused(places: Mapping[str, int]) -> float:
-    return sum(1 / (RANK_CONSTANT + place) for place in places.values())
 
 
 def _mean(vectors: Sequence[Vectors], weights: Floats) -> Vectors | None:

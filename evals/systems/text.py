@@ -3,40 +3,25 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from whimbrel.agent.signals import TITLES
 from whimbrel.evals.cases import BlindCase
 from whimbrel.evals.systems import Scorer, Settings
 from whimbrel.evals.training import Training
 from whimbrel.tools.item_vectors import item_vectors
 from whimbrel.tools.retrieve import interest_of
-
-LATEST = 10
-"""Titles of the history that the words are taken from."""
+from whimbrel.tools.words import TitleIndex
 
 
 def bm25(training: Training, settings: Settings) -> Scorer:
-    """Words that a candidate's title shares with the latest ten titles (Robertson et al., 1994; `bm25s`)."""
-    import bm25s
-
-    indexed: list[tuple[object, object]] = []
+    """Words that a candidate's title shares with the latest titles (see `TitleIndex`)."""
+    latest: list[tuple[object, TitleIndex]] = []
 
     def score(case: BlindCase) -> NDArray[np.float64]:
-        if not indexed or indexed[0][0] is not case.candidates:
-            index = bm25s.BM25()
-            index.index(_words([item.title for item in case.candidates]), show_progress=False)
-            indexed[:] = [(case.candidates, index)]
-        query = [word for words in _words([item.title for item in case.history[-LATEST:]]) for word in words]
-        known = [word for word in dict.fromkeys(query) if word in indexed[0][1].vocab_dict]  # type: ignore[attr-defined]
-        if not known:
-            return np.zeros(len(case.candidates))
-        return np.asarray(indexed[0][1].get_scores(known), dtype=np.float64)  # type: ignore[attr-defined]
+        if not latest or latest[0][0] is not case.candidates:  # a whole catalogue comes again with the next case
+            latest[:] = [(case.candidates, TitleIndex([item.title for item in case.candidates]))]
+        return latest[0][1].shared([item.title for item in case.history[-TITLES:]])
 
     return score
-
-
-def _words(titles: list[str]) -> list[list[str]]:
-    import re
-
-    return [re.findall(r"\w+", title.casefold()) or ["-"] for title in titles]
 
 
 def similarity(training: Training, settings: Settings) -> Scorer:
