@@ -40,6 +40,9 @@ CUT = 10
 SURE = 2.0
 """Standard errors by which trees must gain: how many of them there are was chosen on the same people."""
 LIKELIHOOD_PULL = 0.01
+LIKENESS = ("similarity", "nearest", "last", "words", "topics", "shift")
+"""Signals that never speak against an item, however few choices say so."""
+LEAST = np.where(np.isin(SIGNALS, LIKENESS), 0.0, -np.inf)
 
 
 @dataclass(frozen=True)
@@ -71,11 +74,11 @@ def learn(
         return start
     first, second = _parted(told, seed)
     begun = np.array([start.weights.get(name, 0.0) for name in SIGNALS])
-    pull = _pull(first, second, begun)
-    found = start.model_copy(update={"weights": _named(_logit(told, begun, pull))}).with_trees("")
+    pull = _pull(first, second, begun, LEAST)
+    found = start.model_copy(update={"weights": _named(_logit(told, begun, pull, LEAST))}).with_trees("")
     if not trees or min(map(len, told)) < LEAST_FOR_TREES:
         return found
-    weights = _logit(first, begun, pull)
+    weights = _logit(first, begun, pull, LEAST)
     model = _trees([c for log in first for c in log], [c for log in second for c in log], weights, seed)
     return found.with_trees(model)
 
@@ -88,7 +91,7 @@ def learn_channels(
     if not told:
         return start
     begun = np.array([start.get(name, 1.0) for name in LEARNED])
-    found = _logit(told, begun, _pull(*_parted(told, seed), begun, least=0.0), least=0.0)
+    found = _logit(told, begun, _pull(*_parted(told, seed), begun, 0.0), 0.0)
     return {name: round(float(w / max(found.mean(), 1e-9)), 3) for name, w in zip(LEARNED, found, strict=True)}
 
 
@@ -177,13 +180,16 @@ def _parted(logs: Sequence[Sequence[Choice]], seed: int) -> tuple[list[list[Choi
 
 
 def _pull(
-    first: Sequence[Sequence[Choice]], second: Sequence[Sequence[Choice]], start: Floats, least: float | None = None
+    first: Sequence[Sequence[Choice]],
+    second: Sequence[Sequence[Choice]],
+    start: Floats,
+    least: Floats | float = -np.inf,
 ) -> float:
     """How strongly weights are best drawn to `start`, by people held out."""
     return PULLS[int(np.argmin([_loss(second, _logit(first, start, pull, least)) for pull in PULLS]))]
 
 
-def _logit(logs: Sequence[Sequence[Choice]], start: Floats, pull: float, least: float | None = None) -> Floats:
+def _logit(logs: Sequence[Sequence[Choice]], start: Floats, pull: float, least: Floats | float = -np.inf) -> Floats:
     """The weights, none below `least`, under which what was chosen is likeliest, drawn to `start`."""
 
     def loss(weights: Floats) -> tuple[float, Floats]:
@@ -199,12 +205,17 @@ def _logit(logs: Sequence[Sequence[Choice]], start: Floats, pull: float, least: 
     return _least(loss, start, least)
 
 
-def _least(loss: Callable[[Floats], tuple[float, Floats]], start: Floats, bound: float | None = None) -> Floats:
+def _least(loss: Callable[[Floats], tuple[float, Floats]], start: Floats, bound: Floats | float = -np.inf) -> Floats:
     """Where a loss, given with its slope, is least, nowhere below a bound."""
     from scipy.optimize import minimize
 
     best: Any = minimize(
-        loss, start, jac=True, method="L-BFGS-B", bounds=[(bound, None)] * len(start), options={"maxiter": 200}
+        loss,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(low, None) for low in np.broadcast_to(bound, start.shape)],
+        options={"maxiter": 200},
     )
     return np.asarray(best.x, dtype=np.float64)
 

@@ -13,7 +13,7 @@ from whimbrel.agent.fit import learn_from
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.fusion import Fused, Fusion
 from whimbrel.agent.language_models.scripted import ScriptedModel
-from whimbrel.agent.learn_fusion import Choice, gains, learn, learn_likelihood
+from whimbrel.agent.learn_fusion import Choice, gains, learn, learn_channels, learn_likelihood
 from whimbrel.agent.next_topics import NextTopics
 from whimbrel.agent.rank import Ranked, distinct
 from whimbrel.agent.signals import FROM_LOG, SIGNALS, standard
@@ -21,7 +21,8 @@ from whimbrel.tools.crowd import Crowd
 from whimbrel.tools.in_memory import InMemory
 from whimbrel.tools.interaction_log import InteractionLog
 from whimbrel.tools.item_factors import LEAST_ITEMS, ItemFactors
-from whimbrel.tools.retrieve import Candidate
+from whimbrel.tools.retrieve import LEARNED, Candidate, interest_of, reciprocal, retrieve
+from whimbrel.tools.words import TitleIndex
 
 NOTHING = Fused(weights={})
 
@@ -64,6 +65,49 @@ def test_trees_find_what_weights_cannot_and_stay_away_where_there_is_nothing() -
     brought = learned(crossed[0].signals)
     assert set(brought) <= set(SIGNALS)
     assert not learn([chosen_by("itemknn", 600)], NOTHING).trees
+
+
+def test_the_channel_that_finds_what_is_chosen_gets_the_weight() -> None:
+    random, found, follows = np.random.default_rng(3), [], LEARNED.index("follows")
+    for number in range(300):
+        worth = np.array([[reciprocal(int(place)) for place in random.permutation(40)] for _ in LEARNED]).T
+        found.append(Choice(f"u{number}", worth, int(worth[:, follows].argmax())))
+    learned = learn_channels([found], {})
+    assert learned["follows"] > 3
+    assert np.mean(list(learned.values())) == pytest.approx(1.0, abs=0.01)
+    assert min(learned.values()) >= 0
+    assert learn_channels([found[:99]], {"follows": 2.0}) == {"follows": 2.0}
+
+
+def test_retrieval_listens_to_the_channels_that_are_worth_most() -> None:
+    library = walks()
+    history = [library.items([f"i{n:03}"])[f"i{n:03}"] for n in (100, 101, 102)]
+    interest = interest_of(history, library.item_vectors([item.item_id for item in history]))
+
+    def first(weights: dict[str, float]) -> list[Candidate]:
+        return retrieve(library, history, before=np.inf, interest=interest, weights=weights, n=10)
+
+    nothing = dict.fromkeys(LEARNED, 0.0)
+    for channel in ("follows", "popular", "short"):
+        places = [found.channels.get(channel, 99) for found in first(nothing | {channel: 5.0})]
+        assert places == list(range(1, 11))
+    assert "i103" in [found.item.item_id for found in first(nothing | {"follows": 5.0})[:3]]
+
+
+@pytest.mark.parametrize(
+    ("titles", "others", "best"),
+    [
+        (["Red kettle", "Blue kettle", "Green lamp"], ["A blue coat"], 1),
+        (["红茶 一盒", "咖啡 一盒", "灯"], ["绿茶"], 0),
+        (["The The The", "Rare thing", "The lamp"], ["the", "rare"], 1),
+    ],
+)
+def test_titles_that_share_rarer_words_come_first(titles: list[str], others: list[str], best: int) -> None:
+    shared = TitleIndex(titles).shared(others)
+    assert int(shared.argmax()) == best
+    assert not TitleIndex(titles).shared(["nothing else"]).any()
+    assert TitleIndex([]).shared(others).shape == (0,)
+    assert TitleIndex(["", "!?"]).shared(["", "!"]).shape == (2,)
 
 
 def test_what_a_model_knows_is_weighed_by_what_it_is_worth() -> None:
