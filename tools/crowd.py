@@ -30,16 +30,21 @@ FIGURES = ("itemknn", "people", "follows", "near", "lately", "ever", "age", "fac
 class Crowd:
     """For one history, of every item of a log, shape (items,).
 
-    `together` is by seed, (seeds, items), the cosine of their audiences (item-kNN; Sarwar et al., 2001), `itemknn` the
-    sum of these; `people` how much people alike met it (V-SKNN; Ludewig & Jannach, 2018); `follows` how often it
-    came right after a seed, `near` how often within NEAR steps of one, where fewer steps and people more alike count
-    more (as in STAN; Garg et al., 2019). Later seeds weigh more. `lately`, `ever` count events;
-    `age` is the logarithm of how many thousandths of the log it is old, nan where unknown; `factors` and
-    `nearest_factors` are the mean and the greatest cosine of its factors with those of the seeds, 0 without any."""
+    `itemknn` sums its cosines with the seeds (see `together`), `people` how much people alike met it (V-SKNN; Ludewig &
+    Jannach, 2018); `follows` how often it came right after a seed, `near` how often within NEAR steps of one, where
+    fewer steps and people more alike count more (as in STAN; Garg et al., 2019). Later seeds weigh more. `lately`,
+    `ever` count events; `age` is the logarithm of how many thousandths of the log it is old, nan where unknown;
+    `factors` and `nearest_factors` are the mean and the greatest cosine of its factors with those of the seeds, 0
+    without any. `met` is what those who were asked about each seed met beside it, flat, and `asked` the seed of each;
+    `breadth` and `audience` are the roots of how many were asked about each seed and met each item.
+    """
 
     log: InteractionLog
     seeds: list[str]
-    together: Floats
+    met: Ints
+    asked: Ints
+    breadth: Floats
+    audience: Floats
     itemknn: Floats
     people: Floats
     follows: Floats
@@ -54,6 +59,16 @@ class Crowd:
         """The figures of one item, by FIGURES."""
         return {name: float(getattr(self, name)[row]) for name in FIGURES}
 
+    def together(self, rows: Ints) -> Floats:
+        """Of distinct items the cosine of their audience with that of each seed (item-kNN; Sarwar et al., 2001), shape
+        (seeds, rows)."""
+        place = np.full(len(self.log.item_ids), -1)
+        place[rows] = np.arange(len(rows))
+        kept = place[self.met] >= 0
+        cells = self.asked[kept] * len(rows) + place[self.met[kept]]
+        counts = np.bincount(cells, minlength=len(self.seeds) * len(rows)).reshape(len(self.seeds), len(rows))
+        return np.asarray(counts / np.outer(self.breadth, self.audience[rows]))
+
     @classmethod
     def of(
         cls, log: InteractionLog, history: Sequence[Item], *, before: float, factors: ItemFactors | None = None
@@ -66,23 +81,21 @@ class Crowd:
         decay = 0.5 ** (np.arange(len(rows)) / HALF_LIFE)
         size, stop = len(log.item_ids), int(np.searchsorted(log.time, before))
         audience = np.sqrt(np.maximum(log.audience(before=before), 1))
-        together, follows, near = np.zeros((len(rows), size)), np.zeros(size), np.zeros(size)
-        shared = np.zeros(len(log.user_ids))
-        asked = [log.pairs_of(int(row), before=before)[-AUDIENCE:] for row in rows]
-        for place, pairs in enumerate(asked):
-            shared[log.pair_user[pairs]] += decay[place]
+        pairs = [log.pairs_of(int(row), before=before)[-AUDIENCE:] for row in rows]
+        heard = np.array([len(own) for own in pairs], dtype=np.int64)
+        seed = np.repeat(np.arange(len(rows)), heard)
+        pair = np.concatenate(pairs) if pairs else np.empty(0, dtype=np.int64)
+        breadth = np.sqrt(np.maximum(heard, 1))
+        share = decay / breadth
+        shared = _sums(log.pair_user[pair], decay[seed], len(log.user_ids))
         alike = shared / np.sqrt(np.maximum(log.breadth(before=before), 1))
-        for place, (row, pairs) in enumerate(zip(rows, asked, strict=True)):
-            if not len(pairs):
-                continue
-            met = log.items_of(log.pair_user[pairs], before=before)
-            together[place] = np.bincount(met, minlength=size) / (np.sqrt(len(pairs)) * audience)
-            together[place, row] = 0.0
-            behind, _ = _beside(log, pairs, np.array([1]), before)
-            follows += decay[place] / len(pairs) * np.bincount(behind, minlength=size)
-            beside, which = _beside(log, pairs, STEPS, before)
-            worth = np.outer(alike[log.pair_user[pairs]], NEARNESS).ravel()[which]
-            near += decay[place] / np.sqrt(len(pairs)) * np.bincount(beside, weights=worth, minlength=size)
+        met, owner = log.items_of(log.pair_user[pair], before=before, owner=True)
+        asked = seed[owner]
+        beside = met != rows[asked]
+        met, asked = met[beside], asked[beside]
+        behind, after = _beside(log, pair, np.array([1]), before)
+        around, which = _beside(log, pair, STEPS, before)
+        worth = np.outer(share[seed] * alike[log.pair_user[pair]], NEARNESS).ravel()[which]
         likeness = np.zeros(size), np.zeros(size)
         if factors is not None and factors.until <= before and len(rows):
             cosine = factors.vectors @ factors.vectors[rows].T
@@ -90,17 +103,24 @@ class Crowd:
         return cls(
             log=log,
             seeds=seeds,
-            together=together,
-            itemknn=decay @ together,
+            met=met,
+            asked=asked,
+            breadth=breadth,
+            audience=audience,
+            itemknn=_sums(met, share[asked], size) / audience,
             people=_people(log, shared, before),
-            follows=follows,
-            near=near / np.sqrt(audience),
+            follows=_sums(behind, (share / breadth)[seed][after], size),
+            near=_sums(around, worth, size) / np.sqrt(audience),
             lately=recent_popularity(log, before=before),
             ever=log.popularity(before=before),
             age=_age(log, stop),
             factors=likeness[0],
             nearest_factors=likeness[1],
         )
+
+
+def _sums(rows: Ints, weights: Floats, size: int) -> Floats:
+    return np.asarray(np.bincount(rows, weights=weights, minlength=size), dtype=np.float64)
 
 
 def _beside(log: InteractionLog, pairs: Ints, steps: Ints, before: float) -> tuple[Ints, Ints]:
@@ -131,7 +151,7 @@ def _people(log: InteractionLog, shared: Floats, before: float) -> Floats:
     items, owner = log.items_of(users, before=before, owner=True)
     alike = shared[users] / np.sqrt(np.maximum(np.bincount(owner, minlength=len(users)), 1))
     alike[np.argsort(-alike, kind="stable")[ALIKE:]] = 0.0
-    return np.asarray(np.bincount(items, weights=alike[owner], minlength=len(found)), dtype=np.float64)
+    return _sums(items, alike[owner], len(found))
 
 
 def _age(log: InteractionLog, stop: int) -> Floats:

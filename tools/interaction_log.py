@@ -125,6 +125,8 @@ class InteractionLog:
     def popularity(self, *, before: float, since: float = -np.inf) -> Ints:
         """Events of each item in [since, before), shape (items,)."""
         start, stop = np.searchsorted(self.time, [since, before])
+        if stop - start == len(self.time):
+            return self._popularity
         return np.bincount(self.item[start:stop], minlength=len(self.item_ids))
 
     def known(self, *, before: float) -> NDArray[np.bool_]:
@@ -147,6 +149,10 @@ class InteractionLog:
     def user_rows(self) -> dict[str, int]:
         """Row of each user."""
         return {user_id: row for row, user_id in enumerate(self.user_ids)}
+
+    @cached_property
+    def _popularity(self) -> Ints:
+        return np.bincount(self.item, minlength=len(self.item_ids))
 
     @cached_property
     def _audience(self) -> Ints:

@@ -91,15 +91,17 @@ def described(
 ) -> list[Candidate]:
     """Items as candidates, with what the crowd says of those that its log knows."""
     rows = crowd.log.rows([item.item_id for item in items])
+    place = {int(row): number for number, row in enumerate(dict.fromkeys(rows[rows >= 0]))}
+    together = crowd.together(np.array(list(place), dtype=np.int64)).T.tolist()
     return [
         Candidate(
             item=item,
             vector=vectors[item.item_id],
-            channels=channels[place] if channels else {},
-            co_occurrence=dict(zip(crowd.seeds, crowd.together[:, row].tolist(), strict=True)) if row >= 0 else {},
+            channels=channels[number] if channels else {},
+            co_occurrence=dict(zip(crowd.seeds, together[place[int(row)]], strict=True)) if row >= 0 else {},
             crowd=crowd.says(int(row)) if row >= 0 else {},
         )
-        for place, (item, row) in enumerate(zip(items, rows, strict=True))
+        for number, (item, row) in enumerate(zip(items, rows, strict=True))
     ]
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whimbrel.tools.crowd import Crowd
+from whimbrel.tools.crowd import HALF_LIFE, Crowd
 from whimbrel.tools.errors import DataError, StoreError
 from whimbrel.tools.formats import open_source
 from whimbrel.tools.ingest import ingest
@@ -37,7 +37,9 @@ def test_no_reading_of_the_log_sees_what_comes_later(
     history = [items[n] for n in (5, 0, 3)]
     one, other = (Crowd.of(log, history, before=before) for log in (short, whole))
     assert one.seeds == other.seeds
-    assert np.allclose(one.together, other.together)
+    assert np.allclose(one.together(np.arange(6)), other.together(np.arange(6)))
+    weights = 0.5 ** (np.arange(len(one.seeds)) / HALF_LIFE)
+    assert np.allclose(weights @ one.together(np.arange(6)), one.itemknn)
     for name in ("itemknn", "people", "follows", "near", "lately", "ever"):
         assert np.allclose(getattr(one, name), getattr(other, name)), name
     met = {item for _, _, item, _ in past} | ({*"uvwxyz"} - {item for _, _, item, _ in past + future})
