@@ -47,6 +47,12 @@ def test_the_signal_that_choices_follow_gets_the_weight(signal: str) -> None:
     assert gains(learned, unseen).mean() > 2 * gains(NOTHING, unseen).mean()
 
 
+@pytest.mark.parametrize(("signal", "counts"), [("words", False), ("itemknn", True)])
+def test_likeness_never_speaks_against_an_item(signal: str, counts: bool) -> None:
+    weight = learn([chosen_by(signal, 600, sharp=-2.0)], NOTHING, trees=False).weights.get(signal, 0.0)
+    assert (weight < -1) if counts else (weight == 0)
+
+
 def test_too_few_choices_leave_what_was_begun_with() -> None:
     begun = Fused(weights={"nearest": 1.0})
     assert learn([chosen_by("itemknn", 99)], begun) == begun
