@@ -142,19 +142,20 @@ class Agent:
     ) -> Recommendations:
         """Up to `k` items that the user has not met before `at`, each with its reason.
 
-        `at` is ISO 8601, Unix seconds or a `datetime`; by default now, or the end of a log that ended over a week
-        ago. Nothing that happened at or after it is used. `on_step` is told the name of each step as it ends.
+        `at` is ISO 8601, Unix seconds or a `datetime`; by default the time of the context if that is a date, else now,
+        or the end of a log that ended over a week ago. Nothing that happened at or after it is used. `on_step` is told
+        the name of each step as it ends.
 
         Raises:
             DataError: no such user.
             TypeError: `context` is no mapping.
             ModelError: the model cannot be reached, or none of its replies fitted a schema.
-            ValueError: `k` < 1, or `at` is in no known format.
+            ValueError: `k` is no whole number from 1, or `at` is in no known format.
         """
-        if k < 1:
-            raise ValueError(f"k must be at least 1, got {k}")
-        started = time.perf_counter()
-        request = Request(identifier(user_id), self.now() if at is None else parse_time(at), as_context(context), k)
+        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+            raise ValueError(f"k must be a whole number from 1, got {k!r}")
+        started, situation = time.perf_counter(), as_context(context)
+        request = Request(identifier(user_id), self._moment(at, situation), situation, k)
         clock = StageClock(on_step)
         try:
             found = self._pipeline.invoke(request, {"callbacks": [clock.handler()]})
@@ -397,7 +398,8 @@ class Agent:
             ModelError: the model cannot be reached.
             ValueError: `at` is in no known format.
         """
-        user, before, situation = identifier(user_id), self.now() if at is None else parse_time(at), as_context(context)
+        situation = as_context(context)
+        user, before = identifier(user_id), self._moment(at, situation)
         history = self.store.history(user, before=before)
         found = timeline_of(
             history,
@@ -419,6 +421,12 @@ class Agent:
         from whimbrel.agent.session import Session
 
         return Session(self, identifier(user_id), at=self.now() if at is None else parse_time(at), k=k)
+
+    def _moment(self, at: object, context: Context) -> float:
+        """The moment asked about: `at`, else that of the context, else now."""
+        if at is not None:
+            return parse_time(at)
+        return self.now() if context.moment is None else context.moment
 
     def now(self) -> float:
         """The clock's time; for a log that ended over a week ago, just after its last event."""

@@ -37,6 +37,20 @@ def test_without_a_model(shop: Path) -> None:
         )
 
 
+def test_the_moment_may_be_told_by_the_context(shop: Path) -> None:
+    with Agent.open(shop, None) as agent:
+        told, asked = agent.recommend("u5", context={"time": AT}), agent.recommend("u5", AT)
+        assert told.at == asked.at
+        assert [one.item_id for one in told.recommendations] == [one.item_id for one in asked.recommendations]
+        assert agent.recommend("u5", AT, {"time": "2020-01-01"}).at == asked.at
+
+
+@pytest.mark.parametrize("k", [0, -1, 2.5, True, "3"])
+def test_how_many_is_a_whole_number(shop: Path, k: object) -> None:
+    with Agent.open(shop, None) as agent, pytest.raises(ValueError, match="whole number"):
+        agent.recommend("u5", AT, k=k)  # type: ignore[arg-type]
+
+
 def test_a_reason_that_names_nothing_real_is_replaced_with_a_warning(shop: Path) -> None:
     model = ScriptedModel({"SummaryReply": {"summary": "Lately mostly Tea."}, "ReasonReply": REASON})
     with Agent.open(shop, llm=model, config=PipelineConfig(worded=10)) as agent:
