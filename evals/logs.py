@@ -148,7 +148,7 @@ def write_folds(log: Log, protocol: Protocol, folder: Path) -> list[Fold]:
     begin = protocol.begin
     if begin is None:
         begin = float(log.time[min(int(len(log.time) * protocol.warm_up), len(log.time) - 1)])
-    targets = _TARGETS[protocol.name](log, begin)
+    targets = _TARGETS[protocol.name](log, begin, np.random.default_rng(protocol.seed))
     if protocol.users is not None and len(targets) > protocol.users:
         kept = np.random.default_rng(protocol.seed).permutation(len(targets))[: protocol.users]
         targets = [targets[number] for number in np.sort(kept)]
@@ -182,16 +182,17 @@ def _rows_by_user(log: Log) -> Iterator[Ints]:
         yield order[start:stop]
 
 
-def _last(log: Log, begin: float) -> list[_Target]:
-    """Each user's last event, where it lies behind the warm-up and something of theirs before it."""
+def _last(log: Log, begin: float, random: np.random.Generator) -> list[_Target]:
+    """Each user's last event, where it lies behind the warm-up and something of theirs before it; of several at one
+    moment (a basket) one drawn at random: their order says nothing."""
     return [
-        _Target(user, float(log.time[rows[-1]]), rows[-1:])
+        _Target(user, float(log.time[rows[-1]]), random.choice(rows[log.time[rows] == log.time[rows[-1]]], 1))
         for user, rows in enumerate(_rows_by_user(log))
         if log.time[rows[-1]] >= begin and log.time[rows[0]] < log.time[rows[-1]]
     ]
 
 
-def _split(log: Log, begin: float) -> list[_Target]:
+def _split(log: Log, begin: float, random: np.random.Generator) -> list[_Target]:
     """All that a user does from the moment on, for users known before it."""
     return [
         _Target(user, float(begin), rows[log.time[rows] >= begin])
@@ -200,7 +201,7 @@ def _split(log: Log, begin: float) -> list[_Target]:
     ]
 
 
-def _next_session(log: Log, begin: float) -> list[_Target]:
+def _next_session(log: Log, begin: float, random: np.random.Generator) -> list[_Target]:
     """Each user's last session: events less than three hours apart."""
     found = []
     for user, rows in enumerate(_rows_by_user(log)):
@@ -211,7 +212,7 @@ def _next_session(log: Log, begin: float) -> list[_Target]:
     return found
 
 
-_TARGETS: dict[str, Callable[[Log, float], list[_Target]]] = {
+_TARGETS: dict[str, Callable[[Log, float, np.random.Generator], list[_Target]]] = {
     "leave-last-out": _last,
     "time-split": _split,
     "next-session": _next_session,

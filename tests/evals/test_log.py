@@ -39,6 +39,22 @@ def read(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def test_of_what_came_at_one_moment_any_may_be_the_last(tmp_path: Path) -> None:
+    lines = ["user_id,title,topics,time"]
+    for user in range(60):
+        lines += [f"u{user},Old,Kind,{BEGIN + user}", f"u{user},Older,Kind,{BEGIN - user}"]
+        lines += [f"u{user},Basket {thing},Kind,{BEGIN + DAY}" for thing in "abcd"]
+    (tmp_path / "baskets.csv").write_text("\n".join(lines) + "\n")
+    drawn = []
+    for out in ("one", "other"):
+        (fold,) = folds(tmp_path / "baskets.csv", tmp_path / out, refits=1)
+        cases = read(fold.cases)
+        assert all(len(case["history"]) == 2 for case in cases)  # type: ignore[arg-type]
+        drawn.append([case["relevant"] for case in cases])
+    assert drawn[0] == drawn[1]
+    assert len({item for relevant in drawn[0] for item in relevant}) == 4  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("name", PROTOCOLS)
 @pytest.mark.parametrize("candidates", CANDIDATES)
 def test_a_fold_learns_only_from_what_came_before_its_first_case(name: str, candidates: str, tmp_path: Path) -> None:
