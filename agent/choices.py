@@ -251,6 +251,8 @@ def _listed(
     crowd = Crowd.of(log, moment.history, before=moment.before, factors=factors)
     free = log.known(before=moment.before)
     met = log.rows([moment.item_id, *(item.item_id for item in moment.history)])
+    if known and not free[met[0]]:  # being new would tell it from the others
+        return []
     free[met[met >= 0]] = False
     rows = np.flatnonzero(free)
     if len(rows) <= UNIFORM + POPULAR:

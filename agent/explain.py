@@ -153,10 +153,14 @@ def _evidence(
     """What carried the item, and the person's events behind that, the strongest first."""
     if not latest:
         return ("wish" if entry.signals.get("wish", 0) > 0 else "popularity"), []
-    brought = {cause: sum(entry.signals.get(name, 0.0) for name in CAUSES[cause]) for cause in CAUSES}
+    brought = {
+        cause: sum(entry.signals.get(name, 0.0) for name in names)
+        for cause, names in CAUSES.items()
+        if not entry.signals.keys().isdisjoint(names)
+    }
     if not any(entry.candidate.co_occurrence.values()):
-        brought.pop("others")
-    cause = max(brought, key=lambda name: brought[name])
+        brought.pop("others", None)
+    cause = max(brought, key=lambda name: brought[name], default="similarity")
     if cause == "others":
         strength = dict(entry.candidate.co_occurrence)
     else:

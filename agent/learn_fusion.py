@@ -18,6 +18,8 @@ Floats = NDArray[np.float64]
 HELD_OUT = 0.25
 """Share of the people on whom it is decided how near weights stay to those begun with, and whether trees help."""
 PULLS = (0.3, 0.03, 0.003, 0.0003)
+LEAST_TOLD = 0.15
+"""Log odds that a first place in the mean channel must bring."""
 LEAST_CHOICES, LEAST_FOR_TREES = 100, 500
 """Choices without which nothing is learned, or no trees."""
 ROUNDS, PATIENCE = 200, 20
@@ -92,7 +94,9 @@ def learn_channels(
         return start
     begun = np.array([start.get(name, 1.0) for name in LEARNED])
     found = _logit(told, begun, _pull(*_parted(told, seed), begun, 0.0), 0.0)
-    return {name: round(float(w / max(found.mean(), 1e-9)), 3) for name, w in zip(LEARNED, found, strict=True)}
+    if found.mean() < LEAST_TOLD:  # where no channel tells anything, their proportions are noise
+        return start
+    return {name: round(float(w / found.mean()), 3) for name, w in zip(LEARNED, found, strict=True)}
 
 
 def learn_likelihood(

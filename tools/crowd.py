@@ -79,7 +79,7 @@ class Crowd:
         seeds = [item_id for item_id, row in zip(latest, rows, strict=True) if row >= 0][:SEEDS]
         rows = rows[rows >= 0][:SEEDS]
         decay = 0.5 ** (np.arange(len(rows)) / HALF_LIFE)
-        size, stop = len(log.item_ids), int(np.searchsorted(log.time, before))
+        size = len(log.item_ids)
         audience = np.sqrt(np.maximum(log.audience(before=before), 1))
         pairs = [log.pairs_of(int(row), before=before)[-AUDIENCE:] for row in rows]
         heard = np.array([len(own) for own in pairs], dtype=np.int64)
@@ -113,7 +113,7 @@ class Crowd:
             near=_sums(around, worth, size) / np.sqrt(audience),
             lately=recent_popularity(log, before=before),
             ever=log.popularity(before=before),
-            age=_age(log, stop),
+            age=_age(log, before),
             factors=likeness[0],
             nearest_factors=likeness[1],
         )
@@ -154,9 +154,11 @@ def _people(log: InteractionLog, shared: Floats, before: float) -> Floats:
     return _sums(items, alike[owner], len(found))
 
 
-def _age(log: InteractionLog, stop: int) -> Floats:
+def _age(log: InteractionLog, before: float) -> Floats:
+    stop = int(np.searchsorted(log.time, before))
     if not stop:
         return np.full(len(log.item_ids), np.nan)
     now, begun = log.time[stop - 1], log.time[0]
     age = (now - log.appeared) / max(now - begun, 1e-9)
-    return np.where(np.isfinite(age), np.log1p(1000 * np.maximum(age, 0.0)), np.nan)
+    told = np.isfinite(age) & log.known(before=before)
+    return np.where(told, np.log1p(1000 * np.maximum(age, 0.0)), np.nan)

@@ -1,7 +1,7 @@
 """Candidates from several channels, as of a moment: known by then, not met before, not refused."""
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -24,6 +24,8 @@ PER_CHANNEL, NEIGHBOURS = 200, 100
 """Candidates of each channel, and of those that search an index; more where more are asked for."""
 SPARE = 4
 """How many times more neighbours are asked of the index than are wanted, and again where too many are filtered."""
+MOST_ASKED = 64
+"""How many times more candidates the channels are asked for where a limit leaves too few of them."""
 ALIKE = 30
 """People of like taste whose latest items are candidates."""
 EXPLORED = 0.05
@@ -189,7 +191,7 @@ def search(
     without: Sequence[str] = (),
     n: int = 200,
 ) -> Found:
-    """What each channel brings, at least `n` in all where there are so many.
+    """What each channel brings, of each more where more are asked for (`n`).
 
     Channels: nearest to the interest (`short`, `long`, `predicted`, `wished`); `itemknn`, `people`, `follows`, `near`,
     `factors` (see `Crowd`); `taste` (the latest items of people of like taste), `topics` (what is popular among the
@@ -239,32 +241,56 @@ def retrieve(
 ) -> list[Candidate]:
     """Up to `n` candidates, the best of what the channels bring (see `search`), each with its place in every channel.
 
-    `weights` tell what each channel is worth. None comes back that is refused (`avoid`) or costs more than `max_price`.
-    `by_title` takes items of equal titles for one: each title once, and none that is in the history.
+    `weights` tell what each channel is worth. None comes back that is refused (`avoid`) or costs more than `max_price`;
+    where these leave too few, the channels are asked for more. `by_title` takes items of equal titles for one: each
+    title once, and none that is in the history.
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
-    found = search(
-        catalogue, history, before=before, interest=interest, expected=expected, factors=factors, without=without, n=n
-    )
-    ids, ordered = catalogue.log.item_ids, found.ordered(weights or {})
     refusal = Refusal.of(avoid, catalogue.topic_vectors(before=before) if avoid else {})
     met = {item.title.casefold() for item in history} if by_title else set()
-    kept: dict[str, int] = {}
-    items: dict[str, Item] = {}
-    for place, row in enumerate(ordered):
+
+    def admits(item: Item) -> bool:
+        dear = max_price is not None and item.price is not None and item.price > max_price
+        return not dear and not refusal.covers(item) and not (by_title and item.title.casefold() in met)
+
+    asked, most = n, min(MOST_ASKED * n, len(catalogue.log.item_ids)) if avoid or max_price is not None else n
+    while True:
+        found = search(
+            catalogue,
+            history,
+            before=before,
+            interest=interest,
+            expected=expected,
+            factors=factors,
+            without=without,
+            n=asked,
+        )
+        chosen = _first(catalogue, found.ordered(weights or {}), admits, n=n, by_title=by_title)
+        if len(chosen) == n or asked >= most:
+            break
+        asked = min(SPARE * asked, most)
+    vectors = catalogue.item_vectors([item.item_id for item in chosen.values()])
+    return described(list(chosen.values()), vectors, found.crowd, [found.places[row] for row in chosen])
+
+
+def _first(
+    catalogue: Catalogue, rows: Sequence[int], admits: Callable[[Item], bool], *, n: int, by_title: bool
+) -> dict[int, Item]:
+    """The first `n` items of rows that are admitted, each title once where it counts."""
+    ids, items = catalogue.log.item_ids, dict[str, Item]()
+    kept, names = dict[int, Item](), set[str]()
+    for place, row in enumerate(rows):
         if place % n == 0:  # most of what the channels bring is never looked at
-            items |= catalogue.items([ids[row] for row in ordered[place : place + n]])
+            items |= catalogue.items([ids[row] for row in rows[place : place + n]])
         item = items[ids[row]]
         name = item.title.casefold() if by_title else item.item_id
-        dear = max_price is not None and item.price is not None and item.price > max_price
-        if name not in kept and name not in met and not dear and not refusal.covers(item):
-            kept[name] = row
+        if name not in names and admits(item):
+            names.add(name)
+            kept[row] = item
         if len(kept) == n:
             break
-    chosen = [items[ids[row]] for row in kept.values()]
-    vectors = catalogue.item_vectors([item.item_id for item in chosen])
-    return described(chosen, vectors, found.crowd, [found.places[row] for row in kept.values()])
+    return kept
 
 
 def _rising(crowd: Crowd) -> Floats:

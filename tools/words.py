@@ -1,12 +1,13 @@
 """Words that titles share."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-_WORD = re.compile(r"[぀-ヿ一-鿿]|[^\W぀-ヿ一-鿿]+")
+_WORD = re.compile(r"[぀-ヿ一-鿿]|(?:[^\W぀-ヿ一-鿿]|[\u0300-\u036f\u0900-\u0dff])+")
 """A word, or a letter of those that are written without spaces."""
 
 
@@ -25,9 +26,9 @@ class TitleIndex:
         """How much of the words of `others`, each counted once, a title holds, rarer ones counting more, shape
         (titles,)."""
         wanted = dict.fromkeys(word for title in others for word in _words(title)) if self._size else {}
-        known = [word for word in wanted if word in self._index.vocab_dict]
+        known = [word for word in wanted if word and word in self._index.vocab_dict]
         return np.asarray(self._index.get_scores(known) if known else np.zeros(self._size), dtype=np.float64)
 
 
 def _words(title: str) -> list[str]:
-    return _WORD.findall(title.casefold()) or ["-"]
+    return _WORD.findall(unicodedata.normalize("NFC", title).casefold()) or [""]

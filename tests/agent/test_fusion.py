@@ -100,12 +100,40 @@ def test_retrieval_listens_to_the_channels_that_are_worth_most() -> None:
     assert "i103" in [found.item.item_id for found in first(nothing | {"follows": 5.0})[:3]]
 
 
+def test_a_price_that_few_things_keep_to_is_searched_for() -> None:
+    library = walks()
+    history = [library.items(["i200"])["i200"]]
+    interest = interest_of(history, library.item_vectors(["i200"]))
+    found = retrieve(library, history, before=np.inf, interest=interest, max_price=20.0, n=15)
+    assert len(found) == 15
+    assert all(candidate.item.price is not None and candidate.item.price <= 20 for candidate in found)
+
+
+def test_channels_that_tell_nothing_stay_as_they_were() -> None:
+    random = np.random.default_rng(4)
+    found = [
+        Choice(f"u{number}", random.choice([0.0, 0.3, 0.6, 1.0], size=(60, len(LEARNED))), int(random.integers(60)))
+        for number in range(400)
+    ]
+    assert learn_channels([found], {"near": 2.0}) == {"near": 2.0}
+
+
+def test_an_item_of_the_moment_itself_has_no_age() -> None:
+    items = [Item(item_id=name, title=name) for name in "abc"]
+    log = InteractionLog.build(items, [(1.0, "u", "a", None), (5.0, "u", "b", None), (9.0, "v", "c", None)])
+    ages = Crowd.of(log, items[:1], before=9.0).age
+    assert np.isnan(ages[2])
+    assert np.isfinite(ages[:2]).all()
+
+
 @pytest.mark.parametrize(
     ("titles", "others", "best"),
     [
         (["Red kettle", "Blue kettle", "Green lamp"], ["A blue coat"], 1),
         (["红茶 一盒", "咖啡 一盒", "灯"], ["绿茶"], 0),
         (["The The The", "Rare thing", "The lamp"], ["the", "rare"], 1),
+        (["नदी की बात", "हिन्दी गीत", "!!!"], ["हिन्दी"], 1),
+        (["Cafe\u0301 table", "Tea"], ["Caf\u00e9"], 0),
     ],
 )
 def test_titles_that_share_rarer_words_come_first(titles: list[str], others: list[str], best: int) -> None:
@@ -113,7 +141,7 @@ def test_titles_that_share_rarer_words_come_first(titles: list[str], others: lis
     assert int(shared.argmax()) == best
     assert not TitleIndex(titles).shared(["nothing else"]).any()
     assert TitleIndex([]).shared(others).shape == (0,)
-    assert TitleIndex(["", "!?"]).shared(["", "!"]).shape == (2,)
+    assert not TitleIndex(["", "!?", "🎈"]).shared(["", "😀"]).any()
 
 
 def test_what_a_model_knows_is_weighed_by_what_it_is_worth() -> None:
