@@ -31,6 +31,7 @@ from whimbrel.tools.retrieve import (
     Candidate,
     Catalogue,
     Interest,
+    Query,
     described,
     interest_of,
     reciprocal,
@@ -120,17 +121,8 @@ def choices(
     for moment in given:
         seen = Seen.of_library(moment, library, habits, learned)
         if where == "catalogue":
-            candidates = retrieve(
-                library,
-                moment.history,
-                before=moment.before,
-                interest=seen.interest,
-                expected=seen.prediction.topics,
-                factors=factors,
-                weights=channels,
-                n=retrieved,
-                by_title=False,
-            )
+            query = seen.query(moment, factors)
+            candidates = retrieve(library, query, weights=channels, n=retrieved, by_title=False)
         else:
             candidates = _listed(moment, library, factors, random, known=where == "listed")
         found += seen.choice(moment, candidates)
@@ -152,15 +144,7 @@ def channel_choices(
     habits, found = HabitsInTime(library.log), list[Choice]()
     for moment in given:
         seen = Seen.of_library(moment, library, habits, learned)
-        brought = search(
-            library,
-            moment.history,
-            before=moment.before,
-            interest=seen.interest,
-            expected=seen.prediction.topics,
-            factors=factors,
-            n=n,
-        ).places
+        brought = search(library, seen.query(moment, factors), n=n).places
         (chosen,) = library.log.rows([moment.item_id])
         if chosen in brought:
             worth = [[reciprocal(own[name]) if name in own else 0.0 for name in LEARNED] for own in brought.values()]
@@ -223,6 +207,10 @@ class Seen:
         """The same, vectors being those of a library."""
         met = library.item_vectors(sorted({item.item_id for item in moment.history}))
         return cls.of(moment, met, library.vectors_of_topics, habits, learned)
+
+    def query(self, moment: Moment, factors: ItemFactors | None) -> Query:
+        """What retrieval is asked."""
+        return Query(moment.history, moment.before, self.interest, self.prediction.topics, factors)
 
     def choice(self, moment: Moment, candidates: Sequence[Candidate]) -> list[Choice]:
         """What was chosen among candidates; none where it is not among them, or alone."""

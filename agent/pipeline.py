@@ -21,7 +21,7 @@ from whimbrel.agent.weigh import prior_prompt
 from whimbrel.agent.wording import Language
 from whimbrel.tools.encoder import Vectors
 from whimbrel.tools.records import Interaction
-from whimbrel.tools.retrieve import Candidate, Interest, interest_of, retrieve
+from whimbrel.tools.retrieve import Candidate, Interest, Query, interest_of, retrieve
 from whimbrel.tools.store import Store
 
 if TYPE_CHECKING:
@@ -143,14 +143,16 @@ def build_pipeline(
         request: Request = found["request"]
         return retrieve(
             store,
-            found["recall"].history,
-            before=request.at,
-            interest=found["interest"],
-            expected=found["prediction"].topics,
-            factors=learned.factors,
+            Query(
+                found["recall"].history,
+                before=request.at,
+                interest=found["interest"],
+                expected=found["prediction"].topics,
+                factors=learned.factors,
+                without=(*request.context.more, *request.context.unavailable),
+            ),
             weights=learned.fusion.channels,
             avoid=request.context.avoid,
-            without=(*request.context.more, *request.context.unavailable),
             max_price=request.context.max_price,
             n=max(config.candidates, 2 * request.k),
         )

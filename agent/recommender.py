@@ -33,7 +33,7 @@ from whimbrel.tools.item_vectors import item_vectors
 from whimbrel.tools.name_topics import LEAST_ITEMS, name_clusters, with_topics
 from whimbrel.tools.records import Event, Interaction, Item, Occurrence, identifier
 from whimbrel.tools.refuse import Refusal
-from whimbrel.tools.retrieve import Candidate, Interest, described, interest_of, retrieve
+from whimbrel.tools.retrieve import Candidate, Interest, Query, described, interest_of, retrieve
 from whimbrel.tools.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -244,14 +244,16 @@ class Agent:
         prediction, vectors = self._predict(history, situation, ()), _vectors(history)
         candidates = retrieve(
             library,
-            history,
-            before=before,
-            interest=self._interest(history, situation, prediction, vectors),
-            expected=prediction.topics,
-            factors=self._fitted.factors,
+            Query(
+                history,
+                before=before,
+                interest=self._interest(history, situation, prediction, vectors),
+                expected=prediction.topics,
+                factors=self._fitted.factors,
+                without=(*without, *situation.unavailable),
+            ),
             weights=self._fitted.fusion.channels,
             avoid=situation.avoid,
-            without=(*without, *situation.unavailable),
             max_price=situation.max_price,
             n=n,
             by_title=False,

@@ -180,17 +180,20 @@ def reciprocal(place: int) -> float:
     return (RANK_CONSTANT + 1) / (RANK_CONSTANT + place)
 
 
-def search(
-    catalogue: Catalogue,
-    history: Sequence[Item],
-    *,
-    before: float,
-    interest: Interest,
-    expected: Mapping[str, float] | None = None,
-    factors: ItemFactors | None = None,
-    without: Sequence[str] = (),
-    n: int = 200,
-) -> Found:
+@dataclass(frozen=True)
+class Query:
+    """What is known of a person at a moment (`before`): their history and interest, the probabilities of topics
+    `expected` next, item factors of the log, and ids that may not come back beside those of the history."""
+
+    history: Sequence[Item]
+    before: float
+    interest: Interest
+    expected: Mapping[str, float] = field(default_factory=dict)
+    factors: ItemFactors | None = None
+    without: Sequence[str] = ()
+
+
+def search(catalogue: Catalogue, query: Query, *, n: int = 200) -> Found:
     """What each channel brings, of each more where more are asked for (`n`).
 
     Channels: nearest to the interest (`short`, `long`, `predicted`, `wished`); `itemknn`, `people`, `follows`, `near`,
@@ -199,9 +202,9 @@ def search(
     that happened at or after `before` has any part in it, and no item of the history or of `without` comes back.
     """
     log = catalogue.log
-    crowd = Crowd.of(log, history, before=before, factors=factors)
-    allowed = log.known(before=before)
-    gone = log.rows([*(item.item_id for item in history), *without])
+    crowd = Crowd.of(log, query.history, before=query.before, factors=query.factors)
+    allowed = log.known(before=query.before)
+    gone = log.rows([*(item.item_id for item in query.history), *query.without])
     allowed[gone[gone >= 0]] = False
     scores: dict[str, Ints | Floats] = {
         "popular": crowd.lately,
@@ -211,11 +214,11 @@ def search(
         "follows": crowd.follows,
         "near": crowd.near,
         "factors": crowd.factors + crowd.nearest_factors,
-        "taste": _of_like_taste(catalogue, interest, before),
-        "topics": _of_topics(crowd, expected or {}),
+        "taste": _of_like_taste(catalogue, query.interest, query.before),
+        "topics": _of_topics(crowd, query.expected),
     }
     ranked = {name: _top(values, allowed, max(PER_CHANNEL, n // 2)) for name, values in scores.items()}
-    ranked |= _nearest(catalogue, interest.channels(), allowed, n=max(NEIGHBOURS, n // 2))
+    ranked |= _nearest(catalogue, query.interest.channels(), allowed, n=max(NEIGHBOURS, n // 2))
     ranked["explore"] = _drawn(crowd, allowed, n=int(n * EXPLORED))
     places: dict[int, dict[str, int]] = {}
     for name, rows in ranked.items():
@@ -226,15 +229,10 @@ def search(
 
 def retrieve(
     catalogue: Catalogue,
-    history: Sequence[Item],
+    query: Query,
     *,
-    before: float,
-    interest: Interest,
-    expected: Mapping[str, float] | None = None,
-    factors: ItemFactors | None = None,
     weights: Mapping[str, float] | None = None,
     avoid: Sequence[str] = (),
-    without: Sequence[str] = (),
     max_price: float | None = None,
     n: int = 200,
     by_title: bool = True,
@@ -247,8 +245,8 @@ def retrieve(
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
-    refusal = Refusal.of(avoid, catalogue.topic_vectors(before=before) if avoid else {})
-    met = {item.title.casefold() for item in history} if by_title else set()
+    refusal = Refusal.of(avoid, catalogue.topic_vectors(before=query.before) if avoid else {})
+    met = {item.title.casefold() for item in query.history} if by_title else set()
 
     def admits(item: Item) -> bool:
         dear = max_price is not None and item.price is not None and item.price > max_price
@@ -256,16 +254,7 @@ def retrieve(
 
     asked, most = n, min(MOST_ASKED * n, len(catalogue.log.item_ids)) if avoid or max_price is not None else n
     while True:
-        found = search(
-            catalogue,
-            history,
-            before=before,
-            interest=interest,
-            expected=expected,
-            factors=factors,
-            without=without,
-            n=asked,
-        )
+        found = search(catalogue, query, n=asked)
         chosen = _first(catalogue, found.ordered(weights or {}), admits, n=n, by_title=by_title)
         if len(chosen) == n or asked >= most:
             break

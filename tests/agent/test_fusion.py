@@ -21,7 +21,7 @@ from whimbrel.tools.crowd import Crowd
 from whimbrel.tools.in_memory import InMemory
 from whimbrel.tools.interaction_log import InteractionLog
 from whimbrel.tools.item_factors import LEAST_ITEMS, ItemFactors
-from whimbrel.tools.retrieve import LEARNED, Candidate, interest_of, reciprocal, retrieve
+from whimbrel.tools.retrieve import LEARNED, Candidate, Query, interest_of, reciprocal, retrieve
 from whimbrel.tools.words import TitleIndex
 
 NOTHING = Fused(weights={})
@@ -91,7 +91,7 @@ def test_retrieval_listens_to_the_channels_that_are_worth_most() -> None:
     interest = interest_of(history, library.item_vectors([item.item_id for item in history]))
 
     def first(weights: dict[str, float]) -> list[Candidate]:
-        return retrieve(library, history, before=np.inf, interest=interest, weights=weights, n=10)
+        return retrieve(library, Query(history, np.inf, interest), weights=weights, n=10)
 
     nothing = dict.fromkeys(LEARNED, 0.0)
     for channel in ("follows", "popular", "short"):
@@ -104,7 +104,7 @@ def test_a_price_that_few_things_keep_to_is_searched_for() -> None:
     library = walks()
     history = [library.items(["i200"])["i200"]]
     interest = interest_of(history, library.item_vectors(["i200"]))
-    found = retrieve(library, history, before=np.inf, interest=interest, max_price=20.0, n=15)
+    found = retrieve(library, Query(history, np.inf, interest), max_price=20.0, n=15)
     assert len(found) == 15
     assert all(candidate.item.price is not None and candidate.item.price <= 20 for candidate in found)
 

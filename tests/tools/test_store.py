@@ -17,7 +17,7 @@ from whimbrel.tools.formats import open_source
 from whimbrel.tools.ingest import ingest
 from whimbrel.tools.interaction_log import InteractionLog
 from whimbrel.tools.records import Item
-from whimbrel.tools.retrieve import interest_of, retrieve
+from whimbrel.tools.retrieve import Query, interest_of, retrieve
 from whimbrel.tools.store import open_store
 
 EVENTS = st.lists(st.tuples(st.integers(0, 50), st.sampled_from("abcd"), st.sampled_from("uvwxyz")), max_size=40)
@@ -59,7 +59,7 @@ def test_a_planted_future_event_changes_no_candidate(shop_csv: Path, tmp_path: P
         with open_store(folder) as store:
             history = store.history("u1", before=at)
             vectors = store.item_vectors([event.item_id for event in history])
-            candidates = retrieve(store, history, before=at, interest=interest_of(history, vectors))
+            candidates = retrieve(store, Query(history, at, interest_of(history, vectors)))
             found.append(
                 {
                     (c.item.title, *(round(c.crowd[name], 9) for name in ("itemknn", "people", "ever")))
