@@ -19,6 +19,7 @@ from whimbrel.agent.rank import where_listed
 from whimbrel.agent.signals import signals_of
 from whimbrel.agent.summarise import short_titles
 from whimbrel.agent.weigh import HISTORY_SHOWN
+from whimbrel.tools.appeal import Appeal
 from whimbrel.tools.crowd import Crowd
 from whimbrel.tools.encoder import Vectors, encode
 from whimbrel.tools.habits import HabitsInTime
@@ -154,20 +155,21 @@ def channel_choices(
 
 
 def given_choices(
-    given: Sequence[tuple[Moment, Sequence[Item]]],
+    given: Sequence[tuple[Moment, Sequence[Item], Appeal]],
     log: InteractionLog,
     *,
     learned: NextTopics,
     factors: ItemFactors | None,
 ) -> dict[Where, list[Choice]]:
-    """The same of moments whose candidates were given, by what the log, all of which lies before, knows of these."""
+    """The same of moments whose candidates were given, by what the log, all of which lies before, knows of these, and
+    what lists that were shown to others tell."""
     habits, found = HabitsInTime(log), dict[Where, list[Choice]]()
-    for moment, items in given:
+    for moment, items, appeal in given:
         vectors = dict(zip([i.item_id for i in items], item_vectors(items), strict=True))
         met = dict(zip([i.item_id for i in moment.history], item_vectors(moment.history), strict=True))
         seen = Seen.of(moment, met, encode, habits, learned)
         candidates = described(items, vectors, Crowd.of(log, moment.history, before=moment.before, factors=factors))
-        found.setdefault(where_listed(candidates), []).extend(seen.choice(moment, candidates))
+        found.setdefault(where_listed(candidates), []).extend(seen.choice(moment, candidates, appeal))
     return found
 
 
@@ -212,7 +214,7 @@ class Seen:
         """What retrieval is asked."""
         return Query(moment.history, moment.before, self.interest, self.prediction.topics, factors)
 
-    def choice(self, moment: Moment, candidates: Sequence[Candidate]) -> list[Choice]:
+    def choice(self, moment: Moment, candidates: Sequence[Candidate], appeal: Appeal | None = None) -> list[Choice]:
         """What was chosen among candidates; none where it is not among them, or alone."""
         ids = [candidate.item.item_id for candidate in candidates]
         if moment.item_id not in ids or len(ids) < 2:
@@ -224,6 +226,7 @@ class Seen:
             interest=self.interest,
             expected=self.prediction.topics,
             moved=shift.confidence if shift.kind != "none" else 0.0,
+            appeal=appeal,
         )
         titles = short_titles([candidate.item for candidate in candidates])
         shown = short_titles(moment.history[-HISTORY_SHOWN:])

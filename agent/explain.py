@@ -33,7 +33,7 @@ CAUSES = {
     "others": ("itemknn", "people", "follows", "near", "factors", "nearest_factors"),
     "similarity": ("similarity", "nearest", "last", "words", "price", "repeat"),
     "shift": ("topics", "shift"),
-    "popularity": ("popularity", "ever", "age", "novelty"),
+    "popularity": ("popularity", "ever", "age", "novelty", "appeal"),
     "likelihood": ("likelihood",),
     "wish": ("wish",),
 }

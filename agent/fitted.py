@@ -8,23 +8,26 @@ from typing import Self, TypeVar
 
 from whimbrel.agent.fusion import Fusion
 from whimbrel.agent.next_topics import NextTopics
+from whimbrel.tools.appeal import Appeal
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.interaction_log import InteractionLog
 from whimbrel.tools.item_factors import ItemFactors
 from whimbrel.tools.replaced import replaced
 
-NEXT_TOPICS, FUSION, FACTORS = "next_topics.json", "fusion.json", "item_factors.npz"
+NEXT_TOPICS, FUSION, APPEAL, FACTORS = "next_topics.json", "fusion.json", "appeal.json", "item_factors.npz"
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """Which topics come next, what each signal is worth, and items as vectors of the log."""
+    """Which topics come next, what each signal is worth, items as vectors of the log, and how often what was shown was
+    chosen."""
 
     topics: NextTopics
     fusion: Fusion
     factors: ItemFactors | None = None
+    appeal: Appeal | None = None
 
     @classmethod
     def default(cls) -> Self:
@@ -41,12 +44,14 @@ class Fitted:
         shipped = cls.default()
         topics = _read(folder / NEXT_TOPICS, lambda path: NextTopics.model_validate_json(path.read_text("utf-8")))
         fusion = _read(folder / FUSION, lambda path: Fusion.model_validate_json(path.read_text("utf-8")))
-        return cls(topics or shipped.topics, fusion or shipped.fusion, _read(folder / FACTORS, ItemFactors.load))
+        factors = _read(folder / FACTORS, ItemFactors.load)
+        appeal = _read(folder / APPEAL, lambda path: Appeal.model_validate_json(path.read_text("utf-8")))
+        return cls(topics or shipped.topics, fusion or shipped.fusion, factors, appeal)
 
     def save(self, folder: Path) -> None:
         """Into a folder, each file replaced whole or not at all."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name, model in ((NEXT_TOPICS, self.topics), (FUSION, self.fusion)):
+        for name, model in ((NEXT_TOPICS, self.topics), (FUSION, self.fusion), (APPEAL, self.appeal or Appeal())):
             with replaced(folder / name) as partial:
                 partial.write_text(model.model_dump_json(indent=1), "utf-8")
         if self.factors is not None:

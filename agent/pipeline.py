@@ -169,6 +169,7 @@ def build_pipeline(
             wish=request.context.query,
             shift=found["prediction"].shift,
             fusion=learned.fusion,
+            appeal=learned.appeal,
             llm=llm,
             config=config.rank.model_copy(update={"weighed": weighed}),
             priors=priors,

@@ -14,6 +14,7 @@ from whimbrel.agent.signals import signals_of, standard
 from whimbrel.agent.summarise import short_titles
 from whimbrel.agent.weigh import Priors, Weights, weigh
 from whimbrel.agent.wording import Language
+from whimbrel.tools.appeal import Appeal
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieve import Candidate, Interest
 
@@ -73,6 +74,7 @@ def rank(
     wish: str = "",
     shift: Shift,
     fusion: Fusion,
+    appeal: Appeal | None = None,
     llm: LanguageModel | None,
     config: RankConfig,
     priors: Priors | None = None,
@@ -87,7 +89,7 @@ def rank(
         return Ranking((), shift)
     fused = fusion.of(where)
     moved = shift.confidence if shift.kind != "none" else 0.0
-    found = signals_of(candidates, history=history, interest=interest, expected=expected, moved=moved)
+    found = signals_of(candidates, history=history, interest=interest, expected=expected, moved=moved, appeal=appeal)
     brought = fused(found)
     if interest.wished is not None:
         vectors = np.stack([candidate.vector for candidate in candidates]).astype(np.float64)

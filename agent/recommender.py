@@ -278,6 +278,7 @@ class Agent:
             wish=situation.query,
             shift=prediction.shift,
             fusion=self._fitted.fusion,
+            appeal=self._fitted.appeal,
             llm=self._llm,
             config=self._config.rank.model_copy(update={"weighed": min(len(candidates), MOST_WEIGHED)}),
             language=self._config.language,

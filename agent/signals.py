@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from whimbrel.tools.appeal import Appeal
 from whimbrel.tools.crowd import FIGURES
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieve import Candidate, Interest
@@ -30,12 +31,13 @@ SIGNALS = (
     "age",
     "price",
     "repeat",
+    "appeal",
 )
 """Cosine of the text vector with the interest of the short and the long term, with the nearest of the latest items, and
 with the last one; how much of its title the latest TITLES hold (see `TitleIndex`); logarithm of the probability of its
 topics next; cosine with the topics that a shift goes to, times its confidence; what the crowd says (see `Crowd`): the
 counts as logarithms; how far the price is from the usual one, in logarithms, less than 0; whether the history holds
-it."""
+it; logarithm of how often it was chosen when it was shown (see `Appeal`)."""
 FROM_LOG = ("itemknn", "people", "follows", "near", "factors", "nearest_factors", "popularity", "ever", "age")
 """Those that tell nothing of an item that the log does not know."""
 TITLES = 10
@@ -50,6 +52,7 @@ def signals_of(
     interest: Interest,
     expected: Mapping[str, float],
     moved: float = 0.0,
+    appeal: Appeal | None = None,
 ) -> Floats:
     """Standardised SIGNALS of candidates, shape (candidates, signals): mean 0 and deviation 1 over those of whom a
     signal tells something, 0 where it tells nothing. `moved` is the confidence in a named shift, else 0."""
@@ -78,6 +81,8 @@ def signals_of(
         figures["price"] = np.array([-abs(np.log(price) - usual) if price else np.nan for price in prices])
     met = {item.item_id for item in history}
     figures["repeat"] = np.array([float(candidate.item.item_id in met) for candidate in candidates])
+    if appeal is not None:
+        figures["appeal"] = appeal.rates([candidate.item.item_id for candidate in candidates])
     found = np.stack([standard(figures[name]) for name in SIGNALS], axis=1)
     found[:, SIGNALS.index("shift")] *= moved
     return found

@@ -65,6 +65,15 @@ def eval_rank(
     fitted: Annotated[
         Path | None, typer.Option("--fitted", metavar="FITTED", help="What `whimbrel fit --out` wrote, for `whimbrel`.")
     ] = None,
+    crossfit: Annotated[
+        int | None,
+        typer.Option(
+            "--crossfit",
+            min=2,
+            metavar="PARTS",
+            help="Rank each part of the users after a fit on the cases of the others.",
+        ),
+    ] = None,
     limit: LimitOption = None,
     seed: SeedOption = 0,
     workers: WorkersOption = 1,
@@ -77,19 +86,25 @@ def eval_rank(
 ) -> None:
     """Rank the candidates of each case, without ever seeing which are relevant, and measure the rankings.
 
-    Without --sessions systems learn from the histories of the cases. A run in --out is resumed where it stopped.
+    Without --sessions systems learn from the histories of the cases, with --crossfit also from what the cases of other
+    users chose. A run in --out is resumed where it stopped.
     """
+    from whimbrel.evals.crossfit import fit_parts
     from whimbrel.evals.fitted_log import check_fitted_log
     from whimbrel.evals.plan import Plan
     from whimbrel.evals.runs import Limits
     from whimbrel.evals.systems import SYSTEMS, Settings
+    from whimbrel.tools.errors import ConfigError
 
+    if fitted and crossfit:
+        raise ConfigError("--crossfit fits anew: leave out --fitted")
     if fitted:
         check_fitted_log(fitted)
     settings = Settings(seed, llm, str(fitted.resolve()) if fitted else "")
     plan = Plan(cases, _names(system) or tuple(SYSTEMS), settings, sessions, items, limit)
     with _folder(out) as folder:
-        _run([(plan, folder)], folder, Limits(max_seconds, budget_usd), workers, ray, json)
+        parts = fit_parts(plan, crossfit, folder) if crossfit else [(plan, folder)]
+        _run(parts, folder, Limits(max_seconds, budget_usd), workers, ray, json)
 
 
 def _run(

@@ -15,23 +15,28 @@ from whimbrel.agent.fusion import Where
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.learn_fusion import Choice, learn, learn_likelihood
 from whimbrel.agent.outlook import fit_outlook
-from whimbrel.evals.cases import Case, Problem, read_cases
+from whimbrel.evals.cases import Case, Problem
 from whimbrel.evals.fitted_log import write_fitted_log
-from whimbrel.evals.training import library_of, read_training
+from whimbrel.evals.training import library_of, read_training, training_of
+from whimbrel.tools.appeal import Appeal
 from whimbrel.tools.errors import ConfigError, DataError
+from whimbrel.tools.in_memory import InMemory
 from whimbrel.tools.ingest import Progress, Silent
 from whimbrel.tools.interaction_log import InteractionLog
+from whimbrel.tools.records import Item
 from whimbrel.tools.store import Store
 
 LEAST_CASES = 30
 """Cases without which weights stay as the log taught them."""
+PARTS = 5
+"""How often a list was chosen from is told a case by the cases of the other parts."""
 
 
 @dataclass(frozen=True)
 class Asked:
     """What is learned beside the log: from cases, and from so many answers of a language model."""
 
-    cases: Path | None = None
+    cases: Sequence[Case | Problem] = ()
     llm: LanguageModel | None = None
     answers: int = 300
 
@@ -91,15 +96,30 @@ def fit_sessions(
         ConfigError: `out` is a file.
     """
     progress = progress or Silent()
+    progress.step("Reading sessions", None)
+    return _fit_log(library_of(read_training(sessions, items)), out, asked or Asked(), seed, progress)
+
+
+def fit_cases(asked: Asked, out: Path, *, seed: int = 0, progress: Progress | None = None) -> Done:
+    """Learn from cases alone into a folder: from their histories what is met, from their lists what is chosen of what
+    was shown.
+
+    Raises:
+        DataError: they are too few to learn anything from.
+        ConfigError: `out` is a file.
+    """
+    library = library_of(training_of((case.blind, ()) for case in asked.cases if isinstance(case, Case)))
+    return _fit_log(library, out, asked, seed, progress or Silent())
+
+
+def _fit_log(library: InMemory, out: Path, asked: Asked, seed: int, progress: Progress) -> Done:
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {str(out)!r} is a file: give a folder")
-    progress.step("Reading sessions", None)
-    library = library_of(read_training(sessions, items))
     for item_id in library.log.item_ids:
         if not item_id or not item_id.isprintable():
-            raise DataError(f"sessions {str(sessions)!r} hold an id that cannot be kept: {item_id!r}")
+            raise DataError(f"the log holds an id that cannot be kept: {item_id!r}")
     learned = learn_from(library, seed=seed, progress=progress)
-    fitted, done = _calibrated(learned, library.log, asked or Asked(), out, progress)
+    fitted, done = _calibrated(learned, library.log, asked, out, progress)
     if not done.cases:
         _something(learned)
     write_fitted_log(library, fitted, out)
@@ -116,16 +136,8 @@ def _calibrated(
 ) -> tuple[Fitted, Done]:
     """Weights drawn to those that the log taught, by what was relevant in cases; then what the model's answers add."""
     fitted, fusion = learned.fitted.for_log(log), learned.fitted.fusion
-    read = list(read_cases(asked.cases)) if asked.cases else []
-    given = [
-        (Moment(case.blind.user_id, case.blind.history, np.inf, item_id, as_context(case.blind.context)), case.blind)
-        for case in read
-        if isinstance(case, Case) and case.blind.met is None
-        for item_id in case.relevant
-    ]
-    told = given_choices(
-        [(moment, blind.candidates) for moment, blind in given], log, learned=fitted.topics, factors=fitted.factors
-    )
+    cases = [case for case in asked.cases if isinstance(case, Case) and case.blind.met is None]
+    told = given_choices(_given(cases), log, learned=fitted.topics, factors=fitted.factors)
     for kind, choices in told.items():
         changed = learn([choices], fusion.of(kind), trees=False, least=LEAST_CASES)
         kept = changed.with_trees(fusion.of(kind).trees)
@@ -138,8 +150,28 @@ def _calibrated(
             weighed = learn_likelihood([drawn], fusion.of(kind), asked.llm, advance=progress.advance)
             fusion = fusion.model_copy(update={kind: weighed})
     counts: dict[Where, int] = {kind: len(choices) for kind, choices in learned.choices.items()}
-    problems = [one for one in read if isinstance(one, Problem)]
-    cases = sum(map(len, told.values()))
-    return replace(fitted, fusion=fusion), Done(
-        learned.moments, learned.users, counts, cases, outlook=False, path=path, problems=problems
+    problems = [one for one in asked.cases if isinstance(one, Problem)]
+    count = sum(map(len, told.values()))
+    return replace(fitted, fusion=fusion, appeal=_appeal(cases)), Done(
+        learned.moments, learned.users, counts, count, outlook=False, path=path, problems=problems
     )
+
+
+def _given(cases: Sequence[Case]) -> list[tuple[Moment, Sequence[Item], Appeal]]:
+    """What was chosen of each list, with the appeal that the cases of other people tell of."""
+    users = np.random.default_rng(0).permutation(sorted({case.blind.user_id for case in cases}))
+    part = {str(user): place % PARTS for place, user in enumerate(users)}
+    told = [_appeal([case for case in cases if part[case.blind.user_id] != number]) for number in range(PARTS)]
+    return [
+        (
+            Moment(case.blind.user_id, case.blind.history, np.inf, item_id, as_context(case.blind.context)),
+            case.blind.candidates,
+            told[part[case.blind.user_id]],
+        )
+        for case in cases
+        for item_id in case.relevant
+    ]
+
+
+def _appeal(cases: Sequence[Case]) -> Appeal:
+    return Appeal.of(([item.item_id for item in case.blind.candidates], case.relevant) for case in cases)

@@ -21,7 +21,12 @@ def fit(
         Path | None, typer.Option("--items", metavar="FILE", help="Items of that log, one JSON document a line.")
     ] = None,
     cases: Annotated[
-        Path | None, typer.Option("--cases", metavar="FILE", help="Cases as of `eval rank`, to calibrate with.")
+        Path | None,
+        typer.Option(
+            "--cases",
+            metavar="FILE",
+            help="Cases as of `eval rank`, to calibrate with; alone, all that is learned from.",
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FITTED", help="A folder for what is learned.")] = None,
     llm: Annotated[
@@ -37,25 +42,29 @@ def fit(
     what they choose, and which items go together.
 
     Of a store it lies in the store's folder, in `fitted`, and is used from then on; remove that folder to forget it.
-    What is learned from --sessions goes to --out, together with that log, for `whimbrel eval rank --fitted`.
+    What is learned from --sessions goes to --out, together with that log, for `whimbrel eval rank --fitted`. Cases
+    tell also how often what was shown was chosen.
     """
     from whimbrel.agent.language_models.specs import open_model
     from whimbrel.agent.show import ingest_progress
-    from whimbrel.evals.fit import Asked, fit_sessions, fit_store
+    from whimbrel.evals.cases import read_cases
+    from whimbrel.evals.fit import Asked, fit_cases, fit_sessions, fit_store
     from whimbrel.tools.errors import ConfigError
     from whimbrel.tools.store import open_store
 
-    if (store is None) == (sessions is None):
-        raise ConfigError("give a log with --store, or with --sessions and --items")
-    if (sessions is None) != (out is None):
-        raise ConfigError("--out is for what is learned from --sessions; of a store it lies in the store's folder")
-    beside = Asked(cases, open_model(llm), asked)
+    if (store is not None and sessions is not None) or (store or sessions or cases) is None:
+        raise ConfigError("give a log with --store, or with --sessions and --items, or --cases alone")
+    if (store is None) != (out is not None):
+        raise ConfigError("--out is for what is learned from files; of a store it lies in the store's folder")
+    beside = Asked(list(read_cases(cases)) if cases else (), open_model(llm), asked)
     with ingest_progress() as progress:
         if store is not None:
             with open_store(store) as opened:
                 done = fit_store(opened, beside, seed=seed, progress=progress)
-        elif sessions is not None and out is not None:
+        elif out is not None and sessions is not None:
             done = fit_sessions(sessions, items, out, beside, seed=seed, progress=progress)
+        elif out is not None:
+            done = fit_cases(beside, out, seed=seed, progress=progress)
     for problem in done.problems:
         print(f"whimbrel: {cases}: {problem}", file=sys.stderr)
     if json:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -12,7 +13,7 @@ from typing import Any
 from whimbrel.agent.fitted import FUSION
 from whimbrel.evals.cases import Case, Problem, read_cases
 from whimbrel.evals.systems import Settings
-from whimbrel.evals.training import Training, read_items, read_training
+from whimbrel.evals.training import Training, read_items, read_training, training_of
 from whimbrel.tools.errors import ConfigError, DataError, WhimbrelError
 from whimbrel.tools.records import Item
 
@@ -20,8 +21,22 @@ PLAN = "plan.json"
 
 
 @dataclass(frozen=True)
+class Part:
+    """Which cases are ranked: those of every `of`th user, by a digest of the id and a seed; `number` counts from 0."""
+
+    number: int
+    of: int
+    seed: int = 0
+
+    def holds(self, user_id: str) -> bool:
+        """Whether a user's cases belong to it."""
+        return zlib.crc32(f"{self.seed} {user_id}".encode()) % self.of == self.number
+
+
+@dataclass(frozen=True)
 class Plan:
-    """What is run: a file of cases, a log to learn from (a file of sessions and one of items), systems by name."""
+    """What is run: a file of cases, a log to learn from (a file of sessions and one of items), systems by name; of the
+    cases only a `part`, where that is given, and then systems learn also from what the others chose."""
 
     cases: Path
     systems: tuple[str, ...]
@@ -29,6 +44,7 @@ class Plan:
     sessions: Path | None = None
     items: Path | None = None
     limit: int | None = None
+    part: Part | None = None
 
     def document(self) -> dict[str, Any]:
         """The plan as JSON, with whole paths."""
@@ -38,6 +54,7 @@ class Plan:
             "systems": list(self.systems),
             "settings": asdict(self.settings),
             "limit": self.limit,
+            "part": asdict(self.part) if self.part else None,
         }
 
     @classmethod
@@ -50,16 +67,28 @@ class Plan:
         try:
             held = json.loads((folder / PLAN).read_text())
             paths = {name: Path(held[name]) if held[name] else None for name in ("sessions", "items")}
-            return cls(
-                Path(held["cases"]), tuple(held["systems"]), Settings(**held["settings"]), limit=held["limit"], **paths
-            )
+            part = Part(**held["part"]) if held.get("part") else None
+            settings = Settings(**held["settings"])
+            return cls(Path(held["cases"]), tuple(held["systems"]), settings, limit=held["limit"], part=part, **paths)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(
                 f"{str(folder)!r} holds no run ({error}): make one with `whimbrel eval rank CASES --out {folder}`"
             ) from error
 
     def read(self) -> Iterator[Case | Problem]:
-        """The cases, as many as are asked for, and the lines that hold none."""
+        """The cases that are ranked, and the lines that hold none."""
+        for case in self.read_all():
+            if self._holds(case):
+                yield case
+
+    def _holds(self, case: Case | Problem) -> bool:
+        """A wrong line belongs to the first part."""
+        if self.part is None:
+            return True
+        return self.part.holds(case.blind.user_id) if isinstance(case, Case) else self.part.number == 0
+
+    def read_all(self) -> Iterator[Case | Problem]:
+        """The cases of all parts, as many as are asked for, and the lines that hold none."""
         taken = 0
         for case in read_cases(self.cases, self._catalogue):
             yield case
@@ -73,18 +102,15 @@ class Plan:
         return tuple(read_items(self.items)) if self.items else ()
 
     def training(self) -> Training:
-        """What systems learn from: the log where one is given, else the histories of the cases."""
-        items: dict[str, Item] = {}
-        sessions: list[tuple[str, list[tuple[str, float | None]]]] = []
-        timed = False
-        for case in self.read():
-            if isinstance(case, Case):
-                if case.blind.met is None:
-                    timed = timed or any(item.time is not None for item in case.blind.candidates)
-                if self.sessions is None:
-                    items.update({item.item_id: item for item in case.blind.history})
-                    sessions.append((case.blind.user_id, [(item.item_id, item.time) for item in case.blind.history]))
-        training = Training.of(sessions, items) if self.sessions is None else read_training(self.sessions, self.items)
+        """What systems learn from: the log where one is given, else the histories of the cases, and what those that are
+        not ranked chose."""
+        cases = [case for case in self.read_all() if isinstance(case, Case)]
+        timed = any(i.time is not None for c in cases if c.blind.met is None for i in c.blind.candidates)
+        training = (
+            read_training(self.sessions, self.items)
+            if self.sessions
+            else training_of((case.blind, () if self._holds(case) else case.relevant) for case in cases)
+        )
         return replace(training, timed=timed or any(item.time is not None for item in self._catalogue))
 
 
@@ -108,6 +134,7 @@ def manifest_of(plan: Plan) -> dict[str, Any]:
         "sessions": _digest(plan.sessions) if plan.sessions else None,
         "items": _digest(plan.items) if plan.items else None,
         "limit": plan.limit,
+        "part": asdict(plan.part) if plan.part else None,
         "systems": list(plan.systems),
         "settings": asdict(plan.settings),
         "fitted": _digest(Path(plan.settings.fitted) / FUSION) if plan.settings.fitted else None,

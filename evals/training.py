@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.evals.cases import read_item
+from whimbrel.evals.cases import BlindCase, read_item
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.in_memory import InMemory
 from whimbrel.tools.interaction_log import InteractionLog
@@ -121,6 +121,19 @@ class Training:
         """The rows of each session."""
         for start, stop in zip(self.offsets[:-1], self.offsets[1:], strict=True):
             yield self.rows[start:stop]
+
+
+def training_of(cases: Iterable[tuple[BlindCase, Sequence[str]]]) -> Training:
+    """From the histories of cases, each followed by those of its candidates that were chosen then."""
+    items: dict[str, Item] = {}
+    sessions = []
+    for blind, chosen in cases:
+        now = blind.history[-1].time if blind.history else None
+        events = [(item, item.time) for item in blind.history]
+        events += [(item, now) for item in (blind.candidates if chosen else ()) if item.item_id in chosen]
+        items.update({item.item_id: item for item, _ in events})
+        sessions.append((blind.user_id, [(item.item_id, time) for item, time in events]))
+    return Training.of(sessions, items)
 
 
 def library_of(training: Training) -> InMemory:

@@ -70,7 +70,8 @@ def test_trees_find_what_weights_cannot_and_stay_away_where_there_is_nothing() -
     assert gains(learned, crossed[1200:]).mean() > gains(plain, crossed[1200:]).mean() + 0.02
     brought = learned(crossed[0].signals)
     assert set(brought) <= set(SIGNALS)
-    assert not learn([chosen_by("itemknn", 600)], NOTHING).trees
+    needless = [bool(learn([chosen_by("itemknn", 600, seed=seed)], NOTHING).trees) for seed in range(8)]
+    assert sum(needless) <= 2
 
 
 def test_the_channel_that_finds_what_is_chosen_gets_the_weight() -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.fusion import Fusion
 from whimbrel.evals.cli import main
+from whimbrel.tools.appeal import Appeal
 
 Run = Callable[..., tuple[int, str, str]]
 SIZE = 300
@@ -112,3 +114,88 @@ def test_what_makes_no_sense_is_refused(run: Run, files: tuple[Path, Path, Path]
     status, _, errors = run("eval", "rank", cases, "--system", "whimbrel-none", "--fitted", tmp_path / "absent")
     assert status == 1
     assert "holds nothing fitted" in errors
+
+
+def shown_lists(path: Path, count: int = 120, *, wrong: range = range(0)) -> Path:
+    """Cases whose choice nothing tells but how often others chose it; of those in `wrong` another is called relevant."""
+    random, lines = np.random.default_rng(4), []
+    names = ["".join(random.choice(list("bcdfglmnprst"), 6)) for _ in range(40)]
+    liked = random.normal(size=40) * 2
+    for number in range(count):
+        listed = random.choice(40, 10, replace=False)
+        best = listed[np.argsort(-(liked[listed] + random.gumbel(size=10) * 0.5))]
+        lines.append(
+            {
+                "case_id": f"c{number}",
+                "history": [{"item_id": f"h{random.integers(300)}", "title": "".join(random.choice(list("aeiou"), 5))}],
+                "candidates": [{"item_id": f"i{n}", "title": names[n]} for n in listed],
+                "relevant": [f"i{best[-1 if number in wrong else 0]}"],
+            }
+        )
+    path.write_text("\n".join(map(json.dumps, lines)) + "\n")
+    return path
+
+
+def test_what_is_chosen_of_what_is_shown_ranks_other_peoples_lists(run: Run, tmp_path: Path) -> None:
+    cases = shown_lists(tmp_path / "cases.jsonl")
+    options = ("--system", "whimbrel-none,similarity,popularity", "--llm", "none", "--crossfit", 4, "--json")
+    status, told, _ = run("eval", "rank", cases, *options, "--out", tmp_path / "run")
+    assert status == 0
+    document = json.loads(told)
+    of = document["system"]
+    assert of["whimbrel-none"]["ndcg@5"] > 0.7 > 0.5 > of["similarity"]["ndcg@5"]
+    assert of["whimbrel-none"]["ndcg@5"] > of["popularity"]["ndcg@5"]
+    fitted = Fitted.load(tmp_path / "run" / "fold-2" / "fitted")
+    assert fitted.fusion.alone.weights["appeal"] > 0.5
+    assert fitted.appeal is not None
+    assert 60 < sum(fitted.appeal.chosen.values()) < 120
+    again, told, _ = run("eval", "rank", cases, *options, "--out", tmp_path / "run")
+    assert again == 0
+    assert json.loads(told)["system"] == of
+
+
+def test_a_part_is_ranked_blind_to_what_it_chose(run: Run, tmp_path: Path) -> None:
+    def ranked(name: str, wrong: range) -> dict[str, list[str]]:
+        cases, out = shown_lists(tmp_path / f"{name}.jsonl", wrong=wrong), tmp_path / name
+        options = ("--system", "whimbrel-none,popularity", "--llm", "none", "--crossfit", 3, "--out", out)
+        assert run("eval", "rank", cases, *options)[0] == 0
+        lines = map(json.loads, (out / "fold-1" / "rankings.jsonl").read_text().splitlines())
+        return {f"{line['system']} {line['case_id']}": line["ranking"] for line in lines}
+
+    right = ranked("right", range(0))
+    of_part = [int(key.split(" c")[1]) for key in right if key.startswith("popularity")]
+    assert 20 < len(of_part) < 60
+    same, other = ranked("same", range(of_part[0], of_part[0] + 1)), ranked("other", range(120))
+    assert same == right
+    assert other != right
+
+
+def test_cases_alone_are_learned_from_and_too_few_are_refused(run: Run, tmp_path: Path) -> None:
+    cases = shown_lists(tmp_path / "cases.jsonl")
+    status, told, _ = run("fit", "--cases", cases, "--out", tmp_path / "fitted", "--json")
+    assert status == 0
+    assert json.loads(told)["cases"] == 120
+    options = (cases, "--system", "whimbrel-none", "--llm", "none")
+    assert run("eval", "rank", *options, "--fitted", tmp_path / "fitted")[0] == 0
+    (tmp_path / "fitted" / "appeal.json").write_text('{"shown": {"i1": 1}, "chosen": {"i1": 2}}')
+    for more, problem in (
+        (("--fitted", tmp_path / "fitted"), "damaged"),
+        (("--crossfit", 100), "too few users"),
+        (("--crossfit", 2, "--fitted", tmp_path / "fitted"), "leave out --fitted"),
+    ):
+        status, _, errors = run("eval", "rank", *options, *more)
+        assert status == 1
+        assert problem in errors
+    (tmp_path / "empty.jsonl").write_text("{broken\n")
+    status, _, errors = run("fit", "--cases", tmp_path / "empty.jsonl", "--out", tmp_path / "none")
+    assert status == 1
+    assert "too short" in errors
+
+
+def test_an_item_shown_often_and_chosen_never_has_less_appeal_than_one_not_shown() -> None:
+    appeal = Appeal.of([(["a", "b", "c"], ["a"])] * 5 + [(["d", "a"], ["x"])])
+    rates = dict(zip("abdz", appeal.rates(list("abdz")), strict=True))
+    assert rates["a"] > rates["z"] > rates["d"] > rates["b"]
+    assert "x" not in appeal.chosen
+    assert np.isnan(Appeal().rates(["a"])).all()
+    assert np.isnan(Appeal.of([(["a"], [])]).rates(["a"])).all()
