@@ -23,6 +23,10 @@ Where = Literal["catalogue", "listed", "alone"]
 """Candidates that retrieval brought; given ones that a log knows; given ones of which no log knows anything."""
 
 
+ANSWERS = ("likelihood", "prior")
+"""What is weighed of the answer of a model with likelihoods."""
+
+
 def _digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
@@ -34,9 +38,9 @@ def _known(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Fused(BaseModel):
-    """Weights of SIGNALS, of a language model's likelihood of an item after the history (`likelihood`) and without
-    (`prior`), of its order of candidates where it has no likelihoods (`order`), and trees as LightGBM writes them (""
-    for none), with their digest: LightGBM ends the process over damaged ones."""
+    """Weights of SIGNALS, of what the history adds to a language model's likelihood of an item (`likelihood`), of that
+    likelihood without the history (`prior`), of its order of candidates where it has no likelihoods (`order`), and trees
+    as LightGBM writes them ("" for none), with their digest: LightGBM ends the process over damaged ones."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -63,6 +67,11 @@ class Fused(BaseModel):
         if self.trees:
             found += self._booster.predict(signals, pred_contrib=True)[:, :-1]
         return {name: found[:, place] for place, name in enumerate(SIGNALS) if np.ptp(found[:, place]) > 0}
+
+    def of_answer(self, figures: Floats) -> Floats:
+        """What a language model's answer brings (see `Weights.figures`), shape (candidates,)."""
+        weights = (self.likelihood, self.prior) if figures.shape[1] == len(ANSWERS) else (self.order,)
+        return np.asarray(figures @ np.array(weights))
 
     @cached_property
     def _booster(self) -> Any:

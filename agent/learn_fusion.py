@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.fusion import Fused
+from whimbrel.agent.fusion import ANSWERS, Fused
 from whimbrel.agent.language_models.protocol import LanguageModel
-from whimbrel.agent.signals import FROM_LOG, SIGNALS, standard
+from whimbrel.agent.signals import FROM_LOG, SIGNALS
 from whimbrel.agent.weigh import weigh
 from whimbrel.tools.retrieve import LEARNED
 
@@ -99,57 +99,61 @@ def learn_channels(
     return {name: round(float(w / found.mean()), 3) for name, w in zip(LEARNED, found, strict=True)}
 
 
-def learn_likelihood(
-    logs: Sequence[Sequence[Choice]],
-    start: Fused,
+@dataclass(frozen=True)
+class Answered:
+    """What a language model says of the best candidates of a choice: their rows, what the fusion weighs of its answer
+    (see `Weights.figures`), and which of them was chosen."""
+
+    choice: Choice
+    rows: NDArray[np.int64]
+    figures: Floats
+    chosen: int
+
+
+def ask(
+    choices: Sequence[Choice],
+    fused: Fused,
     llm: LanguageModel,
     *,
     weighed: int = 20,
     advance: Callable[[int], None] = lambda count: None,
-) -> Fused:
-    """What a language model's answer is worth beside the signals, whose weights stay: it is asked of each choice about
-    the `weighed` best candidates."""
-    told: list[list[tuple[Floats, Floats, int]]] = []
-    for log in logs:
-        found = []
-        for choice in log:
-            asked = asked_of(choice, start, llm, weighed)
-            if asked is not None:
-                found.append(asked)
-            advance(1)
-        told.append(found)
-    told = [found for found in told if found]
-    if not told:
+) -> list[Answered]:
+    """Ask a language model about the `weighed` best candidates of each choice; where what was chosen is not among them
+    nothing is to be learned."""
+    found = []
+    for choice in choices:
+        rows = np.argsort(-_score(fused, choice.signals), kind="stable")[:weighed]
+        place = np.flatnonzero(rows == choice.chosen)
+        if len(place) and len(rows) > 1:
+            titles = [choice.titles[row] for row in rows]
+            figures = weigh(llm, history=choice.history, wish="", options=titles, permutations=2).figures()
+            if figures is not None:
+                found.append(Answered(choice, rows, figures, int(place[0])))
+        advance(1)
+    return found
+
+
+def learn_likelihood(logs: Sequence[Sequence[Answered]], start: Fused) -> Fused:
+    """What a language model's answer is worth beside the signals, whose weights stay; each log counts the same."""
+    logs = [log for log in logs if log]
+    if not logs:
         return start
-    names = ("likelihood", "prior") if told[0][0][1].shape[1] == 2 else ("order",)
+    names = ANSWERS if logs[0][0].figures.shape[1] == len(ANSWERS) else ("order",)
     begun = np.array([getattr(start, name) for name in names])
+    told = [[(_score(start, a.choice.signals)[a.rows], a.figures, a.chosen) for a in log] for log in logs]
 
     def loss(weights: Floats) -> tuple[float, Floats]:
         away = weights - begun
         value, slope = LIKELIHOOD_PULL * float(away @ away), 2 * LIKELIHOOD_PULL * away
         for found in told:
-            for base, answer, chosen in found:
-                probability = _probability(base + answer @ weights)
+            for base, figures, chosen in found:
+                probability = _probability(base + figures @ weights)
                 value -= float(np.log(probability[chosen] + 1e-300)) / len(found) / len(told)
-                slope -= (answer[chosen] - probability @ answer) / len(found) / len(told)
+                slope -= (figures[chosen] - probability @ figures) / len(found) / len(told)
         return value, slope
 
     best = _least(loss, begun)
     return start.model_copy(update={name: round(float(weight), 4) for name, weight in zip(names, best, strict=True)})
-
-
-def asked_of(choice: Choice, fused: Fused, llm: LanguageModel, weighed: int) -> tuple[Floats, Floats, int] | None:
-    """Scores without the model of the best candidates, its standardised answer about them (likelihood and prior, or the
-    order), shape (candidates, 2 or 1), and which of them was chosen; None where that is not among them."""
-    base = _score(fused, choice.signals)
-    head = np.argsort(-base, kind="stable")[:weighed]
-    place = np.flatnonzero(head == choice.chosen)
-    if not len(place) or len(head) < 2:
-        return None
-    answer = weigh(llm, history=choice.history, wish="", options=[choice.titles[row] for row in head], permutations=2)
-    parts = [answer.given, answer.alone] if answer.given is not None else [answer.values]
-    columns = [standard(part) for part in parts if part is not None]
-    return (base[head], np.stack(columns, axis=1), int(place[0])) if columns else None
 
 
 def gains(fused: Fused, choices: Sequence[Choice]) -> Floats:

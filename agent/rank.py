@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from whimbrel.agent.fusion import Fused, Fusion, Where
+from whimbrel.agent.fusion import Fusion, Where
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
 from whimbrel.agent.results import Shift
 from whimbrel.agent.signals import signals_of, standard
 from whimbrel.agent.summarise import short_titles
-from whimbrel.agent.weigh import Priors, Weights, weigh
+from whimbrel.agent.weigh import Priors, weigh
 from whimbrel.agent.wording import Language
 from whimbrel.tools.appeal import Appeal
 from whimbrel.tools.records import Item
@@ -112,8 +112,9 @@ def rank(
             language=language,
         )
         usage, warnings = asked.usage, asked.warnings
-        likelihood = told(asked, fused)
-        if likelihood is not None:
+        figures = asked.figures()
+        if figures is not None:
+            likelihood = fused.of_answer(figures)
             brought["likelihood"] = np.full(len(candidates), float(likelihood.min()))
             brought["likelihood"][head] = likelihood
             order = np.argsort(-(base + brought["likelihood"]), kind="stable")
@@ -126,13 +127,6 @@ def rank(
 def where_listed(candidates: Sequence[Candidate]) -> Where:
     """Whether a log tells of enough of the candidates that were given."""
     return "listed" if np.mean([candidate.crowd.get("ever", 0.0) > 0 for candidate in candidates]) >= KNOWN else "alone"
-
-
-def told(asked: Weights, fused: Fused) -> Floats | None:
-    """What a language model's answer brings; None where it gave none."""
-    if asked.given is not None and asked.alone is not None:
-        return fused.likelihood * standard(asked.given) + fused.prior * standard(asked.alone)
-    return None if asked.values is None else fused.order * standard(asked.values)
 
 
 def distinct(ranked: Sequence[Ranked], *, k: int, diversity: float = 0.0) -> list[Ranked]:

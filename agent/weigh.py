@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, WithJsonSchema
 
 from whimbrel.agent.language_models.protocol import Generation, LanguageModel, Usage
 from whimbrel.agent.order_words import numbers_in
+from whimbrel.agent.signals import standard
 from whimbrel.agent.summarise import TITLE_LENGTH
 from whimbrel.prompts import Prompt, load
 
@@ -22,6 +23,8 @@ PRIOR = 1.0
 one counts. The best value depends on the catalogue, which is why it is to be learned."""
 HISTORY_SHOWN, HISTORY_SHARE = 15, 0.25
 """Latest titles that the model sees, and the share of its context that they may take."""
+NATS = 4.0
+"""Up to about so many a gain in likelihood counts in full."""
 MOST_NUMBERS = 200
 NO_NUMBER = 0
 """Stands for what is no number in an order: no option has it."""
@@ -77,6 +80,15 @@ class Weights:
     warnings: tuple[str, ...] = ()
     given: NDArray[np.float64] | None = None
     alone: NDArray[np.float64] | None = None
+
+    def figures(self) -> NDArray[np.float64] | None:
+        """What the fusion weighs, of mean 0: how much likelier the history makes each option, in nats, the larger the
+        less each counts (a title that repeats one of the history gains fifty), and, standardised, how likely each is
+        without it, shape (options, 2); of a model without likelihoods its order, shape (options, 1)."""
+        if self.given is not None and self.alone is not None:
+            gained = np.arcsinh((self.given - self.alone) / NATS)
+            return np.stack([gained - gained.mean(), standard(self.alone)], axis=1)
+        return None if self.values is None else standard(self.values)[:, None]
 
 
 def weigh(

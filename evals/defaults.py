@@ -11,11 +11,12 @@ from whimbrel.agent.fit import draw_channels, draw_choices, learn_channels, lear
 from whimbrel.agent.fusion import Fused, Fusion, Where
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.language_models.specs import open_model
-from whimbrel.agent.learn_fusion import Choice, learn_likelihood
+from whimbrel.agent.learn_fusion import Answered, Choice, ask, learn_likelihood
 from whimbrel.agent.learn_topics import learn
 from whimbrel.agent.next_topics import NextTopics
 from whimbrel.agent.show import ingest_progress
 from whimbrel.evals.logs import events_of, read_log
+from whimbrel.evals.research_logs import is_lastfm, read_artists
 from whimbrel.evals.shifts import read_moments
 from whimbrel.evals.training import library_of, read_training
 from whimbrel.tools.formats import open_source, parse_map
@@ -54,7 +55,8 @@ def fusion(
     asked: Annotated[int, typer.Option("--asked", help="Choices of each that the model is asked about.")] = 150,
     seed: Annotated[int, typer.Option("--seed")] = 0,
 ) -> None:
-    """Learn the weights of `fusion.json`; a source is a log in a format of `ingest`, or `SESSIONS,ITEMS` as of `fit`.
+    """Learn the weights of `fusion.json`; a source is a log in a format of `ingest`, a folder of Last.fm, or
+    `SESSIONS,ITEMS` as of `fit`.
 
     Beside it, FILE.without-NAME.json is learned from the logs but one each, to be tested on that one.
     """
@@ -71,40 +73,56 @@ def fusion(
                 kind: draw_choices(library, kind, topics, channels=own, most=choices, seed=seed, progress=progress)
                 for kind in KINDS
             }
+        progress.step(f"Learning from {', '.join(drawn)}", None)
+        found = _learned(list(drawn.values()), list(brought.values()), seed)
+        answers = {name: _asked(own, found, model, asked, name, progress) for name, own in drawn.items()}
         for left in [None, *drawn] if len(drawn) > 1 else [None]:
-            used = {name: own for name, own in drawn.items() if name != left}
-            channels = learn_channels([brought[name] for name in used], {}, seed=seed)
-            learned = _learned(used, model, asked, seed, progress).model_copy(update={"channels": channels})
+            used = [name for name in drawn if name != left]
+            progress.step(f"Learning from {', '.join(used)}", None)
+            if left is not None:
+                found = _learned([drawn[name] for name in used], [brought[name] for name in used], seed)
+            weighed: dict[str, Fused] = {
+                kind: learn_likelihood([answers[name][kind] for name in used], found.of(kind))
+                for kind in answers[used[0]]
+            }
+            learned = found.model_copy(update=weighed | {"learned_from": ", ".join(used)})
             file = out if left is None else out.with_suffix(f".without-{left}.json")
             file.write_text(learned.model_dump_json(indent=1) + "\n", "utf-8")
 
 
 def _learned(
-    drawn: Mapping[str, Mapping[Where, Sequence[Choice]]],
-    llm: LanguageModel | None,
-    asked: int,
-    seed: int,
-    progress: Progress,
+    drawn: Sequence[Mapping[Where, Sequence[Choice]]], brought: Sequence[Sequence[Choice]], seed: int
 ) -> Fusion:
-    pools: dict[Where, list[Sequence[Choice]]] = {kind: [own[kind] for own in drawn.values()] for kind in KINDS}
-    progress.step(f"Learning from {', '.join(drawn)}", None)
-    found = learn_fusion(NOTHING, {**pools}, seed=seed, trees=False)
-    pools["alone"] = [[choice.without_log() for choice in log] for log in pools["listed"]]
+    """Weights of channels and signals from several logs."""
+    pools: dict[Where, Sequence[Sequence[Choice]]] = {kind: [own[kind] for own in drawn] for kind in KINDS}
+    found = learn_fusion(NOTHING, pools, seed=seed, trees=False)
+    return found.model_copy(update={"channels": learn_channels(brought, {}, seed=seed)})
+
+
+def _asked(
+    drawn: Mapping[Where, Sequence[Choice]],
+    fusion: Fusion,
+    llm: LanguageModel | None,
+    most: int,
+    name: str,
+    progress: Progress,
+) -> dict[Where, list[Answered]]:
+    """What a model says of some choices of a log, of each kind."""
     if llm is None:
-        return found.model_copy(update={"learned_from": ", ".join(drawn)})
-    for kind, logs in pools.items():
-        parts = [log[:asked] for log in logs]
-        progress.step(f"Asking the language model ({kind})", sum(map(len, parts)))
-        weighed = learn_likelihood(parts, found.of(kind), llm, advance=progress.advance)
-        found = found.model_copy(update={kind: weighed})
-    return found.model_copy(update={"learned_from": ", ".join(drawn)})
+        return {}
+    pools = {**drawn, "alone": [choice.without_log() for choice in drawn["listed"]]}
+    found: dict[Where, list[Answered]] = {}
+    for kind, choices in pools.items():
+        progress.step(f"Asking the language model ({name}, {kind})", min(len(choices), most))
+        found[kind] = ask(choices[:most], fusion.of(kind), llm, advance=progress.advance)
+    return found
 
 
 def _library(source: str, progress: Progress) -> InMemory:
     sessions, comma, items = source.partition(",")
     if comma:
         return library_of(read_training(Path(sessions), Path(items)))
-    log = read_log(open_source(source), progress)
+    log = read_artists(Path(source)) if is_lastfm(Path(source)) else read_log(open_source(source), progress)
     return InMemory(log.items, InteractionLog.build(log.items, events_of(log)), timed=True)
 
 

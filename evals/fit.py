@@ -13,7 +13,7 @@ from whimbrel.agent.fit import Learning, learn_from
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.fusion import Where
 from whimbrel.agent.language_models.protocol import LanguageModel
-from whimbrel.agent.learn_fusion import Choice, learn, learn_likelihood
+from whimbrel.agent.learn_fusion import Choice, ask, learn, learn_likelihood
 from whimbrel.agent.outlook import fit_outlook
 from whimbrel.evals.cases import Case, Problem
 from whimbrel.evals.fitted_log import write_fitted_log
@@ -147,8 +147,8 @@ def _calibrated(
         for kind, choices in pools.items():
             drawn = choices[: asked.answers]
             progress.step(f"Asking the language model ({kind})", len(drawn))
-            weighed = learn_likelihood([drawn], fusion.of(kind), asked.llm, advance=progress.advance)
-            fusion = fusion.model_copy(update={kind: weighed})
+            answers = ask(drawn, fusion.of(kind), asked.llm, advance=progress.advance)
+            fusion = fusion.model_copy(update={kind: learn_likelihood([answers], fusion.of(kind))})
     counts: dict[Where, int] = {kind: len(choices) for kind, choices in learned.choices.items()}
     problems = [one for one in asked.cases if isinstance(one, Problem)]
     count = sum(map(len, told.values()))

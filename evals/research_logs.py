@@ -62,6 +62,15 @@ def _lastfm(folder: Path) -> list[Interaction]:
     ]
 
 
+def read_artists(folder: Path) -> Log:
+    """The same as a log of artists who are known by their names alone.
+
+    Raises:
+        DataError: a file is missing or of another form.
+    """
+    return log_of([event.model_copy(update={"topics": ()}) for event in read_lastfm(folder)])
+
+
 def read_frappe(folder: Path) -> list[Interaction]:
     """One event a row, in no order: all have the time 0. An app's topic is its category.
 

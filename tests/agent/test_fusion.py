@@ -13,7 +13,7 @@ from whimbrel.agent.fit import learn_from
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.fusion import Fused, Fusion
 from whimbrel.agent.language_models.scripted import ScriptedModel
-from whimbrel.agent.learn_fusion import Choice, gains, learn, learn_channels, learn_likelihood
+from whimbrel.agent.learn_fusion import Choice, ask, gains, learn, learn_channels, learn_likelihood
 from whimbrel.agent.next_topics import NextTopics
 from whimbrel.agent.rank import Ranked, distinct
 from whimbrel.agent.signals import FROM_LOG, SIGNALS, standard
@@ -155,7 +155,7 @@ def test_what_a_model_knows_is_weighed_by_what_it_is_worth() -> None:
             titles = tuple(f"thing {place}" + (" wanted" if likely and place == chosen else "") for place in range(6))
             found.append(Choice(f"u{number}", np.zeros((6, len(SIGNALS))), chosen, titles, ("something",)))
         model = ScriptedModel({}, likelihood=lambda prompt, text: 3.0 * ("wanted" in text and "something" in prompt))
-        return learn_likelihood([found], NOTHING, model)
+        return learn_likelihood([ask(found, NOTHING, model)], NOTHING)
 
     assert asked(True).likelihood > 0.5
     assert abs(asked(False).likelihood) < 0.1
