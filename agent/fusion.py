@@ -39,8 +39,8 @@ def _known(names: tuple[str, ...]) -> tuple[str, ...]:
 
 class Fused(BaseModel):
     """Weights of SIGNALS, of what the history adds to a language model's likelihood of an item (`likelihood`), of that
-    likelihood without the history (`prior`), of its order of candidates where it has no likelihoods (`order`), and trees
-    as LightGBM writes them ("" for none), with their digest: LightGBM ends the process over damaged ones."""
+    likelihood without the history (`prior`), of its order of candidates where it has no likelihoods (`order`), and
+    trees as LightGBM writes them ("" for none), with their digest: LightGBM ends the process over damaged ones."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
