@@ -1,12 +1,12 @@
 """What people chose, with what they could have chosen instead: moments of a log, as the fusion learns from them.
 
 Nothing that happened at or after a moment has any part in its candidates and signals. What was met before is no choice:
-it is learned which new item comes.
+it is learned which new item comes. Of several at one moment (a basket) each is a choice of its own, without the others.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -40,6 +40,8 @@ from whimbrel.tools.retrieve import (
     search,
 )
 
+T = TypeVar("T")
+
 LEAST_EVENTS = 2
 """Events of a person before a moment."""
 UNIFORM, POPULAR = 10, 9
@@ -48,6 +50,8 @@ RETRIEVED = 200
 """Candidates of a whole catalogue."""
 MOST_EVENTS = 1000
 """Latest events of a history that are read."""
+MOST_CHOSEN = 8
+"""Items of one moment that are learned from."""
 
 
 class Library(Catalogue, Protocol):
@@ -62,12 +66,12 @@ class Library(Catalogue, Protocol):
 
 @dataclass(frozen=True)
 class Moment:
-    """Somebody chose `item_id` at the time `before`, which the log counts in, after this history."""
+    """Somebody `chose` items at the time `before`, which the log counts in, after this history; in random order."""
 
     user: str
     history: Sequence[Item]
     before: float
-    item_id: str
+    chose: Sequence[str]
     context: Context
 
 
@@ -86,18 +90,18 @@ def moments(library: Library, *, most: int, warm_up: float, seed: int = 0) -> It
     found = 0
     for user in random.permutation(late):
         events = order[bounds[user] : bounds[user + 1]]
-        first = np.unique(log.item[events], return_index=True)[1]
+        first = np.sort(np.unique(log.item[events], return_index=True)[1])
         starts = np.searchsorted(log.time[events], log.time[events])
-        places = [p for p in sorted(first) if log.time[events[p]] >= since and starts[p] >= LEAST_EVENTS]
-        if not places:
+        new = first[(log.time[events[first]] >= since) & (starts[first] >= LEAST_EVENTS)]
+        if not len(new):
             continue
         name = log.user_ids[user]
         history = library.history(name)
-        for place in random.permutation(places)[:per_user]:
-            known = history[max(int(starts[place]) - MOST_EVENTS, 0) : int(starts[place])]
-            came = history[place]
-            context = Context.model_validate(getattr(came, "context", {}) or {})
-            yield Moment(name, known, float(log.time[events[place]]), came.item_id, context)
+        for start in random.permutation(np.unique(starts[new]))[:per_user]:
+            known = history[max(int(start) - MOST_EVENTS, 0) : int(start)]
+            came = [history[place] for place in random.permutation(new[starts[new] == start])[:MOST_CHOSEN]]
+            context = Context.model_validate(getattr(came[0], "context", {}) or {})
+            yield Moment(name, known, float(log.time[events[start]]), [item.item_id for item in came], context)
             found += 1
             if found == most:
                 return
@@ -146,10 +150,9 @@ def channel_choices(
     for moment in given:
         seen = Seen.of_library(moment, library, habits, learned)
         brought = search(library, seen.query(moment, factors), n=n).places
-        (chosen,) = library.log.rows([moment.item_id])
-        if chosen in brought:
-            worth = [[reciprocal(own[name]) if name in own else 0.0 for name in LEARNED] for own in brought.values()]
-            found.append(Choice(moment.user, np.array(worth), list(brought).index(chosen)))
+        worth = [[reciprocal(own[name]) if name in own else 0.0 for name in LEARNED] for own in brought.values()]
+        for kept, place in _apart(list(brought), library.log.rows(moment.chose).tolist()):
+            found.append(Choice(moment.user, np.array(worth)[kept], place))
         advance(1)
     return found
 
@@ -215,9 +218,9 @@ class Seen:
         return Query(moment.history, moment.before, self.interest, self.prediction.topics, factors)
 
     def choice(self, moment: Moment, candidates: Sequence[Candidate], appeal: Appeal | None = None) -> list[Choice]:
-        """What was chosen among candidates; none where it is not among them, or alone."""
-        ids = [candidate.item.item_id for candidate in candidates]
-        if moment.item_id not in ids or len(ids) < 2:
+        """What was chosen among candidates, one choice an item; none where it is not among them, or alone."""
+        apart = list(_apart([candidate.item.item_id for candidate in candidates], moment.chose))
+        if not apart:
             return []
         shift = self.prediction.shift
         signals = signals_of(
@@ -229,19 +232,31 @@ class Seen:
             appeal=appeal,
         )
         titles = short_titles([candidate.item for candidate in candidates])
-        shown = short_titles(moment.history[-HISTORY_SHOWN:])
-        return [Choice(moment.user, signals, ids.index(moment.item_id), tuple(titles), tuple(shown))]
+        shown = tuple(short_titles(moment.history[-HISTORY_SHOWN:]))
+        return [
+            Choice(moment.user, signals[kept], place, tuple(titles[row] for row in kept), shown)
+            for kept, place in apart
+        ]
+
+
+def _apart(ids: Sequence[T], chose: Sequence[T]) -> Iterator[tuple[list[int], int]]:
+    """For each of `ids` that was chosen the rows left without the others that were, and its place among these."""
+    chosen = [row for row, name in enumerate(ids) if name in chose]
+    for one in chosen:
+        kept = [row for row in range(len(ids)) if row == one or row not in chosen]
+        if len(kept) > 1:
+            yield kept, kept.index(one)
 
 
 def _listed(
     moment: Moment, library: Library, factors: ItemFactors | None, random: np.random.Generator, *, known: bool
 ) -> list[Candidate]:
-    """What was chosen among items drawn from those known then and not met, in random order; with nothing that a log
-    would tell of them unless it is `known`."""
+    """What was chosen (the first) among items drawn from those known then and not met, in random order; with nothing
+    that a log would tell of them unless it is `known`."""
     log = library.log
     crowd = Crowd.of(log, moment.history, before=moment.before, factors=factors)
     free = log.known(before=moment.before)
-    met = log.rows([moment.item_id, *(item.item_id for item in moment.history)])
+    met = log.rows([*moment.chose, *(item.item_id for item in moment.history)])
     if known and not free[met[0]]:  # being new would tell it from the others
         return []
     free[met[met >= 0]] = False

@@ -161,6 +161,13 @@ def gains(fused: Fused, choices: Sequence[Choice]) -> Floats:
     return np.array([_gain(_score(fused, choice.signals), choice.chosen) for choice in choices])
 
 
+def gains_asked(fused: Fused, answers: Sequence[Answered]) -> Floats:
+    """The same of the candidates that a language model was asked about, its answer weighed with the signals."""
+    return np.array(
+        [_gain(_score(fused, a.choice.signals)[a.rows] + fused.of_answer(a.figures), a.chosen) for a in answers]
+    )
+
+
 def _score(fused: Fused, signals: Floats) -> Floats:
     return np.asarray(sum(fused(signals).values(), np.zeros(len(signals))))
 

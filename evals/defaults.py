@@ -15,14 +15,10 @@ from whimbrel.agent.learn_fusion import Answered, Choice, ask, learn_likelihood
 from whimbrel.agent.learn_topics import learn
 from whimbrel.agent.next_topics import NextTopics
 from whimbrel.agent.show import ingest_progress
-from whimbrel.evals.logs import events_of, read_log
-from whimbrel.evals.research_logs import is_lastfm, read_artists
+from whimbrel.evals.libraries import read_library
 from whimbrel.evals.shifts import read_moments
-from whimbrel.evals.training import library_of, read_training
-from whimbrel.tools.formats import open_source, parse_map
-from whimbrel.tools.in_memory import InMemory
+from whimbrel.tools.formats import parse_map
 from whimbrel.tools.ingest import Progress
-from whimbrel.tools.interaction_log import InteractionLog
 
 KINDS: tuple[Where, ...] = ("catalogue", "listed")
 NOTHING = Fusion(catalogue=Fused(weights={}), listed=Fused(weights={}), alone=Fused(weights={}))
@@ -66,7 +62,7 @@ def fusion(
         drawn: dict[str, dict[Where, list[Choice]]] = {}
         for source in sources:
             name, _, place = source.partition("=")
-            library, topics = _library(place or name, progress), NextTopics.default()
+            library, topics = read_library(place or name, progress), NextTopics.default()
             brought[name] = draw_channels(library, topics, seed=seed, progress=progress)
             own = learn_channels([brought[name]], {}, seed=seed)
             drawn[name] = {
@@ -116,14 +112,6 @@ def _asked(
         progress.step(f"Asking the language model ({name}, {kind})", min(len(choices), most))
         found[kind] = ask(choices[:most], fusion.of(kind), llm, advance=progress.advance)
     return found
-
-
-def _library(source: str, progress: Progress) -> InMemory:
-    sessions, comma, items = source.partition(",")
-    if comma:
-        return library_of(read_training(Path(sessions), Path(items)))
-    log = read_artists(Path(source)) if is_lastfm(Path(source)) else read_log(open_source(source), progress)
-    return InMemory(log.items, InteractionLog.build(log.items, events_of(log)), timed=True)
 
 
 if __name__ == "__main__":

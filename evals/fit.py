@@ -164,12 +164,11 @@ def _given(cases: Sequence[Case]) -> list[tuple[Moment, Sequence[Item], Appeal]]
     told = [_appeal([case for case in cases if part[case.blind.user_id] != number]) for number in range(PARTS)]
     return [
         (
-            Moment(case.blind.user_id, case.blind.history, np.inf, item_id, as_context(case.blind.context)),
+            Moment(case.blind.user_id, case.blind.history, np.inf, case.relevant, as_context(case.blind.context)),
             case.blind.candidates,
             told[part[case.blind.user_id]],
         )
         for case in cases
-        for item_id in case.relevant
     ]
 
 

@@ -160,13 +160,12 @@ class InteractionLog:
 
     def rows(self, item_ids: Sequence[str]) -> Ints:
         """Rows of items, -1 for unknown ones."""
-        places = [bisect_left(self.item_ids, item_id) for item_id in item_ids]
-        size = len(self.item_ids)
-        found = [
-            place if place < size and self.item_ids[place] == item_id else -1
-            for place, item_id in zip(places, item_ids, strict=True)
-        ]
-        return np.array(found, dtype=np.int64)
+        places = self._item_rows
+        return np.array([places.get(item_id, -1) for item_id in item_ids], dtype=np.int64)
+
+    @cached_property
+    def _item_rows(self) -> dict[str, int]:
+        return {item_id: row for row, item_id in enumerate(self.item_ids)}
 
     def pairs_of(self, item: int, *, before: float) -> Ints:
         """The pairs of an item by then, from the first to meet it to the last."""

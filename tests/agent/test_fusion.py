@@ -327,3 +327,25 @@ def test_what_cannot_be_had_or_costs_too_much_comes_last_or_not_at_all() -> None
     assert all(item.item_id != "i012" and (item.price or 0) <= 100 for item in found)
     given = list(library.items(["i250", "i012", "i013"]).values())
     assert agent.rank(history, given, context)[0] == "i013"
+
+
+def test_each_new_item_of_a_basket_is_a_choice_without_the_others() -> None:
+    items = [Item(item_id=f"i{n:02}", title=f"thing {n}") for n in range(60)]
+    events: list[tuple[float, str, str, None]] = []
+    random = np.random.default_rng(0)
+    for user in range(40):
+        for basket in range(3):
+            for item in random.choice(60, 4, replace=False):
+                events.append((float(1000 * basket + user), f"u{user}", f"i{item:02}", None))
+    library = InMemory(items, InteractionLog.build(items, events), timed=True)
+    drawn = list(moments(library, most=20, warm_up=0.6))
+    assert max(len(moment.chose) for moment in drawn) > 1
+    for moment in drawn:
+        assert all(item.time is not None and item.time < moment.before for item in moment.history)
+        assert not {item.item_id for item in moment.history} & set(moment.chose)
+    found = choices(drawn, library, "catalogue", learned=NextTopics.default(), factors=None)
+    chosen = [{f"thing {int(item_id[1:])}" for item_id in moment.chose} for moment in drawn]
+    assert len(found) > len(drawn)
+    for choice in found:
+        name = choice.titles[choice.chosen]
+        assert any(name in own and not (own - {name}) & set(choice.titles) for own in chosen)

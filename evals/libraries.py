@@ -1,0 +1,35 @@
+"""Logs of any form as catalogues in memory, to learn from and to draw choices of."""
+
+from pathlib import Path
+
+from whimbrel.evals.cases import BoundaryCase, read_boundary_cases
+from whimbrel.evals.logs import events_of, read_log
+from whimbrel.evals.research_logs import is_lastfm, read_artists
+from whimbrel.evals.training import Training, library_of, read_training
+from whimbrel.tools.formats import open_source
+from whimbrel.tools.in_memory import InMemory
+from whimbrel.tools.ingest import Progress
+from whimbrel.tools.interaction_log import InteractionLog
+
+
+def read_library(source: str, progress: Progress) -> InMemory:
+    """A log in a format of `ingest`, a folder of Last.fm, `SESSIONS,ITEMS` as of `fit`, or a file of cases of boundaries,
+    each of which is a session.
+
+    Raises:
+        DataError: a file is missing or of another form.
+    """
+    sessions, comma, items = source.partition(",")
+    if comma:
+        return library_of(read_training(Path(sessions), Path(items)))
+    path = Path(source)
+    if path.suffix == ".jsonl":
+        return library_of(_training_of_boundaries(path))
+    log = read_artists(path) if is_lastfm(path) else read_log(open_source(source), progress)
+    return InMemory(log.items, InteractionLog.build(log.items, events_of(log)), timed=True)
+
+
+def _training_of_boundaries(path: Path) -> Training:
+    cases = [case for case in read_boundary_cases(path) if isinstance(case, BoundaryCase)]
+    items = {item.item_id: item for case in cases for item in case.items}
+    return Training.of(((case.user_id, [(item.item_id, None) for item in case.items]) for case in cases), items)

@@ -1,0 +1,113 @@
+"""What a language model adds where no log tells of the candidates, in one log after the other:
+`python -m whimbrel.evals.lift NAME=SOURCE ... --llm bundled`.
+
+A choice is one event among 20 items, half of the others drawn alike, half as often as they were met. Weights, of the
+signals and of the model's likelihoods, come from the other logs; choices of the log tested on teach nothing. A source is
+what `evals.libraries` reads. What the model was asked before it is not asked again, so that a run that was stopped
+goes on.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from whimbrel.agent.cli import JsonOption, print_json
+from whimbrel.agent.fit import draw_choices
+from whimbrel.agent.fusion import ANSWERS, Fused
+from whimbrel.agent.language_models.specs import open_model
+from whimbrel.agent.learn_fusion import Answered, Choice, ask, gains_asked, learn, learn_likelihood
+from whimbrel.agent.next_topics import NextTopics
+from whimbrel.agent.show import ingest_progress
+from whimbrel.evals.libraries import read_library
+from whimbrel.evals.statistics import Interval, interval, sign_flip_p
+from whimbrel.tools.errors import ConfigError
+
+NOTHING = Fused(weights={})
+UNWEIGHED = dict.fromkeys((*ANSWERS, "order"), 0.0)
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@dataclass(frozen=True)
+class Lift:
+    """NDCG@10 of a log's choices without and with a model, the difference with its p, and the weights it was given."""
+
+    without: Interval
+    with_: Interval
+    lift: Interval
+    p: float
+    weights: Mapping[str, float]
+
+
+@app.command()
+def main(
+    sources: Annotated[list[str], typer.Argument(metavar="NAME=SOURCE ...", help="Logs, each with a name.")],
+    llm: Annotated[str, typer.Option("--llm", metavar="SPEC", help="The model.")] = "bundled",
+    learned: Annotated[int, typer.Option("--choices", help="Of each log, that signals are weighed by.")] = 1000,
+    asked: Annotated[int, typer.Option("--asked", help="Choices of each log that the model is asked about.")] = 200,
+    seed: Annotated[int, typer.Option("--seed", help="Of all chance.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Measure what a model adds to each log's ranking when its weights were learned from the others."""
+    model = open_model(llm, remember=True)
+    if model is None or len(sources) < 2:
+        raise ConfigError("give two logs or more, and a model with --llm")
+    choices: dict[str, list[Choice]] = {}
+    answers: dict[str, list[Answered]] = {}
+    with ingest_progress() as progress:
+        for source in sources:
+            name, _, place = source.partition("=")
+            library = read_library(place or name, progress)
+            choices[name] = draw_choices(
+                library, "alone", NextTopics.default(), channels={}, most=learned, seed=seed, progress=progress
+            )
+            progress.step(f"Asking the language model ({name})", min(len(choices[name]), asked))
+            answers[name] = ask(choices[name][:asked], NOTHING, model, advance=progress.advance)
+    found = {name: lift_of(name, choices, answers, seed=seed) for name in choices if answers[name]}
+    if json:
+        print_json({"llm": llm, "logs": {name: _document(one) for name, one in found.items()}})
+    else:
+        print(markdown(found))
+
+
+def lift_of(
+    name: str, choices: Mapping[str, Sequence[Choice]], answers: Mapping[str, Sequence[Answered]], *, seed: int
+) -> Lift:
+    """Of one log, with weights from the others."""
+    others = [other for other in choices if other != name]
+    fused = learn([choices[other] for other in others], NOTHING, seed=seed, trees=False)
+    weighed = learn_likelihood([answers[other] for other in others], fused)
+    own = answers[name]
+    without, with_ = gains_asked(weighed.model_copy(update=UNWEIGHED), own), gains_asked(weighed, own)
+    users = np.unique([answer.choice.user for answer in own], return_inverse=True)[1]
+    return Lift(
+        interval(without, users, seed=seed),
+        interval(with_, users, seed=seed),
+        interval(with_ - without, users, seed=seed),
+        sign_flip_p(with_ - without, users, seed=seed),
+        {part: getattr(weighed, part) for part in UNWEIGHED if getattr(weighed, part)},
+    )
+
+
+def markdown(found: Mapping[str, Lift]) -> str:
+    """As a table."""
+    head = "| log | n | NDCG@10 without | with the model | lift | p | weights |\n|---|---|---|---|---|---|---|\n"
+    return head + "\n".join(
+        f"| {name} | {one.lift.n} | {one.without.value:.3f} | {one.with_.value:.3f} | "
+        f"{one.lift.value:+.3f} [{one.lift.low:+.3f}, {one.lift.high:+.3f}] | {one.p:.3f} | "
+        + ", ".join(f"{part} {weight:.2f}" for part, weight in one.weights.items())
+        + " |"
+        for name, one in found.items()
+    )
+
+
+def _document(one: Lift) -> dict[str, Any]:
+    spans = {"without": one.without, "with": one.with_, "lift": one.lift}
+    return {name: vars(span) for name, span in spans.items()} | {"p": one.p, "weights": dict(one.weights)}
+
+
+if __name__ == "__main__":
+    app()
