@@ -13,8 +13,8 @@ from whimbrel.tools.interaction_log import InteractionLog
 
 
 def read_library(source: str, progress: Progress) -> InMemory:
-    """A log in a format of `ingest`, a folder of Last.fm, `SESSIONS,ITEMS` as of `fit`, or a file of cases of boundaries,
-    each of which is a session.
+    """A log in a format of `ingest`, a folder of Last.fm, `SESSIONS,ITEMS` as of `fit`, or a file of cases of
+    boundaries, each of which is a session.
 
     Raises:
         DataError: a file is missing or of another form.

@@ -2,8 +2,8 @@
 `python -m whimbrel.evals.lift NAME=SOURCE ... --llm bundled`.
 
 A choice is one event among 20 items, half of the others drawn alike, half as often as they were met. Weights, of the
-signals and of the model's likelihoods, come from the other logs; choices of the log tested on teach nothing. A source is
-what `evals.libraries` reads. What the model was asked before it is not asked again, so that a run that was stopped
+signals and of the model's likelihoods, come from the other logs; choices of the log tested on teach nothing. A source
+is what `evals.libraries` reads. What the model was asked before it is not asked again, so that a run that was stopped
 goes on.
 """
 
