@@ -16,7 +16,7 @@ from whimbrel.evals import tables
 from whimbrel.evals.boundaries import BOUNDARIES
 from whimbrel.evals.cases import Case, Problem
 from whimbrel.evals.plan import Plan, parts_of
-from whimbrel.evals.results import PRIMARY, Results, document_of, results_of
+from whimbrel.evals.results import PRIMARY, SHIFTS, Results, document_of, results_of
 from whimbrel.evals.runs import MANIFEST, OUTCOMES, RANKINGS, read_lines, read_skipped
 from whimbrel.evals.tables import RANKING, figure
 from whimbrel.tools.errors import ConfigError
@@ -93,6 +93,13 @@ def markdown(document: Mapping[str, Any], name: str) -> str:
         lines += _markdown_table(
             ["metric", "difference", "95%", "p", "n"],
             [[m, figure(d["difference"]), _range(d["ci"]), figure(d["p"]), str(d["n"])] for m, d in lift.items()],
+        )
+    if minus := document.get("minus"):
+        whole, shifts = minus["all cases"], minus.get(SHIFTS, {})
+        lines += ["", f"{minus['metric']} of {minus['of']} minus that of the others (paired; p after Holm):", ""]
+        lines += _markdown_table(
+            ["system", "all cases", "p", SHIFTS, "p"],
+            [[s, *_tested(whole.get(s)), *_tested(shifts.get(s))] for s in order if s in whole],
         )
     if document["slices"]:
         labels = list(document["slices"])
@@ -240,7 +247,7 @@ def _page(name: str, parts: Parts, results: Results, document: Mapping[str, Any]
         metrics=RANKING,
         lists=LISTS,
         primary=PRIMARY,
-        against=document.get("whimbrel minus", {}),
+        against=document.get("minus", {}).get("all cases", {}),
         lift=_lift_by_slice(results),
         plot=_plot(systems),
         curves=_curves(document["shift"]),
@@ -380,6 +387,10 @@ def _with_interval(found: Mapping[str, Any], metric: str) -> str:
 
 def _gap(found: Mapping[str, Any] | None) -> str:
     return f"{figure(found['difference'])} {_range(found['ci'])}" if found else "-"
+
+
+def _tested(found: Mapping[str, Any] | None) -> tuple[str, str]:
+    return (_gap(found), figure(found["p_holm"])) if found else ("-", "-")
 
 
 def _range(ci: Sequence[float | None]) -> str:

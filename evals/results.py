@@ -260,21 +260,28 @@ def document_of(results: Results, *, skipped: Mapping[str, str], problems: Seque
     }
     document["groups"] = _groups(results)
     document["shift"] = _shift(results)
-    if "whimbrel" in results.systems:
-        others = [name for name in results.systems if name != "whimbrel"]
-        against = {name: results.difference("whimbrel", name, PRIMARY) for name in others}
-        adjusted = holm({name: found["p"] for name, found in against.items()})
-        document["whimbrel minus"] = {
+    if reference := next((name for name in ("whimbrel", "whimbrel-none") if name in results.systems), None):
+        slices = {label: results.slices[label] for label in (SHIFTS,) if label in results.slices}
+        document["minus"] = {
+            "of": reference,
             "metric": PRIMARY,
-            **{name: found | {"p_holm": adjusted[name]} for name, found in against.items()},
+            "all cases": _minus(results, reference),
+            **{label: _minus(results, reference, within) for label, within in slices.items()},
         }
-        if "whimbrel-none" in results.systems:
-            document["llm lift"] = {
-                metric: results.difference("whimbrel", "whimbrel-none", metric)
-                for metric in ("auc", "mrr", "ndcg@5", "ndcg@10", "hr@1")
-            }
+    if {"whimbrel", "whimbrel-none"} <= results.systems.keys():
+        document["llm lift"] = {
+            metric: results.difference("whimbrel", "whimbrel-none", metric)
+            for metric in ("auc", "mrr", "ndcg@5", "ndcg@10", "hr@1")
+        }
     shown: dict[str, Any] = without_nan(document)
     return shown
+
+
+def _minus(results: Results, one: str, within: NDArray[np.bool_] | None = None) -> dict[str, Any]:
+    """How much more a system has than each other one, with p adjusted for how many there are."""
+    against = {name: results.difference(one, name, PRIMARY, within) for name in results.systems if name != one}
+    adjusted = holm({name: found["p"] for name, found in against.items()})
+    return {name: found | {"p_holm": adjusted[name]} for name, found in against.items()}
 
 
 def _groups(results: Results) -> dict[str, Any]:

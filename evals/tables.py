@@ -21,6 +21,8 @@ def ranking_tables(document: Mapping[str, Any]) -> RenderableType:
         parts.append(Text("\nLLM lift (whimbrel minus whimbrel-none, paired)"))
         for metric, found in document["llm lift"].items():
             parts.append(Text(f"  {metric:<8} {_difference(found)}"))
+    if minus := document.get("minus"):
+        parts += [Text(f"\n{minus['metric']} of {minus['of']} minus that of the others, paired"), _minus(minus, best)]
     for name, found in document.get("shift", {}).items():
         parts.append(
             Text(
@@ -81,11 +83,26 @@ def _table(systems: Mapping[str, Any], order: Sequence[str], metrics: Sequence[s
     return table
 
 
-def _difference(found: Mapping[str, Any]) -> str:
+def _minus(minus: Mapping[str, Any], order: Sequence[str]) -> Table:
+    labels = [label for label in minus if label not in ("of", "metric")]
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    for head in ("system", *(part for label in labels for part in (label, "p (Holm)"))):
+        table.add_column(head, justify="left" if head == "system" else "right")
+    for name in order:
+        told = [minus[label].get(name) for label in labels]
+        if told[0]:
+            pairs = [(_span(one), figure(one["p_holm"])) if one else ("-", "-") for one in told]
+            table.add_row(name, *(cell for pair in pairs for cell in pair))
+    return table
+
+
+def _span(found: Mapping[str, Any]) -> str:
     low, high = found["ci"]
-    return (
-        f"{_signed(found['difference'])} [{_signed(low)}, {_signed(high)}], p = {figure(found['p'])}, n = {found['n']}"
-    )
+    return f"{_signed(found['difference'])} [{_signed(low)}, {_signed(high)}]"
+
+
+def _difference(found: Mapping[str, Any]) -> str:
+    return f"{_span(found)}, p = {figure(found['p'])}, n = {found['n']}"
 
 
 def figure(value: float | None) -> str:

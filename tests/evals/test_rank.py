@@ -290,6 +290,20 @@ def test_the_bundled_model_ranks_the_same_twice(tmp_path: Path) -> None:
     document = document_of(results_of([(plan, tmp_path / "a")]), skipped={}, problems=())
     assert document["system"]["whimbrel"]["prompt_tokens"] > 0
     assert document["llm lift"]["ndcg@10"]["n"] == 4
+    assert document["minus"]["of"] == "whimbrel"
+
+
+def test_it_is_told_by_how_much_whimbrel_is_above_each_other_system(cases: Path, tmp_path: Path) -> None:
+    plan = Plan(cases, ("whimbrel-none", "bm25", "popularity"))
+    run(plan, tmp_path / "out")
+    document = document_of(results_of([(plan, tmp_path / "out")]), skipped={}, problems=())
+    system, minus = document["system"], document["minus"]
+    assert minus["of"] == "whimbrel-none"
+    assert set(minus["all cases"]) == {"bm25", "popularity"}
+    for name, found in minus["all cases"].items():
+        assert found["difference"] == pytest.approx(system["whimbrel-none"]["ndcg@10"] - system[name]["ndcg@10"])
+        assert found["ci"][0] <= found["difference"] <= found["ci"][1]
+        assert found["p_holm"] >= found["p"]
 
 
 def test_the_digest_of_a_run_is_in_its_manifest(cases: Path, tmp_path: Path) -> None:
