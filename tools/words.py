@@ -23,9 +23,9 @@ class TitleIndex:
             self._index.index([_words(title) for title in titles], show_progress=False)
 
     def shared(self, others: Sequence[str]) -> NDArray[np.float64]:
-        """How much of the words of `others`, each counted once, a title holds, rarer ones counting more, shape
-        (titles,)."""
-        wanted = dict.fromkeys(word for title in others for word in _words(title)) if self._size else {}
+        """How much of the words of `others` a title holds, rarer ones counting more, and those of several of them (the
+        year of many films) as often, shape (titles,)."""
+        wanted = [word for title in others for word in dict.fromkeys(_words(title))] if self._size else []
         known = [word for word in wanted if word and word in self._index.vocab_dict]
         return np.asarray(self._index.get_scores(known) if known else np.zeros(self._size), dtype=np.float64)
 
