@@ -74,14 +74,19 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; an error that a person can act on is one line and exit status 1."""
+    """Run the command line."""
+    run_commands(app)
+
+
+def run_commands(commands: typer.Typer) -> None:
+    """Run commands; an error that a person can act on is one line and exit status 1."""
     from whimbrel.tools.errors import WhimbrelError
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that does not know a letter still shows the rest
     try:
-        app()
+        commands()
     except (WhimbrelError, OSError) as error:
         line = "".join(c if c.isprintable() else " " for c in str(error))
         print(f"whimbrel: {' '.join(line.split())}", file=sys.stderr)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from whimbrel.agent.cli import run_commands
 from whimbrel.agent.fit import draw_channels, draw_choices, learn_channels, learn_fusion
 from whimbrel.agent.fusion import Fused, Fusion, Where
 from whimbrel.agent.language_models.protocol import LanguageModel
@@ -115,4 +116,4 @@ def _asked(
 
 
 if __name__ == "__main__":
-    app()
+    run_commands(app)

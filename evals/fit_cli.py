@@ -54,7 +54,9 @@ def fit(
 
     if (store is not None and sessions is not None) or (store or sessions or cases) is None:
         raise ConfigError("give a log with --store, or with --sessions and --items, or --cases alone")
-    if (store is None) != (out is not None):
+    if store is None and out is None:
+        raise ConfigError("give a folder for what is learned with --out")
+    if store is not None and out is not None:
         raise ConfigError("--out is for what is learned from files; of a store it lies in the store's folder")
     beside = Asked(list(read_cases(cases)) if cases else (), open_model(llm), asked)
     with ingest_progress() as progress:

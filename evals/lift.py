@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from whimbrel.agent.cli import JsonOption, print_json
+from whimbrel.agent.cli import JsonOption, print_json, run_commands
 from whimbrel.agent.fit import draw_choices
 from whimbrel.agent.fusion import ANSWERS, Fused
 from whimbrel.agent.language_models.specs import open_model
@@ -110,4 +110,4 @@ def _document(one: Lift) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    app()
+    run_commands(app)

@@ -1,10 +1,12 @@
 """What a model adds, measured on logs that its weights were not learned from."""
 
 import numpy as np
+import pytest
 
+from whimbrel.agent.cli import run_commands
 from whimbrel.agent.learn_fusion import Answered, Choice
 from whimbrel.agent.signals import SIGNALS
-from whimbrel.evals.lift import Lift, lift_of, markdown
+from whimbrel.evals.lift import Lift, app, lift_of, markdown
 
 CANDIDATES = 10
 
@@ -50,3 +52,13 @@ def test_the_table_tells_n_interval_and_weights() -> None:
     table = markdown(lifts({"one": 2.0, "other": 2.0}))
     assert "| one | 200 |" in table
     assert "likelihood" in table.splitlines()[2]
+
+
+def test_what_cannot_be_measured_is_told_in_a_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["lift", "one=nowhere", "other=nowhere", "--llm", "none"])
+    with pytest.raises(SystemExit) as stopped:
+        run_commands(app)
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err == "whimbrel: give two logs or more, and a model with --llm\n"
