@@ -43,11 +43,14 @@ def asked(thing: str) -> list[Message]:
 
 @dataclass
 class Proxy:
-    """Stands before a server and spoils the next answers, one `fault` each; `got` counts the requests."""
+    """Stands before a server and spoils the next answers, one `fault` each; `got` counts the requests.
+
+    `slow_seconds` is how long a slow answer takes."""
 
     address: str = ""
     faults: list[str] = field(default_factory=list)
     got: list[float] = field(default_factory=list)
+    slow_seconds: float = 6.5
 
 
 class Spoiling(BaseHTTPRequestHandler):
@@ -68,7 +71,7 @@ class Spoiling(BaseHTTPRequestHandler):
             self.answer(int(fault[:3]), b'{"error": {"message": "no"}}', "application/json", retry=fault[4:])
         else:
             if fault == "slow":
-                time.sleep(6.5)
+                time.sleep(self.state.slow_seconds)
             status, data, kind = self.behind(body)
             self.answer(status, data[: len(data) // 2] if fault == "cut" else data, kind, size=len(data))
 
@@ -245,7 +248,8 @@ def test_a_server_that_keeps_failing_is_left_alone(proxy: Proxy, monkeypatch: py
 
 
 def test_a_recommendation_survives_every_fault_in_turn(proxy: Proxy, shop: Path) -> None:
-    model = hosted_model(proxy.address, timeout_seconds=6.0)
+    model = hosted_model(proxy.address, timeout_seconds=15.0)  # long enough for a busy machine
+    proxy.slow_seconds = 15.5
     proxy.faults = ["429 0.1", "cut", "", "hang up", "", "malformed", "", "slow", "", "503"]
     with Agent.open(shop, model) as agent:
         found = agent.recommend("u1", k=3)
