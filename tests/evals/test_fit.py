@@ -95,7 +95,9 @@ def test_what_makes_no_sense_is_refused(run: Run, files: tuple[Path, Path, Path]
     for arguments, told in (
         ((), "give a log"),
         (("--store", tmp_path, "--sessions", sessions), "give a log"),
-        (("--sessions", sessions, "--items", items), "--out is for"),
+        (("--sessions", sessions, "--items", items), "with --out"),
+        (("--cases", cases), "with --out"),
+        (("--store", tmp_path, "--out", tmp_path / "out"), "--out is for"),
         (("--sessions", tmp_path / "none.jsonl", "--out", tmp_path / "out"), "none.jsonl"),
     ):
         status, _, errors = run("fit", *arguments)
