@@ -260,7 +260,8 @@ def document_of(results: Results, *, skipped: Mapping[str, str], problems: Seque
     }
     document["groups"] = _groups(results)
     document["shift"] = _shift(results)
-    if reference := next((name for name in ("whimbrel", "whimbrel-none") if name in results.systems), None):
+    reference = next((name for name in ("whimbrel", "whimbrel-none") if name in results.systems), None)
+    if reference and len(results.systems) > 1:
         slices = {label: results.slices[label] for label in (SHIFTS,) if label in results.slices}
         document["minus"] = {
             "of": reference,
