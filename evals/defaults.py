@@ -55,9 +55,10 @@ def fusion(
     """Learn the weights of `fusion.json`; a source is a log in a format of `ingest`, a folder of Last.fm, or
     `SESSIONS,ITEMS` as of `fit`.
 
-    Beside it, FILE.without-NAME.json is learned from the logs but one each, to be tested on that one.
+    Beside it, FILE.without-NAME.json is learned from the logs but one each, to be tested on that one. What the model was
+    asked before it is not asked again.
     """
-    model = open_model(llm)
+    model = open_model(llm, remember=True)
     with ingest_progress() as progress:
         brought: dict[str, list[Choice]] = {}
         drawn: dict[str, dict[Where, list[Choice]]] = {}

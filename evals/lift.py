@@ -2,9 +2,9 @@
 `python -m whimbrel.evals.lift NAME=SOURCE ... --llm bundled`.
 
 A choice is one event among 20 items, half of the others drawn alike, half as often as they were met. Weights, of the
-signals and of the model's likelihoods, come from the other logs; choices of the log tested on teach nothing. A source
-is what `evals.libraries` reads. What the model was asked before it is not asked again, so that a run that was stopped
-goes on.
+signals and of the model's likelihoods, come from the other logs, so that choices of the log tested on teach nothing;
+then, as `fit` would have it, also from the log's other people, in PARTS. A source is what `evals.libraries` reads. What
+the model was asked before it is not asked again, so that a run that was stopped goes on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,18 +22,22 @@ from whimbrel.agent.learn_fusion import Answered, Choice, ask, gains_asked, lear
 from whimbrel.agent.next_topics import NextTopics
 from whimbrel.agent.show import ingest_progress
 from whimbrel.evals.libraries import read_library
+from whimbrel.evals.plan import Part
 from whimbrel.evals.statistics import Interval, interval, sign_flip_p
 from whimbrel.tools.errors import ConfigError
 
 NOTHING = Fused(weights={})
 UNWEIGHED = dict.fromkeys((*ANSWERS, "order"), 0.0)
+OTHERS, OWN = "other logs", "own people"
+"""Where weights come from."""
+PARTS = 5
 
 app = typer.Typer(rich_markup_mode=None)
 
 
 @dataclass(frozen=True)
 class Lift:
-    """NDCG@10 of a log's choices without and with a model, the difference with its p, and the weights it was given."""
+    """NDCG@10 of a log's choices without and with a model, the difference with its p, and the mean weights."""
 
     without: Interval
     with_: Interval
@@ -66,41 +70,63 @@ def main(
             )
             progress.step(f"Asking the language model ({name})", min(len(choices[name]), asked))
             answers[name] = ask(choices[name][:asked], NOTHING, model, advance=progress.advance)
-    found = {name: lift_of(name, choices, answers, seed=seed) for name in choices if answers[name]}
+    found = {name: lifts_of(name, choices, answers, seed=seed) for name in choices if answers[name]}
     if json:
-        print_json({"llm": llm, "logs": {name: _document(one) for name, one in found.items()}})
+        logs = {name: {source: _document(one) for source, one in lifts.items()} for name, lifts in found.items()}
+        print_json({"llm": llm, "logs": logs})
     else:
         print(markdown(found))
 
 
-def lift_of(
+def lifts_of(
     name: str, choices: Mapping[str, Sequence[Choice]], answers: Mapping[str, Sequence[Answered]], *, seed: int
-) -> Lift:
-    """Of one log, with weights from the others."""
+) -> dict[str, Lift]:
+    """Of one log, with weights from the others, and with such as its own other people taught on top."""
     others = [other for other in choices if other != name]
+    own = answers[name]
     fused = learn([choices[other] for other in others], NOTHING, seed=seed, trees=False)
     weighed = learn_likelihood([answers[other] for other in others], fused)
-    own = answers[name]
-    without, with_ = gains_asked(weighed.model_copy(update=UNWEIGHED), own), gains_asked(weighed, own)
-    users = np.unique([answer.choice.user for answer in own], return_inverse=True)[1]
+    parts = [Part(number, PARTS, seed) for number in range(PARTS)]
+    taught = {part: _taught(weighed, part, choices[name], own, seed) for part in parts}
+    of_user = {answer.choice.user: next(taught[p] for p in parts if p.holds(answer.choice.user)) for answer in own}
+    return {
+        OTHERS: _lift(own, [weighed] * len(own), seed),
+        OWN: _lift(own, [of_user[answer.choice.user] for answer in own], seed),
+    }
+
+
+def _taught(begun: Fused, part: Part, choices: Sequence[Choice], answers: Sequence[Answered], seed: int) -> Fused:
+    """What the people of a log outside a part teach."""
+    fused = learn([[choice for choice in choices if not part.holds(choice.user)]], begun, seed=seed, trees=False)
+    return learn_likelihood([[answer for answer in answers if not part.holds(answer.choice.user)]], fused)
+
+
+def _lift(answers: Sequence[Answered], fused: Sequence[Fused], seed: int) -> Lift:
+    """Each answer weighed as told beside it."""
+    pairs = list(zip(answers, fused, strict=True))
+    without = np.concatenate([gains_asked(one.model_copy(update=UNWEIGHED), [answer]) for answer, one in pairs])
+    with_ = np.concatenate([gains_asked(one, [answer]) for answer, one in pairs])
+    users = np.unique([answer.choice.user for answer in answers], return_inverse=True)[1]
+    weights = {part: float(np.mean([getattr(one, part) for one in fused])) for part in UNWEIGHED}
     return Lift(
         interval(without, users, seed=seed),
         interval(with_, users, seed=seed),
         interval(with_ - without, users, seed=seed),
         sign_flip_p(with_ - without, users, seed=seed),
-        {part: getattr(weighed, part) for part in UNWEIGHED if getattr(weighed, part)},
+        {part: weight for part, weight in weights.items() if weight},
     )
 
 
-def markdown(found: Mapping[str, Lift]) -> str:
+def markdown(found: Mapping[str, Mapping[str, Lift]]) -> str:
     """As a table."""
-    head = "| log | n | NDCG@10 without | with the model | lift | p | weights |\n|---|---|---|---|---|---|---|\n"
+    head = "| log | weights from | n | NDCG@10 without | with the model | lift | p | weights |\n" + "|---" * 8 + "|\n"
     return head + "\n".join(
-        f"| {name} | {one.lift.n} | {one.without.value:.3f} | {one.with_.value:.3f} | "
+        f"| {name} | {source} | {one.lift.n} | {one.without.value:.3f} | {one.with_.value:.3f} | "
         f"{one.lift.value:+.3f} [{one.lift.low:+.3f}, {one.lift.high:+.3f}] | {one.p:.3f} | "
         + ", ".join(f"{part} {weight:.2f}" for part, weight in one.weights.items())
         + " |"
-        for name, one in found.items()
+        for name, lifts in found.items()
+        for source, one in lifts.items()
     )
 
 

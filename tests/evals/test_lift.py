@@ -6,7 +6,7 @@ import pytest
 from whimbrel.agent.cli import run_commands
 from whimbrel.agent.learn_fusion import Answered, Choice
 from whimbrel.agent.signals import SIGNALS
-from whimbrel.evals.lift import Lift, app, lift_of, markdown
+from whimbrel.evals.lift import OTHERS, OWN, Lift, app, lifts_of, markdown
 
 CANDIDATES = 10
 
@@ -24,33 +24,37 @@ def log_of(name: str, count: int, *, told: float, random: np.random.Generator) -
     return choices, answers
 
 
-def lifts(told: dict[str, float]) -> dict[str, Lift]:
+def lifts(told: dict[str, float]) -> dict[str, dict[str, Lift]]:
     random = np.random.default_rng(0)
     logs = {name: log_of(name, 200, told=one, random=random) for name, one in told.items()}
     choices = {name: log[0] for name, log in logs.items()}
     answers = {name: log[1] for name, log in logs.items()}
-    return {name: lift_of(name, choices, answers, seed=0) for name in logs}
+    return {name: lifts_of(name, choices, answers, seed=0) for name in logs}
 
 
 def test_a_model_that_knows_lifts_a_log_by_weights_from_the_others() -> None:
     found = lifts({"one": 2.0, "other": 2.0})
-    for lift in found.values():
+    for lift in (lift for both in found.values() for lift in both.values()):
         assert lift.lift.n == 200
         assert lift.lift.low > 0.1
         assert lift.p < 0.01
         assert abs(lift.with_.value - lift.without.value - lift.lift.value) < 1e-9
 
 
-def test_what_a_log_teaches_does_not_help_itself() -> None:
+def test_what_a_log_teaches_helps_its_other_people_alone() -> None:
     found = lifts({"told": 3.0, "not told": 0.0})
-    assert abs(found["told"].weights.get("likelihood", 0.0)) < 0.3  # learned where the model knew nothing
-    assert found["not told"].weights["likelihood"] > 0.8
-    assert found["not told"].lift.low < 0
+    assert found["told"][OTHERS].weights.get("likelihood", 0.0) < 0.3  # learned where the model knew nothing
+    assert found["told"][OWN].weights["likelihood"] > 0.8
+    assert found["told"][OWN].lift.low > 0.1
+    assert found["not told"][OTHERS].weights["likelihood"] > 0.8
+    assert found["not told"][OTHERS].lift.low < 0
+    assert found["not told"][OWN].weights.get("likelihood", 0.0) < 0.3
 
 
 def test_the_table_tells_n_interval_and_weights() -> None:
     table = markdown(lifts({"one": 2.0, "other": 2.0}))
-    assert "| one | 200 |" in table
+    assert "| one | other logs | 200 |" in table
+    assert "| other | own people | 200 |" in table
     assert "likelihood" in table.splitlines()[2]
 
 
