@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import numpy as np
+from pydantic import ValidationError
 
 from whimbrel.agent.context import Context
 from whimbrel.agent.fusion import Where
@@ -100,11 +101,19 @@ def moments(library: Library, *, most: int, warm_up: float, seed: int = 0) -> It
         for start in random.permutation(np.unique(starts[new]))[:per_user]:
             known = history[max(int(start) - MOST_EVENTS, 0) : int(start)]
             came = [history[place] for place in random.permutation(new[starts[new] == start])[:MOST_CHOSEN]]
-            context = Context.model_validate(getattr(came[0], "context", {}) or {})
-            yield Moment(name, known, float(log.time[events[start]]), [item.item_id for item in came], context)
+            chose, context = [item.item_id for item in came], _situation(came[0])
+            yield Moment(name, known, float(log.time[events[start]]), chose, context)
             found += 1
             if found == most:
                 return
+
+
+def _situation(event: Item) -> Context:
+    """That of an event; one that could be no request's tells nothing."""
+    try:
+        return Context.model_validate(getattr(event, "context", {}) or {})
+    except ValidationError:
+        return Context()
 
 
 def choices(

@@ -56,6 +56,20 @@ RememberOption = Annotated[
 ]
 
 
+def _user(given: str | None) -> str | None:
+    from whimbrel.tools.records import identifier
+
+    try:
+        return None if given is None else identifier(given)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+UserArgument = Annotated[
+    str, typer.Argument(metavar="USER", help="Id of the user in the log.", callback=_user, show_default=False)
+]
+
+
 def _version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
@@ -144,7 +158,7 @@ def ingest(
 
 @app.command(epilog="Example: whimbrel recommend 42 --store shop --at 2017-06-01T18:00:00Z --context place=work --k 5")
 def recommend(
-    user: Annotated[str, typer.Argument(metavar="USER", help="Id of the user in the log.")],
+    user: UserArgument,
     store: StoreOption,
     at: AtOption = None,
     context: ContextOption = None,
@@ -182,7 +196,7 @@ def recommend(
 
 @app.command(epilog="Example: whimbrel forget 42 --store shop")
 def forget(
-    user: Annotated[str, typer.Argument(metavar="USER", help="Id of the user in the log.")],
+    user: UserArgument,
     store: StoreOption,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     json: JsonOption = False,
@@ -192,15 +206,14 @@ def forget(
     Ingesting their source again brings them back; rejected rows in the store's folder `rejects` stay.
     """
     from whimbrel.tools.errors import ConfigError
-    from whimbrel.tools.records import identifier
     from whimbrel.tools.store import open_store
 
     if not yes and not sys.stdin.isatty():
         raise ConfigError("nobody can be asked here: say --yes to remove the events for good")
     with open_store(store) as opened:
         if not yes:
-            typer.confirm(f"Remove {len(opened.history(identifier(user))):,} events of {user!r}?", abort=True)
-        count = opened.forget(identifier(user))
+            typer.confirm(f"Remove {len(opened.history(user)):,} events of {user!r}?", abort=True)
+        count = opened.forget(user)
     if json:
         print_json({"user_id": user, "events": count})
     else:
@@ -209,7 +222,7 @@ def forget(
 
 @app.command(epilog="Example: whimbrel shift 42 --store shop; whimbrel shift 42 --store shop --plot interest.svg")
 def shift(
-    user: Annotated[str, typer.Argument(metavar="USER", help="Id of the user in the log.")],
+    user: UserArgument,
     store: StoreOption,
     at: AtOption = None,
     context: ContextOption = None,

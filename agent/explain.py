@@ -33,8 +33,9 @@ CAUSES = {
     "others": ("itemknn", "people", "follows", "near", "factors", "nearest_factors"),
     "similarity": ("similarity", "nearest", "last", "words", "price", "repeat"),
     "shift": ("topics", "shift"),
-    "popularity": ("popularity", "ever", "age", "novelty", "appeal"),
-    "likelihood": ("likelihood",),
+    "popularity": ("popularity", "ever", "age", "appeal"),
+    "novelty": ("novelty",),
+    "likelihood": ("likelihood", "order"),
     "wish": ("wish",),
 }
 """What may be said of an item, and the signals that tell of it."""
@@ -158,11 +159,12 @@ def _evidence(
         for cause, names in CAUSES.items()
         if not entry.signals.keys().isdisjoint(names)
     }
-    if not any(entry.candidate.co_occurrence.values()):
+    together = {item_id: share for item_id, share in entry.candidate.co_occurrence.items() if item_id in latest}
+    if not any(together.values()):
         brought.pop("others", None)
     cause = max(brought, key=lambda name: brought[name], default="similarity")
     if cause == "others":
-        strength = dict(entry.candidate.co_occurrence)
+        strength = together
     else:
         known = [item_id for item_id in latest if item_id in vectors]
         near = np.stack([vectors[item_id] for item_id in known]) @ entry.candidate.vector if known else np.zeros(0)
@@ -185,8 +187,9 @@ def plain_reason(entry: Ranked, cause: str, evidence: Sequence[Interaction], shi
         return (say.stays if shift.kind == "none" else say.moves).format(topic=topics[0], did=did)
     if cause == "popularity":
         return say.popular.format(times=times, did=did)
-    sentences = {"others": say.others_too, "wish": say.fits_wish, "likelihood": say.likely}
-    return sentences.get(cause, say.close).format(did=did)
+    others = say.others_too if len(evidence) == 1 else say.others_either
+    sentences = {"others": others, "wish": say.fits_wish, "likelihood": say.likely, "novelty": say.rare}
+    return sentences.get(cause, say.close).format(did=did, times=times)
 
 
 def _did(evidence: Sequence[Interaction], say: Wording) -> str:
@@ -316,7 +319,7 @@ def _asked(place: int, entry: Ranked, reason: Reason, shift: Shift, language: La
         for number, (event, title) in enumerate(zip(evidence, titles, strict=True), 1)
     )
     values = {"title": short_name(item.title), "events": events, "relation": relation}
-    return _Asked(place, cause, names, aside, load("explain", version=2, language=language).messages(values))
+    return _Asked(place, cause, names, aside, load("explain", version=3, language=language).messages(values))
 
 
 @cache

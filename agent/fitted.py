@@ -15,6 +15,7 @@ from whimbrel.tools.item_factors import ItemFactors
 from whimbrel.tools.replaced import replaced
 
 NEXT_TOPICS, FUSION, APPEAL, FACTORS = "next_topics.json", "fusion.json", "appeal.json", "item_factors.npz"
+FILES = (NEXT_TOPICS, FUSION, APPEAL, FACTORS)
 
 T = TypeVar("T")
 
@@ -54,7 +55,9 @@ class Fitted:
         for name, model in ((NEXT_TOPICS, self.topics), (FUSION, self.fusion), (APPEAL, self.appeal or Appeal())):
             with replaced(folder / name) as partial:
                 partial.write_text(model.model_dump_json(indent=1), "utf-8")
-        if self.factors is not None:
+        if self.factors is None:
+            (folder / FACTORS).unlink(missing_ok=True)
+        else:
             self.factors.save(folder / FACTORS)
 
     def for_log(self, log: InteractionLog) -> "Fitted":

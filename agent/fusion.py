@@ -68,10 +68,14 @@ class Fused(BaseModel):
             found += self._booster.predict(signals, pred_contrib=True)[:, :-1]
         return {name: found[:, place] for place, name in enumerate(SIGNALS) if np.ptp(found[:, place]) > 0}
 
-    def of_answer(self, figures: Floats) -> Floats:
-        """What a language model's answer brings (see `Weights.figures`), shape (candidates,)."""
-        weights = (self.likelihood, self.prior) if figures.shape[1] == len(ANSWERS) else (self.order,)
-        return np.asarray(figures @ np.array(weights))
+    def asks(self, *, likelihoods: bool) -> bool:
+        """Whether the answer of a language model, one with likelihoods or one without, weighs anything."""
+        return bool(self.likelihood or self.prior) if likelihoods else bool(self.order)
+
+    def of_answer(self, figures: Floats) -> dict[str, Floats]:
+        """What a language model's answer brings (see `Weights.figures`), by name, shape (candidates,) each."""
+        names = ANSWERS if figures.shape[1] == len(ANSWERS) else ("order",)
+        return {name: getattr(self, name) * figures[:, place] for place, name in enumerate(names)}
 
     @cached_property
     def _booster(self) -> Any:

@@ -43,6 +43,8 @@ SURE = 2.0
 """Standard errors by which trees must gain: how many of them there are was chosen on the same people."""
 LIKELIHOOD_PULL = 0.03
 """Of seven, among the best for logs that weights were not learned from (600 choices of six logs)."""
+LEAST_LIKELIHOOD = 0.01
+"""Weight of what the history adds to a likelihood, below which it adds nothing."""
 LIKENESS = ("similarity", "nearest", "last", "words", "topics", "shift")
 """Signals that never speak against an item, however few choices say so."""
 LEAST = np.where(np.isin(SIGNALS, LIKENESS), 0.0, -np.inf)
@@ -135,8 +137,11 @@ def ask(
 
 
 def learn_likelihood(logs: Sequence[Sequence[Answered]], start: Fused) -> Fused:
-    """What a language model's answer is worth beside the signals, whose weights stay; each log counts the same. That the
-    history makes an item likelier, or a model puts it first, never speaks against it."""
+    """What a language model's answer is worth beside the signals, whose weights stay; each log counts the same.
+
+    That the history makes an item likelier, or a model puts it first, never speaks against it. Where it speaks for
+    nothing the model's answer has no weight at all, and is not asked for.
+    """
     logs = [log for log in logs if log]
     if not logs:
         return start
@@ -155,7 +160,10 @@ def learn_likelihood(logs: Sequence[Sequence[Answered]], start: Fused) -> Fused:
         return value, slope
 
     best = _least(loss, begun, np.array([-np.inf if name == "prior" else 0.0 for name in names]))
-    return start.model_copy(update={name: round(float(weight), 4) for name, weight in zip(names, best, strict=True)})
+    told_by_history = best[0] > LEAST_LIKELIHOOD
+    return start.model_copy(
+        update={name: round(float(weight), 4) * told_by_history for name, weight in zip(names, best, strict=True)}
+    )
 
 
 def gains(fused: Fused, choices: Sequence[Choice]) -> Floats:
@@ -166,7 +174,10 @@ def gains(fused: Fused, choices: Sequence[Choice]) -> Floats:
 def gains_asked(fused: Fused, answers: Sequence[Answered]) -> Floats:
     """The same of the candidates that a language model was asked about, its answer weighed with the signals."""
     return np.array(
-        [_gain(_score(fused, a.choice.signals)[a.rows] + fused.of_answer(a.figures), a.chosen) for a in answers]
+        [
+            _gain(_score(fused, a.choice.signals)[a.rows] + sum(fused.of_answer(a.figures).values()), a.chosen)
+            for a in answers
+        ]
     )
 
 

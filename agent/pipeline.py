@@ -20,7 +20,7 @@ from whimbrel.agent.summarise import Summary, summarise
 from whimbrel.agent.weigh import prior_prompt
 from whimbrel.agent.wording import Language
 from whimbrel.tools.encoder import Vectors
-from whimbrel.tools.records import Interaction
+from whimbrel.tools.records import Interaction, followed, turned_from
 from whimbrel.tools.retrieve import Candidate, Interest, Query, interest_of, retrieve
 from whimbrel.tools.store import Store
 
@@ -58,10 +58,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Recall:
-    """What is known of the user before the request's time, with the vectors of those items."""
+    """What is known of the user before the request's time, with the vectors of those items, and the ids of those that
+    the user turned away from, which the history is without."""
 
     history: Sequence[Interaction]
     vectors: dict[str, Vectors]
+    refused: tuple[str, ...] = ()
 
 
 class StageClock:
@@ -108,8 +110,10 @@ def build_pipeline(
 
     def recalled(found: dict[str, Any]) -> Recall:
         request: Request = found["request"]
-        history = store.history(request.user_id, before=request.at) if request.user_id else []
-        return Recall(history, store.item_vectors(sorted({i.item_id for i in history} | set(request.context.more))))
+        events = store.history(request.user_id, before=request.at) if request.user_id else []
+        history = [event for event in followed(events) if isinstance(event, Interaction)]
+        vectors = store.item_vectors(sorted({i.item_id for i in history} | set(request.context.more)))
+        return Recall(history, vectors, turned_from(events))
 
     def summarised(found: dict[str, Any]) -> Summary:
         recall: Recall = found["recall"]
@@ -149,7 +153,7 @@ def build_pipeline(
                 interest=found["interest"],
                 expected=found["prediction"].topics,
                 factors=learned.factors,
-                without=(*request.context.more, *request.context.unavailable),
+                without=(*request.context.more, *request.context.unavailable, *found["recall"].refused),
             ),
             weights=learned.fusion.channels,
             avoid=request.context.avoid,

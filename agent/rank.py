@@ -20,6 +20,8 @@ from whimbrel.tools.retrieve import Candidate, Interest
 
 Floats = NDArray[np.float64]
 
+WISH_NEAR = 0.3
+"""Cosine with a wish below which nothing speaks for an item that it fits the wish."""
 SAME = 0.93
 """Cosine from which two items are too alike to stand in one list."""
 KNOWN = 0.5
@@ -93,14 +95,16 @@ def rank(
     brought = fused(found)
     if interest.wished is not None:
         vectors = np.stack([candidate.vector for candidate in candidates]).astype(np.float64)
-        brought["wish"] = config.wish * standard(vectors @ interest.wished)
+        near = vectors @ interest.wished
+        brought["wish"] = config.wish * np.where(near < WISH_NEAR, np.minimum(standard(near), 0.0), standard(near))
     if config.novelty:
         met = np.log1p([candidate.crowd.get("ever", 0.0) for candidate in candidates])
         brought["novelty"] = -config.novelty * standard(met)
     base = np.sum([np.zeros(len(candidates)), *brought.values()], axis=0)
     order = np.argsort(-base, kind="stable")
     usage, warnings = Usage(), tuple[str, ...]()
-    head = order[: config.weighed] if llm is not None else order[:0]
+    asks = llm is not None and fused.asks(likelihoods=llm.scores)
+    head = order[: config.weighed] if asks else order[:0]
     if llm is not None and len(head) > 1:
         asked = weigh(
             llm,
@@ -114,10 +118,12 @@ def rank(
         usage, warnings = asked.usage, asked.warnings
         figures = asked.figures()
         if figures is not None:
-            likelihood = fused.of_answer(figures)
-            brought["likelihood"] = np.full(len(candidates), float(likelihood.min()))
-            brought["likelihood"][head] = likelihood
-            order = np.argsort(-(base + brought["likelihood"]), kind="stable")
+            told = fused.of_answer(figures)
+            least = int(np.argmin(sum(told.values())))
+            for name, values in told.items():
+                brought[name] = np.full(len(candidates), float(values[least]))
+                brought[name][head] = values
+            order = np.argsort(-sum(brought.values()), kind="stable")
     ranked = tuple(
         _ranked(candidates[row], {name: float(values[row]) for name, values in brought.items()}) for row in order
     )

@@ -31,7 +31,7 @@ from whimbrel.tools.instants import iso, parse_time
 from whimbrel.tools.interaction_log import InteractionLog
 from whimbrel.tools.item_vectors import item_vectors
 from whimbrel.tools.name_topics import LEAST_ITEMS, name_clusters, with_topics
-from whimbrel.tools.records import Event, Interaction, Item, Occurrence, identifier
+from whimbrel.tools.records import Event, Interaction, Item, Occurrence, followed, identifier, turned_from
 from whimbrel.tools.refuse import Refusal
 from whimbrel.tools.retrieve import Candidate, Interest, Query, described, interest_of, retrieve
 from whimbrel.tools.store import Store, open_store
@@ -239,8 +239,8 @@ class Agent:
         Raises:
             StoreError: there is neither a store nor a library.
         """
-        library, situation = self._library or self.store, as_context(context)
-        history, before = self._as_of(history, situation)
+        library, situation, events = self._library or self.store, as_context(context), history
+        history, before = self._as_of(events, situation)
         prediction, vectors = self._predict(history, situation, ()), _vectors(history)
         candidates = retrieve(
             library,
@@ -250,7 +250,7 @@ class Agent:
                 interest=self._interest(history, situation, prediction, vectors),
                 expected=prediction.topics,
                 factors=self._fitted.factors,
-                without=(*without, *situation.unavailable),
+                without=(*without, *situation.unavailable, *turned_from(events)),
             ),
             weights=self._fitted.fusion.channels,
             avoid=situation.avoid,
@@ -302,8 +302,10 @@ class Agent:
         )
 
     def _as_of(self, history: Sequence[Item], context: Context) -> tuple[Sequence[Item], float]:
-        """What of a history lies before the moment of the context, if it tells one, and up to when the log counts: to
-        that moment, else that of a store to the end of the history; a library is given as of the request."""
+        """What of a history lies before the moment of the context, if it tells one, without what the person turned away
+        from, and up to when the log counts: to that moment, else that of a store to the end of the history; a library
+        is given as of the request."""
+        history = followed(history)
         if (moment := context.moment) is not None:
             return [item for item in history if item.time is None or item.time < moment], moment
         times = [item.time for item in history if item.time is not None]
@@ -334,8 +336,9 @@ class Agent:
     ) -> None:
         """What a person did, at once part of their history and taste, of popularity and of what goes with what.
 
-        `at` is the moment, by default the clock's; `event` a word as `click`, `purchase` or `rating`. The person may
-        be new, the item must be in the store.
+        `at` is the moment, by default the clock's; `event` a word as `click`, `purchase` or `rating`. One of
+        `tools.records.DISLIKED` (`dislike`, `skip`, `return`) takes the item out of what is followed and recommended.
+        The person may be new, the item must be in the store.
 
         Raises:
             DataError: no such item, or a value makes no sense.
@@ -375,7 +378,7 @@ class Agent:
         """A wish may mean any topic of the history or of the candidates."""
         if (moment := context.moment) is not None:  # what happened later is not known then
             history = [item for item in history if item.time is None or item.time < moment]
-        history = _with_topics(history)
+        history = _with_topics(followed(history))
         times = [item.time for item in history if item.time is not None]
         at = moment or (times[-1] if times else None)
         names = sorted({topic for item in (*history, *candidates) for topic in item.topics}) if context.query else []

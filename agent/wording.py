@@ -65,6 +65,8 @@ class Wording:
     wish_popular: str
     unknown_popular: str
     others_too: str
+    others_either: str
+    rare: str
     popular: str
     moves: str
     stays: str
@@ -219,7 +221,9 @@ _ENGLISH = Wording(
     none_near="no topic is near to it",
     wish_popular="It fits what you asked for; chosen {times} lately.",
     unknown_popular="Nothing is known of you yet; chosen {times} lately.",
-    others_too="You {did}; others who did chose this too.",
+    others_too="You {did}; others who did so chose this too.",
+    others_either="You {did}; others who did one or the other chose this too.",
+    rare="Seldom chosen, as was asked for ({times} lately); nearest to it in your history: you {did}.",
     popular="Chosen {times} lately; nearest to it in your history: you {did}.",
     moves="Your interest moves towards {topic}; you {did}.",
     stays="Your interest stays with {topic}; you {did}.",
@@ -239,7 +243,7 @@ _ENGLISH = Wording(
     relations={
         "others": (
             "[item] goes well with it",
-            "others who did chose [item] too",
+            "others who did so chose [item] too",
             "[item] goes together with it",
             "others chose [item] together with it",
         ),
@@ -286,7 +290,7 @@ _ENGLISH = Wording(
         suits that the theme these this to together too topic topics type well with you your
         """
     ),
-    others_words=_words("others who did chose"),
+    others_words=_words("others who did so chose"),
     common=_COMMON_ENGLISH,
     earlier=("earlier",),
 )
@@ -347,6 +351,8 @@ _CHINESE = Wording(
     wish_popular="符合你的要求；最近被选择{times}。",
     unknown_popular="目前还没有你的任何记录；最近被选择{times}。",
     others_too="你{did}；做过同样选择的人也选了它。",
+    others_either="你{did}；做过其中之一的人也选了它。",
+    rare="按要求选的少见之物（最近被选择{times}）；你的记录中与它最接近的：你{did}。",
     popular="最近被选择{times}；你的记录中与它最接近的：你{did}。",
     moves="你的兴趣正转向{topic}；你{did}。",
     stays="你的兴趣仍在{topic}；你{did}。",

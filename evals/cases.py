@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from whimbrel.agent.context import as_context
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.records import LONGEST_TITLE, Item
 
@@ -150,14 +151,17 @@ def _case(document: dict[str, Any], catalogue: Sequence[Item]) -> Case:
     context = document.get("context") or {}
     if not isinstance(context, dict):
         raise ValueError("context is no JSON object")
-    case_id = str(document["case_id"])
+    context = {str(key): value for key, value in context.items() if isinstance(value, str | int | float)}
+    as_context(context)
+    met = document.get("met") or []
+    if not isinstance(met, list):
+        raise ValueError("met is no list of item ids")
     blind = BlindCase(
-        case_id=case_id,
-        user_id=str(document.get("user_id") or case_id),
+        **_names(document),
         history=_items(document, "history"),
         candidates=candidates,
-        context={str(key): value for key, value in context.items() if isinstance(value, str | int | float)},
-        met=frozenset(map(str, document.get("met") or ())) if whole else None,
+        context=context,
+        met=frozenset(map(str, met)) if whole else None,
     )
     return Case(blind, tuple(sorted({str(item_id) for item_id in relevant})))
 
@@ -170,8 +174,24 @@ def _boundary_case(document: dict[str, Any]) -> BoundaryCase:
         raise ValueError("switch is no list of true, false and null")
     if len(switch) != len(items) - 1:
         raise ValueError(f"switch has {len(switch)} entries for {len(items)} items, expected {len(items) - 1}")
+    return BoundaryCase(**_names(document), items=items, switch=tuple(switch))
+
+
+def _names(document: dict[str, Any]) -> dict[str, str]:
+    """Whose case it is, and its id."""
     case_id = str(document["case_id"])
-    return BoundaryCase(case_id, str(document.get("user_id") or case_id), items, tuple(switch))
+    names = {"case_id": case_id, "user_id": str(document.get("user_id") or case_id)}
+    for name, value in names.items():
+        _writable(name, value)
+    return names
+
+
+def _writable(name: str, value: str) -> None:
+    """Raises: ValueError: what no file can hold."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} holds half a character: {value!r}") from None
 
 
 def _items(document: dict[str, Any], name: str) -> tuple[Item, ...]:
@@ -192,6 +212,7 @@ def read_item(given: object) -> Item:
     item_id = given.get("item_id")
     if isinstance(item_id, bool) or not isinstance(item_id, str | int) or item_id == "":
         raise ValueError("an item has no item_id")
+    _writable("item_id", str(item_id))
     title = given.get("title")
     fields = {"item_id": "i", "title": title[:LONGEST_TITLE] if isinstance(title, str) else title}
     fields |= {name: given[name] for name in _OPTIONAL if given.get(name) not in (None, "")}

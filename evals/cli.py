@@ -33,7 +33,7 @@ SystemOption = Annotated[
 OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Where the run is kept; the same command goes on there.")
 ]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of all chance.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of all chance.")]
 RayOption = Annotated[
     str | None,
     typer.Option("--ray", metavar="ADDRESS", help="A Ray cluster to spread the workers over; `local` starts one here."),
@@ -41,6 +41,9 @@ RayOption = Annotated[
 WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Processes that rank side by side.")]
 SecondsOption = Annotated[
     float | None, typer.Option("--max-seconds", help="Stop after this long; the same command goes on.")
+]
+BudgetOption = Annotated[
+    float | None, typer.Option("--budget-usd", help="Stop when hosted models have cost this much.")
 ]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Only the first N cases.")]
 
@@ -79,9 +82,7 @@ def eval_rank(
     workers: WorkersOption = 1,
     ray: RayOption = None,
     max_seconds: SecondsOption = None,
-    budget_usd: Annotated[
-        float | None, typer.Option("--budget-usd", help="Stop when hosted models have cost this much.")
-    ] = None,
+    budget_usd: BudgetOption = None,
     json: JsonOption = False,
 ) -> None:
     """Rank the candidates of each case, without ever seeing which are relevant, and measure the rankings.
@@ -89,8 +90,9 @@ def eval_rank(
     Without --sessions systems learn from the histories of the cases, with --crossfit also from what the cases of other
     users chose. A run in --out is resumed where it stopped.
     """
+    from whimbrel.evals.cases import Case
     from whimbrel.evals.crossfit import fit_parts
-    from whimbrel.evals.fitted_log import check_fitted_log
+    from whimbrel.evals.fitted_log import check_fitted_log, taught_cases
     from whimbrel.evals.plan import Plan
     from whimbrel.evals.runs import Limits
     from whimbrel.evals.systems import SYSTEMS, Settings
@@ -98,11 +100,16 @@ def eval_rank(
 
     if fitted and crossfit:
         raise ConfigError("--crossfit fits anew: leave out --fitted")
-    if fitted:
-        check_fitted_log(fitted)
     settings = Settings(seed, llm, str(fitted.resolve()) if fitted else "")
     plan = Plan(cases, _names(system) or tuple(SYSTEMS), settings, sessions, items, limit)
-    with _folder(out) as folder:
+    if fitted:
+        check_fitted_log(fitted)
+        if taught := taught_cases(fitted, (case.blind for case in plan.read() if isinstance(case, Case))):
+            raise ConfigError(
+                f"{str(fitted)!r} was taught what is relevant in {taught} of these cases: rank others, or "
+                "leave it out for --crossfit"
+            )
+    with _folder(out, in_parts=crossfit is not None) as folder:
         parts = fit_parts(plan, crossfit, folder) if crossfit else [(plan, folder)]
         _run(parts, folder, Limits(max_seconds, budget_usd), workers, ray, json)
 
@@ -175,6 +182,7 @@ def eval_log(
     workers: WorkersOption = 1,
     ray: RayOption = None,
     max_seconds: SecondsOption = None,
+    budget_usd: BudgetOption = None,
     json: JsonOption = False,
 ) -> None:
     """Make cases of a whole log and measure systems on them.
@@ -196,14 +204,14 @@ def eval_log(
         source = None if store else open_source(path or "completejourney", format=dataset, mapped=parse_map(map or []))
         log = read_log(source, progress) if source else read_store(store or "")
     asked = Protocol(protocol, candidates, refits, begin=parse_at(begin, "--begin"), users=users, seed=seed)
-    with _folder(out) as folder:
+    with _folder(out, in_parts=True) as folder:
         folds = write_folds(log, asked, folder)
         names = _names(system) or tuple(SYSTEMS)
         parts = [
             (Plan(fold.cases, names, Settings(seed, llm), fold.sessions, fold.items), fold.cases.parent)
             for fold in folds
         ]
-        _run(parts, folder, Limits(max_seconds), workers, ray, json)
+        _run(parts, folder, Limits(max_seconds, budget_usd), workers, ray, json)
 
 
 @eval_app.command("boundaries", epilog="Example: whimbrel eval boundaries sessions.jsonl --system whimbrel,similarity")
@@ -349,11 +357,19 @@ def _names(given: list[str] | None) -> tuple[str, ...]:
 
 
 @contextmanager
-def _folder(out: Path | None) -> Iterator[Path]:
+def _folder(out: Path | None, *, in_parts: bool) -> Iterator[Path]:
+    """The folder of a run, which no other process may write; a run in parts and one of all cases do not mix."""
     import tempfile
 
+    from whimbrel.evals.plan import PLAN
+    from whimbrel.tools.errors import ConfigError
+    from whimbrel.tools.locks import exclusive
+
     if out is not None:
-        yield out
+        if any(out.glob("fold-*")) if not in_parts else (out / PLAN).is_file():
+            raise ConfigError(f"{str(out)!r} holds a run of another kind: give another --out, or remove it")
+        with exclusive(out, "run folder"):
+            yield out
         return
     with tempfile.TemporaryDirectory(prefix="whimbrel-") as folder:
         yield Path(folder)

@@ -18,6 +18,7 @@ from whimbrel.agent.next_topics import NextTopics
 from whimbrel.agent.show import ingest_progress
 from whimbrel.evals.libraries import read_library
 from whimbrel.evals.shifts import read_moments
+from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.formats import parse_map
 from whimbrel.tools.ingest import Progress
 
@@ -33,7 +34,7 @@ def topics(
     sources: Sources,
     out: Annotated[Path, typer.Option("--out", metavar="FILE")] = Path("agent/next_topics.json"),
     map: Annotated[list[str] | None, typer.Option("--map", metavar="COLUMN=FIELD", help="As for `ingest`.")] = None,
-    seed: Annotated[int, typer.Option("--seed")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
 ) -> None:
     """Learn the weights of `next_topics.json` from the first part of each log."""
     named = [source.partition("=")[::2] for source in sources]
@@ -48,16 +49,19 @@ def fusion(
     sources: Sources,
     out: Annotated[Path, typer.Option("--out", metavar="FILE")] = Path("agent/fusion.json"),
     llm: Annotated[str, typer.Option("--llm", metavar="SPEC", help="Weighs also this model's likelihood.")] = "bundled",
-    choices: Annotated[int, typer.Option("--choices", help="Of each log and kind of candidates.")] = 2000,
-    asked: Annotated[int, typer.Option("--asked", help="Choices of each that the model is asked about.")] = 150,
-    seed: Annotated[int, typer.Option("--seed")] = 0,
+    choices: Annotated[int, typer.Option("--choices", min=1, help="Of each log and kind of candidates.")] = 2000,
+    asked: Annotated[int, typer.Option("--asked", min=1, help="Choices of each that the model is asked about.")] = 150,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
 ) -> None:
     """Learn the weights of `fusion.json`; a source is a log in a format of `ingest`, a folder of Last.fm, or
     `SESSIONS,ITEMS` as of `fit`.
 
-    Beside it, FILE.without-NAME.json is learned from the logs but one each, to be tested on that one. What the model was
-    asked before it is not asked again.
+    Beside it, FILE.without-NAME.json is learned from the logs but one each, to be tested on that one. What the model
+    was asked before it is not asked again.
     """
+    for source in sources:
+        if Path(name := source.partition("=")[0]).name != name:
+            raise ConfigError(f"{source!r}: give each log a name without slashes, as NAME=SOURCE")
     model = open_model(llm, remember=True)
     with ingest_progress() as progress:
         brought: dict[str, list[Choice]] = {}

@@ -122,7 +122,8 @@ def _fit_log(library: InMemory, out: Path, asked: Asked, seed: int, progress: Pr
     fitted, done = _calibrated(learned, library.log, asked, out, progress)
     if not done.cases:
         _something(learned)
-    write_fitted_log(library, fitted, out)
+    taught = [case.blind for case in asked.cases if isinstance(case, Case)] if done.cases else []
+    write_fitted_log(library, fitted, out, taught)
     return done
 
 

@@ -43,7 +43,7 @@ def fit(
 
     Of a store it lies in the store's folder, in `fitted`, and is used from then on; remove that folder to forget it.
     What is learned from --sessions goes to --out, together with that log, for `whimbrel eval rank --fitted`. Cases
-    tell also how often what was shown was chosen.
+    tell also how often what was shown was chosen. A fit that was stopped goes on with what the model said before.
     """
     from whimbrel.agent.language_models.specs import open_model
     from whimbrel.agent.show import ingest_progress
@@ -58,7 +58,7 @@ def fit(
         raise ConfigError("give a folder for what is learned with --out")
     if store is not None and out is not None:
         raise ConfigError("--out is for what is learned from files; of a store it lies in the store's folder")
-    beside = Asked(list(read_cases(cases)) if cases else (), open_model(llm), asked)
+    beside = Asked(list(read_cases(cases)) if cases else (), open_model(llm, remember=True), asked)
     with ingest_progress() as progress:
         if store is not None:
             with open_store(store) as opened:

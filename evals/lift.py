@@ -50,9 +50,11 @@ class Lift:
 def main(
     sources: Annotated[list[str], typer.Argument(metavar="NAME=SOURCE ...", help="Logs, each with a name.")],
     llm: Annotated[str, typer.Option("--llm", metavar="SPEC", help="The model.")] = "bundled",
-    learned: Annotated[int, typer.Option("--choices", help="Of each log, that signals are weighed by.")] = 1000,
-    asked: Annotated[int, typer.Option("--asked", help="Choices of each log that the model is asked about.")] = 200,
-    seed: Annotated[int, typer.Option("--seed", help="Of all chance.")] = 0,
+    learned: Annotated[int, typer.Option("--choices", min=1, help="Of each log, that signals are weighed by.")] = 1000,
+    asked: Annotated[
+        int, typer.Option("--asked", min=1, help="Choices of each log that the model is asked about.")
+    ] = 200,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of all chance.")] = 0,
     json: JsonOption = False,
 ) -> None:
     """Measure what a model adds to each log's ranking when its weights were learned from the others."""

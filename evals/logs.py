@@ -229,11 +229,18 @@ def _write_fold(log: Log, protocol: Protocol, targets: Sequence[_Target], place:
     _write(fold.items, (log.items[row].model_dump(mode="json", exclude_defaults=True) for row in known))
     _write(fold.sessions, _sessions(log, past))
     random = np.random.default_rng(protocol.seed)
-    by_user = list(_rows_by_user(log))
+    by_user, since = list(_rows_by_user(log)), _known_since(log)
     _write(
-        fold.cases, (_case(log, protocol, target, by_user[target.user], known, counts, random) for target in targets)
+        fold.cases, (_case(log, protocol, target, by_user[target.user], since, counts, random) for target in targets)
     )
     return fold
+
+
+def _known_since(log: Log) -> NDArray[np.float64]:
+    """When each item was first met or, where that is known and earlier, appeared."""
+    since = np.array([np.inf if item.time is None else item.time for item in log.items], dtype=np.float64)
+    np.minimum.at(since, log.item, log.time)
+    return since
 
 
 def _sessions(log: Log, past: Ints) -> Iterator[dict[str, Any]]:
@@ -253,7 +260,7 @@ def _case(
     protocol: Protocol,
     target: _Target,
     rows: Ints,
-    known: Ints,
+    since: NDArray[np.float64],
     counts: Ints,
     random: np.random.Generator,
 ) -> dict[str, Any]:
@@ -272,7 +279,9 @@ def _case(
     }
     if protocol.candidates == "catalogue":
         return case | {"candidates": "catalogue", "met": [log.items[row].item_id for row in met]}
-    pool = np.setdiff1d(known, np.union1d(met, new))
+    pool = np.setdiff1d(
+        np.flatnonzero(since < target.time), np.union1d(met, new)
+    )  # some are news to the log, as it may be
     drawn = _drawn(pool, new, counts, protocol.candidates, random)
     listed = random.permutation(np.array([*new, *drawn], dtype=np.int64))
     return case | {"candidates": [log.items[row].model_dump(mode="json", exclude_defaults=True) for row in listed]}

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -10,10 +9,11 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
-from whimbrel.agent.fitted import FUSION
+from whimbrel.agent.fitted import FILES
 from whimbrel.evals.cases import Case, Problem, read_cases
+from whimbrel.evals.fitted_log import ITEMS, LOG, read_fitted_log
 from whimbrel.evals.systems import Settings
-from whimbrel.evals.training import Training, read_items, read_training, training_of
+from whimbrel.evals.training import Training, read_items, read_training, training_of, training_of_library
 from whimbrel.tools.errors import ConfigError, DataError, WhimbrelError
 from whimbrel.tools.records import Item
 
@@ -30,7 +30,8 @@ class Part:
 
     def holds(self, user_id: str) -> bool:
         """Whether a user's cases belong to it."""
-        return zlib.crc32(f"{self.seed} {user_id}".encode()) % self.of == self.number
+        digest = hashlib.blake2b(f"{self.seed} {user_id}".encode(errors="replace"), digest_size=8).digest()
+        return int.from_bytes(digest) % self.of == self.number
 
 
 @dataclass(frozen=True)
@@ -102,15 +103,16 @@ class Plan:
         return tuple(read_items(self.items)) if self.items else ()
 
     def training(self) -> Training:
-        """What systems learn from: the log where one is given, else the histories of the cases, and what those that are
-        not ranked chose."""
+        """What systems learn from: the log where one is given, or was fitted, else the histories of the cases, and what
+        those that are not ranked chose."""
         cases = [case for case in self.read_all() if isinstance(case, Case)]
         timed = any(i.time is not None for c in cases if c.blind.met is None for i in c.blind.candidates)
-        training = (
-            read_training(self.sessions, self.items)
-            if self.sessions
-            else training_of((case.blind, () if self._holds(case) else case.relevant) for case in cases)
-        )
+        if self.sessions:
+            training = read_training(self.sessions, self.items)
+        elif self.settings.fitted and self.part is None:
+            training = training_of_library(read_fitted_log(Path(self.settings.fitted))[0])
+        else:
+            training = training_of((case.blind, () if self._holds(case) else case.relevant) for case in cases)
         return replace(training, timed=timed or any(item.time is not None for item in self._catalogue))
 
 
@@ -137,7 +139,7 @@ def manifest_of(plan: Plan) -> dict[str, Any]:
         "part": asdict(plan.part) if plan.part else None,
         "systems": list(plan.systems),
         "settings": asdict(plan.settings),
-        "fitted": _digest(Path(plan.settings.fitted) / FUSION) if plan.settings.fitted else None,
+        "fitted": _fitted_digest(Path(plan.settings.fitted)) if plan.settings.fitted else None,
         "model": _model_digest(plan.settings.llm) if "whimbrel" in plan.systems else None,
         "prompts": {name: hashlib.sha256(prompts.joinpath(name).read_bytes()).hexdigest() for name in files},
         "libraries": {name: _version(name) for name in ("numpy", "llama-cpp-python", "implicit", "gensim", "bm25s")},
@@ -153,6 +155,12 @@ def _digest(path: Path) -> str:
     except OSError as error:
         raise DataError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
     return digest.hexdigest()
+
+
+def _fitted_digest(folder: Path) -> str:
+    """Of all that lies there; what is absent counts as empty."""
+    files = [folder / name for name in (*FILES, LOG, ITEMS)]
+    return hashlib.sha256("".join(_digest(file) if file.is_file() else "-" for file in files).encode()).hexdigest()
 
 
 def _model_digest(spec: str) -> str:

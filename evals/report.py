@@ -18,8 +18,9 @@ from whimbrel.evals.cases import Case, Problem
 from whimbrel.evals.plan import Plan, parts_of
 from whimbrel.evals.results import PRIMARY, SHIFTS, Results, document_of, results_of
 from whimbrel.evals.runs import MANIFEST, OUTCOMES, RANKINGS, read_lines, read_skipped
-from whimbrel.evals.tables import RANKING, figure
+from whimbrel.evals.tables import RANKING, chance, figure
 from whimbrel.tools.errors import ConfigError
+from whimbrel.tools.records import clean_text
 
 WORST, SHOWN = 20, 6
 """Worst cases that are shown, and titles of each list in one."""
@@ -92,7 +93,7 @@ def markdown(document: Mapping[str, Any], name: str) -> str:
         lines += ["", "LLM lift (whimbrel minus whimbrel-none, paired):", ""]
         lines += _markdown_table(
             ["metric", "difference", "95%", "p", "n"],
-            [[m, figure(d["difference"]), _range(d["ci"]), figure(d["p"]), str(d["n"])] for m, d in lift.items()],
+            [[m, figure(d["difference"]), _range(d["ci"]), chance(d["p"]), str(d["n"])] for m, d in lift.items()],
         )
     if minus := document.get("minus"):
         whole, shifts = minus["all cases"], minus.get(SHIFTS, {})
@@ -356,11 +357,12 @@ def _shown(case: Case, line: Mapping[str, Any]) -> dict[str, Any]:
     ranking = line["ranking"]
     return {
         "case_id": case.blind.case_id,
-        "context": ", ".join(f"{key}={value}" for key, value in case.blind.context.items()),
+        "name": clean_text(case.blind.case_id),
+        "context": clean_text(", ".join(f"{key}={value}" for key, value in case.blind.context.items())),
         "history": [item.title for item in case.blind.history[-SHOWN:]],
         "first": [titles[item_id] for item_id in ranking[:SHOWN]],
         "wanted": [
-            {"title": titles.get(id_, id_), "rank": ranking.index(id_) + 1 if id_ in ranking else None}
+            {"title": titles.get(id_, clean_text(id_)), "rank": ranking.index(id_) + 1 if id_ in ranking else None}
             for id_ in case.relevant
         ],
         "of": len(titles),
@@ -390,7 +392,7 @@ def _gap(found: Mapping[str, Any] | None) -> str:
 
 
 def _tested(found: Mapping[str, Any] | None) -> tuple[str, str]:
-    return (_gap(found), figure(found["p_holm"])) if found else ("-", "-")
+    return (_gap(found), chance(found["p_holm"])) if found else ("-", "-")
 
 
 def _range(ci: Sequence[float | None]) -> str:

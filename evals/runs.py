@@ -79,8 +79,8 @@ def run(
     """
     limits, progress = limits or Limits(), progress or Silent()
     _see_price(limits, plan.settings.llm)
-    systems = {name: _loaded(name) for name in plan.systems}
-    _claim(folder, manifest_of(plan))
+    systems = {name: loaded(name) for name in plan.systems}
+    claim(folder, manifest_of(plan))
     (folder / PLAN).write_text(json.dumps(plan.document(), indent=1))
     case_ids, problems = [], []
     for case in plan.read():
@@ -185,7 +185,7 @@ _worker: list[Scorer | Exception] = []
 def _begin_worker(plan: Plan, name: str) -> None:
     """Learn; an error is kept for the first case, since a process that fails to begin would be begun again for ever."""
     try:
-        _worker[:] = [_learned(_loaded(name), plan.training(), plan.settings)]
+        _worker[:] = [_learned(loaded(name), plan.training(), plan.settings)]
     except Exception as error:
         _worker[:] = [error]
 
@@ -197,7 +197,7 @@ def _work(blind: BlindCase) -> tuple[BlindCase, Outcome]:
     return blind, outcome_of(scorer, blind)
 
 
-def _loaded(name: str) -> System:
+def loaded(name: str) -> System:
     """A system by name, or the rankings of a file."""
     if not name.endswith(".jsonl"):
         return load_system(name)
@@ -238,7 +238,7 @@ def _append(file: IO[bytes], document: dict[str, Any]) -> None:
     file.flush()
 
 
-def _claim(folder: Path, manifest: dict[str, Any]) -> None:
+def claim(folder: Path, manifest: dict[str, Any]) -> None:
     """Make the folder, or see that it holds a run of this very manifest."""
     path = folder / MANIFEST
     try:

@@ -91,7 +91,7 @@ def _minus(minus: Mapping[str, Any], order: Sequence[str]) -> Table:
     for name in order:
         told = [minus[label].get(name) for label in labels]
         if told[0]:
-            pairs = [(_span(one), figure(one["p_holm"])) if one else ("-", "-") for one in told]
+            pairs = [(_span(one), chance(one["p_holm"])) if one else ("-", "-") for one in told]
             table.add_row(name, *(cell for pair in pairs for cell in pair))
     return table
 
@@ -102,7 +102,7 @@ def _span(found: Mapping[str, Any]) -> str:
 
 
 def _difference(found: Mapping[str, Any]) -> str:
-    return f"{_span(found)}, p = {figure(found['p'])}, n = {found['n']}"
+    return f"{_span(found)}, p = {chance(found['p'])}, n = {found['n']}"
 
 
 def figure(value: float | None) -> str:
@@ -111,6 +111,11 @@ def figure(value: float | None) -> str:
         return "-"
     text = f"{value:.3f}"
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
+
+
+def chance(p: float | None) -> str:
+    """A p, never 0: below a thousandth it is told so."""
+    return "<.001" if p is not None and p < 0.001 else figure(p)
 
 
 def _signed(value: float | None) -> str:

@@ -15,7 +15,7 @@ from whimbrel.evals.cases import BlindCase, read_item
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.in_memory import InMemory
 from whimbrel.tools.interaction_log import InteractionLog
-from whimbrel.tools.records import Item
+from whimbrel.tools.records import Item, clean_text
 
 Ints = NDArray[np.int64]
 
@@ -48,7 +48,7 @@ class Training:
             for item_id, time in events:
                 if item_id not in position:
                     position[item_id] = len(known)
-                    known[item_id] = Item(item_id="i", title=item_id[:500] or "?").model_copy(
+                    known[item_id] = Item(item_id="i", title=str(clean_text(item_id))[:500] or "?").model_copy(
                         update={"item_id": item_id}
                     )
                 rows.append(position[item_id])
@@ -134,6 +134,12 @@ def training_of(cases: Iterable[tuple[BlindCase, Sequence[str]]]) -> Training:
         items.update({item.item_id: item for item, _ in events})
         sessions.append((blind.user_id, [(item.item_id, time) for item, time in events]))
     return Training.of(sessions, items)
+
+
+def training_of_library(library: InMemory) -> Training:
+    """The log of a catalogue in memory; each person is one session."""
+    sessions = ((user, [(item.item_id, item.time) for item in library.history(user)]) for user in library.log.user_ids)
+    return Training.of(sessions, {item.item_id: item for item in library.all_items()})
 
 
 def library_of(training: Training) -> InMemory:

@@ -66,7 +66,7 @@ def test_a_wheel_works_elsewhere_with_its_prompts_and_tokenizer(tmp_path: Path) 
         "import sys; sys.meta_path = [f for f in sys.meta_path if 'editable' not in str(f).lower()];"
         "sys.modules.pop('whimbrel', None);"
         "from whimbrel.tools.encoder import encode; import whimbrel.tools;"
-        "from whimbrel.prompts import load; load('explain', version=2);"
+        "from whimbrel.prompts import load; load('explain', version=3);"
         "print(whimbrel.tools.__file__, encode(['tea']).shape)"
     )
     elsewhere = dict(os.environ, PYTHONPATH=str(tmp_path / "elsewhere"))

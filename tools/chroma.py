@@ -21,6 +21,7 @@ from whimbrel.tools.locks import exclusive
 COLLECTIONS = ("items", "users", "topics")
 BATCH = 2000
 """Records of one write or one page: Chroma takes at most 5,461."""
+SEVERAL = "; for several processes at once serve the store with `chroma run` and give its address"
 TIMEOUT_SECONDS = 120.0
 """Longest wait for one answer of a server."""
 
@@ -127,7 +128,7 @@ def connect(location: str, *, create: bool, writing: bool, facts: Mapping[str, A
             folder = cache_folder() / "servers" / blake2b(location.rstrip("/").encode(), digest_size=8).hexdigest()
             _make(folder)
             if writing:
-                resources.enter_context(exclusive(folder))
+                resources.enter_context(exclusive(folder, "store", advice=SEVERAL))
             client = _client(location, address.hostname or "localhost", _port(location))
         else:
             folder, prefix = Path(location).expanduser(), ""
@@ -135,8 +136,7 @@ def connect(location: str, *, create: bool, writing: bool, facts: Mapping[str, A
                 raise StoreError(
                     f"no store at {location!r}: make one with `whimbrel ingest SOURCE --store {quote(location)}`"
                 )
-            _make(folder)
-            resources.enter_context(exclusive(folder))
+            resources.enter_context(exclusive(folder, "store", advice=SEVERAL))
             client = _embedded(folder)
         resources.callback(_close, client)
         collections = _collections(client, prefix, location, facts if create else None)

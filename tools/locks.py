@@ -1,4 +1,4 @@
-"""One process at a time in a store's folder: two writers of one Chroma path destroy it."""
+"""One process at a time in a folder: two writers of one Chroma path destroy it, two of one run mix their lines."""
 
 import json
 import os
@@ -11,24 +11,27 @@ from whimbrel.tools.errors import StoreError
 
 
 @contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Hold the folder until the block ends; the operating system frees it even after a kill -9.
+def exclusive(folder: Path, what: str, *, advice: str = "") -> Iterator[None]:
+    """Hold a folder, made where absent, until the block ends; the operating system frees it even after a kill -9.
 
     Raises:
         StoreError: another process holds it; the message names that process.
     """
     from filelock import FileLock, Timeout
 
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{what} {str(folder)!r} cannot be made: {error.strerror or error}") from error
     lock, holder = FileLock(folder / "lock"), folder / "holder.json"
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise StoreError(
-            f"store {str(folder)!r} is in use by {_read_holder(holder)}: wait for it to end or stop it; "
-            "for several processes at once serve the store with `chroma run` and give its address"
+            f"{what} {str(folder)!r} is in use by {_read_holder(holder)}: wait for it to end or stop it{advice}"
         ) from None
     except OSError as error:
-        raise StoreError(f"store {str(folder)!r} cannot be locked: {error.strerror or error}") from error
+        raise StoreError(f"{what} {str(folder)!r} cannot be locked: {error.strerror or error}") from error
     try:
         command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]])
         holder.write_text(json.dumps({"pid": os.getpid(), "command": command}))

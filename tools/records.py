@@ -158,6 +158,25 @@ class Interaction(Event, Item):
         return cls.model_construct(**{**dict(item), "user_id": user_id, **of_event})
 
 
+DISLIKED = frozenset(
+    {"dislike", "disliked", "downvote", "unlike", "hide", "hidden", "skip", "skipped", "remove", "removed", "return"}
+    | {"returned", "refund", "refunded", "report", "block", "unfollow", "not_interested"}
+)
+"""Words of events by which a person turns away from an item."""
+
+
+def followed(history: Sequence[Item]) -> list[Item]:
+    """The history without the items that the person turned away from, up to where they did."""
+    away = {item.item_id: place for place, item in enumerate(history) if getattr(item, "event", "") in DISLIKED}
+    return [item for place, item in enumerate(history) if place > away.get(item.item_id, -1)]
+
+
+def turned_from(history: Sequence[Item]) -> tuple[str, ...]:
+    """Ids of items that `followed` leaves out."""
+    kept = {item.item_id for item in followed(history)}
+    return tuple(dict.fromkeys(item.item_id for item in history if item.item_id not in kept))
+
+
 def liked(history: Sequence[Item]) -> list[Item]:
     """The history without what the person rated below their own mean; whole where nothing was rated."""
     ratings = [rating for item in history if (rating := getattr(item, "rating", None)) is not None]

@@ -48,7 +48,7 @@ def sample_request(llm: LanguageModel, number: int, *, candidates: int = 20) -> 
     topics = weigh(llm, history=history, wish="", options=[thing.capitalize() for thing in _THINGS[:8]])
     ranked = weigh(llm, history=history, wish="", options=options)
     reasons = [
-        load("explain", version=2).messages(
+        load("explain", version=3).messages(
             {"title": title, "events": f"1. You bought '{history[-1]}'", "relation": "[item] goes well with it"}
         )
         for title in options[:3]

@@ -166,6 +166,61 @@ def test_what_was_rated_low_is_not_cited(tmp_path: Path) -> None:
     assert {event.title for entry in found.recommendations for event in entry.evidence} == {"Film about love"}
 
 
+def test_what_a_person_turned_away_from_is_neither_followed_nor_recommended(tmp_path: Path) -> None:
+    from whimbrel.tools.formats import open_source
+    from whimbrel.tools.ingest import ingest
+
+    (tmp_path / "a.csv").write_text(FACTS)
+    ingest(open_source(str(tmp_path / "a.csv")), tmp_path / "s")
+    with Agent.open(tmp_path / "s", llm="none") as agent:
+        before = agent.recommend("a", "2030-01-01")
+        taken = before.recommendations[0]
+        agent.feedback("a", taken.item_id, "Dislike", "2029-12-31")
+        after = agent.recommend("a", "2030-01-01")
+        assert taken.item_id not in {entry.item_id for entry in after.recommendations}
+        assert taken.title not in {event.title for entry in after.recommendations for event in entry.evidence}
+        rest = [entry.item_id for entry in before.recommendations[1:]]
+        assert [entry.item_id for entry in after.recommendations][: len(rest)] == rest
+        agent.feedback("a", taken.item_id, "purchase", "2029-12-31T12:00")
+        again = agent.recommend("a", "2030-01-01")
+        assert again != after
+        assert taken.item_id not in {entry.item_id for entry in again.recommendations}  # bought by now
+
+
+def test_only_what_is_near_a_wish_is_said_to_fit_it(tmp_path: Path) -> None:
+    from whimbrel.tools.formats import open_source
+    from whimbrel.tools.ingest import ingest
+
+    rows = ["user_id,title,topics,time"]
+    for number, (title, topic) in enumerate([("Spade", "Garden"), ("Seeds", "Garden"), ("Mouse pad", "Office")] * 4):
+        rows.append(f"u{number % 4},{title},{topic},{10**9 + number}")
+    rows.append(f"me,Stapler,Office,{10**9}")
+    (tmp_path / "a.csv").write_text("\n".join(rows) + "\n")
+    ingest(open_source(str(tmp_path / "a.csv")), tmp_path / "s")
+    with Agent.open(tmp_path / "s", llm="none") as agent:
+        found = agent.recommend("me", 10**9 + 100, {"query": "something for the garden"})
+    reasons = {entry.title: entry.explanation for entry in found.recommendations}
+    assert [entry.title for entry in found.recommendations][2] == "Mouse pad"
+    assert all("what you asked for" in reasons[title] for title in ("Spade", "Seeds"))
+    assert "what you asked for" not in reasons["Mouse pad"]
+
+
+def test_a_rare_item_is_told_to_be_one(tmp_path: Path) -> None:
+    from whimbrel.agent.rank import RankConfig
+    from whimbrel.tools.formats import open_source
+    from whimbrel.tools.ingest import ingest
+
+    crowd = "".join(f"c{n},{2 + n % 2},{['Cold lager', 'Red Merlot'][n % 2]},2020-01-06,Beer\n" for n in range(20))
+    (tmp_path / "a.csv").write_text(FACTS + crowd)
+    ingest(open_source(str(tmp_path / "a.csv")), tmp_path / "s")
+    config = PipelineConfig(rank=RankConfig(novelty=10))
+    with Agent.open(tmp_path / "s", llm="none", config=config) as agent:
+        first = agent.recommend("a", "2020-02-01").recommendations[0]
+    assert first.title == "Spaghetti"
+    assert first.signals["novelty"] > 0
+    assert first.explanation.startswith("Seldom chosen")
+
+
 def test_feedback_is_known_to_the_next_request(tmp_path: Path) -> None:
     from whimbrel.tools.formats import open_source
     from whimbrel.tools.ingest import ingest

@@ -107,12 +107,24 @@ def test_a_reason_that_says_more_is_replaced(reason: str, told: str) -> None:
 
 
 def test_only_co_occurrence_tells_of_others() -> None:
-    reply = ReasonReply(events=[1], reason="You bought 'Chai', and others who did chose 'Rusk' too.")
+    reply = ReasonReply(events=[1], reason="You bought 'Chai', and others who did so chose 'Rusk' too.")
     assert reason_problem(reply, Item(title="Rusk"), [event("Chai")], of_others=True) == ""
     assert "a word" in reason_problem(reply, Item(title="Rusk"), [event("Chai")])
     written = {"ReasonReply": reply.model_dump()}
     assert explained({"Rusk": "Chai"}, ScriptedModel(written)).problems == ()
     assert len(explained({"Rusk": "Chai"}, ScriptedModel(written), cause="similarity").problems) == 1
+
+
+def test_of_two_events_it_is_not_said_that_anybody_did_both() -> None:
+    history = [event("Chai"), event("Rusk")]
+    met = {one.item_id: 0.5 for one in history}
+    item, vector = Item(item_id="c", title="Honey"), np.ones(2, dtype=np.float32)
+    ranked = [Ranked(Candidate(item, vector, co_occurrence=met), 1.0, {"itemknn": 1.0})]
+    vectors = {one.item_id: vector for one in history}
+    both = explain(ranked, history=history, vectors=vectors, shift=NO_SHIFT, llm=None, worded=0)
+    one = explain(ranked, history=history[:1], vectors=vectors, shift=NO_SHIFT, llm=None, worded=0)
+    assert both.recommendations[0].explanation.endswith("others who did one or the other chose this too.")
+    assert one.recommendations[0].explanation.endswith("others who did so chose this too.")
 
 
 def test_what_is_known_varies_with_the_place_and_follows_the_cause() -> None:

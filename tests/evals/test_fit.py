@@ -177,8 +177,13 @@ def test_cases_alone_are_learned_from_and_too_few_are_refused(run: Run, tmp_path
     status, told, _ = run("fit", "--cases", cases, "--out", tmp_path / "fitted", "--json")
     assert status == 0
     assert json.loads(told)["cases"] == 120
-    options = (cases, "--system", "whimbrel-none", "--llm", "none")
+    others = tmp_path / "others.jsonl"
+    others.write_text(cases.read_text().replace('"case_id": "c', '"case_id": "d'))
+    options = (others, "--system", "whimbrel-none", "--llm", "none")
     assert run("eval", "rank", *options, "--fitted", tmp_path / "fitted")[0] == 0
+    status, _, errors = run("eval", "rank", cases, *options[1:], "--fitted", tmp_path / "fitted")
+    assert status == 1
+    assert "was taught what is relevant in 120 of these cases" in errors
     (tmp_path / "fitted" / "appeal.json").write_text('{"shown": {"i1": 1}, "chosen": {"i1": 2}}')
     for more, problem in (
         (("--fitted", tmp_path / "fitted"), "damaged"),
@@ -192,6 +197,50 @@ def test_cases_alone_are_learned_from_and_too_few_are_refused(run: Run, tmp_path
     status, _, errors = run("fit", "--cases", tmp_path / "empty.jsonl", "--out", tmp_path / "none")
     assert status == 1
     assert "too short" in errors
+
+
+def test_parts_of_one_run_are_not_those_of_another(run: Run, tmp_path: Path) -> None:
+    cases, out = shown_lists(tmp_path / "cases.jsonl"), tmp_path / "run"
+    options = ("--llm", "none", "--out", out)
+    status, _, errors = run("eval", "rank", cases, "--system", "nosuch", "--crossfit", 3, *options)
+    assert status == 1
+    assert "nosuch" in errors
+    assert not out.is_dir() or not list(out.glob("fold-*"))  # nothing was learned for a system that does not exist
+    options = ("--system", "popularity", *options)
+    assert run("eval", "rank", cases, "--crossfit", 3, *options)[0] == 0
+    fitted = {path: path.read_bytes() for path in out.glob("fold-*/fitted/*") if path.is_file()}
+    for more, problem in (((), "another kind"), (("--crossfit", 3, "--seed", 1), "other part, settings")):
+        status, _, errors = run("eval", "rank", cases, *options, *more)
+        assert status == 1
+        assert problem in errors
+    assert {path: path.read_bytes() for path in fitted} == fitted
+    assert run("eval", "rank", cases, "--system", "popularity", "--llm", "none", "--out", tmp_path / "whole")[0] == 0
+    status, _, errors = run(
+        "eval", "rank", cases, "--system", "popularity", "--llm", "none", "--crossfit", 3, "--out", tmp_path / "whole"
+    )
+    assert status == 1
+    assert "another kind" in errors
+
+
+def test_a_fitted_folder_is_of_one_log_and_others_learn_from_it_too(
+    run: Run, files: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    sessions, items, cases = files
+    fitted, few, ranked = tmp_path / "fitted", tmp_path / "few.jsonl", (cases, "--system", "itemknn", "--llm", "none")
+    assert run("fit", "--sessions", sessions, "--items", items, "--out", fitted)[0] == 0
+    assert Fitted.load(fitted).factors is not None
+    by_log, by_fitted = (
+        json.loads(run("eval", "rank", *ranked, *more, "--json")[1])["system"]["itemknn"]["ndcg@10"]
+        for more in (("--sessions", sessions, "--items", items), ("--fitted", fitted))
+    )
+    assert by_log == by_fitted > 0.5
+    few.write_text("\n".join(sessions.read_text().splitlines()[:60]) + "\n")
+    assert run("fit", "--sessions", few, "--items", items, "--out", fitted)[0] == 0
+    assert Fitted.load(fitted).factors is None
+    (fitted / "items.jsonl").write_text('{"item_id": "other", "title": "Other"}\n')
+    status, _, errors = run("eval", "rank", cases, "--system", "whimbrel-none", "--llm", "none", "--fitted", fitted)
+    assert status == 1
+    assert "mixes two logs" in errors
 
 
 def test_an_item_shown_often_and_chosen_never_has_less_appeal_than_one_not_shown() -> None:

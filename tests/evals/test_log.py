@@ -79,6 +79,23 @@ def test_a_fold_learns_only_from_what_came_before_its_first_case(name: str, cand
     assert ends == sorted(ends)
 
 
+@pytest.mark.parametrize("candidates", [name for name in CANDIDATES if name != "catalogue"])
+def test_news_to_the_log_is_not_what_is_wanted(candidates: str, tmp_path: Path) -> None:
+    lines = ["user_id,title,topics,time"]
+    for user in range(200):
+        lines += [f"u{user},Thing {(user + day) % 40},Kind,{BEGIN + day * DAY + user}" for day in range(3)]
+        lines += [f"u{user},New {user % 150},Kind,{BEGIN + 4 * DAY + user * 60}"]
+    (tmp_path / "new.csv").write_text("\n".join(lines) + "\n")
+    (fold,) = folds(tmp_path / "new.csv", tmp_path / "out", candidates=candidates, refits=1)
+    known = {item["item_id"] for item in read(fold.items)}
+    wanted, others = [], []
+    for case in read(fold.cases):
+        for item in case["candidates"]:  # type: ignore[attr-defined]
+            (wanted if item["item_id"] in case["relevant"] else others).append(item["item_id"] not in known)  # type: ignore[operator]
+    assert sum(wanted) > 100
+    assert sum(others) > sum(wanted)
+
+
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_a_planted_future_event_is_seen_by_no_system(name: str, tmp_path: Path) -> None:
     seen = []

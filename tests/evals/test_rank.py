@@ -70,6 +70,9 @@ def test_wrong_lines_are_named_and_others_unaffected(tmp_path: Path) -> None:
             case(5, history=[{"item_id": "x"}]),
             case(6, case_id=None),
             case(7, relevant=[]),
+            case(8, context={"max_price": -1}),
+            case(9, candidates="catalogue", met=5),
+            case(10, user_id="half \ud800"),
         ],
     )
     read = list(read_cases(path))
@@ -84,6 +87,9 @@ def test_wrong_lines_are_named_and_others_unaffected(tmp_path: Path) -> None:
         8: "no list of item ids",
         9: "an item's title",
         10: "no case_id",
+        12: "context 'max_price'",
+        13: "no candidates",
+        14: "half a character",
     }
     assert told.keys() == expected.keys()
     for line, words in expected.items():
@@ -91,7 +97,7 @@ def test_wrong_lines_are_named_and_others_unaffected(tmp_path: Path) -> None:
     assert [c.blind.case_id for c in read if isinstance(c, Case)] == ["c0", "c7"]
     plan = Plan(path, ("bm25",))
     finished = run(plan, tmp_path / "out")
-    assert (finished.done, len(finished.problems)) == (2, 9)
+    assert (finished.done, len(finished.problems)) == (2, 12)
     document = document_of(results_of([(plan, tmp_path / "out")]), skipped={}, problems=finished.problems)
     assert document["cases"]["without relevant items"] == 1
     assert document["system"]["bm25"]["n"] == 1
