@@ -291,7 +291,9 @@ def _plot(systems: Mapping[str, Any]) -> dict[str, Any]:
         return {"points": [], "unnamed": [], "x": [], "y": []}
     low = math.floor(math.log10(min(seconds for _, seconds, _, _ in points)))
     high = max(math.ceil(math.log10(max(seconds for _, seconds, _, _ in points))), low + 1)
-    top = max(0.1, math.ceil(10 * max(ci[1] for *_, ci in points)) / 10)
+    highest = max(ci[1] for *_, ci in points)
+    step = next(step for step in (0.025, 0.05, 0.1, 0.2, 0.25) if 4 * step >= highest or step == 0.25)
+    top = step * max(math.ceil(highest / step), 1)
 
     def x(seconds: float) -> float:
         return float(50 + 560 * (math.log10(seconds) - low) / (high - low))
@@ -328,7 +330,7 @@ def _plot(systems: Mapping[str, Any]) -> dict[str, Any]:
             f"{point['name']} ({figure(systems[point['name']][PRIMARY])})" for point in drawn if not point["label"]
         ],
         "x": [{"at": x(10**power), "label": _seconds(10.0**power)} for power in range(low, high + 1)],
-        "y": [{"at": y(top * step / 4), "label": f"{top * step / 4:.2f}"} for step in range(5)],
+        "y": [{"at": y(step * n), "label": f"{step * n:.3g}"} for n in range(round(top / step) + 1)],
     }
 
 

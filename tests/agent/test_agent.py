@@ -94,7 +94,11 @@ def test_the_bundled_model_end_to_end(shop: Path) -> None:
         found = agent.recommend("u5", AT, k=3)
         check(found, agent)
     assert found.usage.completion_tokens > 0
-    assert any("likelihood" in entry.signals for entry in found.recommendations)
+    with Agent.open(None, llm="bundled") as alone:  # of what no log knows, the model's likelihood tells something
+        pool = [Item(item_id=str(n), title=title) for n, title in enumerate(["Halloween", "Babe", "Scream 2"])]
+        ranked = alone.ranking([Item(item_id="h", title="Scream")], pool).ranked
+    assert all({"likelihood", "prior"} <= entry.signals.keys() for entry in ranked)
+    assert all(sum(entry.signals.values()) == pytest.approx(entry.score) for entry in ranked)
 
 
 FACTS = """user_id,item_id,title,time,topics
