@@ -13,7 +13,7 @@ from whimbrel.agent.fit import Learning, learn_from
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.fusion import Where
 from whimbrel.agent.language_models.protocol import LanguageModel
-from whimbrel.agent.learn_fusion import Choice, ask, learn, learn_likelihood
+from whimbrel.agent.learn_fusion import LEAST_CHOICES, Choice, ask, learn, learn_likelihood
 from whimbrel.agent.outlook import fit_outlook
 from whimbrel.evals.cases import Case, Problem
 from whimbrel.evals.fitted_log import write_fitted_log
@@ -28,6 +28,11 @@ from whimbrel.tools.store import Store
 
 LEAST_CASES = 30
 """Cases without which weights stay as the log taught them."""
+AMONG: Mapping[Where, str] = {
+    "catalogue": "among retrieved items",
+    "listed": "among listed items",
+    "alone": "among items by title and topics alone",
+}
 PARTS = 5
 """How often a list was chosen from is told a case by the cases of the other parts."""
 
@@ -60,9 +65,11 @@ class Done:
 
     def words(self) -> str:
         """In a line."""
-        told = ", ".join(f"{count:,} choices ({kind})" for kind, count in self.choices.items())
+        told = ", ".join(f"{count:,} choices {AMONG[kind]}" for kind, count in self.choices.items())
         more = f" and {self.cases:,} cases" if self.cases else ""
-        return f"Learned from {self.moments:,} events of {self.users:,} people, {told}{more}: {self.path}"
+        few = max((*self.choices.values(), self.cases), default=0) < LEAST_CHOICES
+        stays = "; too few choices to weigh signals anew, so their shipped weights stay" if few else ""
+        return f"Learned from {self.moments:,} events of {self.users:,} people, {told}{more}: {self.path}{stays}"
 
 
 def fit_store(store: Store, asked: Asked | None = None, *, seed: int = 0, progress: Progress | None = None) -> Done:
