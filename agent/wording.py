@@ -64,6 +64,8 @@ class Wording:
     # reasons
     wish_popular: str
     unknown_popular: str
+    others: str
+    """What a sentence that tells of other people holds."""
     others_too: str
     others_either: str
     rare: str
@@ -221,6 +223,7 @@ _ENGLISH = Wording(
     none_near="no topic is near to it",
     wish_popular="It fits what you asked for; chosen {times} lately.",
     unknown_popular="Nothing is known of you yet; chosen {times} lately.",
+    others="others",
     others_too="You {did}; others who did so chose this too.",
     others_either="You {did}; others who did one or the other chose this too.",
     rare="Seldom chosen, as was asked for ({times} lately); nearest to it in your history: you {did}.",
@@ -350,6 +353,7 @@ _CHINESE = Wording(
     none_near="没有与之接近的主题",
     wish_popular="符合你的要求；最近被选择{times}。",
     unknown_popular="目前还没有你的任何记录；最近被选择{times}。",
+    others="的人也",
     others_too="你{did}；做过同样选择的人也选了它。",
     others_either="你{did}；做过其中之一的人也选了它。",
     rare="按要求选的少见之物（最近被选择{times}）；你的记录中与它最接近的：你{did}。",

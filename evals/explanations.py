@@ -31,6 +31,7 @@ from whimbrel.agent.wording import WORDINGS, Language, Wording
 from whimbrel.evals.statistics import Interval, wilson
 from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.ingest import Progress
+from whimbrel.tools.interaction_log import InteractionLog
 from whimbrel.tools.records import Interaction
 from whimbrel.tools.store import Store, open_store
 
@@ -88,6 +89,19 @@ def wrong_citation(cited: CitedEvent, history: Sequence[Interaction], *, user_id
         return "did not happen before"
     told = (cited.item_id, cited.title, cited.time, cited.event)
     return "" if told == (event.item_id, event.title, event.time, event.event) else "is told otherwise"
+
+
+def nobody_else(entry: Recommendation, log: InteractionLog, *, user_id: str, at: float) -> str:
+    """What is wrong where a reason tells of others who did what is cited; empty where, for each cited event, somebody
+    else met its item and the recommended one before `at`."""
+
+    def met_by(item_id: str) -> set[int]:
+        (row,) = log.rows([item_id])
+        return set(log.user[(log.item == row) & (log.time < at)].tolist()) - {log.user_rows[user_id]}
+
+    takers = met_by(entry.item_id)
+    alone = any(takers.isdisjoint(met_by(cited.item_id)) for cited in entry.evidence)
+    return "nobody else did that and chose the item" if alone else ""
 
 
 def bare(words: str, *, titles: Sequence[str], topics: Sequence[str], days: Sequence[str]) -> str:
@@ -165,7 +179,7 @@ def _answer(pipeline: Any, store: Store, name: str, request: Request, settings: 
     history = store.history(request.user_id)
     items = store.items([entry.item_id for entry in explained.recommendations])
     told = [
-        _judged(entry, items[entry.item_id].topics, shift.to_topics, history, request, WORDINGS[settings.language])
+        _judged(entry, items[entry.item_id].topics, shift.to_topics, history, store.log, request, settings.language)
         for entry in explained.recommendations
     ]
     return Answer(
@@ -185,10 +199,12 @@ def _judged(
     topics: Sequence[str],
     towards: Sequence[str],
     history: Sequence[Interaction],
+    log: InteractionLog,
     request: Request,
-    say: Wording,
+    language: Language,
 ) -> Explanation:
-    wrong = (wrong_citation(cited, history, user_id=request.user_id, at=request.at) for cited in entry.evidence)
+    say = WORDINGS[language]
+    wrong = [wrong_citation(cited, history, user_id=request.user_id, at=request.at) for cited in entry.evidence]
     ids = {cited.event_id for cited in entry.evidence}
     theirs = {topic for event in history if event.event_id in ids for topic in event.topics}
     days = [datetime.fromtimestamp(cited.time, tz=UTC) for cited in entry.evidence if cited.time is not None]
@@ -198,6 +214,8 @@ def _judged(
         topics=[topic for topic in topics if topic in theirs.union(towards)],
         days=[f"{day:%-d %B %Y}" for day in days] + [f"{day.year}年{day.month}月{day.day}日" for day in days],
     )
+    if say.others in rest:
+        wrong.append(nobody_else(entry, log, user_id=request.user_id, at=request.at))
     return Explanation(
         item=entry.title,
         words=entry.explanation,

@@ -7,14 +7,22 @@ from typing import Any
 import pytest
 from langchain_core.runnables import RunnableLambda
 
-from whimbrel.agent import Interaction, ScriptedModel
+from whimbrel.agent import Interaction, Item, ScriptedModel
 from whimbrel.agent.explain import Explained
 from whimbrel.agent.results import CitedEvent
 from whimbrel.agent.wording import WORDINGS
 from whimbrel.evals import explanations
-from whimbrel.evals.explanations import Settings, bare, explanation_table, measure_explanations, named_beyond
+from whimbrel.evals.explanations import (
+    Settings,
+    bare,
+    explanation_table,
+    measure_explanations,
+    named_beyond,
+    nobody_else,
+)
 from whimbrel.evals.statistics import wilson
 from whimbrel.tools.ingest import Silent
+from whimbrel.tools.interaction_log import InteractionLog
 from whimbrel.tools.store import open_store
 
 GOOD = {"events": [1], "reason": "You bought [1], and [item] goes together with it."}
@@ -117,3 +125,22 @@ def test_the_score_interval_is_wilsons() -> None:
     half = wilson(50, 100)
     assert half.low + half.high == pytest.approx(1)
     assert half.low == pytest.approx(0.4038, abs=1e-4)
+
+
+def test_others_are_told_of_only_where_somebody_else_did_it() -> None:
+    from whimbrel.agent.results import Recommendation
+
+    items = [Item(item_id=name, title=name.upper()) for name in "abc"]
+    rows = [(1.0, "u", "a"), (1.0, "v", "a"), (2.0, "v", "b"), (3.0, "w", "b"), (4.0, "w", "a")]
+    log = InteractionLog.build(items, [(*row, None) for row in rows])
+
+    def said(item_id: str, at: float) -> str:
+        cited = CitedEvent(event_id="e", item_id="a", title="A", time=1.0, event="click")
+        entry = Recommendation(
+            rank=1, item_id=item_id, title="?", score=0.0, explanation="", evidence=(cited,), signals={}
+        )
+        return nobody_else(entry, log, user_id="u", at=at)
+
+    assert said("b", 2.5) == ""
+    assert said("b", 1.5) != ""  # v had not met it by then
+    assert said("c", 9.0) != ""
