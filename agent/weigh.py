@@ -84,11 +84,15 @@ class Weights:
     def figures(self) -> NDArray[np.float64] | None:
         """What the fusion weighs, of mean 0: how much likelier the history makes each option, in nats, the larger the
         less each counts (a title that repeats one of the history gains fifty), and, standardised, how likely each is
-        without it, shape (options, 2); of a model without likelihoods its order, shape (options, 1)."""
+        without it, shape (options, 2); of a model without likelihoods its order, shape (options, 1), of deviation 1
+        where it gives the same one however the options stand, of none where it repeats how they stand."""
         if self.given is not None and self.alone is not None:
             gained = np.arcsinh((self.given - self.alone) / NATS)
             return np.stack([gained - gained.mean(), standard(self.alone)], axis=1)
-        return None if self.values is None else standard(self.values)[:, None]
+        if self.values is None:
+            return None
+        spread = max(((len(self.values) ** 2 - 1) / 12) ** 0.5, 1e-9)
+        return np.asarray((self.values - self.values.mean()) / spread)[:, None]
 
 
 def weigh(

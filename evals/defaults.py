@@ -23,6 +23,10 @@ from whimbrel.tools.formats import parse_map
 from whimbrel.tools.ingest import Progress
 
 KINDS: tuple[Where, ...] = ("catalogue", "listed")
+WHERES: tuple[Where, ...] = (*KINDS, "alone")
+ORDER = 0.3
+"""Weight of the order of a model without likelihoods, in log odds a deviation of an order that is sure: set, not
+learned, since the models at hand repeat the order they are shown."""
 NOTHING = Fusion(catalogue=Fused(weights={}), listed=Fused(weights={}), alone=Fused(weights={}))
 
 Sources = Annotated[list[str], typer.Argument(metavar="NAME=SOURCE ...", help="Logs, each with a name.")]
@@ -87,7 +91,9 @@ def fusion(
                 kind: learn_likelihood([answers[name][kind] for name in used], found.of(kind))
                 for kind in answers[used[0]]
             }
-            learned = found.model_copy(update=weighed | {"learned_from": ", ".join(used)})
+            whole = {kind: weighed.get(kind) or found.of(kind) for kind in WHERES}
+            ordered = {kind: fused.model_copy(update={"order": ORDER}) for kind, fused in whole.items()}
+            learned = found.model_copy(update=ordered | {"learned_from": ", ".join(used)})
             file = out if left is None else out.with_suffix(f".without-{left}.json")
             file.write_text(learned.model_dump_json(indent=1) + "\n", "utf-8")
 

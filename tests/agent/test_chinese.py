@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from whimbrel.agent import Agent, Interaction, Item, Recommendations, ScriptedModel
 from whimbrel.agent.context import Context
 from whimbrel.agent.explain import ReasonReply, reason_problem
+from whimbrel.agent.fusion import Fusion
 from whimbrel.agent.pipeline import PipelineConfig
 from whimbrel.agent.predict import predict_shift
 from whimbrel.agent.summarise import summarise
@@ -80,7 +81,12 @@ def test_without_a_model_every_sentence_is_chinese(market: Path) -> None:
     assert answers[0].shift.reason.startswith("园艺在最近5次会话中占100%，在之前24次会话中占0%；")
 
 
-def test_the_model_is_asked_in_chinese_and_its_good_sentences_are_shown(market: Path) -> None:
+def test_the_model_is_asked_in_chinese_and_its_good_sentences_are_shown(
+    market: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = Fusion.default()
+    catalogue = shipped.catalogue.model_copy(update={"likelihood": 0.1})
+    monkeypatch.setattr(Fusion, "default", lambda: shipped.model_copy(update={"catalogue": catalogue}))
     prompts: list[str] = []
 
     def likelihood(prompt: str, continuation: str) -> float:

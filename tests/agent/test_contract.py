@@ -18,7 +18,6 @@ import pytest
 from pydantic import BaseModel, Field
 
 from whimbrel.agent import Agent, Recommendations, ScriptedModel
-from whimbrel.agent.fusion import Fusion
 from whimbrel.agent.language_models import patience
 from whimbrel.agent.language_models.check import direct_log_likelihood
 from whimbrel.agent.language_models.hosted import HostedModel
@@ -248,12 +247,7 @@ def test_a_server_that_keeps_failing_is_left_alone(proxy: Proxy, monkeypatch: py
     assert len(proxy.got) == reached
 
 
-def test_a_recommendation_survives_every_fault_in_turn(
-    proxy: Proxy, shop: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shipped = Fusion.default()
-    weighed = shipped.model_copy(update={"catalogue": shipped.catalogue.model_copy(update={"order": 0.3})})
-    monkeypatch.setattr(Fusion, "default", lambda: weighed)
+def test_a_recommendation_survives_every_fault_in_turn(proxy: Proxy, shop: Path) -> None:
     model = hosted_model(proxy.address, timeout_seconds=15.0)  # long enough for a busy machine
     proxy.slow_seconds = 15.5
     proxy.faults = ["429 0.1", "cut", "", "hang up", "", "malformed", "", "slow", "", "503"]

@@ -1,6 +1,8 @@
 """What a model wrote becomes an instance of a schema, or is told as a misfit; never an exception."""
 
 import json
+import re
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ from whimbrel.agent import Agent, Item, ScriptedModel
 from whimbrel.agent.language_models.protocol import Usage
 from whimbrel.agent.language_models.replies import fit
 from whimbrel.agent.order_words import numbers_in
-from whimbrel.agent.weigh import OrderReply, order
+from whimbrel.agent.weigh import OrderReply, order, weigh
+from whimbrel.prompts import Message
 
 
 class Colour(BaseModel):
@@ -136,3 +139,19 @@ def test_a_model_that_repeats_what_it_is_shown_says_nothing_when_asked_both_ways
     found = order(model, history=[], wish="", options=list("abcd"), permutations=2)
     assert found.values is not None
     assert np.ptp(found.values) == 0
+
+
+def test_an_order_counts_by_how_much_it_stays_the_same_however_options_stand() -> None:
+    options = [f"Thing {number}" for number in range(6)]
+
+    def spread(llm: ScriptedModel) -> float:
+        figures = weigh(llm, history=["Thing"], wish="", options=options, permutations=2).figures()
+        assert figures is not None
+        return float(figures.std())
+
+    def sure(messages: Sequence[Message]) -> dict[str, list[int]]:
+        listed = re.findall(r"(\d+)\. (Thing \d)", messages[-1]["content"])
+        return {"order": [int(number) for number, _ in sorted(listed, key=lambda pair: pair[1])]}
+
+    assert spread(ScriptedModel({"OrderReply": sure}, scores=False)) == pytest.approx(1)
+    assert spread(ScriptedModel({"OrderReply": {"order": [1, 2, 3, 4, 5, 6]}}, scores=False)) == pytest.approx(0)
