@@ -160,10 +160,9 @@ def learn_likelihood(logs: Sequence[Sequence[Answered]], start: Fused) -> Fused:
         return value, slope
 
     best = _least(loss, begun, np.array([-np.inf if name == "prior" else 0.0 for name in names]))
-    told_by_history = best[0] > LEAST_LIKELIHOOD
-    return start.model_copy(
-        update={name: round(float(weight), 4) * told_by_history for name, weight in zip(names, best, strict=True)}
-    )
+    if best[0] <= LEAST_LIKELIHOOD:
+        best = np.zeros(len(names))
+    return start.model_copy(update={name: round(float(weight), 4) for name, weight in zip(names, best, strict=True)})
 
 
 def gains(fused: Fused, choices: Sequence[Choice]) -> Floats:

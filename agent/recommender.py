@@ -215,7 +215,8 @@ class Agent:
         if len({item.item_id for item in candidates}) < len(candidates):
             raise ValueError("candidates repeat an item_id")
         situation = as_context(context)
-        history, before = self._as_of(history, situation)
+        events, before = self._as_of(history, situation)
+        history = followed(events)
         prediction = self._predict(history, situation, candidates)
         refusal = Refusal.of(situation.avoid, {})
         out = {item.item_id for item in candidates if refusal.covers(item) or not situation.admits(item)}
@@ -239,8 +240,9 @@ class Agent:
         Raises:
             StoreError: there is neither a store nor a library.
         """
-        library, situation, events = self._library or self.store, as_context(context), history
-        history, before = self._as_of(events, situation)
+        library, situation = self._library or self.store, as_context(context)
+        events, before = self._as_of(history, situation)
+        history = followed(events)
         prediction, vectors = self._predict(history, situation, ()), _vectors(history)
         candidates = retrieve(
             library,
@@ -302,10 +304,8 @@ class Agent:
         )
 
     def _as_of(self, history: Sequence[Item], context: Context) -> tuple[Sequence[Item], float]:
-        """What of a history lies before the moment of the context, if it tells one, without what the person turned away
-        from, and up to when the log counts: to that moment, else that of a store to the end of the history; a library
-        is given as of the request."""
-        history = followed(history)
+        """What of a history lies before the moment of the context, if it tells one, and up to when the log counts: to
+        that moment, else that of a store to the end of the history; a library is given as of the request."""
         if (moment := context.moment) is not None:
             return [item for item in history if item.time is None or item.time < moment], moment
         times = [item.time for item in history if item.time is not None]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from whimbrel.agent import Agent, DataError, Item, ModelError, Recommendations, ScriptedModel
+from whimbrel.agent import Agent, DataError, Interaction, Item, ModelError, Recommendations, ScriptedModel
 from whimbrel.agent.pipeline import PipelineConfig
 from whimbrel.tools.store import open_store
 
@@ -189,6 +189,18 @@ def test_what_a_person_turned_away_from_is_neither_followed_nor_recommended(tmp_
         again = agent.recommend("a", "2030-01-01")
         assert again != after
         assert taken.item_id not in {entry.item_id for entry in again.recommendations}  # bought by now
+
+
+def test_who_turns_away_later_had_not_done_so_yet() -> None:
+    facts = {"user_id": "u", "item_id": "1", "title": "Scream", "topics": ["Horror"]}
+    liked = Interaction.model_validate(facts | {"time": 10**9, "event": "rating"})
+    later = Interaction.model_validate(facts | {"time": 2 * 10**9, "event": "dislike"})
+    pool = [Item(item_id="2", title="Babe"), Item(item_id="3", title="Scream 2", topics=("Horror",))]
+    agent, then = Agent.open(None, llm="none"), {"time": "2020-01-01"}
+    as_of = [agent.ranking(history, pool, then).ranked for history in ([liked], [liked, later])]
+    assert [entry.signals for entry in as_of[0]] == [entry.signals for entry in as_of[1]]
+    assert as_of[0][0].candidate.item.item_id == "3"
+    assert not any(entry.score for entry in agent.ranking([liked, later], pool).ranked)
 
 
 def test_only_what_is_near_a_wish_is_said_to_fit_it(tmp_path: Path) -> None:
