@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-TYPED := typecheck/whimbrel
 
 # llama.cpp alone, without its image library, on all cores
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF
@@ -41,9 +40,7 @@ lint: install
 	$(BIN)/ruff check .
 
 types: install
-	mkdir -p $(TYPED)
-	for folder in agent evals prompts tools; do ln -sfn ../../$$folder $(TYPED)/$$folder; done
-	$(BIN)/mypy typecheck/whimbrel
+	$(BIN)/mypy src/whimbrel
 
 clean:
-	rm -rf $(VENV) typecheck build dist *.egg-info
+	rm -rf $(VENV) build dist *.egg-info

@@ -10,36 +10,36 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pydantic import ValidationError
 
-from whimbrel.agent.choices import Library
-from whimbrel.agent.context import Context, as_context
 from whimbrel.agent.fitted import Fitted
-from whimbrel.agent.fusion import Where
-from whimbrel.agent.language_models.budget import Budget, BudgetError
+from whimbrel.agent.language_models.hosted.budget import Budget, BudgetError
 from whimbrel.agent.language_models.protocol import LanguageModel, Usage
 from whimbrel.agent.language_models.specs import as_model, open_model
-from whimbrel.agent.outlook import outlook
+from whimbrel.agent.learning.choice_sets import Library
 from whimbrel.agent.pipeline import PipelineConfig, Request, StageClock, build_pipeline
-from whimbrel.agent.predict import Prediction, predict_shift
-from whimbrel.agent.rank import Ranked, Ranking, rank, where_listed
-from whimbrel.agent.results import Recommendations, RequestUsage, Shift, StageUsage
-from whimbrel.agent.timeline import Timeline, timeline_of
-from whimbrel.tools.crowd import Crowd
-from whimbrel.tools.encoder import Vectors, encode
+from whimbrel.agent.ranking.fusion import Where
+from whimbrel.agent.ranking.rank import Ranked, Ranking, rank, where_listed
+from whimbrel.agent.schema.context import Context, as_context
+from whimbrel.agent.schema.results import Recommendations, RequestUsage, Shift, StageUsage
+from whimbrel.agent.shift.outlook import outlook
+from whimbrel.agent.shift.predict import Prediction, predict_shift
+from whimbrel.agent.shift.timeline import Timeline, timeline_of
 from whimbrel.tools.errors import ConfigError, DataError, ModelError, StoreError
-from whimbrel.tools.habits import HabitsInTime
-from whimbrel.tools.instants import iso, parse_time
-from whimbrel.tools.interaction_log import InteractionLog
-from whimbrel.tools.item_vectors import item_vectors
-from whimbrel.tools.name_topics import LEAST_ITEMS, name_clusters, with_topics
+from whimbrel.tools.log.co_occurrence import Crowd
+from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.log.topic_clusters import LEAST_ITEMS, name_clusters, with_topics
+from whimbrel.tools.log.topic_habits import HabitsInTime
 from whimbrel.tools.records import Event, Interaction, Item, Occurrence, followed, identifier, turned_from
-from whimbrel.tools.refuse import Refusal
-from whimbrel.tools.retrieve import Candidate, Interest, Query, described, interest_of, retrieve
-from whimbrel.tools.store import Store, open_store
+from whimbrel.tools.retrieval.candidates import Candidate, Interest, Query, described, interest_of, retrieve
+from whimbrel.tools.store.store import Store, open_store
+from whimbrel.tools.text.encoder import Vectors, encode
+from whimbrel.tools.text.exclusions import Refusal
+from whimbrel.tools.text.item_vectors import item_vectors
+from whimbrel.tools.timestamps import iso, parse_time
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-    from whimbrel.agent.session import Session
+    from whimbrel.agent.chat.session import Session
 
 STAGES = {"summary": "summarise", "prediction": "predict_shift", "ranking": "rank", "explained": "explain"}
 """What asks the model, by what it finds."""
@@ -424,7 +424,7 @@ class Agent:
 
     def chat(self, user_id: str, at: object = None, k: int = 5) -> "Session":
         """A conversation with or on behalf of a user."""
-        from whimbrel.agent.session import Session
+        from whimbrel.agent.chat.session import Session
 
         return Session(self, identifier(user_id), at=self.now() if at is None else parse_time(at), k=k)
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from whimbrel.agent.context import Context
-from whimbrel.agent.predict import predict_shift
-from whimbrel.agent.recommender import Agent
-from whimbrel.agent.results import Recommendations
+from whimbrel.agent.agent import Agent
+from whimbrel.agent.schema.context import Context
+from whimbrel.agent.schema.results import Recommendations
+from whimbrel.agent.shift.predict import predict_shift
 from whimbrel.tools.errors import DataError, StoreError
-from whimbrel.tools.folders import cache_folder
-from whimbrel.tools.formats.completejourney import household_ids, read_completejourney
-from whimbrel.tools.ingest import Progress, ingest
-from whimbrel.tools.instants import parse_time
+from whimbrel.tools.files.paths import cache_folder
 from whimbrel.tools.records import Interaction
-from whimbrel.tools.store import FORMAT, Store
+from whimbrel.tools.sources.completejourney import household_ids, read_completejourney
+from whimbrel.tools.sources.ingest import Progress, ingest
+from whimbrel.tools.store.store import FORMAT, Store
+from whimbrel.tools.timestamps import parse_time
 
 EVERY = 12
 """Every twelfth household is in the sample: 206 of 2,469, with their whole year."""

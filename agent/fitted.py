@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self, TypeVar
 
-from whimbrel.agent.fusion import Fusion
-from whimbrel.agent.next_topics import NextTopics
-from whimbrel.tools.appeal import Appeal
+from whimbrel.agent.ranking.fusion import Fusion
+from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.interaction_log import InteractionLog
-from whimbrel.tools.item_factors import ItemFactors
-from whimbrel.tools.replaced import replaced
+from whimbrel.tools.files.atomic import replaced
+from whimbrel.tools.log.click_rates import Appeal
+from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.log.item_embeddings import ItemFactors
 
 NEXT_TOPICS, FUSION, APPEAL, FACTORS = "next_topics.json", "fusion.json", "appeal.json", "item_factors.npz"
 FILES = (NEXT_TOPICS, FUSION, APPEAL, FACTORS)

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from whimbrel.agent.context import Context
-from whimbrel.agent.explain import Explained, explain
+from whimbrel.agent.explanation.explain import Explained, explain
 from whimbrel.agent.fitted import Fitted
+from whimbrel.agent.language_models.option_scores import prior_prompt
 from whimbrel.agent.language_models.protocol import LanguageModel
-from whimbrel.agent.predict import Prediction, predict_shift
-from whimbrel.agent.rank import RankConfig, Ranking, distinct, rank
-from whimbrel.agent.summarise import Summary, summarise
-from whimbrel.agent.weigh import prior_prompt
-from whimbrel.agent.wording import Language
-from whimbrel.tools.encoder import Vectors
+from whimbrel.agent.profile.summarise import Summary, summarise
+from whimbrel.agent.ranking.rank import RankConfig, Ranking, distinct, rank
+from whimbrel.agent.schema.context import Context
+from whimbrel.agent.shift.predict import Prediction, predict_shift
+from whimbrel.prompts.phrases import Language
 from whimbrel.tools.records import Interaction, followed, turned_from
-from whimbrel.tools.retrieve import Candidate, Interest, Query, interest_of, retrieve
-from whimbrel.tools.store import Store
+from whimbrel.tools.retrieval.candidates import Candidate, Interest, Query, interest_of, retrieve
+from whimbrel.tools.store.store import Store
+from whimbrel.tools.text.encoder import Vectors
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import BaseCallbackHandler

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from whimbrel.agent.context import Context
-from whimbrel.tools.crowd import Crowd
+from whimbrel.agent.schema.context import Context
 from whimbrel.tools.errors import WhimbrelError
+from whimbrel.tools.log.co_occurrence import Crowd
 from whimbrel.tools.records import Item, identifier
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
-    from whimbrel.agent.recommender import Agent
+    from whimbrel.agent.agent import Agent
 
 MOST = 20
 """Items that one call returns at most."""
@@ -33,7 +33,7 @@ def toolbox(agent: "Agent", user_id: str, at: object = None) -> "list[BaseTool]"
     """
     from langchain_core.tools import StructuredTool
 
-    from whimbrel.tools.instants import parse_time
+    from whimbrel.tools.timestamps import parse_time
 
     store, before = agent.store, agent.now() if at is None else parse_time(at)
     user = identifier(user_id)

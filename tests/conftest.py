@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from whimbrel.agent.language_models import reply_cache
-from whimbrel.tools.formats import open_source
-from whimbrel.tools.ingest import ingest
+from whimbrel.tools.sources.formats import open_source
+from whimbrel.tools.sources.ingest import ingest
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 DATA = Path(os.environ.get("WHIMBREL_DATA", "../shared/data"))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from whimbrel.tools.instants import Time, iso
+from whimbrel.tools.timestamps import Time, iso
 
 LONGEST_ID, LONGEST_TITLE, LONGEST_TEXT, MOST_TOPICS = 512, 500, 4000, 32
 

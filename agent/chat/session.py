@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from whimbrel.agent.context import Context
-from whimbrel.agent.results import Recommendation, Recommendations
-from whimbrel.tools.instants import iso
-from whimbrel.tools.refuse import Refusal
+from whimbrel.agent.schema.context import Context
+from whimbrel.agent.schema.results import Recommendation, Recommendations
+from whimbrel.tools.text.exclusions import Refusal
+from whimbrel.tools.timestamps import iso
 
 if TYPE_CHECKING:
-    from whimbrel.agent.recommender import Agent
+    from whimbrel.agent.agent import Agent
 
 HELP = (
     "Say what you want in your own words (something for a birthday, no snacks), or: /why N says why, /more N asks for "

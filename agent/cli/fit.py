@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
-from whimbrel.agent.cli import JsonOption, app, print_json
+from whimbrel.agent.cli.options import JsonOption, example, print_json
 
 
-@app.command(
-    epilog="Examples: whimbrel fit --store shop; whimbrel fit --sessions log.jsonl --items items.jsonl --out fitted"
+@example(
+    "whimbrel fit --store shop",
+    "whimbrel fit --sessions log.jsonl --items items.jsonl --out fitted",
 )
 def fit(
     store: Annotated[str | None, typer.Option("--store", metavar="DIR", help="A store: learn from its log.")] = None,
@@ -45,12 +46,12 @@ def fit(
     What is learned from --sessions goes to --out, together with that log, for `whimbrel eval rank --fitted`. Cases
     tell also how often what was shown was chosen. A fit that was stopped goes on with what the model said before.
     """
+    from whimbrel.agent.display.terminal import ingest_progress
     from whimbrel.agent.language_models.specs import open_model
-    from whimbrel.agent.show import ingest_progress
-    from whimbrel.evals.cases import read_cases
-    from whimbrel.evals.fit import Asked, fit_cases, fit_sessions, fit_store
+    from whimbrel.agent.learning.cases import read_cases
+    from whimbrel.agent.learning.fit import Asked, fit_cases, fit_sessions, fit_store
     from whimbrel.tools.errors import ConfigError
-    from whimbrel.tools.store import open_store
+    from whimbrel.tools.store.store import open_store
 
     if (store is not None and sessions is not None) or (store or sessions or cases) is None:
         raise ConfigError("give a log with --store, or with --sessions and --items, or --cases alone")

@@ -1,6 +1,6 @@
 """One letter and one colour for each leading topic, the same in the terminal and in a picture."""
 
-from whimbrel.agent.timeline import LEADING
+from whimbrel.agent.shift.timeline import LEADING
 
 LETTERS = "ABCDEFGH"
 COLOURS = ("#332288", "#ddcc77", "#117733", "#88ccee", "#882255", "#44aa99", "#cc6677", "#999933")

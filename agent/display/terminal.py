@@ -24,11 +24,9 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from whimbrel.agent.demo import Next
-    from whimbrel.agent.language_models.bench import Speed
-    from whimbrel.agent.language_models.check import Finding
 
-from whimbrel.agent.results import CitedEvent, Recommendations, Shift
-from whimbrel.agent.session import Answer
+from whimbrel.agent.chat.session import Answer
+from whimbrel.agent.schema.results import CitedEvent, Recommendations, Shift
 
 T = TypeVar("T")
 WIDTH = 110
@@ -231,29 +229,6 @@ def watched(work: Callable[[Callable[[str], None]], Iterator[T]], doing: str) ->
     """What `work` brings, with a word on stderr, where that is a terminal, on what goes on meanwhile."""
     with console(stderr=True).status(f"{doing}...") as status:
         yield from work(lambda words: status.update(f"{words}..."))
-
-
-def finding(found: "Finding") -> RenderableType:
-    """One line on a model."""
-    mark = {True: "[green]ok[/]", False: "[red]no[/]", None: ""}[found.ok]
-    return _line(mark, found.name, found.words)
-
-
-def speed(found: "Speed") -> RenderableType:
-    """One line on a model's speed."""
-    parts = [f"{found.ours:.3g} {found.unit}"]
-    if found.bare is not None and found.ratio is not None:
-        parts.append(f"bare llama.cpp {found.bare:.3g}: {found.ratio:.2f} times its time")
-    return _line("", found.name, "; ".join([*parts, *filter(None, [found.note])]))
-
-
-def _line(mark: str, name: str, words: str) -> RenderableType:
-    grid = Table.grid(padding=(0, 1))
-    grid.add_column(width=2)
-    grid.add_column(width=37)
-    grid.add_column()
-    grid.add_row(mark, escape(name), escape(words))
-    return grid
 
 
 @contextmanager

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.results import Shift
-from whimbrel.agent.show import moment
-from whimbrel.agent.show_timeline import dated, heading, percent, towards
-from whimbrel.agent.timeline import Timeline
-from whimbrel.agent.topic_colours import COLOURS, LETTERS, OTHERS, ink
+from whimbrel.agent.display.colours import COLOURS, LETTERS, OTHERS, ink
+from whimbrel.agent.display.terminal import moment
+from whimbrel.agent.display.timeline_text import dated, heading, percent, towards
+from whimbrel.agent.schema.results import Shift
+from whimbrel.agent.shift.timeline import Timeline
 from whimbrel.tools.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from whimbrel.agent.next_topics import RECENT
-from whimbrel.agent.results import Shift
-from whimbrel.agent.show import moment, shift_lines
-from whimbrel.agent.timeline import Period, Timeline
-from whimbrel.agent.topic_colours import COLOURS, LETTERS, MARKS, OTHERS, ink
+from whimbrel.agent.display.colours import COLOURS, LETTERS, MARKS, OTHERS, ink
+from whimbrel.agent.display.terminal import moment, shift_lines
+from whimbrel.agent.schema.results import Shift
+from whimbrel.agent.shift.next_topics import RECENT
+from whimbrel.agent.shift.timeline import Period, Timeline
 
 LEAST_BAR, MOST_BAR, LEAST_MARK = 16, 46, 26
 """Columns of a bar, and those that a shift takes at least."""

@@ -15,15 +15,15 @@ from functools import cache
 import numpy as np
 from pydantic import BaseModel, Field, create_model
 
+from whimbrel.agent.language_models.grounding import prose_problem, unclosed, words_of
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
-from whimbrel.agent.prose import prose_problem, unclosed, words_of
-from whimbrel.agent.rank import Ranked
-from whimbrel.agent.results import CitedEvent, Recommendation, Shift
-from whimbrel.agent.summarise import TITLE_LENGTH
-from whimbrel.agent.wording import WORDINGS, Language, Wording
+from whimbrel.agent.profile.summarise import TITLE_LENGTH
+from whimbrel.agent.ranking.rank import Ranked
+from whimbrel.agent.schema.results import CitedEvent, Recommendation, Shift
 from whimbrel.prompts import Message, load
-from whimbrel.tools.encoder import Vectors
+from whimbrel.prompts.phrases import WORDINGS, Language, Wording
 from whimbrel.tools.records import Interaction, Item, liked
+from whimbrel.tools.text.encoder import Vectors
 
 CITED = 2
 """Events that a reason rests on, at most."""

@@ -12,10 +12,10 @@ from langchain_core.runnables import Runnable, RunnableLambda
 from langchain_core.utils.function_calling import convert_to_json_schema
 from pydantic import BaseModel, ConfigDict
 
-from whimbrel.agent.language_models.hosted import tokens_said
-from whimbrel.agent.language_models.local import LocalModel
+from whimbrel.agent.language_models.hosted.model import tokens_said
+from whimbrel.agent.language_models.local.model import LocalModel
+from whimbrel.agent.language_models.parsers import fit
 from whimbrel.agent.language_models.protocol import Generation, Likelihoods, T, Usage
-from whimbrel.agent.language_models.replies import fit
 from whimbrel.agent.language_models.specs import open_model
 from whimbrel.agent.language_models.tokens import TokenCounter
 from whimbrel.prompts import Message

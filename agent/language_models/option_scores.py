@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, WithJsonSchema
 
+from whimbrel.agent.language_models.order_parser import numbers_in
 from whimbrel.agent.language_models.protocol import Generation, LanguageModel, Usage
-from whimbrel.agent.order_words import numbers_in
-from whimbrel.agent.signals import standard
-from whimbrel.agent.summarise import TITLE_LENGTH
+from whimbrel.agent.profile.summarise import TITLE_LENGTH
+from whimbrel.agent.ranking.features import standard
 from whimbrel.prompts import Prompt, load
 
 PRIOR = 1.0

@@ -9,8 +9,8 @@ from typing import Any
 
 from whimbrel.agent.language_models.protocol import Generation, LanguageModel, Likelihoods, T, Usage
 from whimbrel.prompts import Message
-from whimbrel.tools.disk_cache import DiskCache
-from whimbrel.tools.folders import cache_folder
+from whimbrel.tools.files.disk_cache import DiskCache
+from whimbrel.tools.files.paths import cache_folder
 
 MOST_BYTES = 256 << 20
 KEPT_SECONDS = 30 * 24 * 3600.0

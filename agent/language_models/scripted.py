@@ -5,8 +5,8 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from whimbrel.agent.language_models.parsers import fit
 from whimbrel.agent.language_models.protocol import Generation, Likelihoods, T, Usage
-from whimbrel.agent.language_models.replies import fit
 from whimbrel.prompts import Message
 
 Script = Mapping[str, Any] | str

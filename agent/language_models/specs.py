@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from whimbrel.agent.language_models.budget import Budget
+from whimbrel.agent.language_models.hosted.budget import Budget
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.tools.errors import ConfigError
 
@@ -84,7 +84,7 @@ def as_model(llm: Any, *, remember: bool = False) -> LanguageModel | None:
 def _wrapped(llm: Any) -> LanguageModel | None:
     chats = getattr(sys.modules.get("langchain_core.language_models"), "BaseChatModel", ())
     if isinstance(llm, chats):
-        from whimbrel.agent.language_models.langchain_models import LangChainModel
+        from whimbrel.agent.language_models.langchain import LangChainModel
 
         return LangChainModel(llm)
     return cast("LanguageModel | None", llm)
@@ -95,20 +95,20 @@ def _opened(spec: str, budget: Budget | None, tell: Callable[[str], None] | None
     if spec == "none":
         return None
     if spec == "bundled":
-        from whimbrel.agent.language_models.local import open_bundled
+        from whimbrel.agent.language_models.local.model import open_bundled
 
         return open_bundled(tell=tell)
     if kind == "gguf" and rest:
-        from whimbrel.agent.language_models.local import open_gguf
+        from whimbrel.agent.language_models.local.model import open_gguf
 
         return open_gguf(_path(rest, spec), spec=spec, tell=tell)
     if kind == "hf" and rest.count(":") == 1:
-        from whimbrel.agent.language_models.hub import pull
-        from whimbrel.agent.language_models.local import open_gguf
+        from whimbrel.agent.language_models.local.hub import pull
+        from whimbrel.agent.language_models.local.model import open_gguf
 
         return open_gguf(pull(*rest.split(":")).path, spec=spec, tell=tell)
     if hosted := hosted_by(spec):
-        from whimbrel.agent.language_models.hosted import HostedModel
+        from whimbrel.agent.language_models.hosted.model import HostedModel
 
         model, base_url = hosted
         if base_url and not base_url.startswith(("http://", "https://")):

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from whimbrel.agent.context import as_context
+from whimbrel.agent.schema.context import as_context
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.records import LONGEST_TITLE, Item
 

@@ -11,24 +11,22 @@ from typing import Protocol, TypeVar
 import numpy as np
 from pydantic import ValidationError
 
-from whimbrel.agent.context import Context
-from whimbrel.agent.fusion import Where
-from whimbrel.agent.learn_fusion import Choice
-from whimbrel.agent.next_topics import NextTopics
-from whimbrel.agent.predict import Prediction, predict_shift
-from whimbrel.agent.rank import where_listed
-from whimbrel.agent.signals import signals_of
-from whimbrel.agent.summarise import short_titles
-from whimbrel.agent.weigh import HISTORY_SHOWN
-from whimbrel.tools.appeal import Appeal
-from whimbrel.tools.crowd import Crowd
-from whimbrel.tools.encoder import Vectors, encode
-from whimbrel.tools.habits import HabitsInTime
-from whimbrel.tools.interaction_log import InteractionLog
-from whimbrel.tools.item_factors import ItemFactors
-from whimbrel.tools.item_vectors import item_vectors
+from whimbrel.agent.language_models.option_scores import HISTORY_SHOWN
+from whimbrel.agent.learning.ranking import Choice
+from whimbrel.agent.profile.summarise import short_titles
+from whimbrel.agent.ranking.features import signals_of
+from whimbrel.agent.ranking.fusion import Where
+from whimbrel.agent.ranking.rank import where_listed
+from whimbrel.agent.schema.context import Context
+from whimbrel.agent.shift.next_topics import NextTopics
+from whimbrel.agent.shift.predict import Prediction, predict_shift
+from whimbrel.tools.log.click_rates import Appeal
+from whimbrel.tools.log.co_occurrence import Crowd
+from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.log.item_embeddings import ItemFactors
+from whimbrel.tools.log.topic_habits import HabitsInTime
 from whimbrel.tools.records import Item
-from whimbrel.tools.retrieve import (
+from whimbrel.tools.retrieval.candidates import (
     LEARNED,
     Candidate,
     Catalogue,
@@ -40,6 +38,8 @@ from whimbrel.tools.retrieve import (
     retrieve,
     search,
 )
+from whimbrel.tools.text.encoder import Vectors, encode
+from whimbrel.tools.text.item_vectors import item_vectors
 
 T = TypeVar("T")
 

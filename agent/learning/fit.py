@@ -7,24 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from whimbrel.agent.choices import Moment, given_choices
-from whimbrel.agent.context import as_context
-from whimbrel.agent.fit import Learning, learn_from
 from whimbrel.agent.fitted import Fitted
-from whimbrel.agent.fusion import Where
 from whimbrel.agent.language_models.protocol import LanguageModel
-from whimbrel.agent.learn_fusion import LEAST_CHOICES, Choice, ask, learn, learn_likelihood
-from whimbrel.agent.outlook import fit_outlook
-from whimbrel.evals.cases import Case, Problem
-from whimbrel.evals.fitted_log import write_fitted_log
-from whimbrel.evals.training import library_of, read_training, training_of
-from whimbrel.tools.appeal import Appeal
+from whimbrel.agent.learning.cases import Case, Problem
+from whimbrel.agent.learning.choice_sets import Moment, given_choices
+from whimbrel.agent.learning.fitted_log import write_fitted_log
+from whimbrel.agent.learning.learn import Learning, learn_from
+from whimbrel.agent.learning.ranking import LEAST_CHOICES, Choice, ask, learn, learn_likelihood
+from whimbrel.agent.learning.sessions import library_of, read_training, training_of
+from whimbrel.agent.ranking.fusion import Where
+from whimbrel.agent.schema.context import as_context
+from whimbrel.agent.shift.outlook import fit_outlook
 from whimbrel.tools.errors import ConfigError, DataError
-from whimbrel.tools.in_memory import InMemory
-from whimbrel.tools.ingest import Progress, Silent
-from whimbrel.tools.interaction_log import InteractionLog
+from whimbrel.tools.log.click_rates import Appeal
+from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Item
-from whimbrel.tools.store import Store
+from whimbrel.tools.sources.ingest import Progress, Silent
+from whimbrel.tools.store.in_memory import InMemory
+from whimbrel.tools.store.store import Store
 
 LEAST_CASES = 30
 """Cases without which weights stay as the log taught them."""

@@ -7,12 +7,12 @@ from hashlib import blake2b
 from pathlib import Path
 
 from whimbrel.agent.fitted import FUSION, Fitted
-from whimbrel.evals.cases import BlindCase
-from whimbrel.evals.training import read_items
+from whimbrel.agent.learning.cases import BlindCase
+from whimbrel.agent.learning.sessions import read_items
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.in_memory import InMemory
-from whimbrel.tools.interaction_log import InteractionLog
-from whimbrel.tools.replaced import replaced
+from whimbrel.tools.files.atomic import replaced
+from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.store.in_memory import InMemory
 
 LOG, ITEMS, TAUGHT = "log.npz", "items.jsonl", "taught.json"
 

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from whimbrel.agent.fitted import Fitted
-from whimbrel.agent.fusion import Fused, Fusion, Where
-from whimbrel.agent.next_topics import NextTopics, Person
-from whimbrel.agent.summarise import short_titles
+from whimbrel.agent.profile.summarise import short_titles
+from whimbrel.agent.ranking.fusion import Fused, Fusion, Where
+from whimbrel.agent.shift.next_topics import NextTopics, Person
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.habits import HabitsInTime
-from whimbrel.tools.ingest import Progress, Silent
-from whimbrel.tools.item_factors import ItemFactors
+from whimbrel.tools.log.item_embeddings import ItemFactors
+from whimbrel.tools.log.topic_habits import HabitsInTime
+from whimbrel.tools.sources.ingest import Progress, Silent
 
 if TYPE_CHECKING:
-    from whimbrel.agent.choices import Library
-    from whimbrel.agent.choices import Moment as Choosing
-    from whimbrel.agent.learn_fusion import Choice
-    from whimbrel.agent.learn_topics import Moment
+    from whimbrel.agent.learning.choice_sets import Library
+    from whimbrel.agent.learning.choice_sets import Moment as Choosing
+    from whimbrel.agent.learning.ranking import Choice
+    from whimbrel.agent.learning.topics import Moment
     from whimbrel.tools.records import Item
 
 MOST_MOMENTS, PER_USER = 3000, 4
@@ -88,7 +88,7 @@ def learn_fusion(
 ) -> Fusion:
     """Weights for each kind of candidates, from the choices of several logs each; from listed ones also those for
     candidates of which no log knows."""
-    from whimbrel.agent.learn_fusion import learn
+    from whimbrel.agent.learning.ranking import learn
 
     found: dict[str, Fused] = {}
     for kind, logs in choices.items():
@@ -103,14 +103,14 @@ def learn_channels(
     choices: "Sequence[Sequence[Choice]]", begun: Mapping[str, float], *, seed: int = 0
 ) -> Mapping[str, float]:
     """What each channel of retrieval is worth, from the choices of several logs."""
-    from whimbrel.agent.learn_fusion import learn_channels
+    from whimbrel.agent.learning.ranking import learn_channels
 
     return learn_channels(choices, begun, seed=seed)
 
 
 def draw_channels(library: "Library", topics: NextTopics, *, seed: int, progress: Progress) -> "list[Choice]":
     """What the channels bring of moments of the log's people; factors are those of the time before the first one."""
-    from whimbrel.agent.choices import channel_choices
+    from whimbrel.agent.learning.choice_sets import channel_choices
 
     drawn, factors = _drawn(library, LEAST_USERS, CROWD_WARM_UP, most=CHANNEL_MOMENTS, seed=seed)
     progress.step("Reading what channels bring", len(drawn))
@@ -128,7 +128,7 @@ def draw_choices(
     progress: Progress,
 ) -> "list[Choice]":
     """Choices of the log's people, where `channels` are worth so much."""
-    from whimbrel.agent.choices import choices
+    from whimbrel.agent.learning.choice_sets import choices
 
     people, share = (LEAST_ALONE, 0.0) if kind == "alone" else (LEAST_USERS, CROWD_WARM_UP)
     drawn, factors = _drawn(library, people, share, most=most, seed=seed)
@@ -142,7 +142,7 @@ def _drawn(
     library: "Library", people: int, share: float, *, most: int, seed: int
 ) -> "tuple[list[Choosing], ItemFactors | None]":
     """Moments after a share of the log, none where there are fewer people, and the factors of that share."""
-    from whimbrel.agent.choices import moments
+    from whimbrel.agent.learning.choice_sets import moments
 
     log = library.log
     if len(log.user_ids) < people or not len(log.time):
@@ -153,7 +153,7 @@ def _drawn(
 
 def _topics(library: "Library", begun: NextTopics, seed: int, progress: Progress) -> tuple[NextTopics, int, int]:
     """What tells the next topics, with how many moments of how many people taught it."""
-    from whimbrel.agent.learn_topics import learn
+    from whimbrel.agent.learning.topics import learn
 
     log = library.log
     since = float(log.time[int(len(log.time) * WARM_UP)]) if len(log.time) else np.inf
@@ -190,7 +190,7 @@ def moments_of(
 ) -> "list[Moment]":
     """Some events of a person as moments: of those in [since, until) that bear topics, have enough events before them
     and none at the same time."""
-    from whimbrel.agent.learn_topics import Moment
+    from whimbrel.agent.learning.topics import Moment
 
     times = [event.time or 0.0 for event in history]
     open_ = [

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.fusion import ANSWERS, Fused
+from whimbrel.agent.language_models.option_scores import weigh
 from whimbrel.agent.language_models.protocol import LanguageModel
-from whimbrel.agent.signals import FROM_LOG, SIGNALS
-from whimbrel.agent.weigh import weigh
-from whimbrel.tools.retrieve import LEARNED
+from whimbrel.agent.ranking.features import FROM_LOG, SIGNALS
+from whimbrel.agent.ranking.fusion import ANSWERS, Fused
+from whimbrel.tools.retrieval.candidates import LEARNED
 
 Floats = NDArray[np.float64]
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.evals.cases import BlindCase, read_item
+from whimbrel.agent.learning.cases import BlindCase, read_item
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.in_memory import InMemory
-from whimbrel.tools.interaction_log import InteractionLog
+from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Item, clean_text
+from whimbrel.tools.store.in_memory import InMemory
 
 Ints = NDArray[np.int64]
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.next_topics import (
+from whimbrel.agent.shift.change_tests import Stretch, stretches_of
+from whimbrel.agent.shift.next_topics import (
     CHANCES,
     SIGNALS,
     Calibration,
@@ -18,11 +19,10 @@ from whimbrel.agent.next_topics import (
     chances,
     signals,
 )
-from whimbrel.agent.predict import TOPICS, chosen, rising
-from whimbrel.agent.stretches import Stretch, stretches_of
-from whimbrel.agent.wording import WORDINGS
+from whimbrel.agent.shift.predict import TOPICS, chosen, rising
+from whimbrel.prompts.phrases import WORDINGS
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.habits import Habits
+from whimbrel.tools.log.topic_habits import Habits
 
 Floats = NDArray[np.float64]
 RIDGE = 1e-3

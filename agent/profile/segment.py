@@ -14,9 +14,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.tools.encoder import Vectors
-from whimbrel.tools.item_vectors import title_vectors
 from whimbrel.tools.records import Item
+from whimbrel.tools.text.encoder import Vectors
+from whimbrel.tools.text.item_vectors import title_vectors
 
 Floats = NDArray[np.float64]
 
@@ -60,9 +60,9 @@ LEARNED = Segmenter(
     spread=Spread(mean=(1.985, 3.480, 2.351, 1.945, 0.844), deviation=(1.141, 1.181, 0.972, 0.645, 0.590)),
     switch=0.36,
 )
-"""Learned from 6,424 labelled pairs of Amazon sessions (clothing, electronics) by `python -m
-whimbrel.evals.cross_domain --weights`. Learned on one and tested on the other: average precision .544 (electronics)
-and .690 (clothing), where title similarity alone has .438 and .579; F1 .558 and .671."""
+"""Learned from 6,424 labelled pairs of Amazon sessions (clothing, electronics) by `whimbrel eval
+cross-domain --weights`. Learned on one and tested on the other: average precision .544 (electronics) and .690
+(clothing), where title similarity alone has .438 and .579; F1 .558 and .671."""
 SWITCH = LEARNED.switch
 """Probability from which a switch is said: the best F1 on sessions that the weights were not learned from."""
 

@@ -10,14 +10,14 @@ from itertools import pairwise
 import numpy as np
 from pydantic import BaseModel, Field
 
+from whimbrel.agent.language_models.grounding import prose_problem, unclosed
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
-from whimbrel.agent.next_topics import SESSION_GAP_SECONDS
-from whimbrel.agent.prose import prose_problem, unclosed
-from whimbrel.agent.segment import segments
-from whimbrel.agent.wording import WORDINGS, Language, Wording
+from whimbrel.agent.profile.segment import segments
+from whimbrel.agent.shift.next_topics import SESSION_GAP_SECONDS
 from whimbrel.prompts import load
-from whimbrel.tools.encoder import Vectors
+from whimbrel.prompts.phrases import WORDINGS, Language, Wording
 from whimbrel.tools.records import Item
+from whimbrel.tools.text.encoder import Vectors
 
 LEAST_RECENT, MOST_RECENT, RECENT_SHARE = 5, 30, 5
 SHOWN_TOPICS, TITLE_LENGTH = 4, 80

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.tools.appeal import Appeal
-from whimbrel.tools.crowd import FIGURES
+from whimbrel.tools.log.click_rates import Appeal
+from whimbrel.tools.log.co_occurrence import FIGURES
 from whimbrel.tools.records import Item
-from whimbrel.tools.retrieve import Candidate, Interest
-from whimbrel.tools.words import TitleIndex
+from whimbrel.tools.retrieval.candidates import Candidate, Interest
+from whimbrel.tools.text.title_index import TitleIndex
 
 Floats = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from whimbrel.agent.signals import SIGNALS
+from whimbrel.agent.ranking.features import SIGNALS
 
 Floats = NDArray[np.float64]
 Weight = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]

@@ -7,16 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from whimbrel.agent.fusion import Fusion, Where
+from whimbrel.agent.language_models.option_scores import Priors, weigh
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
-from whimbrel.agent.results import Shift
-from whimbrel.agent.signals import signals_of, standard
-from whimbrel.agent.summarise import short_titles
-from whimbrel.agent.weigh import Priors, weigh
-from whimbrel.agent.wording import Language
-from whimbrel.tools.appeal import Appeal
+from whimbrel.agent.profile.summarise import short_titles
+from whimbrel.agent.ranking.features import signals_of, standard
+from whimbrel.agent.ranking.fusion import Fusion, Where
+from whimbrel.agent.schema.results import Shift
+from whimbrel.prompts.phrases import Language
+from whimbrel.tools.log.click_rates import Appeal
 from whimbrel.tools.records import Item
-from whimbrel.tools.retrieve import Candidate, Interest
+from whimbrel.tools.retrieval.candidates import Candidate, Interest
 
 Floats = NDArray[np.float64]
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from whimbrel.tools.instants import parse_time
 from whimbrel.tools.records import Item, clean_text
+from whimbrel.tools.timestamps import parse_time
 
 LONGEST_WISH = 500
 EARLIEST_MOMENT = parse_time("1980")

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from whimbrel.tools.instants import Time
 from whimbrel.tools.records import Interaction
+from whimbrel.tools.timestamps import Time
 
 ShiftKind = Literal["situational", "temporal", "contextual", "none"]
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.next_topics import RECENT, SESSION_GAP_SECONDS, Person
-from whimbrel.agent.results import ShiftKind
-from whimbrel.agent.summarise import recent_count
-from whimbrel.agent.wording import Wording
-from whimbrel.tools.instants import DAY_SECONDS, hour_of, is_weekend
+from whimbrel.agent.profile.summarise import recent_count
+from whimbrel.agent.schema.results import ShiftKind
+from whimbrel.agent.shift.next_topics import RECENT, SESSION_GAP_SECONDS, Person
+from whimbrel.prompts.phrases import Wording
+from whimbrel.tools.timestamps import DAY_SECONDS, hour_of, is_weekend
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from whimbrel.tools.habits import Habits
-from whimbrel.tools.instants import hour_of, is_weekend
+from whimbrel.tools.log.topic_habits import Habits
 from whimbrel.tools.records import Item
+from whimbrel.tools.timestamps import hour_of, is_weekend
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

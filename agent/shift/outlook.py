@@ -10,12 +10,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.instants import DAY_SECONDS
-from whimbrel.tools.interaction_log import InteractionLog
-from whimbrel.tools.replaced import replaced
+from whimbrel.tools.files.atomic import replaced
+from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.timestamps import DAY_SECONDS
 
 if TYPE_CHECKING:
-    from whimbrel.agent.forecast import Windows
+    from whimbrel.agent.shift.forecast import Windows
 
 FORECAST, SETTINGS = "forecast.txt", "outlook.json"
 DAYS = (1, 3, 7, 14, 30, 91)
@@ -69,7 +69,7 @@ def window_days(log: InteractionLog) -> int | None:
 def windowed(log: InteractionLog, *, before: float, days: int, of: str | None = None) -> Windowed:
     """Windows of so many days, the last of them ending before a moment; at most MOST_USERS people with LEAST_EVENTS,
     and the one asked for, and the MOST_TOPICS most frequent topics."""
-    from whimbrel.agent.forecast import Windows
+    from whimbrel.agent.shift.forecast import Windows
 
     stop = int(np.searchsorted(log.time, before))
     end = min(before, float(log.time[stop - 1]) + 1) if stop else before
@@ -100,7 +100,7 @@ def windowed(log: InteractionLog, *, before: float, days: int, of: str | None = 
 
 def fit_outlook(log: InteractionLog, folder: Path, *, seed: int = 0) -> bool:
     """Fit a forecast to a log and keep it in a folder; False where the log is too short for one."""
-    from whimbrel.agent.forecast import Forecast, Population
+    from whimbrel.agent.shift.forecast import Forecast, Population
 
     days = window_days(log)
     if days is None:
@@ -135,7 +135,7 @@ def outlook(log: InteractionLog, folder: Path, user_id: str, *, before: float) -
     Raises:
         DataError: what lies in the folder is damaged.
     """
-    from whimbrel.agent.forecast import Forecast, Population
+    from whimbrel.agent.shift.forecast import Forecast, Population
 
     if not (folder / FORECAST).is_file() or not (folder / SETTINGS).is_file():
         return None

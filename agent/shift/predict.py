@@ -11,18 +11,18 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.context import Context
+from whimbrel.agent.language_models.option_scores import Priors, weigh
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
-from whimbrel.agent.next_topics import RECENT, Expected, Learned, NextTopics, Person, chances
-from whimbrel.agent.results import CitedEvent, Shift
-from whimbrel.agent.stretches import Stretch, stretches_of
-from whimbrel.agent.summarise import recent_count, short_titles
-from whimbrel.agent.weigh import Priors, weigh
-from whimbrel.agent.wording import WORDINGS, Language, Wording
-from whimbrel.tools.encoder import Vectors, encode
-from whimbrel.tools.habits import Habits
+from whimbrel.agent.profile.summarise import recent_count, short_titles
+from whimbrel.agent.schema.context import Context
+from whimbrel.agent.schema.results import CitedEvent, Shift
+from whimbrel.agent.shift.change_tests import Stretch, stretches_of
+from whimbrel.agent.shift.next_topics import RECENT, Expected, Learned, NextTopics, Person, chances
+from whimbrel.prompts.phrases import WORDINGS, Language, Wording
+from whimbrel.tools.log.topic_habits import Habits
 from whimbrel.tools.records import Interaction, Item
-from whimbrel.tools.refuse import Refusal
+from whimbrel.tools.text.encoder import Vectors, encode
+from whimbrel.tools.text.exclusions import Refusal
 
 LEVEL = 0.03
 """Chance, all tests taken together, below which a stretch is held to differ."""

@@ -9,17 +9,17 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from whimbrel.agent.context import Context
 from whimbrel.agent.language_models.protocol import LanguageModel
-from whimbrel.agent.next_topics import MOST_TOPICS, SESSION_GAP_SECONDS, NextTopics
-from whimbrel.agent.outlook import Outlook
-from whimbrel.agent.predict import predict_shift
-from whimbrel.agent.results import Shift
-from whimbrel.agent.wording import Language
-from whimbrel.tools.encoder import Vectors
-from whimbrel.tools.habits import Habits
-from whimbrel.tools.instants import Time
+from whimbrel.agent.schema.context import Context
+from whimbrel.agent.schema.results import Shift
+from whimbrel.agent.shift.next_topics import MOST_TOPICS, SESSION_GAP_SECONDS, NextTopics
+from whimbrel.agent.shift.outlook import Outlook
+from whimbrel.agent.shift.predict import predict_shift
+from whimbrel.prompts.phrases import Language
+from whimbrel.tools.log.topic_habits import Habits
 from whimbrel.tools.records import Interaction
+from whimbrel.tools.text.encoder import Vectors
+from whimbrel.tools.timestamps import Time
 
 MOST_PERIODS = 40
 LEAST_SESSIONS, MOST_SESSIONS = 2, 12

@@ -8,18 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whimbrel.agent import models_cli as _models_cli  # noqa: F401  (adds its commands)
-from whimbrel.agent.cli import JsonOption, LlmOption, app, main, parse_at, print_json
-from whimbrel.evals import fit_cli as _fit_cli  # noqa: F401  (adds its command)
+from whimbrel.agent.cli.options import JsonOption, LlmOption, parse_at, print_json
 
 if TYPE_CHECKING:
-    from whimbrel.evals.plan import Plan
-    from whimbrel.evals.runs import Limits
-
-__all__ = ["main"]
+    from whimbrel.evals.runs.plan import Plan
+    from whimbrel.evals.runs.run import Limits
 
 eval_app = typer.Typer(help="Measure systems on logged histories.", no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(eval_app, name="eval")
 
 CasesArgument = Annotated[Path, typer.Argument(metavar="CASES", help="A file of cases, one JSON document a line.")]
 SystemOption = Annotated[
@@ -90,11 +85,11 @@ def eval_rank(
     Without --sessions systems learn from the histories of the cases, with --crossfit also from what the cases of other
     users chose. A run in --out is resumed where it stopped.
     """
-    from whimbrel.evals.cases import Case
-    from whimbrel.evals.crossfit import fit_parts
-    from whimbrel.evals.fitted_log import check_fitted_log, taught_cases
-    from whimbrel.evals.plan import Plan
-    from whimbrel.evals.runs import Limits
+    from whimbrel.agent.learning.cases import Case
+    from whimbrel.agent.learning.fitted_log import check_fitted_log, taught_cases
+    from whimbrel.evals.runs.crossfit import fit_parts
+    from whimbrel.evals.runs.plan import Plan
+    from whimbrel.evals.runs.run import Limits
     from whimbrel.evals.systems import SYSTEMS, Settings
     from whimbrel.tools.errors import ConfigError
 
@@ -118,10 +113,10 @@ def _run(
     parts: "Sequence[tuple[Plan, Path]]", folder: Path, limits: "Limits", workers: int, ray: str | None, json: bool
 ) -> None:
     """Run plans one after the other, each in its folder, and show what came of all of them."""
-    from whimbrel.agent.show import console, ingest_progress
-    from whimbrel.evals.results import document_of, results_of
-    from whimbrel.evals.runs import run
-    from whimbrel.evals.tables import ranking_tables
+    from whimbrel.agent.display.terminal import console, ingest_progress
+    from whimbrel.evals.reports.tables import ranking_tables
+    from whimbrel.evals.runs.results import document_of, results_of
+    from whimbrel.evals.runs.run import run
 
     done = total = 0
     skipped: dict[str, str] = {}
@@ -190,13 +185,13 @@ def eval_log(
     Everything is as of a case's time: a fold learns only from what happened before its first case. What a user met
     before is not ranked.
     """
-    from whimbrel.agent.show import ingest_progress
-    from whimbrel.evals.logs import Protocol, read_log, read_store, write_folds
-    from whimbrel.evals.plan import Plan
-    from whimbrel.evals.runs import Limits
+    from whimbrel.agent.display.terminal import ingest_progress
+    from whimbrel.evals.data.logs import Protocol, read_log, read_store, write_folds
+    from whimbrel.evals.runs.plan import Plan
+    from whimbrel.evals.runs.run import Limits
     from whimbrel.evals.systems import SYSTEMS, Settings
     from whimbrel.tools.errors import ConfigError
-    from whimbrel.tools.formats import open_source, parse_map
+    from whimbrel.tools.sources.formats import open_source, parse_map
 
     if (path is None and dataset != "completejourney") == (store is None):
         raise ConfigError("give the log with --path (and --dataset), or with --store")
@@ -225,8 +220,8 @@ def eval_boundaries(
     json: JsonOption = False,
 ) -> None:
     """For neighbouring items of a session, how probably the intent changes between them, against what was labelled."""
-    from whimbrel.agent.show import console, ingest_progress
-    from whimbrel.evals.boundaries import BOUNDARY_SYSTEMS, measure_boundaries
+    from whimbrel.agent.display.terminal import console, ingest_progress
+    from whimbrel.evals.studies.boundaries import BOUNDARY_SYSTEMS, measure_boundaries
 
     names = _names(system) or tuple(BOUNDARY_SYSTEMS)
     with ingest_progress() as progress:
@@ -236,7 +231,7 @@ def eval_boundaries(
     if json:
         print_json(document)
     else:
-        from whimbrel.evals.tables import boundary_table
+        from whimbrel.evals.reports.tables import boundary_table
 
         console().print(boundary_table(document))
 
@@ -262,9 +257,9 @@ def eval_migration(
 
     The last windows are the test, the one before chooses each system's threshold, earlier ones are learned from.
     """
-    from whimbrel.agent.show import ingest_progress
-    from whimbrel.evals.migration import measure_migration, migration_markdown, read_meetings
-    from whimbrel.tools.formats import parse_map
+    from whimbrel.agent.display.terminal import ingest_progress
+    from whimbrel.evals.studies.migration import measure_migration, migration_markdown, read_meetings
+    from whimbrel.tools.sources.formats import parse_map
 
     with ingest_progress() as progress:
         meetings = read_meetings(
@@ -312,13 +307,13 @@ def eval_shift(
 
     Half of the people are learned from, the others are tested, later where times are known.
     """
+    from whimbrel.agent.display.terminal import ingest_progress
     from whimbrel.agent.fitted import read_topics
     from whimbrel.agent.language_models.specs import open_model
-    from whimbrel.agent.next_topics import NextTopics
-    from whimbrel.agent.show import ingest_progress
-    from whimbrel.evals.results import without_nan
-    from whimbrel.evals.shifts import measure_shifts, read_moments, shifts_markdown
-    from whimbrel.tools.formats import parse_map
+    from whimbrel.agent.shift.next_topics import NextTopics
+    from whimbrel.evals.runs.results import without_nan
+    from whimbrel.evals.studies.shifts import measure_shifts, read_moments, shifts_markdown
+    from whimbrel.tools.sources.formats import parse_map
 
     with ingest_progress() as progress:
         split = read_moments(
@@ -341,7 +336,7 @@ def eval_report(
     json: JsonOption = False,
 ) -> None:
     """Write a run as one page that needs no network (report.html), as Markdown and as CSV, into its folder."""
-    from whimbrel.evals.report import write_report
+    from whimbrel.evals.reports.report import write_report
 
     written = write_report(folder)
     if json:
@@ -361,9 +356,9 @@ def _folder(out: Path | None, *, in_parts: bool) -> Iterator[Path]:
     """The folder of a run, which no other process may write; a run in parts and one of all cases do not mix."""
     import tempfile
 
-    from whimbrel.evals.plan import PLAN
+    from whimbrel.evals.runs.plan import PLAN
     from whimbrel.tools.errors import ConfigError
-    from whimbrel.tools.locks import exclusive
+    from whimbrel.tools.files.locks import exclusive
 
     if out is not None:
         if any(out.glob("fold-*")) if not in_parts else (out / PLAN).is_file():
@@ -378,11 +373,7 @@ def _folder(out: Path | None, *, in_parts: bool) -> Iterator[Path]:
 def _write(path: Path, document: dict[str, Any]) -> None:
     import json
 
-    from whimbrel.tools.replaced import replaced
+    from whimbrel.tools.files.atomic import replaced
 
     with replaced(path) as partial:
         partial.write_text(json.dumps(document, indent=1, ensure_ascii=False))
-
-
-if __name__ == "__main__":
-    main()

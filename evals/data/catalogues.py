@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from whimbrel.evals.cases import BoundaryCase, read_boundary_cases
-from whimbrel.evals.logs import events_of, read_log
-from whimbrel.evals.research_logs import is_lastfm, read_artists
-from whimbrel.evals.training import Training, library_of, read_training
-from whimbrel.tools.formats import open_source
-from whimbrel.tools.in_memory import InMemory
-from whimbrel.tools.ingest import Progress
-from whimbrel.tools.interaction_log import InteractionLog
+from whimbrel.agent.learning.cases import BoundaryCase, read_boundary_cases
+from whimbrel.agent.learning.sessions import Training, library_of, read_training
+from whimbrel.evals.data.logs import events_of, read_log
+from whimbrel.evals.data.research_logs import is_lastfm, read_artists
+from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.sources.formats import open_source
+from whimbrel.tools.sources.ingest import Progress
+from whimbrel.tools.store.in_memory import InMemory
 
 
 def read_library(source: str, progress: Progress) -> InMemory:

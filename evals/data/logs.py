@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from whimbrel.agent.next_topics import SESSION_GAP_SECONDS
+from whimbrel.agent.shift.next_topics import SESSION_GAP_SECONDS
 from whimbrel.tools.errors import ConfigError, DataError
-from whimbrel.tools.formats import Source
-from whimbrel.tools.ingest import Progress, Silent
-from whimbrel.tools.interaction_log import Row
+from whimbrel.tools.log.interaction_log import Row
 from whimbrel.tools.records import Event, Item
-from whimbrel.tools.store import open_store
+from whimbrel.tools.sources.formats import Source
+from whimbrel.tools.sources.ingest import Progress, Silent
+from whimbrel.tools.store.store import open_store
 
 PROTOCOLS = ("leave-last-out", "time-split", "next-session")
 CANDIDATES = ("catalogue", "uniform", "popularity")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from whimbrel.evals.logs import Log
+from whimbrel.evals.data.logs import Log
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.records import Interaction, Item
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.evals.metrics import binary
-from whimbrel.evals.statistics import bootstrap_statistic, spread
+from whimbrel.evals.metrics.intervals import bootstrap_statistic, spread
 
 DECIDED = ("accuracy", "precision", "recall", "f1")
 """Metrics that depend on the threshold."""

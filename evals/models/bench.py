@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from whimbrel.agent.language_models.llama import Row
-from whimbrel.agent.language_models.local import LocalModel
+from whimbrel.agent.language_models.local.llama import Row
+from whimbrel.agent.language_models.local.model import LocalModel
 from whimbrel.agent.language_models.protocol import LanguageModel
-from whimbrel.agent.language_models.recording import Recording
-from whimbrel.agent.language_models.sample import NAMES, sample_request
 from whimbrel.agent.language_models.specs import open_some_model
+from whimbrel.evals.models.recording import Recording
+from whimbrel.evals.models.sample import NAMES, sample_request
 from whimbrel.prompts import Message
 
 READ, WRITTEN, SCORED, PREFIX = 256, 32, 20, 400

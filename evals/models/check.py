@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from pydantic import BaseModel, Field
 
-from whimbrel.agent.language_models.hosted import HostedModel
-from whimbrel.agent.language_models.llama import Row, log_probabilities
-from whimbrel.agent.language_models.local import LocalModel
+from whimbrel.agent.language_models.hosted.model import HostedModel
+from whimbrel.agent.language_models.local.llama import Row, log_probabilities
+from whimbrel.agent.language_models.local.model import LocalModel
+from whimbrel.agent.language_models.option_scores import order
 from whimbrel.agent.language_models.protocol import LanguageModel, Usage
-from whimbrel.agent.language_models.sample import NAMES, UNRELATED
 from whimbrel.agent.language_models.specs import open_some_model
-from whimbrel.agent.weigh import order
+from whimbrel.evals.models.sample import NAMES, UNRELATED
 from whimbrel.prompts import Message
 from whimbrel.tools.errors import ModelError
 

@@ -6,7 +6,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from whimbrel.agent.language_models.llama import Llama
+from whimbrel.agent.language_models.local.llama import Llama
 
 _WATCHED = ("decode", "follow", "cut", "clear", "restore")
 

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from whimbrel.agent.explain import ReasonReply
+from whimbrel.agent.explanation.explain import ReasonReply
+from whimbrel.agent.language_models.option_scores import weigh
 from whimbrel.agent.language_models.protocol import LanguageModel, Usage
-from whimbrel.agent.summarise import SummaryReply
-from whimbrel.agent.weigh import weigh
+from whimbrel.agent.profile.summarise import SummaryReply
 from whimbrel.prompts import load
 
 _KINDS = ("Green", "Small", "Roasted", "Organic", "Fresh", "Family size", "Frozen")

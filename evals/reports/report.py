@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from whimbrel.evals import tables
-from whimbrel.evals.boundaries import BOUNDARIES
-from whimbrel.evals.cases import Case, Problem
-from whimbrel.evals.plan import Plan, parts_of
-from whimbrel.evals.results import PRIMARY, SHIFTS, Results, document_of, results_of
-from whimbrel.evals.runs import MANIFEST, OUTCOMES, RANKINGS, read_lines, read_skipped
-from whimbrel.evals.tables import RANKING, chance, figure
+from whimbrel.agent.learning.cases import Case, Problem
+from whimbrel.evals.reports import tables
+from whimbrel.evals.reports.tables import RANKING, chance, figure
+from whimbrel.evals.runs.plan import Plan, parts_of
+from whimbrel.evals.runs.results import PRIMARY, SHIFTS, Results, document_of, results_of
+from whimbrel.evals.runs.run import MANIFEST, OUTCOMES, RANKINGS, read_lines, read_skipped
+from whimbrel.evals.studies.boundaries import BOUNDARIES
 from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.records import clean_text
 

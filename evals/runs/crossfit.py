@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from whimbrel.agent.display.terminal import ingest_progress
 from whimbrel.agent.language_models.specs import open_model
-from whimbrel.agent.show import ingest_progress
-from whimbrel.evals.cases import Case
-from whimbrel.evals.fit import Asked, fit_cases, fit_sessions
-from whimbrel.evals.fitted_log import LOG
-from whimbrel.evals.plan import Part, Plan, manifest_of
-from whimbrel.evals.runs import claim, loaded
+from whimbrel.agent.learning.cases import Case
+from whimbrel.agent.learning.fit import Asked, fit_cases, fit_sessions
+from whimbrel.agent.learning.fitted_log import LOG
+from whimbrel.evals.runs.plan import Part, Plan, manifest_of
+from whimbrel.evals.runs.run import claim, loaded
 from whimbrel.tools.errors import DataError
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.agent.language_models.protocol import Usage
-from whimbrel.evals.cases import BlindCase
+from whimbrel.agent.learning.cases import BlindCase
 from whimbrel.evals.systems import Scored, Scorer, from_ranking
 
 LISTED = 100

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from whimbrel.agent.fitted import FILES
-from whimbrel.evals.cases import Case, Problem, read_cases
-from whimbrel.evals.fitted_log import ITEMS, LOG, read_fitted_log
+from whimbrel.agent.learning.cases import Case, Problem, read_cases
+from whimbrel.agent.learning.fitted_log import ITEMS, LOG, read_fitted_log
+from whimbrel.agent.learning.sessions import Training, read_items, read_training, training_of, training_of_library
 from whimbrel.evals.systems import Settings
-from whimbrel.evals.training import Training, read_items, read_training, training_of, training_of_library
 from whimbrel.tools.errors import ConfigError, DataError, WhimbrelError
 from whimbrel.tools.records import Item
 
@@ -165,7 +165,7 @@ def _fitted_digest(folder: Path) -> str:
 
 def _model_digest(spec: str) -> str:
     """Of the model's file and form; the spec itself where the model is not here."""
-    from whimbrel.agent.language_models.local import form_of
+    from whimbrel.agent.language_models.local.model import form_of
 
     try:
         form = form_of(spec)

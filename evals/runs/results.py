@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.evals.cases import BlindCase, Case
-from whimbrel.evals.decisions import abstention, measured
+from whimbrel.agent.learning.cases import BlindCase, Case
 from whimbrel.evals.metrics import lists, ranking
 from whimbrel.evals.metrics.binary import expected_calibration_error, reliability
-from whimbrel.evals.plan import Plan
-from whimbrel.evals.runs import OUTCOMES, RANKINGS, read_lines
-from whimbrel.evals.statistics import Interval, bootstrap_means, holm, interval, sign_flip_p, spread
+from whimbrel.evals.metrics.decisions import abstention, measured
+from whimbrel.evals.metrics.intervals import Interval, bootstrap_means, holm, interval, sign_flip_p, spread
+from whimbrel.evals.runs.plan import Plan
+from whimbrel.evals.runs.run import OUTCOMES, RANKINGS, read_lines
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.records import Item
 

@@ -14,15 +14,15 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from whimbrel.agent.language_models.prices import VARIABLE, price_of
+from whimbrel.agent.language_models.hosted.prices import VARIABLE, price_of
 from whimbrel.agent.language_models.specs import hosted_by
-from whimbrel.evals.cases import BlindCase, Case, Problem
-from whimbrel.evals.outcome import Outcome, outcome_of
-from whimbrel.evals.plan import PLAN, Plan, manifest_of
+from whimbrel.agent.learning.cases import BlindCase, Case, Problem
+from whimbrel.agent.learning.sessions import Training
+from whimbrel.evals.runs.outcome import Outcome, outcome_of
+from whimbrel.evals.runs.plan import PLAN, Plan, manifest_of
 from whimbrel.evals.systems import NotApplicableError, Scored, Scorer, Settings, System, from_ranking, load_system
-from whimbrel.evals.training import Training
 from whimbrel.tools.errors import ConfigError, DataError, WhimbrelError
-from whimbrel.tools.ingest import Progress, Silent
+from whimbrel.tools.sources.ingest import Progress, Silent
 
 RANKINGS, OUTCOMES, MANIFEST, SKIPPED = "rankings.jsonl", "outcomes.jsonl", "manifest.json", "skipped.json"
 

@@ -1,7 +1,7 @@
 """Our figures beside those that RecTools measures on the same rankings of the same split.
 
     whimbrel eval log --dataset movielens --path ml-100k --system itemknn,als,sasrec --out run
-    python -m whimbrel.evals.agreement run
+    python -m whimbrel.evals.studies.agreement run
 
 RecTools (`make sasrec`) knows no ties, so ours are shown as reported, with tied items at their mean rank, and by the
 order listed.
@@ -14,12 +14,12 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from whimbrel.evals.cases import Case
+from whimbrel.agent.learning.cases import Case
 from whimbrel.evals.metrics import ranking
-from whimbrel.evals.plan import Plan, parts_of
-from whimbrel.evals.results import results_of
-from whimbrel.evals.runs import RANKINGS, read_lines
-from whimbrel.evals.tables import figure
+from whimbrel.evals.reports.tables import figure
+from whimbrel.evals.runs.plan import Plan, parts_of
+from whimbrel.evals.runs.results import results_of
+from whimbrel.evals.runs.run import RANKINGS, read_lines
 
 METRICS = ("ndcg@10", "hr@10", "recall@10", "map")
 

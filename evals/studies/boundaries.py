@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.segment import SWITCH, spread_of, switch_probabilities
-from whimbrel.evals.cases import BoundaryCase, Problem, read_boundary_cases
-from whimbrel.evals.decisions import measured
+from whimbrel.agent.learning.cases import BoundaryCase, Problem, read_boundary_cases
+from whimbrel.agent.profile.segment import SWITCH, spread_of, switch_probabilities
 from whimbrel.evals.metrics import binary
-from whimbrel.evals.results import without_nan
+from whimbrel.evals.metrics.decisions import measured
+from whimbrel.evals.runs.results import without_nan
 from whimbrel.tools.errors import ConfigError, DataError
-from whimbrel.tools.ingest import Progress
-from whimbrel.tools.item_vectors import title_vectors
 from whimbrel.tools.records import Item
+from whimbrel.tools.sources.ingest import Progress
+from whimbrel.tools.text.item_vectors import title_vectors
 
 Floats = NDArray[np.float64]
 Sessions = Sequence[Sequence[Item]]

@@ -1,6 +1,6 @@
 """What a recommendation costs in tokens and seconds, beside bare llama.cpp doing the same in the same run.
 
-    python -m whimbrel.evals.cost STORE --llm bundled --users 10 --scored 100
+    python -m whimbrel.evals.studies.cost STORE --llm bundled --users 10 --scored 100
 
 What the model has llama.cpp do at a request is recorded and then done again with nothing around it. The model forgets
 everything but its instructions before each.
@@ -15,15 +15,15 @@ import numpy as np
 import typer
 
 from whimbrel.agent import Agent
-from whimbrel.agent.language_models.local import LocalModel
-from whimbrel.agent.language_models.recording import Recording
+from whimbrel.agent.language_models.local.model import LocalModel
+from whimbrel.agent.language_models.option_scores import HISTORY_SHOWN
 from whimbrel.agent.language_models.specs import open_model
 from whimbrel.agent.pipeline import PipelineConfig
-from whimbrel.agent.rank import RankConfig
-from whimbrel.agent.weigh import HISTORY_SHOWN
-from whimbrel.evals.statistics import interval
+from whimbrel.agent.ranking.rank import RankConfig
+from whimbrel.evals.metrics.intervals import interval
+from whimbrel.evals.models.recording import Recording
 from whimbrel.tools.errors import ConfigError
-from whimbrel.tools.store import open_store
+from whimbrel.tools.store.store import open_store
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

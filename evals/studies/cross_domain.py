@@ -1,4 +1,4 @@
-"""Boundaries of intent learned in one domain and found in another: `python -m whimbrel.evals.cross_domain ONE OTHER`.
+"""Boundaries of intent learned in one domain and found in another: `whimbrel eval cross-domain ONE OTHER`.
 
 Labels of the domain tested on are read by the metrics alone. Of its sessions the spread of features is known, which
 takes no labels; weights and thresholds come from the domain learned in, a threshold from sessions that the weights it
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.language_models.specs import open_model
-from whimbrel.agent.segment import (
+from whimbrel.agent.learning.cases import BoundaryCase, Problem, read_boundary_cases
+from whimbrel.agent.profile.segment import (
     Segmenter,
     Spread,
     drawn_together,
@@ -26,13 +27,12 @@ from whimbrel.agent.segment import (
     probabilities,
     switch_features,
 )
-from whimbrel.evals.boundaries import BOUNDARY_SYSTEMS
-from whimbrel.evals.cases import BoundaryCase, Problem, read_boundary_cases
-from whimbrel.evals.decisions import measured
 from whimbrel.evals.metrics import binary
-from whimbrel.evals.results import without_nan
+from whimbrel.evals.metrics.decisions import measured
+from whimbrel.evals.runs.results import without_nan
+from whimbrel.evals.studies.boundaries import BOUNDARY_SYSTEMS
 from whimbrel.tools.errors import ConfigError, DataError, WhimbrelError
-from whimbrel.tools.item_vectors import title_vectors
+from whimbrel.tools.text.item_vectors import title_vectors
 
 Floats = NDArray[np.float64]
 
@@ -253,7 +253,7 @@ def _figure(value: float | None) -> str:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m whimbrel.evals.cross_domain", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m whimbrel.evals.studies.cross_domain", description=__doc__)
     parser.add_argument("one", type=Path, help="cases of boundaries, JSON lines")
     parser.add_argument("other", type=Path, help="the same of another domain")
     parser.add_argument(

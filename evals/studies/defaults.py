@@ -1,5 +1,5 @@
 """What is shipped with the agent, learned from several logs, each counting the same:
-`python -m whimbrel.evals.defaults topics|fusion NAME=SOURCE ... --out FILE`."""
+`python -m whimbrel.evals.studies.defaults topics|fusion NAME=SOURCE ... --out FILE`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,20 +7,20 @@ from typing import Annotated
 
 import typer
 
-from whimbrel.agent.cli import run_commands
-from whimbrel.agent.fit import draw_channels, draw_choices, learn_channels, learn_fusion
-from whimbrel.agent.fusion import Fused, Fusion, Where
+from whimbrel.agent.cli.main import run
+from whimbrel.agent.display.terminal import ingest_progress
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.language_models.specs import open_model
-from whimbrel.agent.learn_fusion import Answered, Choice, ask, learn_likelihood
-from whimbrel.agent.learn_topics import learn
-from whimbrel.agent.next_topics import NextTopics
-from whimbrel.agent.show import ingest_progress
-from whimbrel.evals.libraries import read_library
-from whimbrel.evals.shifts import read_moments
+from whimbrel.agent.learning.learn import draw_channels, draw_choices, learn_channels, learn_fusion
+from whimbrel.agent.learning.ranking import Answered, Choice, ask, learn_likelihood
+from whimbrel.agent.learning.topics import learn
+from whimbrel.agent.ranking.fusion import Fused, Fusion, Where
+from whimbrel.agent.shift.next_topics import NextTopics
+from whimbrel.evals.data.catalogues import read_library
+from whimbrel.evals.studies.shifts import read_moments
 from whimbrel.tools.errors import ConfigError
-from whimbrel.tools.formats import parse_map
-from whimbrel.tools.ingest import Progress
+from whimbrel.tools.sources.formats import parse_map
+from whimbrel.tools.sources.ingest import Progress
 
 KINDS: tuple[Where, ...] = ("catalogue", "listed")
 WHERES: tuple[Where, ...] = (*KINDS, "alone")
@@ -127,4 +127,4 @@ def _asked(
 
 
 if __name__ == "__main__":
-    run_commands(app)
+    run(app)

@@ -1,6 +1,6 @@
 """Whether explanations keep to the facts, and how many of the model's reasons stand as it worded them.
 
-    python -m whimbrel.evals.explanations STORE [STORE ...] --n 700 --llm bundled --out explanations.jsonl
+    python -m whimbrel.evals.studies.explanations STORE [STORE ...] --n 700 --llm bundled --out explanations.jsonl
 
 Users and moments of their histories are drawn by a seed; the model words the reason of every item. What is cited is
 looked up in the store, and what is named in an explanation is compared with what may be named there. The same command
@@ -21,19 +21,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from whimbrel.agent.context import Context
-from whimbrel.agent.explain import short_name
+from whimbrel.agent.explanation.explain import short_name
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.language_models.specs import open_model
 from whimbrel.agent.pipeline import PipelineConfig, Request, StageClock, build_pipeline
-from whimbrel.agent.results import CitedEvent, Recommendation
-from whimbrel.agent.wording import WORDINGS, Language, Wording
-from whimbrel.evals.statistics import Interval, wilson
+from whimbrel.agent.schema.context import Context
+from whimbrel.agent.schema.results import CitedEvent, Recommendation
+from whimbrel.evals.metrics.intervals import Interval, wilson
+from whimbrel.prompts.phrases import WORDINGS, Language, Wording
 from whimbrel.tools.errors import ConfigError
-from whimbrel.tools.ingest import Progress
-from whimbrel.tools.interaction_log import InteractionLog
+from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Interaction
-from whimbrel.tools.store import Store, open_store
+from whimbrel.tools.sources.ingest import Progress
+from whimbrel.tools.store.store import Store, open_store
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -300,7 +300,7 @@ def main(
     """Print one JSON document; a table and the progress go to stderr."""
     from rich.console import Console
 
-    from whimbrel.agent.show import ingest_progress
+    from whimbrel.agent.display.terminal import ingest_progress
 
     if language not in WORDINGS:
         raise ConfigError(f"--language {language!r}: give one of {', '.join(WORDINGS)}")

@@ -1,5 +1,5 @@
 """What a language model adds where no log tells of the candidates, in one log after the other:
-`python -m whimbrel.evals.lift NAME=SOURCE ... --llm bundled`.
+`python -m whimbrel.evals.studies.lift NAME=SOURCE ... --llm bundled`.
 
 A choice is one event among 20 items, half of the others drawn alike, half as often as they were met. Weights, of the
 signals and of the model's likelihoods, come from the other logs, so that choices of the log tested on teach nothing;
@@ -14,16 +14,17 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from whimbrel.agent.cli import JsonOption, print_json, run_commands
-from whimbrel.agent.fit import draw_choices
-from whimbrel.agent.fusion import ANSWERS, Fused
+from whimbrel.agent.cli.main import run
+from whimbrel.agent.cli.options import JsonOption, print_json
+from whimbrel.agent.display.terminal import ingest_progress
 from whimbrel.agent.language_models.specs import open_model
-from whimbrel.agent.learn_fusion import Answered, Choice, ask, gains_asked, learn, learn_likelihood
-from whimbrel.agent.next_topics import NextTopics
-from whimbrel.agent.show import ingest_progress
-from whimbrel.evals.libraries import read_library
-from whimbrel.evals.plan import Part
-from whimbrel.evals.statistics import Interval, interval, sign_flip_p
+from whimbrel.agent.learning.learn import draw_choices
+from whimbrel.agent.learning.ranking import Answered, Choice, ask, gains_asked, learn, learn_likelihood
+from whimbrel.agent.ranking.fusion import ANSWERS, Fused
+from whimbrel.agent.shift.next_topics import NextTopics
+from whimbrel.evals.data.catalogues import read_library
+from whimbrel.evals.metrics.intervals import Interval, interval, sign_flip_p
+from whimbrel.evals.runs.plan import Part
 from whimbrel.tools.errors import ConfigError
 
 NOTHING = Fused(weights={})
@@ -138,4 +139,4 @@ def _document(one: Lift) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run_commands(app)
+    run(app)

@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.forecast import FEATURES, RECENT, Forecast, Population, Windows, features
-from whimbrel.agent.outlook import best_threshold
-from whimbrel.evals.cases import Case, read_cases
-from whimbrel.evals.logs import Log, read_log
+from whimbrel.agent.learning.cases import Case, read_cases
+from whimbrel.agent.shift.forecast import FEATURES, RECENT, Forecast, Population, Windows, features
+from whimbrel.agent.shift.outlook import best_threshold
+from whimbrel.evals.data.logs import Log, read_log
+from whimbrel.evals.data.research_logs import is_lastfm, log_of, read_lastfm
 from whimbrel.evals.metrics import binary
-from whimbrel.evals.research_logs import is_lastfm, log_of, read_lastfm
-from whimbrel.evals.statistics import DRAWS, holm, spread
+from whimbrel.evals.metrics.intervals import DRAWS, holm, spread
 from whimbrel.tools.errors import ConfigError, DataError
-from whimbrel.tools.formats import open_source
-from whimbrel.tools.ingest import Progress, Silent
-from whimbrel.tools.instants import DAY_SECONDS, hour_of, is_weekend
 from whimbrel.tools.records import Item
+from whimbrel.tools.sources.formats import open_source
+from whimbrel.tools.sources.ingest import Progress, Silent
+from whimbrel.tools.timestamps import DAY_SECONDS, hour_of, is_weekend
 
 Floats = NDArray[np.float64]
 Truth = NDArray[np.bool_]

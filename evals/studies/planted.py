@@ -1,4 +1,4 @@
-"""Are shifts that were planted named, and are none named where nothing shifts? `python -m whimbrel.evals.planted`.
+"""Are shifts that were planted named, and are none named where nothing shifts? `whimbrel eval planted`.
 
 People of made-up logs draw topics from tastes of their own. In a planted log a new interest takes over at weekends, in
 the evening, at work, since some days, or in the session under way, with a purity between .7 and 1; in a stationary one
@@ -12,11 +12,11 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from whimbrel.agent.context import Context
-from whimbrel.agent.predict import predict_shift
-from whimbrel.evals.statistics import spread
-from whimbrel.tools.instants import DAY_SECONDS, is_weekend
+from whimbrel.agent.schema.context import Context
+from whimbrel.agent.shift.predict import predict_shift
+from whimbrel.evals.metrics.intervals import spread
 from whimbrel.tools.records import Interaction, Item
+from whimbrel.tools.timestamps import DAY_SECONDS, is_weekend
 
 START = 1_600_000_000 // DAY_SECONDS * DAY_SECONDS
 NEW = ("Climbing", "Maps", "Tents")

@@ -1,4 +1,4 @@
-"""What size costs, on made-up shops: `python -m whimbrel.evals.scale 10000:100000 100000:1000000`.
+"""What size costs, on made-up shops: `python -m whimbrel.evals.studies.scale 10000:100000 100000:1000000`.
 
 A shop has ITEMS items in a few hundred topics and EVENTS events of a twentieth as many people, each of whom keeps to a
 few topics that change now and then; how often an item comes falls with its rank. Nothing is measured of how good
@@ -15,12 +15,12 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from whimbrel.agent.context import Context
+from whimbrel.agent.display.terminal import ingest_progress
 from whimbrel.agent.pipeline import STEPS, PipelineConfig, Request, StageClock, build_pipeline
-from whimbrel.agent.show import ingest_progress
-from whimbrel.tools.formats import Row, Source
-from whimbrel.tools.ingest import Progress, ingest
-from whimbrel.tools.store import open_store
+from whimbrel.agent.schema.context import Context
+from whimbrel.tools.sources.formats import Row, Source
+from whimbrel.tools.sources.ingest import Progress, ingest
+from whimbrel.tools.store.store import open_store
 
 WORDS = (
     "amber apple autumn basket blue bright canvas cedar classic clear copper coral cotton crisp daily dark deep desert",

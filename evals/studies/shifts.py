@@ -13,23 +13,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.fit import LEAST_EVENTS, PER_USER, TITLES, moments_of
+from whimbrel.agent.language_models.option_scores import weigh
 from whimbrel.agent.language_models.protocol import LanguageModel
-from whimbrel.agent.learn_topics import LEAST_MOMENTS, Moment, figures_of, learn
-from whimbrel.agent.next_topics import SIGNALS, NextTopics, Person, signals
-from whimbrel.agent.summarise import short_titles
-from whimbrel.agent.weigh import weigh
-from whimbrel.evals.cases import Case, read_cases
-from whimbrel.evals.decisions import abstention, measured
-from whimbrel.evals.logs import Log, read_log
-from whimbrel.evals.research_logs import is_frappe, is_lastfm, log_of, read_frappe, read_lastfm
-from whimbrel.evals.statistics import bootstrap_means, interval, sign_flip_p, spread
+from whimbrel.agent.learning.cases import Case, read_cases
+from whimbrel.agent.learning.learn import LEAST_EVENTS, PER_USER, TITLES, moments_of
+from whimbrel.agent.learning.topics import LEAST_MOMENTS, Moment, figures_of, learn
+from whimbrel.agent.profile.summarise import short_titles
+from whimbrel.agent.shift.next_topics import SIGNALS, NextTopics, Person, signals
+from whimbrel.evals.data.logs import Log, read_log
+from whimbrel.evals.data.research_logs import is_frappe, is_lastfm, log_of, read_frappe, read_lastfm
+from whimbrel.evals.metrics.decisions import abstention, measured
+from whimbrel.evals.metrics.intervals import bootstrap_means, interval, sign_flip_p, spread
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.formats import open_source
-from whimbrel.tools.habits import Habits, HabitsInTime
-from whimbrel.tools.ingest import Progress, Silent
-from whimbrel.tools.interaction_log import InteractionLog
+from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.log.topic_habits import Habits, HabitsInTime
 from whimbrel.tools.records import Interaction, Item
+from whimbrel.tools.sources.formats import open_source
+from whimbrel.tools.sources.ingest import Progress, Silent
 
 Floats = NDArray[np.float64]
 SHORTCUTS: Mapping[str, tuple[str, ...]] = {

@@ -2,7 +2,7 @@
 
 Checks the command line from outside against the source of the log, not against the store:
 
-    python -m whimbrel.evals.validity ../shared/data/ml-100k --store STORE --users 50
+    python -m whimbrel.evals.studies.validity ../shared/data/ml-100k --store STORE --users 50
 """
 
 import json
@@ -16,9 +16,9 @@ import typer
 from pydantic import ValidationError
 
 from whimbrel.agent import Recommendations
-from whimbrel.agent.results import CitedEvent
-from whimbrel.tools.formats import open_source
-from whimbrel.tools.instants import iso, parse_time
+from whimbrel.agent.schema.results import CitedEvent
+from whimbrel.tools.sources.formats import open_source
+from whimbrel.tools.timestamps import iso, parse_time
 
 
 @dataclass
@@ -100,7 +100,9 @@ def main(
         times = sorted(time for _, time, _ in log.events[user_id])
         at = iso(parse_time(times[len(times) * 3 // 4]) + 1)
         command = ["recommend", user_id, "--store", store, "--at", at, "--llm", llm, "--k", str(k), "--json"]
-        ended = subprocess.run([sys.executable, "-m", "whimbrel.evals.cli", *command], capture_output=True, text=True)  # noqa: S603
+        ended = subprocess.run(  # noqa: S603
+            [sys.executable, "-m", "whimbrel.agent.cli.main", *command], capture_output=True, text=True
+        )
         wrong = problems(ended.stdout, log, user_id=user_id, k=k) if ended.returncode == 0 else [ended.stderr.strip()]
         counts["valid"] += not wrong
         if ended.returncode == 0:

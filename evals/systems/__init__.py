@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.agent.language_models.protocol import NO_USAGE, Usage
-from whimbrel.agent.results import Shift
-from whimbrel.evals.cases import BlindCase
-from whimbrel.evals.training import Training
+from whimbrel.agent.learning.cases import BlindCase
+from whimbrel.agent.learning.sessions import Training
+from whimbrel.agent.schema.results import Shift
 from whimbrel.tools.errors import ConfigError
 
 
@@ -50,8 +50,8 @@ class NotApplicableError(Exception):
 
 
 SYSTEMS = {
-    "whimbrel": "agent:whimbrel",
-    "whimbrel-none": "agent:whimbrel_none",
+    "whimbrel": "whimbrel:whimbrel",
+    "whimbrel-none": "whimbrel:whimbrel_none",
     "popularity": "shortcuts:popularity",
     "recent-popularity": "shortcuts:recent_popularity",
     "inverse-popularity": "shortcuts:inverse_popularity",

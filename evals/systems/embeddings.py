@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.evals.cases import BlindCase
+from whimbrel.agent.learning.cases import BlindCase
+from whimbrel.agent.learning.sessions import Training, values_at
 from whimbrel.evals.systems import Scorer, Settings
-from whimbrel.evals.training import Training, values_at
 
 FACTORS, EPOCHS, LATEST = 64, 10, 10
 TOPICS, PASSES = 50, 5

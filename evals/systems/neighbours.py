@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.evals.cases import BlindCase
+from whimbrel.agent.learning.cases import BlindCase
+from whimbrel.agent.learning.sessions import Training, values_at
 from whimbrel.evals.systems import Scorer, Settings
-from whimbrel.evals.training import Training, values_at
 
 SEEDS, HALF_LIFE = 20, 5
 """Latest items of the history that are asked, and the age at which one counts half as much."""

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.evals.cases import BlindCase
+from whimbrel.agent.learning.cases import BlindCase
+from whimbrel.agent.learning.sessions import Training, values_at
 from whimbrel.evals.systems import NotApplicableError, Scorer, Settings
-from whimbrel.evals.training import Training, values_at
 
 RECENT = 0.1
 """Share of the training interactions, the latest, that recent popularity counts."""

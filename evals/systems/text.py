@@ -3,13 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.signals import TITLES
-from whimbrel.evals.cases import BlindCase
+from whimbrel.agent.learning.cases import BlindCase
+from whimbrel.agent.learning.sessions import Training
+from whimbrel.agent.ranking.features import TITLES
 from whimbrel.evals.systems import Scorer, Settings
-from whimbrel.evals.training import Training
-from whimbrel.tools.item_vectors import item_vectors
-from whimbrel.tools.retrieve import interest_of
-from whimbrel.tools.words import TitleIndex
+from whimbrel.tools.retrieval.candidates import interest_of
+from whimbrel.tools.text.item_vectors import item_vectors
+from whimbrel.tools.text.title_index import TitleIndex
 
 
 def bm25(training: Training, settings: Settings) -> Scorer:

@@ -5,9 +5,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.evals.cases import BlindCase
+from whimbrel.agent.learning.cases import BlindCase
+from whimbrel.agent.learning.sessions import Training
 from whimbrel.evals.systems import NotApplicableError, Scorer, Settings
-from whimbrel.evals.training import Training
 
 
 def markov(training: Training, settings: Settings) -> Scorer:

@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from whimbrel.agent import Agent
-from whimbrel.agent.fit import learn_from
 from whimbrel.agent.fitted import Fitted
-from whimbrel.agent.fusion import Where
 from whimbrel.agent.language_models.specs import open_model
-from whimbrel.agent.rank import Ranking
-from whimbrel.evals.cases import BlindCase
-from whimbrel.evals.fitted_log import read_fitted_log
+from whimbrel.agent.learning.cases import BlindCase
+from whimbrel.agent.learning.fitted_log import read_fitted_log
+from whimbrel.agent.learning.learn import learn_from
+from whimbrel.agent.learning.sessions import Training, library_of
+from whimbrel.agent.ranking.fusion import Where
+from whimbrel.agent.ranking.rank import Ranking
 from whimbrel.evals.systems import Scored, Scorer, Settings
-from whimbrel.evals.training import Training, library_of
-from whimbrel.tools.in_memory import InMemory
+from whimbrel.tools.store.in_memory import InMemory
 
 RETRIEVED = 200
 """Candidates that the agent ranks of a whole catalogue."""

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from whimbrel.agent.language_models.llama import requantised
-from whimbrel.agent.language_models.local import LocalModel, form_of, open_bundled, open_gguf
+from whimbrel.agent.language_models.local.llama import requantised
+from whimbrel.agent.language_models.local.model import LocalModel, form_of, open_bundled, open_gguf
 
 DATA = Path(os.environ.get("WHIMBREL_DATA", "../shared/data"))
 MODELS = Path(os.environ.get("WHIMBREL_MODELS", Path.home() / ".cache" / "whimbrel-models"))

@@ -6,7 +6,7 @@ import pytest
 
 from whimbrel.agent import Agent, DataError, Interaction, Item, ModelError, Recommendations, ScriptedModel
 from whimbrel.agent.pipeline import PipelineConfig
-from whimbrel.tools.store import open_store
+from whimbrel.tools.store.store import open_store
 
 AT = 1_600_000_000 + 34 * 86_400
 REASON = {"events": [1], "reason": "Pure magic."}
@@ -78,8 +78,8 @@ def test_rank_needs_no_store_and_returns_every_candidate() -> None:
 
 
 def test_movielens_whole(ml100k: Path, tmp_path: Path) -> None:
-    from whimbrel.tools.formats import open_source
-    from whimbrel.tools.ingest import ingest
+    from whimbrel.tools.sources.formats import open_source
+    from whimbrel.tools.sources.ingest import ingest
 
     assert ingest(open_source(str(ml100k)), tmp_path / "ml").events == 100_000
     with Agent.open(tmp_path / "ml", llm="none") as agent:
@@ -120,8 +120,8 @@ b,1,White bread,2020-01-05,Bakery
     ids=["a topic", "a name", "a crowd"],
 )
 def test_what_is_told_later_changes_no_answer(later: str, tmp_path: Path) -> None:
-    from whimbrel.tools.formats import open_source
-    from whimbrel.tools.ingest import ingest
+    from whimbrel.tools.sources.formats import open_source
+    from whimbrel.tools.sources.ingest import ingest
 
     answers = []
     for number, rows in enumerate((FACTS, FACTS + later)):
@@ -135,8 +135,8 @@ def test_what_is_told_later_changes_no_answer(later: str, tmp_path: Path) -> Non
 
 
 def test_what_is_refused_is_not_wished(tmp_path: Path) -> None:
-    from whimbrel.tools.formats import open_source
-    from whimbrel.tools.ingest import ingest
+    from whimbrel.tools.sources.formats import open_source
+    from whimbrel.tools.sources.ingest import ingest
 
     (tmp_path / "a.csv").write_text(FACTS)
     ingest(open_source(str(tmp_path / "a.csv")), tmp_path / "s")
@@ -157,8 +157,8 @@ def test_without_any_signal_every_candidate_is_ranked() -> None:
 
 
 def test_what_was_rated_low_is_not_cited(tmp_path: Path) -> None:
-    from whimbrel.tools.formats import open_source
-    from whimbrel.tools.ingest import ingest
+    from whimbrel.tools.sources.formats import open_source
+    from whimbrel.tools.sources.ingest import ingest
 
     rows = [f"u,Film about {thing},{10**9 + n},{rating}" for n, (thing, rating) in enumerate([("war", 1), ("love", 5)])]
     rows += [f"v,Film about {thing} too,{10**9},3" for thing in ("war", "love", "trains")]
@@ -171,8 +171,8 @@ def test_what_was_rated_low_is_not_cited(tmp_path: Path) -> None:
 
 
 def test_what_a_person_turned_away_from_is_neither_followed_nor_recommended(tmp_path: Path) -> None:
-    from whimbrel.tools.formats import open_source
-    from whimbrel.tools.ingest import ingest
+    from whimbrel.tools.sources.formats import open_source
+    from whimbrel.tools.sources.ingest import ingest
 
     (tmp_path / "a.csv").write_text(FACTS)
     ingest(open_source(str(tmp_path / "a.csv")), tmp_path / "s")
@@ -204,8 +204,8 @@ def test_who_turns_away_later_had_not_done_so_yet() -> None:
 
 
 def test_only_what_is_near_a_wish_is_said_to_fit_it(tmp_path: Path) -> None:
-    from whimbrel.tools.formats import open_source
-    from whimbrel.tools.ingest import ingest
+    from whimbrel.tools.sources.formats import open_source
+    from whimbrel.tools.sources.ingest import ingest
 
     rows = ["user_id,title,topics,time"]
     for number, (title, topic) in enumerate([("Spade", "Garden"), ("Seeds", "Garden"), ("Mouse pad", "Office")] * 4):
@@ -222,9 +222,9 @@ def test_only_what_is_near_a_wish_is_said_to_fit_it(tmp_path: Path) -> None:
 
 
 def test_a_rare_item_is_told_to_be_one(tmp_path: Path) -> None:
-    from whimbrel.agent.rank import RankConfig
-    from whimbrel.tools.formats import open_source
-    from whimbrel.tools.ingest import ingest
+    from whimbrel.agent.ranking.rank import RankConfig
+    from whimbrel.tools.sources.formats import open_source
+    from whimbrel.tools.sources.ingest import ingest
 
     crowd = "".join(f"c{n},{2 + n % 2},{['Cold lager', 'Red Merlot'][n % 2]},2020-01-06,Beer\n" for n in range(20))
     (tmp_path / "a.csv").write_text(FACTS + crowd)
@@ -238,8 +238,8 @@ def test_a_rare_item_is_told_to_be_one(tmp_path: Path) -> None:
 
 
 def test_feedback_is_known_to_the_next_request(tmp_path: Path) -> None:
-    from whimbrel.tools.formats import open_source
-    from whimbrel.tools.ingest import ingest
+    from whimbrel.tools.sources.formats import open_source
+    from whimbrel.tools.sources.ingest import ingest
 
     (tmp_path / "a.csv").write_text(FACTS)
     ingest(open_source(str(tmp_path / "a.csv")), tmp_path / "s")
@@ -272,8 +272,8 @@ def test_feedback_is_known_to_the_next_request(tmp_path: Path) -> None:
 
 
 def test_who_is_forgotten_is_gone(tmp_path: Path) -> None:
-    from whimbrel.tools.formats import open_source
-    from whimbrel.tools.ingest import ingest
+    from whimbrel.tools.sources.formats import open_source
+    from whimbrel.tools.sources.ingest import ingest
 
     (tmp_path / "a.csv").write_text(FACTS)
     ingest(open_source(str(tmp_path / "a.csv")), tmp_path / "s")

@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whimbrel.agent import Agent, Interaction, Item, Recommendations, ScriptedModel
-from whimbrel.agent.context import Context
-from whimbrel.agent.explain import ReasonReply, reason_problem
-from whimbrel.agent.fusion import Fusion
+from whimbrel.agent.explanation.explain import ReasonReply, reason_problem
 from whimbrel.agent.pipeline import PipelineConfig
-from whimbrel.agent.predict import predict_shift
-from whimbrel.agent.summarise import summarise
-from whimbrel.agent.wording import WORDINGS, Wording
+from whimbrel.agent.profile.summarise import summarise
+from whimbrel.agent.ranking.fusion import Fusion
+from whimbrel.agent.schema.context import Context
+from whimbrel.agent.shift.predict import predict_shift
 from whimbrel.prompts import Message, load
-from whimbrel.tools.formats import open_source
-from whimbrel.tools.ingest import ingest
+from whimbrel.prompts.phrases import WORDINGS, Wording
+from whimbrel.tools.sources.formats import open_source
+from whimbrel.tools.sources.ingest import ingest
 
 CHINESE = PipelineConfig(language="zh", worded=8)
 BEGIN = 1_496_275_200  # 2017-06-01
@@ -312,7 +312,7 @@ EVEN = [("茶饮", "面包")[day % 2] for day in range(56)]
     ],
 )
 def test_the_reason_of_a_shift_is_chinese(events: list[Item], context: dict[str, str], reason: str) -> None:
-    from whimbrel.tools.encoder import encode
+    from whimbrel.tools.text.encoder import encode
 
     at = next((event.time for event in reversed(events)), None)
     vectors = {"园艺": encode(["园艺"])[0]}

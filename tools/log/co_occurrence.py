@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from whimbrel.tools.interaction_log import Floats, InteractionLog, Ints
-from whimbrel.tools.item_factors import ItemFactors
+from whimbrel.tools.log.interaction_log import Floats, InteractionLog, Ints
+from whimbrel.tools.log.item_embeddings import ItemFactors
 from whimbrel.tools.records import Item
 from whimbrel.tools.records import liked as liked_of
 

@@ -15,8 +15,8 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from whimbrel.tools.files.atomic import replaced
 from whimbrel.tools.records import Item
-from whimbrel.tools.replaced import replaced
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -11,8 +11,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.tools.interaction_log import InteractionLog
-from whimbrel.tools.replaced import replaced
+from whimbrel.tools.files.atomic import replaced
+from whimbrel.tools.log.interaction_log import InteractionLog
 
 DIMENSIONS = 64
 WINDOW = 5

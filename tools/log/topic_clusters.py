@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from whimbrel.tools.encoder import Vectors
+from whimbrel.tools.files.atomic import replaced
 from whimbrel.tools.records import Item
-from whimbrel.tools.replaced import replaced
+from whimbrel.tools.text.encoder import Vectors
 
 LEAST_ITEMS = 20
 """Items without topics from which on they are clustered."""

@@ -11,8 +11,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.tools.instants import hour_of, is_weekend
-from whimbrel.tools.interaction_log import InteractionLog
+from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.timestamps import hour_of, is_weekend
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -8,13 +8,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.tools.crowd import Crowd
-from whimbrel.tools.encoder import Vectors, encode
-from whimbrel.tools.interaction_log import InteractionLog, Ints
-from whimbrel.tools.item_factors import ItemFactors
+from whimbrel.tools.log.co_occurrence import Crowd
+from whimbrel.tools.log.interaction_log import InteractionLog, Ints
+from whimbrel.tools.log.item_embeddings import ItemFactors
 from whimbrel.tools.records import Item
 from whimbrel.tools.records import liked as liked_of
-from whimbrel.tools.refuse import Refusal
+from whimbrel.tools.text.encoder import Vectors, encode
+from whimbrel.tools.text.exclusions import Refusal
 
 HALF_LIFE = 5
 """Items after which one weighs half as much in the short-term vector."""

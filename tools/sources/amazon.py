@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.formats.lines import read_lines
-from whimbrel.tools.formats.rows import Row, Source
 from whimbrel.tools.records import LONGEST_TITLE
+from whimbrel.tools.sources.lines import read_lines
+from whimbrel.tools.sources.rows import Row, Source
 
 LONGEST_LITERAL = 100_000
 """Characters of a Python literal: its syntax tree takes some 500 times the memory."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from whimbrel.tools.errors import ConfigError, DataError
-from whimbrel.tools.formats.rows import Row, Source
+from whimbrel.tools.sources.rows import Row, Source
 
 _WORDS = {
     "BKD": "baked", "BN": "beans", "BR": "bread", "BRD": "bread", "BRKFST": "breakfast", "BTL": "bottle",

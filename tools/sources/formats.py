@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from whimbrel.tools.errors import ConfigError, DataError
-from whimbrel.tools.formats.rows import Row, Source
-from whimbrel.tools.formats.tables import Mapped, parse_map, read_csv, read_jsonl, read_parquet
+from whimbrel.tools.sources.rows import Row, Source
+from whimbrel.tools.sources.tables import Mapped, parse_map, read_csv, read_jsonl, read_parquet
 
 __all__ = ["FORMATS", "Row", "Source", "open_source", "parse_map"]
 
@@ -39,10 +39,10 @@ def open_source(source: str, *, format: str | None = None, mapped: Mapped = ()) 
 
 
 def _without_map(format: str, mapped: Mapped, path: Path | None) -> Source:
-    from whimbrel.tools.formats.amazon import read_amazon
-    from whimbrel.tools.formats.completejourney import read_completejourney
-    from whimbrel.tools.formats.mind import read_mind
-    from whimbrel.tools.formats.movielens import read_movielens
+    from whimbrel.tools.sources.amazon import read_amazon
+    from whimbrel.tools.sources.completejourney import read_completejourney
+    from whimbrel.tools.sources.mind import read_mind
+    from whimbrel.tools.sources.movielens import read_movielens
 
     if mapped:
         raise ConfigError(f"--map is for csv, parquet and jsonl; {format} has columns of its own")
@@ -52,8 +52,8 @@ def _without_map(format: str, mapped: Mapped, path: Path | None) -> Source:
 
 def _guess(path: Path, mapped: Mapped) -> str:
     """From names, and for Amazon's files from the first line; whoever maps columns means a table."""
-    from whimbrel.tools.formats.amazon import is_amazon
-    from whimbrel.tools.formats.mind import is_mind
+    from whimbrel.tools.sources.amazon import is_amazon
+    from whimbrel.tools.sources.mind import is_mind
 
     if path.is_dir():
         names: Sequence[str] = [file.name for file in path.iterdir()]

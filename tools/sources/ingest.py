@@ -16,11 +16,11 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import ValidationError
 
-from whimbrel.tools.encoder import encode, encoder_text
 from whimbrel.tools.errors import DataError, StoreError
-from whimbrel.tools.formats import Row, Source
 from whimbrel.tools.records import Event, Item, Occurrence
-from whimbrel.tools.store import EVER, Store, open_store
+from whimbrel.tools.sources.formats import Row, Source
+from whimbrel.tools.store.store import EVER, Store, open_store
+from whimbrel.tools.text.encoder import encode, encoder_text
 
 ITEM_FIELDS = frozenset({"item_id", "title", "topics", "text", "price", "image"})
 EVENT_FIELDS = frozenset({"user_id", "time", "event", "rating", "context"})

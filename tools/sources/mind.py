@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.formats.lines import Line, read_lines
-from whimbrel.tools.formats.rows import Row, Source
-from whimbrel.tools.instants import parse_time
+from whimbrel.tools.sources.lines import Line, read_lines
+from whimbrel.tools.sources.rows import Row, Source
+from whimbrel.tools.timestamps import parse_time
 
 _FILES = ("news.tsv", "behaviors.tsv")
 _NEWS = ("news_id", "category", "subcategory", "title", "abstract", "url", "title_entities", "abstract_entities")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.formats.rows import Row, Source
+from whimbrel.tools.sources.rows import Row, Source
 
 _CATALOGUE = {"u.data": "u.item", "ratings.dat": "movies.dat", "ratings.csv": "movies.csv"}
 

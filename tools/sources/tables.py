@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from whimbrel.tools.errors import ConfigError, DataError
-from whimbrel.tools.formats.lines import opened, read_lines
-from whimbrel.tools.formats.rows import FIELDS, Row, Source
+from whimbrel.tools.sources.lines import opened, read_lines
+from whimbrel.tools.sources.rows import FIELDS, Row, Source
 
 Mapped = Sequence[tuple[str, str]]
 """Pairs of column and field."""

@@ -13,10 +13,10 @@ from shlex import quote
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from whimbrel.tools.encoder import Vectors
 from whimbrel.tools.errors import StoreError
-from whimbrel.tools.folders import cache_folder
-from whimbrel.tools.locks import exclusive
+from whimbrel.tools.files.locks import exclusive
+from whimbrel.tools.files.paths import cache_folder
+from whimbrel.tools.text.encoder import Vectors
 
 COLLECTIONS = ("items", "users", "topics")
 BATCH = 2000

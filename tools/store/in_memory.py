@@ -6,10 +6,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.tools.encoder import Vectors, encode
-from whimbrel.tools.interaction_log import InteractionLog
-from whimbrel.tools.item_vectors import item_vectors
+from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Item
+from whimbrel.tools.text.encoder import Vectors, encode
+from whimbrel.tools.text.item_vectors import item_vectors
 
 
 class InMemory:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from whimbrel.tools.disk_cache import DiskCache
+from whimbrel.tools.files.disk_cache import DiskCache
 
 MOST_BYTES = 256 << 20
 

@@ -16,16 +16,16 @@ from uuid import uuid4
 
 import numpy as np
 
-from whimbrel.tools import encoder
-from whimbrel.tools.chroma import Database, connect
-from whimbrel.tools.encoder import Vectors
 from whimbrel.tools.errors import DataError, StoreError
-from whimbrel.tools.habits import Habits, HabitsInTime
-from whimbrel.tools.interaction_log import InteractionLog
-from whimbrel.tools.kept import Kept
-from whimbrel.tools.name_topics import LEAST_ITEMS, name_clusters, read_clusters, with_topics, write_clusters
+from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.log.topic_clusters import LEAST_ITEMS, name_clusters, read_clusters, with_topics, write_clusters
+from whimbrel.tools.log.topic_habits import Habits, HabitsInTime
 from whimbrel.tools.records import Interaction, Item, Occurrence
-from whimbrel.tools.remembered import Remembered
+from whimbrel.tools.store.caches import Kept
+from whimbrel.tools.store.chroma import Database, connect
+from whimbrel.tools.store.number_cache import Remembered
+from whimbrel.tools.text import encoder
+from whimbrel.tools.text.encoder import Vectors
 
 FORMAT = 2
 CLUSTERS = "clusters.json"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from whimbrel.tools.encoder import Vectors, encode
 from whimbrel.tools.records import Item
+from whimbrel.tools.text.encoder import Vectors, encode
 
 REFUSED_SIMILARITY = 0.5
 """Cosine from which a topic means what was refused."""

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from whimbrel.tools.encoder import DIMENSION, Vectors, encode, encoder_text
 from whimbrel.tools.records import Item
+from whimbrel.tools.text.encoder import DIMENSION, Vectors, encode, encoder_text
 
 KEPT = 100_000
 """Vectors remembered: 150 MB; the longest unused fall out first."""

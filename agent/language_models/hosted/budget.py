@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from whimbrel.agent.language_models.prices import VARIABLE, Price
+from whimbrel.agent.language_models.hosted.prices import VARIABLE, Price
 from whimbrel.agent.language_models.protocol import Usage
 from whimbrel.tools.errors import ConfigError, ModelError
 

@@ -11,8 +11,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from whimbrel.agent.language_models.budget import Account, Budget, BudgetError
-from whimbrel.agent.language_models.patience import (
+from whimbrel.agent.language_models.hosted.budget import Account, Budget, BudgetError
+from whimbrel.agent.language_models.hosted.prices import price_of
+from whimbrel.agent.language_models.hosted.retry import (
     FAILURES,
     PAUSE_SECONDS,
     TRIES,
@@ -21,9 +22,8 @@ from whimbrel.agent.language_models.patience import (
     circuit_breaker,
     unheard,
 )
-from whimbrel.agent.language_models.prices import price_of
+from whimbrel.agent.language_models.parsers import fit, named_schema
 from whimbrel.agent.language_models.protocol import NO_USAGE, Generation, Likelihoods, T, Usage
-from whimbrel.agent.language_models.replies import fit, named_schema
 from whimbrel.agent.language_models.tokens import TokenCounter
 from whimbrel.prompts import Message
 from whimbrel.tools.errors import ConfigError, ModelError

@@ -11,9 +11,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from whimbrel.tools.disk_cache import DiskCache
 from whimbrel.tools.errors import ConfigError, ModelError, WhimbrelError
-from whimbrel.tools.folders import cache_folder
+from whimbrel.tools.files.disk_cache import DiskCache
+from whimbrel.tools.files.paths import cache_folder
 
 RESETS = 5
 """How often a connection may be reset before a call gives up."""

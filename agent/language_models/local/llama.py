@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from whimbrel.prompts import Message
 from whimbrel.tools.errors import ConfigError, ModelError
-from whimbrel.tools.replaced import replaced
+from whimbrel.tools.files.atomic import replaced
 
 BATCH = 512
 """Tokens that are read at once."""

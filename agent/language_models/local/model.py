@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.language_models.forms import Form, fastest_form, forget_form
-from whimbrel.agent.language_models.llama import (
+from whimbrel.agent.language_models.local.llama import (
     BATCH,
     Grammar,
     Llama,
@@ -22,12 +21,13 @@ from whimbrel.agent.language_models.llama import (
     log_probabilities,
     shared,
 )
-from whimbrel.agent.language_models.prefixes import Kept, Prefixes
+from whimbrel.agent.language_models.local.model_builds import Form, fastest_form, forget_form
+from whimbrel.agent.language_models.local.prefixes import Kept, Prefixes
+from whimbrel.agent.language_models.parsers import fit
 from whimbrel.agent.language_models.protocol import NO_USAGE, Generation, Likelihoods, T, Usage
-from whimbrel.agent.language_models.replies import fit
 from whimbrel.prompts import Message
 from whimbrel.tools.errors import ConfigError, ModelError
-from whimbrel.tools.folders import cache_folder
+from whimbrel.tools.files.paths import cache_folder
 
 CONTEXT = 4096
 """Tokens that a prompt and what follows may take."""

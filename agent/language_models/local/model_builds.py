@@ -17,10 +17,10 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from whimbrel.agent.language_models.llama import Llama, Row, cores, digest_of, load_library, requantised
+from whimbrel.agent.language_models.local.llama import Llama, Row, cores, digest_of, load_library, requantised
 from whimbrel.tools.errors import ModelError
-from whimbrel.tools.folders import cache_folder
-from whimbrel.tools.replaced import replaced
+from whimbrel.tools.files.atomic import replaced
+from whimbrel.tools.files.paths import cache_folder
 
 READ, WRITTEN = 400, 60
 """Tokens that a request reads afresh and tokens it waits for one by one, about: they weigh the two speeds."""

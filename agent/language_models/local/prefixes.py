@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.language_models.llama import shared
-from whimbrel.tools.replaced import replaced
+from whimbrel.agent.language_models.local.llama import shared
+from whimbrel.tools.files.atomic import replaced
 
 _CHECK = hashlib.sha256().digest_size
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from whimbrel.agent import Agent
-from whimbrel.agent.context import read_wish
-from whimbrel.agent.session import Answer, Session
+from whimbrel.agent.chat.session import Answer, Session
+from whimbrel.agent.schema.context import read_wish
 
 AT = 1_600_000_000 + 34 * 86_400
 

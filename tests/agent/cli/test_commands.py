@@ -11,9 +11,9 @@ from typing import NamedTuple
 import pytest
 
 from whimbrel.agent import Recommendations
+from whimbrel.agent.cli.main import main
 from whimbrel.agent.language_models.specs import SPECS
-from whimbrel.evals.cli import main
-from whimbrel.evals.validity import problems, read_log
+from whimbrel.evals.studies.validity import problems, read_log
 
 AT = "2020-10-17T12:26:40Z"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from whimbrel.agent import Interaction, Item, ScriptedModel
-from whimbrel.agent.explain import (
+from whimbrel.agent.explanation.explain import (
     CAUSES,
     WORDED,
     Explained,
@@ -18,12 +18,12 @@ from whimbrel.agent.explain import (
     reply_schema,
     short_name,
 )
-from whimbrel.agent.language_models.local import LocalModel
+from whimbrel.agent.language_models.local.model import LocalModel
 from whimbrel.agent.language_models.protocol import LanguageModel
-from whimbrel.agent.rank import Ranked
-from whimbrel.agent.results import Shift
-from whimbrel.agent.wording import WORDINGS, Language
-from whimbrel.tools.retrieve import Candidate
+from whimbrel.agent.ranking.rank import Ranked
+from whimbrel.agent.schema.results import Shift
+from whimbrel.prompts.phrases import WORDINGS, Language
+from whimbrel.tools.retrieval.candidates import Candidate
 
 NO_SHIFT = Shift(kind="none", reason="")
 REPLY = {"events": [1], "reason": "You bought [1], and [item] goes well with it."}

@@ -18,12 +18,12 @@ import pytest
 from pydantic import BaseModel, Field
 
 from whimbrel.agent import Agent, Recommendations, ScriptedModel
-from whimbrel.agent.language_models import patience
-from whimbrel.agent.language_models.check import direct_log_likelihood
-from whimbrel.agent.language_models.hosted import HostedModel
-from whimbrel.agent.language_models.local import LocalModel
+from whimbrel.agent.language_models.hosted import retry as patience
+from whimbrel.agent.language_models.hosted.model import HostedModel
+from whimbrel.agent.language_models.local.model import LocalModel
+from whimbrel.agent.language_models.option_scores import weigh
 from whimbrel.agent.language_models.protocol import LanguageModel
-from whimbrel.agent.weigh import weigh
+from whimbrel.evals.models.check import direct_log_likelihood
 from whimbrel.prompts import Message
 from whimbrel.tools.errors import ModelError
 
@@ -295,7 +295,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 def right(model: LocalModel, text: str, *, off: int) -> dict[str, Any]:
     """Tokens of a text with their log-probabilities (`off` by some places) and the likeliest next ones."""
-    from whimbrel.agent.language_models.llama import Row, log_normaliser
+    from whimbrel.agent.language_models.local.llama import Row, log_normaliser
 
     with _ONE_AT_A_TIME:
         model.forget()

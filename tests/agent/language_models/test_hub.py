@@ -19,8 +19,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from whimbrel.agent.language_models import hub
-from whimbrel.agent.language_models.hub import Pulled, pull
+from whimbrel.agent.language_models.local import hub
+from whimbrel.agent.language_models.local.hub import Pulled, pull
 from whimbrel.tools.errors import ConfigError, ModelError
 
 BODY = b"GGUF" + random.Random(7).randbytes(24_000_000)
@@ -31,7 +31,7 @@ CUT = 12_000_000
 PART = f"{SHA256}.incomplete"
 COMMIT = "c0ffee" * 6 + "c0ff"
 REPOSITORY, FILE = "maker/tiny", "quants/tiny.gguf"
-PULL = f"from whimbrel.agent.language_models.hub import pull; print(pull({REPOSITORY!r}, {FILE!r}).sha256)"
+PULL = f"from whimbrel.agent.language_models.local.hub import pull; print(pull({REPOSITORY!r}, {FILE!r}).sha256)"
 
 
 @dataclass

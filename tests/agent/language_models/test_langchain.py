@@ -14,7 +14,7 @@ from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel, Field
 
 from whimbrel.agent import Agent, Budget, ConfigError, LangChainModel, LocalChatModel, ModelError
-from whimbrel.agent.language_models.local import LocalModel
+from whimbrel.agent.language_models.local.model import LocalModel
 from whimbrel.prompts import Message
 
 ASKED: list[Message] = [

@@ -12,14 +12,14 @@ import pytest
 from pydantic import BaseModel, Field
 
 from whimbrel.agent import Agent, Budget
-from whimbrel.agent.language_models.budget import BudgetError
-from whimbrel.agent.language_models.hosted import HostedModel
-from whimbrel.agent.language_models.local import LocalModel, form_of
-from whimbrel.agent.language_models.prices import price_of
+from whimbrel.agent.language_models.hosted.budget import BudgetError
+from whimbrel.agent.language_models.hosted.model import HostedModel
+from whimbrel.agent.language_models.hosted.prices import price_of
+from whimbrel.agent.language_models.local.model import LocalModel, form_of
 from whimbrel.agent.language_models.protocol import Usage
 from whimbrel.agent.language_models.specs import open_model
-from whimbrel.evals.plan import Plan
-from whimbrel.evals.runs import Limits, run
+from whimbrel.evals.runs.plan import Plan
+from whimbrel.evals.runs.run import Limits, run
 from whimbrel.evals.systems import Settings
 from whimbrel.prompts import Message
 from whimbrel.tools.errors import ConfigError, ModelError, WhimbrelError

@@ -13,24 +13,25 @@ import pytest
 from pydantic import BaseModel
 
 from whimbrel.agent import ConfigError, ModelError, ScriptedModel
-from whimbrel.agent.language_models import bench as benches
-from whimbrel.agent.language_models import forms, local
-from whimbrel.agent.language_models.budget import Account, Budget
-from whimbrel.agent.language_models.check import direct_log_likelihood, position_bias
-from whimbrel.agent.language_models.forms import Form, fastest_form
-from whimbrel.agent.language_models.llama import requantised
-from whimbrel.agent.language_models.local import LocalModel
-from whimbrel.agent.language_models.prefixes import Kept, Prefixes
-from whimbrel.agent.language_models.prices import Price
+from whimbrel.agent.language_models.hosted.budget import Account, Budget
+from whimbrel.agent.language_models.hosted.prices import Price
+from whimbrel.agent.language_models.local import model as local
+from whimbrel.agent.language_models.local import model_builds as forms
+from whimbrel.agent.language_models.local.llama import requantised
+from whimbrel.agent.language_models.local.model import LocalModel
+from whimbrel.agent.language_models.local.model_builds import Form, fastest_form
+from whimbrel.agent.language_models.local.prefixes import Kept, Prefixes
+from whimbrel.agent.language_models.option_scores import fitting, weigh
 from whimbrel.agent.language_models.protocol import Usage
 from whimbrel.agent.language_models.reply_cache import RememberingModel
-from whimbrel.agent.language_models.sample import NAMES, sample_request
 from whimbrel.agent.language_models.tokens import TokenCounter
-from whimbrel.agent.summarise import SummaryReply
-from whimbrel.agent.weigh import fitting, weigh
+from whimbrel.agent.profile.summarise import SummaryReply
+from whimbrel.evals.models import bench as benches
+from whimbrel.evals.models.check import direct_log_likelihood, position_bias
+from whimbrel.evals.models.sample import NAMES, sample_request
 from whimbrel.prompts import load
-from whimbrel.tools.remembered import Remembered
-from whimbrel.tools.replaced import replaced
+from whimbrel.tools.files.atomic import replaced
+from whimbrel.tools.store.number_cache import Remembered
 
 PROMPT = "What one person chose, in order, one a line:\n" + "".join(f"- {name}\n" for name in NAMES[:15]) + "-"
 TEXTS = [f" {name}\n" for name in NAMES[20:40]]
@@ -170,7 +171,7 @@ def test_a_reply_that_fits_no_schema_is_asked_for_again() -> None:
 
 def test_several_processes_share_what_they_remember(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from whimbrel.tools.remembered import Remembered;"
+        "import sys; from pathlib import Path; from whimbrel.tools.store.number_cache import Remembered;"
         "kept = Remembered(Path(sys.argv[1]), 'k');"
         "[kept.put({f'{sys.argv[2]} {n}': float(n)}) for n in range(50)]; kept.close()"
     )
@@ -278,7 +279,7 @@ def test_the_bias_to_positions_is_measured(favours: str, expected: float) -> Non
 
 @pytest.mark.slow
 def test_models_check_tells_what_it_found() -> None:
-    command = [sys.executable, "-m", "whimbrel.evals.cli", "models", "check", "bundled", "--json"]
+    command = [sys.executable, "-m", "whimbrel.agent.cli.main", "models", "check", "bundled", "--json"]
     told = subprocess.run(command, capture_output=True, text=True)
     assert told.returncode == 0, told.stderr
     found = {line["name"]: line for line in json.loads(told.stdout)["findings"]}

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from whimbrel.agent import Agent, Item, ScriptedModel
+from whimbrel.agent.language_models.option_scores import OrderReply, order, weigh
+from whimbrel.agent.language_models.order_parser import numbers_in
+from whimbrel.agent.language_models.parsers import fit
 from whimbrel.agent.language_models.protocol import Usage
-from whimbrel.agent.language_models.replies import fit
-from whimbrel.agent.order_words import numbers_in
-from whimbrel.agent.weigh import OrderReply, order, weigh
 from whimbrel.prompts import Message
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from whimbrel.agent.cli.main import main
 from whimbrel.agent.fitted import Fitted
-from whimbrel.agent.fusion import Fusion
-from whimbrel.evals.cli import main
-from whimbrel.tools.appeal import Appeal
+from whimbrel.agent.ranking.fusion import Fusion
+from whimbrel.tools.log.click_rates import Appeal
 
 Run = Callable[..., tuple[int, str, str]]
 SIZE = 300

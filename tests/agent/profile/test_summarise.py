@@ -2,8 +2,8 @@
 
 import pytest
 
-from whimbrel.agent.segment import segments
-from whimbrel.agent.summarise import summarise
+from whimbrel.agent.profile.segment import segments
+from whimbrel.agent.profile.summarise import summarise
 from whimbrel.tools.records import Item
 
 SHOES = ["Leather hiking boots", "Waterproof hiking boots", "Hiking boots for women", "Suede hiking boots"]

@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 
 from whimbrel.agent import Agent, Context, DataError, Item
-from whimbrel.agent.choices import choices, moments
-from whimbrel.agent.fit import learn_from
 from whimbrel.agent.fitted import Fitted
-from whimbrel.agent.fusion import Fused, Fusion
 from whimbrel.agent.language_models.scripted import ScriptedModel
-from whimbrel.agent.learn_fusion import Choice, ask, gains, learn, learn_channels, learn_likelihood
-from whimbrel.agent.next_topics import NextTopics
-from whimbrel.agent.rank import Ranked, distinct
-from whimbrel.agent.signals import FROM_LOG, SIGNALS, standard
-from whimbrel.tools.crowd import Crowd
-from whimbrel.tools.in_memory import InMemory
-from whimbrel.tools.interaction_log import InteractionLog
-from whimbrel.tools.item_factors import LEAST_ITEMS, ItemFactors
-from whimbrel.tools.retrieve import LEARNED, Candidate, Query, interest_of, reciprocal, retrieve
-from whimbrel.tools.words import TitleIndex
+from whimbrel.agent.learning.choice_sets import choices, moments
+from whimbrel.agent.learning.learn import learn_from
+from whimbrel.agent.learning.ranking import Choice, ask, gains, learn, learn_channels, learn_likelihood
+from whimbrel.agent.ranking.features import FROM_LOG, SIGNALS, standard
+from whimbrel.agent.ranking.fusion import Fused, Fusion
+from whimbrel.agent.ranking.rank import Ranked, distinct
+from whimbrel.agent.shift.next_topics import NextTopics
+from whimbrel.tools.log.co_occurrence import Crowd
+from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.log.item_embeddings import LEAST_ITEMS, ItemFactors
+from whimbrel.tools.retrieval.candidates import LEARNED, Candidate, Query, interest_of, reciprocal, retrieve
+from whimbrel.tools.store.in_memory import InMemory
+from whimbrel.tools.text.title_index import TitleIndex
 
 NOTHING = Fused(weights={})
 

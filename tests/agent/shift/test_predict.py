@@ -11,21 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whimbrel.agent import Agent, Context, DataError, Interaction, Item
-from whimbrel.agent.fit import moments_of
 from whimbrel.agent.fitted import Fitted, read_topics
-from whimbrel.agent.learn_topics import learn
-from whimbrel.agent.next_topics import CHANCES, SIGNALS, NextTopics, Person, signals
-from whimbrel.agent.outlook import windowed
-from whimbrel.agent.predict import Prediction, predict_shift
-from whimbrel.evals.fit import fit_store
-from whimbrel.evals.planted import KINDS, named, planted
-from whimbrel.tools.formats import open_source
-from whimbrel.tools.habits import Habits, HabitsInTime
-from whimbrel.tools.ingest import ingest
-from whimbrel.tools.interaction_log import InteractionLog
-from whimbrel.tools.item_vectors import item_vectors
-from whimbrel.tools.name_topics import name_clusters
-from whimbrel.tools.store import open_store
+from whimbrel.agent.learning.fit import fit_store
+from whimbrel.agent.learning.learn import moments_of
+from whimbrel.agent.learning.topics import learn
+from whimbrel.agent.shift.next_topics import CHANCES, SIGNALS, NextTopics, Person, signals
+from whimbrel.agent.shift.outlook import windowed
+from whimbrel.agent.shift.predict import Prediction, predict_shift
+from whimbrel.evals.studies.planted import KINDS, named, planted
+from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.log.topic_clusters import name_clusters
+from whimbrel.tools.log.topic_habits import Habits, HabitsInTime
+from whimbrel.tools.sources.formats import open_source
+from whimbrel.tools.sources.ingest import ingest
+from whimbrel.tools.store.store import open_store
+from whimbrel.tools.text.item_vectors import item_vectors
 
 DAY = 86_400.0
 START = 1_600_041_600.0  # a Monday, midnight

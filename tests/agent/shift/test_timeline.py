@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from whimbrel.agent import Agent, ConfigError, Context, DataError, Interaction, Shift, Timeline
-from whimbrel.agent.plot_timeline import draw, picture_format, write_plot
-from whimbrel.agent.predict import predict_shift
-from whimbrel.agent.show_timeline import timeline as shown
-from whimbrel.agent.timeline import MOST_PERIODS, UNITS, timeline_of
-from whimbrel.evals.cli import main
-from whimbrel.tools.instants import parse_time
+from whimbrel.agent.cli.main import main
+from whimbrel.agent.display.timeline_plot import draw, picture_format, write_plot
+from whimbrel.agent.display.timeline_text import timeline as shown
+from whimbrel.agent.shift.predict import predict_shift
+from whimbrel.agent.shift.timeline import MOST_PERIODS, UNITS, timeline_of
+from whimbrel.tools.timestamps import parse_time
 
 AT = "2020-10-17T12:26:40Z"
 START = parse_time("2020-01-06")

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from whimbrel.agent.segment import switch_probabilities
-from whimbrel.evals.cli import main
+from whimbrel.agent.cli.main import main
+from whimbrel.agent.profile.segment import switch_probabilities
 from whimbrel.tools.records import Item
 
 Run = Callable[..., tuple[int, str, str]]

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from whimbrel.evals.logs import CANDIDATES, PROTOCOLS, Fold, Protocol, read_log, read_store, write_folds
-from whimbrel.evals.plan import Plan, parts_of
-from whimbrel.evals.results import document_of, results_of
-from whimbrel.evals.runs import RANKINGS, run
+from whimbrel.evals.data.logs import CANDIDATES, PROTOCOLS, Fold, Protocol, read_log, read_store, write_folds
+from whimbrel.evals.runs.plan import Plan, parts_of
+from whimbrel.evals.runs.results import document_of, results_of
+from whimbrel.evals.runs.run import RANKINGS, run
 from whimbrel.evals.systems import SYSTEMS
 from whimbrel.tools.errors import ConfigError, DataError
-from whimbrel.tools.formats import open_source
+from whimbrel.tools.sources.formats import open_source
 
 DAY = 86_400
 BEGIN = 1_600_000_000

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from whimbrel.evals.statistics import bootstrap_means, holm, interval, sign_flip_p
+from whimbrel.evals.metrics.intervals import bootstrap_means, holm, interval, sign_flip_p
 
 
 def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:

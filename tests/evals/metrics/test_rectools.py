@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import typer
 
-from whimbrel.evals.cases import BlindCase
-from whimbrel.evals.logs import Protocol, read_log, write_folds
-from whimbrel.evals.plan import Plan
-from whimbrel.evals.runs import run
+from whimbrel.agent.learning.cases import BlindCase
+from whimbrel.agent.learning.sessions import Training
+from whimbrel.evals.data.logs import Protocol, read_log, write_folds
+from whimbrel.evals.runs.plan import Plan
+from whimbrel.evals.runs.run import run
 from whimbrel.evals.systems import Settings, load_system
-from whimbrel.evals.training import Training
-from whimbrel.tools.formats import open_source
 from whimbrel.tools.records import Item
+from whimbrel.tools.sources.formats import open_source
 
 pytest.importorskip("rectools", reason="RecTools is not installed: make sasrec")
 pytest.importorskip("torch", reason="torch is not installed: make sasrec")
@@ -36,7 +36,7 @@ def test_sasrec_learns_what_follows_what() -> None:
 
 
 def test_our_figures_are_those_of_rectools(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from whimbrel.evals.agreement import main
+    from whimbrel.evals.studies.agreement import main
 
     draw, lines = random.Random(0), ["user_id,title,time"]
     for user in range(40):

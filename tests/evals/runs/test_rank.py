@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from whimbrel.evals.cases import BlindCase, Case, Problem, read_cases
-from whimbrel.evals.plan import Plan
-from whimbrel.evals.results import document_of, results_of
-from whimbrel.evals.runs import OUTCOMES, RANKINGS, Limits, run
+from whimbrel.agent.learning.cases import BlindCase, Case, Problem, read_cases
+from whimbrel.agent.learning.sessions import Training
+from whimbrel.evals.runs.plan import Plan
+from whimbrel.evals.runs.results import document_of, results_of
+from whimbrel.evals.runs.run import OUTCOMES, RANKINGS, Limits, run
 from whimbrel.evals.systems import SYSTEMS, Settings, from_ranking, load_system
-from whimbrel.evals.training import Training
 from whimbrel.tools.errors import ConfigError
 
 CHEAP = ("popularity", "bm25", "itemknn", "sessionknn", "inverse-popularity")
@@ -166,7 +166,7 @@ def test_two_processes_give_the_same_file_as_one(cases: Path, tmp_path: Path) ->
 def test_a_ray_cluster_gives_the_same_file(cases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'whimbrel[ray]'")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    program = "import sys; from whimbrel.evals.cli import main; sys.argv[0] = 'whimbrel'; main()"
+    program = "import sys; from whimbrel.agent.cli.main import main; sys.argv[0] = 'whimbrel'; main()"
     command = [
         "eval",
         "rank",
@@ -197,7 +197,7 @@ def test_killed_again_and_again_it_ends_as_if_it_had_not_been(tmp_path: Path) ->
     cases = write(tmp_path / "cases.jsonl", [case(n) for n in range(500)])
     systems = "popularity,bm25,itemknn"
     run(Plan(cases, tuple(systems.split(","))), tmp_path / "whole")
-    command = [sys.executable, "-m", "whimbrel.evals.cli", "eval", "rank", str(cases), "--system", systems]
+    command = [sys.executable, "-m", "whimbrel.agent.cli.main", "eval", "rank", str(cases), "--system", systems]
     draw = random.Random(0)
     kills = 0
     while kills < 10:

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from whimbrel.agent.language_models.protocol import NO_USAGE, Likelihoods
-from whimbrel.agent.segment import FEATURES, LEARNED, spread_of, switch_features, switch_probabilities
-from whimbrel.evals.cases import BoundaryCase
-from whimbrel.evals.cross_domain import (
+from whimbrel.agent.learning.cases import BoundaryCase
+from whimbrel.agent.profile.segment import FEATURES, LEARNED, spread_of, switch_features, switch_probabilities
+from whimbrel.evals.studies.cross_domain import (
     Domain,
     best_threshold,
     domain_of,
@@ -129,7 +129,7 @@ def test_likelihoods_are_a_row_of_their_own(food: Domain, garden: Domain) -> Non
 def test_the_command_prints_a_table_or_a_document(tmp_path: Path) -> None:
     paths = [written(tmp_path / "food.jsonl", sessions("food", FOOD, 8))]
     paths.append(written(tmp_path / "garden.jsonl", sessions("garden", GARDEN, 8)))
-    command = [sys.executable, "-m", "whimbrel.evals.cross_domain", *map(str, paths)]
+    command = [sys.executable, "-m", "whimbrel.evals.studies.cross_domain", *map(str, paths)]
     told = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout
     document = json.loads(told)
     assert [found["tested on"] for found in document["transfer"]] == ["garden", "food"]

@@ -8,11 +8,11 @@ import pytest
 from langchain_core.runnables import RunnableLambda
 
 from whimbrel.agent import Interaction, Item, ScriptedModel
-from whimbrel.agent.explain import Explained
-from whimbrel.agent.results import CitedEvent
-from whimbrel.agent.wording import WORDINGS
-from whimbrel.evals import explanations
-from whimbrel.evals.explanations import (
+from whimbrel.agent.explanation.explain import Explained
+from whimbrel.agent.schema.results import CitedEvent
+from whimbrel.evals.metrics.intervals import wilson
+from whimbrel.evals.studies import explanations
+from whimbrel.evals.studies.explanations import (
     Settings,
     bare,
     explanation_table,
@@ -20,10 +20,10 @@ from whimbrel.evals.explanations import (
     named_beyond,
     nobody_else,
 )
-from whimbrel.evals.statistics import wilson
-from whimbrel.tools.ingest import Silent
-from whimbrel.tools.interaction_log import InteractionLog
-from whimbrel.tools.store import open_store
+from whimbrel.prompts.phrases import WORDINGS
+from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.sources.ingest import Silent
+from whimbrel.tools.store.store import open_store
 
 GOOD = {"events": [1], "reason": "You bought [1], and [item] goes together with it."}
 SETTINGS = Settings(llm="scripted", k=2)
@@ -128,7 +128,7 @@ def test_the_score_interval_is_wilsons() -> None:
 
 
 def test_others_are_told_of_only_where_somebody_else_did_it() -> None:
-    from whimbrel.agent.results import Recommendation
+    from whimbrel.agent.schema.results import Recommendation
 
     items = [Item(item_id=name, title=name.upper()) for name in "abc"]
     rows = [(1.0, "u", "a"), (1.0, "v", "a"), (2.0, "v", "b"), (3.0, "w", "b"), (4.0, "w", "a")]

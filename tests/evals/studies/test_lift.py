@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from whimbrel.agent.cli import run_commands
-from whimbrel.agent.learn_fusion import Answered, Choice
-from whimbrel.agent.signals import SIGNALS
-from whimbrel.evals.lift import OTHERS, OWN, Lift, app, lifts_of, markdown
+from whimbrel.agent.cli.main import run
+from whimbrel.agent.learning.ranking import Answered, Choice
+from whimbrel.agent.ranking.features import SIGNALS
+from whimbrel.evals.studies.lift import OTHERS, OWN, Lift, app, lifts_of, markdown
 
 CANDIDATES = 10
 
@@ -63,6 +63,6 @@ def test_what_cannot_be_measured_is_told_in_a_line(
 ) -> None:
     monkeypatch.setattr("sys.argv", ["lift", "one=nowhere", "other=nowhere", "--llm", "none"])
     with pytest.raises(SystemExit) as stopped:
-        run_commands(app)
+        run(app)
     assert stopped.value.code == 1
     assert capsys.readouterr().err == "whimbrel: give two logs or more, and a model with --llm\n"

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from whimbrel.agent import DataError
-from whimbrel.agent.forecast import FEATURES, Forecast, Population, Windows, examples, features
-from whimbrel.evals.migration import Meetings, measure_migration, read_meetings
+from whimbrel.agent.shift.forecast import FEATURES, Forecast, Population, Windows, examples, features
+from whimbrel.evals.studies.migration import Meetings, measure_migration, read_meetings
 
 USERS, TOPICS, WINDOWS = 120, 12, 16
 
@@ -113,7 +113,16 @@ def test_a_log_and_a_file_of_cases_are_read_into_windows(shop_csv: Path, tmp_pat
 
 
 def test_the_command_prints_one_document(shop_csv: Path) -> None:
-    command = [sys.executable, "-m", "whimbrel.evals.cli", "eval", "migration", str(shop_csv), "--window-days", "3"]
+    command = [
+        sys.executable,
+        "-m",
+        "whimbrel.agent.cli.main",
+        "eval",
+        "migration",
+        str(shop_csv),
+        "--window-days",
+        "3",
+    ]
     told = subprocess.run([*command, "--json"], capture_output=True, text=True)
     assert told.returncode == 0, told.stderr
     assert set(json.loads(told.stdout)) >= {"windows", "all", "new"}

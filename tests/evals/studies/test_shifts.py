@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from whimbrel.agent import DataError
-from whimbrel.agent.next_topics import NextTopics
-from whimbrel.evals.decisions import abstention
-from whimbrel.evals.research_logs import log_of, read_frappe, read_lastfm
-from whimbrel.evals.shifts import measure_shifts, read_moments, shifts_markdown
+from whimbrel.agent.shift.next_topics import NextTopics
+from whimbrel.evals.data.research_logs import log_of, read_frappe, read_lastfm
+from whimbrel.evals.metrics.decisions import abstention
+from whimbrel.evals.studies.shifts import measure_shifts, read_moments, shifts_markdown
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_the_surest_come_first_in_an_abstention_curve() -> None:
 
 
 def test_the_command_prints_one_document(frappe: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "whimbrel.evals.cli", "eval", "shift"]
+    command = [sys.executable, "-m", "whimbrel.agent.cli.main", "eval", "shift"]
     told = subprocess.run([*command, str(frappe), "--json"], capture_output=True, text=True)
     assert told.returncode == 0, told.stderr
     document = json.loads(told.stdout)

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whimbrel.tools.errors import ConfigError, DataError
-from whimbrel.tools.formats import open_source, parse_map
-from whimbrel.tools.formats.rows import Row
-from whimbrel.tools.ingest import Ingested, ingest
-from whimbrel.tools.instants import iso, parse_time
 from whimbrel.tools.records import Interaction
-from whimbrel.tools.store import open_store
+from whimbrel.tools.sources.formats import open_source, parse_map
+from whimbrel.tools.sources.ingest import Ingested, ingest
+from whimbrel.tools.sources.rows import Row
+from whimbrel.tools.store.store import open_store
+from whimbrel.tools.timestamps import iso, parse_time
 
 ASIN, OTHER = "B00005N5PF", "0767800281"
 OLD: dict[str, Any] = {"reviewerID": "A3R5OBKS7OM2IR", "asin": ASIN, "overall": 5.0, "unixReviewTime": 1369699200}

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whimbrel.tools.errors import ConfigError, DataError
-from whimbrel.tools.formats import open_source, parse_map
-from whimbrel.tools.ingest import Ingested, ingest
-from whimbrel.tools.store import open_store
+from whimbrel.tools.sources.formats import open_source, parse_map
+from whimbrel.tools.sources.ingest import Ingested, ingest
+from whimbrel.tools.store.store import open_store
 
 
 def read(path: Path, store: Path, **options: object) -> Ingested:
@@ -50,7 +50,7 @@ def test_twice_changes_nothing(shop_csv: Path, shop: Path) -> None:
 def test_killed_half_way_it_completes_when_run_again(shop_csv: Path, shop: Path, tmp_path: Path) -> None:
     store = tmp_path / "s"
     program = (
-        "import os, signal, sys; from whimbrel.tools import ingest as i, store as s; from whimbrel.tools.formats import open_source;"
+        "import os, signal, sys; from whimbrel.tools.sources import ingest as i; from whimbrel.tools.store import store as s; from whimbrel.tools.sources.formats import open_source;"
         "real = s.Store.merge_histories;"
         "i.BATCH = 20;"
         "n = [];"

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whimbrel.tools.crowd import HALF_LIFE, Crowd
 from whimbrel.tools.errors import DataError, StoreError
-from whimbrel.tools.formats import open_source
-from whimbrel.tools.ingest import ingest
-from whimbrel.tools.interaction_log import InteractionLog
+from whimbrel.tools.log.co_occurrence import HALF_LIFE, Crowd
+from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Item
-from whimbrel.tools.retrieve import Query, interest_of, retrieve
-from whimbrel.tools.store import open_store
+from whimbrel.tools.retrieval.candidates import Query, interest_of, retrieve
+from whimbrel.tools.sources.formats import open_source
+from whimbrel.tools.sources.ingest import ingest
+from whimbrel.tools.store.store import open_store
 
 EVENTS = st.lists(st.tuples(st.integers(0, 50), st.sampled_from("abcd"), st.sampled_from("uvwxyz")), max_size=40)
 
@@ -91,7 +91,7 @@ def test_a_long_history_is_kept_in_chunks(tmp_path: Path) -> None:
 
 
 def test_a_locked_store_names_the_process_that_holds_it(shop: Path) -> None:
-    program = "import sys; from whimbrel.tools.store import open_store; s = open_store(sys.argv[1]); print('open', flush=True); input()"
+    program = "import sys; from whimbrel.tools.store.store import open_store; s = open_store(sys.argv[1]); print('open', flush=True); input()"
     holder = subprocess.Popen(
         [sys.executable, "-c", program, str(shop)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

@@ -1,0 +1,34 @@
+from .agent import Agent
+from .chat.session import Session
+from .language_models.hosted.budget import Budget
+from .language_models.langchain import LangChainModel, LocalChatModel
+from .language_models.protocol import LanguageModel
+from .language_models.scripted import ScriptedModel
+from .schema.context import Context
+from .schema.public import ConfigError, DataError, Interaction, Item, ModelError, StoreError, WhimbrelError
+from .schema.results import CitedEvent, Recommendation, Recommendations, Shift
+from .shift.timeline import Period, Timeline
+
+__all__ = [
+    "Agent",
+    "Budget",
+    "CitedEvent",
+    "ConfigError",
+    "Context",
+    "DataError",
+    "Interaction",
+    "Item",
+    "LangChainModel",
+    "LanguageModel",
+    "LocalChatModel",
+    "ModelError",
+    "Period",
+    "Recommendation",
+    "Recommendations",
+    "ScriptedModel",
+    "Session",
+    "Shift",
+    "StoreError",
+    "Timeline",
+    "WhimbrelError",
+]
