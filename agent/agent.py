@@ -14,22 +14,22 @@ from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.hosted.budget import Budget, BudgetError
 from whimbrel.agent.language_models.protocol import LanguageModel, Usage
 from whimbrel.agent.language_models.specs import as_model, open_model
-from whimbrel.agent.learning.choice_sets import Library
 from whimbrel.agent.pipeline import PipelineConfig, Request, StageClock, build_pipeline
-from whimbrel.agent.ranking.fusion import Where
-from whimbrel.agent.ranking.rank import Ranked, Ranking, rank, where_listed
+from whimbrel.agent.ranking.fusion import CandidateKind
+from whimbrel.agent.ranking.rank import Ranked, Ranking, kind_of_given, rank
 from whimbrel.agent.schema.context import Context, as_context
 from whimbrel.agent.schema.results import Recommendations, RequestUsage, Shift, StageUsage
 from whimbrel.agent.shift.outlook import outlook
 from whimbrel.agent.shift.predict import Prediction, predict_shift
 from whimbrel.agent.shift.timeline import Timeline, timeline_of
 from whimbrel.tools.errors import ConfigError, DataError, ModelError, StoreError
-from whimbrel.tools.log.co_occurrence import Crowd
 from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.log.item_statistics import ItemStatistics
 from whimbrel.tools.log.topic_clusters import LEAST_ITEMS, name_clusters, with_topics
-from whimbrel.tools.log.topic_habits import HabitsInTime
+from whimbrel.tools.log.topic_habits import TopicHabitsOverTime
 from whimbrel.tools.records import Event, Interaction, Item, Occurrence, followed, identifier, turned_from
-from whimbrel.tools.retrieval.candidates import Candidate, Interest, Query, described, interest_of, retrieve
+from whimbrel.tools.retrieval.candidates import Candidate, Interest, Query, as_candidates, interest_of, retrieve
+from whimbrel.tools.retrieval.catalogue import Catalogue
 from whimbrel.tools.store.store import Store, open_store
 from whimbrel.tools.text.encoder import Vectors, encode
 from whimbrel.tools.text.exclusions import Refusal
@@ -64,7 +64,7 @@ class Agent:
         llm: LanguageModel | None,
         config: PipelineConfig | None = None,
         *,
-        library: Library | None = None,
+        library: Catalogue | None = None,
         fitted: Fitted | None = None,
         owns_llm: bool = False,
     ) -> None:
@@ -223,10 +223,10 @@ class Agent:
         allowed = [item for item in candidates if item.item_id not in out]
         refused = [item for item in candidates if item.item_id in out]
         vectors = _vectors([*history, *candidates])
-        crowd = Crowd.of(self._log, history, before=before, factors=self._fitted.factors)
-        known = described(allowed, vectors, crowd)
+        statistics = ItemStatistics.of(self._log, history, before=before, embeddings=self._fitted.embeddings)
+        known = as_candidates(allowed, vectors, statistics)
         ranking = self._ranked(
-            known, where_listed(known) if known else "alone", history, situation, prediction, vectors
+            known, kind_of_given(known) if known else "cold", history, situation, prediction, vectors
         )
         lowest = min((entry.score for entry in ranking.ranked), default=0.0) - 1
         last = [Ranked(Candidate(item, vectors[item.item_id]), lowest, {"refused": lowest}) for item in refused]
@@ -251,7 +251,7 @@ class Agent:
                 before=before,
                 interest=self._interest(history, situation, prediction, vectors),
                 expected=prediction.topics,
-                factors=self._fitted.factors,
+                embeddings=self._fitted.embeddings,
                 without=(*without, *situation.unavailable, *turned_from(events)),
             ),
             weights=self._fitted.fusion.channels,
@@ -260,12 +260,12 @@ class Agent:
             n=n,
             by_title=False,
         )
-        return self._ranked(candidates, "catalogue", history, situation, prediction, vectors)
+        return self._ranked(candidates, "retrieved", history, situation, prediction, vectors)
 
     def _ranked(
         self,
         candidates: Sequence[Candidate],
-        where: Where,
+        where: CandidateKind,
         history: Sequence[Item],
         situation: Context,
         prediction: Prediction,
@@ -280,7 +280,7 @@ class Agent:
             wish=situation.query,
             shift=prediction.shift,
             fusion=self._fitted.fusion,
-            appeal=self._fitted.appeal,
+            click_rates=self._fitted.click_rates,
             llm=self._llm,
             config=self._config.rank.model_copy(update={"weighed": min(len(candidates), MOST_WEIGHED)}),
             language=self._config.language,
@@ -289,7 +289,7 @@ class Agent:
             ranking,
             usage=prediction.usage + ranking.usage,
             warnings=(*prediction.warnings, *ranking.warnings),
-            moves=prediction.moves,
+            p_topic_change=prediction.p_topic_change,
         )
 
     def _interest(
@@ -316,8 +316,8 @@ class Agent:
         return self._library.log if self._library else NO_LOG
 
     @cached_property
-    def _habits(self) -> HabitsInTime:
-        return HabitsInTime(self._log)
+    def _habits(self) -> TopicHabitsOverTime:
+        return TopicHabitsOverTime(self._log)
 
     @cached_property
     def _fitted(self) -> Fitted:

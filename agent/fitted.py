@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self, TypeVar
 
-from whimbrel.agent.ranking.fusion import Fusion
+from whimbrel.agent.ranking.fusion import Rankers
 from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.files.atomic import replaced
-from whimbrel.tools.log.click_rates import Appeal
+from whimbrel.tools.log.click_rates import ClickRates
 from whimbrel.tools.log.interaction_log import InteractionLog
-from whimbrel.tools.log.item_embeddings import ItemFactors
+from whimbrel.tools.log.item_embeddings import ItemEmbeddings
 
-NEXT_TOPICS, FUSION, APPEAL, FACTORS = "next_topics.json", "fusion.json", "appeal.json", "item_factors.npz"
-FILES = (NEXT_TOPICS, FUSION, APPEAL, FACTORS)
+NEXT_TOPICS, FUSION, CLICK_RATES, EMBEDDINGS = "next_topics.json", "fusion.json", "click_rates.json", "item_factors.npz"
+FILES = (NEXT_TOPICS, FUSION, CLICK_RATES, EMBEDDINGS)
 
 T = TypeVar("T")
 
@@ -26,14 +26,14 @@ class Fitted:
     chosen."""
 
     topics: NextTopics
-    fusion: Fusion
-    factors: ItemFactors | None = None
-    appeal: Appeal | None = None
+    fusion: Rankers
+    embeddings: ItemEmbeddings | None = None
+    click_rates: ClickRates | None = None
 
     @classmethod
     def default(cls) -> Self:
-        """What is shipped: learned from several logs; factors are only ever those of one's own."""
-        return cls(NextTopics.default(), Fusion.default())
+        """What is shipped: learned from several logs; embeddings are only ever those of one's own."""
+        return cls(NextTopics.default(), Rankers.default())
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -44,25 +44,29 @@ class Fitted:
         """
         shipped = cls.default()
         topics = _read(folder / NEXT_TOPICS, lambda path: NextTopics.model_validate_json(path.read_text("utf-8")))
-        fusion = _read(folder / FUSION, lambda path: Fusion.model_validate_json(path.read_text("utf-8")))
-        factors = _read(folder / FACTORS, ItemFactors.load)
-        appeal = _read(folder / APPEAL, lambda path: Appeal.model_validate_json(path.read_text("utf-8")))
-        return cls(topics or shipped.topics, fusion or shipped.fusion, factors, appeal)
+        fusion = _read(folder / FUSION, lambda path: Rankers.model_validate_json(path.read_text("utf-8")))
+        embeddings = _read(folder / EMBEDDINGS, ItemEmbeddings.load)
+        click_rates = _read(folder / CLICK_RATES, lambda path: ClickRates.model_validate_json(path.read_text("utf-8")))
+        return cls(topics or shipped.topics, fusion or shipped.fusion, embeddings, click_rates)
 
     def save(self, folder: Path) -> None:
         """Into a folder, each file replaced whole or not at all."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name, model in ((NEXT_TOPICS, self.topics), (FUSION, self.fusion), (APPEAL, self.appeal or Appeal())):
+        for name, model in (
+            (NEXT_TOPICS, self.topics),
+            (FUSION, self.fusion),
+            (CLICK_RATES, self.click_rates or ClickRates()),
+        ):
             with replaced(folder / name) as partial:
                 partial.write_text(model.model_dump_json(indent=1), "utf-8")
-        if self.factors is None:
-            (folder / FACTORS).unlink(missing_ok=True)
+        if self.embeddings is None:
+            (folder / EMBEDDINGS).unlink(missing_ok=True)
         else:
-            self.factors.save(folder / FACTORS)
+            self.embeddings.save(folder / EMBEDDINGS)
 
     def for_log(self, log: InteractionLog) -> "Fitted":
-        """The same with the factors in the order of a log, which may have grown since."""
-        return self if self.factors is None else replace(self, factors=self.factors.of_log(log))
+        """The same with the embeddings in the order of a log, which may have grown since."""
+        return self if self.embeddings is None else replace(self, embeddings=self.embeddings.of_log(log))
 
 
 def read_topics(path: Path) -> NextTopics:

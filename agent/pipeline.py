@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from whimbrel.agent.explanation.explain import Explained, explain
 from whimbrel.agent.fitted import Fitted
-from whimbrel.agent.language_models.option_scores import prior_prompt
+from whimbrel.agent.language_models.option_scores import likelihood_prompt
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.profile.summarise import Summary, summarise
 from whimbrel.agent.ranking.rank import RankConfig, Ranking, distinct, rank
@@ -106,7 +106,9 @@ def build_pipeline(
     from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 
     language, learned = config.language, fitted or Fitted.load(store.fitted).for_log(store.log)
-    priors = store.remembered(f"{llm.digest}|{prior_prompt(language).name}") if llm is not None else None
+    likelihood_cache = (
+        store.number_cache(f"{llm.digest}|{likelihood_prompt(language).name}") if llm is not None else None
+    )
 
     def recalled(found: dict[str, Any]) -> Recall:
         request: Request = found["request"]
@@ -127,7 +129,7 @@ def build_pipeline(
             context=request.context,
             topic_vectors=store.topic_vectors(before=request.at) if request.context.query else {},
             llm=llm,
-            priors=priors,
+            likelihood_cache=likelihood_cache,
             language=language,
             habits=store.habits(before=request.at),
             learned=learned.topics,
@@ -152,7 +154,7 @@ def build_pipeline(
                 before=request.at,
                 interest=found["interest"],
                 expected=found["prediction"].topics,
-                factors=learned.factors,
+                embeddings=learned.embeddings,
                 without=(*request.context.more, *request.context.unavailable, *found["recall"].refused),
             ),
             weights=learned.fusion.channels,
@@ -166,17 +168,17 @@ def build_pipeline(
         weighed = max(config.rank.weighed, 2 * request.k)
         return rank(
             found["candidates"],
-            where="catalogue",
+            where="retrieved",
             history=found["recall"].history,
             interest=found["interest"],
             expected=found["prediction"].topics,
             wish=request.context.query,
             shift=found["prediction"].shift,
             fusion=learned.fusion,
-            appeal=learned.appeal,
+            click_rates=learned.click_rates,
             llm=llm,
             config=config.rank.model_copy(update={"weighed": weighed}),
-            priors=priors,
+            likelihood_cache=likelihood_cache,
             language=language,
         )
 

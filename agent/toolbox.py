@@ -8,7 +8,7 @@ from pydantic import Field
 
 from whimbrel.agent.schema.context import Context
 from whimbrel.tools.errors import WhimbrelError
-from whimbrel.tools.log.co_occurrence import Crowd
+from whimbrel.tools.log.item_statistics import ItemStatistics
 from whimbrel.tools.records import Item, identifier
 
 if TYPE_CHECKING:
@@ -74,15 +74,15 @@ def toolbox(agent: "Agent", user_id: str, at: object = None) -> "list[BaseTool]"
     def met_together(item_id: ItemId, count: Count = 5) -> Any:
         """Items that people who met an item met too."""
         item = store.items([_known(item_id)])[item_id]
-        crowd = Crowd.of(store.log, [item], before=before)
-        best = (-crowd.itemknn).argsort(kind="stable")[:count]
-        return _listed([store.log.item_ids[row] for row in best if crowd.itemknn[row] > 0])
+        statistics = ItemStatistics.of(store.log, [item], before=before)
+        best = (-statistics.itemknn).argsort(kind="stable")[:count]
+        return _listed([store.log.item_ids[row] for row in best if statistics.itemknn[row] > 0])
 
     def popular_now(count: Count = 5) -> Any:
         """Items that were met most often lately."""
-        crowd = Crowd.of(store.log, [], before=before)
-        best = (-crowd.lately).argsort(kind="stable")[:count]
-        return _listed([store.log.item_ids[row] for row in best if crowd.lately[row] > 0])
+        statistics = ItemStatistics.of(store.log, [], before=before)
+        best = (-statistics.recent_popularity).argsort(kind="stable")[:count]
+        return _listed([store.log.item_ids[row] for row in best if statistics.recent_popularity[row] > 0])
 
     def _known(item_id: str) -> str:
         if not store.items([item_id]):

@@ -57,7 +57,11 @@ def timeline(found: Timeline, *, width: int, coloured: bool) -> RenderableType:
 def _expected(found: Timeline) -> str:
     """The likeliest topics of the next event, and how probably it bears none of the latest ones."""
     likeliest = ", ".join(f"{topic} {share:.0%}" for topic, share in list(found.topics.items())[:EXPECTED])
-    moves = "" if found.moves is None else f"; {found.moves:.0%} that it bears no topic of the last {RECENT} events"
+    moves = (
+        ""
+        if found.p_topic_change is None
+        else f"; {found.p_topic_change:.0%} that it bears no topic of the last {RECENT} events"
+    )
     return f"The next event: {likeliest}{moves}"
 
 

@@ -30,10 +30,10 @@ CITED = 2
 WORDED = ("others", "similarity", "shift")
 """Causes of which the model words the reason; the others are said plainly, since the events alone do not tell them."""
 CAUSES = {
-    "others": ("itemknn", "people", "follows", "near", "factors", "nearest_factors"),
+    "others": ("itemknn", "user_knn", "next_item", "co_occurrence", "embedding", "nearest_embedding"),
     "similarity": ("similarity", "nearest", "last", "words", "price", "repeat"),
     "shift": ("topics", "shift"),
-    "popularity": ("popularity", "ever", "age", "appeal"),
+    "recent_popularity": ("recent_popularity", "popularity", "age", "click_rate"),
     "novelty": ("novelty",),
     "likelihood": ("likelihood", "order"),
     "wish": ("wish",),
@@ -153,13 +153,13 @@ def _evidence(
 ) -> tuple[str, list[Interaction]]:
     """What carried the item, and the person's events behind that, the strongest first."""
     if not latest:
-        return ("wish" if entry.signals.get("wish", 0) > 0 else "popularity"), []
+        return ("wish" if entry.signals.get("wish", 0) > 0 else "recent_popularity"), []
     brought = {
         cause: sum(entry.signals.get(name, 0.0) for name in names)
         for cause, names in CAUSES.items()
         if not entry.signals.keys().isdisjoint(names)
     }
-    together = {item_id: share for item_id, share in entry.candidate.co_occurrence.items() if item_id in latest}
+    together = {item_id: share for item_id, share in entry.candidate.seed_cosines.items() if item_id in latest}
     if not any(together.values()):
         brought.pop("others", None)
     cause = max(brought, key=lambda name: brought[name], default="similarity")
@@ -185,7 +185,7 @@ def plain_reason(entry: Ranked, cause: str, evidence: Sequence[Interaction], shi
     did = _did(evidence, say)
     if cause == "shift" and topics:
         return (say.stays if shift.kind == "none" else say.moves).format(topic=topics[0], did=did)
-    if cause == "popularity":
+    if cause == "recent_popularity":
         return say.popular.format(times=times, did=did)
     others = say.others_too if len(evidence) == 1 else say.others_either
     sentences = {"others": others, "wish": say.fits_wish, "likelihood": say.likely, "novelty": say.rare}
@@ -305,7 +305,7 @@ def _asked(place: int, entry: Ranked, reason: Reason, shift: Shift, language: La
     """What may be said of the item varies with its place, so that reasons are not all alike."""
     say, item, evidence = WORDINGS[language], entry.candidate.item, reason.evidence[:SHOWN]
     moved = [topic for topic in shift.to_topics if topic in item.topics]
-    supported = {"shift": bool(moved), "others": entry.candidate.co_occurrence.get(evidence[0].item_id, 0) > 0}
+    supported = {"shift": bool(moved), "others": entry.candidate.seed_cosines.get(evidence[0].item_id, 0) > 0}
     cause = reason.cause if supported.get(reason.cause, True) else "similarity"
     shared = [topic for topic in item.topics if topic in evidence[0].topics]
     topics, template = (moved, say.topic_moved_to) if cause == "shift" else (shared, say.topic_shared)

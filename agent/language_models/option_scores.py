@@ -57,7 +57,7 @@ class OrderReply(BaseModel):
         return cls(order=numbers) if numbers else None
 
 
-class Priors(Protocol):
+class LikelihoodCache(Protocol):
     """Likelihoods of names without a history, kept for one model and prompt."""
 
     def get(self, names: Sequence[str]) -> Mapping[str, float]:
@@ -70,7 +70,7 @@ class Priors(Protocol):
 
 
 @dataclass(frozen=True)
-class Weights:
+class OptionScores:
     """One number an option, higher is likelier, comparable within this list only. None where nothing came. A model with
     likelihoods tells also those that the values are the difference of: after the history (`given`) and without one
     (`alone`)."""
@@ -81,7 +81,7 @@ class Weights:
     given: NDArray[np.float64] | None = None
     alone: NDArray[np.float64] | None = None
 
-    def figures(self) -> NDArray[np.float64] | None:
+    def model_features(self) -> NDArray[np.float64] | None:
         """What the fusion weighs, of mean 0: how much likelier the history makes each option, in nats, the larger the
         less each counts (a title that repeats one of the history gains fifty), and, standardised, how likely each is
         without it, shape (options, 2); of a model without likelihoods its order, shape (options, 1), of deviation 1
@@ -95,27 +95,28 @@ class Weights:
         return np.asarray((self.values - self.values.mean()) / spread)[:, None]
 
 
-def weigh(
+def score_options(
     llm: LanguageModel,
     *,
     history: Sequence[str],
     wish: str,
     options: Sequence[str],
-    priors: Priors | None = None,
+    likelihood_cache: LikelihoodCache | None = None,
     permutations: int = 1,
     language: str = "en",
-) -> Weights:
-    """Weights of `options`, names of what may come after the names in `history`, of which the latest are shown.
+) -> OptionScores:
+    """OptionScores of `options`, names of what may come after the names in `history`, of which the latest are shown.
 
-    `priors` keeps what does not depend on the history. A model without likelihoods orders the options as given, then
+    `likelihood_cache` keeps what does not depend on the history. A model without likelihoods orders the options as
+    given, then
     turned round, then in `permutations` - 2 random orders, since models favour what stands first.
     """
     if not options:
-        return Weights(None, Usage())
+        return OptionScores(None, Usage())
     shown = fitting(history, llm)
     cut = min(len(history), HISTORY_SHOWN) - len(shown)
     weighed = (
-        _by_likelihood(llm, shown, wish, options, priors, language)
+        _by_likelihood(llm, shown, wish, options, likelihood_cache, language)
         if llm.scores
         else order(llm, history=shown, wish=wish, options=options, permutations=permutations, language=language)
     )
@@ -140,7 +141,7 @@ def fitting(history: Sequence[str], llm: LanguageModel) -> list[str]:
     return [name for place, name in enumerate(latest) if place not in gone]
 
 
-def prior_prompt(language: str = "en") -> Prompt:
+def likelihood_prompt(language: str = "en") -> Prompt:
     """The prompt that likelihoods are taken with."""
     return load("next", language=language)
 
@@ -150,29 +151,29 @@ def _by_likelihood(
     history: Sequence[str],
     wish: str,
     options: Sequence[str],
-    priors: Priors | None,
+    likelihood_cache: LikelihoodCache | None,
     language: str,
-) -> Weights:
-    prompt = prior_prompt(language)
+) -> OptionScores:
+    prompt = likelihood_prompt(language)
     distinct = list(dict.fromkeys(option[:TITLE_LENGTH] for option in options))
     lines = "".join(f"- {title}\n" for title in history)
     wanted = load("wish", language=language).fill({"wish": wish}) + "\n" if wish else ""
     given = llm.log_likelihood(prompt.fill({"history": lines, "wish": wanted}), [f" {name}\n" for name in distinct])
     usage = given.usage
-    alone = dict(priors.get(distinct)) if priors else {}
+    alone = dict(likelihood_cache.get(distinct)) if likelihood_cache else {}
     unknown = [name for name in distinct if name not in alone]
     if unknown:
         asked = llm.log_likelihood(prompt.fill({"history": "", "wish": ""}), [f" {name}\n" for name in unknown])
         found = dict(zip(unknown, asked.values, strict=True))
         usage, alone = usage + asked.usage, alone | found
-        if priors and np.isfinite(asked.values).all():
-            priors.put(found)
+        if likelihood_cache and np.isfinite(asked.values).all():
+            likelihood_cache.put(found)
     after = dict(zip(distinct, given.values, strict=True))
     with_, without = (np.array([told[option[:TITLE_LENGTH]] for option in options]) for told in (after, alone))
     values = with_ - PRIOR * without
     if not np.isfinite(values).all():
-        return Weights(None, usage, ("the model's likelihoods were left out: some are no numbers",))
-    return Weights(values, usage, given=with_, alone=without)
+        return OptionScores(None, usage, ("the model's likelihoods were left out: some are no numbers",))
+    return OptionScores(values, usage, given=with_, alone=without)
 
 
 def order(
@@ -183,7 +184,7 @@ def order(
     options: Sequence[str],
     permutations: int = 1,
     language: str = "en",
-) -> Weights:
+) -> OptionScores:
     """Minus the mean position of each option in the model's orders of permutations of them, see `weigh`."""
     orders = _permutations(len(options), permutations)
     prompt = load("order", language=language)
@@ -207,7 +208,7 @@ def order(
             values = np.empty(len(options))
             values[places] = positions.values
             placed.append(values)
-    return Weights(np.mean(placed, axis=0) if placed else None, usage, warnings)
+    return OptionScores(np.mean(placed, axis=0) if placed else None, usage, warnings)
 
 
 def _permutations(options: int, count: int) -> list[NDArray[np.int64]]:
@@ -216,10 +217,12 @@ def _permutations(options: int, count: int) -> list[NDArray[np.int64]]:
     return [straight, straight[::-1], *(random.permutation(options) for _ in range(count - 2))][:count]
 
 
-def _positions(reply: Generation[OrderReply], options: int) -> Weights:
+def _positions(reply: Generation[OrderReply], options: int) -> OptionScores:
     """Minus the position of each option; one that the model leaves out has the mean position of those it left out."""
     if reply.value is None:
-        return Weights(None, reply.usage, (f"the model's order was left out: it fitted no schema: {reply.misfit!r}",))
+        return OptionScores(
+            None, reply.usage, (f"the model's order was left out: it fitted no schema: {reply.misfit!r}",)
+        )
     named = [number for number in dict.fromkeys(reply.value.order) if 1 <= number <= options]
     omitted = options - len(named)
     wrong = len(reply.value.order) - len(named)
@@ -227,7 +230,7 @@ def _positions(reply: Generation[OrderReply], options: int) -> Weights:
     warnings = [f"the model repeated or invented {wrong} numbers in its order"] if wrong else []
     warnings += [f"the model left {omitted} of {options} options out of its order"] if omitted else []
     if not named:
-        return Weights(None, usage, tuple(warnings))
+        return OptionScores(None, usage, tuple(warnings))
     values = np.full(options, -float(len(named)) - (omitted - 1) / 2 if omitted else 0.0)
     values[[number - 1 for number in named]] = -np.arange(len(named), dtype=np.float64)
-    return Weights(values, usage, tuple(warnings))
+    return OptionScores(values, usage, tuple(warnings))

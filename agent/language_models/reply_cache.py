@@ -16,7 +16,7 @@ MOST_BYTES = 256 << 20
 KEPT_SECONDS = 30 * 24 * 3600.0
 
 
-class RememberingModel:
+class CachingModel:
     """A model that answers from the cache what it was asked before, word for word: same digest, text and settings.
 
     Safe for several processes. The cache holds digests of questions, and replies; a cache that fails is left out.

@@ -46,9 +46,9 @@ def open_model(
     model = _opened(spec, budget, tell)
     if model is None or not (hosted_by(spec) if remember is None else remember):
         return model
-    from whimbrel.agent.language_models.reply_cache import RememberingModel
+    from whimbrel.agent.language_models.reply_cache import CachingModel
 
-    return RememberingModel(model)
+    return CachingModel(model)
 
 
 def open_some_model(spec: str, *, tell: Callable[[str], None] | None = None) -> LanguageModel:
@@ -76,9 +76,9 @@ def as_model(llm: Any, *, remember: bool = False) -> LanguageModel | None:
     model = _wrapped(llm)
     if model is None or not remember:
         return model
-    from whimbrel.agent.language_models.reply_cache import RememberingModel
+    from whimbrel.agent.language_models.reply_cache import CachingModel
 
-    return RememberingModel(model)
+    return CachingModel(model)
 
 
 def _wrapped(llm: Any) -> LanguageModel | None:

@@ -10,16 +10,16 @@ import numpy as np
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.learning.cases import Case, Problem
-from whimbrel.agent.learning.choice_sets import Moment, given_choices
+from whimbrel.agent.learning.choice_sets import TrainingQuery, given_choices
 from whimbrel.agent.learning.fitted_log import write_fitted_log
 from whimbrel.agent.learning.learn import Learning, learn_from
-from whimbrel.agent.learning.ranking import LEAST_CHOICES, Choice, ask, learn, learn_likelihood
+from whimbrel.agent.learning.ranking import LEAST_CHOICES, ChoiceSet, ask, learn, learn_likelihood
 from whimbrel.agent.learning.sessions import library_of, read_training, training_of
-from whimbrel.agent.ranking.fusion import Where
+from whimbrel.agent.ranking.fusion import CandidateKind
 from whimbrel.agent.schema.context import as_context
 from whimbrel.agent.shift.outlook import fit_outlook
 from whimbrel.tools.errors import ConfigError, DataError
-from whimbrel.tools.log.click_rates import Appeal
+from whimbrel.tools.log.click_rates import ClickRates
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Item
 from whimbrel.tools.sources.ingest import Progress, Silent
@@ -28,10 +28,10 @@ from whimbrel.tools.store.store import Store
 
 LEAST_CASES = 30
 """Cases without which weights stay as the log taught them."""
-AMONG: Mapping[Where, str] = {
-    "catalogue": "among retrieved items",
-    "listed": "among listed items",
-    "alone": "among items by title and topics alone",
+AMONG: Mapping[CandidateKind, str] = {
+    "retrieved": "among retrieved items",
+    "given": "among listed items",
+    "cold": "among items by title and topics alone",
 }
 PARTS = 5
 """How often a list was chosen from is told a case by the cases of the other parts."""
@@ -53,7 +53,7 @@ class Done:
 
     moments: int
     users: int
-    choices: Mapping[Where, int]
+    choices: Mapping[CandidateKind, int]
     cases: int
     outlook: bool
     path: Path
@@ -145,34 +145,36 @@ def _calibrated(
     """Weights drawn to those that the log taught, by what was relevant in cases; then what the model's answers add."""
     fitted, fusion = learned.fitted.for_log(log), learned.fitted.fusion
     cases = [case for case in asked.cases if isinstance(case, Case) and case.blind.met is None]
-    told = given_choices(_given(cases), log, learned=fitted.topics, factors=fitted.factors)
+    told = given_choices(_given(cases), log, learned=fitted.topics, embeddings=fitted.embeddings)
     for kind, choices in told.items():
         changed = learn([choices], fusion.of(kind), trees=False, least=LEAST_CASES)
         kept = changed.with_trees(fusion.of(kind).trees)
         fusion = fusion.model_copy(update={kind: kept})
     if asked.llm is not None:
-        pools: dict[Where, list[Choice]] = {**learned.choices, **told}
+        pools: dict[CandidateKind, list[ChoiceSet]] = {**learned.choices, **told}
         for kind, choices in pools.items():
             drawn = choices[: asked.answers]
             progress.step(f"Asking the language model ({kind})", len(drawn))
             answers = ask(drawn, fusion.of(kind), asked.llm, advance=progress.advance)
             fusion = fusion.model_copy(update={kind: learn_likelihood([answers], fusion.of(kind))})
-    counts: dict[Where, int] = {kind: len(choices) for kind, choices in learned.choices.items()}
+    counts: dict[CandidateKind, int] = {kind: len(choices) for kind, choices in learned.choices.items()}
     problems = [one for one in asked.cases if isinstance(one, Problem)]
     count = sum(map(len, told.values()))
-    return replace(fitted, fusion=fusion, appeal=_appeal(cases)), Done(
+    return replace(fitted, fusion=fusion, click_rates=_appeal(cases)), Done(
         learned.moments, learned.users, counts, count, outlook=False, path=path, problems=problems
     )
 
 
-def _given(cases: Sequence[Case]) -> list[tuple[Moment, Sequence[Item], Appeal]]:
-    """What was chosen of each list, with the appeal that the cases of other people tell of."""
+def _given(cases: Sequence[Case]) -> list[tuple[TrainingQuery, Sequence[Item], ClickRates]]:
+    """What was chosen of each list, with the click_rates that the cases of other people tell of."""
     users = np.random.default_rng(0).permutation(sorted({case.blind.user_id for case in cases}))
     part = {str(user): place % PARTS for place, user in enumerate(users)}
     told = [_appeal([case for case in cases if part[case.blind.user_id] != number]) for number in range(PARTS)]
     return [
         (
-            Moment(case.blind.user_id, case.blind.history, np.inf, case.relevant, as_context(case.blind.context)),
+            TrainingQuery(
+                case.blind.user_id, case.blind.history, np.inf, case.relevant, as_context(case.blind.context)
+            ),
             case.blind.candidates,
             told[part[case.blind.user_id]],
         )
@@ -180,5 +182,5 @@ def _given(cases: Sequence[Case]) -> list[tuple[Moment, Sequence[Item], Appeal]]
     ]
 
 
-def _appeal(cases: Sequence[Case]) -> Appeal:
-    return Appeal.of(([item.item_id for item in case.blind.candidates], case.relevant) for case in cases)
+def _appeal(cases: Sequence[Case]) -> ClickRates:
+    return ClickRates.of(([item.item_id for item in case.blind.candidates], case.relevant) for case in cases)

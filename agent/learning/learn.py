@@ -8,19 +8,19 @@ import numpy as np
 
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.profile.summarise import short_titles
-from whimbrel.agent.ranking.fusion import Fused, Fusion, Where
+from whimbrel.agent.ranking.fusion import CandidateKind, Ranker, Rankers
 from whimbrel.agent.shift.next_topics import NextTopics, Person
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.log.item_embeddings import ItemFactors
-from whimbrel.tools.log.topic_habits import HabitsInTime
+from whimbrel.tools.log.item_embeddings import ItemEmbeddings
+from whimbrel.tools.log.topic_habits import TopicHabitsOverTime
 from whimbrel.tools.sources.ingest import Progress, Silent
 
 if TYPE_CHECKING:
-    from whimbrel.agent.learning.choice_sets import Library
-    from whimbrel.agent.learning.choice_sets import Moment as Choosing
-    from whimbrel.agent.learning.ranking import Choice
-    from whimbrel.agent.learning.topics import Moment
+    from whimbrel.agent.learning.choice_sets import TrainingQuery
+    from whimbrel.agent.learning.ranking import ChoiceSet
+    from whimbrel.agent.learning.topics import TopicMoment
     from whimbrel.tools.records import Item
+    from whimbrel.tools.retrieval.catalogue import Catalogue
 
 MOST_MOMENTS, PER_USER = 3000, 4
 """Events that are learned from at most, and those of one person, more where there are few people."""
@@ -32,8 +32,9 @@ WARM_UP = 0.4
 """Share of the log before the first moment: habits need something to be counted from."""
 LEAST_USERS, LEAST_ALONE = 200, 50
 """People without whom nothing is learned of what a log tells, and of what titles and topics tell."""
-CROWD_WARM_UP = 0.6
-"""Share of the log before the first choice, unless no log is asked: the crowd and its factors are learned from it."""
+STATISTICS_WARM_UP = 0.6
+"""Share of the log before the first choice, unless no log is asked: the statistics and its embeddings are learned
+from it."""
 MOST_CHOICES, CHANNEL_MOMENTS = 2000, 600
 """Choices that the fusion learns from, and moments that tell what the channels of retrieval are worth."""
 
@@ -46,13 +47,13 @@ class Learning:
     fitted: Fitted
     moments: int
     users: int
-    choices: "dict[Where, list[Choice]]"
+    choices: "dict[CandidateKind, list[ChoiceSet]]"
 
 
 def learn_from(
-    library: "Library",
+    library: "Catalogue",
     *,
-    kinds: Sequence[Where] = ("catalogue", "listed"),
+    kinds: Sequence[CandidateKind] = ("retrieved", "given"),
     begun: Fitted | None = None,
     most: int = MOST_CHOICES,
     seed: int = 0,
@@ -66,12 +67,12 @@ def learn_from(
     progress, begun = progress or Silent(), begun or Fitted.default()
     topics, moments, users = _topics(library, begun.topics, seed, progress)
     progress.step("Learning what is met together", None)
-    factors = ItemFactors.of(library.log)
+    embeddings = ItemEmbeddings.of(library.log)
     found = begun.fusion
-    drawn: dict[Where, list[Choice]] = {}
+    drawn: dict[CandidateKind, list[ChoiceSet]] = {}
     few = len(library.log.user_ids) < LEAST_USERS
-    for kind in ("alone",) if few else kinds:
-        if kind == "catalogue":
+    for kind in ("cold",) if few else kinds:
+        if kind == "retrieved":
             channels = learn_channels([draw_channels(library, topics, seed=seed, progress=progress)], found.channels)
             found = found.model_copy(update={"channels": channels})
         choices = draw_choices(library, kind, topics, channels=found.channels, most=most, seed=seed, progress=progress)
@@ -80,27 +81,27 @@ def learn_from(
         drawn[kind] = choices
     told = f"{sum(map(len, drawn.values()))} choices of this log"
     fusion = found.model_copy(update={"learned_from": told})
-    return Learning(Fitted(topics, fusion, factors), moments, users, drawn)
+    return Learning(Fitted(topics, fusion, embeddings), moments, users, drawn)
 
 
 def learn_fusion(
-    begun: Fusion, choices: "dict[Where, Sequence[Sequence[Choice]]]", *, seed: int = 0, trees: bool = True
-) -> Fusion:
+    begun: Rankers, choices: "dict[CandidateKind, Sequence[Sequence[ChoiceSet]]]", *, seed: int = 0, trees: bool = True
+) -> Rankers:
     """Weights for each kind of candidates, from the choices of several logs each; from listed ones also those for
     candidates of which no log knows."""
     from whimbrel.agent.learning.ranking import learn
 
-    found: dict[str, Fused] = {}
+    found: dict[str, Ranker] = {}
     for kind, logs in choices.items():
         found[kind] = learn(logs, begun.of(kind), seed=seed, trees=trees)
-        if kind == "listed":
+        if kind == "given":
             alone = [[choice.without_log() for choice in log] for log in logs]
-            found["alone"] = learn(alone, begun.of("alone"), seed=seed, trees=False)
+            found["cold"] = learn(alone, begun.of("cold"), seed=seed, trees=False)
     return begun.model_copy(update=found)
 
 
 def learn_channels(
-    choices: "Sequence[Sequence[Choice]]", begun: Mapping[str, float], *, seed: int = 0
+    choices: "Sequence[Sequence[ChoiceSet]]", begun: Mapping[str, float], *, seed: int = 0
 ) -> Mapping[str, float]:
     """What each channel of retrieval is worth, from the choices of several logs."""
     from whimbrel.agent.learning.ranking import learn_channels
@@ -108,59 +109,66 @@ def learn_channels(
     return learn_channels(choices, begun, seed=seed)
 
 
-def draw_channels(library: "Library", topics: NextTopics, *, seed: int, progress: Progress) -> "list[Choice]":
-    """What the channels bring of moments of the log's people; factors are those of the time before the first one."""
+def draw_channels(library: "Catalogue", topics: NextTopics, *, seed: int, progress: Progress) -> "list[ChoiceSet]":
+    """What the channels bring of moments of the log's people; embeddings are those of the time before the first one."""
     from whimbrel.agent.learning.choice_sets import channel_choices
 
-    drawn, factors = _drawn(library, LEAST_USERS, CROWD_WARM_UP, most=CHANNEL_MOMENTS, seed=seed)
+    drawn, embeddings = _drawn(library, LEAST_USERS, STATISTICS_WARM_UP, most=CHANNEL_MOMENTS, seed=seed)
     progress.step("Reading what channels bring", len(drawn))
-    return channel_choices(drawn, library, learned=topics, factors=factors, advance=progress.advance)
+    return channel_choices(drawn, library, learned=topics, embeddings=embeddings, advance=progress.advance)
 
 
 def draw_choices(
-    library: "Library",
-    kind: Where,
+    library: "Catalogue",
+    kind: CandidateKind,
     topics: NextTopics,
     *,
     channels: Mapping[str, float],
     most: int,
     seed: int,
     progress: Progress,
-) -> "list[Choice]":
+) -> "list[ChoiceSet]":
     """Choices of the log's people, where `channels` are worth so much."""
     from whimbrel.agent.learning.choice_sets import choices
 
-    people, share = (LEAST_ALONE, 0.0) if kind == "alone" else (LEAST_USERS, CROWD_WARM_UP)
-    drawn, factors = _drawn(library, people, share, most=most, seed=seed)
+    people, share = (LEAST_ALONE, 0.0) if kind == "cold" else (LEAST_USERS, STATISTICS_WARM_UP)
+    drawn, embeddings = _drawn(library, people, share, most=most, seed=seed)
     progress.step(f"Reading choices ({kind})", len(drawn))
     return choices(
-        drawn, library, kind, learned=topics, factors=factors, channels=channels, seed=seed, advance=progress.advance
+        drawn,
+        library,
+        kind,
+        learned=topics,
+        embeddings=embeddings,
+        channels=channels,
+        seed=seed,
+        advance=progress.advance,
     )
 
 
 def _drawn(
-    library: "Library", people: int, share: float, *, most: int, seed: int
-) -> "tuple[list[Choosing], ItemFactors | None]":
-    """Moments after a share of the log, none where there are fewer people, and the factors of that share."""
-    from whimbrel.agent.learning.choice_sets import moments
+    library: "Catalogue", people: int, share: float, *, most: int, seed: int
+) -> "tuple[list[TrainingQuery], ItemEmbeddings | None]":
+    """Moments after a share of the log, none where there are fewer people, and the embeddings of that share."""
+    from whimbrel.agent.learning.choice_sets import training_queries
 
     log = library.log
     if len(log.user_ids) < people or not len(log.time):
         return [], None
-    factors = ItemFactors.of(log, before=float(log.time[int(len(log.time) * share)])) if share else None
-    return list(moments(library, most=most, seed=seed, warm_up=share)), factors
+    embeddings = ItemEmbeddings.of(log, before=float(log.time[int(len(log.time) * share)])) if share else None
+    return list(training_queries(library, most=most, seed=seed, warm_up=share)), embeddings
 
 
-def _topics(library: "Library", begun: NextTopics, seed: int, progress: Progress) -> tuple[NextTopics, int, int]:
+def _topics(library: "Catalogue", begun: NextTopics, seed: int, progress: Progress) -> tuple[NextTopics, int, int]:
     """What tells the next topics, with how many moments of how many people taught it."""
     from whimbrel.agent.learning.topics import learn
 
     log = library.log
     since = float(log.time[int(len(log.time) * WARM_UP)]) if len(log.time) else np.inf
-    habits = HabitsInTime(log)
+    habits = TopicHabitsOverTime(log)
     users = [log.user_ids[row] for row in np.random.default_rng(seed).permutation(len(log.user_ids))]
     per_user = max(PER_USER, -(-MOST_MOMENTS // max(len(users), 1)))
-    moments: list[Moment] = []
+    moments: list[TopicMoment] = []
     progress.step("Reading histories", MOST_MOMENTS)
     for user in users if log.topics else ():
         found = moments_of(
@@ -181,16 +189,16 @@ def _topics(library: "Library", begun: NextTopics, seed: int, progress: Progress
 def moments_of(
     user: str,
     history: "Sequence[Item]",
-    habits: HabitsInTime | None,
+    habits: TopicHabitsOverTime | None,
     *,
     since: float,
     until: float = np.inf,
     per_user: int = PER_USER,
     seed: int = 0,
-) -> "list[Moment]":
+) -> "list[TopicMoment]":
     """Some events of a person as moments: of those in [since, until) that bear topics, have enough events before them
     and none at the same time."""
-    from whimbrel.agent.learning.topics import Moment
+    from whimbrel.agent.learning.topics import TopicMoment
 
     times = [event.time or 0.0 for event in history]
     open_ = [
@@ -203,7 +211,7 @@ def moments_of(
     for place in sorted(open_[n] for n in drawn):
         known = habits.before(times[place]) if habits else None
         moments.append(
-            Moment(
+            TopicMoment(
                 user=user,
                 person=Person.of(history[max(place - MOST_EVENTS, 0) : place], known),
                 at=times[place],

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.language_models.option_scores import weigh
+from whimbrel.agent.language_models.option_scores import score_options
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.ranking.features import FROM_LOG, SIGNALS
-from whimbrel.agent.ranking.fusion import ANSWERS, Fused
+from whimbrel.agent.ranking.fusion import ANSWERS, Ranker
 from whimbrel.tools.retrieval.candidates import LEARNED
 
 Floats = NDArray[np.float64]
@@ -51,7 +51,7 @@ LEAST = np.where(np.isin(SIGNALS, LIKENESS), 0.0, -np.inf)
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChoiceSet:
     """Candidates as the fusion sees them, standardised SIGNALS of shape (candidates, signals), which of them was chosen
     (a row), and by whom; the titles of the candidates and of the latest events, as a language model is shown them."""
 
@@ -61,15 +61,15 @@ class Choice:
     titles: tuple[str, ...] = ()
     history: tuple[str, ...] = ()
 
-    def without_log(self) -> "Choice":
+    def without_log(self) -> "ChoiceSet":
         """The same where no log knows of the candidates."""
         told = np.isin(SIGNALS, FROM_LOG, invert=True)
         return replace(self, signals=self.signals * told)
 
 
 def learn(
-    logs: Sequence[Sequence[Choice]], start: Fused, *, seed: int = 0, trees: bool = True, least: int = LEAST_CHOICES
-) -> Fused:
+    logs: Sequence[Sequence[ChoiceSet]], start: Ranker, *, seed: int = 0, trees: bool = True, least: int = LEAST_CHOICES
+) -> Ranker:
     """Weights, and trees where they help people that they were not learned from; each log counts the same.
 
     Fewer than `least` choices leave `start` as it is.
@@ -89,7 +89,7 @@ def learn(
 
 
 def learn_channels(
-    logs: Sequence[Sequence[Choice]], start: Mapping[str, float], *, seed: int = 0
+    logs: Sequence[Sequence[ChoiceSet]], start: Mapping[str, float], *, seed: int = 0
 ) -> Mapping[str, float]:
     """What each channel of retrieval is worth, from `channel_choices`, 1 on average; each log counts the same."""
     told = [log for log in logs if len(log) >= LEAST_CHOICES]
@@ -103,24 +103,24 @@ def learn_channels(
 
 
 @dataclass(frozen=True)
-class Answered:
+class AnsweredChoiceSet:
     """What a language model says of the best candidates of a choice: their rows, what the fusion weighs of its answer
-    (see `Weights.figures`), and which of them was chosen."""
+    (see `OptionScores.model_features`), and which of them was chosen."""
 
-    choice: Choice
+    choice: ChoiceSet
     rows: NDArray[np.int64]
     figures: Floats
     chosen: int
 
 
 def ask(
-    choices: Sequence[Choice],
-    fused: Fused,
+    choices: Sequence[ChoiceSet],
+    fused: Ranker,
     llm: LanguageModel,
     *,
     weighed: int = 20,
     advance: Callable[[int], None] = lambda count: None,
-) -> list[Answered]:
+) -> list[AnsweredChoiceSet]:
     """Ask a language model about the `weighed` best candidates of each choice; where what was chosen is not among them
     nothing is to be learned."""
     found = []
@@ -129,14 +129,16 @@ def ask(
         place = np.flatnonzero(rows == choice.chosen)
         if len(place) and len(rows) > 1:
             titles = [choice.titles[row] for row in rows]
-            figures = weigh(llm, history=choice.history, wish="", options=titles, permutations=2).figures()
+            figures = score_options(
+                llm, history=choice.history, wish="", options=titles, permutations=2
+            ).model_features()
             if figures is not None:
-                found.append(Answered(choice, rows, figures, int(place[0])))
+                found.append(AnsweredChoiceSet(choice, rows, figures, int(place[0])))
         advance(1)
     return found
 
 
-def learn_likelihood(logs: Sequence[Sequence[Answered]], start: Fused) -> Fused:
+def learn_likelihood(logs: Sequence[Sequence[AnsweredChoiceSet]], start: Ranker) -> Ranker:
     """What a language model's answer is worth beside the signals, whose weights stay; each log counts the same.
 
     That the history makes an item likelier, or a model puts it first, never speaks against it. Where it speaks for
@@ -165,12 +167,12 @@ def learn_likelihood(logs: Sequence[Sequence[Answered]], start: Fused) -> Fused:
     return start.model_copy(update={name: round(float(weight), 4) for name, weight in zip(names, best, strict=True)})
 
 
-def gains(fused: Fused, choices: Sequence[Choice]) -> Floats:
+def gains(fused: Ranker, choices: Sequence[ChoiceSet]) -> Floats:
     """NDCG@10 of each choice, tied candidates sharing their mean rank."""
     return np.array([_gain(_score(fused, choice.signals), choice.chosen) for choice in choices])
 
 
-def gains_asked(fused: Fused, answers: Sequence[Answered]) -> Floats:
+def gains_asked(fused: Ranker, answers: Sequence[AnsweredChoiceSet]) -> Floats:
     """The same of the candidates that a language model was asked about, its answer weighed with the signals."""
     return np.array(
         [
@@ -180,7 +182,7 @@ def gains_asked(fused: Fused, answers: Sequence[Answered]) -> Floats:
     )
 
 
-def _score(fused: Fused, signals: Floats) -> Floats:
+def _score(fused: Ranker, signals: Floats) -> Floats:
     return np.asarray(sum(fused(signals).values(), np.zeros(len(signals))))
 
 
@@ -194,9 +196,9 @@ def _named(weights: Floats) -> dict[str, float]:
     return {name: round(float(weight), 4) for name, weight in zip(SIGNALS, weights, strict=True) if abs(weight) > 1e-3}
 
 
-def _parted(logs: Sequence[Sequence[Choice]], seed: int) -> tuple[list[list[Choice]], list[list[Choice]]]:
+def _parted(logs: Sequence[Sequence[ChoiceSet]], seed: int) -> tuple[list[list[ChoiceSet]], list[list[ChoiceSet]]]:
     """Each log's choices, and those of people held out."""
-    first, second = list[list[Choice]](), list[list[Choice]]()
+    first, second = list[list[ChoiceSet]](), list[list[ChoiceSet]]()
     for log in logs:
         users = sorted({choice.user for choice in log})
         drawn = np.random.default_rng(seed).permutation(len(users))[: max(int(len(users) * HELD_OUT), 1)]
@@ -207,8 +209,8 @@ def _parted(logs: Sequence[Sequence[Choice]], seed: int) -> tuple[list[list[Choi
 
 
 def _pull(
-    first: Sequence[Sequence[Choice]],
-    second: Sequence[Sequence[Choice]],
+    first: Sequence[Sequence[ChoiceSet]],
+    second: Sequence[Sequence[ChoiceSet]],
     start: Floats,
     least: Floats | float = -np.inf,
 ) -> float:
@@ -216,7 +218,7 @@ def _pull(
     return PULLS[int(np.argmin([_loss(second, _logit(first, start, pull, least)) for pull in PULLS]))]
 
 
-def _logit(logs: Sequence[Sequence[Choice]], start: Floats, pull: float, least: Floats | float = -np.inf) -> Floats:
+def _logit(logs: Sequence[Sequence[ChoiceSet]], start: Floats, pull: float, least: Floats | float = -np.inf) -> Floats:
     """The weights, none below `least`, under which what was chosen is likeliest, drawn to `start`."""
 
     def loss(weights: Floats) -> tuple[float, Floats]:
@@ -247,7 +249,7 @@ def _least(loss: Callable[[Floats], tuple[float, Floats]], start: Floats, bound:
     return np.asarray(best.x, dtype=np.float64)
 
 
-def _loss(logs: Sequence[Sequence[Choice]], weights: Floats) -> float:
+def _loss(logs: Sequence[Sequence[ChoiceSet]], weights: Floats) -> float:
     of_log = [
         -np.mean([np.log(_probability(choice.signals @ weights)[choice.chosen] + 1e-300) for choice in log])
         for log in logs
@@ -261,11 +263,11 @@ def _probability(scores: Floats) -> Floats:
     return np.asarray(raised / raised.sum())
 
 
-def _trees(first: Sequence[Choice], second: Sequence[Choice], weights: Floats, seed: int) -> str:
+def _trees(first: Sequence[ChoiceSet], second: Sequence[ChoiceSet], weights: Floats, seed: int) -> str:
     """Trees that mend the weights' order; "" where the people held out are not surely better off."""
     import lightgbm
 
-    def table(choices: Sequence[Choice]) -> Any:
+    def table(choices: Sequence[ChoiceSet]) -> Any:
         sizes = [len(choice.signals) for choice in choices]
         truth = np.concatenate([np.arange(len(c.signals)) == c.chosen for c in choices]).astype(int)
         signals = np.concatenate([choice.signals for choice in choices])
@@ -277,6 +279,6 @@ def _trees(first: Sequence[Choice], second: Sequence[Choice], weights: Floats, s
     if not booster.best_iteration:
         return ""
     model = str(booster.model_to_string(num_iteration=booster.best_iteration))
-    plain = Fused(weights=_named(weights))
+    plain = Ranker(weights=_named(weights))
     gained = gains(plain.with_trees(model), second) - gains(plain, second)
     return model if gained.mean() > SURE * gained.std() / max(len(gained), 1) ** 0.5 else ""

@@ -22,7 +22,7 @@ from whimbrel.agent.shift.next_topics import (
 from whimbrel.agent.shift.predict import TOPICS, chosen, rising
 from whimbrel.prompts.phrases import WORDINGS
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.log.topic_habits import Habits
+from whimbrel.tools.log.topic_habits import TopicHabits
 
 Floats = NDArray[np.float64]
 RIDGE = 1e-3
@@ -33,7 +33,7 @@ LEAST_MOMENTS = 100
 
 
 @dataclass(frozen=True)
-class Moment:
+class TopicMoment:
     """What was known of a person at a moment, with the latest titles, and the topics that the next event bore
     (`came`)."""
 
@@ -41,7 +41,7 @@ class Moment:
     person: Person
     at: float | None
     situation: Mapping[str, str]
-    habits: Habits | None
+    habits: TopicHabits | None
     came: frozenset[str]
     titles: tuple[str, ...] = ()
 
@@ -50,7 +50,7 @@ class Moment:
         position = {name: row for row, name in enumerate(person.names)}
         return [position[topic] for topic in sorted(self.came) if topic in position]
 
-    def alone(self) -> "Moment":
+    def alone(self) -> "TopicMoment":
         """The same, as if nothing were known of everybody: the person's own topics only."""
         person = self.person
         own, topic = np.unique(person.topic, return_inverse=True)
@@ -58,7 +58,7 @@ class Moment:
         return replace(self, person=replace(person, names=names, topic=topic.astype(np.int64)), habits=None)
 
 
-def learn(moments: Sequence[Sequence[Moment]], *, learned_from: str = "", seed: int = 0) -> NextTopics:
+def learn(moments: Sequence[Sequence[TopicMoment]], *, learned_from: str = "", seed: int = 0) -> NextTopics:
     """From the moments of one or several logs, each counting the same; weights come from half of the people,
     calibrations from the other half.
 
@@ -75,7 +75,7 @@ def learn(moments: Sequence[Sequence[Moment]], *, learned_from: str = "", seed: 
     return NextTopics(among=_learned(known, seed) if any(known) else alone, alone=alone, learned_from=learned_from)
 
 
-def _learned(moments: Sequence[Sequence[Moment]], seed: int) -> Learned:
+def _learned(moments: Sequence[Sequence[TopicMoment]], seed: int) -> Learned:
     halves = [_halves(log, seed) for log in moments if log]
     weights = _logit([[(_signals(moment), moment.rows(moment.person)) for moment in first] for first, _ in halves])
     neutral = Calibration(bias=0.0, weights=(0.0,) * len(CHANCES))
@@ -101,7 +101,7 @@ class Figures:
     came: bool
 
 
-def figures_of(learned: Learned, moment: Moment) -> Figures:
+def figures_of(learned: Learned, moment: TopicMoment) -> Figures:
     """What a moment shows: of stretches the most telling one, whether or not it differs by more than chance."""
     person, names = moment.person, moment.person.names
     expected = learned.expected(person, at=moment.at, situation=moment.situation, habits=moment.habits)
@@ -119,14 +119,14 @@ def figures_of(learned: Learned, moment: Moment) -> Figures:
     return Figures(expected, named, chances(expected, recent), stayed, comes, came)
 
 
-def _halves(log: Sequence[Moment], seed: int) -> tuple[list[Moment], list[Moment]]:
+def _halves(log: Sequence[TopicMoment], seed: int) -> tuple[list[TopicMoment], list[TopicMoment]]:
     users = sorted({moment.user for moment in log})
     first = set(np.random.default_rng(seed).permutation(len(users))[: (len(users) + 1) // 2].tolist())
     chosen = {user for number, user in enumerate(users) if number in first}
     return [m for m in log if m.user in chosen], [m for m in log if m.user not in chosen]
 
 
-def _signals(moment: Moment) -> Floats:
+def _signals(moment: TopicMoment) -> Floats:
     return signals(moment.person, at=moment.at, situation=moment.situation, habits=moment.habits)
 
 

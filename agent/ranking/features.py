@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.tools.log.click_rates import Appeal
-from whimbrel.tools.log.co_occurrence import FIGURES
+from whimbrel.tools.log.click_rates import ClickRates
+from whimbrel.tools.log.item_statistics import FIGURES
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.candidates import Candidate, Interest
 from whimbrel.tools.text.title_index import TitleIndex
@@ -21,24 +21,35 @@ SIGNALS = (
     "topics",
     "shift",
     "itemknn",
-    "people",
-    "follows",
-    "near",
-    "factors",
-    "nearest_factors",
+    "user_knn",
+    "next_item",
+    "co_occurrence",
+    "embedding",
+    "nearest_embedding",
+    "recent_popularity",
     "popularity",
-    "ever",
     "age",
     "price",
     "repeat",
-    "appeal",
+    "click_rate",
 )
 """Cosine of the text vector with the interest of the short and the long term, with the nearest of the latest items, and
 with the last one; how much of its title the latest TITLES hold (see `TitleIndex`); logarithm of the probability of its
-topics next; cosine with the topics that a shift goes to, times its confidence; what the crowd says (see `Crowd`): the
+topics next; cosine with the topics that a shift goes to, times its confidence; what the statistics says (see
+`ItemStatistics`): the
 counts as logarithms; how far the price is from the usual one, in logarithms, less than 0; whether the history holds
-it; logarithm of how often it was chosen when it was shown (see `Appeal`)."""
-FROM_LOG = ("itemknn", "people", "follows", "near", "factors", "nearest_factors", "popularity", "ever", "age")
+it; logarithm of how often it was chosen when it was shown (see `ClickRates`)."""
+FROM_LOG = (
+    "itemknn",
+    "user_knn",
+    "next_item",
+    "co_occurrence",
+    "embedding",
+    "nearest_embedding",
+    "recent_popularity",
+    "popularity",
+    "age",
+)
 """Those that tell nothing of an item that the log does not know."""
 TITLES = 10
 LEAST_SHARE = 1e-4
@@ -52,7 +63,7 @@ def signals_of(
     interest: Interest,
     expected: Mapping[str, float],
     moved: float = 0.0,
-    appeal: Appeal | None = None,
+    click_rates: ClickRates | None = None,
 ) -> Floats:
     """Standardised SIGNALS of candidates, shape (candidates, signals): mean 0 and deviation 1 over those of whom a
     signal tells something, 0 where it tells nothing. `moved` is the confidence in a named shift, else 0."""
@@ -70,10 +81,13 @@ def signals_of(
         figures["topics"] = np.array([_topics(candidate.item, expected) for candidate in candidates])
     if interest.predicted is not None and moved:
         figures["shift"] = vectors @ interest.predicted
-    told = {name: np.array([c.crowd.get(name, np.nan) for c in candidates], dtype=np.float64) for name in FIGURES}
-    figures |= {name: told[name] for name in ("people", "age", "factors", "nearest_factors")}
-    figures |= {name: np.log1p(1000 * told[name]) for name in ("itemknn", "follows", "near")}
-    figures["popularity"], figures["ever"] = np.log1p(told["lately"]), np.log1p(told["ever"])
+    told = {name: np.array([c.statistics.get(name, np.nan) for c in candidates], dtype=np.float64) for name in FIGURES}
+    figures |= {name: told[name] for name in ("user_knn", "age", "embedding", "nearest_embedding")}
+    figures |= {name: np.log1p(1000 * told[name]) for name in ("itemknn", "next_item", "co_occurrence")}
+    figures["recent_popularity"], figures["popularity"] = (
+        np.log1p(told["recent_popularity"]),
+        np.log1p(told["popularity"]),
+    )
     paid = [item.price for item in history if item.price]
     if paid:
         usual = float(np.median(np.log(paid)))
@@ -81,8 +95,8 @@ def signals_of(
         figures["price"] = np.array([-abs(np.log(price) - usual) if price else np.nan for price in prices])
     met = {item.item_id for item in history}
     figures["repeat"] = np.array([float(candidate.item.item_id in met) for candidate in candidates])
-    if appeal is not None:
-        figures["appeal"] = appeal.rates([candidate.item.item_id for candidate in candidates])
+    if click_rates is not None:
+        figures["click_rate"] = click_rates.rates([candidate.item.item_id for candidate in candidates])
     found = np.stack([standard(figures[name]) for name in SIGNALS], axis=1)
     found[:, SIGNALS.index("shift")] *= moved
     return found

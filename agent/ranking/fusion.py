@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 Weight = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
-Where = Literal["catalogue", "listed", "alone"]
+CandidateKind = Literal["retrieved", "given", "cold"]
 """Candidates that retrieval brought; given ones that a log knows; given ones of which no log knows anything."""
 
 
@@ -37,7 +37,7 @@ def _known(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-class Fused(BaseModel):
+class Ranker(BaseModel):
     """Weights of SIGNALS, of what the history adds to a language model's likelihood of an item (`likelihood`), of that
     likelihood without the history (`prior`), of its order of candidates where it has no likelihoods (`order`), and
     trees as LightGBM writes them ("" for none), with their digest: LightGBM ends the process over damaged ones."""
@@ -57,7 +57,7 @@ class Fused(BaseModel):
             raise ValueError("the trees are damaged")
         return self
 
-    def with_trees(self, trees: str) -> "Fused":
+    def with_trees(self, trees: str) -> "Ranker":
         """The same with trees on top."""
         return self.model_copy(update={"trees": trees, "digest": _digest(trees) if trees else ""})
 
@@ -73,7 +73,8 @@ class Fused(BaseModel):
         return bool(self.likelihood or self.prior) if likelihoods else bool(self.order)
 
     def of_answer(self, figures: Floats) -> dict[str, Floats]:
-        """What a language model's answer brings (see `Weights.figures`), by name, shape (candidates,) each."""
+        """What a language model's answer brings (see `OptionScores.model_features`), by name, shape (candidates,)
+        each."""
         names = ANSWERS if figures.shape[1] == len(ANSWERS) else ("order",)
         return {name: getattr(self, name) * figures[:, place] for place, name in enumerate(names)}
 
@@ -84,23 +85,23 @@ class Fused(BaseModel):
         return lightgbm.Booster(model_str=self.trees)
 
 
-class Fusion(BaseModel):
+class Rankers(BaseModel):
     """What was learned for each kind of candidates (see `Where`), and what each channel of retrieval is worth (see
     `tools.retrieve`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     signals: Annotated[tuple[str, ...], AfterValidator(_known)] = SIGNALS
     channels: dict[str, Share] = {}
-    catalogue: Fused
-    listed: Fused
-    alone: Fused
+    retrieved: Ranker
+    given: Ranker
+    cold: Ranker
     learned_from: str = ""
 
-    def of(self, where: Where) -> Fused:
+    def of(self, where: CandidateKind) -> Ranker:
         """What holds for these candidates."""
-        found: Fused = getattr(self, where)
+        found: Ranker = getattr(self, where)
         return found
 
     @classmethod

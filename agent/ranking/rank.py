@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from whimbrel.agent.language_models.option_scores import Priors, weigh
+from whimbrel.agent.language_models.option_scores import LikelihoodCache, score_options
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
 from whimbrel.agent.profile.summarise import short_titles
 from whimbrel.agent.ranking.features import signals_of, standard
-from whimbrel.agent.ranking.fusion import Fusion, Where
+from whimbrel.agent.ranking.fusion import CandidateKind, Rankers
 from whimbrel.agent.schema.results import Shift
 from whimbrel.prompts.phrases import Language
-from whimbrel.tools.log.click_rates import Appeal
+from whimbrel.tools.log.click_rates import ClickRates
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.candidates import Candidate, Interest
 
@@ -63,23 +63,23 @@ class Ranking:
     shift: Shift
     usage: Usage = NO_USAGE
     warnings: tuple[str, ...] = ()
-    moves: float | None = None
+    p_topic_change: float | None = None
 
 
 def rank(
     candidates: Sequence[Candidate],
     *,
-    where: Where,
+    where: CandidateKind,
     history: Sequence[Item],
     interest: Interest,
     expected: Mapping[str, float],
     wish: str = "",
     shift: Shift,
-    fusion: Fusion,
-    appeal: Appeal | None = None,
+    fusion: Rankers,
+    click_rates: ClickRates | None = None,
     llm: LanguageModel | None,
     config: RankConfig,
-    priors: Priors | None = None,
+    likelihood_cache: LikelihoodCache | None = None,
     language: Language = "en",
 ) -> Ranking:
     """Order candidates; equal scores keep the order given. `expected` are the topics of the next event.
@@ -91,14 +91,16 @@ def rank(
         return Ranking((), shift)
     fused = fusion.of(where)
     moved = shift.confidence if shift.kind != "none" else 0.0
-    found = signals_of(candidates, history=history, interest=interest, expected=expected, moved=moved, appeal=appeal)
+    found = signals_of(
+        candidates, history=history, interest=interest, expected=expected, moved=moved, click_rates=click_rates
+    )
     brought = fused(found)
     if interest.wished is not None:
         vectors = np.stack([candidate.vector for candidate in candidates]).astype(np.float64)
         near = vectors @ interest.wished
         brought["wish"] = config.wish * np.where(near < WISH_NEAR, np.minimum(standard(near), 0.0), standard(near))
     if config.novelty:
-        met = np.log1p([candidate.crowd.get("ever", 0.0) for candidate in candidates])
+        met = np.log1p([candidate.statistics.get("popularity", 0.0) for candidate in candidates])
         brought["novelty"] = -config.novelty * standard(met)
     base = np.sum([np.zeros(len(candidates)), *brought.values()], axis=0)
     order = np.argsort(-base, kind="stable")
@@ -106,17 +108,17 @@ def rank(
     asks = llm is not None and fused.asks(likelihoods=llm.scores)
     head = order[: config.weighed] if asks else order[:0]
     if llm is not None and len(head) > 1:
-        asked = weigh(
+        asked = score_options(
             llm,
             history=short_titles(history),
             wish=wish,
             options=short_titles([candidates[row].item for row in head]),
-            priors=priors,
+            likelihood_cache=likelihood_cache,
             permutations=config.permutations,
             language=language,
         )
         usage, warnings = asked.usage, asked.warnings
-        figures = asked.figures()
+        figures = asked.model_features()
         if figures is not None:
             told = fused.of_answer(figures)
             least = int(np.argmin(sum(told.values())))
@@ -130,9 +132,13 @@ def rank(
     return Ranking(ranked, shift, usage, warnings)
 
 
-def where_listed(candidates: Sequence[Candidate]) -> Where:
+def kind_of_given(candidates: Sequence[Candidate]) -> CandidateKind:
     """Whether a log tells of enough of the candidates that were given."""
-    return "listed" if np.mean([candidate.crowd.get("ever", 0.0) > 0 for candidate in candidates]) >= KNOWN else "alone"
+    return (
+        "given"
+        if np.mean([candidate.statistics.get("popularity", 0.0) > 0 for candidate in candidates]) >= KNOWN
+        else "cold"
+    )
 
 
 def distinct(ranked: Sequence[Ranked], *, k: int, diversity: float = 0.0) -> list[Ranked]:

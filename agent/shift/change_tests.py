@@ -2,7 +2,7 @@
 day or week, those in this situation.
 
 Each is tested against comparable stretches of the same history, as many tests as are made being accounted for
-(Bonferroni). Habits are tested over sessions, the current one left out: what a session does now is no habit yet.
+(Bonferroni). TopicHabits are tested over sessions, the current one left out: what a session does now is no habit yet.
 """
 
 import re

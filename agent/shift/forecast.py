@@ -22,7 +22,7 @@ HALF_LIVES = (1.5, 4.0, 10.0)
 """Windows after which a meeting counts half, by which the person's past is weighed."""
 RECENT = 4
 """Windows that are recent: a topic in none of them is new."""
-NEIGHBOURS, FACTORS = 100, 16
+NEIGHBOURS, EMBEDDINGS = 100, 16
 """People alike, and dimensions of the space in which everybody lies."""
 FOLLOWED = 8
 """Windows from which is counted what follows what."""
@@ -107,7 +107,7 @@ class Population:
             tastes=tastes,
             rates=met.mean(axis=0),
             recent_rates=met[-RECENT:].mean(axis=0),
-            axes=axes[:FACTORS].astype(np.float32),
+            axes=axes[:EMBEDDINGS].astype(np.float32),
             follows=_follows(met[-FOLLOWED - 1 :]),
         )
 

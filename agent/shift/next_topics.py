@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from whimbrel.tools.log.topic_habits import Habits
+from whimbrel.tools.log.topic_habits import TopicHabits
 from whimbrel.tools.records import Item
 from whimbrel.tools.timestamps import hour_of, is_weekend
 
@@ -66,7 +66,7 @@ class Person:
     situations: Sequence[Mapping[str, str]]
 
     @classmethod
-    def of(cls, history: Sequence[Item], habits: Habits | None = None) -> Self:
+    def of(cls, history: Sequence[Item], habits: TopicHabits | None = None) -> Self:
         """With everybody's topics where they are known, else the person's own."""
         counts: dict[str, int] = {}
         for item in history:
@@ -126,7 +126,7 @@ class Person:
         return np.arange(self.events) > (np.flatnonzero(parted)[-1] if parted.any() else -1)
 
 
-def signals(person: Person, *, at: float | None, situation: Mapping[str, str], habits: Habits | None) -> Floats:
+def signals(person: Person, *, at: float | None, situation: Mapping[str, str], habits: TopicHabits | None) -> Floats:
     """Every topic's SIGNALS, shape (topics, signals), in nats."""
     size = len(person.names)
     found = np.zeros((size, len(SIGNALS)))
@@ -160,7 +160,7 @@ def signals(person: Person, *, at: float | None, situation: Mapping[str, str], h
 
 
 def _everybody(
-    column: Mapping[str, Floats], person: Person, at: float | None, situation: Mapping[str, str], habits: Habits
+    column: Mapping[str, Floats], person: Person, at: float | None, situation: Mapping[str, str], habits: TopicHabits
 ) -> Floats:
     """Everybody's signals into their columns; returns the share of each topic among all events."""
     size, known = len(person.names), len(habits.topics)
@@ -289,7 +289,7 @@ class Learned(BaseModel):
     comes: Calibration
 
     def expected(
-        self, person: Person, *, at: float | None, situation: Mapping[str, str], habits: Habits | None
+        self, person: Person, *, at: float | None, situation: Mapping[str, str], habits: TopicHabits | None
     ) -> Expected:
         """The topics of the next event of a person."""
         found = signals(person, at=at, situation=situation, habits=habits)
@@ -309,7 +309,7 @@ class NextTopics(BaseModel):
     alone: Learned
     learned_from: str = ""
 
-    def by(self, habits: Habits | None) -> Learned:
+    def by(self, habits: TopicHabits | None) -> Learned:
         """What holds where these habits of everybody are known."""
         return self.among if habits else self.alone
 

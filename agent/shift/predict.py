@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.language_models.option_scores import Priors, weigh
+from whimbrel.agent.language_models.option_scores import LikelihoodCache, score_options
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
 from whimbrel.agent.profile.summarise import recent_count, short_titles
 from whimbrel.agent.schema.context import Context
@@ -19,7 +19,7 @@ from whimbrel.agent.schema.results import CitedEvent, Shift
 from whimbrel.agent.shift.change_tests import Stretch, stretches_of
 from whimbrel.agent.shift.next_topics import RECENT, Expected, Learned, NextTopics, Person, chances
 from whimbrel.prompts.phrases import WORDINGS, Language, Wording
-from whimbrel.tools.log.topic_habits import Habits
+from whimbrel.tools.log.topic_habits import TopicHabits
 from whimbrel.tools.records import Interaction, Item
 from whimbrel.tools.text.encoder import Vectors, encode
 from whimbrel.tools.text.exclusions import Refusal
@@ -40,13 +40,14 @@ Floats = NDArray[np.float64]
 @dataclass(frozen=True)
 class Prediction:
     """The shift; the `topics` of the next event, which share 1, the likeliest first; the probability that it bears
-    none of the latest events' topics (`moves`, None where nothing is known); and what asking the model cost."""
+    none of the latest events' topics (`p_topic_change`, None where nothing is known); and what asking the model
+    cost."""
 
     shift: Shift
     usage: Usage = NO_USAGE
     warnings: tuple[str, ...] = ()
     topics: Mapping[str, float] = field(default_factory=dict)
-    moves: float | None = None
+    p_topic_change: float | None = None
 
 
 def predict_shift(
@@ -56,9 +57,9 @@ def predict_shift(
     context: Context,
     topic_vectors: Mapping[str, Vectors],
     llm: LanguageModel | None,
-    priors: Priors | None = None,
+    likelihood_cache: LikelihoodCache | None = None,
     language: Language = "en",
-    habits: Habits | None = None,
+    habits: TopicHabits | None = None,
     learned: NextTopics | None = None,
 ) -> Prediction:
     """The shift of interest at the end of a history; `at` is None where no times are known.
@@ -74,9 +75,9 @@ def predict_shift(
         return Prediction(Shift(kind="none", reason=say.no_topics if history else say.no_history))
     expected = weights.expected(person, at=at, situation=context.situation, habits=habits)
     stays = weights.stays(chances(expected, person.recent()))
-    topics, moves = expected.named(len(expected.probability)), round(1 - stays, 4)
+    topics, p_topic_change = expected.named(len(expected.probability)), round(1 - stays, 4)
     if context.query:
-        return Prediction(_wished(history, context, topic_vectors, say), topics=topics, moves=moves)
+        return Prediction(_wished(history, context, topic_vectors, say), topics=topics, p_topic_change=p_topic_change)
     found = stretches_of(person, at=at, situation=context.situation, say=say)
     telling = chosen(found)
     if telling is None:
@@ -87,9 +88,9 @@ def predict_shift(
             evidence=cite(history, list(topics)[:TOPICS]),
             reason=say.gap.join([_unmoved(found, stays, len(history), say), _expects(expected, say)]),
         )
-        return Prediction(shift, topics=topics, moves=moves)
-    named, usage, warnings = _named(history, expected, telling, weights, llm, priors, language)
-    return Prediction(named, usage, warnings, topics, moves)
+        return Prediction(shift, topics=topics, p_topic_change=p_topic_change)
+    named, usage, warnings = _named(history, expected, telling, weights, llm, likelihood_cache, language)
+    return Prediction(named, usage, warnings, topics, p_topic_change)
 
 
 def chosen(stretches: Sequence[Stretch]) -> Stretch | None:
@@ -111,7 +112,7 @@ def _named(
     stretch: Stretch,
     learned: Learned,
     llm: LanguageModel | None,
-    priors: Priors | None,
+    likelihood_cache: LikelihoodCache | None,
     language: Language,
 ) -> tuple[Shift, Usage, tuple[str, ...]]:
     say, person, names = WORDINGS[language], expected.person, expected.person.names
@@ -119,7 +120,14 @@ def _named(
     usage, warnings = Usage(), tuple[str, ...]()
     if llm is not None and len(rows) > TOPICS:
         options = [names[row] for row in rows]
-        asked = weigh(llm, history=short_titles(history), wish="", options=options, priors=priors, language=language)
+        asked = score_options(
+            llm,
+            history=short_titles(history),
+            wish="",
+            options=options,
+            likelihood_cache=likelihood_cache,
+            language=language,
+        )
         usage, warnings = asked.usage, asked.warnings
         if asked.values is not None:
             order = -np.arange(len(rows)) / len(rows) + 0.2 * _standard(asked.values)

@@ -16,7 +16,7 @@ from whimbrel.agent.shift.next_topics import MOST_TOPICS, SESSION_GAP_SECONDS, N
 from whimbrel.agent.shift.outlook import Outlook
 from whimbrel.agent.shift.predict import predict_shift
 from whimbrel.prompts.phrases import Language
-from whimbrel.tools.log.topic_habits import Habits
+from whimbrel.tools.log.topic_habits import TopicHabits
 from whimbrel.tools.records import Interaction
 from whimbrel.tools.text.encoder import Vectors
 from whimbrel.tools.timestamps import Time
@@ -55,7 +55,7 @@ class Period(_Value):
 
 class Timeline(_Value):
     """The periods up to the last event before `at`, and the shift as of `at`, with the likeliest `topics` of the next
-    event and the probability that it bears none of the latest ones (`moves`), and what the next stretch of time will
+    event and the probability that it bears none of the latest ones (`p_topic_change`, `moves` in JSON), and what the next stretch of time will
     hold (`outlook`, of a fitted store). `unit` is a `UNITS` name, or `session`.
 
     In JSON the periods stand under `timeline`; unit and warnings are for people.
@@ -68,7 +68,7 @@ class Timeline(_Value):
     unit: Annotated[str, Field(exclude=True)] = "session"
     warnings: Annotated[tuple[str, ...], Field(exclude=True)] = ()
     topics: dict[str, float] = {}
-    moves: float | None = None
+    p_topic_change: Annotated[float | None, Field(alias="moves")] = None
     outlook: Outlook | None = None
 
     @property
@@ -158,7 +158,7 @@ def timeline_of(
     topic_vectors: Mapping[str, Vectors],
     llm: LanguageModel | None,
     language: Language = "en",
-    habits: Habits | None = None,
+    habits: TopicHabits | None = None,
     learned: NextTopics | None = None,
 ) -> Timeline:
     """The timeline of a history, which runs from the first event to the last; what is at or after `at` is left out.
@@ -203,7 +203,7 @@ def timeline_of(
         at=at,
         shift=present.shift,
         topics=present.topics,
-        moves=present.moves,
+        p_topic_change=present.p_topic_change,
         periods=periods,
         unit=unit.name if unit else "session",
         warnings=present.warnings,

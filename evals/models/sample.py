@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from whimbrel.agent.explanation.explain import ReasonReply
-from whimbrel.agent.language_models.option_scores import weigh
+from whimbrel.agent.language_models.option_scores import score_options
 from whimbrel.agent.language_models.protocol import LanguageModel, Usage
 from whimbrel.agent.profile.summarise import SummaryReply
 from whimbrel.prompts import load
@@ -30,7 +30,7 @@ UNRELATED = (
 
 
 @dataclass(frozen=True)
-class Answered:
+class AnsweredChoiceSet:
     """What a sample request cost, and how many of its replies fitted their schema."""
 
     usage: Usage
@@ -38,15 +38,15 @@ class Answered:
     fitting: int
 
 
-def sample_request(llm: LanguageModel, number: int, *, candidates: int = 20) -> Answered:
+def sample_request(llm: LanguageModel, number: int, *, candidates: int = 20) -> AnsweredChoiceSet:
     """The model's part of one request: a summary, eight topics and `candidates` weighed, three reasons; each `number`
     is another person."""
     history = [NAMES[(7 * number + 5 * n) % len(NAMES)] for n in range(15)]
     options = [NAMES[(11 * number + 3 * n + 1) % len(NAMES)] for n in range(candidates)]
     about = load("summarise").messages({"recent": f"{_THINGS[number % 12]}, Snacks", "earlier": "Household"})
     (summary,) = llm.generate([about], schema=SummaryReply, max_tokens=64)
-    topics = weigh(llm, history=history, wish="", options=[thing.capitalize() for thing in _THINGS[:8]])
-    ranked = weigh(llm, history=history, wish="", options=options)
+    topics = score_options(llm, history=history, wish="", options=[thing.capitalize() for thing in _THINGS[:8]])
+    ranked = score_options(llm, history=history, wish="", options=options)
     reasons = [
         load("explain", version=3).messages(
             {"title": title, "events": f"1. You bought '{history[-1]}'", "relation": "[item] goes well with it"}
@@ -56,4 +56,4 @@ def sample_request(llm: LanguageModel, number: int, *, candidates: int = 20) -> 
     worded = llm.generate(reasons, schema=ReasonReply, max_tokens=60)
     usage = sum((reply.usage for reply in worded), summary.usage + topics.usage + ranked.usage)
     fitting = (summary.value is not None) + sum(reply.value is not None for reply in worded)
-    return Answered(usage, 1 + len(worded), fitting)
+    return AnsweredChoiceSet(usage, 1 + len(worded), fitting)

@@ -53,7 +53,7 @@ class Outcome:
             of | {"ranking": order, "warnings": told},
             of
             | {"ties": ties, "seconds": round(self.seconds, 4), "failure": self.failure, **usage}
-            | ({"shift": seen, "said": self.scored.said, "moves": self.scored.moves} if seen else {}),
+            | ({"shift": seen, "said": self.scored.said, "moves": self.scored.p_topic_change} if seen else {}),
         )
 
 

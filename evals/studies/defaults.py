@@ -12,9 +12,9 @@ from whimbrel.agent.display.terminal import ingest_progress
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.language_models.specs import open_model
 from whimbrel.agent.learning.learn import draw_channels, draw_choices, learn_channels, learn_fusion
-from whimbrel.agent.learning.ranking import Answered, Choice, ask, learn_likelihood
+from whimbrel.agent.learning.ranking import AnsweredChoiceSet, ChoiceSet, ask, learn_likelihood
 from whimbrel.agent.learning.topics import learn
-from whimbrel.agent.ranking.fusion import Fused, Fusion, Where
+from whimbrel.agent.ranking.fusion import CandidateKind, Ranker, Rankers
 from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.evals.data.catalogues import read_library
 from whimbrel.evals.studies.shifts import read_moments
@@ -22,12 +22,12 @@ from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.sources.formats import parse_map
 from whimbrel.tools.sources.ingest import Progress
 
-KINDS: tuple[Where, ...] = ("catalogue", "listed")
-WHERES: tuple[Where, ...] = (*KINDS, "alone")
+KINDS: tuple[CandidateKind, ...] = ("retrieved", "given")
+WHERES: tuple[CandidateKind, ...] = (*KINDS, "cold")
 ORDER = 0.3
 """Weight of the order of a model without likelihoods, in log odds a deviation of an order that is sure: set, not
 learned, since the models at hand repeat the order they are shown."""
-NOTHING = Fusion(catalogue=Fused(weights={}), listed=Fused(weights={}), alone=Fused(weights={}))
+NOTHING = Rankers(retrieved=Ranker(weights={}), given=Ranker(weights={}), cold=Ranker(weights={}))
 
 Sources = Annotated[list[str], typer.Argument(metavar="NAME=SOURCE ...", help="Logs, each with a name.")]
 app = typer.Typer(rich_markup_mode=None)
@@ -68,8 +68,8 @@ def fusion(
             raise ConfigError(f"{source!r}: give each log a name without slashes, as NAME=SOURCE")
     model = open_model(llm, remember=True)
     with ingest_progress() as progress:
-        brought: dict[str, list[Choice]] = {}
-        drawn: dict[str, dict[Where, list[Choice]]] = {}
+        brought: dict[str, list[ChoiceSet]] = {}
+        drawn: dict[str, dict[CandidateKind, list[ChoiceSet]]] = {}
         for source in sources:
             name, _, place = source.partition("=")
             library, topics = read_library(place or name, progress), NextTopics.default()
@@ -87,7 +87,7 @@ def fusion(
             progress.step(f"Learning from {', '.join(used)}", None)
             if left is not None:
                 found = _learned([drawn[name] for name in used], [brought[name] for name in used], seed)
-            weighed: dict[str, Fused] = {
+            weighed: dict[str, Ranker] = {
                 kind: learn_likelihood([answers[name][kind] for name in used], found.of(kind))
                 for kind in answers[used[0]]
             }
@@ -99,27 +99,27 @@ def fusion(
 
 
 def _learned(
-    drawn: Sequence[Mapping[Where, Sequence[Choice]]], brought: Sequence[Sequence[Choice]], seed: int
-) -> Fusion:
+    drawn: Sequence[Mapping[CandidateKind, Sequence[ChoiceSet]]], brought: Sequence[Sequence[ChoiceSet]], seed: int
+) -> Rankers:
     """Weights of channels and signals from several logs."""
-    pools: dict[Where, Sequence[Sequence[Choice]]] = {kind: [own[kind] for own in drawn] for kind in KINDS}
+    pools: dict[CandidateKind, Sequence[Sequence[ChoiceSet]]] = {kind: [own[kind] for own in drawn] for kind in KINDS}
     found = learn_fusion(NOTHING, pools, seed=seed, trees=False)
     return found.model_copy(update={"channels": learn_channels(brought, {}, seed=seed)})
 
 
 def _asked(
-    drawn: Mapping[Where, Sequence[Choice]],
-    fusion: Fusion,
+    drawn: Mapping[CandidateKind, Sequence[ChoiceSet]],
+    fusion: Rankers,
     llm: LanguageModel | None,
     most: int,
     name: str,
     progress: Progress,
-) -> dict[Where, list[Answered]]:
+) -> dict[CandidateKind, list[AnsweredChoiceSet]]:
     """What a model says of some choices of a log, of each kind."""
     if llm is None:
         return {}
-    pools = {**drawn, "alone": [choice.without_log() for choice in drawn["listed"]]}
-    found: dict[Where, list[Answered]] = {}
+    pools = {**drawn, "cold": [choice.without_log() for choice in drawn["given"]]}
+    found: dict[CandidateKind, list[AnsweredChoiceSet]] = {}
     for kind, choices in pools.items():
         progress.step(f"Asking the language model ({name}, {kind})", min(len(choices), most))
         found[kind] = ask(choices[:most], fusion.of(kind), llm, advance=progress.advance)

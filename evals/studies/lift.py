@@ -19,15 +19,15 @@ from whimbrel.agent.cli.options import JsonOption, print_json
 from whimbrel.agent.display.terminal import ingest_progress
 from whimbrel.agent.language_models.specs import open_model
 from whimbrel.agent.learning.learn import draw_choices
-from whimbrel.agent.learning.ranking import Answered, Choice, ask, gains_asked, learn, learn_likelihood
-from whimbrel.agent.ranking.fusion import ANSWERS, Fused
+from whimbrel.agent.learning.ranking import AnsweredChoiceSet, ChoiceSet, ask, gains_asked, learn, learn_likelihood
+from whimbrel.agent.ranking.fusion import ANSWERS, Ranker
 from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.evals.data.catalogues import read_library
 from whimbrel.evals.metrics.intervals import Interval, interval, sign_flip_p
 from whimbrel.evals.runs.plan import Part
 from whimbrel.tools.errors import ConfigError
 
-NOTHING = Fused(weights={})
+NOTHING = Ranker(weights={})
 UNWEIGHED = dict.fromkeys((*ANSWERS, "order"), 0.0)
 OTHERS, OWN = "other logs", "own people"
 """Where weights come from."""
@@ -62,14 +62,14 @@ def main(
     model = open_model(llm, remember=True)
     if model is None or len(sources) < 2:
         raise ConfigError("give two logs or more, and a model with --llm")
-    choices: dict[str, list[Choice]] = {}
-    answers: dict[str, list[Answered]] = {}
+    choices: dict[str, list[ChoiceSet]] = {}
+    answers: dict[str, list[AnsweredChoiceSet]] = {}
     with ingest_progress() as progress:
         for source in sources:
             name, _, place = source.partition("=")
             library = read_library(place or name, progress)
             choices[name] = draw_choices(
-                library, "alone", NextTopics.default(), channels={}, most=learned, seed=seed, progress=progress
+                library, "cold", NextTopics.default(), channels={}, most=learned, seed=seed, progress=progress
             )
             progress.step(f"Asking the language model ({name})", min(len(choices[name]), asked))
             answers[name] = ask(choices[name][:asked], NOTHING, model, advance=progress.advance)
@@ -82,7 +82,11 @@ def main(
 
 
 def lifts_of(
-    name: str, choices: Mapping[str, Sequence[Choice]], answers: Mapping[str, Sequence[Answered]], *, seed: int
+    name: str,
+    choices: Mapping[str, Sequence[ChoiceSet]],
+    answers: Mapping[str, Sequence[AnsweredChoiceSet]],
+    *,
+    seed: int,
 ) -> dict[str, Lift]:
     """Of one log, with weights from the others, and with such as its own other people taught on top."""
     others = [other for other in choices if other != name]
@@ -98,13 +102,15 @@ def lifts_of(
     }
 
 
-def _taught(begun: Fused, part: Part, choices: Sequence[Choice], answers: Sequence[Answered], seed: int) -> Fused:
+def _taught(
+    begun: Ranker, part: Part, choices: Sequence[ChoiceSet], answers: Sequence[AnsweredChoiceSet], seed: int
+) -> Ranker:
     """What the people of a log outside a part teach."""
     fused = learn([[choice for choice in choices if not part.holds(choice.user)]], begun, seed=seed, trees=False)
     return learn_likelihood([[answer for answer in answers if not part.holds(answer.choice.user)]], fused)
 
 
-def _lift(answers: Sequence[Answered], fused: Sequence[Fused], seed: int) -> Lift:
+def _lift(answers: Sequence[AnsweredChoiceSet], fused: Sequence[Ranker], seed: int) -> Lift:
     """Each answer weighed as told beside it."""
     pairs = list(zip(answers, fused, strict=True))
     without = np.concatenate([gains_asked(one.model_copy(update=UNWEIGHED), [answer]) for answer, one in pairs])

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.language_models.option_scores import weigh
+from whimbrel.agent.language_models.option_scores import score_options
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.learning.cases import Case, read_cases
 from whimbrel.agent.learning.learn import LEAST_EVENTS, PER_USER, TITLES, moments_of
-from whimbrel.agent.learning.topics import LEAST_MOMENTS, Moment, figures_of, learn
+from whimbrel.agent.learning.topics import LEAST_MOMENTS, TopicMoment, figures_of, learn
 from whimbrel.agent.profile.summarise import short_titles
 from whimbrel.agent.shift.next_topics import SIGNALS, NextTopics, Person, signals
 from whimbrel.evals.data.logs import Log, read_log
@@ -26,7 +26,7 @@ from whimbrel.evals.metrics.decisions import abstention, measured
 from whimbrel.evals.metrics.intervals import bootstrap_means, interval, sign_flip_p, spread
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.interaction_log import InteractionLog
-from whimbrel.tools.log.topic_habits import Habits, HabitsInTime
+from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
 from whimbrel.tools.records import Interaction, Item
 from whimbrel.tools.sources.formats import open_source
 from whimbrel.tools.sources.ingest import Progress, Silent
@@ -55,8 +55,8 @@ it."""
 class Split:
     """Moments to learn from, moments of other people that are tested, and lines of the source that are wrong."""
 
-    learned_from: list[Moment]
-    tested: list[Moment]
+    learned_from: list[TopicMoment]
+    tested: list[TopicMoment]
     problems: Sequence[object] = ()
 
 
@@ -92,14 +92,14 @@ def read_moments(
     )
 
 
-def _of_case(case: Case) -> Moment:
+def _of_case(case: Case) -> TopicMoment:
     items = {item.item_id: item for item in case.blind.candidates}
     came = frozenset(topic for item_id in case.relevant if item_id in items for topic in items[item_id].topics)
     situation = {key: str(value) for key, value in case.blind.context.items() if key not in ("query", "group")}
     times = [item.time for item in case.blind.history]
     at = times[-1] if times and None not in times else None
     titles = tuple(short_titles(case.blind.history[-TITLES:]))
-    return Moment(case.blind.user_id, Person.of(case.blind.history), at, situation, None, came, titles)
+    return TopicMoment(case.blind.user_id, Person.of(case.blind.history), at, situation, None, came, titles)
 
 
 @dataclass(frozen=True)
@@ -128,10 +128,10 @@ class _Histories:
 
 
 def _timed(histories: _Histories, most: int, seed: int) -> Split:
-    habits, times = HabitsInTime(histories.log), histories.log.time
+    habits, times = TopicHabitsOverTime(histories.log), histories.log.time
     first, split = (float(times[int(len(times) * share)]) for share in (WARM_UP, SPLIT))
     per_user = max(PER_USER, -(-most // max(len(histories.users), 1)))
-    found: tuple[list[Moment], list[Moment]] = ([], [])
+    found: tuple[list[TopicMoment], list[TopicMoment]] = ([], [])
     for number, row in enumerate(np.random.default_rng(seed).permutation(len(histories.users))):
         part, user = found[number % 2], histories.users[row]
         if len(part) < most // 2:
@@ -154,8 +154,8 @@ def _orderless(events: Sequence[Interaction], seed: int) -> Split:
     users = [sorted(histories)[row] for row in random.permutation(len(histories))]
     third = len(users) // 3
 
-    def of(asked: Sequence[str], known: Sequence[str]) -> list[Moment]:
-        habits = Habits.of(_log_of([event for user in known for event in histories[user]]), before=np.inf)
+    def of(asked: Sequence[str], known: Sequence[str]) -> list[TopicMoment]:
+        habits = TopicHabits.of(_log_of([event for user in known for event in histories[user]]), before=np.inf)
         moments = []
         for user in asked:
             history = [event.model_copy(update={"time": None}) for event in histories[user][:MOST_ORDERLESS]]
@@ -163,7 +163,7 @@ def _orderless(events: Sequence[Interaction], seed: int) -> Split:
                 person = Person.of([*history[:place], *history[place + 1 :]], habits)
                 event = history[place]
                 titles = tuple(short_titles(history[-TITLES:]))
-                moments.append(Moment(user, person, None, event.context, habits, frozenset(event.topics), titles))
+                moments.append(TopicMoment(user, person, None, event.context, habits, frozenset(event.topics), titles))
         return moments
 
     return Split(of(users[third : 2 * third], users[:third]), of(users[2 * third :], users[: 2 * third]))
@@ -242,7 +242,7 @@ class _Said:
     moved: NDArray[np.bool_]
 
 
-def _said(predictor: NextTopics, tested: Sequence[Moment], progress: Progress) -> _Said:
+def _said(predictor: NextTopics, tested: Sequence[TopicMoment], progress: Progress) -> _Said:
     rows = []
     for moment in tested:
         learned = predictor.by(moment.habits)
@@ -268,7 +268,7 @@ def _named(said: _Said, users: NDArray[np.int64], seed: int) -> dict[str, Any]:
     return found
 
 
-def _topics(predictor: NextTopics, tested: Sequence[Moment]) -> Floats:
+def _topics(predictor: NextTopics, tested: Sequence[TopicMoment]) -> Floats:
     """Log loss and whether the likeliest topic came, shape (moments, 2); a topic nobody knows has probability 1e-6."""
     rows = []
     for moment in tested:
@@ -283,7 +283,7 @@ def _lift(
     llm: LanguageModel,
     predictor: NextTopics,
     split: Split,
-    tested: Sequence[Moment],
+    tested: Sequence[TopicMoment],
     users: NDArray[np.int64],
     limit: int,
     seed: int,
@@ -295,20 +295,20 @@ def _lift(
     learned = [split.learned_from[n] for n in random.permutation(len(split.learned_from))[: limit // 2]]
     progress.step("Asking the language model", len(rows) + len(learned))
 
-    def asked(moments: Sequence[Moment]) -> list[tuple[Moment, Floats, list[int], Floats]]:
+    def asked(moments: Sequence[TopicMoment]) -> list[tuple[TopicMoment, Floats, list[int], Floats]]:
         found = []
         for moment in moments:
             expected = predictor.by(moment.habits).expected(
                 moment.person, at=moment.at, situation=moment.situation, habits=moment.habits
             )
             names, best = moment.person.names, np.argsort(-expected.probability, kind="stable")[:WEIGHED].tolist()
-            told = weigh(llm, history=moment.titles, wish="", options=[names[n] for n in best]).values
+            told = score_options(llm, history=moment.titles, wish="", options=[names[n] for n in best]).values
             values = np.zeros(len(best)) if told is None else (told - told.mean()) / max(float(told.std()), 1e-9)
             found.append((moment, expected.probability, best, values))
             progress.advance(1)
         return found
 
-    def scored(found: Sequence[tuple[Moment, Floats, list[int], Floats]], weight: float) -> Floats:
+    def scored(found: Sequence[tuple[TopicMoment, Floats, list[int], Floats]], weight: float) -> Floats:
         table = []
         for moment, probability, best, values in found:
             changed = probability.copy()
@@ -325,7 +325,7 @@ def _lift(
     return {"weight": weight, "reported with": weight or 0.1, "without the model": document}
 
 
-def _shortcut(parts: Sequence[str], tested: Sequence[Moment]) -> Floats:
+def _shortcut(parts: Sequence[str], tested: Sequence[TopicMoment]) -> Floats:
     weights = np.array([1.0 if name in parts else 0.0 for name in SIGNALS])
     rows = []
     for moment in tested:
@@ -335,7 +335,7 @@ def _shortcut(parts: Sequence[str], tested: Sequence[Moment]) -> Floats:
     return np.array(rows)
 
 
-def _scored(probability: Floats, moment: Moment) -> tuple[float, float]:
+def _scored(probability: Floats, moment: TopicMoment) -> tuple[float, float]:
     rows = moment.rows(moment.person)
     came = np.concatenate([probability[rows], np.zeros(len(moment.came) - len(rows))])
     return float(-np.log(np.maximum(came, 1e-6)).mean()), float(probability.argmax() in rows)

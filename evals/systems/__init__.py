@@ -38,7 +38,7 @@ class Scored:
     warnings: tuple[str, ...] = field(default=())
     shift: Shift | None = None
     said: str = ""
-    moves: float | None = None
+    p_topic_change: float | None = None
 
 
 Scorer = Callable[[BlindCase], "NDArray[np.float64] | Scored"]

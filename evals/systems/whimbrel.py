@@ -12,7 +12,7 @@ from whimbrel.agent.learning.cases import BlindCase
 from whimbrel.agent.learning.fitted_log import read_fitted_log
 from whimbrel.agent.learning.learn import learn_from
 from whimbrel.agent.learning.sessions import Training, library_of
-from whimbrel.agent.ranking.fusion import Where
+from whimbrel.agent.ranking.fusion import CandidateKind
 from whimbrel.agent.ranking.rank import Ranking
 from whimbrel.evals.systems import Scored, Scorer, Settings
 from whimbrel.tools.store.in_memory import InMemory
@@ -26,12 +26,12 @@ def whimbrel(training: Training, settings: Settings) -> Scorer:
     catalogue it ranks what retrieval brings."""
     llm = open_model(settings.llm)
     given = read_fitted_log(Path(settings.fitted)) if settings.fitted else None
-    agents: dict[Where, Agent] = {}
+    agents: dict[CandidateKind, Agent] = {}
 
     def score(case: BlindCase) -> Scored:
         if llm is not None:
             llm.forget()
-        kind: Where = "listed" if case.met is None else "catalogue"
+        kind: CandidateKind = "given" if case.met is None else "retrieved"
         if kind not in agents:
             library, fitted = given or _learned(training, kind, settings.seed)
             agents[kind] = Agent(None, llm, library=library, fitted=fitted)
@@ -41,7 +41,7 @@ def whimbrel(training: Training, settings: Settings) -> Scorer:
             ranking = agents[kind].choose(case.history, case.context, without=sorted(case.met), n=RETRIEVED)
         scores = {entry.candidate.item.item_id: entry.score for entry in ranking.ranked}
         values = np.array([scores.get(item.item_id, -np.inf) for item in case.candidates])
-        return Scored(values, ranking.usage, ranking.warnings, ranking.shift, _said(ranking), ranking.moves)
+        return Scored(values, ranking.usage, ranking.warnings, ranking.shift, _said(ranking), ranking.p_topic_change)
 
     return score
 
@@ -52,7 +52,7 @@ def whimbrel_none(training: Training, settings: Settings) -> Scorer:
 
 
 @lru_cache(maxsize=2)
-def _learned(training: Training, kind: Where, seed: int) -> tuple[InMemory, Fitted]:
+def _learned(training: Training, kind: CandidateKind, seed: int) -> tuple[InMemory, Fitted]:
     """Once for the agent with and without a model."""
     library = library_of(training)
     return library, learn_from(library, kinds=(kind,), seed=seed).fitted

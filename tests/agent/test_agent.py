@@ -117,7 +117,7 @@ b,1,White bread,2020-01-05,Bakery
         "b,1,RENAMED bread,2020-03-01,Sport\n",
         "".join(f"b,x{n},wine beer number {n},2020-03-01,Wine\n" for n in range(600)),
     ],
-    ids=["a topic", "a name", "a crowd"],
+    ids=["a topic", "a name", "a statistics"],
 )
 def test_what_is_told_later_changes_no_answer(later: str, tmp_path: Path) -> None:
     from whimbrel.tools.sources.formats import open_source
@@ -226,8 +226,8 @@ def test_a_rare_item_is_told_to_be_one(tmp_path: Path) -> None:
     from whimbrel.tools.sources.formats import open_source
     from whimbrel.tools.sources.ingest import ingest
 
-    crowd = "".join(f"c{n},{2 + n % 2},{['Cold lager', 'Red Merlot'][n % 2]},2020-01-06,Beer\n" for n in range(20))
-    (tmp_path / "a.csv").write_text(FACTS + crowd)
+    statistics = "".join(f"c{n},{2 + n % 2},{['Cold lager', 'Red Merlot'][n % 2]},2020-01-06,Beer\n" for n in range(20))
+    (tmp_path / "a.csv").write_text(FACTS + statistics)
     ingest(open_source(str(tmp_path / "a.csv")), tmp_path / "s")
     config = PipelineConfig(rank=RankConfig(novelty=10))
     with Agent.open(tmp_path / "s", llm="none", config=config) as agent:

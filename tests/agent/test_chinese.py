@@ -14,7 +14,7 @@ from whimbrel.agent import Agent, Interaction, Item, Recommendations, ScriptedMo
 from whimbrel.agent.explanation.explain import ReasonReply, reason_problem
 from whimbrel.agent.pipeline import PipelineConfig
 from whimbrel.agent.profile.summarise import summarise
-from whimbrel.agent.ranking.fusion import Fusion
+from whimbrel.agent.ranking.fusion import Rankers
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.shift.predict import predict_shift
 from whimbrel.prompts import Message, load
@@ -84,9 +84,9 @@ def test_without_a_model_every_sentence_is_chinese(market: Path) -> None:
 def test_the_model_is_asked_in_chinese_and_its_good_sentences_are_shown(
     market: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shipped = Fusion.default()
-    catalogue = shipped.catalogue.model_copy(update={"likelihood": 0.1})
-    monkeypatch.setattr(Fusion, "default", lambda: shipped.model_copy(update={"catalogue": catalogue}))
+    shipped = Rankers.default()
+    catalogue = shipped.retrieved.model_copy(update={"likelihood": 0.1})
+    monkeypatch.setattr(Rankers, "default", lambda: shipped.model_copy(update={"retrieved": catalogue}))
     prompts: list[str] = []
 
     def likelihood(prompt: str, continuation: str) -> float:

@@ -13,7 +13,7 @@ DOUBT = 3.0
 """As many showings at the mean rate are added to those of each item."""
 
 
-class Appeal(BaseModel):
+class ClickRates(BaseModel):
     """How often each item was `shown`, and `chosen` then, by id."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -22,13 +22,13 @@ class Appeal(BaseModel):
     chosen: Mapping[str, Count] = {}
 
     @model_validator(mode="after")
-    def _possible(self) -> "Appeal":
+    def _possible(self) -> "ClickRates":
         if any(count > self.shown.get(item_id, 0) for item_id, count in self.chosen.items()):
             raise ValueError("chosen more often than shown")
         return self
 
     @classmethod
-    def of(cls, lists: Iterable[tuple[Sequence[str], Sequence[str]]]) -> "Appeal":
+    def of(cls, lists: Iterable[tuple[Sequence[str], Sequence[str]]]) -> "ClickRates":
         """From lists of ids that were shown, each with those of them that were chosen."""
         shown, chosen = Counter[str](), Counter[str]()
         for listed, taken in lists:

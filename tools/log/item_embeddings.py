@@ -21,16 +21,16 @@ SMOOTHING = 0.75
 """Power of an item's frequency: dampens what is met with rare items by chance."""
 LEAST_ITEMS = 4 * DIMENSIONS
 
-Factors = NDArray[np.float32]
+Embeddings = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class ItemFactors:
+class ItemEmbeddings:
     """`vectors` (items, DIMENSIONS) in the order of the log's items, unit length, 0 where an item was never met;
     learned from events that all lie before `until`."""
 
     item_ids: list[str]
-    vectors: Factors
+    vectors: Embeddings
     until: float
 
     @classmethod
@@ -84,11 +84,11 @@ class ItemFactors:
             raise ValueError("vectors longer than 1")
         return found
 
-    def of_log(self, log: InteractionLog) -> "ItemFactors":
+    def of_log(self, log: InteractionLog) -> "ItemEmbeddings":
         """The same in the order of a log that may have grown since; of what came later nothing is known."""
         if self.item_ids == log.item_ids:
             return self
         rows = log.rows(self.item_ids)
         vectors = np.zeros((len(log.item_ids), DIMENSIONS), dtype=np.float32)
         vectors[rows[rows >= 0]] = self.vectors[rows >= 0]
-        return ItemFactors(log.item_ids, vectors, self.until)
+        return ItemEmbeddings(log.item_ids, vectors, self.until)

@@ -27,7 +27,7 @@ MOST_SITUATIONS = 200
 
 
 @dataclass(frozen=True)
-class Habits:
+class TopicHabits:
     """Counts over all events before a moment; the topics of one event share 1.
 
     `ever` and `lately` have shape (topics,), `hours` (24, topics), `weekend` (2, topics), `follows` (topics, topics)
@@ -74,22 +74,22 @@ class Habits:
         )
 
 
-class HabitsInTime:
+class TopicHabitsOverTime:
     """The habits of a log, counted up to moments of which many requests share one: how many events lie before each is a
     number of five binary digits and zeros behind, so it depends on nothing that comes later."""
 
     def __init__(self, log: InteractionLog) -> None:
         self._log = log
-        self._counted: dict[int, Habits] = {}
+        self._counted: dict[int, TopicHabits] = {}
 
-    def before(self, moment: float) -> Habits:
+    def before(self, moment: float) -> TopicHabits:
         """As of a moment at most a sixteenth of the events before."""
         known = int(np.searchsorted(self._log.time, moment))
         step = 1 << max(known.bit_length() - DIGITS, 0)
         end = known // step * step
         if end not in self._counted:
             whole = end == len(self._log.time)
-            self._counted[end] = Habits.of(self._log, before=np.inf if whole else float(self._log.time[end]))
+            self._counted[end] = TopicHabits.of(self._log, before=np.inf if whole else float(self._log.time[end]))
         return self._counted[end]
 
 

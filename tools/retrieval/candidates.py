@@ -3,16 +3,16 @@
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.tools.log.co_occurrence import Crowd
-from whimbrel.tools.log.interaction_log import InteractionLog, Ints
-from whimbrel.tools.log.item_embeddings import ItemFactors
+from whimbrel.tools.log.interaction_log import Ints
+from whimbrel.tools.log.item_embeddings import ItemEmbeddings
+from whimbrel.tools.log.item_statistics import ItemStatistics
 from whimbrel.tools.records import Item
 from whimbrel.tools.records import liked as liked_of
+from whimbrel.tools.retrieval.catalogue import Catalogue
 from whimbrel.tools.text.encoder import Vectors, encode
 from whimbrel.tools.text.exclusions import Refusal
 
@@ -36,10 +36,10 @@ LEARNED = (
     "popular",
     "rising",
     "itemknn",
-    "people",
-    "follows",
-    "near",
-    "factors",
+    "user_knn",
+    "next_item",
+    "co_occurrence",
+    "embedding",
     "topics",
     "short",
     "long",
@@ -72,36 +72,40 @@ class Interest:
 class Candidate:
     """An item that may be recommended: the place it took in each channel, its vector, and what the log says of it.
 
-    `co_occurrence` maps the user's own items to their cosine with this one; `crowd` holds the figures of `Crowd`, empty
+    `seed_cosines` maps the user's own items to their cosine with this one; `statistics` holds the figures of
+    `ItemStatistics`, empty
     where the log does not know the item.
     """
 
     item: Item
     vector: Vectors
     channels: Mapping[str, int] = field(default_factory=dict)
-    co_occurrence: Mapping[str, float] = field(default_factory=dict)
-    crowd: Mapping[str, float] = field(default_factory=dict)
+    seed_cosines: Mapping[str, float] = field(default_factory=dict)
+    statistics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def popularity(self) -> int:
         """Its recent events."""
-        return int(self.crowd.get("lately", 0))
+        return int(self.statistics.get("recent_popularity", 0))
 
 
-def described(
-    items: Sequence[Item], vectors: Mapping[str, Vectors], crowd: Crowd, channels: Sequence[Mapping[str, int]] = ()
+def as_candidates(
+    items: Sequence[Item],
+    vectors: Mapping[str, Vectors],
+    statistics: ItemStatistics,
+    channels: Sequence[Mapping[str, int]] = (),
 ) -> list[Candidate]:
-    """Items as candidates, with what the crowd says of those that its log knows."""
-    rows = crowd.log.rows([item.item_id for item in items])
+    """Items as candidates, with what the statistics says of those that its log knows."""
+    rows = statistics.log.rows([item.item_id for item in items])
     place = {int(row): number for number, row in enumerate(dict.fromkeys(rows[rows >= 0]))}
-    together = crowd.together(np.array(list(place), dtype=np.int64)).T.tolist()
+    together = statistics.seed_cosines(np.array(list(place), dtype=np.int64)).T.tolist()
     return [
         Candidate(
             item=item,
             vector=vectors[item.item_id],
             channels=channels[number] if channels else {},
-            co_occurrence=dict(zip(crowd.seeds, together[place[int(row)]], strict=True)) if row >= 0 else {},
-            crowd=crowd.says(int(row)) if row >= 0 else {},
+            seed_cosines=dict(zip(statistics.seeds, together[place[int(row)]], strict=True)) if row >= 0 else {},
+            statistics=statistics.figures_of(int(row)) if row >= 0 else {},
         )
         for number, (item, row) in enumerate(zip(items, rows, strict=True))
     ]
@@ -130,44 +134,18 @@ def interest_of(
     )
 
 
-class Catalogue(Protocol):
-    """Where candidates come from: a `Store`, or items and a log in memory."""
-
-    @property
-    def log(self) -> InteractionLog:
-        """What everybody did."""
-
-    def items(self, item_ids: Sequence[str]) -> dict[str, Item]:
-        """The items of these ids."""
-
-    def item_vectors(self, item_ids: Sequence[str]) -> dict[str, Vectors]:
-        """Their text vectors, unit length."""
-
-    def topic_vectors(self, *, before: float) -> dict[str, Vectors]:
-        """The vectors of topics known by then."""
-
-    def nearest(self, vectors: Vectors, *, n: int) -> list[list[tuple[str, float]]]:
-        """For each vector up to `n` items with their cosine, the nearest first."""
-
-    def item_count(self) -> int:
-        """How many items there are."""
-
-    def people_near(self, vector: Vectors, *, n: int) -> list[str]:
-        """Ids of up to `n` users whose taste is nearest; none where tastes are not kept."""
-
-
 @dataclass(frozen=True)
 class Found:
     """What the channels brought of the rows of a log: the place that each took in each channel, from 1, the best first
-    by reciprocal rank fusion, and the crowd that was asked."""
+    by reciprocal rank fusion, and the statistics that was asked."""
 
-    crowd: Crowd
+    statistics: ItemStatistics
     places: Mapping[int, Mapping[str, int]]
 
     def ordered(self, weights: Mapping[str, float]) -> list[int]:
         """Rows, the best first by weighted reciprocal rank fusion; those of equal scores by id."""
         worth = {"wished": WISH, **weights}
-        ids = self.crowd.log.item_ids
+        ids = self.statistics.log.item_ids
         scores = {
             row: sum(worth.get(name, 1.0) * reciprocal(place) for name, place in own.items())
             for row, own in self.places.items()
@@ -183,13 +161,13 @@ def reciprocal(place: int) -> float:
 @dataclass(frozen=True)
 class Query:
     """What is known of a person at a moment (`before`): their history and interest, the probabilities of topics
-    `expected` next, item factors of the log, and ids that may not come back beside those of the history."""
+    `expected` next, item embeddings of the log, and ids that may not come back beside those of the history."""
 
     history: Sequence[Item]
     before: float
     interest: Interest
     expected: Mapping[str, float] = field(default_factory=dict)
-    factors: ItemFactors | None = None
+    embeddings: ItemEmbeddings | None = None
     without: Sequence[str] = ()
 
 
@@ -197,34 +175,35 @@ def search(catalogue: Catalogue, query: Query, *, n: int = 200) -> Found:
     """What each channel brings, of each more where more are asked for (`n`).
 
     Channels: nearest to the interest (`short`, `long`, `predicted`, `wished`); `itemknn`, `people`, `follows`, `near`,
-    `factors` (see `Crowd`); `taste` (the latest items of people of like taste), `topics` (what is popular among the
+    `embeddings` (see `ItemStatistics`); `taste` (the latest items of people of like taste), `topics` (what is
+    popular among the
     topics `expected`, with their probabilities), `popular`, `rising`, and `explore` (what few have met, drawn). Nothing
     that happened at or after `before` has any part in it, and no item of the history or of `without` comes back.
     """
     log = catalogue.log
-    crowd = Crowd.of(log, query.history, before=query.before, factors=query.factors)
+    statistics = ItemStatistics.of(log, query.history, before=query.before, embeddings=query.embeddings)
     allowed = log.known(before=query.before)
     gone = log.rows([*(item.item_id for item in query.history), *query.without])
     allowed[gone[gone >= 0]] = False
     scores: dict[str, Ints | Floats] = {
-        "popular": crowd.lately,
-        "rising": _rising(crowd),
-        "itemknn": crowd.itemknn,
-        "people": crowd.people,
-        "follows": crowd.follows,
-        "near": crowd.near,
-        "factors": crowd.factors + crowd.nearest_factors,
+        "popular": statistics.recent_popularity,
+        "rising": _rising(statistics),
+        "itemknn": statistics.itemknn,
+        "user_knn": statistics.user_knn,
+        "next_item": statistics.next_item,
+        "co_occurrence": statistics.co_occurrence,
+        "embedding": statistics.embedding + statistics.nearest_embedding,
         "taste": _of_like_taste(catalogue, query.interest, query.before),
-        "topics": _of_topics(crowd, query.expected),
+        "topics": _of_topics(statistics, query.expected),
     }
     ranked = {name: _top(values, allowed, max(PER_CHANNEL, n // 2)) for name, values in scores.items()}
     ranked |= _nearest(catalogue, query.interest.channels(), allowed, n=max(NEIGHBOURS, n // 2))
-    ranked["explore"] = _drawn(crowd, allowed, n=int(n * EXPLORED))
+    ranked["explore"] = _drawn(statistics, allowed, n=int(n * EXPLORED))
     places: dict[int, dict[str, int]] = {}
     for name, rows in ranked.items():
         for place, row in enumerate(rows, start=1):
             places.setdefault(row, {})[name] = place
-    return Found(crowd, places)
+    return Found(statistics, places)
 
 
 def retrieve(
@@ -260,7 +239,7 @@ def retrieve(
             break
         asked = min(SPARE * asked, most)
     vectors = catalogue.item_vectors([item.item_id for item in chosen.values()])
-    return described(list(chosen.values()), vectors, found.crowd, [found.places[row] for row in chosen])
+    return as_candidates(list(chosen.values()), vectors, found.statistics, [found.places[row] for row in chosen])
 
 
 def _first(
@@ -282,10 +261,15 @@ def _first(
     return kept
 
 
-def _rising(crowd: Crowd) -> Floats:
+def _rising(statistics: ItemStatistics) -> Floats:
     """How many times as often an item comes lately as it did ever, of those that come lately more than once."""
-    lately, ever = crowd.lately / max(crowd.lately.sum(), 1), crowd.ever / max(crowd.ever.sum(), 1)
-    return np.where(crowd.lately > 1, lately / np.maximum(ever, 1e-12) * np.sqrt(crowd.lately), 0.0)
+    lately, ever = (
+        statistics.recent_popularity / max(statistics.recent_popularity.sum(), 1),
+        statistics.popularity / max(statistics.popularity.sum(), 1),
+    )
+    return np.where(
+        statistics.recent_popularity > 1, lately / np.maximum(ever, 1e-12) * np.sqrt(statistics.recent_popularity), 0.0
+    )
 
 
 def _of_like_taste(catalogue: Catalogue, interest: Interest, before: float) -> Floats:
@@ -301,24 +285,24 @@ def _of_like_taste(catalogue: Catalogue, interest: Interest, before: float) -> F
     return found
 
 
-def _of_topics(crowd: Crowd, expected: Mapping[str, float]) -> Floats:
+def _of_topics(statistics: ItemStatistics, expected: Mapping[str, float]) -> Floats:
     """The probability of an item's topics, the mean one, times the logarithm of how often it came."""
-    log = crowd.log
+    log = statistics.log
     if not expected or not len(log.topic):
         return np.zeros(len(log.item_ids))
     share = np.array([expected.get(topic, 0.0) for topic in log.topics])
     counts = np.diff(log.topic_offset)
     total = np.bincount(np.repeat(np.arange(len(counts)), counts), weights=share[log.topic], minlength=len(counts))
-    return np.asarray(total / np.maximum(counts, 1) * np.log1p(crowd.ever + crowd.lately))
+    return np.asarray(total / np.maximum(counts, 1) * np.log1p(statistics.popularity + statistics.recent_popularity))
 
 
-def _drawn(crowd: Crowd, allowed: NDArray[np.bool_], *, n: int) -> list[int]:
+def _drawn(statistics: ItemStatistics, allowed: NDArray[np.bool_], *, n: int) -> list[int]:
     """Items that few have met, drawn alike for the same history."""
     rows = np.flatnonzero(allowed)
     if not len(rows) or not n:
         return []
-    rare = rows[crowd.ever[rows] <= np.median(crowd.ever[rows])]
-    seed = zlib.crc32(" ".join(crowd.seeds).encode())
+    rare = rows[statistics.popularity[rows] <= np.median(statistics.popularity[rows])]
+    seed = zlib.crc32(" ".join(statistics.seeds).encode())
     return [int(row) for row in np.random.default_rng(seed).permutation(rare)[:n]]
 
 

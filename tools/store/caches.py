@@ -9,7 +9,7 @@ MOST = 50_000
 """Records kept; then all are dropped and read anew."""
 
 
-class Kept(Generic[T]):
+class ReadCache(Generic[T]):
     """Records by id; what is absent is read together."""
 
     def __init__(self) -> None:

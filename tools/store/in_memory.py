@@ -6,7 +6,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
 from whimbrel.tools.records import Item
 from whimbrel.tools.text.encoder import Vectors, encode
 from whimbrel.tools.text.item_vectors import item_vectors
@@ -18,7 +20,8 @@ class InMemory:
     def __init__(self, items: Sequence[Item], log: InteractionLog, *, timed: bool) -> None:
         self.log = log
         self._items = {item.item_id: item for item in items}
-        self._timed = timed
+        self.timed = timed
+        self._habits = TopicHabitsOverTime(log)
         self._topic_vectors: dict[str, Vectors] = {}
 
     @cached_property
@@ -77,13 +80,25 @@ class InMemory:
         """None: tastes are not kept."""
         return []
 
-    def history(self, user_id: str) -> list[Item]:
-        """All events of a person as items with their times."""
+    def habits(self, *, before: float) -> TopicHabits | None:
+        """Return the topic base rates of all users, counted up to some moment before; None where there are none."""
+        habits = self._habits.before(before)
+        return habits if len(habits.topics) else None
+
+    def history(self, user_id: str, *, before: float = np.inf) -> list[Item]:
+        """Return the user's events earlier than `before` as items with their times, the first one first.
+
+        Raises:
+            DataError: no such user.
+        """
+        if user_id not in self.log.user_rows:
+            raise DataError(f"no user {user_id!r} in this log of {len(self.log.user_ids)} users")
         order, bounds = self._events
         user = self.log.user_rows[user_id]
         events = order[bounds[user] : bounds[user + 1]]
+        events = events[self.log.time[events] < before]
         items = [self._items[self.log.item_ids[row]] for row in self.log.item[events]]
-        if not self._timed:
+        if not self.timed:
             return [item.model_copy(update={"time": None}) for item in items]
         return [
             item.model_copy(update={"time": float(t)}) for item, t in zip(items, self.log.time[events], strict=True)

@@ -8,7 +8,7 @@ from whimbrel.tools.files.disk_cache import DiskCache
 MOST_BYTES = 256 << 20
 
 
-class Remembered:
+class NumberCache:
     """Numbers by name, of one `kind`. Safe for several processes."""
 
     def __init__(self, folder: Path, kind: str) -> None:

@@ -19,11 +19,11 @@ import numpy as np
 from whimbrel.tools.errors import DataError, StoreError
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.topic_clusters import LEAST_ITEMS, name_clusters, read_clusters, with_topics, write_clusters
-from whimbrel.tools.log.topic_habits import Habits, HabitsInTime
+from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
 from whimbrel.tools.records import Interaction, Item, Occurrence
-from whimbrel.tools.store.caches import Kept
+from whimbrel.tools.store.caches import ReadCache
 from whimbrel.tools.store.chroma import Database, connect
-from whimbrel.tools.store.number_cache import Remembered
+from whimbrel.tools.store.number_cache import NumberCache
 from whimbrel.tools.text import encoder
 from whimbrel.tools.text.encoder import Vectors
 
@@ -46,10 +46,10 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._log: InteractionLog | None = None
-        self._habits: HabitsInTime | None = None
+        self._habits: TopicHabitsOverTime | None = None
         self._unsaved = False
-        self._remembered: dict[str, Remembered] = {}
-        self._items, self._vectors = Kept[Item](), Kept[Vectors]()
+        self._number_caches: dict[str, NumberCache] = {}
+        self._items, self._vectors = ReadCache[Item](), ReadCache[Vectors]()
 
     def __enter__(self) -> Self:
         return self
@@ -61,7 +61,7 @@ class Store:
         """Release it for other processes."""
         if self._unsaved:
             self._save_log()
-        for remembered in self._remembered.values():
+        for remembered in self._number_caches.values():
             remembered.close()
         self._database.close()
 
@@ -171,16 +171,21 @@ class Store:
         return self._database.count("items")
 
     @property
+    def timed(self) -> bool:
+        """True: every event of a store has its time."""
+        return True
+
+    @property
     def log(self) -> InteractionLog:
         """The whole log as arrays, read from beside the store or, where that is stale, from the store."""
         if self._log is None:
             self._log = self._load_log()
         return self._log
 
-    def habits(self, *, before: float) -> Habits | None:
+    def habits(self, *, before: float) -> TopicHabits | None:
         """What everybody did, counted up to some moment before; None where that is nothing."""
         if self._habits is None:
-            self._habits = HabitsInTime(self.log)
+            self._habits = TopicHabitsOverTime(self.log)
         habits = self._habits.before(before)
         return habits if len(habits.topics) else None
 
@@ -189,9 +194,9 @@ class Store:
         """The folder of what was learned from this store; need not exist."""
         return self.folder / "fitted"
 
-    def remembered(self, kind: str) -> Remembered:
+    def number_cache(self, kind: str) -> NumberCache:
         """Numbers of one kind that are kept beside the store."""
-        return self._remembered.setdefault(kind, Remembered(self.folder, kind))
+        return self._number_caches.setdefault(kind, NumberCache(self.folder, kind))
 
     # Writing.
 
@@ -240,7 +245,7 @@ class Store:
     def finish(self, source: str) -> None:
         """Rebuild what is derived, then mark the store as whole, unless another source did not finish."""
         generation = uuid4().hex
-        self._clusters, self._items = self._find_clusters(), Kept[Item]()
+        self._clusters, self._items = self._find_clusters(), ReadCache[Item]()
         self._log, self._habits = self._build_log(), None
         others = [other for other in _unfinished(self._database.facts) if other != source]
         self._database.note(generation=generation, unfinished=json.dumps(others) if others else "")
@@ -253,7 +258,7 @@ class Store:
             for item, time in zip(items, told, strict=True)
         ]
         self._database.upsert("items", [item.item_id for item in items], vectors, metadatas)
-        self._items, self._vectors = Kept[Item](), Kept[Vectors]()
+        self._items, self._vectors = ReadCache[Item](), ReadCache[Vectors]()
 
     def put_topics(self, topics: Sequence[str], vectors: Vectors) -> None:
         """Write topics with the vectors of their names."""

@@ -59,7 +59,7 @@ def explained(
     near = np.eye(len(history), dtype=np.float32)
     ranked = [
         Ranked(
-            Candidate(Item(item_id=f"c{n}", title=title, topics=("Tea",)), near[n], co_occurrence={met.item_id: 0.5}),
+            Candidate(Item(item_id=f"c{n}", title=title, topics=("Tea",)), near[n], seed_cosines={met.item_id: 0.5}),
             1.0,
             {CAUSES[cause][0]: 1.0},
         )
@@ -119,7 +119,7 @@ def test_of_two_events_it_is_not_said_that_anybody_did_both() -> None:
     history = [event("Chai"), event("Rusk")]
     met = {one.item_id: 0.5 for one in history}
     item, vector = Item(item_id="c", title="Honey"), np.ones(2, dtype=np.float32)
-    ranked = [Ranked(Candidate(item, vector, co_occurrence=met), 1.0, {"itemknn": 1.0})]
+    ranked = [Ranked(Candidate(item, vector, seed_cosines=met), 1.0, {"itemknn": 1.0})]
     vectors = {one.item_id: vector for one in history}
     both = explain(ranked, history=history, vectors=vectors, shift=NO_SHIFT, llm=None, worded=0)
     one = explain(ranked, history=history[:1], vectors=vectors, shift=NO_SHIFT, llm=None, worded=0)

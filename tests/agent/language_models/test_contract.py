@@ -21,7 +21,7 @@ from whimbrel.agent import Agent, Recommendations, ScriptedModel
 from whimbrel.agent.language_models.hosted import retry as patience
 from whimbrel.agent.language_models.hosted.model import HostedModel
 from whimbrel.agent.language_models.local.model import LocalModel
-from whimbrel.agent.language_models.option_scores import weigh
+from whimbrel.agent.language_models.option_scores import score_options
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.evals.models.check import direct_log_likelihood
 from whimbrel.prompts import Message
@@ -178,7 +178,7 @@ def test_likelihoods_where_given_follow_the_order_asked_and_do_not_depend_on_the
 
 def test_options_are_weighed_and_what_was_mended_is_counted(model: LanguageModel) -> None:
     options = ["Green tea", "Garden hose", "Black tea", "Rake"]
-    found = weigh(model, history=["Oolong tea", "White tea"], wish="", options=options, permutations=2)
+    found = score_options(model, history=["Oolong tea", "White tea"], wish="", options=options, permutations=2)
     if found.values is not None:
         assert found.values.shape == (4,)
         assert np.isfinite(found.values).all()

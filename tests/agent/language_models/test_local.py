@@ -21,9 +21,9 @@ from whimbrel.agent.language_models.local.llama import requantised
 from whimbrel.agent.language_models.local.model import LocalModel
 from whimbrel.agent.language_models.local.model_builds import Form, fastest_form
 from whimbrel.agent.language_models.local.prefixes import Kept, Prefixes
-from whimbrel.agent.language_models.option_scores import fitting, weigh
+from whimbrel.agent.language_models.option_scores import fitting, score_options
 from whimbrel.agent.language_models.protocol import Usage
-from whimbrel.agent.language_models.reply_cache import RememberingModel
+from whimbrel.agent.language_models.reply_cache import CachingModel
 from whimbrel.agent.language_models.tokens import TokenCounter
 from whimbrel.agent.profile.summarise import SummaryReply
 from whimbrel.evals.models import bench as benches
@@ -31,7 +31,7 @@ from whimbrel.evals.models.check import direct_log_likelihood, position_bias
 from whimbrel.evals.models.sample import NAMES, sample_request
 from whimbrel.prompts import load
 from whimbrel.tools.files.atomic import replaced
-from whimbrel.tools.store.number_cache import Remembered
+from whimbrel.tools.store.number_cache import NumberCache
 
 PROMPT = "What one person chose, in order, one a line:\n" + "".join(f"- {name}\n" for name in NAMES[:15]) + "-"
 TEXTS = [f" {name}\n" for name in NAMES[20:40]]
@@ -146,7 +146,7 @@ class Tea(BaseModel):
 def test_what_was_asked_before_is_answered_from_disk_for_the_same_words_only() -> None:
     script = ScriptedModel({"Tea": {"tea": "green"}})
     asked: Any = [{"role": "user", "content": "Which?"}]
-    with_cache = RememberingModel(script)
+    with_cache = CachingModel(script)
     first, second = (with_cache.generate([asked], schema=Tea, max_tokens=9)[0] for _ in range(2))
     assert first.value == second.value == Tea(tea="green")
     assert second.usage == Usage(generations=1, remembered=1)
@@ -162,7 +162,7 @@ def test_what_was_asked_before_is_answered_from_disk_for_the_same_words_only() -
 
 def test_a_reply_that_fits_no_schema_is_asked_for_again() -> None:
     script = ScriptedModel({"Tea": "no"})
-    model = RememberingModel(script)
+    model = CachingModel(script)
     for _ in range(2):
         model.generate([[{"role": "user", "content": "Which?"}]], schema=Tea, max_tokens=9)
     assert len(script.heard) == 2
@@ -171,22 +171,22 @@ def test_a_reply_that_fits_no_schema_is_asked_for_again() -> None:
 
 def test_several_processes_share_what_they_remember(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from whimbrel.tools.store.number_cache import Remembered;"
-        "kept = Remembered(Path(sys.argv[1]), 'k');"
+        "import sys; from pathlib import Path; from whimbrel.tools.store.number_cache import NumberCache;"
+        "kept = NumberCache(Path(sys.argv[1]), 'k');"
         "[kept.put({f'{sys.argv[2]} {n}': float(n)}) for n in range(50)]; kept.close()"
     )
     started = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path), str(n)]) for n in range(3)]
     assert [process.wait(60) for process in started] == [0, 0, 0]
-    kept = Remembered(tmp_path, "k")
+    kept = NumberCache(tmp_path, "k")
     names = [f"{process} {n}" for process in range(3) for n in range(50)]
     assert kept.get(names) == {name: float(name.split()[1]) for name in names}
-    assert Remembered(tmp_path, "other").get(names) == {}
+    assert NumberCache(tmp_path, "other").get(names) == {}
     kept.close()
 
 
 def test_a_cache_that_cannot_be_used_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "remembered").write_text("not a folder")
-    kept = Remembered(tmp_path, "k")
+    kept = NumberCache(tmp_path, "k")
     kept.put({"a": 1.0})
     assert kept.get(["a"]) == {}
     kept.close()
@@ -199,16 +199,18 @@ def test_likelihoods_without_a_history_are_asked_for_once(tmp_path: Path) -> Non
         asked.append(prompt)
         return -float(len(text))
 
-    priors = Remembered(tmp_path, "k")
+    likelihood_cache = NumberCache(tmp_path, "k")
     model = ScriptedModel(likelihood=likelihood)
-    first = weigh(model, history=["Tea"], wish="", options=["Rusk", "Scone"], priors=priors)
-    second = weigh(model, history=["Jam"], wish="", options=["Scone", "Rusk", "Pie"], priors=priors)
+    first = score_options(model, history=["Tea"], wish="", options=["Rusk", "Scone"], likelihood_cache=likelihood_cache)
+    second = score_options(
+        model, history=["Jam"], wish="", options=["Scone", "Rusk", "Pie"], likelihood_cache=likelihood_cache
+    )
     assert len([prompt for prompt in asked if "Tea" in prompt or "Jam" in prompt]) == 5
     assert len(asked) == 5 + 3
     assert first.values is not None
     assert second.values is not None
     assert np.isfinite(second.values).all()
-    priors.close()
+    likelihood_cache.close()
 
 
 def test_a_history_too_long_loses_what_repeats_then_what_is_oldest_and_says_so() -> None:
@@ -216,7 +218,7 @@ def test_a_history_too_long_loses_what_repeats_then_what_is_oldest_and_says_so()
     history = ["old one", "Tea time", "Jam jar", "Tea time", *(f"thing number {n}" for n in range(5))]
     shown = fitting(history, model)
     assert shown == ["Tea time", *(f"thing number {n}" for n in range(5))][-len(shown) :]
-    found = weigh(model, history=history, wish="", options=["Rusk", "Pie"])
+    found = score_options(model, history=history, wish="", options=["Rusk", "Pie"])
     assert found.warnings == (f"the model was shown {len(shown)} of the latest 9 events: no more fit its context",)
     assert fitting(["a", "b"], model) == ["a", "b"]
 
@@ -349,12 +351,12 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> N
 
 def test_a_damaged_cache_is_begun_anew(tmp_path: Path) -> None:
     for _ in range(2):
-        kept = Remembered(tmp_path, "k")
+        kept = NumberCache(tmp_path, "k")
         kept.put({"a": 1.0})
         kept.close()
     (tmp_path / "remembered" / "cache.db").write_bytes(os.urandom(4096))
     for _ in range(2):
-        kept = Remembered(tmp_path, "k")
+        kept = NumberCache(tmp_path, "k")
         kept.put({"a": 1.0})
         found = kept.get(["a"])
         kept.close()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from whimbrel.agent import Agent, Item, ScriptedModel
-from whimbrel.agent.language_models.option_scores import OrderReply, order, weigh
+from whimbrel.agent.language_models.option_scores import OrderReply, order, score_options
 from whimbrel.agent.language_models.order_parser import numbers_in
 from whimbrel.agent.language_models.parsers import fit
 from whimbrel.agent.language_models.protocol import Usage
@@ -145,7 +145,7 @@ def test_an_order_counts_by_how_much_it_stays_the_same_however_options_stand() -
     options = [f"Thing {number}" for number in range(6)]
 
     def spread(llm: ScriptedModel) -> float:
-        figures = weigh(llm, history=["Thing"], wish="", options=options, permutations=2).figures()
+        figures = score_options(llm, history=["Thing"], wish="", options=options, permutations=2).model_features()
         assert figures is not None
         return float(figures.std())
 

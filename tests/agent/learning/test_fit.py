@@ -10,8 +10,8 @@ import pytest
 
 from whimbrel.agent.cli.main import main
 from whimbrel.agent.fitted import Fitted
-from whimbrel.agent.ranking.fusion import Fusion
-from whimbrel.tools.log.click_rates import Appeal
+from whimbrel.agent.ranking.fusion import Rankers
+from whimbrel.tools.log.click_rates import ClickRates
 
 Run = Callable[..., tuple[int, str, str]]
 SIZE = 300
@@ -65,8 +65,8 @@ def test_what_is_fitted_ranks_cases_better_than_what_is_shipped(
     status, told, _ = run("fit", "--sessions", sessions, "--items", items, "--out", tmp_path / "fitted", "--json")
     assert status == 0
     done = json.loads(told)
-    assert done["choices"]["listed"] > 200
-    assert Fusion.model_validate_json((tmp_path / "fitted" / "fusion.json").read_text()) != Fusion.default()
+    assert done["choices"]["given"] > 200
+    assert Rankers.model_validate_json((tmp_path / "fitted" / "fusion.json").read_text()) != Rankers.default()
     options = (cases, "--system", "whimbrel-none,similarity", "--llm", "none", "--json")
     shipped, fitted = (
         json.loads(run("eval", "rank", *options, *more)[1])["system"]
@@ -146,11 +146,11 @@ def test_what_is_chosen_of_what_is_shown_ranks_other_peoples_lists(run: Run, tmp
     document = json.loads(told)
     of = document["system"]
     assert of["whimbrel-none"]["ndcg@5"] > 0.7 > 0.5 > of["similarity"]["ndcg@5"]
-    assert of["whimbrel-none"]["ndcg@5"] > of["popularity"]["ndcg@5"]
+    assert of["whimbrel-none"]["ndcg@5"] > of["recent_popularity"]["ndcg@5"]
     fitted = Fitted.load(tmp_path / "run" / "fold-2" / "fitted")
-    assert fitted.fusion.alone.weights["appeal"] > 0.5
-    assert fitted.appeal is not None
-    assert 60 < sum(fitted.appeal.chosen.values()) < 120
+    assert fitted.fusion.cold.weights["click_rate"] > 0.5
+    assert fitted.click_rates is not None
+    assert 60 < sum(fitted.click_rates.chosen.values()) < 120
     again, told, _ = run("eval", "rank", cases, *options, "--out", tmp_path / "run")
     assert again == 0
     assert json.loads(told)["system"] == of
@@ -165,7 +165,7 @@ def test_a_part_is_ranked_blind_to_what_it_chose(run: Run, tmp_path: Path) -> No
         return {f"{line['system']} {line['case_id']}": line["ranking"] for line in lines}
 
     right = ranked("right", range(0))
-    of_part = [int(key.split(" c")[1]) for key in right if key.startswith("popularity")]
+    of_part = [int(key.split(" c")[1]) for key in right if key.startswith("recent_popularity")]
     assert 20 < len(of_part) < 60
     same, other = ranked("same", range(of_part[0], of_part[0] + 1)), ranked("other", range(120))
     assert same == right
@@ -184,7 +184,7 @@ def test_cases_alone_are_learned_from_and_too_few_are_refused(run: Run, tmp_path
     status, _, errors = run("eval", "rank", cases, *options[1:], "--fitted", tmp_path / "fitted")
     assert status == 1
     assert "was taught what is relevant in 120 of these cases" in errors
-    (tmp_path / "fitted" / "appeal.json").write_text('{"shown": {"i1": 1}, "chosen": {"i1": 2}}')
+    (tmp_path / "fitted" / "click_rates.json").write_text('{"shown": {"i1": 1}, "chosen": {"i1": 2}}')
     for more, problem in (
         (("--fitted", tmp_path / "fitted"), "damaged"),
         (("--crossfit", 100), "too few users"),
@@ -206,7 +206,7 @@ def test_parts_of_one_run_are_not_those_of_another(run: Run, tmp_path: Path) -> 
     assert status == 1
     assert "nosuch" in errors
     assert not out.is_dir() or not list(out.glob("fold-*"))  # nothing was learned for a system that does not exist
-    options = ("--system", "popularity", *options)
+    options = ("--system", "recent_popularity", *options)
     assert run("eval", "rank", cases, "--crossfit", 3, *options)[0] == 0
     fitted = {path: path.read_bytes() for path in out.glob("fold-*/fitted/*") if path.is_file()}
     for more, problem in (((), "another kind"), (("--crossfit", 3, "--seed", 1), "other part, settings")):
@@ -214,9 +214,22 @@ def test_parts_of_one_run_are_not_those_of_another(run: Run, tmp_path: Path) -> 
         assert status == 1
         assert problem in errors
     assert {path: path.read_bytes() for path in fitted} == fitted
-    assert run("eval", "rank", cases, "--system", "popularity", "--llm", "none", "--out", tmp_path / "whole")[0] == 0
+    assert (
+        run("eval", "rank", cases, "--system", "recent_popularity", "--llm", "none", "--out", tmp_path / "whole")[0]
+        == 0
+    )
     status, _, errors = run(
-        "eval", "rank", cases, "--system", "popularity", "--llm", "none", "--crossfit", 3, "--out", tmp_path / "whole"
+        "eval",
+        "rank",
+        cases,
+        "--system",
+        "recent_popularity",
+        "--llm",
+        "none",
+        "--crossfit",
+        3,
+        "--out",
+        tmp_path / "whole",
     )
     assert status == 1
     assert "another kind" in errors
@@ -228,7 +241,7 @@ def test_a_fitted_folder_is_of_one_log_and_others_learn_from_it_too(
     sessions, items, cases = files
     fitted, few, ranked = tmp_path / "fitted", tmp_path / "few.jsonl", (cases, "--system", "itemknn", "--llm", "none")
     assert run("fit", "--sessions", sessions, "--items", items, "--out", fitted)[0] == 0
-    assert Fitted.load(fitted).factors is not None
+    assert Fitted.load(fitted).embeddings is not None
     by_log, by_fitted = (
         json.loads(run("eval", "rank", *ranked, *more, "--json")[1])["system"]["itemknn"]["ndcg@10"]
         for more in (("--sessions", sessions, "--items", items), ("--fitted", fitted))
@@ -236,7 +249,7 @@ def test_a_fitted_folder_is_of_one_log_and_others_learn_from_it_too(
     assert by_log == by_fitted > 0.5
     few.write_text("\n".join(sessions.read_text().splitlines()[:60]) + "\n")
     assert run("fit", "--sessions", few, "--items", items, "--out", fitted)[0] == 0
-    assert Fitted.load(fitted).factors is None
+    assert Fitted.load(fitted).embeddings is None
     (fitted / "items.jsonl").write_text('{"item_id": "other", "title": "Other"}\n')
     status, _, errors = run("eval", "rank", cases, "--system", "whimbrel-none", "--llm", "none", "--fitted", fitted)
     assert status == 1
@@ -244,9 +257,9 @@ def test_a_fitted_folder_is_of_one_log_and_others_learn_from_it_too(
 
 
 def test_an_item_shown_often_and_chosen_never_has_less_appeal_than_one_not_shown() -> None:
-    appeal = Appeal.of([(["a", "b", "c"], ["a"])] * 5 + [(["d", "a"], ["x"])])
-    rates = dict(zip("abdz", appeal.rates(list("abdz")), strict=True))
+    click_rates = ClickRates.of([(["a", "b", "c"], ["a"])] * 5 + [(["d", "a"], ["x"])])
+    rates = dict(zip("abdz", click_rates.rates(list("abdz")), strict=True))
     assert rates["a"] > rates["z"] > rates["d"] > rates["b"]
-    assert "x" not in appeal.chosen
-    assert np.isnan(Appeal().rates(["a"])).all()
-    assert np.isnan(Appeal.of([(["a"], [])]).rates(["a"])).all()
+    assert "x" not in click_rates.chosen
+    assert np.isnan(ClickRates().rates(["a"])).all()
+    assert np.isnan(ClickRates.of([(["a"], [])]).rates(["a"])).all()

@@ -10,30 +10,30 @@ import pytest
 from whimbrel.agent import Agent, Context, DataError, Item
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.scripted import ScriptedModel
-from whimbrel.agent.learning.choice_sets import choices, moments
+from whimbrel.agent.learning.choice_sets import choices, training_queries
 from whimbrel.agent.learning.learn import learn_from
-from whimbrel.agent.learning.ranking import Choice, ask, gains, learn, learn_channels, learn_likelihood
+from whimbrel.agent.learning.ranking import ChoiceSet, ask, gains, learn, learn_channels, learn_likelihood
 from whimbrel.agent.ranking.features import FROM_LOG, SIGNALS, standard
-from whimbrel.agent.ranking.fusion import Fused, Fusion
+from whimbrel.agent.ranking.fusion import Ranker, Rankers
 from whimbrel.agent.ranking.rank import Ranked, distinct
 from whimbrel.agent.shift.next_topics import NextTopics
-from whimbrel.tools.log.co_occurrence import Crowd
 from whimbrel.tools.log.interaction_log import InteractionLog
-from whimbrel.tools.log.item_embeddings import LEAST_ITEMS, ItemFactors
+from whimbrel.tools.log.item_embeddings import LEAST_ITEMS, ItemEmbeddings
+from whimbrel.tools.log.item_statistics import ItemStatistics
 from whimbrel.tools.retrieval.candidates import LEARNED, Candidate, Query, interest_of, reciprocal, retrieve
 from whimbrel.tools.store.in_memory import InMemory
 from whimbrel.tools.text.title_index import TitleIndex
 
-NOTHING = Fused(weights={})
+NOTHING = Ranker(weights={})
 
 
-def chosen_by(signal: str, count: int, *, seed: int = 0, sharp: float = 2.0) -> list[Choice]:
+def chosen_by(signal: str, count: int, *, seed: int = 0, sharp: float = 2.0) -> list[ChoiceSet]:
     """Choices that follow one signal, with noise."""
     random, found = np.random.default_rng(seed), []
     for number in range(count):
         table = random.normal(size=(12, len(SIGNALS)))
         worth = sharp * table[:, SIGNALS.index(signal)] + random.gumbel(size=12)
-        found.append(Choice(f"u{number % 80}", table, int(worth.argmax())))
+        found.append(ChoiceSet(f"u{number % 80}", table, int(worth.argmax())))
     return found
 
 
@@ -54,7 +54,7 @@ def test_likeness_never_speaks_against_an_item(signal: str, counts: bool) -> Non
 
 
 def test_too_few_choices_leave_what_was_begun_with() -> None:
-    begun = Fused(weights={"nearest": 1.0})
+    begun = Ranker(weights={"nearest": 1.0})
     assert learn([chosen_by("itemknn", 99)], begun) == begun
 
 
@@ -63,7 +63,7 @@ def test_trees_find_what_weights_cannot_and_stay_away_where_there_is_nothing() -
     for number in range(1500):
         table = random.normal(size=(12, len(SIGNALS)))
         worth = 4 * (table[:, 0] > 0) * (table[:, 1] > 0) + random.gumbel(size=12) * 0.3
-        crossed.append(Choice(f"u{number}", table, int(worth.argmax())))
+        crossed.append(ChoiceSet(f"u{number}", table, int(worth.argmax())))
     learned = learn([crossed[:1200]], NOTHING)
     plain = learned.model_copy(update={"trees": ""})
     assert learned.trees
@@ -75,15 +75,15 @@ def test_trees_find_what_weights_cannot_and_stay_away_where_there_is_nothing() -
 
 
 def test_the_channel_that_finds_what_is_chosen_gets_the_weight() -> None:
-    random, found, follows = np.random.default_rng(3), [], LEARNED.index("follows")
+    random, found, follows = np.random.default_rng(3), [], LEARNED.index("next_item")
     for number in range(300):
         worth = np.array([[reciprocal(int(place)) for place in random.permutation(40)] for _ in LEARNED]).T
-        found.append(Choice(f"u{number}", worth, int(worth[:, follows].argmax())))
+        found.append(ChoiceSet(f"u{number}", worth, int(worth[:, follows].argmax())))
     learned = learn_channels([found], {})
-    assert learned["follows"] > 3
+    assert learned["next_item"] > 3
     assert np.mean(list(learned.values())) == pytest.approx(1.0, abs=0.01)
     assert min(learned.values()) >= 0
-    assert learn_channels([found[:99]], {"follows": 2.0}) == {"follows": 2.0}
+    assert learn_channels([found[:99]], {"next_item": 2.0}) == {"next_item": 2.0}
 
 
 def test_retrieval_listens_to_the_channels_that_are_worth_most() -> None:
@@ -95,10 +95,10 @@ def test_retrieval_listens_to_the_channels_that_are_worth_most() -> None:
         return retrieve(library, Query(history, np.inf, interest), weights=weights, n=10)
 
     nothing = dict.fromkeys(LEARNED, 0.0)
-    for channel in ("follows", "popular", "short"):
+    for channel in ("next_item", "popular", "short"):
         places = [found.channels.get(channel, 99) for found in first(nothing | {channel: 5.0})]
         assert places == list(range(1, 11))
-    assert "i103" in [found.item.item_id for found in first(nothing | {"follows": 5.0})[:3]]
+    assert "i103" in [found.item.item_id for found in first(nothing | {"next_item": 5.0})[:3]]
 
 
 def test_a_price_that_few_things_keep_to_is_searched_for() -> None:
@@ -113,16 +113,16 @@ def test_a_price_that_few_things_keep_to_is_searched_for() -> None:
 def test_channels_that_tell_nothing_stay_as_they_were() -> None:
     random = np.random.default_rng(4)
     found = [
-        Choice(f"u{number}", random.choice([0.0, 0.3, 0.6, 1.0], size=(60, len(LEARNED))), int(random.integers(60)))
+        ChoiceSet(f"u{number}", random.choice([0.0, 0.3, 0.6, 1.0], size=(60, len(LEARNED))), int(random.integers(60)))
         for number in range(400)
     ]
-    assert learn_channels([found], {"near": 2.0}) == {"near": 2.0}
+    assert learn_channels([found], {"co_occurrence": 2.0}) == {"co_occurrence": 2.0}
 
 
 def test_an_item_of_the_moment_itself_has_no_age() -> None:
     items = [Item(item_id=name, title=name) for name in "abc"]
     log = InteractionLog.build(items, [(1.0, "u", "a", None), (5.0, "u", "b", None), (9.0, "v", "c", None)])
-    ages = Crowd.of(log, items[:1], before=9.0).age
+    ages = ItemStatistics.of(log, items[:1], before=9.0).age
     assert np.isnan(ages[2])
     assert np.isfinite(ages[:2]).all()
 
@@ -148,12 +148,12 @@ def test_titles_that_share_rarer_words_come_first(titles: list[str], others: lis
 def test_what_a_model_knows_is_weighed_by_what_it_is_worth() -> None:
     random = np.random.default_rng(2)
 
-    def asked(likely: bool) -> Fused:
+    def asked(likely: bool) -> Ranker:
         found = []
         for number in range(120):
             chosen = int(random.integers(6))
             titles = tuple(f"thing {place}" + (" wanted" if likely and place == chosen else "") for place in range(6))
-            found.append(Choice(f"u{number}", np.zeros((6, len(SIGNALS))), chosen, titles, ("something",)))
+            found.append(ChoiceSet(f"u{number}", np.zeros((6, len(SIGNALS))), chosen, titles, ("something",)))
         model = ScriptedModel({}, likelihood=lambda prompt, text: 3.0 * ("wanted" in text and "something" in prompt))
         return learn_likelihood([ask(found, NOTHING, model)], NOTHING)
 
@@ -178,9 +178,9 @@ def walks(people: int = 260, *, seed: int = 0) -> InMemory:
 def test_a_fit_finds_what_a_log_tells_and_ranks_by_it() -> None:
     library = walks()
     learned = learn_from(library, most=400)
-    weights = learned.fitted.fusion.catalogue.weights
-    assert len(learned.choices["catalogue"]) > 100
-    assert weights["follows"] > 0.4
+    weights = learned.fitted.fusion.retrieved.weights
+    assert len(learned.choices["retrieved"]) > 100
+    assert weights["next_item"] > 0.4
     agent = Agent(None, None, library=library, fitted=learned.fitted)
     history = [library.items([f"i{n:03}"])[f"i{n:03}"] for n in (100, 101, 102)]
     first = [entry.candidate.item.item_id for entry in agent.choose(history).ranked[:5]]
@@ -200,54 +200,56 @@ def test_choices_know_nothing_of_what_comes_after_them() -> None:
         for t, u, i in zip(log.time[early], log.user[early], log.item[early], strict=True)
     ]
     short = InMemory(library.all_items(), InteractionLog.build(library.all_items(), rows), timed=True)
-    factors = ItemFactors.of(log, before=float(log.time[len(log.time) // 2]))
-    drawn = [moment for moment in moments(short, most=60, warm_up=0.6) if moment.before < cut]
-    kept = {"learned": NextTopics.default(), "factors": factors}
-    for where in ("catalogue", "listed"):
+    embeddings = ItemEmbeddings.of(log, before=float(log.time[len(log.time) // 2]))
+    drawn = [moment for moment in training_queries(short, most=60, warm_up=0.6) if moment.before < cut]
+    kept = {"learned": NextTopics.default(), "embeddings": embeddings}
+    for where in ("retrieved", "given"):
         seen, whole = choices(drawn, short, where, **kept), choices(drawn, library, where, **kept)
         told = [name not in ("age",) for name in SIGNALS]
         assert len(seen) == len(whole) > 5
-        if where == "catalogue":  # what is listed is drawn by how often it came, in another catalogue otherwise
+        if where == "retrieved":  # what is listed is drawn by how often it came, in another catalogue otherwise
             assert all(np.allclose(a.signals[:, told], b.signals[:, told]) for a, b in zip(seen, whole, strict=True))
 
 
 def test_factors_lie_close_where_things_are_met_together_and_are_kept(tmp_path: Path) -> None:
     library = walks(600)
-    factors = ItemFactors.of(library.log)
-    assert factors is not None
-    near = factors.vectors @ factors.vectors[100]
+    embeddings = ItemEmbeddings.of(library.log)
+    assert embeddings is not None
+    near = embeddings.vectors @ embeddings.vectors[100]
     assert near[[99, 101, 102]].mean() > np.sort(near)[-20]
-    factors.save(tmp_path / "factors.npz")
-    again = ItemFactors.load(tmp_path / "factors.npz")
-    assert np.array_equal(again.vectors, factors.vectors)
+    embeddings.save(tmp_path / "embeddings.npz")
+    again = ItemEmbeddings.load(tmp_path / "embeddings.npz")
+    assert np.array_equal(again.vectors, embeddings.vectors)
     grown = InteractionLog.build([*library.all_items(), Item(item_id="a new one", title="New")], [])
     moved = again.of_log(grown)
     assert len(moved.vectors) == len(library.all_items()) + 1
-    assert np.array_equal(moved.vectors[grown.rows(["i100"])[0]], factors.vectors[100])
+    assert np.array_equal(moved.vectors[grown.rows(["i100"])[0]], embeddings.vectors[100])
     assert not moved.vectors[grown.rows(["a new one"])[0]].any()
     few = InteractionLog.build(library.all_items(), [(1.0, "u", "i001", None)])
     assert len(few.item_ids) > LEAST_ITEMS
-    assert ItemFactors.of(few) is None
+    assert ItemEmbeddings.of(few) is None
 
 
 def test_factors_of_a_later_time_are_not_used() -> None:
     library = walks()
-    factors = ItemFactors.of(library.log, before=1.6e9 + 60 * 1000)
-    assert factors is not None
+    embeddings = ItemEmbeddings.of(library.log, before=1.6e9 + 60 * 1000)
+    assert embeddings is not None
     history = list(library.items(["i100"]).values())
-    before, after = (Crowd.of(library.log, history, before=factors.until + s, factors=factors) for s in (-1, 1))
-    assert not before.factors.any()
-    assert after.factors.any()
+    before, after = (
+        ItemStatistics.of(library.log, history, before=embeddings.until + s, embeddings=embeddings) for s in (-1, 1)
+    )
+    assert not before.embedding.any()
+    assert after.embedding.any()
 
 
 def test_factors_count_as_soon_as_all_that_they_know_is_past() -> None:
     library = walks()
-    factors, end = ItemFactors.of(library.log), library.log.end
-    assert factors is not None
+    embeddings, end = ItemEmbeddings.of(library.log), library.log.end
+    assert embeddings is not None
     assert end is not None
     history = list(library.items(["i100"]).values())
-    assert Crowd.of(library.log, history, before=end + 1, factors=factors).factors.any()
-    assert not Crowd.of(library.log, history, before=end, factors=factors).factors.any()
+    assert ItemStatistics.of(library.log, history, before=end + 1, embeddings=embeddings).embedding.any()
+    assert not ItemStatistics.of(library.log, history, before=end, embeddings=embeddings).embedding.any()
 
 
 def test_a_history_with_topics_is_ranked_against_a_log_without() -> None:
@@ -272,7 +274,7 @@ def test_the_moment_of_a_context_is_the_end_of_what_is_known() -> None:
 
 
 def test_damaged_trees_and_other_signals_are_refused(tmp_path: Path) -> None:
-    grown = Fusion.default().model_copy(update={"listed": NOTHING.with_trees("tree\nversion=v4\n")})
+    grown = Rankers.default().model_copy(update={"given": NOTHING.with_trees("tree\nversion=v4\n")})
     text = grown.model_dump_json()
     for wrong in (
         text.replace("version=v4", "version=v"),
@@ -285,7 +287,7 @@ def test_damaged_trees_and_other_signals_are_refused(tmp_path: Path) -> None:
 
 
 def test_what_was_fitted_is_kept_and_a_damaged_file_is_told(tmp_path: Path) -> None:
-    kept = Fitted(NextTopics.default(), Fusion.default().model_copy(update={"learned_from": "here"}))
+    kept = Fitted(NextTopics.default(), Rankers.default().model_copy(update={"learned_from": "here"}))
     kept.save(tmp_path)
     assert Fitted.load(tmp_path).fusion.learned_from == "here"
     for text in ("{", "[]", json.dumps({"version": 2})):
@@ -338,12 +340,12 @@ def test_each_new_item_of_a_basket_is_a_choice_without_the_others() -> None:
             for item in random.choice(60, 4, replace=False):
                 events.append((float(1000 * basket + user), f"u{user}", f"i{item:02}", None))
     library = InMemory(items, InteractionLog.build(items, events), timed=True)
-    drawn = list(moments(library, most=20, warm_up=0.6))
+    drawn = list(training_queries(library, most=20, warm_up=0.6))
     assert max(len(moment.chose) for moment in drawn) > 1
     for moment in drawn:
         assert all(item.time is not None and item.time < moment.before for item in moment.history)
         assert not {item.item_id for item in moment.history} & set(moment.chose)
-    found = choices(drawn, library, "catalogue", learned=NextTopics.default(), factors=None)
+    found = choices(drawn, library, "retrieved", learned=NextTopics.default(), embeddings=None)
     chosen = [{f"thing {int(item_id[1:])}" for item_id in moment.chose} for moment in drawn]
     assert len(found) > len(drawn)
     for choice in found:

@@ -21,7 +21,7 @@ from whimbrel.agent.shift.predict import Prediction, predict_shift
 from whimbrel.evals.studies.planted import KINDS, named, planted
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.topic_clusters import name_clusters
-from whimbrel.tools.log.topic_habits import Habits, HabitsInTime
+from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
 from whimbrel.tools.sources.formats import open_source
 from whimbrel.tools.sources.ingest import ingest
 from whimbrel.tools.store.store import open_store
@@ -38,7 +38,7 @@ def event(time: float, topic: str, *, user: str = "u", place: str = "home") -> I
 
 
 def predicted(
-    history: Sequence[Item], *, at: float | None = None, habits: Habits | None = None, **context: str
+    history: Sequence[Item], *, at: float | None = None, habits: TopicHabits | None = None, **context: str
 ) -> Prediction:
     return predict_shift(
         history, at=at, context=Context.model_validate(context), topic_vectors={}, llm=None, habits=habits
@@ -69,7 +69,7 @@ def test_a_shift_cites_events_of_the_stretch_and_names_its_figures() -> None:
     own = {entry.event_id: entry for entry in history}
     for cited in shift.evidence:
         assert own[cited.event_id].topics == ("Climbing",)
-    assert max(found.topics, key=found.topics.__getitem__) == "Climbing" or found.moves is not None
+    assert max(found.topics, key=found.topics.__getitem__) == "Climbing" or found.p_topic_change is not None
     friday = predicted(history, at=START + 60 * DAY + 40_000)
     assert friday.shift.kind == "none"
     assert friday.shift.confidence > 0.5
@@ -119,12 +119,12 @@ def test_habits_see_nothing_at_or_after_the_moment(
 ) -> None:
     past = [row for row in rows if row[0] < before]
     later = [(max(time, before), user, topics) for time, user, topics in more]
-    short, whole = Habits.of(log_of(past), before=before), Habits.of(log_of([*past, *later]), before=before)
+    short, whole = TopicHabits.of(log_of(past), before=before), TopicHabits.of(log_of([*past, *later]), before=before)
     assert short.topics == whole.topics
     assert short.situations.keys() == whole.situations.keys()
     for name in ("ever", "hours", "weekend", "follows"):
         np.testing.assert_allclose(getattr(short, name), getattr(whole, name))
-    assert HabitsInTime(log_of([*past, *later])).before(before).ever.sum() <= short.ever.sum() + 1e-9
+    assert TopicHabitsOverTime(log_of([*past, *later])).before(before).ever.sum() <= short.ever.sum() + 1e-9
     bearing = sum(bool(topics) for _, _, topics in past)
     assert short.ever.sum() == pytest.approx(bearing)
 
@@ -136,7 +136,7 @@ def test_topics_of_the_next_event_are_a_distribution(rows: list[tuple[float, str
         Interaction(user_id="u", item_id=str(n), title="x", topics=topics, time=START + 3600 * time)
         for n, (time, _, topics) in enumerate(sorted(rows, key=lambda row: row[0]))
     ]
-    habits = Habits.of(log_of(rows), before=np.inf) if rows else None
+    habits = TopicHabits.of(log_of(rows), before=np.inf) if rows else None
     person = Person.of(history, habits)
     if not person.names:
         return
@@ -160,7 +160,7 @@ def test_signals_speak_for_the_topics_they_should() -> None:
         for n in range(40)
     ]
     log = InteractionLog.build(history, [(e.time, e.user_id, e.item_id, e.context) for e in history])
-    habits = Habits.of(log, before=np.inf)
+    habits = TopicHabits.of(log, before=np.inf)
     person = Person.of(history, habits)
     column = dict(
         zip(
@@ -176,13 +176,13 @@ def test_signals_speak_for_the_topics_they_should() -> None:
         assert column[name][tea] > 0 > column[name][news], name
 
 
-def followers(count: int = 60) -> tuple[dict[str, list[Interaction]], HabitsInTime]:
+def followers(count: int = 60) -> tuple[dict[str, list[Interaction]], TopicHabitsOverTime]:
     """People whose every event follows the one before, round a ring of six topics; each topic three times in all."""
     histories = {
         f"u{n}": [event(START + (step * 7 + n % 7) * DAY / 5, f"t{(n + step) % 6}", user=f"u{n}") for step in range(30)]
         for n in range(count)
     }
-    return histories, HabitsInTime(_logged([one for history in histories.values() for one in history]))
+    return histories, TopicHabitsOverTime(_logged([one for history in histories.values() for one in history]))
 
 
 def _logged(events: Sequence[Interaction]) -> InteractionLog:
@@ -226,7 +226,7 @@ def test_a_fit_is_kept_with_the_store_and_used(shop: Path) -> None:
         assert done.outlook
         assert found.outlook is not None
         assert all(0 <= share <= 1 for share in (*found.outlook.topics.values(), *found.outlook.new.values()))
-        assert found.moves is not None
+        assert found.p_topic_change is not None
         assert math.isclose(sum(found.topics.values()), 1, abs_tol=0.2)
     (done.path / "next_topics.json").write_text("{")
     with Agent.open(shop, llm="none") as agent, pytest.raises(DataError, match="whimbrel fit"):
@@ -293,9 +293,9 @@ def test_clusters_are_named_in_any_letters() -> None:
 
 def test_a_topic_that_nobody_else_met_is_no_worse_than_another() -> None:
     others = [event(START + n * DAY / 9, f"t{n % 6}", user=f"v{n % 9}") for n in range(300)]
-    habits = Habits.of(_logged(others), before=np.inf)
+    habits = TopicHabits.of(_logged(others), before=np.inf)
     own = [event(START + n * DAY, "Horror") for n in range(12)]
     found = predicted(own, at=own[-1].time + DAY, habits=habits)
     assert next(iter(found.topics)) == "Horror"
-    assert found.moves is not None
-    assert found.moves < 0.5
+    assert found.p_topic_change is not None
+    assert found.p_topic_change < 0.5

@@ -4,23 +4,25 @@ import numpy as np
 import pytest
 
 from whimbrel.agent.cli.main import run
-from whimbrel.agent.learning.ranking import Answered, Choice
+from whimbrel.agent.learning.ranking import AnsweredChoiceSet, ChoiceSet
 from whimbrel.agent.ranking.features import SIGNALS
 from whimbrel.evals.studies.lift import OTHERS, OWN, Lift, app, lifts_of, markdown
 
 CANDIDATES = 10
 
 
-def log_of(name: str, count: int, *, told: float, random: np.random.Generator) -> tuple[list[Choice], list[Answered]]:
+def log_of(
+    name: str, count: int, *, told: float, random: np.random.Generator
+) -> tuple[list[ChoiceSet], list[AnsweredChoiceSet]]:
     """Choices of which the signals say nothing, and of which a model's answer says so much."""
     choices, answers = [], []
     for number in range(count):
         chosen = int(random.integers(CANDIDATES))
-        choice = Choice(f"{name} {number // 2}", random.normal(size=(CANDIDATES, len(SIGNALS))), chosen)
+        choice = ChoiceSet(f"{name} {number // 2}", random.normal(size=(CANDIDATES, len(SIGNALS))), chosen)
         figures = random.normal(size=(CANDIDATES, 2))
         figures[chosen, 0] += told
         choices.append(choice)
-        answers.append(Answered(choice, np.arange(CANDIDATES), figures, chosen))
+        answers.append(AnsweredChoiceSet(choice, np.arange(CANDIDATES), figures, chosen))
     return choices, answers
 
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whimbrel.tools.errors import DataError, StoreError
-from whimbrel.tools.log.co_occurrence import HALF_LIFE, Crowd
 from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.log.item_statistics import HALF_LIFE, ItemStatistics
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.candidates import Query, interest_of, retrieve
 from whimbrel.tools.sources.formats import open_source
@@ -35,12 +35,12 @@ def test_no_reading_of_the_log_sees_what_comes_later(
     assert np.array_equal(short.popularity(before=before), whole.popularity(before=before))
     assert np.array_equal(short.audience(before=before), whole.audience(before=before))
     history = [items[n] for n in (5, 0, 3)]
-    one, other = (Crowd.of(log, history, before=before) for log in (short, whole))
+    one, other = (ItemStatistics.of(log, history, before=before) for log in (short, whole))
     assert one.seeds == other.seeds
-    assert np.allclose(one.together(np.arange(6)), other.together(np.arange(6)))
+    assert np.allclose(one.seed_cosines(np.arange(6)), other.seed_cosines(np.arange(6)))
     weights = 0.5 ** (np.arange(len(one.seeds)) / HALF_LIFE)
-    assert np.allclose(weights @ one.together(np.arange(6)), one.itemknn)
-    for name in ("itemknn", "people", "follows", "near", "lately", "ever"):
+    assert np.allclose(weights @ one.seed_cosines(np.arange(6)), one.itemknn)
+    for name in ("itemknn", "user_knn", "next_item", "co_occurrence", "recent_popularity", "popularity"):
         assert np.allclose(getattr(one, name), getattr(other, name)), name
     met = {item for _, _, item, _ in past} | ({*"uvwxyz"} - {item for _, _, item, _ in past + future})
     assert {id_ for id_, known in zip("uvwxyz", whole.known(before=before), strict=True) if known} == met
@@ -62,7 +62,7 @@ def test_a_planted_future_event_changes_no_candidate(shop_csv: Path, tmp_path: P
             candidates = retrieve(store, Query(history, at, interest_of(history, vectors)))
             found.append(
                 {
-                    (c.item.title, *(round(c.crowd[name], 9) for name in ("itemknn", "people", "ever")))
+                    (c.item.title, *(round(c.statistics[name], 9) for name in ("itemknn", "user_knn", "popularity")))
                     for c in candidates
                 }
             )

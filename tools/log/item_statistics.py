@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from whimbrel.tools.log.interaction_log import Floats, InteractionLog, Ints
-from whimbrel.tools.log.item_embeddings import ItemFactors
+from whimbrel.tools.log.item_embeddings import ItemEmbeddings
 from whimbrel.tools.records import Item
 from whimbrel.tools.records import liked as liked_of
 
@@ -23,18 +23,28 @@ STEPS = np.concatenate([np.arange(-NEAR, 0), np.arange(1, NEAR + 1)])
 NEARNESS = 1 / np.sqrt(np.abs(STEPS))
 RECENT_SHARE, LEAST_RECENT = 0.02, 1000
 """Lately is this share of the log before the moment, and at least so many events."""
-FIGURES = ("itemknn", "people", "follows", "near", "lately", "ever", "age", "factors", "nearest_factors")
+FIGURES = (
+    "itemknn",
+    "user_knn",
+    "next_item",
+    "co_occurrence",
+    "recent_popularity",
+    "popularity",
+    "age",
+    "embedding",
+    "nearest_embedding",
+)
 
 
 @dataclass(frozen=True)
-class Crowd:
+class ItemStatistics:
     """For one history, of every item of a log, shape (items,).
 
     `itemknn` sums its cosines with the seeds (see `together`), `people` how much people alike met it (V-SKNN; Ludewig &
     Jannach, 2018); `follows` how often it came right after a seed, `near` how often within NEAR steps of one, where
     fewer steps and people more alike count more (as in STAN; Garg et al., 2019). Later seeds weigh more. `lately`,
     `ever` count events; `age` is the logarithm of how many thousandths of the log it is old, nan where unknown;
-    `factors` and `nearest_factors` are the mean and the greatest cosine of its factors with those of the seeds, 0
+    `embeddings` and `nearest_factors` are the mean and the greatest cosine of its embeddings with those of the seeds, 0
     without any. `met` is what those who were asked about each seed met beside it, flat, and `asked` the seed of each;
     `breadth` and `audience` are the roots of how many were asked about each seed and met each item.
     """
@@ -46,20 +56,20 @@ class Crowd:
     breadth: Floats
     audience: Floats
     itemknn: Floats
-    people: Floats
-    follows: Floats
-    near: Floats
-    lately: Ints
-    ever: Ints
+    user_knn: Floats
+    next_item: Floats
+    co_occurrence: Floats
+    recent_popularity: Ints
+    popularity: Ints
     age: Floats
-    factors: Floats
-    nearest_factors: Floats
+    embedding: Floats
+    nearest_embedding: Floats
 
-    def says(self, row: int) -> dict[str, float]:
+    def figures_of(self, row: int) -> dict[str, float]:
         """The figures of one item, by FIGURES."""
         return {name: float(getattr(self, name)[row]) for name in FIGURES}
 
-    def together(self, rows: Ints) -> Floats:
+    def seed_cosines(self, rows: Ints) -> Floats:
         """Of distinct items the cosine of their audience with that of each seed (item-kNN; Sarwar et al., 2001), shape
         (seeds, rows)."""
         place = np.full(len(self.log.item_ids), -1)
@@ -71,9 +81,9 @@ class Crowd:
 
     @classmethod
     def of(
-        cls, log: InteractionLog, history: Sequence[Item], *, before: float, factors: ItemFactors | None = None
-    ) -> "Crowd":
-        """As of a moment: nothing that happened at or after it counts, nor do factors that know of it."""
+        cls, log: InteractionLog, history: Sequence[Item], *, before: float, embeddings: ItemEmbeddings | None = None
+    ) -> "ItemStatistics":
+        """As of a moment: nothing that happened at or after it counts, nor do embeddings that know of it."""
         latest = dict.fromkeys(item.item_id for item in reversed(liked_of(history)))
         rows = log.rows(list(latest))
         seeds = [item_id for item_id, row in zip(latest, rows, strict=True) if row >= 0][:SEEDS]
@@ -97,8 +107,8 @@ class Crowd:
         around, which = _beside(log, pair, STEPS, before)
         worth = np.outer(share[seed] * alike[log.pair_user[pair]], NEARNESS).ravel()[which]
         likeness = np.zeros(size), np.zeros(size)
-        if factors is not None and factors.until <= before and len(rows):
-            cosine = factors.vectors @ factors.vectors[rows].T
+        if embeddings is not None and embeddings.until <= before and len(rows):
+            cosine = embeddings.vectors @ embeddings.vectors[rows].T
             likeness = cosine @ (decay / decay.sum()), cosine.max(axis=1)
         return cls(
             log=log,
@@ -108,14 +118,14 @@ class Crowd:
             breadth=breadth,
             audience=audience,
             itemknn=_sums(met, share[asked], size) / audience,
-            people=_people(log, shared, before),
-            follows=_sums(behind, (share / breadth)[seed][after], size),
-            near=_sums(around, worth, size) / np.sqrt(audience),
-            lately=recent_popularity(log, before=before),
-            ever=log.popularity(before=before),
+            user_knn=_people(log, shared, before),
+            next_item=_sums(behind, (share / breadth)[seed][after], size),
+            co_occurrence=_sums(around, worth, size) / np.sqrt(audience),
+            recent_popularity=recent_popularity(log, before=before),
+            popularity=log.popularity(before=before),
             age=_age(log, before),
-            factors=likeness[0],
-            nearest_factors=likeness[1],
+            embedding=likeness[0],
+            nearest_embedding=likeness[1],
         )
 
 
