@@ -13,9 +13,10 @@ from whimbrel.agent.schema.results import Recommendations
 from whimbrel.agent.shift.predict import predict_shift
 from whimbrel.tools.errors import DataError, StoreError
 from whimbrel.tools.files.paths import cache_folder
+from whimbrel.tools.progress import Progress
 from whimbrel.tools.records import Interaction
 from whimbrel.tools.sources.completejourney import household_ids, read_completejourney
-from whimbrel.tools.sources.ingest import Progress, ingest
+from whimbrel.tools.sources.ingest import ingest
 from whimbrel.tools.store.store import FORMAT, Store
 from whimbrel.tools.timestamps import parse_time
 

@@ -34,8 +34,9 @@ def ingest(
     may be given. Columns that bear a field's name need no --map. Rejected rows go to a file, with the reason.
     """
     from whimbrel.agent.display.terminal import console, ingest_progress
-    from whimbrel.tools.sources.formats import open_source, parse_map
+    from whimbrel.tools.sources.formats import open_source
     from whimbrel.tools.sources.ingest import ingest as ingest_source
+    from whimbrel.tools.sources.tables import parse_map
 
     opened = open_source(source, format=format, mapped=parse_map(map or []))
     with ingest_progress() as progress:

@@ -21,8 +21,8 @@ from whimbrel.agent.shift.outlook import fit_outlook
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.log.click_rates import ClickRates
 from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.records import Item
-from whimbrel.tools.sources.ingest import Progress, Silent
 from whimbrel.tools.store.in_memory import InMemory
 from whimbrel.tools.store.store import Store
 
@@ -78,7 +78,7 @@ def fit_store(store: Store, asked: Asked | None = None, *, seed: int = 0, progre
     Raises:
         DataError: the log is too short to learn anything from, or the cases cannot be read.
     """
-    progress = progress or Silent()
+    progress = progress or NoProgress()
     learned = learn_from(store, seed=seed, progress=progress)
     _something(learned)
     fitted, done = _calibrated(learned, store.log, asked or Asked(), store.fitted, progress)
@@ -102,7 +102,7 @@ def fit_sessions(
         DataError: a file cannot be read, an id cannot be kept, or the log is too short to learn anything from.
         ConfigError: `out` is a file.
     """
-    progress = progress or Silent()
+    progress = progress or NoProgress()
     progress.step("Reading sessions", None)
     return _fit_log(library_of(read_training(sessions, items)), out, asked or Asked(), seed, progress)
 
@@ -116,7 +116,7 @@ def fit_cases(asked: Asked, out: Path, *, seed: int = 0, progress: Progress | No
         ConfigError: `out` is a file.
     """
     library = library_of(training_of((case.blind, ()) for case in asked.cases if isinstance(case, Case)))
-    return _fit_log(library, out, asked, seed, progress or Silent())
+    return _fit_log(library, out, asked, seed, progress or NoProgress())
 
 
 def _fit_log(library: InMemory, out: Path, asked: Asked, seed: int, progress: Progress) -> Done:

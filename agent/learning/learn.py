@@ -13,7 +13,7 @@ from whimbrel.agent.shift.next_topics import NextTopics, Person
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.item_embeddings import ItemEmbeddings
 from whimbrel.tools.log.topic_habits import TopicHabitsOverTime
-from whimbrel.tools.sources.ingest import Progress, Silent
+from whimbrel.tools.progress import NoProgress, Progress
 
 if TYPE_CHECKING:
     from whimbrel.agent.learning.choice_sets import TrainingQuery
@@ -64,7 +64,7 @@ def learn_from(
     `kinds` are those of candidates that will be ranked; `alone` is learned with `listed`, and is all that is learned
     from a few people. What a log is too short for stays as it was `begun`, by default as shipped.
     """
-    progress, begun = progress or Silent(), begun or Fitted.default()
+    progress, begun = progress or NoProgress(), begun or Fitted.default()
     topics, moments, users = _topics(library, begun.topics, seed, progress)
     progress.step("Learning what is met together", None)
     embeddings = ItemEmbeddings.of(library.log)

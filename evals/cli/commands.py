@@ -191,7 +191,8 @@ def eval_log(
     from whimbrel.evals.runs.run import Limits
     from whimbrel.evals.systems import SYSTEMS, Settings
     from whimbrel.tools.errors import ConfigError
-    from whimbrel.tools.sources.formats import open_source, parse_map
+    from whimbrel.tools.sources.formats import open_source
+    from whimbrel.tools.sources.tables import parse_map
 
     if (path is None and dataset != "completejourney") == (store is None):
         raise ConfigError("give the log with --path (and --dataset), or with --store")
@@ -259,7 +260,7 @@ def eval_migration(
     """
     from whimbrel.agent.display.terminal import ingest_progress
     from whimbrel.evals.studies.migration import measure_migration, migration_markdown, read_meetings
-    from whimbrel.tools.sources.formats import parse_map
+    from whimbrel.tools.sources.tables import parse_map
 
     with ingest_progress() as progress:
         meetings = read_meetings(
@@ -313,7 +314,7 @@ def eval_shift(
     from whimbrel.agent.shift.next_topics import NextTopics
     from whimbrel.evals.runs.results import without_nan
     from whimbrel.evals.studies.shifts import measure_shifts, read_moments, shifts_markdown
-    from whimbrel.tools.sources.formats import parse_map
+    from whimbrel.tools.sources.tables import parse_map
 
     with ingest_progress() as progress:
         split = read_moments(

@@ -7,8 +7,8 @@ from whimbrel.agent.learning.sessions import Training, library_of, read_training
 from whimbrel.evals.data.logs import events_of, read_log
 from whimbrel.evals.data.research_logs import is_lastfm, read_artists
 from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.progress import Progress
 from whimbrel.tools.sources.formats import open_source
-from whimbrel.tools.sources.ingest import Progress
 from whimbrel.tools.store.in_memory import InMemory
 
 

@@ -18,9 +18,9 @@ from pydantic import ValidationError
 from whimbrel.agent.shift.next_topics import SESSION_GAP_SECONDS
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.log.interaction_log import Row
+from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.records import Event, Item
-from whimbrel.tools.sources.formats import Source
-from whimbrel.tools.sources.ingest import Progress, Silent
+from whimbrel.tools.sources.rows import Source
 from whimbrel.tools.store.store import open_store
 
 PROTOCOLS = ("leave-last-out", "time-split", "next-session")
@@ -78,7 +78,7 @@ def read_log(source: Source, progress: Progress | None = None) -> Log:
     Raises:
         DataError: the source cannot be read to its end, or holds no valid event.
     """
-    progress = progress or Silent()
+    progress = progress or NoProgress()
     progress.step(f"Reading {source.name}", source.total)
     items: dict[str, Item] = {}
     events: set[tuple[float, str, str]] = set()

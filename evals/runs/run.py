@@ -22,7 +22,7 @@ from whimbrel.evals.runs.outcome import Outcome, outcome_of
 from whimbrel.evals.runs.plan import PLAN, Plan, manifest_of
 from whimbrel.evals.systems import NotApplicableError, Scored, Scorer, Settings, System, from_ranking, load_system
 from whimbrel.tools.errors import ConfigError, DataError, WhimbrelError
-from whimbrel.tools.sources.ingest import Progress, Silent
+from whimbrel.tools.progress import NoProgress, Progress
 
 RANKINGS, OUTCOMES, MANIFEST, SKIPPED = "rankings.jsonl", "outcomes.jsonl", "manifest.json", "skipped.json"
 
@@ -77,7 +77,7 @@ def run(
         ConfigError: the folder holds a run of another plan, or a system does not exist.
         DataError: the cases or the training log cannot be read, or no line holds a case.
     """
-    limits, progress = limits or Limits(), progress or Silent()
+    limits, progress = limits or Limits(), progress or NoProgress()
     _see_price(limits, plan.settings.llm)
     systems = {name: loaded(name) for name in plan.systems}
     claim(folder, manifest_of(plan))

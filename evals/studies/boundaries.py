@@ -15,8 +15,8 @@ from whimbrel.evals.metrics import binary
 from whimbrel.evals.metrics.decisions import measured
 from whimbrel.evals.runs.results import without_nan
 from whimbrel.tools.errors import ConfigError, DataError
+from whimbrel.tools.progress import Progress
 from whimbrel.tools.records import Item
-from whimbrel.tools.sources.ingest import Progress
 from whimbrel.tools.text.item_vectors import title_vectors
 
 Floats = NDArray[np.float64]

@@ -19,8 +19,8 @@ from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.evals.data.catalogues import read_library
 from whimbrel.evals.studies.shifts import read_moments
 from whimbrel.tools.errors import ConfigError
-from whimbrel.tools.sources.formats import parse_map
-from whimbrel.tools.sources.ingest import Progress
+from whimbrel.tools.progress import Progress
+from whimbrel.tools.sources.tables import parse_map
 
 KINDS: tuple[CandidateKind, ...] = ("retrieved", "given")
 WHERES: tuple[CandidateKind, ...] = (*KINDS, "cold")

@@ -31,8 +31,8 @@ from whimbrel.evals.metrics.intervals import Interval, wilson
 from whimbrel.prompts.phrases import WORDINGS, Language, Wording
 from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.progress import Progress
 from whimbrel.tools.records import Interaction
-from whimbrel.tools.sources.ingest import Progress
 from whimbrel.tools.store.store import Store, open_store
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ from whimbrel.evals.data.research_logs import is_lastfm, log_of, read_lastfm
 from whimbrel.evals.metrics import binary
 from whimbrel.evals.metrics.intervals import DRAWS, holm, spread
 from whimbrel.tools.errors import ConfigError, DataError
+from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.records import Item
 from whimbrel.tools.sources.formats import open_source
-from whimbrel.tools.sources.ingest import Progress, Silent
 from whimbrel.tools.timestamps import DAY_SECONDS, hour_of, is_weekend
 
 Floats = NDArray[np.float64]
@@ -103,7 +103,7 @@ def measure_migration(
     Raises:
         DataError: the log holds too few windows or no topic.
     """
-    progress = progress or Silent()
+    progress = progress or NoProgress()
     windows = meetings.windows
     count = len(windows.counts)
     tested = min(tested, max(count - 4, 1))

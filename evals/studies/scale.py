@@ -18,8 +18,9 @@ import typer
 from whimbrel.agent.display.terminal import ingest_progress
 from whimbrel.agent.pipeline import STEPS, PipelineConfig, Request, StageClock, build_pipeline
 from whimbrel.agent.schema.context import Context
-from whimbrel.tools.sources.formats import Row, Source
-from whimbrel.tools.sources.ingest import Progress, ingest
+from whimbrel.tools.progress import Progress
+from whimbrel.tools.sources.ingest import ingest
+from whimbrel.tools.sources.rows import Row, Source
 from whimbrel.tools.store.store import open_store
 
 WORDS = (

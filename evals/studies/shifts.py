@@ -27,9 +27,9 @@ from whimbrel.evals.metrics.intervals import bootstrap_means, interval, sign_fli
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
+from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.records import Interaction, Item
 from whimbrel.tools.sources.formats import open_source
-from whimbrel.tools.sources.ingest import Progress, Silent
 
 Floats = NDArray[np.float64]
 SHORTCUTS: Mapping[str, tuple[str, ...]] = {
@@ -191,7 +191,7 @@ def measure_shifts(
     Raises:
         DataError: no tested moment has topics.
     """
-    progress = progress or Silent()
+    progress = progress or NoProgress()
     tested = [moment for moment in split.tested if moment.came and len(moment.person.topic)]
     if not tested:
         raise DataError("no event to be predicted bears topics and has a history that does")

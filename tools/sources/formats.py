@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from whimbrel.tools.errors import ConfigError, DataError
-from whimbrel.tools.sources.rows import Row, Source
-from whimbrel.tools.sources.tables import Mapped, parse_map, read_csv, read_jsonl, read_parquet
-
-__all__ = ["FORMATS", "Row", "Source", "open_source", "parse_map"]
+from whimbrel.tools.sources.rows import Source
+from whimbrel.tools.sources.tables import Mapped, read_csv, read_jsonl, read_parquet
 
 FORMATS = ("completejourney", "movielens", "amazon", "mind", "csv", "parquet", "jsonl")
 _BY_SUFFIX = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}

@@ -12,13 +12,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from whimbrel.tools.errors import DataError, StoreError
+from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.records import Event, Item, Occurrence
-from whimbrel.tools.sources.formats import Row, Source
+from whimbrel.tools.sources.rows import Row, Source
 from whimbrel.tools.store.store import EVER, Store, open_store
 from whimbrel.tools.text.encoder import encode, encoder_text
 
@@ -44,24 +45,6 @@ insert into items values (?, ?, ?, ?) on conflict (item_id) do update set
     told = min(told, excluded.told)
 """
 """What is told of an item first holds, and what is told later only adds to it: no name of the future comes in."""
-
-
-class Progress(Protocol):
-    """Told how far each step is: `total` may be unknown."""
-
-    def step(self, name: str, total: int | None) -> None: ...
-
-    def advance(self, done: int) -> None: ...
-
-
-class Silent:
-    """No progress shown."""
-
-    def step(self, name: str, total: int | None) -> None:
-        pass
-
-    def advance(self, done: int) -> None:
-        pass
 
 
 @dataclass(frozen=True)
@@ -92,7 +75,7 @@ def ingest(source: Source, location: str | Path, *, command: str = "", progress:
         DataError: the source cannot be read to its end, or no row of it is valid.
         StoreError: the store is locked, of another encoder, or fails.
     """
-    progress = progress or Silent()
+    progress = progress or NoProgress()
     folder = Path(location)
     exists = (
         str(location).startswith(("http://", "https://")) or folder.is_file() or (folder / "chroma.sqlite3").is_file()

@@ -22,7 +22,7 @@ from whimbrel.evals.studies.explanations import (
 )
 from whimbrel.prompts.phrases import WORDINGS
 from whimbrel.tools.log.interaction_log import InteractionLog
-from whimbrel.tools.sources.ingest import Silent
+from whimbrel.tools.progress import NoProgress
 from whimbrel.tools.store.store import open_store
 
 GOOD = {"events": [1], "reason": "You bought [1], and [item] goes together with it."}
@@ -35,7 +35,7 @@ def measure(shop: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
         model = ScriptedModel({"ReasonReply": reply, "SummaryReply": {"summary": "Lately mostly Tea."}})  # type: ignore[dict-item]
         settings = SETTINGS.model_copy(update={"seed": seed})
         out = tmp_path / "explanations.jsonl"
-        return measure_explanations([str(shop)], settings, llm=model, n=n, out=out, progress=Silent())
+        return measure_explanations([str(shop)], settings, llm=model, n=n, out=out, progress=NoProgress())
 
     return measure
 

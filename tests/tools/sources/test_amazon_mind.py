@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.records import Interaction
-from whimbrel.tools.sources.formats import open_source, parse_map
+from whimbrel.tools.sources.formats import open_source
 from whimbrel.tools.sources.ingest import Ingested, ingest
 from whimbrel.tools.sources.rows import Row
+from whimbrel.tools.sources.tables import parse_map
 from whimbrel.tools.store.store import open_store
 from whimbrel.tools.timestamps import iso, parse_time
 

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whimbrel.tools.errors import ConfigError, DataError
-from whimbrel.tools.sources.formats import open_source, parse_map
+from whimbrel.tools.sources.formats import open_source
 from whimbrel.tools.sources.ingest import Ingested, ingest
+from whimbrel.tools.sources.tables import parse_map
 from whimbrel.tools.store.store import open_store
 
 
