@@ -5,7 +5,6 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from pydantic import BaseModel, Field
@@ -13,9 +12,9 @@ from pydantic import BaseModel, Field
 from whimbrel.agent.language_models.grounding import prose_problem, unclosed
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
 from whimbrel.agent.profile.segment import segments
-from whimbrel.agent.shift.next_topics import SESSION_GAP_SECONDS
 from whimbrel.prompts import load
 from whimbrel.prompts.phrases import WORDINGS, Language, Wording
+from whimbrel.tools.log.sessions import open_session_start
 from whimbrel.tools.records import Item
 from whimbrel.tools.text.encoder import Vectors
 
@@ -112,13 +111,9 @@ def summarise(
 
 def _latest_session(recent: Sequence[Item]) -> Sequence[Item]:
     """The events since the last long pause; all of them where times are not known."""
-    times = [item.time for item in recent]
-    pauses = [
-        place
-        for place, (before, after) in enumerate(pairwise(times), start=1)
-        if before is not None and after is not None and after - before > SESSION_GAP_SECONDS
-    ]
-    return recent[pauses[-1] if pauses else 0 :]
+    if not recent:
+        return recent
+    return recent[open_session_start([np.nan if item.time is None else item.time for item in recent]) :]
 
 
 def _intents_told(intents: Sequence[Sequence[Item]], say: Wording) -> list[str]:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from whimbrel.agent.profile.summarise import recent_count
 from whimbrel.agent.schema.results import ShiftKind
-from whimbrel.agent.shift.next_topics import RECENT, SESSION_GAP_SECONDS, Person
+from whimbrel.agent.shift.next_topics import RECENT, Person
 from whimbrel.prompts.phrases import Wording
+from whimbrel.tools.log.sessions import session_numbers, session_starts
 from whimbrel.tools.timestamps import DAY_SECONDS, hour_of, is_weekend
 
 Floats = NDArray[np.float64]
@@ -124,7 +125,7 @@ class _Sessions:
         if person.time is None:
             number = np.arange(len(events))
         else:
-            number = np.cumsum(np.append(0, np.diff(person.time[events]) > SESSION_GAP_SECONDS))
+            number = session_numbers(person.time[events])
         first = max(int(number[-1]) - MOST_SESSIONS + 1, 0)
         of_event = np.full(person.events, -1, dtype=np.int64)
         of_event[events] = number - first
@@ -250,8 +251,7 @@ def _starts(person: Person, width: int) -> NDArray[np.int64]:
     """Where comparable stretches begin: with sessions that are long enough, else with any session, else anywhere."""
     last = person.events - 2 * width
     if person.time is not None:
-        begun = np.append(True, np.diff(person.time) > SESSION_GAP_SECONDS)
-        first = np.flatnonzero(begun)
+        first = session_starts(person.time)
         lengths = np.diff(np.append(first, person.events))
         whole = first[(lengths >= width) & (first <= last)]
         if len(whole) >= LEAST_STRETCHES:

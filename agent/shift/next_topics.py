@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from whimbrel.tools.log.sessions import open_session_start
 from whimbrel.tools.log.topic_habits import TopicHabits
 from whimbrel.tools.records import Item
 from whimbrel.tools.timestamps import hour_of, is_weekend
@@ -44,7 +45,6 @@ RECENT = 5
 """Latest events whose topics are where the interest is now."""
 HALF_LIVES = (20.0, 4.0)
 """Events after which one counts half, for `lately` and `last event`."""
-SESSION_GAP_SECONDS = 3 * 3600
 HOURS_NEAR = 4
 """Hours from which on two times of day have nothing to do with each other."""
 OWN, OF_ALL = 4.0, 30.0
@@ -122,8 +122,7 @@ class Person:
             return np.arange(self.events) >= self.events - RECENT
         if not self.events:
             return np.zeros(0, dtype=bool)
-        parted = np.diff(np.append(self.time, self.time[-1] if at is None else at)) > SESSION_GAP_SECONDS
-        return np.arange(self.events) > (np.flatnonzero(parted)[-1] if parted.any() else -1)
+        return np.arange(self.events) >= open_session_start(self.time, at=at)
 
 
 def signals(person: Person, *, at: float | None, situation: Mapping[str, str], habits: TopicHabits | None) -> Floats:

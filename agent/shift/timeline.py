@@ -12,10 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.results import Shift
-from whimbrel.agent.shift.next_topics import MOST_TOPICS, SESSION_GAP_SECONDS, NextTopics
+from whimbrel.agent.shift.next_topics import MOST_TOPICS, NextTopics
 from whimbrel.agent.shift.outlook import Outlook
 from whimbrel.agent.shift.predict import predict_shift
 from whimbrel.prompts.phrases import Language
+from whimbrel.tools.log.sessions import session_starts
 from whimbrel.tools.log.topic_habits import TopicHabits
 from whimbrel.tools.records import Interaction
 from whimbrel.tools.text.encoder import Vectors
@@ -212,7 +213,7 @@ def timeline_of(
 
 def _unit(times: Sequence[float]) -> Unit | None:
     """None for sessions: a few of them tell more than stretches of time, of which most were empty."""
-    sessions = 1 + sum(later - earlier > SESSION_GAP_SECONDS for earlier, later in pairwise(times))
+    sessions = len(session_starts(times))
     if not times or LEAST_SESSIONS <= sessions <= MOST_SESSIONS:
         return None
     fitting = (unit for unit in UNITS if unit.number(times[-1]) - unit.number(times[0]) < MOST_PERIODS)
@@ -227,8 +228,7 @@ def _spans(times: Sequence[float], unit: Unit | None, at: float) -> Iterator[_Sp
         for number in range(unit.number(times[0]), unit.number(times[-1]) + 1):
             yield _Span.between(unit.start(number), min(unit.start(number + 1), at), times)
         return
-    breaks = [n for n in range(1, len(times)) if times[n] - times[n - 1] > SESSION_GAP_SECONDS]
-    for first, last in pairwise([0, *breaks, len(times)]):
+    for first, last in pairwise([*session_starts(times).tolist(), len(times)]):
         yield _Span.between(times[first], min(times[last - 1] + 1, at), times)
 
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from whimbrel.agent.shift.next_topics import SESSION_GAP_SECONDS
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.log.interaction_log import Row
+from whimbrel.tools.log.sessions import session_starts
 from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.records import Event, Item
 from whimbrel.tools.sources.rows import Source
@@ -205,9 +205,9 @@ def _next_session(log: Log, begin: float, random: np.random.Generator) -> list[_
     """Each user's last session: events less than three hours apart."""
     found = []
     for user, rows in enumerate(_rows_by_user(log)):
-        gaps = np.flatnonzero(np.diff(log.time[rows]) > SESSION_GAP_SECONDS)
-        if len(gaps) and log.time[rows[gaps[-1] + 1]] >= begin:
-            session = rows[gaps[-1] + 1 :]
+        starts = session_starts(log.time[rows])
+        session = rows[starts[-1] :]
+        if len(starts) > 1 and log.time[session[0]] >= begin:
             found.append(_Target(user, float(log.time[session[0]]), session))
     return found
 
