@@ -17,13 +17,13 @@ from pydantic import BaseModel, Field, create_model
 
 from whimbrel.agent.language_models.grounding import prose_problem, unclosed, words_of
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
-from whimbrel.agent.profile.summarise import TITLE_LENGTH
 from whimbrel.agent.ranking.rank import Ranked
 from whimbrel.agent.schema.results import CitedEvent, Recommendation, Shift
 from whimbrel.prompts import Message, load
 from whimbrel.prompts.phrases import WORDINGS, Language, Wording
 from whimbrel.tools.records import Interaction, Item, liked
 from whimbrel.tools.text.encoder import Vectors
+from whimbrel.tools.text.titles import TITLE_LENGTH
 
 CITED = 2
 """Events that a reason rests on, at most."""

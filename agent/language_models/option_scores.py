@@ -14,9 +14,9 @@ from pydantic import BaseModel, BeforeValidator, WithJsonSchema
 
 from whimbrel.agent.language_models.order_parser import numbers_in
 from whimbrel.agent.language_models.protocol import Generation, LanguageModel, Usage
-from whimbrel.agent.profile.summarise import TITLE_LENGTH
-from whimbrel.agent.ranking.features import standard
 from whimbrel.prompts import Prompt, load
+from whimbrel.tools.arrays import standardise
+from whimbrel.tools.text.titles import TITLE_LENGTH
 
 PRIOR = 1.0
 """How much of a name's likelihood without the history is taken off: all of it, so that neither a long title nor a known
@@ -88,7 +88,7 @@ class OptionScores:
         where it gives the same one however the options stand, of none where it repeats how they stand."""
         if self.given is not None and self.alone is not None:
             gained = np.arcsinh((self.given - self.alone) / NATS)
-            return np.stack([gained - gained.mean(), standard(self.alone)], axis=1)
+            return np.stack([gained - gained.mean(), standardise(self.alone)], axis=1)
         if self.values is None:
             return None
         spread = max(((len(self.values) ** 2 - 1) / 12) ** 0.5, 1e-9)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from whimbrel.agent.fitted import Fitted
-from whimbrel.agent.profile.summarise import short_titles
 from whimbrel.agent.ranking.fusion import CandidateKind, Ranker, Rankers
 from whimbrel.agent.shift.next_topics import NextTopics, Person
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.item_embeddings import ItemEmbeddings
 from whimbrel.tools.log.topic_habits import TopicHabitsOverTime
 from whimbrel.tools.progress import NoProgress, Progress
+from whimbrel.tools.text.titles import short_titles
 
 if TYPE_CHECKING:
     from whimbrel.agent.learning.choice_sets import TrainingQuery

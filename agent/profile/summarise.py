@@ -17,9 +17,10 @@ from whimbrel.prompts.phrases import WORDINGS, Language, Wording
 from whimbrel.tools.log.sessions import open_session_start
 from whimbrel.tools.records import Item
 from whimbrel.tools.text.encoder import Vectors
+from whimbrel.tools.text.titles import short_titles
 
 LEAST_RECENT, MOST_RECENT, RECENT_SHARE = 5, 30, 5
-SHOWN_TOPICS, TITLE_LENGTH = 4, 80
+SHOWN_TOPICS = 4
 NAMED = 2
 """Topics of each term that the model words: with more, the smallest models lose the thread."""
 SHOWN_INTENTS = 3
@@ -150,11 +151,6 @@ def in_words(topics: Sequence[TopicCount], say: Wording) -> str:
     return say.comma.join(
         say.topic_count.format(topic=topic.topic, count=topic.count) for topic in topics[:SHOWN_TOPICS]
     )
-
-
-def short_titles(items: Sequence[Item]) -> list[str]:
-    """Titles cut to a length that a prompt can afford."""
-    return [item.title[:TITLE_LENGTH] for item in items]
 
 
 def _problem(words: str, short_term: Sequence[TopicCount], earlier: Sequence[TopicCount], say: Wording) -> str:

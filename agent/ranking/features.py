@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from whimbrel.tools.arrays import standardise
 from whimbrel.tools.log.click_rates import ClickRates
 from whimbrel.tools.log.item_statistics import FIGURES
 from whimbrel.tools.records import Item
@@ -97,7 +98,7 @@ def signals_of(
     figures["repeat"] = np.array([float(candidate.item.item_id in met) for candidate in candidates])
     if click_rates is not None:
         figures["click_rate"] = click_rates.rates([candidate.item.item_id for candidate in candidates])
-    found = np.stack([standard(figures[name]) for name in SIGNALS], axis=1)
+    found = np.stack([standardise(figures[name]) for name in SIGNALS], axis=1)
     found[:, SIGNALS.index("shift")] *= moved
     return found
 
@@ -107,13 +108,3 @@ def _topics(item: Item, expected: Mapping[str, float]) -> float:
     if not item.topics:
         return np.nan
     return float(np.log(max(sum(expected.get(topic, 0.0) for topic in item.topics) / len(item.topics), LEAST_SHARE)))
-
-
-def standard(values: Floats) -> Floats:
-    """Mean 0 and deviation 1 over the known values; 0 for unknown ones and where all are alike."""
-    known = np.isfinite(values)
-    if not known.any():
-        return np.zeros(len(values))
-    centred = np.where(known, values - values[known].mean(), 0.0)
-    spread = float(np.sqrt((centred[known] ** 2).mean()))
-    return np.asarray(centred / spread if spread > 1e-9 else np.zeros(len(values)))

@@ -9,14 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from whimbrel.agent.language_models.option_scores import LikelihoodCache, score_options
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
-from whimbrel.agent.profile.summarise import short_titles
-from whimbrel.agent.ranking.features import signals_of, standard
+from whimbrel.agent.ranking.features import signals_of
 from whimbrel.agent.ranking.fusion import CandidateKind, Rankers
 from whimbrel.agent.schema.results import Shift
 from whimbrel.prompts.phrases import Language
+from whimbrel.tools.arrays import standardise
 from whimbrel.tools.log.click_rates import ClickRates
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.candidates import Candidate, Interest
+from whimbrel.tools.text.titles import short_titles
 
 Floats = NDArray[np.float64]
 
@@ -98,10 +99,10 @@ def rank(
     if interest.wished is not None:
         vectors = np.stack([candidate.vector for candidate in candidates]).astype(np.float64)
         near = vectors @ interest.wished
-        brought["wish"] = config.wish * np.where(near < WISH_NEAR, np.minimum(standard(near), 0.0), standard(near))
+        brought["wish"] = config.wish * np.where(near < WISH_NEAR, np.minimum(standardise(near), 0.0), standardise(near))
     if config.novelty:
         met = np.log1p([candidate.statistics.get("popularity", 0.0) for candidate in candidates])
-        brought["novelty"] = -config.novelty * standard(met)
+        brought["novelty"] = -config.novelty * standardise(met)
     base = np.sum([np.zeros(len(candidates)), *brought.values()], axis=0)
     order = np.argsort(-base, kind="stable")
     usage, warnings = Usage(), tuple[str, ...]()

@@ -18,7 +18,6 @@ from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.learning.cases import Case, read_cases
 from whimbrel.agent.learning.learn import LEAST_EVENTS, PER_USER, TITLES, moments_of
 from whimbrel.agent.learning.topics import LEAST_MOMENTS, TopicMoment, figures_of, learn
-from whimbrel.agent.profile.summarise import short_titles
 from whimbrel.agent.shift.next_topics import SIGNALS, NextTopics, Person, signals
 from whimbrel.evals.data.logs import Log, read_log
 from whimbrel.evals.data.research_logs import is_frappe, is_lastfm, log_of, read_frappe, read_lastfm
@@ -30,6 +29,7 @@ from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
 from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.records import Interaction, Item
 from whimbrel.tools.sources.formats import open_source
+from whimbrel.tools.text.titles import short_titles
 
 Floats = NDArray[np.float64]
 SHORTCUTS: Mapping[str, tuple[str, ...]] = {

@@ -13,10 +13,11 @@ from whimbrel.agent.language_models.scripted import ScriptedModel
 from whimbrel.agent.learning.choice_sets import choices, training_queries
 from whimbrel.agent.learning.learn import learn_from
 from whimbrel.agent.learning.ranking import ChoiceSet, ask, gains, learn, learn_channels, learn_likelihood
-from whimbrel.agent.ranking.features import FROM_LOG, SIGNALS, standard
+from whimbrel.agent.ranking.features import FROM_LOG, SIGNALS
 from whimbrel.agent.ranking.fusion import Ranker, Rankers
 from whimbrel.agent.ranking.rank import Ranked, distinct
 from whimbrel.agent.shift.next_topics import NextTopics
+from whimbrel.tools.arrays import standardise
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.item_embeddings import LEAST_ITEMS, ItemEmbeddings
 from whimbrel.tools.log.item_statistics import ItemStatistics
@@ -297,9 +298,9 @@ def test_what_was_fitted_is_kept_and_a_damaged_file_is_told(tmp_path: Path) -> N
 
 
 def test_unknown_figures_tell_nothing() -> None:
-    assert standard(np.array([np.nan, np.nan])).tolist() == [0, 0]
-    assert standard(np.array([1.0, np.nan, 3.0])).tolist() == [-1, 0, 1]
-    assert standard(np.array([2.0, 2.0])).tolist() == [0, 0]
+    assert standardise(np.array([np.nan, np.nan])).tolist() == [0, 0]
+    assert standardise(np.array([1.0, np.nan, 3.0])).tolist() == [-1, 0, 1]
+    assert standardise(np.array([2.0, 2.0])).tolist() == [0, 0]
     choice = chosen_by("itemknn", 1)[0].without_log()
     assert not choice.signals[:, [SIGNALS.index(name) for name in FROM_LOG]].any()
     assert choice.signals[:, SIGNALS.index("nearest")].any()
