@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from whimbrel.agent.fitted import Fitted
+from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.language_models.hosted.budget import Budget, BudgetError
 from whimbrel.agent.language_models.protocol import LanguageModel, Usage
 from whimbrel.agent.language_models.specs import as_model, open_model
@@ -20,7 +21,7 @@ from whimbrel.agent.ranking.rank import Ranked, Ranking, kind_of_given, rank
 from whimbrel.agent.schema.context import Context, as_context
 from whimbrel.agent.schema.results import Recommendations, RequestUsage, Shift, StageUsage
 from whimbrel.agent.shift.outlook import outlook
-from whimbrel.agent.shift.predict import Prediction, predict_shift
+from whimbrel.agent.shift.predict import Prediction, ShiftQuery, predict_shift
 from whimbrel.agent.shift.timeline import Timeline, timeline_of
 from whimbrel.tools.errors import ConfigError, DataError, ModelError, StoreError
 from whimbrel.tools.log.interaction_log import InteractionLog
@@ -384,13 +385,14 @@ class Agent:
         names = sorted({topic for item in (*history, *candidates) for topic in item.topics}) if context.query else []
         return predict_shift(
             history,
-            at=at,
-            context=context,
-            topic_vectors=dict(zip(names, encode(names), strict=True)),
-            llm=self._llm,
-            language=self._config.language,
-            habits=self._habits.before(max(times, default=moment or np.inf)) if self._log.item_ids else None,
-            learned=self._fitted.topics,
+            ShiftQuery(
+                at=at,
+                context=context,
+                topic_vectors=dict(zip(names, encode(names), strict=True)),
+                habits=self._habits.before(max(times, default=moment or np.inf)) if self._log.item_ids else None,
+            ),
+            model=ModelAccess(self._llm, self._config.language),
+            topics=self._fitted.topics,
         )
 
     def timeline(self, user_id: str, at: object = None, context: Situation = None) -> Timeline:
@@ -407,16 +409,19 @@ class Agent:
         situation = as_context(context)
         user, before = identifier(user_id), self._moment(at, situation)
         history = self.store.history(user, before=before)
-        found = timeline_of(
+        present = predict_shift(
             history,
-            user_id=user,
-            at=before,
-            context=situation,
-            topic_vectors=self.store.topic_vectors(before=before) if situation.query else {},
-            llm=self._llm,
-            language=self._config.language,
-            habits=self.store.habits(before=before),
-            learned=self._fitted.topics,
+            ShiftQuery(
+                at=before,
+                context=situation,
+                topic_vectors=self.store.topic_vectors(before=before) if situation.query else {},
+                habits=self.store.habits(before=before),
+            ),
+            model=ModelAccess(self._llm, self._config.language),
+            topics=self._fitted.topics,
+        )
+        found = timeline_of(
+            history, present, user_id=user, at=before, language=self._config.language, topics=self._fitted.topics
         )
         ahead = outlook(self.store.log, self.store.fitted, user, before=before)
         warnings = (*found.warnings, *_unmet(situation, history))

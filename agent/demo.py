@@ -8,9 +8,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from whimbrel.agent.agent import Agent
-from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.results import Recommendations
-from whimbrel.agent.shift.predict import predict_shift
+from whimbrel.agent.shift.predict import ShiftQuery, predict_shift
 from whimbrel.tools.errors import DataError, StoreError
 from whimbrel.tools.files.paths import cache_folder
 from whimbrel.tools.progress import Progress
@@ -114,7 +113,7 @@ def _moving(store: Store) -> str:
         if at is None or len(known) < LEAST_EVENTS:
             continue
         habits = store.habits(before=at)
-        shift = predict_shift(known, at=at, context=Context(), topic_vectors={}, llm=None, habits=habits).shift
+        shift = predict_shift(known, ShiftQuery(at=at, habits=habits)).shift
         if shift.kind != "none":
             surest = max(surest or (0.0, 0, ""), (shift.confidence, len(known), user_id))
     if surest is None:

@@ -12,12 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from whimbrel.agent.explanation.explain import Explained, explain
 from whimbrel.agent.fitted import Fitted
+from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.language_models.option_scores import likelihood_prompt
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.profile.summarise import Summary, summarise
 from whimbrel.agent.ranking.rank import RankConfig, Ranking, distinct, rank
 from whimbrel.agent.schema.context import Context
-from whimbrel.agent.shift.predict import Prediction, predict_shift
+from whimbrel.agent.shift.predict import Prediction, ShiftQuery, predict_shift
 from whimbrel.prompts.phrases import Language
 from whimbrel.tools.records import Interaction, followed, turned_from
 from whimbrel.tools.retrieval.candidates import Candidate, Interest, Query, interest_of, retrieve
@@ -125,14 +126,14 @@ def build_pipeline(
         request: Request = found["request"]
         return predict_shift(
             found["recall"].history,
-            at=request.at,
-            context=request.context,
-            topic_vectors=store.topic_vectors(before=request.at) if request.context.query else {},
-            llm=llm,
-            likelihood_cache=likelihood_cache,
-            language=language,
-            habits=store.habits(before=request.at),
-            learned=learned.topics,
+            ShiftQuery(
+                at=request.at,
+                context=request.context,
+                topic_vectors=store.topic_vectors(before=request.at) if request.context.query else {},
+                habits=store.habits(before=request.at),
+            ),
+            model=ModelAccess(llm, language, likelihood_cache),
+            topics=learned.topics,
         )
 
     def interested(found: dict[str, Any]) -> Interest:

@@ -13,13 +13,12 @@ from pydantic import ValidationError
 
 from whimbrel.agent.language_models.option_scores import HISTORY_SHOWN
 from whimbrel.agent.learning.ranking import ChoiceSet
-from whimbrel.agent.profile.summarise import short_titles
 from whimbrel.agent.ranking.features import signals_of
 from whimbrel.agent.ranking.fusion import CandidateKind
 from whimbrel.agent.ranking.rank import kind_of_given
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.shift.next_topics import NextTopics
-from whimbrel.agent.shift.predict import Prediction, predict_shift
+from whimbrel.agent.shift.predict import Prediction, ShiftQuery, predict_shift
 from whimbrel.tools.log.click_rates import ClickRates
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.item_embeddings import ItemEmbeddings
@@ -40,6 +39,7 @@ from whimbrel.tools.retrieval.candidates import (
 from whimbrel.tools.retrieval.catalogue import Catalogue
 from whimbrel.tools.text.encoder import Vectors, encode
 from whimbrel.tools.text.item_vectors import item_vectors
+from whimbrel.tools.text.titles import short_titles
 
 T = TypeVar("T")
 
@@ -198,12 +198,12 @@ class Seen:
         known = habits.before(query_.before)
         prediction = predict_shift(
             query_.history,
-            at=query_.before if times and None not in times else None,
-            context=query_.context,
-            topic_vectors={},
-            llm=None,
-            habits=known if len(known.topics) else None,
-            learned=learned,
+            ShiftQuery(
+                at=query_.before if times and None not in times else None,
+                context=query_.context,
+                habits=known if len(known.topics) else None,
+            ),
+            topics=learned,
         )
         predicted = list(vectors_of_topics(prediction.shift.to_topics)) if prediction.shift.to_topics else []
         return cls(prediction, interest_of(query_.history, vectors, predicted=predicted))

@@ -11,18 +11,20 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.language_models.option_scores import LikelihoodCache, score_options
-from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
-from whimbrel.agent.profile.summarise import recent_count, short_titles
+from whimbrel.agent.language_models.access import NO_MODEL, ModelAccess
+from whimbrel.agent.language_models.option_scores import score_options
+from whimbrel.agent.language_models.protocol import NO_USAGE, Usage
+from whimbrel.agent.profile.summarise import recent_count
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.results import CitedEvent, Shift
 from whimbrel.agent.shift.change_tests import Stretch, stretches_of
 from whimbrel.agent.shift.next_topics import RECENT, Expected, Learned, NextTopics, Person, chances
-from whimbrel.prompts.phrases import WORDINGS, Language, Wording
+from whimbrel.prompts.phrases import WORDINGS, Wording
 from whimbrel.tools.log.topic_habits import TopicHabits
 from whimbrel.tools.records import Interaction, Item
 from whimbrel.tools.text.encoder import Vectors, encode
 from whimbrel.tools.text.exclusions import Refusal
+from whimbrel.tools.text.titles import short_titles
 
 LEVEL = 0.03
 """Chance, all tests taken together, below which a stretch is held to differ."""
@@ -35,6 +37,23 @@ WISH_CONFIDENCE, WISH_UNCLEAR = 0.9, 0.5
 """Confidence in a wish, and in one that no topic is near to: it may be a new interest or none."""
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ShiftQuery:
+    """The moment and situation that a shift is predicted for.
+
+    Attributes:
+        at: Unix seconds of the moment asked about, or None where no times are known.
+        context: The situation at that moment, with the wish that the user stated, if any.
+        topic_vectors: Unit vectors of the topics that a stated wish may mean, by name. Read only if there is a wish.
+        habits: Base rates of topics among all users, counted before `at`. None where no log of other users is known.
+    """
+
+    at: float | None
+    context: Context = field(default_factory=Context)
+    topic_vectors: Mapping[str, Vectors] = field(default_factory=dict)
+    habits: TopicHabits | None = None
 
 
 @dataclass(frozen=True)
@@ -52,22 +71,22 @@ class Prediction:
 
 def predict_shift(
     history: Sequence[Item],
+    query: ShiftQuery,
     *,
-    at: float | None,
-    context: Context,
-    topic_vectors: Mapping[str, Vectors],
-    llm: LanguageModel | None,
-    likelihood_cache: LikelihoodCache | None = None,
-    language: Language = "en",
-    habits: TopicHabits | None = None,
-    learned: NextTopics | None = None,
+    model: ModelAccess = NO_MODEL,
+    topics: NextTopics | None = None,
 ) -> Prediction:
-    """The shift of interest at the end of a history; `at` is None where no times are known.
+    """Predict the shift of interest at the end of a history.
 
-    `topic_vectors` are the topics that a stated wish may mean, `habits` those of everybody, counted before `at`.
+    Args:
+        history: Events in order of time, the latest last. May be empty.
+        query: The moment and situation asked about.
+        model: The language model that orders the topics of a shift, if there is one.
+        topics: The fitted model of the next topics; by default the one that is shipped.
     """
-    habits = habits if habits and habits.topics else None
-    say, weights = WORDINGS[language], (learned or NextTopics.default()).by(habits)
+    at, context, topic_vectors = query.at, query.context, query.topic_vectors
+    habits = query.habits if query.habits and query.habits.topics else None
+    say, weights = WORDINGS[model.language], (topics or NextTopics.default()).by(habits)
     person = Person.of(history, habits)
     if not len(person.topic):
         if context.query:
@@ -75,22 +94,22 @@ def predict_shift(
         return Prediction(Shift(kind="none", reason=say.no_topics if history else say.no_history))
     expected = weights.expected(person, at=at, situation=context.situation, habits=habits)
     stays = weights.stays(chances(expected, person.recent()))
-    topics, p_topic_change = expected.named(len(expected.probability)), round(1 - stays, 4)
+    shares, p_topic_change = expected.named(len(expected.probability)), round(1 - stays, 4)
     if context.query:
-        return Prediction(_wished(history, context, topic_vectors, say), topics=topics, p_topic_change=p_topic_change)
+        return Prediction(_wished(history, context, topic_vectors, say), topics=shares, p_topic_change=p_topic_change)
     found = stretches_of(person, at=at, situation=context.situation, say=say)
     telling = chosen(found)
     if telling is None:
         shift = Shift(
             kind="none",
-            to_topics=tuple(list(topics)[:TOPICS]),
+            to_topics=tuple(list(shares)[:TOPICS]),
             confidence=_rounded(stays),
-            evidence=cite(history, list(topics)[:TOPICS]),
+            evidence=cite(history, list(shares)[:TOPICS]),
             reason=say.gap.join([_unmoved(found, stays, len(history), say), _expects(expected, say)]),
         )
-        return Prediction(shift, topics=topics, p_topic_change=p_topic_change)
-    named, usage, warnings = _named(history, expected, telling, weights, llm, likelihood_cache, language)
-    return Prediction(named, usage, warnings, topics, p_topic_change)
+        return Prediction(shift, topics=shares, p_topic_change=p_topic_change)
+    named, usage, warnings = _named(history, expected, telling, weights, model)
+    return Prediction(named, usage, warnings, shares, p_topic_change)
 
 
 def chosen(stretches: Sequence[Stretch]) -> Stretch | None:
@@ -111,22 +130,20 @@ def _named(
     expected: Expected,
     stretch: Stretch,
     learned: Learned,
-    llm: LanguageModel | None,
-    likelihood_cache: LikelihoodCache | None,
-    language: Language,
+    model: ModelAccess,
 ) -> tuple[Shift, Usage, tuple[str, ...]]:
-    say, person, names = WORDINGS[language], expected.person, expected.person.names
+    say, person, names = WORDINGS[model.language], expected.person, expected.person.names
     rows = rising(person, stretch)
     usage, warnings = Usage(), tuple[str, ...]()
-    if llm is not None and len(rows) > TOPICS:
+    if model.llm is not None and len(rows) > TOPICS:
         options = [names[row] for row in rows]
         asked = score_options(
-            llm,
+            model.llm,
             history=short_titles(history),
             wish="",
             options=options,
-            likelihood_cache=likelihood_cache,
-            language=language,
+            likelihood_cache=model.likelihood_cache,
+            language=model.language,
         )
         usage, warnings = asked.usage, asked.warnings
         if asked.values is not None:

@@ -1,7 +1,7 @@
 """How an interest moved: the history in periods, each with its topics and the shift predicted at its end."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -9,17 +9,14 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from whimbrel.agent.language_models.protocol import LanguageModel
-from whimbrel.agent.schema.context import Context
+from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.schema.results import Shift
 from whimbrel.agent.shift.next_topics import MOST_TOPICS, NextTopics
 from whimbrel.agent.shift.outlook import Outlook
-from whimbrel.agent.shift.predict import predict_shift
+from whimbrel.agent.shift.predict import Prediction, ShiftQuery, predict_shift
 from whimbrel.prompts.phrases import Language
 from whimbrel.tools.log.sessions import session_starts
-from whimbrel.tools.log.topic_habits import TopicHabits
 from whimbrel.tools.records import Interaction
-from whimbrel.tools.text.encoder import Vectors
 from whimbrel.tools.timestamps import Time
 
 MOST_PERIODS = 40
@@ -152,20 +149,26 @@ class _Span:
 
 def timeline_of(
     history: Sequence[Interaction],
+    present: Prediction,
     *,
     user_id: str,
     at: float,
-    context: Context,
-    topic_vectors: Mapping[str, Vectors],
-    llm: LanguageModel | None,
     language: Language = "en",
-    habits: TopicHabits | None = None,
-    learned: NextTopics | None = None,
+    topics: NextTopics | None = None,
 ) -> Timeline:
-    """The timeline of a history, which runs from the first event to the last; what is at or after `at` is left out.
+    """Build the timeline of a history.
 
-    The context is that of `at`, as are everybody's `habits`: they bear on the present shift alone, and the model is
-    asked for no other. The hour and the day at which a period ends count where periods are as short."""
+    The shift at the end of a period is predicted from the events before that end alone: without a situation, without
+    the habits of other users and without a language model.
+
+    Args:
+        history: Events in order of time. Events at or after `at` are left out.
+        present: The prediction as of `at` for this history, made by the caller.
+        user_id: Whose history it is.
+        at: Unix seconds of the moment that the timeline ends at.
+        language: The language of the reasons of the shifts.
+        topics: The fitted model of the next topics; by default the one that is shipped.
+    """
     known = history[: bisect_left(history, at, key=lambda event: event.time)]
     times = [event.time for event in known]
     unit = _unit(times)
@@ -179,25 +182,12 @@ def timeline_of(
             topics=_shares(known[span.first : span.last]),
             shift=predict_shift(
                 known[max(span.last - longest, 0) : span.last],
-                at=span.end if unit is None or 0 < unit.seconds < DAY else None,
-                context=Context(),
-                topic_vectors={},
-                llm=None,
-                language=language,
-                learned=learned,
+                ShiftQuery(at=span.end if unit is None or 0 < unit.seconds < DAY else None),
+                model=ModelAccess(language=language),
+                topics=topics,
             ).shift,
         )
         for span in spans
-    )
-    present = predict_shift(
-        known,
-        at=at,
-        context=context,
-        topic_vectors=topic_vectors,
-        llm=llm,
-        language=language,
-        habits=habits,
-        learned=learned,
     )
     return Timeline(
         user_id=user_id,

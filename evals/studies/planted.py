@@ -13,7 +13,7 @@ import numpy as np
 import typer
 
 from whimbrel.agent.schema.context import Context
-from whimbrel.agent.shift.predict import predict_shift
+from whimbrel.agent.shift.predict import ShiftQuery, predict_shift
 from whimbrel.evals.metrics.intervals import spread
 from whimbrel.tools.records import Interaction, Item
 from whimbrel.tools.timestamps import DAY_SECONDS, is_weekend
@@ -109,7 +109,7 @@ def _event(topic: str, time: float, place: str) -> Interaction:
 def named(log: Planted) -> str:
     """The kind that is named."""
     context = Context.model_validate(dict(log.situation))
-    return predict_shift(log.history, at=log.at, context=context, topic_vectors={}, llm=None).shift.kind
+    return predict_shift(log.history, ShiftQuery(at=log.at, context=context)).shift.kind
 
 
 def measure_planted(logs: int, seed: int = 0, tell: Callable[[str], None] = lambda _: None) -> dict[str, Any]:

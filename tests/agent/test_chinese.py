@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from whimbrel.agent import Agent, Interaction, Item, Recommendations, ScriptedModel
 from whimbrel.agent.explanation.explain import ReasonReply, reason_problem
+from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.pipeline import PipelineConfig
 from whimbrel.agent.profile.summarise import summarise
 from whimbrel.agent.ranking.fusion import Rankers
 from whimbrel.agent.schema.context import Context
-from whimbrel.agent.shift.predict import predict_shift
+from whimbrel.agent.shift.predict import ShiftQuery, predict_shift
 from whimbrel.prompts import Message, load
 from whimbrel.prompts.phrases import WORDINGS, Wording
 from whimbrel.tools.sources.formats import open_source
@@ -317,7 +318,9 @@ def test_the_reason_of_a_shift_is_chinese(events: list[Item], context: dict[str,
     at = next((event.time for event in reversed(events)), None)
     vectors = {"园艺": encode(["园艺"])[0]}
     found = predict_shift(
-        events, at=at, context=Context.model_validate(context), topic_vectors=vectors, llm=None, language="zh"
+        events,
+        ShiftQuery(at=at, context=Context.model_validate(context), topic_vectors=vectors),
+        model=ModelAccess(language="zh"),
     )
     assert re.fullmatch(reason, found.shift.reason), found.shift.reason
 

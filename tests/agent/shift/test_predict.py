@@ -17,7 +17,7 @@ from whimbrel.agent.learning.learn import moments_of
 from whimbrel.agent.learning.topics import learn
 from whimbrel.agent.shift.next_topics import CHANCES, SIGNALS, NextTopics, Person, signals
 from whimbrel.agent.shift.outlook import windowed
-from whimbrel.agent.shift.predict import Prediction, predict_shift
+from whimbrel.agent.shift.predict import Prediction, ShiftQuery, predict_shift
 from whimbrel.evals.studies.planted import KINDS, named, planted
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.topic_clusters import name_clusters
@@ -40,9 +40,7 @@ def event(time: float, topic: str, *, user: str = "u", place: str = "home") -> I
 def predicted(
     history: Sequence[Item], *, at: float | None = None, habits: TopicHabits | None = None, **context: str
 ) -> Prediction:
-    return predict_shift(
-        history, at=at, context=Context.model_validate(context), topic_vectors={}, llm=None, habits=habits
-    )
+    return predict_shift(history, ShiftQuery(at=at, context=Context.model_validate(context), habits=habits))
 
 
 @pytest.mark.parametrize("what", KINDS)

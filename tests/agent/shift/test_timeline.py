@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from whimbrel.agent import Agent, ConfigError, Context, DataError, Interaction, Shift, Timeline
+from whimbrel.agent import Agent, ConfigError, DataError, Interaction, Shift, Timeline
 from whimbrel.agent.cli.main import main
 from whimbrel.agent.display.timeline_plot import draw, picture_format, write_plot
 from whimbrel.agent.display.timeline_text import timeline as shown
-from whimbrel.agent.shift.predict import predict_shift
+from whimbrel.agent.shift.predict import ShiftQuery, predict_shift
 from whimbrel.agent.shift.timeline import MOST_PERIODS, UNITS, timeline_of
 from whimbrel.tools.timestamps import parse_time
 
@@ -35,7 +35,8 @@ def event(time: float, *topics: str) -> Interaction:
 def made(history: Sequence[Interaction], at: float | None = None) -> Timeline:
     end = history[-1].time + 1 if history else START
     at = end if at is None else at
-    return timeline_of(history, user_id="u", at=at, context=Context(), topic_vectors={}, llm=None)
+    present = predict_shift([item for item in history if item.time < at], ShiftQuery(at=at))
+    return timeline_of(history, present, user_id="u", at=at)
 
 
 def turning() -> list[Interaction]:
@@ -87,7 +88,7 @@ def test_each_shift_is_the_one_predicted_from_what_was_known_at_the_end_of_its_p
     found = made(history)
     for period in found.periods:
         known = [item for item in history if item.time < period.end]
-        cut = predict_shift(known, at=None, context=Context(), topic_vectors={}, llm=None)
+        cut = predict_shift(known, ShiftQuery(at=None))
         assert period.shift == cut.shift
     assert any(period.shifts for period in found.periods)
 

@@ -1,0 +1,30 @@
+"""Group what every stage needs to ask a language model."""
+
+from dataclasses import dataclass
+
+from whimbrel.agent.language_models.option_scores import LikelihoodCache
+from whimbrel.agent.language_models.protocol import LanguageModel
+from whimbrel.prompts.phrases import Language
+
+
+@dataclass(frozen=True)
+class ModelAccess:
+    """The language model, the language it answers in, and the cache of its unconditional likelihoods.
+
+    Attributes:
+        llm: The model, or None to work without one.
+        language: The language of prompts, replies and the sentences that the product writes itself.
+        likelihood_cache: Likelihoods of titles without a history. None asks the model each time.
+
+    Example:
+        >>> ModelAccess(language="zh").llm is None
+        True
+    """
+
+    llm: LanguageModel | None = None
+    language: Language = "en"
+    likelihood_cache: LikelihoodCache | None = None
+
+
+NO_MODEL = ModelAccess()
+"""Access for callers that work without a language model, in English."""
