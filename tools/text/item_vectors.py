@@ -1,40 +1,64 @@
-"""Text vectors of items, encoded once a process."""
+"""Text vectors of items; a text is encoded once a process."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from threading import Lock
 
 import numpy as np
 
 from whimbrel.tools.records import Item
 from whimbrel.tools.text.encoder import DIMENSION, Vectors, encode, encoder_text
 
-KEPT = 100_000
-"""Vectors remembered: 150 MB; the longest unused fall out first."""
-
-_known: OrderedDict[str, Vectors] = OrderedDict()
-_last: list[tuple[Sequence[Item], Vectors]] = []
+MOST_TEXTS = 100_000  # at 384 floats of 4 bytes each they take 150 MB
+CATALOGUE_SIZE = 1000
+"""Items from which on a sequence is taken for a whole catalogue, whose vectors are kept in one array."""
 
 
-def title_vectors(items: Sequence[Item]) -> Vectors:
-    """The same of the titles alone, without topics and text."""
-    return item_vectors([item.model_copy(update={"topics": (), "text": ""}) for item in items])
+class _VectorCache:
+    """Vectors by text, the least recently used of which are dropped, and those of the latest catalogue."""
+
+    def __init__(self) -> None:
+        self._by_text: OrderedDict[str, Vectors] = OrderedDict()
+        self._catalogue: tuple[Item, ...] = ()
+        self._catalogue_vectors = np.empty((0, DIMENSION), dtype=np.float32)
+        self._lock = Lock()
+
+    def vectors(self, items: Sequence[Item]) -> Vectors:
+        with self._lock:
+            if len(items) < CATALOGUE_SIZE:
+                return self._stacked(items)
+            # Evaluation hands over the same catalogue with every case. Comparing tuples is cheap for the same items
+            # (Python compares the elements by identity first) and right for a list that was changed in place.
+            catalogue = tuple(items)
+            if catalogue != self._catalogue:
+                vectors = self._stacked(catalogue)
+                vectors.flags.writeable = False  # several callers share it
+                self._catalogue, self._catalogue_vectors = catalogue, vectors
+            return self._catalogue_vectors
+
+    def _stacked(self, items: Sequence[Item]) -> Vectors:
+        texts = [encoder_text(item) for item in items]
+        absent = list(dict.fromkeys(text for text in texts if text not in self._by_text))
+        self._by_text.update(zip(absent, encode(absent), strict=True))
+        for text in texts:
+            self._by_text.move_to_end(text)
+        vectors = np.stack([self._by_text[text] for text in texts])
+        while len(self._by_text) > MOST_TEXTS:
+            self._by_text.popitem(last=False)
+        return vectors
+
+
+_cache = _VectorCache()
 
 
 def item_vectors(items: Sequence[Item]) -> Vectors:
-    """One unit vector an item, shape (items, 384)."""
-    if not items:
-        return np.empty((0, DIMENSION), dtype=np.float32)
-    if _last and _last[0][0] is items:
-        return _last[0][1]
-    texts = [encoder_text(item) for item in items]
-    absent = list(dict.fromkeys(text for text in texts if text not in _known))
-    for text, vector in zip(absent, encode(absent), strict=True):
-        _known[text] = vector
-    for text in texts:
-        _known.move_to_end(text)
-    vectors = np.stack([_known[text] for text in texts])
-    while len(_known) > KEPT:
-        _known.popitem(last=False)
-    if len(items) >= 1000:  # a catalogue that comes again with every case
-        _last[:] = [(items, vectors)]
-    return vectors
+    """Return the unit vector of each item's title, topics and text, shape (items, 384).
+
+    The array of a long sequence is read-only, since it is shared with later calls for equal items.
+    """
+    return _cache.vectors(items) if items else np.empty((0, DIMENSION), dtype=np.float32)
+
+
+def title_vectors(items: Sequence[Item]) -> Vectors:
+    """Return the unit vector of each item's title alone, shape (items, 384)."""
+    return item_vectors([item.model_copy(update={"topics": (), "text": ""}) for item in items])
