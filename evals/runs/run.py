@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from whimbrel.agent.language_models.hosted.prices import VARIABLE, price_of
+from whimbrel.agent.language_models.hosted.prices import PRICES_VARIABLE, price_of
 from whimbrel.agent.language_models.specs import hosted_by
 from whimbrel.agent.learning.cases import BlindCase, Case, Problem
 from whimbrel.agent.learning.sessions import Training
@@ -129,8 +129,8 @@ def _see_price(limits: Limits, spec: str) -> None:
     model, base_url = hosted_by(spec) or ("", "")
     if limits.cost_usd is not None and model and not base_url and price_of(model) is None:
         raise ConfigError(
-            f"the price of {model!r} is not known, so no budget can be kept: name it in a file and set {VARIABLE} to "
-            "that, or stop by --max-seconds"
+            f"the price of {model!r} is not known, so no budget can be kept: name it in a file and set "
+            f"{PRICES_VARIABLE} to that, or stop by --max-seconds"
         )
 
 

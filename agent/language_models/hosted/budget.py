@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from whimbrel.agent.language_models.hosted.prices import VARIABLE, Price
+from whimbrel.agent.language_models.hosted.prices import PRICES_VARIABLE, Price
 from whimbrel.agent.language_models.protocol import Usage
 from whimbrel.tools.errors import ConfigError, ModelError
 
@@ -32,7 +32,7 @@ class Account:
         if budget.usd is not None and price is None:
             raise ConfigError(
                 f"the price of {model!r} is not known, so no budget in money can be kept: name it in a file and set "
-                f"{VARIABLE} to that, or give a budget in tokens"
+                f"{PRICES_VARIABLE} to that, or give a budget in tokens"
             )
         self._budget, self._price, self._model = budget, price, model
         self._lock = threading.Lock()
