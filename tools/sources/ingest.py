@@ -1,8 +1,8 @@
-"""A source of rows into a store: validate, deduplicate, order; nothing is dropped silently.
+"""Ingestion: the rows of a source are validated, deduplicated, ordered and written to a store.
 
-The source is read to its end into a temporary database before the store is touched, so a source that cannot be
-read leaves the store as it was. Every write can be repeated: run again, an ingestion that was killed completes
-and one that had completed changes nothing.
+No row is dropped silently: it is an event, an item, a repeat or a reject. The source is read to its end into a
+temporary database before the store is touched, so a source that cannot be read leaves the store as it was. Every
+write can be repeated: run again, an ingestion that was killed completes, and a completed one changes nothing.
 """
 
 import json
@@ -20,38 +20,49 @@ from whimbrel.tools.errors import DataError, StoreError
 from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.records import Event, Item, Occurrence
 from whimbrel.tools.sources.rows import Row, Source
-from whimbrel.tools.store.store import EVER, Store, open_store
+from whimbrel.tools.store.store import FROM_CATALOGUE, ItemRecord, Store, open_store
 from whimbrel.tools.text.encoder import encode, encoder_text
 
 ITEM_FIELDS = frozenset({"item_id", "title", "topics", "text", "price", "image"})
 EVENT_FIELDS = frozenset({"user_id", "time", "event", "rating", "context"})
-BATCH = 1000
-REMEMBERED = 100_000
-"""Validated items kept, so that rows of one item are not validated again and again."""
+BATCH_SIZE = 1000
+MOST_VALIDATED = 100_000
+"""Validated items in memory: a log repeats an item with every event, and validating it takes longer than a look-up."""
 
 T = TypeVar("T")
 
 _TABLES = """
-create table items (item_id text primary key, title text, item text, told real) without rowid;
+create table items (item_id text primary key, title text, item text, known_since real) without rowid;
 create table events (user_id text, time real, item_id text, event text, rating real, context text,
                      primary key (user_id, time, item_id, event)) without rowid;
 create table rejects (file text, line integer, reason text, fields text);
 """
-_TELL = """
+# The earliest facts of an item count, and later ones only fill in what those left out: as of a moment, an item may
+# not bear a name that it got afterwards.
+_MERGE_ITEM = """
 insert into items values (?, ?, ?, ?) on conflict (item_id) do update set
-    item = case when excluded.told <= told
+    item = case when excluded.known_since <= known_since
            then json_patch(item, excluded.item) else json_patch(excluded.item, item) end,
-    title = case when excluded.told <= told then excluded.title else title end,
-    told = min(told, excluded.told)
+    title = case when excluded.known_since <= known_since then excluded.title else title end,
+    known_since = min(known_since, excluded.known_since)
 """
-"""What is told of an item first holds, and what is told later only adds to it: no name of the future comes in."""
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """What an ingestion did: `rows` are those of a `catalogue` of items, events, repeats of them, and rejected ones.
+    """What an ingestion read and wrote.
 
-    `rejects` is the file of the rejected rows, None where there were none.
+    Attributes:
+        rows: Rows of the source: `catalogue + events + repeated + rejected`.
+        catalogue: Rows that describe an item and hold no event.
+        events: Distinct events of the source.
+        new_events: Events that the store did not hold before.
+        users: Distinct users of the source.
+        items: Distinct items of the source.
+        new_items: Items that the store did not hold before, or of which it did not hold all facts.
+        repeated: Rows that repeat an event.
+        rejected: Rows that are not valid.
+        rejects: The file of the rejected rows; None if there are none.
     """
 
     rows: int
@@ -67,20 +78,29 @@ class Ingested:
 
 
 def ingest(source: Source, location: str | Path, *, command: str = "", progress: Progress | None = None) -> Ingested:
-    """Bring a source into the store at `location`, which is made where there is none.
+    """Write the rows of a source to the store at `location`, which is made if there is none.
 
-    `command` is the source as given on a command line; an interrupted store shows it in its error.
+    Args:
+        source: The rows; see `open_source`.
+        location: A folder, or the address of a Chroma server.
+        command: The source as given on the command line. The error about an interrupted store shows it; the name of
+            the source by default.
+        progress: Shows how far the ingestion is.
 
     Raises:
-        DataError: the source cannot be read to its end, or no row of it is valid.
+        DataError: the source cannot be read to its end, or none of its rows is valid.
         StoreError: the store is locked, of another encoder, or fails.
+
+    Example:
+        ```python
+        ingested = ingest(open_source("orders.csv"), "shop")
+        print(ingested.events, ingested.rejected)
+        ```
     """
     progress = progress or NoProgress()
-    folder = Path(location)
-    exists = (
-        str(location).startswith(("http://", "https://")) or folder.is_file() or (folder / "chroma.sqlite3").is_file()
-    )
-    early = open_store(location, create=True, writing=True) if exists else None
+    # A store that is there is opened before the source is read: a lock or a wrong encoder shows at once. One that is
+    # not there is made only after the source turned out to be readable.
+    store = open_store(location, create=True, writing=True) if _exists(location) else None
     try:
         with closing(sqlite3.connect("")) as staging:
             rows, catalogue = _stage(source, staging, progress)
@@ -89,19 +109,18 @@ def ingest(source: Source, location: str | Path, *, command: str = "", progress:
                 raise DataError(f"no valid row among {rows} of {source.name!r}: {_most_common_reasons(staging)}")
             if not counts["events"]:
                 raise DataError(f"{source.name!r} holds no events")
-            store = early or open_store(location, create=True, writing=True)
-            with store:
-                store.begin(command or source.name)
-                new_items = _write_items(staging, store, progress)
-                new_events = _write_histories(staging, store, counts["users"], progress)
-                progress.step("Indexing", None)
-                store.finish(command or source.name)
-                rejects = _write_rejects(staging, store.folder / "rejects" / f"{source.name}.jsonl")
+            store = store or open_store(location, create=True, writing=True)
+            store.begin(command or source.name)
+            new_items = _write_items(staging, store, progress)
+            new_events = _write_histories(staging, store, counts["users"], progress)
+            progress.step("Indexing", None)
+            store.finish(command or source.name)
+            rejects = _write_rejects(staging, store.folder / "rejects" / f"{source.name}.jsonl")
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"the ingestion stopped ({error}): is the disk full? Run it again to complete it") from error
     finally:
-        if early:
-            early.close()
+        if store:
+            store.close()
     return Ingested(
         rows=rows,
         catalogue=catalogue,
@@ -116,33 +135,42 @@ def ingest(source: Source, location: str | Path, *, command: str = "", progress:
     )
 
 
-def _stage(source: Source, staging: sqlite3.Connection, progress: Progress) -> tuple[int, int]:
-    """Validated rows into the temporary database, where equal events meet and are put in order.
+def _exists(location: str | Path) -> bool:
+    """Whether there may be a store; opening it asks the server, and refuses a file in the place of a folder."""
+    folder = Path(location)
+    is_address = str(location).startswith(("http://", "https://"))
+    return is_address or folder.is_file() or (folder / "chroma.sqlite3").is_file()
 
-    Returns how many rows there were, and how many valid ones of a catalogue.
+
+def _stage(source: Source, staging: sqlite3.Connection, progress: Progress) -> tuple[int, int]:
+    """Write the validated rows to the temporary database, whose primary keys unite equal events and order them.
+
+    Returns:
+        The number of rows, and the number of valid rows of a catalogue.
     """
+    # The database is temporary, so nothing in it needs to survive a crash; 256 MB of pages stay in memory.
     staging.executescript("pragma journal_mode=off; pragma synchronous=off; pragma cache_size=-262144;" + _TABLES)
     progress.step(f"Reading {source.name}", source.total)
-    known: set[str] = set()
+    titled_ids: set[str] = set()
     validated: dict[str, Item] = {}
     count, catalogue, position = 0, 0, 0
-    for batch in _batches(source.rows, BATCH):
+    for batch in _batches(source.rows, BATCH_SIZE):
         items, events, rejects = [], [], []
         for row in batch:
             count += 1
             try:
-                item, event = _validate(row, known, validated)
+                item, event = _validate(row, titled_ids, validated)
             except _RejectedError as rejected:
                 rejects.append((row.file, row.line, str(rejected), _as_json(row.fields)))
                 continue
             if item is not None:
-                told = EVER if event is None else event.time
-                items.append((item.item_id, item.title, item.model_dump_json(exclude_defaults=True), told))
+                known_since = FROM_CATALOGUE if event is None else event.time
+                items.append((item.item_id, item.title, item.model_dump_json(exclude_defaults=True), known_since))
             catalogue += event is None
             if event is not None:
                 context = json.dumps(event.context, sort_keys=True) if event.context else None
                 events.append((event.user_id, event.time, event.item_id, event.event, event.rating, context))
-        staging.executemany(_TELL, items)
+        staging.executemany(_MERGE_ITEM, items)
         staging.executemany("insert or ignore into events values (?, ?, ?, ?, ?, ?)", events)
         staging.executemany("insert into rejects values (?, ?, ?, ?)", rejects)
         progress.advance(batch[-1].position - position)
@@ -151,13 +179,21 @@ def _stage(source: Source, staging: sqlite3.Connection, progress: Progress) -> t
 
 
 class _RejectedError(Exception):
-    """Why a row is not taken."""
+    """A row is not valid; the message says why."""
 
 
-def _validate(row: Row, known: set[str], validated: dict[str, Item]) -> tuple[Item | None, Event | None]:
-    """The item and the event of a row: a row of a catalogue has no event, one that names a known item no item.
+def _validate(row: Row, titled_ids: set[str], validated: dict[str, Item]) -> tuple[Item | None, Event | None]:
+    """Return the item and the event of a row.
 
-    `known` holds the ids of items with a title, `validated` the latest items by what their rows said.
+    A row of a catalogue has no event. A row that only names an item, which an earlier row described, has no item.
+
+    Args:
+        row: The row.
+        titled_ids: Ids of the items that the rows so far described; the item of the row is added.
+        validated: Items by the text of their fields, to validate equal fields once; the item of the row is added.
+
+    Raises:
+        _RejectedError: the row is not valid.
     """
     if row.problem:
         raise _RejectedError(row.problem)
@@ -165,21 +201,22 @@ def _validate(row: Row, known: set[str], validated: dict[str, Item]) -> tuple[It
     try:
         item = None
         if row.catalogue or "title" in fields or "item_id" not in fields:
-            own = {name: value for name, value in fields.items() if name in ITEM_FIELDS}
+            item_fields = {name: value for name, value in fields.items() if name in ITEM_FIELDS}
             if row.catalogue and "time" in fields:
-                own["time"] = fields["time"]
-            item = validated.get(repr(own)) or Item.model_validate(own)
-            if len(validated) > REMEMBERED:
+                item_fields["time"] = fields["time"]
+            key = repr(item_fields)
+            item = validated.get(key) or Item.model_validate(item_fields)
+            if len(validated) > MOST_VALIDATED:
                 validated.clear()
-            validated[repr(own)] = item
-            known.add(item.item_id)
+            validated[key] = item
+            titled_ids.add(item.item_id)
         if row.catalogue:
             return item, None
-        own = {name: value for name, value in fields.items() if name in EVENT_FIELDS}
-        event = Event.model_validate({"item_id": item.item_id if item else fields["item_id"], **own})
+        event_fields = {name: value for name, value in fields.items() if name in EVENT_FIELDS}
+        event = Event.model_validate({"item_id": item.item_id if item else fields["item_id"], **event_fields})
     except ValidationError as error:
         raise _RejectedError(_reason(error)) from None
-    if event.item_id not in known:
+    if event.item_id not in titled_ids:
         raise _RejectedError(f"title: none here, and item {event.item_id!r} is in no row before")
     return item, event
 
@@ -210,21 +247,21 @@ def _most_common_reasons(staging: sqlite3.Connection) -> str:
 
 
 def _write_items(staging: sqlite3.Connection, store: Store, progress: Progress) -> int:
-    """Encode and write items that are new or say something new; returns how many."""
+    """Encode and write the items that are new or have new facts; return how many."""
     (total,) = staging.execute("select count(*) from items").fetchone()
     progress.step("Encoding items", total)
     topics: set[str] = set()
     written = 0
-    rows = staging.execute("select item, told from items order by title, item_id")  # equal titles are encoded together
-    for batch in _batches(rows, BATCH):
-        given = [(Item.model_validate_json(text), told) for text, told in batch]
-        stored = store.told([item.item_id for item, _ in given])
-        merged = [_merged(stored.get(item.item_id), item, told) for item, told in given]
-        topics.update(topic for item, _ in merged for topic in item.topics)
-        changed = [(item, told) for item, told in merged if stored.get(item.item_id) != (item, told)]
+    # Ordered by title, so that equal titles meet in one batch and are encoded once.
+    rows = staging.execute("select item, known_since from items order by title, item_id")
+    for batch in _batches(rows, BATCH_SIZE):
+        staged = [ItemRecord(Item.model_validate_json(text), known_since) for text, known_since in batch]
+        stored = store.item_records([record.item.item_id for record in staged])
+        merged = [_merged(stored.get(record.item.item_id), record) for record in staged]
+        topics.update(topic for record in merged for topic in record.item.topics)
+        changed = [record for record in merged if stored.get(record.item.item_id) != record]
         if changed:
-            items = [item for item, _ in changed]
-            store.put_items(items, encode([encoder_text(item) for item in items]), [told for _, told in changed])
+            store.put_items(changed, encode([encoder_text(record.item) for record in changed]))
             written += len(changed)
         progress.advance(len(batch))
     new_topics = sorted(topics - store.topic_names())
@@ -233,17 +270,20 @@ def _write_items(staging: sqlite3.Connection, store: Store, progress: Progress) 
     return written
 
 
-def _merged(stored: tuple[Item, float] | None, new: Item, told: float) -> tuple[Item, float]:
-    """What was told first, or again at the same time, and what only the other one knew."""
+def _merged(stored: ItemRecord | None, staged: ItemRecord) -> ItemRecord:
+    """Return the facts that became known first, with those that only the other record has.
+
+    Of facts of the same time the staged ones count, so that a corrected source can be read again.
+    """
     if stored is None:
-        return new, told
-    old, before = stored
-    first, second = (old, new) if told <= before else (new, old)
-    item = first.model_copy(update={name: getattr(second, name) for name in second.model_fields_set})
-    return item, min(told, before)
+        return staged
+    earlier, later = (staged, stored) if staged.known_since <= stored.known_since else (stored, staged)
+    facts = {name: getattr(earlier.item, name) for name in earlier.item.model_fields_set}
+    return ItemRecord(later.item.model_copy(update=facts), earlier.known_since)
 
 
 def _as_json(fields: Mapping[str, Any]) -> str:
+    """Return the fields of a rejected row as JSON, as texts where JSON has no such value (NaN, say)."""
     try:
         return json.dumps(dict(fields), default=str, allow_nan=False)
     except ValueError:
@@ -256,11 +296,11 @@ def _write_histories(staging: sqlite3.Connection, store: Store, users: int, prog
     histories = (
         (user_id, [_occurrence(row) for row in group]) for user_id, group in groupby(rows, key=lambda row: row[0])
     )
-    added = 0
-    for batch in _batches(histories, BATCH // 2):
-        added += store.merge_histories(dict(batch))
+    new_events = 0
+    for batch in _batches(histories, BATCH_SIZE // 2):
+        new_events += store.merge_histories(dict(batch))
         progress.advance(len(batch))
-    return added
+    return new_events
 
 
 def _occurrence(row: tuple[Any, ...]) -> Occurrence:
@@ -269,7 +309,7 @@ def _occurrence(row: tuple[Any, ...]) -> Occurrence:
 
 
 def _write_rejects(staging: sqlite3.Connection, path: Path) -> Path | None:
-    """Rejected rows, one JSON document a line: file, line, reason and what the row held."""
+    """Write the rejected rows, one JSON document a line: file, line, reason and the fields of the row."""
     rows = staging.execute("select * from rejects order by file, line").fetchall()
     if not rows:
         path.unlink(missing_ok=True)

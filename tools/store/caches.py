@@ -1,27 +1,77 @@
-"""What was read from a store, kept while it is open."""
+"""Caches of a store: records that were read, in memory, and numbers that were expensive to compute, on disk."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Generic, TypeVar
+
+from whimbrel.tools.files.disk_cache import DiskCache
 
 T = TypeVar("T")
 
-MOST = 50_000
-"""Records kept; then all are dropped and read anew."""
+MOST_RECORDS = 50_000
+MOST_BYTES = 256 << 20
+NUMBERS_FOLDER = "remembered"  # part of the format on disk: stores made by earlier versions hold it
 
 
 class ReadCache(Generic[T]):
-    """Records by id; what is absent is read together."""
+    """Records by id, in memory for as long as the store is open.
+
+    At most `MOST_RECORDS` are kept; then all are dropped, so that a pass over a whole catalogue does not fill the
+    memory.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[str, T] = {}
+        self._records: dict[str, T] = {}
 
     def get(self, ids: Iterable[str], read: Callable[[list[str]], dict[str, T]]) -> dict[str, T]:
-        """Those of these ids that there are, in order; `read` gets the ids that are not known yet."""
-        asked = list(dict.fromkeys(ids))
-        absent = [id_ for id_ in asked if id_ not in self._known]
-        found = read(absent) if absent else {}
-        known = {id_: self._known[id_] if id_ in self._known else found.get(id_) for id_ in asked}
-        if len(self._known) + len(found) > MOST:
-            self._known.clear()
-        self._known |= found
-        return {id_: record for id_, record in known.items() if record is not None}
+        """Return the records of these ids, in order; an id without a record is left out.
+
+        Args:
+            ids: May repeat.
+            read: Reads the records of the ids that are not in the cache, all in one call.
+        """
+        distinct = list(dict.fromkeys(ids))
+        absent = [id_ for id_ in distinct if id_ not in self._records]
+        fresh = read(absent) if absent else {}
+        records = {id_: self._records[id_] if id_ in self._records else fresh.get(id_) for id_ in distinct}
+        if len(self._records) + len(fresh) > MOST_RECORDS:
+            self._records.clear()
+        self._records |= fresh
+        return {id_: record for id_, record in records.items() if record is not None}
+
+
+class NumberCache:
+    """Numbers by name, of one `kind`, in a folder beside the store. Several processes may use it at once.
+
+    A number that is lost is computed again, so no failure of the disk reaches the caller.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     cache = NumberCache(Path(folder), "likelihood")
+        ...     cache.put({"Green tea": -2.5})
+        ...     print(cache.get(["Green tea", "Rake"]))
+        ...     cache.close()
+        {'Green tea': -2.5}
+    """
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self._kind = kind
+        self._cache = DiskCache(folder / NUMBERS_FOLDER, most_bytes=MOST_BYTES)
+
+    def get(self, names: Sequence[str]) -> dict[str, float]:
+        """Return the numbers of these names; a name without a number is left out."""
+        stored = self._cache.get([self._key(name) for name in names])
+        values = {name: stored.get(self._key(name)) for name in names}
+        return {name: value for name, value in values.items() if isinstance(value, float)}
+
+    def put(self, values: Mapping[str, float]) -> None:
+        """Store numbers by name."""
+        self._cache.put({self._key(name): float(value) for name, value in values.items()})
+
+    def close(self) -> None:
+        """Release the file."""
+        self._cache.close()
+
+    def _key(self, name: str) -> str:
+        return f"{self._kind}|{name}"

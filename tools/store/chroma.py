@@ -1,6 +1,7 @@
-"""Chroma, embedded in a folder or on a server: what it gets wrong or leaves to its caller is put right here.
+"""Chroma, embedded in a folder or on a server, behind an interface that the store can rely on.
 
-Order of ids, sizes of batches, one process at a time, and one kind of error.
+Chroma returns records in an order of its own, limits the size of a write, lets two processes destroy one folder, and
+raises errors of many kinds, among them panics that are no `Exception`. All of that is corrected here.
 """
 
 import logging
@@ -19,23 +20,25 @@ from whimbrel.tools.files.paths import cache_folder
 from whimbrel.tools.text.encoder import Vectors
 
 COLLECTIONS = ("items", "users", "topics")
-BATCH = 2000
-"""Records of one write or one page: Chroma takes at most 5,461."""
-SEVERAL = "; for several processes at once serve the store with `chroma run` and give its address"
-TIMEOUT_SECONDS = 120.0
-"""Longest wait for one answer of a server."""
+BATCH_SIZE = 2000  # records of one write or page; Chroma takes at most 5,461
+TIMEOUT_SECONDS = 120.0  # for one answer of a server
+SHARING_ADVICE = "; for several processes at once serve the store with `chroma run` and give its address"
 
 Part = Literal["metadatas", "embeddings"]
 
 
 @dataclass(frozen=True)
 class Database:
-    """Open collections by name; `folder` is where files that belong to them are kept."""
+    """The open collections of a store, by name.
+
+    `location` is the folder or address they were opened with, `folder` where files that belong to the store are kept.
+    """
 
     location: str
     folder: Path
     collections: Mapping[str, Any]
     _resources: ExitStack
+    # Counting takes a query, and retrieval asks with every search. Writes of this process drop the count.
     _counts: dict[str, int] = field(default_factory=dict)
 
     def close(self) -> None:
@@ -43,81 +46,100 @@ class Database:
         self._resources.close()
 
     def count(self, name: str) -> int:
-        """How many records a collection holds, as far as this process knows."""
+        """Return how many records a collection holds, without what other processes wrote since the first call."""
         if name not in self._counts:
-            with _told(self.location):
+            with _store_errors(self.location):
                 self._counts[name] = int(self.collections[name].count())
         return self._counts[name]
 
     def get(self, name: str, ids: Sequence[str], part: Part) -> list[tuple[str, Any]]:
-        """Pairs of id and what was asked for, in the order of `ids`, each once; unknown ids are left out."""
-        found: dict[str, Any] = {}
-        ids = list(dict.fromkeys(ids))
-        with _told(self.location):
-            for start in range(0, len(ids), BATCH):
-                page = self.collections[name].get(ids=ids[start : start + BATCH], include=[part])
-                found.update(zip(page["ids"], page[part], strict=True))
-        return [(id_, found[id_]) for id_ in ids if id_ in found]
+        """Return pairs of id and `part`, in the order of `ids`, each id once; an unknown id is left out."""
+        distinct = list(dict.fromkeys(ids))
+        parts: dict[str, Any] = {}
+        with _store_errors(self.location):
+            for start in range(0, len(distinct), BATCH_SIZE):
+                page = self.collections[name].get(ids=distinct[start : start + BATCH_SIZE], include=[part])
+                parts.update(zip(page["ids"], page[part], strict=True))
+        return [(id_, parts[id_]) for id_ in distinct if id_ in parts]
 
     def pages(self, name: str, part: Part) -> Iterator[list[tuple[str, Any]]]:
-        """All records, in pages of such pairs."""
-        for offset in range(0, self.count(name), BATCH):
-            with _told(self.location):
-                page = self.collections[name].get(limit=BATCH, offset=offset, include=[part])
+        """Yield all records of a collection, in pages of pairs of id and `part`."""
+        for offset in range(0, self.count(name), BATCH_SIZE):
+            with _store_errors(self.location):
+                page = self.collections[name].get(limit=BATCH_SIZE, offset=offset, include=[part])
             yield list(zip(page["ids"], page[part], strict=True))
 
     def nearest(self, name: str, vectors: Vectors, *, n: int) -> list[list[tuple[str, float]]]:
-        """For each row of `vectors` up to `n` ids, the nearest first, with their cosine similarity."""
+        """Return for each row of `vectors` up to `n` ids with their cosine similarity, the nearest first."""
         n = min(n, self.count(name))
         if not n or not len(vectors):
             return [[] for _ in vectors]
-        with _told(self.location):
-            found = self.collections[name].query(query_embeddings=vectors, n_results=n, include=["distances"])
+        with _store_errors(self.location):
+            neighbours = self.collections[name].query(query_embeddings=vectors, n_results=n, include=["distances"])
         return [
             [(id_, 1.0 - float(distance)) for id_, distance in zip(ids, distances, strict=True)]
-            for ids, distances in zip(found["ids"], found["distances"], strict=True)
+            for ids, distances in zip(neighbours["ids"], neighbours["distances"], strict=True)
         ]
 
     def upsert(
         self, name: str, ids: Sequence[str], vectors: Vectors, metadatas: Sequence[Mapping[str, Any]] | None = None
     ) -> None:
-        """Write records; one of the same id is replaced."""
+        """Write records, one row of `vectors` each; a record of the same id is replaced."""
         self._counts.pop(name, None)
-        with _told(self.location):
-            for start in range(0, len(ids), BATCH):
-                some = slice(start, start + BATCH)
+        with _store_errors(self.location):
+            for start in range(0, len(ids), BATCH_SIZE):
+                batch = slice(start, start + BATCH_SIZE)
                 self.collections[name].upsert(
-                    ids=list(ids[some]),
-                    embeddings=vectors[some],
-                    metadatas=list(metadatas[some]) if metadatas else None,
+                    ids=list(ids[batch]),
+                    embeddings=vectors[batch],
+                    metadatas=list(metadatas[batch]) if metadatas else None,
                 )
 
     def delete(self, name: str, ids: Sequence[str]) -> None:
-        """Remove records; an id that is not there is none."""
+        """Remove records; an unknown id is ignored."""
         self._counts.pop(name, None)
-        with _told(self.location):
-            for start in range(0, len(ids), BATCH):
-                self.collections[name].delete(ids=list(ids[start : start + BATCH]))
+        with _store_errors(self.location):
+            for start in range(0, len(ids), BATCH_SIZE):
+                self.collections[name].delete(ids=list(ids[start : start + BATCH_SIZE]))
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """What is noted of the whole: what made it, and how far."""
+    def metadata(self) -> dict[str, Any]:
+        """The metadata of the whole store: format, encoder, generation, unfinished sources."""
+        # Chroma keeps metadata by collection. That of the items stands for the store.
         return dict(self.collections["items"].metadata or {})
 
-    def note(self, **facts: object) -> None:
-        """Add to `facts`."""
-        with _told(self.location):
-            self.collections["items"].modify(metadata=self.facts | facts)
+    def note(self, **metadata: object) -> None:
+        """Add to `metadata`; a key that is there is replaced."""
+        with _store_errors(self.location):
+            self.collections["items"].modify(metadata=self.metadata | metadata)
+
+    @contextmanager
+    def decoding(self) -> Iterator[None]:
+        """Report a record that cannot be decoded inside the block as a damaged store.
+
+        Raises:
+            StoreError: the block raised `ValueError`, `KeyError` or `TypeError`.
+        """
+        try:
+            yield
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"store {self.location!r} holds a damaged record ({type(error).__name__}): ingest into a new one"
+            ) from error
 
 
-def connect(location: str, *, create: bool, writing: bool, facts: Mapping[str, Any]) -> Database:
-    """Open the collections at a folder or address (`http://host:port`, `.../NAME` for several stores on one server).
+def connect(location: str, *, create: bool, writing: bool, metadata: Mapping[str, Any]) -> Database:
+    """Open the collections of a store.
 
-    With `create` absent ones are made and noted with `facts`. A folder is held by one process; of a server's store,
-    which others may read, `writing` is held by one process of this machine.
+    Args:
+        location: A folder, or an address: `http://host:port`, or `http://host:port/NAME` for one of several stores on
+            a server.
+        create: Make the collections that are missing.
+        writing: Hold a server's store against other writers on this machine. A folder is always held by one process.
+        metadata: The metadata of a store that is made.
 
     Raises:
-        StoreError: absent, locked, damaged, or out of reach.
+        StoreError: the store is absent, locked, damaged, or out of reach.
     """
     if not location.strip():
         raise StoreError("no folder is named for the store: give one, as --store shop")
@@ -125,10 +147,11 @@ def connect(location: str, *, create: bool, writing: bool, facts: Mapping[str, A
         if location.startswith(("http://", "https://")):
             address = urlsplit(location)
             prefix = f"{address.path.strip('/') or 'whimbrel'}-"
+            # A server keeps no files for us: they lie in the cache folder of this machine, by address.
             folder = cache_folder() / "servers" / blake2b(location.rstrip("/").encode(), digest_size=8).hexdigest()
             _make(folder)
             if writing:
-                resources.enter_context(exclusive(folder, "store", advice=SEVERAL))
+                resources.enter_context(exclusive(folder, "store", advice=SHARING_ADVICE))
             client = _client(location, address.hostname or "localhost", _port(location))
         else:
             folder, prefix = Path(location).expanduser(), ""
@@ -136,10 +159,10 @@ def connect(location: str, *, create: bool, writing: bool, facts: Mapping[str, A
                 raise StoreError(
                     f"no store at {location!r}: make one with `whimbrel ingest SOURCE --store {quote(location)}`"
                 )
-            resources.enter_context(exclusive(folder, "store", advice=SEVERAL))
+            resources.enter_context(exclusive(folder, "store", advice=SHARING_ADVICE))
             client = _embedded(folder)
         resources.callback(_close, client)
-        collections = _collections(client, prefix, location, facts if create else None)
+        collections = _collections(client, prefix, location, metadata if create else None)
         return Database(location, folder, collections, resources.pop_all())
 
 
@@ -161,21 +184,23 @@ def _port(location: str) -> int:
 def _embedded(folder: Path) -> Any:
     import chromadb
 
-    with _told(str(folder), "cannot be opened; if it is damaged, ingest into a new folder"):
+    with _store_errors(str(folder), "cannot be opened; if it is damaged, ingest into a new folder"):
         return chromadb.PersistentClient(path=str(folder), settings=_settings())
 
 
 def _client(location: str, host: str, port: int) -> Any:
     import chromadb
 
-    with _told(location, "does not answer as a Chroma server: start one with `chroma run`, or mend the address"):
+    with _store_errors(
+        location, "does not answer as a Chroma server: start one with `chroma run`, or mend the address"
+    ):
         client = chromadb.HttpClient(host=host, port=port, ssl=location.startswith("https"), settings=_settings())
         client._server._session.timeout = TIMEOUT_SECONDS  # type: ignore[attr-defined]  # Chroma sets none
         return client
 
 
 def _close(client: Any) -> None:
-    """Chroma's own closing leaves the sockets of an HTTP client, and of the second one inside it, open."""
+    """Close a client and its sockets: Chroma leaves those of an HTTP client, and of the one inside it, open."""
     servers = [part._server for part in (client, getattr(client, "_admin_client", None)) if part]
     client.close()
     for session in (getattr(server, "_session", None) for server in servers):
@@ -190,21 +215,21 @@ def _settings() -> Any:
     return Settings(anonymized_telemetry=False)
 
 
-def _collections(client: Any, prefix: str, location: str, facts: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Collections by name; absent ones are made where there are `facts` to note."""
+def _collections(client: Any, prefix: str, location: str, metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the collections by name; make those that are missing if there is `metadata` for them."""
     collections = {}
-    with _told(location):
+    with _store_errors(location):
         existing = {collection.name for collection in client.list_collections()}
         for name in COLLECTIONS:
             full = prefix + name
             if full in existing:
                 collections[name] = client.get_collection(full, embedding_function=None)
-            elif facts is not None:
+            elif metadata is not None:
                 collections[name] = client.create_collection(
                     full,
                     embedding_function=None,
                     configuration={"hnsw": {"space": "cosine"}},
-                    metadata=dict(facts),
+                    metadata=dict(metadata),
                 )
             else:
                 raise StoreError(f"no whole store at {location!r}: {full!r} is missing; ingest into it first")
@@ -212,12 +237,12 @@ def _collections(client: Any, prefix: str, location: str, facts: Mapping[str, An
 
 
 @contextmanager
-def _told(location: str, words: str = "failed") -> Iterator[None]:
-    """Whatever Chroma raises, a panic of its Rust core (no `Exception`) too, becomes one line for a person."""
+def _store_errors(location: str, failure: str = "failed") -> Iterator[None]:
+    """Turn every error of Chroma into a `StoreError` of one line."""
     try:
         yield
     except (StoreError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except BaseException as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise StoreError(f"store {location!r} {words} ({first})") from error
+    except BaseException as error:  # a panic of Chroma's Rust core is no Exception
+        summary = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise StoreError(f"store {location!r} {failure} ({summary})") from error

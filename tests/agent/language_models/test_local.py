@@ -31,7 +31,7 @@ from whimbrel.evals.models.check import direct_log_likelihood, position_bias
 from whimbrel.evals.models.sample import NAMES, sample_request
 from whimbrel.prompts import load
 from whimbrel.tools.files.atomic import replaced
-from whimbrel.tools.store.number_cache import NumberCache
+from whimbrel.tools.store.caches import NumberCache
 
 PROMPT = "What one person chose, in order, one a line:\n" + "".join(f"- {name}\n" for name in NAMES[:15]) + "-"
 TEXTS = [f" {name}\n" for name in NAMES[20:40]]
@@ -171,7 +171,7 @@ def test_a_reply_that_fits_no_schema_is_asked_for_again() -> None:
 
 def test_several_processes_share_what_they_remember(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from whimbrel.tools.store.number_cache import NumberCache;"
+        "import sys; from pathlib import Path; from whimbrel.tools.store.caches import NumberCache;"
         "kept = NumberCache(Path(sys.argv[1]), 'k');"
         "[kept.put({f'{sys.argv[2]} {n}': float(n)}) for n in range(50)]; kept.close()"
     )

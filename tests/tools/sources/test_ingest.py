@@ -53,7 +53,7 @@ def test_killed_half_way_it_completes_when_run_again(shop_csv: Path, shop: Path,
     program = (
         "import os, signal, sys; from whimbrel.tools.sources import ingest as i; from whimbrel.tools.store import store as s; from whimbrel.tools.sources.formats import open_source;"
         "real = s.Store.merge_histories;"
-        "i.BATCH = 20;"
+        "i.BATCH_SIZE = 20;"
         "n = [];"
         "s.Store.merge_histories = lambda self, h: (n.append(1), os.kill(os.getpid(), 9) if len(n) > 2 else 0, real(self, h))[2];"
         "i.ingest(open_source(sys.argv[1]), sys.argv[2], command=sys.argv[1])"
