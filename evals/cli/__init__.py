@@ -1,4 +1,4 @@
-"""The commands that measure: `whimbrel eval ...` and two of `whimbrel models`."""
+"""The commands that measure: `whimbrel eval ...`, and two of `whimbrel models`."""
 
 import typer
 
@@ -6,12 +6,49 @@ from whimbrel.agent.cli.options import add_command
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands of this package to the command line."""
-    from whimbrel.evals.cli.commands import eval_app
+    """Add the commands of this package to the command line.
+
+    It is the entry point `evals` of the group `whimbrel.commands`.
+    """
     from whimbrel.evals.cli.models import bench_model, check_model
 
     for group in app.registered_groups:
         if group.name == "models" and group.typer_instance is not None:
             add_command(group.typer_instance, check_model, "check")
             add_command(group.typer_instance, bench_model, "bench")
-    app.add_typer(eval_app, name="eval")
+    app.add_typer(build_eval_app(), name="eval")
+
+
+def build_eval_app() -> typer.Typer:
+    """Build `whimbrel eval`: first what measures a user's own systems, then the studies of Whimbrel itself."""
+    from whimbrel.evals.cli.agreement import agreement
+    from whimbrel.evals.cli.boundaries import boundaries
+    from whimbrel.evals.cli.cost import cost
+    from whimbrel.evals.cli.cross_domain import cross_domain
+    from whimbrel.evals.cli.defaults import build_defaults_app
+    from whimbrel.evals.cli.explanations import explanations
+    from whimbrel.evals.cli.lift import lift
+    from whimbrel.evals.cli.log import log
+    from whimbrel.evals.cli.migration import migration
+    from whimbrel.evals.cli.planted import planted
+    from whimbrel.evals.cli.rank import rank
+    from whimbrel.evals.cli.report import report
+    from whimbrel.evals.cli.scale import scale
+    from whimbrel.evals.cli.shift import shift
+    from whimbrel.evals.cli.validity import validity
+
+    app = typer.Typer(
+        help="Measure systems on logged histories: rank, log, boundaries, migration, shift, report. "
+        "The other commands are studies of Whimbrel itself.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    for command in (rank, log, boundaries, migration, shift, report):
+        add_command(app, command)
+    for command in (agreement, cost):
+        add_command(app, command)
+    add_command(app, cross_domain, "cross-domain")
+    app.add_typer(build_defaults_app(), name="defaults")
+    for command in (explanations, lift, planted, scale, validity):
+        add_command(app, command)
+    return app

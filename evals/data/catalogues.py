@@ -1,5 +1,6 @@
-"""Logs of any form as catalogues in memory, to learn from and to draw choices of."""
+"""Logs of any format as catalogues in memory, to learn from and to draw choices of."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from whimbrel.agent.learning.cases import BoundaryCase, read_boundary_cases
@@ -12,9 +13,19 @@ from whimbrel.tools.sources.formats import open_source
 from whimbrel.tools.store.in_memory import InMemory
 
 
+def named_sources(sources: Sequence[str]) -> dict[str, str]:
+    """Return the sources by name of arguments `NAME=SOURCE`. A source without a name is its own name."""
+    parts = (source.partition("=") for source in sources)
+    return {name: source or name for name, _, source in parts}
+
+
 def read_library(source: str, progress: Progress) -> InMemory:
-    """A log in a format of `ingest`, a folder of Last.fm, `SESSIONS,ITEMS` as of `fit`, or a file of cases of
-    boundaries, each of which is a session.
+    """Read a log into memory.
+
+    Args:
+        source: A log in a format of `ingest`, a folder of Last.fm, `SESSIONS,ITEMS` as of `fit`, or a file of boundary
+            cases, each of which is a session.
+        progress: Where progress is shown.
 
     Raises:
         DataError: a file is missing or of another form.

@@ -1,18 +1,15 @@
-"""Our figures beside those that RecTools measures on the same rankings of the same split.
+"""Compare our metrics with those of RecTools on the same rankings of the same split.
 
-    whimbrel eval log --dataset movielens --path ml-100k --system itemknn,als,sasrec --out run
-    python -m whimbrel.evals.studies.agreement run
-
-RecTools (`make sasrec`) knows no ties, so ours are shown as reported, with tied items at their mean rank, and by the
-order listed.
+RecTools (`make sasrec` installs it) does not average over ties. Our metrics are therefore shown twice: as reported,
+where tied items share their mean rank, and "as listed", where the order of the ranking file counts.
 """
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 
 from whimbrel.agent.learning.cases import Case
 from whimbrel.evals.metrics import ranking
@@ -20,27 +17,79 @@ from whimbrel.evals.reports.tables import figure
 from whimbrel.evals.runs.plan import Plan, parts_of
 from whimbrel.evals.runs.results import results_of
 from whimbrel.evals.runs.run import RANKINGS, read_lines
+from whimbrel.tools.errors import ConfigError
+from whimbrel.tools.progress import NoProgress, Progress
 
 METRICS = ("ndcg@10", "hr@10", "recall@10", "map")
+TOLERANCE = 0.0005
+"""Difference from which a figure is wrong in the third decimal, the last that reports show."""
+
+Parts = Sequence[tuple[Plan, Path]]
 
 
-def rectools_figures(parts: list[tuple[Plan, Path]], system: str) -> dict[str, float]:
-    """Means over all folds' cases with something relevant, by RecTools.
+def measure_agreement(folder: Path, *, progress: Progress | None = None) -> dict[str, Any]:
+    """Compare the metrics of a run folder with RecTools.
 
-    NDCG with the ideal list of what could be achieved, MAP over the hundred places listed.
+    Returns:
+        By system and metric the figures `reported`, `as listed` and `rectools`, and over all of them the `largest
+        difference as listed`.
+
+    Raises:
+        ConfigError: RecTools is not installed, or the folder holds no run.
     """
-    import pandas as pd
-    from rectools.metrics import MAP, NDCG, HitRate, Recall
+    progress = progress or NoProgress()
+    parts = parts_of(folder)
+    progress.step("Measuring", None)
+    results = results_of(parts)
+    progress.step("Comparing with RecTools", len(results.systems))
+    systems: dict[str, dict[str, dict[str, float]]] = {}
+    largest = 0.0
+    for system in results.systems:
+        theirs, ours = rectools_figures(parts, system), listed_figures(parts, system)
+        systems[system] = {
+            metric: {
+                "reported": results.interval(system, metric).value,
+                "as listed": ours[metric],
+                "rectools": theirs[metric],
+            }
+            for metric in METRICS
+        }
+        largest = max([largest, *(abs(theirs[metric] - ours[metric]) for metric in METRICS)])
+        progress.advance(1)
+    return {"system": systems, "largest difference as listed": largest}
 
-    truth: list[dict[str, Any]] = []
-    listed: list[dict[str, Any]] = []
+
+def agreement_lines(document: dict[str, Any]) -> list[str]:
+    """Return the figures of `measure_agreement` as lines of text."""
+    lines = [
+        f"{system:<20} {metric:<10} reported {figure(values['reported'])}  as listed {values['as listed']:.6f}  "
+        f"RecTools {values['rectools']:.6f}"
+        for system, metrics in document["system"].items()
+        for metric, values in metrics.items()
+    ]
+    return [*lines, f"largest difference as listed: {document['largest difference as listed']:.2e}"]
+
+
+def rectools_figures(parts: Parts, system: str) -> dict[str, float]:
+    """Return RecTools' means over the cases of all folds that have a relevant item.
+
+    NDCG is relative to the best achievable ranking; MAP is over the hundred items listed.
+    """
+    try:
+        import pandas as pd
+        from rectools.metrics import MAP, NDCG, HitRate, Recall
+    except ImportError as error:
+        raise ConfigError(f"RecTools is not installed ({error}): run `make sasrec`") from error
+
+    relevant_rows: list[dict[str, Any]] = []
+    ranked_rows: list[dict[str, Any]] = []
     for plan, folder in parts:
-        relevant = {read.blind.case_id: read.relevant for read in plan.read() if isinstance(read, Case)}
+        relevant = _relevant(plan)
         for line in read_lines(folder / RANKINGS):
             if line["system"] == system and relevant[line["case_id"]]:
-                user = f"{folder.name} {line['case_id']}"
-                truth += [{"user_id": user, "item_id": item_id} for item_id in relevant[line["case_id"]]]
-                listed += [
+                user = f"{folder.name} {line['case_id']}"  # a user may have a case in several folds
+                relevant_rows += [{"user_id": user, "item_id": item_id} for item_id in relevant[line["case_id"]]]
+                ranked_rows += [
                     {"user_id": user, "item_id": item_id, "rank": rank}
                     for rank, item_id in enumerate(line["ranking"], start=1)
                 ]
@@ -51,43 +100,25 @@ def rectools_figures(parts: list[tuple[Plan, Path]], system: str) -> dict[str, f
         "map": MAP(k=100),
     }
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        rankings, interactions = pd.DataFrame(listed), pd.DataFrame(truth)
+        warnings.simplefilter("ignore")  # pandas warns of what RecTools does
+        rankings, interactions = pd.DataFrame(ranked_rows), pd.DataFrame(relevant_rows)
         return {name: float(metric.calc(rankings, interactions)) for name, metric in metrics.items()}
 
 
-def listed_figures(parts: list[tuple[Plan, Path]], system: str) -> dict[str, float]:
-    """The same by our metrics, with ranks as listed."""
+def listed_figures(parts: Parts, system: str) -> dict[str, float]:
+    """Return our means over the same cases, with ranks in the order listed."""
     values: dict[str, list[float]] = {name: [] for name in METRICS}
     for plan, folder in parts:
-        relevant = {read.blind.case_id: read.relevant for read in plan.read() if isinstance(read, Case)}
+        relevant = _relevant(plan)
         for line in read_lines(folder / RANKINGS):
             if line["system"] == system:
-                place = {item_id: float(rank) for rank, item_id in enumerate(line["ranking"], start=1)}
-                ranks = [place.get(item_id, np.inf) for item_id in relevant[line["case_id"]]]
-                found = ranking.all_of(ranks, candidates=len(place))
+                rank_of = {item_id: float(rank) for rank, item_id in enumerate(line["ranking"], start=1)}
+                ranks = [rank_of.get(item_id, np.inf) for item_id in relevant[line["case_id"]]]
+                measured = ranking.all_of(ranks, candidates=len(rank_of))
                 for name in METRICS:
-                    values[name].append(found[name])
+                    values[name].append(measured[name])
     return {name: float(np.nanmean(column)) for name, column in values.items()}
 
 
-def main(folder: Annotated[Path, typer.Argument(help="Where a run was kept with --out.")]) -> None:
-    """Print our figures and RecTools', and fail where those of the same order differ in the third decimal."""
-    parts = parts_of(folder)
-    results = results_of(parts)
-    worst = 0.0
-    for system in results.systems:
-        theirs, ours = rectools_figures(parts, system), listed_figures(parts, system)
-        for metric in METRICS:
-            reported = results.interval(system, metric).value
-            worst = max(worst, abs(theirs[metric] - ours[metric]))
-            print(
-                f"{system:<20} {metric:<10} reported {figure(reported)}  as listed {ours[metric]:.6f}  "
-                f"RecTools {theirs[metric]:.6f}"
-            )
-    print(f"largest difference as listed: {worst:.2e}")
-    raise typer.Exit(worst >= 0.0005)
-
-
-if __name__ == "__main__":
-    typer.run(main)
+def _relevant(plan: Plan) -> dict[str, tuple[str, ...]]:
+    return {case.blind.case_id: case.relevant for case in plan.read() if isinstance(case, Case)}

@@ -1,18 +1,15 @@
-"""What a recommendation costs in tokens and seconds, beside bare llama.cpp doing the same in the same run.
+"""Measure the tokens and seconds of a recommendation beside bare llama.cpp doing the same in the same run.
 
-    python -m whimbrel.evals.studies.cost STORE --llm bundled --users 10 --scored 100
-
-What the model has llama.cpp do at a request is recorded and then done again with nothing around it. The model forgets
-everything but its instructions before each.
+The calls of llama.cpp that a request makes are recorded and then repeated with nothing around them. Before each, the
+model forgets everything but its instructions.
 """
 
-import json
 import time
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import typer
 
 from whimbrel.agent import Agent
 from whimbrel.agent.language_models.local.model import LocalModel
@@ -23,36 +20,86 @@ from whimbrel.agent.ranking.rank import RankConfig
 from whimbrel.evals.metrics.intervals import interval
 from whimbrel.evals.models.recording import Recording
 from whimbrel.tools.errors import ConfigError
+from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.store.store import open_store
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+@dataclass(frozen=True)
+class CostConfig:
+    """What is measured: a local model's spec, users, candidates that the model scores, and items to recommend."""
+
+    llm: str = "bundled"
+    users: int = 10
+    scored: int = 100
+    k: int = 10
 
 
-def cost_of(agent: Agent, llm: LocalModel, user_id: str, *, k: int) -> dict[str, float]:
-    """One request: seconds of all of it, of its stages that ask the model, and of bare llama.cpp; tokens."""
+def measure_cost(store: str, config: CostConfig, *, progress: Progress | None = None) -> dict[str, Any]:
+    """Measure requests of users that are evenly spread over a store.
+
+    Returns:
+        Each figure of `request_cost` as its median over users, and its mean with a 95% interval.
+
+    Raises:
+        ConfigError: the model is not a local one.
+        StoreError: the store cannot be opened.
+    """
+    progress = progress or NoProgress()
+    model = open_model(config.llm, remember=False)
+    if not isinstance(model, LocalModel):
+        raise ConfigError(f"{config.llm!r} is not a local model: give bundled or gguf:PATH")
+    pipeline = PipelineConfig(rank=RankConfig(weighed=config.scored))
+    with Agent(open_store(store), model, pipeline) as agent:
+        ids = agent.store.log.user_ids
+        chosen = [ids[number * len(ids) // config.users] for number in range(config.users)]
+        progress.step("Recommending", len(chosen) + 1)
+        agent.recommend(chosen[0], k=config.k)  # a first request also loads files
+        progress.advance(1)
+        costs = []
+        for user_id in chosen:
+            costs.append(request_cost(agent, model, user_id, k=config.k))
+            progress.advance(1)
+        listed = [listed_tokens(agent, model, user_id, candidates=config.scored) for user_id in chosen]
+    document: dict[str, Any] = {
+        "model": config.llm,
+        "form": model.form.words,
+        "n": config.users,
+        "k": config.k,
+        "scored": config.scored,
+    }
+    for name in costs[0]:
+        values = np.array([cost[name] for cost in costs], dtype=np.float64)
+        mean = interval(values, np.arange(config.users), seed=0)
+        document[name] = {"median": float(np.median(values)), "mean": mean.value, "mean_ci": [mean.low, mean.high]}
+    document["titles_listed"] = float(np.median(listed))
+    return document
+
+
+def request_cost(agent: Agent, llm: LocalModel, user_id: str, *, k: int) -> dict[str, float]:
+    """Measure one request: its seconds, those of bare llama.cpp for the same work, and its tokens."""
     llm.forget()
     with Recording(llm.llama) as recording:
         started = time.perf_counter()
-        found = agent.recommend(user_id, k=k)
+        recommendations = agent.recommend(user_id, k=k)
         seconds = time.perf_counter() - started
     llm.forget()
     bare = recording.replay()
     llm.forget()
-    used = found.usage
+    usage = recommendations.usage
     return {
         "seconds": seconds,
         "bare_seconds": bare,
         "ratio": seconds / bare,
-        "calls": used.llm_calls,
-        "prompt_tokens": used.prompt_tokens,
-        "cached_share": used.cached_tokens / used.prompt_tokens,
+        "calls": usage.llm_calls,
+        "prompt_tokens": usage.prompt_tokens,
+        "cached_share": usage.cached_tokens / usage.prompt_tokens,
         "decoded_tokens": recording.rows,
-        "written_tokens": used.completion_tokens,
+        "written_tokens": usage.completion_tokens,
     }
 
 
-def titles_listed(agent: Agent, llm: LocalModel, user_id: str, *, candidates: int) -> int:
-    """Tokens that a prompt takes which lists the latest titles and the candidates by number, without its words."""
+def listed_tokens(agent: Agent, llm: LocalModel, user_id: str, *, candidates: int) -> int:
+    """Count the tokens of a prompt that lists the latest titles and the candidates by number, without instructions."""
     history = agent.store.history(user_id)[-HISTORY_SHOWN:]
     options = list(agent.store.log.item_ids)[:candidates]
     items = agent.store.items(options)
@@ -60,33 +107,17 @@ def titles_listed(agent: Agent, llm: LocalModel, user_id: str, *, candidates: in
     return llm.count_tokens("\n".join(f"{number}. {title}" for number, title in enumerate(titles)))
 
 
-@app.command()
-def main(
-    store: Annotated[Path, typer.Argument(help="A store.")],
-    llm: Annotated[str, typer.Option("--llm", help="A local model's spec.")] = "bundled",
-    users: Annotated[int, typer.Option("--users", min=2, help="How many users are asked for.")] = 10,
-    scored: Annotated[int, typer.Option("--scored", min=2, help="Candidates that the model scores.")] = 100,
-    k: Annotated[int, typer.Option("--k", min=1, help="How many are recommended.")] = 10,
-) -> None:
-    """Print the medians over users with their 95% intervals as one JSON document."""
-    model = open_model(llm, remember=False)
-    if not isinstance(model, LocalModel):
-        raise ConfigError(f"{llm!r} is no local model: give bundled or gguf:PATH")
-    config = PipelineConfig(rank=RankConfig(weighed=scored))
-    with Agent(open_store(store), model, config) as agent:
-        ids = agent.store.log.user_ids
-        chosen = [ids[place * len(ids) // users] for place in range(users)]
-        agent.recommend(chosen[0], k=k)
-        found = [cost_of(agent, model, user_id, k=k) for user_id in chosen]
-        listed = [titles_listed(agent, model, user_id, candidates=scored) for user_id in chosen]
-    document: dict[str, Any] = {"model": llm, "form": model.form.words, "n": users, "k": k, "scored": scored}
-    for name in found[0]:
-        values = np.array([one[name] for one in found], dtype=np.float64)
-        mean = interval(values, np.arange(users), seed=0)
-        document[name] = {"median": float(np.median(values)), "mean": mean.value, "mean_ci": [mean.low, mean.high]}
-    document["titles_listed"] = float(np.median(listed))
-    print(json.dumps(document, indent=1))
-
-
-if __name__ == "__main__":
-    app()
+def cost_markdown(document: Mapping[str, Any]) -> str:
+    """Return the figures of `measure_cost` as a Markdown table."""
+    lines = [
+        f"{document['model']} ({document['form']}): {document['n']} users, {document['scored']} candidates scored, "
+        f"{document['k']} recommended",
+        "",
+        "| per request | median | mean | 95% |",
+        "|---|---|---|---|",
+    ]
+    for name, values in document.items():
+        if isinstance(values, dict):
+            cells = [f"{value:.3g}" for value in (values["median"], values["mean"], *values["mean_ci"])]
+            lines.append(f"| {name.replace('_', ' ')} | {cells[0]} | {cells[1]} | {cells[2]} to {cells[3]} |")
+    return "\n".join([*lines, "", f"A prompt that lists all titles would take {document['titles_listed']:.0f} tokens."])

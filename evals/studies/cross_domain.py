@@ -1,13 +1,10 @@
-"""Boundaries of intent learned in one domain and found in another: `whimbrel eval cross-domain ONE OTHER`.
+"""Learn boundaries of intent in one domain and find them in another.
 
-Labels of the domain tested on are read by the metrics alone. Of its sessions the spread of features is known, which
-takes no labels; weights and thresholds come from the domain learned in, a threshold from sessions that the weights it
-is chosen for were not learned from.
+Only the metrics read the labels of the domain under test. The spread of its features is known, which takes no labels.
+Weights and thresholds come from the domain that is learned from. A threshold is chosen on sessions that the weights
+were not learned from.
 """
 
-import argparse
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.agent.language_models.protocol import LanguageModel
-from whimbrel.agent.language_models.specs import open_model
 from whimbrel.agent.learning.cases import BoundaryCase, Problem, read_boundary_cases
 from whimbrel.agent.profile.segment import (
     Segmenter,
@@ -31,64 +27,96 @@ from whimbrel.evals.metrics import binary
 from whimbrel.evals.metrics.decisions import measured
 from whimbrel.evals.runs.results import without_nan
 from whimbrel.evals.studies.boundaries import BOUNDARY_SYSTEMS
-from whimbrel.tools.errors import ConfigError, DataError, WhimbrelError
+from whimbrel.tools.errors import DataError
+from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.text.item_vectors import title_vectors
 
 Floats = NDArray[np.float64]
+Truth = NDArray[np.bool_]
 
 METRICS = ("precision", "recall", "f1", "average_precision", "brier", "ece")
 LIST = "Shopping list:\n-"
-"""What a language model reads before the titles of a session, one a line."""
+"""What a language model reads before the titles of a session, one per line."""
 FOLDS = 5
-LEAST = 1e-9
-"""Added to deviations that may be none."""
+"""Folds of sessions for the choice of the threshold."""
+SMALLEST = 1e-9
+"""Added to standard deviations, which may be 0."""
 NEWTON_STEPS = 12
 RULES = ("always", "topic-change", "similarity")
-"""Systems that learn nothing, but for the threshold of similarity."""
-SHRINK_LIKENESSES, SHRINK_FEATURES = 1.0, 10.0
-"""Of the ridge of either regression, on standardised columns."""
+"""Systems that learn nothing, except the threshold of similarity."""
+RIDGE_LIKENESSES, RIDGE_FEATURES = 1.0, 10.0
+"""Ridge of the two regressions, on standardised columns."""
 
 
 @dataclass(frozen=True)
 class Domain:
-    """Sessions of a file. Of all pairs of neighbours, one behind the other: whether the intent switches there (where
-    `known`), which session they are of, and what a title gains by the session before it (shape (pairs, 0) where no
-    language model was asked)."""
+    """The labelled sessions of a file.
+
+    Attributes:
+        name: Name of the domain.
+        cases: The sessions.
+        likenesses: The likenesses of all pairs of items, an array for each session.
+        truth: Whether the intent switches, for all pairs of neighbours, session after session.
+        known: Whether the pair is labelled, shape as `truth`.
+        session: The session of each pair, shape as `truth`.
+        gains: How much likelier the session before it makes a title, shape (pairs, 1), or (pairs, 0) if no language
+            model was asked.
+    """
 
     name: str
     cases: tuple[BoundaryCase, ...]
-    alike: tuple[Floats, ...]
-    truth: NDArray[np.bool_]
-    known: NDArray[np.bool_]
+    likenesses: tuple[Floats, ...]
+    truth: Truth
+    known: Truth
     session: NDArray[np.int64]
     gains: Floats
 
+    def without_gains(self) -> "Domain":
+        """Return the domain as if no language model had been asked."""
+        return replace(self, gains=self.gains[:, :0])
 
-def read_domain(path: Path, *, model: LanguageModel | None = None, limit: int | None = None) -> Domain:
-    """The sessions of a file that have a labelled pair, the first `limit` of them.
+
+def read_domain(
+    path: Path, *, model: LanguageModel | None = None, limit: int | None = None, progress: Progress | None = None
+) -> Domain:
+    """Read the sessions of a file that have a labelled pair, at most the first `limit`.
 
     Raises:
         DataError: the file cannot be read, a line is wrong, or no pair is labelled.
         ModelError: the language model gives no likelihoods.
     """
+    progress = progress or NoProgress()
     cases: list[BoundaryCase] = []
-    for read in read_boundary_cases(path):
-        if isinstance(read, Problem):
-            raise DataError(f"{str(path)!r}, {read}")
-        if any(label is not None for label in read.switch):
-            cases.append(read)
+    for case in read_boundary_cases(path):
+        if isinstance(case, Problem):
+            raise DataError(f"{str(path)!r}, {case}")
+        if any(label is not None for label in case.switch):
+            cases.append(case)
         if len(cases) == limit:
             break
     if not cases:
-        raise DataError(f"{str(path)!r} holds no labelled pair")
-    return domain_of(path.stem, cases, [title_gains(model, case) for case in cases] if model else None)
+        raise DataError(f"{str(path)!r} has no labelled pair")
+    gains = None
+    if model is not None:
+        gains = []
+        progress.step(f"Asking the language model ({path.stem})", len(cases))
+        for case in cases:
+            gains.append(title_gains(model, case))
+            progress.advance(1)
+    return domain_of(path.stem, cases, gains)
 
 
 def domain_of(name: str, cases: Sequence[BoundaryCase], gains: Sequence[Floats] | None = None) -> Domain:
-    """Sessions as a domain; `gains` has an array a session, as long as its `switch`. Absent ones are taken as usual."""
-    title_vectors([item for case in cases for item in case.items])  # encoded together, then remembered
+    """Build a domain.
+
+    Args:
+        name: Name of the domain.
+        cases: The sessions.
+        gains: For each session an array as long as its `switch`. NaN is replaced by the mean.
+    """
+    title_vectors([item for case in cases for item in case.items])  # encodes all titles in one batch; then cached
     labels = [label for case in cases for label in case.switch]
-    gained = np.concatenate(gains)[:, None] if gains is not None else np.empty((len(labels), 0))
+    column = np.concatenate(gains)[:, None] if gains is not None else np.empty((len(labels), 0))
     return Domain(
         name,
         tuple(cases),
@@ -96,118 +124,150 @@ def domain_of(name: str, cases: Sequence[BoundaryCase], gains: Sequence[Floats] 
         np.array([label is True for label in labels]),
         np.array([label is not None for label in labels]),
         np.repeat(np.arange(len(cases)), [len(case.switch) for case in cases]),
-        np.where(np.isnan(gained), np.nanmean(gained, axis=0), gained) if gains is not None else gained,
+        np.where(np.isnan(column), np.nanmean(column, axis=0), column) if gains is not None else column,
     )
 
 
 def title_gains(model: LanguageModel, case: BoundaryCase) -> Floats:
-    """How much likelier the session so far makes each title but the first, in nats a token, shape (pairs,); NaN where
-    no label is known: nothing is asked there.
+    """Ask a model how much likelier the session so far makes each title but the first.
+
+    Returns:
+        Nats per token, shape (pairs,); NaN where no label is known, since nothing is asked there.
 
     Raises:
         ModelError: the model gives no likelihoods.
     """
     titles = [f" {item.title}" for item in case.items]
-    asked = [place for place, label in enumerate(case.switch, start=1) if label is not None]
-    alone = model.log_likelihood(LIST, [titles[place] for place in asked]).values
-    found = np.full(len(case.switch), np.nan)
-    for place, before in zip(asked, alone, strict=True):
-        (behind,) = model.log_likelihood(LIST + "\n-".join(titles[:place]) + "\n-", [titles[place]]).values
-        found[place - 1] = (behind - before) / max(model.count_tokens(titles[place]), 1)
-    return found
+    asked = [position for position, label in enumerate(case.switch, start=1) if label is not None]
+    alone = model.log_likelihood(LIST, [titles[position] for position in asked]).values
+    gains = np.full(len(case.switch), np.nan)
+    for position, without_session in zip(asked, alone, strict=True):
+        prompt = LIST + "\n-".join(titles[:position]) + "\n-"
+        (with_session,) = model.log_likelihood(prompt, [titles[position]]).values
+        gains[position - 1] = (with_session - without_session) / max(model.count_tokens(titles[position]), 1)
+    return gains
+
+
+def learn_without_gains(domains: Sequence[Domain]) -> Segmenter:
+    """Learn a segmenter from several domains without their language model's likelihoods, as it is shipped."""
+    return learn(*(domain.without_gains() for domain in domains))
 
 
 def learn(*domains: Domain) -> Segmenter:
-    """A segmenter of the labelled pairs of domains, each seen by its own spread. Its threshold gives the best F1 on
-    them where each session's probabilities come from weights learned without it."""
+    """Learn a segmenter from the labelled pairs of domains, each standardised by its own spread.
+
+    The threshold gives the best F1 on these pairs, where the probabilities of each session come from weights that were
+    learned without it.
+    """
     folds = [(np.random.default_rng(0).permutation(len(domain.cases)) % FOLDS)[domain.session] for domain in domains]
-    unseen = [np.zeros(len(domain.truth)) for domain in domains]
+    held_out = [np.zeros(len(domain.truth)) for domain in domains]
     for number in range(FOLDS):
-        seen = [domain.known & (fold != number) for domain, fold in zip(domains, folds, strict=True)]
-        weights = _learned(domains, seen)
-        for domain, fold, said in zip(domains, folds, unseen, strict=True):
-            said[fold == number] = find(domain, weights)[fold == number]
+        training = [domain.known & (fold != number) for domain, fold in zip(domains, folds, strict=True)]
+        segmenter = _learn_weights(domains, training)
+        for domain, fold, probability in zip(domains, folds, held_out, strict=True):
+            probability[fold == number] = find(domain, segmenter)[fold == number]
     known = [domain.known for domain in domains]
-    switch = best_threshold(_joined([domain.truth for domain in domains], known), _joined(unseen, known))
-    return replace(_learned(domains, known), switch=switch)
+    switch = best_threshold(_joined([domain.truth for domain in domains], known), _joined(held_out, known))
+    return replace(_learn_weights(domains, known), switch=switch)
 
 
-def _learned(domains: Sequence[Domain], rows: Sequence[NDArray[np.bool_]]) -> Segmenter:
+def _learn_weights(domains: Sequence[Domain], rows: Sequence[Truth]) -> Segmenter:
+    """Learn from these rows of pairs of each domain: first weights of likenesses, then of the features made of them."""
     truth = _joined([domain.truth for domain in domains], rows)
-    pairs = [np.concatenate([np.diagonal(alike, 1).T for alike in domain.alike]) for domain in domains]
-    seen = [found[wanted] for found, wanted in zip(pairs, rows, strict=True)]
-    scale = np.mean([found.std(axis=0) for found in seen], axis=0) + LEAST
-    centred = np.concatenate([(found - found.mean(axis=0)) / scale for found in seen])
-    _, unlike = _regression(centred, truth, SHRINK_LIKENESSES)
-    likeness = tuple((-unlike / scale).tolist())
+    neighbours = [np.concatenate([np.diagonal(alike, 1).T for alike in domain.likenesses]) for domain in domains]
+    training = [pairs[wanted] for pairs, wanted in zip(neighbours, rows, strict=True)]
+    scale = np.mean([pairs.std(axis=0) for pairs in training], axis=0) + SMALLEST
+    centred = np.concatenate([(pairs - pairs.mean(axis=0)) / scale for pairs in training])
+    _, weights_of_switch = _regression(centred, truth, RIDGE_LIKENESSES)
+    likeness = tuple((-weights_of_switch / scale).tolist())  # what speaks against a switch is likeness
     features = [features_of(domain, likeness) for domain in domains]
-    means = [found.mean(axis=0) for found in features]
-    deviations = [found.std(axis=0) + LEAST for found in features]
-    standard = [(found - mean) / by for found, mean, by in zip(features, means, deviations, strict=True)]
-    bias, weights = _regression(_joined(standard, rows), truth, SHRINK_FEATURES)
+    means = [columns.mean(axis=0) for columns in features]
+    deviations = [columns.std(axis=0) + SMALLEST for columns in features]
+    standard = [
+        (columns - mean) / deviation for columns, mean, deviation in zip(features, means, deviations, strict=True)
+    ]
+    bias, weights = _regression(_joined(standard, rows), truth, RIDGE_FEATURES)
     usual = Spread(tuple(np.mean(means, axis=0).tolist()), tuple(np.mean(deviations, axis=0).tolist()))
     return Segmenter(likeness, bias, tuple(weights.tolist()), usual, binary.THRESHOLD)
 
 
-def _joined(arrays: Sequence[NDArray[Any]], rows: Sequence[NDArray[np.bool_]]) -> NDArray[Any]:
+def _joined(arrays: Sequence[NDArray[Any]], rows: Sequence[Truth]) -> NDArray[Any]:
     return np.concatenate([array[wanted] for array, wanted in zip(arrays, rows, strict=True)])
 
 
 def features_of(domain: Domain, likeness: Sequence[float]) -> Floats:
-    """Features of all pairs and, in the last column, what the titles gain where that is known."""
-    found = np.concatenate([switch_features(alike @ np.array(likeness)) for alike in domain.alike])
-    return np.concatenate([found, domain.gains], axis=1)
+    """Return the features of all pairs; the last column holds the gains of titles if they are known."""
+    features = np.concatenate([switch_features(alike @ np.array(likeness)) for alike in domain.likenesses])
+    return np.concatenate([features, domain.gains], axis=1)
 
 
 def find(domain: Domain, segmenter: Segmenter) -> Floats:
-    """Probabilities of all pairs of a domain, among the spread of its own features."""
+    """Return the probability of a switch for all pairs of a domain, standardised by its own spread of features."""
     features = features_of(domain, segmenter.likeness)
     return probabilities(features, drawn_together(features, segmenter.spread), segmenter)
 
 
-def _regression(columns: Floats, truth: NDArray[np.bool_], shrink: float) -> tuple[float, Floats]:
-    """Bias and weights of a logistic regression with half of `shrink` times the squared weights as its penalty."""
+def _regression(columns: Floats, truth: Truth, ridge: float) -> tuple[float, Floats]:
+    """Return the bias and weights of a logistic regression whose penalty is half of `ridge` times the squared weights.
+
+    It is solved by Newton's method.
+    """
     inputs = np.concatenate([np.ones((len(columns), 1)), columns], axis=1)
-    ridge = np.diag([1e-6, *[shrink] * columns.shape[1]])
-    found = np.zeros(inputs.shape[1])
+    penalty = np.diag([1e-6, *[ridge] * columns.shape[1]])
+    weights = np.zeros(inputs.shape[1])
     for _ in range(NEWTON_STEPS):
-        said = 1 / (1 + np.exp(-inputs @ found))
-        slope = inputs.T @ (said - truth) + ridge @ found
-        found -= np.linalg.solve((inputs.T * (said * (1 - said))) @ inputs + ridge, slope)
-    return float(found[0]), found[1:]
+        probability = 1 / (1 + np.exp(-inputs @ weights))
+        slope = inputs.T @ (probability - truth) + penalty @ weights
+        curvature = (inputs.T * (probability * (1 - probability))) @ inputs + penalty
+        weights -= np.linalg.solve(curvature, slope)
+    return float(weights[0]), weights[1:]
 
 
-def best_threshold(truth: NDArray[np.bool_], probability: Floats) -> float:
-    """The probability from which yes gives the best F1; the greatest of several."""
+def best_threshold(truth: Truth, probability: Floats) -> float:
+    """Return the probability from which yes gives the best F1; the greatest if there are several."""
     thresholds = np.unique(probability)[::-1]
-    order = np.sort(probability)
-    said = len(probability) - np.searchsorted(order, thresholds)
-    hit = truth.sum() - np.searchsorted(np.sort(probability[truth]), thresholds)
-    return float(thresholds[np.argmax(2 * hit / (said + truth.sum()))])
+    positives = len(probability) - np.searchsorted(np.sort(probability), thresholds)
+    true_positives = truth.sum() - np.searchsorted(np.sort(probability[truth]), thresholds)
+    return float(thresholds[np.argmax(2 * true_positives / (positives + truth.sum()))])
+
+
+def measure_both_directions(
+    first: Domain, second: Domain, *, seed: int, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Measure what is learned in either domain in the other one."""
+    progress = progress or NoProgress()
+    progress.step("Learning and testing", 2)
+    transfers = []
+    for learned_in, tested_on in ((first, second), (second, first)):
+        transfers.append(measure_transfer(learned_in, tested_on, seed=seed))
+        progress.advance(1)
+    return {"transfer": transfers}
 
 
 def measure_transfer(learned_in: Domain, tested_on: Domain, *, seed: int) -> dict[str, Any]:
-    """Metrics of each system on one domain, what it has to learn learned in the other, with 95% bootstrap intervals
-    over sessions. `whimbrel with likelihoods` is there where a language model was asked in both."""
+    """Measure each system on one domain, with what it learns learned in the other.
+
+    Returns:
+        Metrics with 95% bootstrap intervals over sessions. `whimbrel with likelihoods` is a system if a language model
+        was asked in both domains.
+    """
     known = tested_on.known
     rows = np.arange(known.sum())
     groups = [rows[tested_on.session[known] == session] for session in range(len(tested_on.cases))]
     truth = tested_on.truth[known]
     systems = {}
     for name in RULES:
-        at = binary.THRESHOLD
+        threshold = binary.THRESHOLD
         if name == "similarity":
-            before = _said(name, learned_in)
-            at = best_threshold(learned_in.truth[learned_in.known], before)
-        systems[name] = measured(truth, _said(name, tested_on), groups, seed=seed, threshold=at)
-    asked = bool(learned_in.gains.shape[1] and tested_on.gains.shape[1])
-    for name, wanted in (("whimbrel", False), ("whimbrel with likelihoods", True))[: 1 + asked]:
-        one, other = (
-            domain if wanted else replace(domain, gains=domain.gains[:, :0]) for domain in (learned_in, tested_on)
-        )
-        segmenter = learn(one)
-        found = find(other, segmenter)[known]
-        systems[name] = measured(truth, found, groups, seed=seed, threshold=segmenter.switch)
+            threshold = best_threshold(learned_in.truth[learned_in.known], _rule(name, learned_in))
+        systems[name] = measured(truth, _rule(name, tested_on), groups, seed=seed, threshold=threshold)
+    variants = {"whimbrel": (learned_in.without_gains(), tested_on.without_gains())}
+    if learned_in.gains.shape[1] and tested_on.gains.shape[1]:
+        variants["whimbrel with likelihoods"] = (learned_in, tested_on)
+    for name, (training, test) in variants.items():
+        segmenter = learn(training)
+        probability = find(test, segmenter)[known]
+        systems[name] = measured(truth, probability, groups, seed=seed, threshold=segmenter.switch)
     document: dict[str, Any] = without_nan(
         {
             "learned in": learned_in.name,
@@ -221,26 +281,29 @@ def measure_transfer(learned_in: Domain, tested_on: Domain, *, seed: int) -> dic
     return document
 
 
-def _said(name: str, domain: Domain) -> Floats:
+def _rule(name: str, domain: Domain) -> Floats:
+    """Return the probabilities of a system that learns nothing, for the labelled pairs."""
     return np.concatenate(BOUNDARY_SYSTEMS[name]([case.items for case in domain.cases]))[domain.known]
 
 
 def markdown(document: dict[str, Any]) -> str:
-    """Tables of both directions."""
+    """Return the figures of `measure_both_directions` as Markdown tables."""
     lines = []
-    for found in document["transfer"]:
+    for transfer in document["transfer"]:
         lines += [
-            f"### Learned in {found['learned in']}, tested on {found['tested on']}: {found['labelled pairs']} pairs in "
-            f"{found['sessions']} sessions, {found['switches']} switches",
+            f"### Learned in {transfer['learned in']}, tested on {transfer['tested on']}: "
+            f"{transfer['labelled pairs']} pairs in {transfer['sessions']} sessions, {transfer['switches']} switches",
             "",
-            "| system | n | yes from | " + " | ".join(metric.replace("_", " ") for metric in METRICS) + " |",
+            "| system | n | threshold | " + " | ".join(metric.replace("_", " ") for metric in METRICS) + " |",
             "|---" * (len(METRICS) + 3) + "|",
         ]
-        for name, row in found["system"].items():
+        for name, row in transfer["system"].items():
             cells = [_cell(row, metric) for metric in METRICS]
             lines.append(f"| {name} | {row['n']} | {_figure(row['threshold'])} | " + " | ".join(cells) + " |")
         lines.append("")
-    return "\n".join([*lines, "Intervals: 95%, bootstrap over sessions. Thresholds come from the domain learned in."])
+    return "\n".join(
+        [*lines, "Intervals: 95%, bootstrap over sessions. Thresholds come from the domain that is learned from."]
+    )
 
 
 def _cell(row: dict[str, Any], metric: str) -> str:
@@ -250,38 +313,3 @@ def _cell(row: dict[str, Any], metric: str) -> str:
 
 def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}".removeprefix("0") if value >= 0 else f"{value:.3f}"
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m whimbrel.evals.studies.cross_domain", description=__doc__)
-    parser.add_argument("one", type=Path, help="cases of boundaries, JSON lines")
-    parser.add_argument("other", type=Path, help="the same of another domain")
-    parser.add_argument(
-        "--llm", default="none", help="whose likelihoods of titles to add as a row (slow), as `bundled`"
-    )
-    parser.add_argument("--limit", type=int, help="first sessions of each file")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
-    parser.add_argument("--weights", action="store_true", help="print instead what is learned from both together")
-    parser.add_argument("--json", action="store_true", help="one JSON document instead of Markdown")
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Learn in one and test on the other, and the reverse."""
-    given = _arguments()
-    try:
-        model = open_model(given.llm, tell=lambda told: print(told, file=sys.stderr))
-        if model is not None and not model.scores:
-            raise ConfigError(f"{given.llm!r} gives no likelihoods: give a local model, such as bundled")
-        one, other = (read_domain(path, model=model, limit=given.limit) for path in (given.one, given.other))
-        if given.weights:
-            print(learn(*(replace(domain, gains=domain.gains[:, :0]) for domain in (one, other))))
-            return
-        document = {"transfer": [measure_transfer(*pair, seed=given.seed) for pair in ((one, other), (other, one))]}
-    except WhimbrelError as error:
-        sys.exit(f"whimbrel: {error}")
-    print(json.dumps(document, indent=1, ensure_ascii=False) if given.json else markdown(document))
-
-
-if __name__ == "__main__":
-    main()

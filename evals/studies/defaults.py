@@ -1,130 +1,153 @@
-"""What is shipped with the agent, learned from several logs, each counting the same:
-`python -m whimbrel.evals.studies.defaults topics|fusion NAME=SOURCE ... --out FILE`."""
+"""Learn the weights that are shipped with the agent from several logs. Each log counts the same."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from whimbrel.agent.cli.main import run
-from whimbrel.agent.display.terminal import ingest_progress
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.language_models.specs import open_model
-from whimbrel.agent.learning.learn import draw_channels, draw_choices, learn_channels, learn_fusion
-from whimbrel.agent.learning.ranking import AnsweredChoiceSet, ChoiceSet, ask, learn_likelihood
-from whimbrel.agent.learning.topics import learn
+from whimbrel.agent.fitted import Fitted
+from whimbrel.agent.learning.learn import Draw, draw_channel_choices, draw_choices, learn_channels, learn_rankers
+from whimbrel.agent.learning.ranking import AnsweredChoiceSet, ChoiceSet, ask_model, learn_model_weights
+from whimbrel.agent.learning.topics import fit_next_topics
 from whimbrel.agent.ranking.fusion import CandidateKind, Ranker, Rankers
 from whimbrel.agent.shift.next_topics import NextTopics
-from whimbrel.evals.data.catalogues import read_library
+from whimbrel.evals.data.catalogues import named_sources, read_library
 from whimbrel.evals.studies.shifts import read_moments
 from whimbrel.tools.errors import ConfigError
-from whimbrel.tools.progress import Progress
-from whimbrel.tools.sources.tables import parse_map
+from whimbrel.tools.progress import NoProgress, Progress
 
 KINDS: tuple[CandidateKind, ...] = ("retrieved", "given")
-WHERES: tuple[CandidateKind, ...] = (*KINDS, "cold")
-ORDER = 0.3
-"""Weight of the order of a model without likelihoods, in log odds a deviation of an order that is sure: set, not
-learned, since the models at hand repeat the order they are shown."""
+"""Kinds of candidates that choices are drawn for. Those of `given` also teach `cold`, with all of the log left out."""
+ALL_KINDS: tuple[CandidateKind, ...] = (*KINDS, "cold")
+ORDER_WEIGHT = 0.3
+"""Weight of the order of a model without likelihoods, in log odds a standard deviation of an order that is sure. It is
+set, not learned: the local models repeat the order that they are shown."""
 NOTHING = Rankers(retrieved=Ranker(weights={}), given=Ranker(weights={}), cold=Ranker(weights={}))
+"""What learning starts from."""
 
-Sources = Annotated[list[str], typer.Argument(metavar="NAME=SOURCE ...", help="Logs, each with a name.")]
-app = typer.Typer(rich_markup_mode=None)
-
-
-@app.command()
-def topics(
-    sources: Sources,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE")] = Path("agent/next_topics.json"),
-    map: Annotated[list[str] | None, typer.Option("--map", metavar="COLUMN=FIELD", help="As for `ingest`.")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
-) -> None:
-    """Learn the weights of `next_topics.json` from the first part of each log."""
-    named = [source.partition("=")[::2] for source in sources]
-    logs = [read_moments(source or name, mapped=parse_map(map or []), seed=seed).learned_from for name, source in named]
-    learned = learn(logs, learned_from=", ".join(name for name, _ in named), seed=seed)
-    out.write_text(learned.model_dump_json(indent=1) + "\n", "utf-8")
-    print(learned.model_dump_json(indent=1))
+ChoicesByKind = Mapping[CandidateKind, Sequence[ChoiceSet]]
 
 
-@app.command()
-def fusion(
-    sources: Sources,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE")] = Path("agent/fusion.json"),
-    llm: Annotated[str, typer.Option("--llm", metavar="SPEC", help="Weighs also this model's likelihood.")] = "bundled",
-    choices: Annotated[int, typer.Option("--choices", min=1, help="Of each log and kind of candidates.")] = 2000,
-    asked: Annotated[int, typer.Option("--asked", min=1, help="Choices of each that the model is asked about.")] = 150,
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
-) -> None:
-    """Learn the weights of `fusion.json`; a source is a log in a format of `ingest`, a folder of Last.fm, or
-    `SESSIONS,ITEMS` as of `fit`.
+@dataclass(frozen=True)
+class FusionConfig:
+    """What is learned from: a model spec, choices of each log and kind, how many of them the model is asked about, and
+    a seed."""
 
-    Beside it, FILE.without-NAME.json is learned from the logs but one each, to be tested on that one. What the model
-    was asked before it is not asked again.
+    llm: str = "bundled"
+    choices: int = 2000
+    asked: int = 150
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """The choices of one log: by kind of candidates, and those of the retrieval channels."""
+
+    by_kind: dict[CandidateKind, list[ChoiceSet]]
+    channels: list[ChoiceSet]
+
+
+def learn_topics(
+    sources: Sequence[str],
+    out: Path,
+    *,
+    mapped: Sequence[tuple[str, str]] = (),
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> NextTopics:
+    """Learn what predicts the next topics from the first part of each log, and write it to `out`.
+
+    Args:
+        sources: Logs as `NAME=SOURCE`.
+        out: The file that is written.
+        mapped: Columns and their fields, as for `ingest`.
+        seed: Seed of the random numbers.
+        progress: Where progress is shown.
+
+    Raises:
+        DataError: a log cannot be read, or the logs are too short.
     """
-    for source in sources:
-        if Path(name := source.partition("=")[0]).name != name:
-            raise ConfigError(f"{source!r}: give each log a name without slashes, as NAME=SOURCE")
-    model = open_model(llm, remember=True)
-    with ingest_progress() as progress:
-        brought: dict[str, list[ChoiceSet]] = {}
-        drawn: dict[str, dict[CandidateKind, list[ChoiceSet]]] = {}
-        for source in sources:
-            name, _, place = source.partition("=")
-            library, topics = read_library(place or name, progress), NextTopics.default()
-            brought[name] = draw_channels(library, topics, seed=seed, progress=progress)
-            own = learn_channels([brought[name]], {}, seed=seed)
-            drawn[name] = {
-                kind: draw_choices(library, kind, topics, channels=own, most=choices, seed=seed, progress=progress)
-                for kind in KINDS
-            }
-        progress.step(f"Learning from {', '.join(drawn)}", None)
-        found = _learned(list(drawn.values()), list(brought.values()), seed)
-        answers = {name: _asked(own, found, model, asked, name, progress) for name, own in drawn.items()}
-        for left in [None, *drawn] if len(drawn) > 1 else [None]:
-            used = [name for name in drawn if name != left]
-            progress.step(f"Learning from {', '.join(used)}", None)
-            if left is not None:
-                found = _learned([drawn[name] for name in used], [brought[name] for name in used], seed)
-            weighed: dict[str, Ranker] = {
-                kind: learn_likelihood([answers[name][kind] for name in used], found.of(kind))
-                for kind in answers[used[0]]
-            }
-            whole = {kind: weighed.get(kind) or found.of(kind) for kind in WHERES}
-            ordered = {kind: fused.model_copy(update={"order": ORDER}) for kind, fused in whole.items()}
-            learned = found.model_copy(update=ordered | {"learned_from": ", ".join(used)})
-            file = out if left is None else out.with_suffix(f".without-{left}.json")
-            file.write_text(learned.model_dump_json(indent=1) + "\n", "utf-8")
+    named = named_sources(sources)
+    logs = [read_moments(source, mapped=mapped, seed=seed, progress=progress).learned_from for source in named.values()]
+    learned = fit_next_topics(logs, learned_from=", ".join(named), seed=seed)
+    out.write_text(learned.model_dump_json(indent=1) + "\n", "utf-8")
+    return learned
 
 
-def _learned(
-    drawn: Sequence[Mapping[CandidateKind, Sequence[ChoiceSet]]], brought: Sequence[Sequence[ChoiceSet]], seed: int
-) -> Rankers:
-    """Weights of channels and signals from several logs."""
-    pools: dict[CandidateKind, Sequence[Sequence[ChoiceSet]]] = {kind: [own[kind] for own in drawn] for kind in KINDS}
-    found = learn_fusion(NOTHING, pools, seed=seed, trees=False)
-    return found.model_copy(update={"channels": learn_channels(brought, {}, seed=seed)})
+def learn_fusions(
+    sources: Sequence[str], out: Path, config: FusionConfig, *, progress: Progress | None = None
+) -> list[Path]:
+    """Learn what ranks candidates from all logs, and again from all logs but one, to be tested on that one.
+
+    Returns:
+        The files that were written: `out`, and one beside it for each log that was left out.
+
+    Raises:
+        ConfigError: the name of a log cannot be part of a file name.
+        DataError: a log cannot be read.
+    """
+    progress = progress or NoProgress()
+    named = named_sources(sources)
+    for name in named:
+        if Path(name).name != name:
+            raise ConfigError(f"{name!r}: give each log a name without slashes, as NAME=SOURCE")
+    model = open_model(config.llm, remember=True)
+    drawn = {name: _draw(source, config, progress) for name, source in named.items()}
+    progress.step(f"Learning from {', '.join(drawn)}", None)
+    from_all = _learn(list(drawn.values()), config.seed)
+    answers = {name: _answers(log, from_all, model, config.asked, name, progress) for name, log in drawn.items()}
+    files = []
+    for left_out in [None, *drawn] if len(drawn) > 1 else [None]:
+        used = [name for name in drawn if name != left_out]
+        progress.step(f"Learning from {', '.join(used)}", None)
+        rankers = from_all if left_out is None else _learn([drawn[name] for name in used], config.seed)
+        with_likelihood = {
+            kind: learn_model_weights([answers[name][kind] for name in used], rankers.of(kind))
+            for kind in answers[used[0]]
+        }
+        complete: dict[str, object] = {
+            kind: with_likelihood.get(kind, rankers.of(kind)).model_copy(update={"order": ORDER_WEIGHT})
+            for kind in ALL_KINDS
+        }
+        learned = rankers.model_copy(update=complete | {"learned_from": ", ".join(used)})
+        files.append(out if left_out is None else out.with_suffix(f".without-{left_out}.json"))
+        files[-1].write_text(learned.model_dump_json(indent=1) + "\n", "utf-8")
+    return files
 
 
-def _asked(
-    drawn: Mapping[CandidateKind, Sequence[ChoiceSet]],
-    fusion: Rankers,
-    llm: LanguageModel | None,
-    most: int,
-    name: str,
-    progress: Progress,
+def _draw(source: str, config: FusionConfig, progress: Progress) -> _Drawn:
+    library, draw = read_library(source, progress), Draw(config.choices, config.seed, progress)
+    # The topics are those that are shipped; the rankers are not read while choice sets are drawn.
+    fitted = Fitted.default()
+    channels = draw_channel_choices(library, replace(fitted, fusion=NOTHING), draw)
+    # Candidates are retrieved with channel weights of the log itself, as `whimbrel fit` would do.
+    weights = learn_channels([channels], {}, seed=config.seed)
+    with_channels = NOTHING.model_copy(update={"channels": weights})
+    by_kind = {
+        kind: draw_choices(library, kind, replace(fitted, fusion=with_channels), draw) for kind in KINDS
+    }
+    return _Drawn(by_kind, channels)
+
+
+def _learn(logs: Sequence[_Drawn], seed: int) -> Rankers:
+    """Learn the weights of channels and features from several logs."""
+    choices: dict[CandidateKind, Sequence[Sequence[ChoiceSet]]] = {
+        kind: [log.by_kind[kind] for log in logs] for kind in KINDS
+    }
+    rankers = learn_rankers(NOTHING, choices, seed=seed, trees=False)
+    return rankers.model_copy(update={"channels": learn_channels([log.channels for log in logs], {}, seed=seed)})
+
+
+def _answers(
+    log: _Drawn, rankers: Rankers, llm: LanguageModel | None, most: int, name: str, progress: Progress
 ) -> dict[CandidateKind, list[AnsweredChoiceSet]]:
-    """What a model says of some choices of a log, of each kind."""
+    """Ask a model about at most `most` choices of each kind of a log."""
     if llm is None:
         return {}
-    pools = {**drawn, "cold": [choice.without_log() for choice in drawn["given"]]}
-    found: dict[CandidateKind, list[AnsweredChoiceSet]] = {}
-    for kind, choices in pools.items():
-        progress.step(f"Asking the language model ({name}, {kind})", min(len(choices), most))
-        found[kind] = ask(choices[:most], fusion.of(kind), llm, advance=progress.advance)
-    return found
-
-
-if __name__ == "__main__":
-    run(app)
+    choices: ChoicesByKind = {**log.by_kind, "cold": [choice.without_log() for choice in log.by_kind["given"]]}
+    answers: dict[CandidateKind, list[AnsweredChoiceSet]] = {}
+    for kind, drawn in choices.items():
+        progress.step(f"Asking the language model ({name}, {kind})", min(len(drawn), most))
+        answers[kind] = ask_model(drawn[:most], rankers.of(kind), llm, advance=progress.advance)
+    return answers

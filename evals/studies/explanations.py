@@ -1,34 +1,28 @@
-"""Whether explanations keep to the facts, and how many of the model's reasons stand as it worded them.
+"""Measure whether explanations keep to the facts, and how many of the model's reasons stand as it worded them.
 
-    python -m whimbrel.evals.studies.explanations STORE [STORE ...] --n 700 --llm bundled --out explanations.jsonl
-
-Users and moments of their histories are drawn by a seed; the model words the reason of every item. What is cited is
-looked up in the store, and what is named in an explanation is compared with what may be named there. The same command
-goes on where it stopped.
+Users and moments of their histories are drawn at random; the model words the reason of every item. Cited events are
+looked up in the store. Names in an explanation are compared with those that may be named there. The same command
+resumes a run.
 """
 
-import json
 import random
 import re
 import statistics
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from whimbrel.agent.explanation.explain import short_name
+from whimbrel.agent.agent import Agent
+from whimbrel.agent.explanation.names import short_name
 from whimbrel.agent.language_models.protocol import LanguageModel
-from whimbrel.agent.language_models.specs import open_model
-from whimbrel.agent.pipeline import PipelineConfig, Request, StageClock, build_pipeline
-from whimbrel.agent.schema.context import Context
+from whimbrel.agent.pipeline import PipelineConfig, Request
 from whimbrel.agent.schema.results import CitedEvent, Recommendation
 from whimbrel.evals.metrics.intervals import Interval, wilson
-from whimbrel.prompts.phrases import WORDINGS, Language, Wording
+from whimbrel.prompts.phrases import Language, Phrases, load_phrases
 from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.progress import Progress
@@ -112,10 +106,10 @@ def bare(words: str, *, titles: Sequence[str], topics: Sequence[str], days: Sequ
     return re.sub(quoted, "_", words) if either else words
 
 
-def named_beyond(rest: str, say: Wording) -> list[str]:
+def named_beyond(rest: str, say: Phrases) -> list[str]:
     """What still looks like a name in a `bare` sentence: what is quoted, and capitalised words, unless one of our own
     words begins the sentence with it. A name in small letters without quotation marks is not seen."""
-    own = say.reason_words | say.others_words | {"chosen", "nothing"}
+    own = say.generated.reason_words | say.generated.others_words | {"chosen", "nothing"}
     plain = _QUOTED.sub(" ", rest)
     begins = {match.end() for match in re.finditer(r"^|[.!?;:] ", plain)}
     capitalised = [match for match in _WORD.finditer(plain) if match[0][0].isupper()]
@@ -140,13 +134,13 @@ def measure_explanations(
         progress.step(f"Explanations: {Path(name).name}", n)
         progress.advance(min(count, n))
         with open_store(name) as store:
-            pipeline = build_pipeline(store, llm, PipelineConfig(worded=settings.k, language=settings.language))
+            agent = Agent(store, llm, PipelineConfig(worded=settings.k, language=settings.language))
             for request in moments(store, settings):
                 if count >= n:
                     break
                 if (request.user_id, request.at) in done:
                     continue
-                answer = _answer(pipeline, store, name, request, settings)
+                answer = _answer(agent, name, request, settings)
                 _append(out, answer)
                 answers.append(answer)
                 count += len(answer.explanations)
@@ -169,13 +163,12 @@ def moments(store: Store, settings: Settings) -> Iterator[Request]:
             drawn = random.Random(f"{settings.seed} {user_id}")  # noqa: S311
             at = history[drawn.randrange(len(history) // 2, len(history))].time
             if history[0].time < at:
-                yield Request(user_id, at, Context(), settings.k)
+                yield Request(user_id, at=at, k=settings.k)
 
 
-def _answer(pipeline: Any, store: Store, name: str, request: Request, settings: Settings) -> Answer:
-    clock = StageClock(None)
-    found = pipeline.invoke(request, {"callbacks": [clock.handler()]})
-    explained, shift = found["explained"], found["prediction"].shift
+def _answer(agent: Agent, name: str, request: Request, settings: Settings) -> Answer:
+    state, store = agent.run(request), agent.store
+    explained, shift, at = state.explained, state.prediction.shift, request.at or 0.0
     history = store.history(request.user_id)
     items = store.items([entry.item_id for entry in explained.recommendations])
     told = [
@@ -185,12 +178,12 @@ def _answer(pipeline: Any, store: Store, name: str, request: Request, settings: 
     return Answer(
         store=name,
         user_id=request.user_id,
-        at=request.at,
+        at=at,
         settings=settings,
         explanations=tuple(told),
         asked=explained.asked,
         problems=explained.problems,
-        milliseconds=round(1000 * clock.seconds["explain"], 1),
+        milliseconds=round(1000 * state.seconds["explain"], 1),
     )
 
 
@@ -203,8 +196,8 @@ def _judged(
     request: Request,
     language: Language,
 ) -> Explanation:
-    say = WORDINGS[language]
-    wrong = [wrong_citation(cited, history, user_id=request.user_id, at=request.at) for cited in entry.evidence]
+    say = load_phrases(language)
+    wrong = [wrong_citation(cited, history, user_id=request.user_id, at=request.at or 0.0) for cited in entry.evidence]
     ids = {cited.event_id for cited in entry.evidence}
     theirs = {topic for event in history if event.event_id in ids for topic in event.topics}
     days = [datetime.fromtimestamp(cited.time, tz=UTC) for cited in entry.evidence if cited.time is not None]
@@ -214,8 +207,8 @@ def _judged(
         topics=[topic for topic in topics if topic in theirs.union(towards)],
         days=[f"{day:%-d %B %Y}" for day in days] + [f"{day.year}年{day.month}月{day.day}日" for day in days],
     )
-    if say.others in rest:
-        wrong.append(nobody_else(entry, log, user_id=request.user_id, at=request.at))
+    if say.reasons.others_mark in rest:
+        wrong.append(nobody_else(entry, log, user_id=request.user_id, at=request.at or 0.0))
     return Explanation(
         item=entry.title,
         words=entry.explanation,
@@ -286,31 +279,3 @@ def explanation_table(document: dict[str, Any]) -> "Table":
         told = (f"{s['value']:.1%} [{s['ci'][0]:.1%}, {s['ci'][1]:.1%}]" if s else "-" for s in shares)
         table.add_row(name, str(found["explanations"]), *told, str(found["milliseconds a request"]))
     return table
-
-
-def main(
-    stores: Annotated[list[str], typer.Argument(metavar="STORE...", help="Stores; a name of its own each.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Answers, a line each; the same command goes on.")],
-    n: Annotated[int, typer.Option("--n", min=1, help="Explanations of each store, at least.")] = 700,
-    llm: Annotated[str, typer.Option("--llm", metavar="SPEC", help="Model spec.")] = "bundled",
-    language: Annotated[str, typer.Option("--language", help="en or zh.")] = "en",
-    k: Annotated[int, typer.Option("--k", min=1, help="Items of a request.")] = 10,
-    seed: Annotated[int, typer.Option("--seed", help="Draws users and moments.")] = 0,
-) -> None:
-    """Print one JSON document; a table and the progress go to stderr."""
-    from rich.console import Console
-
-    from whimbrel.agent.display.terminal import ingest_progress
-
-    if language not in WORDINGS:
-        raise ConfigError(f"--language {language!r}: give one of {', '.join(WORDINGS)}")
-    settings = Settings.model_validate({"llm": llm, "language": language, "k": k, "seed": seed})
-    with ingest_progress() as progress:
-        model = open_model(llm, remember=False)
-        document = measure_explanations(stores, settings, llm=model, n=n, out=out, progress=progress)
-    print(json.dumps(document, indent=1, ensure_ascii=False))
-    Console(file=sys.stderr).print(explanation_table(document))
-
-
-if __name__ == "__main__":
-    typer.run(main)

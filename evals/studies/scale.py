@@ -1,24 +1,24 @@
-"""What size costs, on made-up shops: `python -m whimbrel.evals.studies.scale 10000:100000 100000:1000000`.
+"""Measure on synthetic shops what the size of a catalogue and a log costs.
 
-A shop has ITEMS items in a few hundred topics and EVENTS events of a twentieth as many people, each of whom keeps to a
-few topics that change now and then; how often an item comes falls with its rank. Nothing is measured of how good
-recommendations are.
+A shop has a number of items in a few hundred topics, and events of a twentieth as many people. Each person keeps to a
+few topics that change now and then. Within a topic, an item's frequency falls with its rank. The quality of
+recommendations is not measured.
 """
 
-import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 
-from whimbrel.agent.display.terminal import ingest_progress
-from whimbrel.agent.pipeline import STEPS, PipelineConfig, Request, StageClock, build_pipeline
+from whimbrel.agent.agent import Agent
+from whimbrel.agent.pipeline import STAGES, PipelineConfig, Request
 from whimbrel.agent.schema.context import Context
-from whimbrel.tools.progress import Progress
+from whimbrel.tools.errors import ConfigError
+from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.sources.ingest import ingest
 from whimbrel.tools.sources.rows import Row, Source
 from whimbrel.tools.store.store import open_store
@@ -27,83 +27,117 @@ WORDS = (
     "amber apple autumn basket blue bright canvas cedar classic clear copper coral cotton crisp daily dark deep desert",
     "blanket bottle bowl brush cable candle chair clock coat cup desk drill fan flask glove hammer hat jar knife",
 )
-TOPICS, KEPT, STAYS = 300, 4, 0.97
-"""Topics in all, those that a person keeps to, and the probability that an event changes none of these."""
-PER_PERSON = 20
-BEGUN = 1_600_000_000.0
+"""First and second words of titles."""
+TOPICS, TOPICS_PER_PERSON = 300, 4
+P_KEEP_TOPICS = 0.97
+"""Probability that an event changes none of the person's topics."""
+EVENTS_PER_PERSON = 20
+FIRST_TIME = 1_600_000_000.0
 USERS, WARM_UP = 200, 20
-"""Users whose requests are timed, and requests before the first of these."""
+"""Number of requests that are timed, and of requests before the first of these, which still fill caches."""
 
 
-def main(
-    sizes: Annotated[list[str], typer.Argument(metavar="ITEMS:EVENTS ...", help="Sizes, each a shop of its own.")],
-    candidates: Annotated[int, typer.Option("--candidates", help="That retrieval brings.")] = 200,
-    seed: Annotated[int, typer.Option("--seed")] = 0,
-) -> None:
-    """Ingest each shop, then time requests without a language model; prints one JSON document."""
-    found = []
-    with ingest_progress() as progress:
-        for size in sizes:
-            items, _, events = size.partition(":")
-            with TemporaryDirectory(prefix="whimbrel-") as folder:
-                found.append(measured(int(items), int(events), Path(folder), candidates, seed, progress))
-    print(json.dumps(found, indent=1))
+@dataclass(frozen=True)
+class Shop:
+    """The size of a synthetic shop."""
+
+    items: int
+    events: int
 
 
-def measured(items: int, events: int, folder: Path, candidates: int, seed: int, progress: Progress) -> dict[str, Any]:
-    """Seconds, bytes, and percentiles of milliseconds over users, by step and in all."""
-    started = time.perf_counter()
-    source = Source(f"{items} items", made_up(items, events, seed), total=items + events)
-    done = ingest(source, folder / "store", progress=progress)
-    seconds = time.perf_counter() - started
-    size = sum(file.stat().st_size for file in (folder / "store").rglob("*") if file.is_file())
-    with open_store(folder / "store") as store:
-        pipeline = build_pipeline(store, None, PipelineConfig(candidates=candidates))
-        users = np.random.default_rng(seed).choice(store.log.user_ids, WARM_UP + USERS)
-        at, table = (store.log.end or 0.0) + 1, []
-        progress.step("Asking", len(users))
-        for user in users:
-            clock, begun = StageClock(None), time.perf_counter()
-            pipeline.invoke(Request(str(user), at, Context(), 10), {"callbacks": [clock.handler()]})
-            table.append({**clock.seconds, "in all": time.perf_counter() - begun})
-            progress.advance(1)
+def parse_size(size: str) -> Shop:
+    """Return the size that `ITEMS:EVENTS` names.
+
+    Raises:
+        ConfigError: the text is not two whole numbers of at least 1.
+    """
+    items, _, events = size.partition(":")
+    try:
+        shop = Shop(int(items), int(events))
+    except ValueError:
+        shop = Shop(0, 0)
+    if shop.items < 1 or shop.events < 1:
+        raise ConfigError(f"{size!r} is not a size: give ITEMS:EVENTS, as in 10000:100000")
+    return shop
+
+
+def measure_scale(
+    shop: Shop, *, candidates: int = 200, seed: int = 0, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Ingest a synthetic shop into a temporary store, then time requests without a language model.
+
+    Returns:
+        Seconds and speed of ingestion, the size of the store, and percentiles of milliseconds over users, for each
+        step and for the whole request.
+    """
+    progress = progress or NoProgress()
+    with TemporaryDirectory(prefix="whimbrel-") as folder:
+        location = Path(folder) / "store"
+        started = time.perf_counter()
+        source = Source(f"{shop.items} items", synthetic_rows(shop, seed), total=shop.items + shop.events)
+        ingested = ingest(source, location, progress=progress)
+        seconds = time.perf_counter() - started
+        size = sum(file.stat().st_size for file in location.rglob("*") if file.is_file())
+        with open_store(location) as store:
+            agent = Agent(store, None, PipelineConfig(candidates=candidates))
+            users = np.random.default_rng(seed).choice(store.log.user_ids, WARM_UP + USERS)
+            at, timings = (store.log.end or 0.0) + 1, []
+            progress.step("Recommending", len(users))
+            for user in users:
+                begin = time.perf_counter()
+                state = agent.run(Request(str(user), at=at))
+                timings.append({**state.seconds, "in all": time.perf_counter() - begin})
+                progress.advance(1)
     return {
-        "items": items,
-        "events": done.events,
+        "items": shop.items,
+        "events": ingested.events,
         "ingestion seconds": round(seconds, 1),
-        "events a second": round(done.events / seconds),
+        "events a second": round(ingested.events / seconds),
         "store MB": round(size / 1e6, 1),
-        "ms": {step: _percentiles([1e3 * row[step] for row in table[WARM_UP:]]) for step in (*STEPS, "in all")},
+        "ms": {step: _percentiles([1e3 * row[step] for row in timings[WARM_UP:]]) for step in (*STAGES, "in all")},
     }
+
+
+def scale_markdown(measured: Sequence[Mapping[str, Any]]) -> str:
+    """Return figures of `measure_scale`, one for each shop, as a Markdown table."""
+    steps = list(measured[0]["ms"])
+    lines = [
+        f"| items | events | ingestion s | events/s | store MB | {' | '.join(f'{step} ms' for step in steps)} |",
+        "|---" * (5 + len(steps)) + "|",
+    ]
+    for row in measured:
+        times = [f"{row['ms'][step]['p50']} ({row['ms'][step]['p95']})" for step in steps]
+        lines.append(
+            f"| {row['items']:,} | {row['events']:,} | {row['ingestion seconds']} | {row['events a second']:,} | "
+            f"{row['store MB']} | {' | '.join(times)} |"
+        )
+    return "\n".join([*lines, "", f"Milliseconds: median (95th percentile) of {USERS} users."])
 
 
 def _percentiles(values: list[float]) -> Mapping[str, float]:
     return {f"p{share}": round(float(np.percentile(values, share)), 1) for share in (50, 95)}
 
 
-def made_up(items: int, events: int, seed: int) -> Iterator[Row]:
-    """The rows of a shop: its items, then what people bought."""
+def synthetic_rows(shop: Shop, seed: int) -> Iterator[Row]:
+    """Return the rows of a shop: first its items, then what people bought."""
     random = np.random.default_rng(seed)
     first, second = (line.split() for line in WORDS)
-    topic = random.integers(TOPICS, size=items)
-    for item in range(items):
+    topic = random.integers(TOPICS, size=shop.items)
+    for item in range(shop.items):
         title = f"{first[item % len(first)]} {second[topic[item] % len(second)]} {item}"
         fields = {"item_id": f"i{item}", "title": title, "topics": [f"Shelf {topic[item]}"]}
-        yield Row("made up", item, fields, item, catalogue=True)
-    by_topic = [np.flatnonzero(topic == number) for number in range(TOPICS)]
-    people = max(events // PER_PERSON, 1)
-    kept = random.integers(TOPICS, size=(people, KEPT))
-    for number in range(events):
+        yield Row("synthetic", item, fields, item, catalogue=True)
+    items_of_topic = [np.flatnonzero(topic == number) for number in range(TOPICS)]
+    people = max(shop.events // EVENTS_PER_PERSON, 1)
+    topics_of_person = random.integers(TOPICS, size=(people, TOPICS_PER_PERSON))
+    for number in range(shop.events):
         person = int(random.integers(people))
-        if random.random() > STAYS:
-            kept[person, random.integers(KEPT)] = random.integers(TOPICS)
-        shelf = by_topic[kept[person, random.integers(KEPT)]]
+        if random.random() > P_KEEP_TOPICS:
+            topics_of_person[person, random.integers(TOPICS_PER_PERSON)] = random.integers(TOPICS)
+        shelf = items_of_topic[topics_of_person[person, random.integers(TOPICS_PER_PERSON)]]
         if not len(shelf):
             continue
-        place = min(int(len(shelf) ** random.random()) - 1, len(shelf) - 1)
-        told = {"user_id": f"u{person}", "item_id": f"i{shelf[place]}", "time": BEGUN + 30.0 * number}
-        yield Row("made up", items + number, told, items + number)
-
-
-if __name__ == "__main__":
-    typer.run(main)
+        # A uniform exponent makes the frequency of an item fall with its rank, roughly as 1 / rank.
+        rank = min(int(len(shelf) ** random.random()) - 1, len(shelf) - 1)
+        event = {"user_id": f"u{person}", "item_id": f"i{shelf[rank]}", "time": FIRST_TIME + 30.0 * number}
+        yield Row("synthetic", shop.items + number, event, shop.items + number)

@@ -1,121 +1,143 @@
-"""Whether recommendations keep their promises: what they cite happened, and what they recommend is new.
+"""Check from outside whether recommendations keep their promises: cited events happened, recommended items are new.
 
-Checks the command line from outside against the source of the log, not against the store:
-
-    python -m whimbrel.evals.studies.validity ../shared/data/ml-100k --store STORE --users 50
+The command line is run as a person would run it, and its answers are compared with the source of the log, not with the
+store.
 """
 
-import json
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from pydantic import ValidationError
 
 from whimbrel.agent import Recommendations
 from whimbrel.agent.schema.results import CitedEvent
-from whimbrel.tools.sources.formats import open_source
+from whimbrel.tools.progress import NoProgress, Progress
+from whimbrel.tools.records import Event, Item
+from whimbrel.tools.sources.rows import Source
 from whimbrel.tools.timestamps import iso, parse_time
 
+HISTORY_SHARE = 0.75
+"""Share of a user's history that lies before the moment asked about, so that there is a past to cite."""
 
-@dataclass
-class Log:
-    """A source as it stands: titles by item, and events (item, time, kind) by user."""
+
+@dataclass(frozen=True)
+class SourceLog:
+    """A source as it stands: titles by item id, and events (item id, time, kind) by user id."""
 
     titles: dict[str, str] = field(default_factory=dict)
     events: dict[str, list[tuple[str, float, str]]] = field(default_factory=dict)
 
 
-def read_log(path: str) -> Log:
-    """All rows of a source in a format that `ingest` knows."""
-    from whimbrel.tools.records import Event, Item
+@dataclass(frozen=True)
+class Requests:
+    """What is asked: a store, the number of users, a model spec, and the number of items."""
 
-    log = Log()
-    for row in open_source(path).rows:
-        given = dict(row.fields)
-        if "title" in given:
-            item = Item.model_validate({"item_id": given.get("item_id"), "title": given["title"]})
+    store: str
+    users: int = 50
+    llm: str = "bundled"
+    k: int = 10
+
+
+def read_log(source: Source) -> SourceLog:
+    """Read all rows of a source."""
+    log = SourceLog()
+    for row in source.rows:
+        fields = dict(row.fields)
+        if "title" in fields:
+            item = Item.model_validate({"item_id": fields.get("item_id"), "title": fields["title"]})
             log.titles[item.item_id] = item.title
-            given["item_id"] = item.item_id
+            fields["item_id"] = item.item_id
         if not row.catalogue:
-            event = Event.model_validate({k: v for k, v in given.items() if k in Event.model_fields})
+            event = Event.model_validate({k: v for k, v in fields.items() if k in Event.model_fields})
             log.events.setdefault(event.user_id, []).append((event.item_id, event.time, event.event))
     return log
 
 
-def problems(document: str, log: Log, *, user_id: str, k: int) -> list[str]:
-    """What is wrong with one answer of `recommend --json`; empty where nothing is."""
+def measure_validity(log: SourceLog, requests: Requests, *, progress: Progress | None = None) -> dict[str, Any]:
+    """Run `whimbrel recommend --json` for users that are evenly spread over the log, and check the answers.
+
+    Returns:
+        Counts of users, valid answers, recommended items, cited events and answers with warnings; the median seconds
+        of a request; and by user id the `problems` of answers that are not valid.
+    """
+    progress = progress or NoProgress()
+    everybody = sorted(log.events)
+    chosen = everybody[:: max(len(everybody) // requests.users, 1)][: requests.users]
+    progress.step("Recommending", len(chosen))
+    counts = {"users": len(chosen), "valid": 0, "items": 0, "cited": 0, "with warnings": 0}
+    problems: dict[str, list[str]] = {}
+    seconds: list[float] = []
+    for user_id in chosen:
+        times = sorted(time for _, time, _ in log.events[user_id])
+        ended = _recommend(user_id, parse_time(times[int(len(times) * HISTORY_SHARE)]) + 1, requests)
+        if ended.returncode == 0:
+            found_problems = problems_of(ended.stdout, log, user_id=user_id, k=requests.k)
+        else:
+            found_problems = [ended.stderr.strip()]
+        if found_problems:
+            problems[user_id] = found_problems
+        counts["valid"] += not found_problems
+        answer = _parsed(ended.stdout)
+        if answer is not None:
+            counts["items"] += len(answer.recommendations)
+            counts["cited"] += sum(len(part.evidence) for part in (answer.shift, *answer.recommendations))
+            counts["with warnings"] += bool(answer.warnings)
+            seconds.append(answer.usage.seconds)
+        progress.advance(1)
+    median = sorted(seconds)[len(seconds) // 2] if seconds else None
+    return counts | {"median seconds a request": median, "problems": problems}
+
+
+def validity_lines(document: Mapping[str, Any]) -> list[str]:
+    """Return the figures of `measure_validity` as lines of text."""
+    return [f"{name:<26} {value}" for name, value in document.items() if name != "problems"]
+
+
+def _recommend(user_id: str, at: float, requests: Requests) -> subprocess.CompletedProcess[str]:
+    options = ["--at", iso(at), "--llm", requests.llm, "--k", str(requests.k), "--json"]
+    return subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "whimbrel.agent.cli.main", "recommend", user_id, "--store", requests.store, *options],
+        capture_output=True,
+        text=True,
+    )
+
+
+def _parsed(document: str) -> Recommendations | None:
     try:
-        found = Recommendations.model_validate_json(document)
+        return Recommendations.model_validate_json(document)
+    except ValidationError:
+        return None
+
+
+def problems_of(document: str, log: SourceLog, *, user_id: str, k: int) -> list[str]:
+    """Return what is wrong with one answer of `recommend --json`; empty for a valid one."""
+    try:
+        answer = Recommendations.model_validate_json(document)
     except ValidationError as error:
         return [f"not valid: {error}"]
-    past = {event for event in log.events.get(user_id, []) if event[1] < found.at}
+    past = {event for event in log.events.get(user_id, []) if event[1] < answer.at}
     met = {item_id for item_id, _, _ in past}
-    told = [] if found.user_id == user_id else [f"is for user {found.user_id!r}"]
-    ids = [entry.item_id for entry in found.recommendations]
-    told += [f"has {len(ids)} items, not {k}"] if len(ids) != k else []
-    told += ["repeats an item"] if len(set(ids)) < len(ids) else []
-    told += (
-        ["ranks do not count from 1"] if [e.rank for e in found.recommendations] != list(range(1, len(ids) + 1)) else []
-    )
-    for entry in found.recommendations:
-        told += [f"recommends {entry.item_id!r}, met before"] if entry.item_id in met else []
-        told += [f"names {entry.title!r}"] if log.titles.get(entry.item_id) != entry.title else []
-        told += [f"gives no reason for {entry.item_id!r}"] if not (entry.explanation and entry.evidence) else []
-        told += _uncited(entry.evidence, past, log)
-    return told + _uncited(found.shift.evidence, past, log)
+    entries = answer.recommendations
+    ids = [entry.item_id for entry in entries]
+    problems = [] if answer.user_id == user_id else [f"is for user {answer.user_id!r}"]
+    problems += [f"has {len(ids)} items, not {k}"] if len(ids) != k else []
+    problems += ["repeats an item"] if len(set(ids)) < len(ids) else []
+    if [entry.rank for entry in entries] != list(range(1, len(ids) + 1)):
+        problems.append("ranks do not count from 1")
+    for entry in entries:
+        problems += [f"recommends {entry.item_id!r}, met before"] if entry.item_id in met else []
+        problems += [f"names {entry.title!r}"] if log.titles.get(entry.item_id) != entry.title else []
+        problems += [f"gives no reason for {entry.item_id!r}"] if not (entry.explanation and entry.evidence) else []
+        problems += _false_citations(entry.evidence, past, log)
+    return problems + _false_citations(answer.shift.evidence, past, log)
 
 
-def _uncited(cited: Iterable[CitedEvent], past: set[tuple[str, float, str]], log: Log) -> list[str]:
+def _false_citations(cited: Iterable[CitedEvent], past: set[tuple[str, float, str]], log: SourceLog) -> list[str]:
     return [
         f"cites {event.event_id}, which did not happen before"
         for event in cited
         if (event.item_id, event.time, event.event) not in past or log.titles.get(event.item_id) != event.title
     ]
-
-
-def main(
-    source: Annotated[str, typer.Argument(help="The log that the store was made of.")],
-    store: Annotated[str, typer.Option(help="Its store.")],
-    users: Annotated[int, typer.Option(help="How many users, evenly over the log.")] = 50,
-    llm: Annotated[str, typer.Option(help="Model spec.")] = "bundled",
-    k: Annotated[int, typer.Option(help="How many items each.")] = 10,
-) -> None:
-    """Ask `whimbrel recommend --json` for users at three quarters of their history; print what is wrong."""
-    log = read_log(source)
-    everybody = sorted(log.events)
-    chosen = everybody[:: max(len(everybody) // users, 1)][:users]
-    counts: dict[str, Any] = {
-        "users": len(chosen),
-        "valid": 0,
-        "items": 0,
-        "cited": 0,
-        "with warnings": 0,
-        "seconds": [],
-    }
-    for number, user_id in enumerate(chosen, start=1):
-        times = sorted(time for _, time, _ in log.events[user_id])
-        at = iso(parse_time(times[len(times) * 3 // 4]) + 1)
-        command = ["recommend", user_id, "--store", store, "--at", at, "--llm", llm, "--k", str(k), "--json"]
-        ended = subprocess.run(  # noqa: S603
-            [sys.executable, "-m", "whimbrel.agent.cli.main", *command], capture_output=True, text=True
-        )
-        wrong = problems(ended.stdout, log, user_id=user_id, k=k) if ended.returncode == 0 else [ended.stderr.strip()]
-        counts["valid"] += not wrong
-        if ended.returncode == 0:
-            found = json.loads(ended.stdout)
-            counts["items"] += len(found["recommendations"])
-            counts["cited"] += sum(len(part["evidence"]) for part in (found["shift"], *found["recommendations"]))
-            counts["with warnings"] += bool(found["warnings"])
-            counts["seconds"].append(found["usage"]["seconds"])
-        print(f"{number}/{len(chosen)} user {user_id}: {'; '.join(wrong) or 'valid'}", file=sys.stderr)
-    seconds = sorted(counts.pop("seconds"))
-    print(json.dumps(counts | {"median seconds a request": seconds[len(seconds) // 2] if seconds else None}))
-    raise typer.Exit(counts["valid"] < len(chosen))
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
 
 from whimbrel.agent.learning.cases import BlindCase
 from whimbrel.agent.learning.sessions import Training
 from whimbrel.evals.data.logs import Protocol, read_log, write_folds
 from whimbrel.evals.runs.plan import Plan
 from whimbrel.evals.runs.run import run
+from whimbrel.evals.studies.agreement import TOLERANCE, agreement_lines, measure_agreement
 from whimbrel.evals.systems import Settings, load_system
 from whimbrel.tools.records import Item
 from whimbrel.tools.sources.formats import open_source
@@ -35,9 +35,7 @@ def test_sasrec_learns_what_follows_what() -> None:
     assert np.asarray(scores)[2] == -np.inf
 
 
-def test_our_figures_are_those_of_rectools(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from whimbrel.evals.studies.agreement import main
-
+def test_our_figures_are_those_of_rectools(tmp_path: Path) -> None:
     draw, lines = random.Random(0), ["user_id,title,time"]
     for user in range(40):
         for n, thing in enumerate(draw.sample(range(30), 12)):
@@ -46,7 +44,7 @@ def test_our_figures_are_those_of_rectools(tmp_path: Path, capsys: pytest.Captur
     for fold in write_folds(read_log(open_source(str(tmp_path / "a.csv"))), Protocol(refits=2), tmp_path / "out"):
         plan = Plan(fold.cases, ("itemknn", "als", "popularity"), sessions=fold.sessions, items=fold.items)
         run(plan, fold.cases.parent)
-    with pytest.raises(typer.Exit) as ended:
-        main(tmp_path / "out")
-    assert not ended.value.exit_code
-    assert "largest difference as listed" in capsys.readouterr().out
+    document = measure_agreement(tmp_path / "out")
+    assert document["system"].keys() == {"itemknn", "als", "popularity"}
+    assert document["largest difference as listed"] < TOLERANCE
+    assert "largest difference as listed" in agreement_lines(document)[-1]

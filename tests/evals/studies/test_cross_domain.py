@@ -129,7 +129,7 @@ def test_likelihoods_are_a_row_of_their_own(food: Domain, garden: Domain) -> Non
 def test_the_command_prints_a_table_or_a_document(tmp_path: Path) -> None:
     paths = [written(tmp_path / "food.jsonl", sessions("food", FOOD, 8))]
     paths.append(written(tmp_path / "garden.jsonl", sessions("garden", GARDEN, 8)))
-    command = [sys.executable, "-m", "whimbrel.evals.studies.cross_domain", *map(str, paths)]
+    command = [sys.executable, "-m", "whimbrel.agent.cli.main", "eval", "cross-domain", *map(str, paths)]
     told = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout
     document = json.loads(told)
     assert [found["tested on"] for found in document["transfer"]] == ["garden", "food"]
@@ -141,7 +141,7 @@ def test_the_command_prints_a_table_or_a_document(tmp_path: Path) -> None:
 
 def test_a_file_without_labels_is_refused(tmp_path: Path) -> None:
     bare = [BoundaryCase(c.case_id, c.user_id, c.items, (None,) * 4) for c in sessions("food", FOOD, 2)]
-    with pytest.raises(DataError, match="holds no labelled pair"):
+    with pytest.raises(DataError, match="has no labelled pair"):
         read_domain(written(tmp_path / "food.jsonl", bare))
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from whimbrel.agent.cli.main import run
 from whimbrel.agent.learning.ranking import AnsweredChoiceSet, ChoiceSet
 from whimbrel.agent.ranking.features import SIGNALS
-from whimbrel.evals.studies.lift import OTHERS, OWN, Lift, app, lifts_of, markdown
+from whimbrel.evals.studies.lift import OTHERS, OWN, Lift, LiftConfig, lifts_of, markdown, measure_lifts
+from whimbrel.tools.errors import ConfigError
 
 CANDIDATES = 10
 
@@ -60,11 +60,6 @@ def test_the_table_tells_n_interval_and_weights() -> None:
     assert "likelihood" in table.splitlines()[2]
 
 
-def test_what_cannot_be_measured_is_told_in_a_line(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.argv", ["lift", "one=nowhere", "other=nowhere", "--llm", "none"])
-    with pytest.raises(SystemExit) as stopped:
-        run(app)
-    assert stopped.value.code == 1
-    assert capsys.readouterr().err == "whimbrel: give two logs or more, and a model with --llm\n"
+def test_one_log_or_no_model_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="give two logs or more, and a model"):
+        measure_lifts(["first=nowhere", "second=nowhere"], LiftConfig(llm="none"))

@@ -1,0 +1,39 @@
+"""`whimbrel eval boundaries`: measure how well systems see a change of intent within a session."""
+
+import sys
+
+from whimbrel.agent.cli.options import JsonOption, LlmOption, example, print_json
+from whimbrel.evals.cli.options import (
+    CasesArgument,
+    LimitOption,
+    OutOption,
+    SeedOption,
+    SystemOption,
+    split_names,
+)
+
+
+@example("whimbrel eval boundaries sessions.jsonl --system whimbrel,similarity")
+def boundaries(
+    cases: CasesArgument,
+    system: SystemOption = None,
+    llm: LlmOption = "bundled",
+    out: OutOption = None,
+    limit: LimitOption = None,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Measure the probability that the intent changes between neighbouring items of a session against the labels."""
+    from whimbrel.agent.display.terminal import console, ingest_progress
+    from whimbrel.evals.reports.tables import boundary_table
+    from whimbrel.evals.studies.boundaries import BOUNDARY_SYSTEMS, measure_boundaries
+
+    names = split_names(system) or tuple(BOUNDARY_SYSTEMS)
+    with ingest_progress() as progress:
+        document = measure_boundaries(cases, names, llm=llm, seed=seed, limit=limit, out=out, progress=progress)
+    for problem in document["cases"]["wrong lines"]:
+        print(f"whimbrel: {cases}: {problem}", file=sys.stderr)
+    if json:
+        print_json(document)
+    else:
+        console().print(boundary_table(document))

@@ -1,0 +1,60 @@
+"""`whimbrel eval cross-domain`: learn boundaries of intent in one domain and test them in another."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from whimbrel.agent.cli.options import JsonOption, example, print_json
+from whimbrel.evals.cli.options import SeedOption
+
+
+@example("whimbrel eval cross-domain clothing.jsonl electronic.jsonl")
+def cross_domain(
+    first: Annotated[Path, typer.Argument(metavar="FILE", help="Boundary cases of one domain, as for `boundaries`.")],
+    second: Annotated[Path, typer.Argument(metavar="OTHER", help="Boundary cases of another domain.")],
+    llm: Annotated[
+        str,
+        typer.Option(
+            "--llm", metavar="SPEC", help="Measure also what this local model's likelihoods of titles add (slow)."
+        ),
+    ] = "none",
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, metavar="N", help="Use only the first N sessions of each file.")
+    ] = None,
+    seed: SeedOption = 0,
+    weights: Annotated[
+        bool, typer.Option("--weights", help="Print instead the weights that are learned from both files together.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Learn where the intent changes in one domain and test it in another, then the reverse.
+
+    The labels of the domain tested on are read by the metrics alone.
+    """
+    from whimbrel.agent.display.terminal import ingest_progress
+    from whimbrel.agent.language_models.specs import open_model
+    from whimbrel.evals.studies.cross_domain import (
+        learn_without_gains,
+        markdown,
+        measure_both_directions,
+        read_domain,
+    )
+    from whimbrel.tools.errors import ConfigError
+
+    model = open_model(llm, tell=lambda words: print(words, file=sys.stderr))
+    if model is not None and not model.scores:
+        raise ConfigError(f"{llm!r} gives no likelihoods: give a local model, such as bundled")
+    with ingest_progress() as progress:
+        domains = [read_domain(path, model=model, limit=limit, progress=progress) for path in (first, second)]
+        if weights:
+            segmenter = learn_without_gains(domains)
+        else:
+            document = measure_both_directions(domains[0], domains[1], seed=seed, progress=progress)
+    if weights:
+        print(segmenter)
+    elif json:
+        print_json(document)
+    else:
+        print(markdown(document))

@@ -1,0 +1,49 @@
+"""`whimbrel eval migration`: measure forecasts of the topics of a person's next window of time."""
+
+from typing import Annotated
+
+import typer
+
+from whimbrel.agent.cli.options import JsonOption, example, print_json
+from whimbrel.evals.cli.options import FormatOption, MapOption, SeedOption
+
+
+@example("whimbrel eval migration sales.csv --map shelf=topics --window-days 14")
+def migration(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A log in a format of `ingest`, or a file of cases (.jsonl).")
+    ],
+    format: FormatOption = None,
+    map: MapOption = None,
+    window_days: Annotated[float, typer.Option("--window-days", help="Length of a window, for a log with times.")] = 14,
+    window_events: Annotated[
+        int, typer.Option("--window-events", min=1, help="Events per window, for cases without times.")
+    ] = 5,
+    least_events: Annotated[int, typer.Option("--least-events", min=1, help="Leave out people with fewer events.")] = 8,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Measure which topics a person's next window of time will hold: all topics, and those new to their recent windows.
+
+    The last windows are the test. The window before them chooses each system's threshold. Systems learn from earlier
+    windows.
+    """
+    from whimbrel.agent.display.terminal import ingest_progress
+    from whimbrel.evals.studies.migration import measure_migration, migration_markdown, read_meetings
+    from whimbrel.tools.sources.tables import parse_map
+
+    with ingest_progress() as progress:
+        meetings = read_meetings(
+            source,
+            format=format,
+            mapped=parse_map(map or []),
+            window_days=window_days,
+            window_events=window_events,
+            least_events=least_events,
+            progress=progress,
+        )
+        document = measure_migration(meetings, seed=seed, progress=progress)
+    if json:
+        print_json(document)
+    else:
+        print(migration_markdown(document))

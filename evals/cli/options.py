@@ -1,0 +1,53 @@
+"""Options that several commands of `whimbrel eval` share, and how their values are read."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+CasesArgument = Annotated[Path, typer.Argument(metavar="CASES", help="A file of cases, one JSON document per line.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The folder that `--out` of a run named.")]
+NamedSourcesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="NAME=SOURCE ...",
+        help="Logs, each with a name. A source is a log in a format of `ingest`, a folder of Last.fm, "
+        "`SESSIONS,ITEMS` as of `whimbrel fit`, or a file of boundary cases (.jsonl).",
+    ),
+]
+SystemOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--system",
+        metavar="NAME,...",
+        help="Systems to compare; by default all. Also package.module:function, or a ranking file (.jsonl).",
+    ),
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="Folder to keep the run in. The same command resumes it."),
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the random numbers.")]
+RayOption = Annotated[
+    str | None,
+    typer.Option("--ray", metavar="ADDRESS", help="Run the workers on this Ray cluster; `local` starts one here."),
+]
+WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Number of processes that rank in parallel.")]
+SecondsOption = Annotated[
+    float | None, typer.Option("--max-seconds", help="Stop after this time. The same command resumes the run.")
+]
+BudgetOption = Annotated[
+    float | None, typer.Option("--budget-usd", help="Stop when hosted models have cost this many US dollars.")
+]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Use only the first N cases.")]
+FormatOption = Annotated[str | None, typer.Option("--format", metavar="NAME", help="Format, as for `ingest`.")]
+MapOption = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="COLUMN=FIELD", help="Use this column as this field, as for `ingest`; repeatable."),
+]
+
+
+def split_names(values: Iterable[str] | None) -> tuple[str, ...]:
+    """Return the names in option values that may each hold several between commas, without repeats."""
+    return tuple(dict.fromkeys(name.strip() for value in values or () for name in value.split(",") if name.strip()))

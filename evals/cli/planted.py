@@ -1,0 +1,26 @@
+"""`whimbrel eval planted`: measure whether planted shifts are named."""
+
+from typing import Annotated
+
+import typer
+
+from whimbrel.agent.cli.options import JsonOption, example, print_json
+from whimbrel.evals.cli.options import SeedOption
+
+
+@example("whimbrel eval planted --logs 300")
+def planted(
+    logs: Annotated[int, typer.Option("--logs", min=1, help="Number of synthetic logs of each kind.")] = 300,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Measure on synthetic logs whether shifts that were planted are named, and none where nothing shifts."""
+    from whimbrel.agent.display.terminal import ingest_progress
+    from whimbrel.evals.studies.planted import measure_planted, planted_markdown
+
+    with ingest_progress() as progress:
+        document = measure_planted(logs, seed, progress=progress)
+    if json:
+        print_json(document)
+    else:
+        print(planted_markdown(document))

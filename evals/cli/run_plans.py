@@ -1,0 +1,98 @@
+"""What `eval rank` and `eval log` share: the folder of a run, running the plans in it, and showing the results."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from whimbrel.agent.cli.options import print_json
+
+if TYPE_CHECKING:
+    from whimbrel.evals.runs.plan import Plan
+    from whimbrel.evals.runs.run import Limits
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How plans are run: when to stop, with how many processes, and on which Ray cluster (None: on this machine)."""
+
+    limits: "Limits"
+    workers: int
+    ray: str | None
+
+
+@contextmanager
+def run_folder(out: Path | None, *, in_parts: bool) -> Iterator[Path]:
+    """Lock the folder of a run while the block runs; without `out`, use a temporary folder.
+
+    Raises:
+        ConfigError: `out` holds a run in parts where one of all cases is asked for, or the reverse.
+    """
+    import tempfile
+
+    from whimbrel.evals.runs.plan import PLAN
+    from whimbrel.tools.errors import ConfigError
+    from whimbrel.tools.files.locks import exclusive
+
+    if out is None:
+        with tempfile.TemporaryDirectory(prefix="whimbrel-") as folder:
+            yield Path(folder)
+        return
+    # Folds and a single plan in one folder would be reported as one run.
+    if any(out.glob("fold-*")) if not in_parts else (out / PLAN).is_file():
+        raise ConfigError(f"{str(out)!r} holds a run of another kind: give another --out, or remove it")
+    with exclusive(out, "run folder"):
+        yield out
+
+
+def run_plans(parts: "Sequence[tuple[Plan, Path]]", folder: Path, execution: Execution, *, json: bool) -> None:
+    """Run the plans one after the other, each in its own folder, then print the results of all of them.
+
+    The results are also written to `results.json` in `folder`.
+    """
+    from whimbrel.agent.display.terminal import console, ingest_progress
+    from whimbrel.evals.reports.tables import ranking_tables
+    from whimbrel.evals.runs.results import document_of, results_of
+    from whimbrel.evals.runs.run import run
+
+    done = total = 0
+    skipped: dict[str, str] = {}
+    problems: list[object] = []
+    for number, (plan, plan_folder) in enumerate(parts, start=1):
+        if len(parts) > 1:
+            print(f"Fold {number} of {len(parts)}", file=sys.stderr)
+        with ingest_progress() as progress:
+            finished = run(
+                plan,
+                plan_folder,
+                limits=execution.limits,
+                workers=execution.workers,
+                ray=execution.ray,
+                progress=progress,
+            )
+        for problem in finished.problems:
+            print(f"whimbrel: {plan.cases}: {problem}", file=sys.stderr)
+        done, total = done + finished.done, total + finished.total
+        skipped |= finished.skipped
+        problems += finished.problems
+        if not finished.whole:
+            break
+    if done < total:
+        print(f"whimbrel: stopped after {done} of {total} rankings; the same command resumes the run", file=sys.stderr)
+    document = document_of(results_of(parts[:number]), skipped=skipped, problems=problems)
+    _write(folder / "results.json", document)
+    if json:
+        print_json(document)
+    else:
+        console().print(ranking_tables(document))
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    import json
+
+    from whimbrel.tools.files.atomic import replaced
+
+    with replaced(path) as partial:
+        partial.write_text(json.dumps(document, indent=1, ensure_ascii=False))

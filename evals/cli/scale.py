@@ -1,0 +1,30 @@
+"""`whimbrel eval scale`: measure what the size of a catalogue and a log costs."""
+
+from typing import Annotated
+
+import typer
+
+from whimbrel.agent.cli.options import JsonOption, example, print_json
+from whimbrel.evals.cli.options import SeedOption
+
+
+@example("whimbrel eval scale 10000:100000 100000:1000000")
+def scale(
+    sizes: Annotated[
+        list[str], typer.Argument(metavar="ITEMS:EVENTS ...", help="Sizes; each becomes a synthetic shop.")
+    ],
+    candidates: Annotated[int, typer.Option("--candidates", min=1, help="Candidates that retrieval returns.")] = 200,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Measure ingestion, store size and request times without a language model on synthetic shops of these sizes."""
+    from whimbrel.agent.display.terminal import ingest_progress
+    from whimbrel.evals.studies.scale import measure_scale, parse_size, scale_markdown
+
+    shops = [parse_size(size) for size in sizes]
+    with ingest_progress() as progress:
+        measured = [measure_scale(shop, candidates=candidates, seed=seed, progress=progress) for shop in shops]
+    if json:
+        print_json({"sizes": measured})
+    else:
+        print(scale_markdown(measured))

@@ -1,0 +1,42 @@
+"""`whimbrel eval validity`: check from outside that recommendations keep their promises."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from whimbrel.agent.cli.options import JsonOption, LlmOption, StoreOption, example, print_json
+from whimbrel.evals.cli.options import FormatOption, MapOption
+
+
+@example("whimbrel eval validity ml-100k --store films --users 50")
+def validity(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="The log that the store was made from.")],
+    store: StoreOption,
+    format: FormatOption = None,
+    map: MapOption = None,
+    users: Annotated[int, typer.Option("--users", min=1, help="Number of users, evenly spread over the log.")] = 50,
+    llm: LlmOption = "bundled",
+    k: Annotated[int, typer.Option("--k", min=1, help="Items per user.")] = 10,
+    json: JsonOption = False,
+) -> None:
+    """Run `whimbrel recommend --json` for users and check each answer against the log that the store was made from.
+
+    Cited events must have happened and recommended items must be new. The exit status is 1 if an answer is wrong.
+    """
+    from whimbrel.agent.display.terminal import ingest_progress
+    from whimbrel.evals.studies.validity import Requests, measure_validity, read_log, validity_lines
+    from whimbrel.tools.sources.formats import open_source
+    from whimbrel.tools.sources.tables import parse_map
+
+    log = read_log(open_source(source, format=format, mapped=parse_map(map or [])))
+    with ingest_progress() as progress:
+        document = measure_validity(log, Requests(store, users, llm, k), progress=progress)
+    for user_id, problems in document["problems"].items():
+        print(f"whimbrel: user {user_id}: {'; '.join(problems)}", file=sys.stderr)
+    if json:
+        print_json(document)
+    else:
+        print("\n".join(validity_lines(document)))
+    if document["valid"] < document["users"]:
+        raise typer.Exit(1)
