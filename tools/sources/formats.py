@@ -1,6 +1,21 @@
-"""Adapters: a source on disk to rows. `open_source` finds the one that fits."""
+"""Formats: find the adapter that reads a source.
 
-from collections.abc import Sequence
+A package of another author adds a format by an entry point of the group `whimbrel.sources`:
+
+    [project.entry-points."whimbrel.sources"]
+    lastfm = "lastfm_log:read_lastfm"
+
+Its function takes what the user gave as SOURCE and returns the rows:
+
+    def read_lastfm(path: str) -> Source:
+        return Source("lastfm", rows=..., total=None)
+
+`whimbrel ingest PATH --format lastfm` then reads it. Such a format is never guessed: it must be named. The formats of
+this package cannot be replaced.
+"""
+
+from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 from whimbrel.tools.errors import ConfigError, DataError
@@ -8,27 +23,39 @@ from whimbrel.tools.sources.rows import Source
 from whimbrel.tools.sources.tables import Mapped, read_csv, read_jsonl, read_parquet
 
 FORMATS = ("completejourney", "movielens", "amazon", "mind", "csv", "parquet", "jsonl")
+ENTRY_POINT_GROUP = "whimbrel.sources"
 _BY_SUFFIX = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _TABLES = {"csv": read_csv, "parquet": read_parquet, "jsonl": read_jsonl}
 
 
 def open_source(source: str, *, format: str | None = None, mapped: Mapped = ()) -> Source:
-    """The rows of a file, a folder, or `completejourney` for the installed data package.
+    """Return the rows of a source.
+
+    Args:
+        source: A file, a folder, or `completejourney` for the installed data package. What it may be for a format of
+            another package, that package says.
+        format: One of `format_names()`; if None, it is guessed from the names of files or the first line.
+        mapped: Pairs of column and field, for tables only.
 
     Raises:
-        ConfigError: an unknown format, or none given and none can be told from names or the first line.
-        DataError: nothing there, or it cannot be read.
+        ConfigError: the format is unknown, cannot be guessed or does not take a mapping, or its package is broken.
+        DataError: there is no such file or folder, or it cannot be read.
+
+    Example:
+        ```python
+        source = open_source("orders.csv", mapped=[("customer", "user_id"), ("product", "title"), ("day", "time")])
+        ```
     """
     if format is not None and format not in FORMATS:
-        raise ConfigError(f"unknown format {format!r}: give one of {', '.join(FORMATS)}")
+        return _read_by_entry_point(source, format, mapped)
     path = Path(source).expanduser()
     if source == "completejourney" and not path.exists():
-        return _without_map("completejourney", mapped, None)
+        return _read_data_set("completejourney", None, mapped)
     if not path.exists():
         raise DataError(f"no file or folder at {source!r}")
-    name = format or _guess(path, mapped)
+    name = format or _guessed_format(path, mapped)
     if name not in _TABLES:
-        return _without_map(name, mapped, path)
+        return _read_data_set(name, path, mapped)
     if path.is_dir():
         raise DataError(f"{source!r} is a folder; {name} is read from one file")
     if name == "parquet" and path.suffix == ".gz":
@@ -36,34 +63,64 @@ def open_source(source: str, *, format: str | None = None, mapped: Mapped = ()) 
     return _TABLES[name](path, mapped)
 
 
-def _without_map(format: str, mapped: Mapped, path: Path | None) -> Source:
+def format_names() -> list[str]:
+    """Return the names of all formats: those of this package, then those of other packages in alphabetical order."""
+    return [*FORMATS, *sorted(set(metadata.entry_points(group=ENTRY_POINT_GROUP).names) - set(FORMATS))]
+
+
+def _read_by_entry_point(source: str, format: str, mapped: Mapped) -> Source:
+    """Read a source by the function of another package."""
+    entry_point = next(iter(metadata.entry_points(group=ENTRY_POINT_GROUP, name=format)), None)
+    if entry_point is None:
+        raise ConfigError(f"unknown format {format!r}: give one of {', '.join(format_names())}")
+    _refuse_mapping(format, mapped)
+    try:
+        read: Callable[[str], object] = entry_point.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"format {format!r} cannot be loaded from {entry_point.value!r}: {error}") from error
+    rows = read(source)
+    if not isinstance(rows, Source):
+        raise ConfigError(
+            f"format {format!r}: {entry_point.value!r} returned {type(rows).__name__}, expected a Source of "
+            "whimbrel.tools.sources.rows"
+        )
+    return rows
+
+
+def _read_data_set(format: str, path: Path | None, mapped: Mapped) -> Source:
+    """Read one of the published data sets; None stands for the installed data package of `completejourney`."""
     from whimbrel.tools.sources.amazon import read_amazon
     from whimbrel.tools.sources.completejourney import read_completejourney
     from whimbrel.tools.sources.mind import read_mind
     from whimbrel.tools.sources.movielens import read_movielens
 
-    if mapped:
-        raise ConfigError(f"--map is for csv, parquet and jsonl; {format} has columns of its own")
+    _refuse_mapping(format, mapped)
     read = {"amazon": read_amazon, "mind": read_mind, "movielens": read_movielens}.get(format)
     return read(path) if read and path else read_completejourney(path)
 
 
-def _guess(path: Path, mapped: Mapped) -> str:
-    """From names, and for Amazon's files from the first line; whoever maps columns means a table."""
+def _refuse_mapping(format: str, mapped: Mapped) -> None:
+    if mapped:
+        raise ConfigError(f"--map is for csv, parquet and jsonl; {format} has columns of its own")
+
+
+def _guessed_format(path: Path, mapped: Mapped) -> str:
+    """Return the format by the names of files or, for Amazon's files, by the first line."""
     from whimbrel.tools.sources.amazon import is_amazon
     from whimbrel.tools.sources.mind import is_mind
 
     if path.is_dir():
-        names: Sequence[str] = [file.name for file in path.iterdir()]
-        if {"u.data", "ratings.dat", "ratings.csv"} & set(names):
+        names = {file.name for file in path.iterdir()}
+        if {"u.data", "ratings.dat", "ratings.csv"} & names:
             return "movielens"
         if "transactions.parquet" in names:
             return "completejourney"
         if is_mind(path):
             return "mind"
+    # A JSONL or CSV file of Amazon has a fixed meaning; a user who maps its columns wants it read as a table.
     if not mapped and is_amazon(path):
         return "amazon"
     suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     if suffix in _BY_SUFFIX:
         return _BY_SUFFIX[suffix]
-    raise ConfigError(f"cannot tell the format of {str(path)!r}: give --format, one of {', '.join(FORMATS)}")
+    raise ConfigError(f"cannot tell the format of {str(path)!r}: give --format, one of {', '.join(format_names())}")
