@@ -1,5 +1,4 @@
-"""What a person is about: topics of the long and the short term and of the intents of a session, counted, and a
-sentence about them."""
+"""Summarise a history: topics of the short and the long term by count, and a sentence about them."""
 
 import re
 from collections import Counter
@@ -12,19 +11,26 @@ from pydantic import BaseModel, Field
 from whimbrel.agent.language_models.grounding import prose_problem, unclosed
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
 from whimbrel.agent.profile.segment import segments
+from whimbrel.agent.schema.results import model_note
 from whimbrel.prompts import load
-from whimbrel.prompts.phrases import WORDINGS, Language, Wording
+from whimbrel.prompts.phrases import Language, Phrases, load_phrases
 from whimbrel.tools.log.sessions import open_session_start
 from whimbrel.tools.records import Item
 from whimbrel.tools.text.encoder import Vectors
 from whimbrel.tools.text.titles import short_titles
 
 LEAST_RECENT, MOST_RECENT, RECENT_SHARE = 5, 30, 5
+"""The short term is one event in RECENT_SHARE, but no fewer and no more events than these."""
 SHOWN_TOPICS = 4
-NAMED = 2
-"""Topics of each term that the model words: with more, the smallest models lose the thread."""
+"""Topics of each term in the plain sentence."""
+NAMED_TOPICS = 2
+"""Topics of each term that the model words. With more, the smallest models lose the thread."""
 SHOWN_INTENTS = 3
-"""Latest intents of a session that are told."""
+"""Latest intents of a session in the plain sentence."""
+SHOWN_TITLES = 3
+"""Latest titles in the plain sentence of a history without topics."""
+SUMMARY_TOKENS = 64
+"""Most tokens of the model's reply in English."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +44,17 @@ class TopicCount:
 
 @dataclass(frozen=True)
 class Summary:
-    """The long term (all events but the recent ones), the short term (the `recent` events), and both in words.
+    """A history in topics and in words.
 
-    `recent` is a fifth of the history, at least 5 and at most 30 events. Topics are ordered by count. `intents` are
-    the latest session among the recent events, cut where its intent probably changes (see `segment`).
+    Attributes:
+        recent: The events of the short term, see `recent_count`.
+        long_term: Topics of all other events, the most frequent first.
+        short_term: Topics of the recent events, the most frequent first.
+        words: The model's sentence, or the plain one.
+        usage: What asking the model cost.
+        warnings: A report on a replaced sentence.
+        language: The language of the sentence.
+        intents: The latest session among the recent events, cut where its intent probably changes (see `segment`).
     """
 
     recent: tuple[Item, ...]
@@ -55,11 +68,11 @@ class Summary:
 
     @property
     def text(self) -> str:
-        """The words with the counts behind them, once."""
-        say = WORDINGS[self.language]
+        """The summary for people: the model's sentence if there is one, the counts, and the intents of the session."""
+        say = load_phrases(self.language)
         counts = plain_summary(self.recent, self.short_term, self.long_term, say)
-        told = [counts] if self.words == counts else [self.words, counts]
-        return say.gap.join([*told, *_intents_told(self.intents, say)])
+        sentences = [counts] if self.words == counts else [self.words, counts]
+        return say.writing.sentence_gap.join([*sentences, *_intents(self.intents, say)])
 
 
 class SummaryReply(BaseModel):
@@ -69,7 +82,12 @@ class SummaryReply(BaseModel):
 
 
 def recent_count(events: int) -> int:
-    """How many of the latest events make the short term."""
+    """Return how many of the latest events make up the short term.
+
+    Example:
+        >>> recent_count(3), recent_count(60), recent_count(1000)
+        (3, 12, 30)
+    """
     return min(events, max(LEAST_RECENT, min(events // RECENT_SHARE, MOST_RECENT)))
 
 
@@ -80,11 +98,20 @@ def summarise(
     vectors: Mapping[str, Vectors] | None = None,
     language: Language = "en",
 ) -> Summary:
-    """Topics by count, and one sentence: the model's where it says something that the counts support.
+    """Summarise a history.
 
-    `vectors` are those of the items, where they are known.
+    The sentence is the model's where the counts support it, else a plain one.
+
+    Args:
+        history: Events, the latest last. May be empty.
+        llm: The language model, or None for a plain sentence.
+        vectors: Unit text vectors of the items, by item id, where they are known.
+        language: The language of the sentence.
+
+    Raises:
+        ModelError: The model cannot be reached.
     """
-    say = WORDINGS[language]
+    say = load_phrases(language)
     split = len(history) - recent_count(len(history))
     recent, earlier = tuple(history[split:]), history[:split]
     short_term, long_term = count_topics(recent), count_topics(earlier)
@@ -94,39 +121,47 @@ def summarise(
     intents = tuple(segments(session, np.stack(known) if known and len(known) == len(session) else None))
     if llm is None or not short_term:
         return Summary(recent, long_term, short_term, plain, language=language, intents=intents)
-    recent_names = {topic.topic for topic in short_term[:NAMED]}
-    earlier_topics = [topic for topic in long_term if topic.topic not in recent_names][:NAMED]
+    recent_topics = [count.topic for count in short_term[:NAMED_TOPICS]]
+    earlier_topics = [count.topic for count in long_term if count.topic not in recent_topics][:NAMED_TOPICS]
     conversation = load("summarise", language=language).messages(
         {
-            "recent": say.comma.join(topic.topic for topic in short_term[:NAMED]),
-            "earlier": say.comma.join(topic.topic for topic in earlier_topics) or say.nothing_else,
+            "recent": say.writing.comma.join(recent_topics),
+            "earlier": say.writing.comma.join(earlier_topics) or say.summary.no_earlier_topics,
         }
     )
-    (reply,) = llm.generate([conversation], schema=SummaryReply, max_tokens=64 * say.token_factor)
+    most_tokens = SUMMARY_TOKENS * say.generated.token_factor
+    (reply,) = llm.generate([conversation], schema=SummaryReply, max_tokens=most_tokens)
     words = " ".join(reply.value.summary.split()) if reply.value else ""
-    problem = _problem(words, short_term, earlier_topics, say) if words else f"fitted no schema: {reply.misfit[:60]!r}"
-    warnings = (f"the model's summary was replaced: it {problem}",) if problem else ()
-    said = plain if problem else words
-    return Summary(recent, long_term, short_term, said, reply.usage, warnings, language, intents)
+    problem = (
+        summary_problem(words, recent_topics, earlier_topics, say)
+        if words
+        else f"fitted no schema: {reply.misfit[:60]!r}"
+    )
+    warnings = (model_note(f"summary was replaced: it {problem}"),) if problem else ()
+    return Summary(recent, long_term, short_term, plain if problem else words, reply.usage, warnings, language, intents)
 
 
 def _latest_session(recent: Sequence[Item]) -> Sequence[Item]:
-    """The events since the last long pause; all of them where times are not known."""
+    """Return the events of the latest session; all events where no times are known."""
     if not recent:
         return recent
     return recent[open_session_start([np.nan if item.time is None else item.time for item in recent]) :]
 
 
-def _intents_told(intents: Sequence[Sequence[Item]], say: Wording) -> list[str]:
-    """The session in a sentence, an intent by its most frequent topic or else its last title; none where it has one
-    intent only."""
+def _intents(intents: Sequence[Sequence[Item]], say: Phrases) -> list[str]:
+    """Return the sentence about a session; none where the session has only one intent.
+
+    An intent is named by its most frequent topic or, without topics, by its last title.
+    """
     names = [next((count.topic for count in count_topics(events)), short_titles(events[-1:])[0]) for events in intents]
-    changed = [name for name, before in zip(names, [None, *names], strict=False) if name != before]
-    return [say.in_session.format(intents=say.then.join(changed[-SHOWN_INTENTS:]))] if len(changed) > 1 else []
+    changes = [name for name, before in zip(names, [None, *names], strict=False) if name != before]
+    if len(changes) < 2:
+        return []
+    return [say.summary.session.format(intents=say.summary.then.join(changes[-SHOWN_INTENTS:]))]
 
 
 def count_topics(events: Sequence[Item]) -> tuple[TopicCount, ...]:
-    """Topics of some events, the most frequent first, equal ones by name."""
+    """Count the topics of some events, the most frequent first, equally frequent ones by name."""
     counts = Counter(topic for event in events for topic in event.topics)
     total = sum(counts.values())
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
@@ -134,41 +169,55 @@ def count_topics(events: Sequence[Item]) -> tuple[TopicCount, ...]:
 
 
 def plain_summary(
-    recent: Sequence[Item], short_term: Sequence[TopicCount], long_term: Sequence[TopicCount], say: Wording
+    recent: Sequence[Item], short_term: Sequence[TopicCount], long_term: Sequence[TopicCount], say: Phrases
 ) -> str:
-    """The same in a sentence of our own, from the counts alone."""
+    """Write a summary from the counts alone, as in `Lately: Soup (3). Before that: Eggs (2).`."""
     if not recent:
-        return say.nothing_known
+        return say.summary.nothing_known
     if not short_term:
-        return say.lately.format(recent=say.semicolon.join(short_titles(recent[-3:])))
+        return say.summary.lately.format(recent=say.writing.semicolon.join(short_titles(recent[-SHOWN_TITLES:])))
     if not long_term:
-        return say.so_far.format(recent=in_words(short_term, say))
-    return say.lately_and_before.format(recent=in_words(short_term, say), earlier=in_words(long_term, say))
+        return say.summary.so_far.format(recent=in_words(short_term, say))
+    return say.summary.lately_and_before.format(recent=in_words(short_term, say), earlier=in_words(long_term, say))
 
 
-def in_words(topics: Sequence[TopicCount], say: Wording) -> str:
-    """`Soup (3), Eggs (2)`."""
-    return say.comma.join(
-        say.topic_count.format(topic=topic.topic, count=topic.count) for topic in topics[:SHOWN_TOPICS]
+def in_words(topics: Sequence[TopicCount], say: Phrases) -> str:
+    """Write the first topics with their counts: `Soup (3), Eggs (2)`."""
+    return say.writing.comma.join(
+        say.summary.topic_count.format(topic=topic.topic, count=topic.count) for topic in topics[:SHOWN_TOPICS]
     )
 
 
-def _problem(words: str, short_term: Sequence[TopicCount], earlier: Sequence[TopicCount], say: Wording) -> str:
-    """Why a sentence is not to be shown; empty where it is fine."""
-    said = words.casefold()
-    if not any(topic.topic.casefold() in said for topic in short_term[:NAMED]):
+def summary_problem(words: str, recent: Sequence[str], earlier: Sequence[str], say: Phrases) -> str:
+    """Say why a model's summary must not be shown.
+
+    Args:
+        words: The sentence.
+        recent: The recent topics that the model was given, of which it must name one.
+        earlier: The earlier topics that it was given, none of which may stand as recent.
+        say: The sentences and words of the language.
+
+    Returns:
+        What the sentence does wrong, as in "names no recent topic"; empty if it may be shown.
+    """
+    generated, sentence = say.generated, words.casefold()
+    recent_names, earlier_names = ({topic.casefold() for topic in topics} for topics in (recent, earlier))
+    if not any(name in sentence for name in recent_names):
         return "names no recent topic"
-    recent = {topic.topic.casefold() for topic in short_term[:NAMED]}
-    names = sorted(recent | {topic.topic.casefold() for topic in earlier}, key=lambda name: (-len(name), name))
-    for number, name in enumerate(names):  # the longest first: one name may stand within another
-        said = said.replace(name, f"\ue000{number}\ue001")
-    turn = min((place for word in say.earlier if (place := said.find(word)) >= 0), default=-1)
+    # Marks stand for the topics from here on, the longest first, since one name may be part of another.
+    names = sorted(recent_names | earlier_names, key=lambda name: (-len(name), name))
     for number, name in enumerate(names):
-        places = [match.start() for match in re.finditer(f"\ue000{number}\ue001", said)]
-        if len(places) > 1 or any((0 <= turn < place) == (name in recent) for place in places):
+        sentence = sentence.replace(name, f"\ue000{number}\ue001")
+    turn = min((at for word in generated.earlier if (at := sentence.find(word)) >= 0), default=-1)
+    for number, name in enumerate(names):
+        positions = [match.start() for match in re.finditer(f"\ue000{number}\ue001", sentence)]
+        misplaced = any((0 <= turn < position) == (name in recent_names) for position in positions)
+        if len(positions) > 1 or misplaced:
             return "takes a recent topic for an earlier one, or the reverse"
-    bare = re.sub("\ue000\\d+\ue001", " ", said)
-    if unclosed(bare, say.quotes):
+    without_topics = re.sub("\ue000\\d+\ue001", " ", sentence)
+    if unclosed(without_topics, generated.quotes):
         return "opens a quotation that it does not close"
-    whole = prose_problem(words, [words], connecting=say.summary_words)
-    return whole or prose_problem(bare, [], connecting=say.summary_words, marks=say.marks)
+    # First the form of the whole sentence, in which every word counts as given; then the words beside the topics.
+    return prose_problem(words, [words], connecting=generated.summary_words) or prose_problem(
+        without_topics, [], connecting=generated.summary_words, marks=generated.marks
+    )

@@ -1,4 +1,4 @@
-"""What comes out: a shift of interest, recommendations, and the events that both rest on."""
+"""The results of a request: a shift of interest, recommendations, and the events that both rest on."""
 
 from typing import Annotated, Literal
 
@@ -9,13 +9,36 @@ from whimbrel.tools.timestamps import Time
 
 ShiftKind = Literal["situational", "temporal", "contextual", "none"]
 
+MODEL_NOTE = "the model"
+"""How a warning begins that only reports on the language model's replies, such as a sentence that was replaced. Nobody
+has to act on it, so a person's screen leaves it out; see `is_model_note`."""
+
+
+def model_note(words: str) -> str:
+    """Write a warning that reports on the language model's replies.
+
+    Example:
+        >>> model_note("summary was replaced")
+        "the model's summary was replaced"
+    """
+    return f"{MODEL_NOTE}'s {words}"
+
+
+def is_model_note(warning: str) -> bool:
+    """Return whether a warning only reports on the language model's replies."""
+    return warning.startswith(MODEL_NOTE)
+
 
 class _Result(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class CitedEvent(_Result):
-    """An event of the user's log. `time` is None only for histories that were given without times."""
+    """An event of the user's log.
+
+    Attributes:
+        time: When it happened. None only for a history that was given without times.
+    """
 
     event_id: str
     item_id: str
@@ -25,7 +48,7 @@ class CitedEvent(_Result):
 
     @classmethod
     def of(cls, interaction: Interaction) -> "CitedEvent":
-        """The event as it stands in the log."""
+        """Cite an event as it stands in the log."""
         return cls(
             event_id=interaction.event_id,
             item_id=interaction.item_id,
@@ -36,8 +59,17 @@ class CitedEvent(_Result):
 
 
 class Shift(_Result):
-    """Where an interest goes. Of kind `none` where it stays, or where too little is known to say; `reason` tells
-    which. `confidence` in [0, 1] is that of the kind named."""
+    """Where the interest of a person is going.
+
+    Attributes:
+        kind: `none` where the interest stays, or where too little is known to tell; `reason` says which.
+        from_topics: Topics that the interest leaves.
+        to_topics: Topics that it moves to; of kind `none`, the topics that are likeliest next.
+        confidence: The calibrated probability, in [0, 1], that the next event confirms the shift (or that the interest
+            stays).
+        evidence: Events that the shift is seen from, the latest first.
+        reason: One or two sentences for people.
+    """
 
     kind: ShiftKind
     from_topics: tuple[str, ...] = ()
@@ -48,7 +80,15 @@ class Shift(_Result):
 
 
 class Recommendation(_Result):
-    """One recommended item. `signals` are weighted contributions that add up to `score`."""
+    """One recommended item.
+
+    Attributes:
+        rank: Its position in the list, from 1.
+        score: Higher is better; comparable within one list only.
+        explanation: The reason, a sentence for people.
+        evidence: The person's events that the reason rests on, the strongest first.
+        signals: Weighted contributions that add up to `score`.
+    """
 
     rank: Annotated[int, Field(ge=1)]
     item_id: str
@@ -60,8 +100,15 @@ class Recommendation(_Result):
 
 
 class StageUsage(_Result):
-    """What one stage cost. Of the replies `remembered` came from the cache and cost nothing, `misfits` fitted no
-    schema; `repairs` counts what had to be mended: numbers invented, repeated or left out, documents cut off."""
+    """What one stage cost.
+
+    Attributes:
+        cached_tokens: Prompt tokens that the model had read before.
+        remembered: Replies that came from the reply cache and cost nothing.
+        misfits: Replies that fitted no schema.
+        repairs: What had to be mended in replies: numbers that were invented, repeated or left out, and documents that
+            were cut off.
+    """
 
     llm_calls: int = 0
     prompt_tokens: int = 0
@@ -75,13 +122,21 @@ class StageUsage(_Result):
 
 
 class RequestUsage(StageUsage):
-    """What one request cost, in all and by stage; `seconds` in all includes what is no stage."""
+    """What one request cost, in total and by stage. The total `seconds` include the time between stages."""
 
     stages: dict[str, StageUsage] = {}
 
 
 class Recommendations(_Result):
-    """The answer to one request, as of `at`."""
+    """The answer to one request.
+
+    Attributes:
+        user_id: Who asked; empty for somebody new.
+        at: The moment of the request. Nothing that happened at or after it was used.
+        summary: What the person is interested in, in one or two sentences.
+        recommendations: The list, the best first; shorter than was asked for where too few items fit.
+        warnings: What the caller should know of this answer, a sentence each.
+    """
 
     user_id: str
     at: Time

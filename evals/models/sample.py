@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from whimbrel.agent.explanation.explain import ReasonReply
+from whimbrel.agent.explanation.check import ReasonReply
 from whimbrel.agent.language_models.option_scores import score_options
 from whimbrel.agent.language_models.protocol import LanguageModel, Usage
 from whimbrel.agent.profile.summarise import SummaryReply

@@ -8,21 +8,15 @@ import numpy as np
 import pytest
 
 from whimbrel.agent import Interaction, Item, ScriptedModel
-from whimbrel.agent.explanation.explain import (
-    CAUSES,
-    WORDED,
-    Explained,
-    ReasonReply,
-    explain,
-    reason_problem,
-    reply_schema,
-    short_name,
-)
+from whimbrel.agent.explanation.check import ReasonReply, reason_problem, reply_schema
+from whimbrel.agent.explanation.cite import CAUSES
+from whimbrel.agent.explanation.explain import WORDED_CAUSES, Explained, explain
+from whimbrel.agent.explanation.names import short_name
 from whimbrel.agent.language_models.local.model import LocalModel
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.ranking.rank import Ranked
 from whimbrel.agent.schema.results import Shift
-from whimbrel.prompts.phrases import WORDINGS, Language
+from whimbrel.prompts.phrases import Language, load_phrases
 from whimbrel.tools.retrieval.candidates import Candidate
 
 NO_SHIFT = Shift(kind="none", reason="")
@@ -103,7 +97,9 @@ def test_a_name_within_another_is_told_from_it() -> None:
 def test_a_reason_that_says_more_is_replaced(reason: str, told: str) -> None:
     found = explained({"Rusk": "Chai"}, ScriptedModel({"ReasonReply": {"events": [1], "reason": reason}}))
     assert [told in problem for problem in found.problems] == [True]
-    assert found.recommendations[0].explanation.startswith("You bought Chai (1 January 1970); others who did")
+    assert found.recommendations[0].explanation == (
+        "You bought 'Chai' on 1 January 1970; others who chose it chose this too."
+    )
 
 
 def test_only_co_occurrence_tells_of_others() -> None:
@@ -123,8 +119,8 @@ def test_of_two_events_it_is_not_said_that_anybody_did_both() -> None:
     vectors = {one.item_id: vector for one in history}
     both = explain(ranked, history=history, vectors=vectors, shift=NO_SHIFT, llm=None, worded=0)
     one = explain(ranked, history=history[:1], vectors=vectors, shift=NO_SHIFT, llm=None, worded=0)
-    assert both.recommendations[0].explanation.endswith("others who did one or the other chose this too.")
-    assert one.recommendations[0].explanation.endswith("others who did so chose this too.")
+    assert both.recommendations[0].explanation.endswith("; others who chose either of them chose this too.")
+    assert one.recommendations[0].explanation.endswith("; others who chose it chose this too.")
 
 
 def test_what_is_known_varies_with_the_place_and_follows_the_cause() -> None:
@@ -137,20 +133,22 @@ def test_what_is_known_varies_with_the_place_and_follows_the_cause() -> None:
         found = explained(titles, ScriptedModel({"ReasonReply": copy}), cause=cause, shift=shift)
         assert not found.problems
         sentences = {re.sub(r"'[^']*'", "_", entry.explanation) for entry in found.recommendations}
-        assert len(sentences) == len(WORDINGS["en"].relations[cause])
+        assert len(sentences) == len(load_phrases("en").generated.relations[cause])
         assert all("(Tea)" in words if cause == "shift" else "(also Tea)" in words for words in sentences)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("cause", WORDED)
+@pytest.mark.parametrize("cause", WORDED_CAUSES)
 def test_what_the_pattern_admits_passes_the_check(cause: str, language: Language) -> None:
     from llama_cpp.llama_grammar import json_schema_to_gbnf
 
-    say = WORDINGS[language]
-    schema = reply_schema(cause, frozenset({say.verb("purchase"), say.chose}), language).model_json_schema()
+    say = load_phrases(language)
+    schema = reply_schema(
+        cause, frozenset({say.events.verb("purchase"), say.events.other}), language
+    ).model_json_schema()
     assert json_schema_to_gbnf(json.dumps(schema))
-    for relation in say.relations[cause]:
-        reason = say.worded.format(verb=say.verb("purchase"), relation=relation)
+    for relation in say.generated.relations[cause]:
+        reason = say.generated.reason.format(verb=say.events.verb("purchase"), relation=relation)
         assert re.search(schema["properties"]["reason"]["pattern"], reason)
         shift = Shift(kind="temporal", to_topics=("Tea",), reason="")
         model = ScriptedModel({"ReasonReply": {"events": [1], "reason": reason}})

@@ -26,7 +26,7 @@ def test_the_summary_tells_the_intents_of_the_latest_session_in_order() -> None:
     earlier = session(CABLES, start=-1e6)
     found = summarise([*earlier, *session([*SHOES, *CABLES])], None)
     assert [part[0].topics for part in found.intents] == [("Shoes",), ("Cables",)]
-    assert found.text.endswith("In the latest session Shoes, then Cables.")
+    assert found.text.endswith("In the latest session: Shoes, then Cables.")
     assert (
         "最近一次会话：Shoes，然后是Cables。"
         in summarise([*earlier, *session([*SHOES, *CABLES])], None, language="zh").text

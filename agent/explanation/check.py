@@ -1,0 +1,163 @@
+"""Check a reason that the language model worded: it may say no more than it was given."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from pydantic import BaseModel, Field, create_model
+
+from whimbrel.agent.explanation.cite import CITED
+from whimbrel.agent.explanation.names import short_name
+from whimbrel.agent.language_models.grounding import prose_problem, unclosed, words_of
+from whimbrel.prompts.phrases import Language, Phrases, load_phrases
+from whimbrel.tools.records import Interaction, Item
+
+LONGEST_REASON = 140
+"""Characters of a reason with its names still left out."""
+
+_NAME_MARK = "\U00010530"
+"""Begins the words that stand for names while a sentence is checked: a letter of Caucasian Albanian, which no catalogue
+of today holds."""
+
+
+class ReasonReply(BaseModel):
+    """The reply asked of the model.
+
+    Attributes:
+        events: Numbers of the events that the reason cites, from 1.
+        reason: A sentence with the names of the events and the item, or `[1]` and `[item]` in their places.
+    """
+
+    events: list[int] = Field(min_length=1, max_length=CITED)
+    reason: str = Field(min_length=1, max_length=LONGEST_REASON)
+
+
+@cache
+def reply_schema(cause: str, verbs: frozenset[str], language: Language) -> type[ReasonReply]:
+    """Build the reply's schema with a pattern to which a grammar can hold a model.
+
+    The pattern admits what the person did (`verbs`) and what the cause lets be said of the item. The model sees it, but
+    a reply is not matched against it: `reason_problem` checks the reply.
+    """
+    generated = load_phrases(language).generated
+    sentences = (generated.reason.format(verb="\0", relation=relation) for relation in generated.relations[cause])
+    pattern = "|".join(_literal(sentence).replace("\0", f"({'|'.join(sorted(verbs))})") for sentence in sentences)
+    reason = Field(min_length=1, max_length=LONGEST_REASON, json_schema_extra={"pattern": f"^({pattern})$"})
+    return create_model("ReasonReply", __base__=ReasonReply, reason=(str, reason))
+
+
+def _literal(text: str) -> str:
+    """Return a pattern that matches the text itself, without the escapes that llama.cpp's grammars do not know."""
+    return re.sub(r"[.?*+(){}|]", r"[\g<0>]", re.sub(r"[\[\]]", r"\\\g<0>", text))
+
+
+def reason_problem(
+    reply: ReasonReply,
+    item: Item,
+    evidence: Sequence[Interaction],
+    language: Language = "en",
+    *,
+    of_others: bool = False,
+) -> str:
+    """Say why a model's reason must not be shown.
+
+    A reason must cite events that it was given and name each of them. Then it must name the item: an item that is named
+    first would seem to be among what the person did. Then it must say how they belong together, in words that it was
+    given (see `language_models.grounding`).
+
+    Args:
+        reply: The model's reply with all names filled in.
+        item: The recommended item.
+        evidence: The events that the model was given.
+        language: The language of the sentence.
+        of_others: Whether the sentence may tell what other people chose.
+
+    Returns:
+        What the sentence does wrong, as in "does not name the item"; empty if it may be shown.
+    """
+    if not set(reply.events) <= set(range(1, len(evidence) + 1)):
+        return "cites an event that was not given"
+    if _NAME_MARK in reply.reason:
+        return "brings in a sign that it was not given"
+    say = load_phrases(language)
+    generated = say.generated
+    cited = {str(number): evidence[number - 1] for number in reply.events}
+    titles = {"item": item.title, **{number: event.title for number, event in cited.items()}}
+    marks = {name: f"{_NAME_MARK}{name}" for name in titles}
+    sentence = _with_marks(reply.reason, titles, marks, say)
+    topics = [topic for thing in (item, *cited.values()) for topic in thing.topics]
+    verbs = [say.events.verb(event.event) for event in cited.values()]
+    given = [*titles.values(), *topics, *verbs, *marks.values()]
+    connecting = generated.reason_words | (generated.others_words if of_others else frozenset())
+    problem = _order_problem(sentence, titles, marks, verbs, connecting.union(*map(words_of, given)), say)
+    if problem:
+        return problem
+    if sentence.count("'") % 2 or unclosed(sentence, generated.quotes):
+        return "opens a quotation that it does not close"
+    return prose_problem(sentence, given, connecting=connecting, marks=generated.marks)
+
+
+def _order_problem(
+    sentence: str,
+    titles: Mapping[str, str],
+    marks: Mapping[str, str],
+    verbs: Sequence[str],
+    known: frozenset[str],
+    say: Phrases,
+) -> str:
+    """Say what is wrong with the order of a sentence: what the person did, the item, how they belong together."""
+    generated = say.generated
+    clauses = [words_of(clause, known) for clause in generated.clauses(sentence)]
+    words = [word for clause in clauses for word in clause]
+    clause_of = [number for number, clause in enumerate(clauses) for _ in clause]
+
+    def marked(name: str) -> list[int]:
+        return [position for position, word in enumerate(words) if word == marks[name]]
+
+    event_titles = {name: title for name, title in titles.items() if name != "item"}
+    all_event_titles = " ".join(event_titles.values())
+    item_at = sorted({*marked("item"), *_positions(words, titles["item"], other=all_event_titles, say=say)})
+    if not item_at:
+        return "does not name the item"
+    events_at = [
+        marked(name) or _positions(words, title, other=titles["item"], say=say) for name, title in event_titles.items()
+    ]
+    if not all(events_at):
+        return "does not name the event it cites"
+    last_event = max(positions[-1] for positions in events_at)
+    item_clause = clause_of[item_at[0]]
+    # where order alone does not tell, the item needs a clause of its own, and no verb of the person may follow
+    apart = clause_of[last_event] < item_clause == clause_of[item_at[-1]]
+    apart = apart and set(verbs).isdisjoint(words[last_event + 1 :])
+    if last_event > item_at[0] or (generated.clause_ends and not apart):
+        return "names the item among what the person did"
+    after_item = words[item_at[-1] + 1 : bisect_right(clause_of, item_clause)]
+    if generated.reason_words.difference(generated.common_words).isdisjoint(after_item):
+        return "does not say what the item has to do with it"
+    return ""
+
+
+def _with_marks(sentence: str, titles: Mapping[str, str], marks: Mapping[str, str], say: Phrases) -> str:
+    """Replace names by marks, the longest first: what a title says is no claim of the sentence."""
+    for name in sorted(titles, key=lambda name: -len(titles[name])):
+        forms = (titles[name], short_name(titles[name]))
+        quoted = [re.escape(say.writing.title.format(title=form)) for form in forms]
+        bare = [rf"(?<!\w){re.escape(form)}(?!\w)" for form in forms]
+        for pattern in (*quoted, *bare):
+            sentence, count = re.subn(pattern, f" {marks[name]} ", sentence)
+            if count:
+                break
+    return sentence
+
+
+def _positions(words: Sequence[str], title: str, *, other: str, say: Phrases) -> list[int]:
+    """Find the telling words of a title. Words that the `other` title has too count only if it has no others."""
+    telling = _telling(title, say) - _telling(other, say) or _telling(title, say)
+    return [position for position, word in enumerate(words) if word in telling]
+
+
+def _telling(text: str, say: Phrases) -> set[str]:
+    """Return the words that tell one title from others: no common words and, if there are others, no figures."""
+    words = {word for word in words_of(text) if word not in say.generated.common_words}
+    return {word for word in words if not word.isdigit()} or words
