@@ -1,7 +1,8 @@
 from .agent import Agent
 from .chat.session import Session
 from .language_models.hosted.budget import Budget
-from .language_models.langchain import LangChainModel, LocalChatModel
+from .language_models.langchain_model import LangChainModel
+from .language_models.local_chat_model import LocalChatModel
 from .language_models.protocol import LanguageModel
 from .language_models.scripted import ScriptedModel
 from .schema.context import Context

@@ -1,4 +1,4 @@
-"""`whimbrel models`: the commands about language models, beside those of the agent."""
+"""`whimbrel models`: list the language models that can be used, and fetch one."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from whimbrel.agent.cli.options import JsonOption, add_command, example, print_j
 
 
 def build_app() -> typer.Typer:
-    """Build `whimbrel models`; packages that measure models add their own commands to it."""
+    """Build `whimbrel models`. Other packages add commands to it; `whimbrel.evals` adds `check` and `bench`."""
     app = typer.Typer(help="Language models that can be used.", no_args_is_help=True, rich_markup_mode=None)
     add_command(app, list_models, "list")
     add_command(app, pull, "pull")
@@ -17,23 +17,24 @@ def build_app() -> typer.Typer:
 
 @example("whimbrel models list")
 def list_models(json: JsonOption = False) -> None:
-    """List the model specs that --llm takes."""
-    from whimbrel.agent.language_models.specs import SPECS
+    """List the model specs that --llm takes, those of other packages last."""
+    from whimbrel.agent.language_models.specs import list_specs
 
+    specs = list_specs()
     if json:
-        print_json({"models": [{"spec": spec, "description": words} for spec, words in SPECS.items()]})
+        print_json({"models": [{"spec": spec, "description": words} for spec, words in specs.items()]})
         return
-    for spec, words in SPECS.items():
+    for spec, words in specs.items():
         print(f"{spec:<24} {words}")
 
 
 @example("whimbrel models pull hf:bartowski/SmolLM2-360M-Instruct-GGUF:SmolLM2-360M-Instruct-Q8_0.gguf")
 def pull(
     spec: Annotated[str, typer.Argument(metavar="hf:REPO:FILE", help="A GGUF file of a Hugging Face repository.")],
-    sha256: Annotated[str, typer.Option("--sha256", metavar="DIGEST", help="What the file's SHA-256 must be.")] = "",
+    sha256: Annotated[str, typer.Option("--sha256", metavar="DIGEST", help="SHA-256 that the file must have.")] = "",
     json: JsonOption = False,
 ) -> None:
-    """Fetch a model and verify it. A download that was cut off goes on where it stopped when run again."""
+    """Fetch a model and verify it. Run again, it goes on where a download was cut off."""
     from whimbrel.agent.language_models.local import hub
     from whimbrel.tools.errors import ConfigError
 

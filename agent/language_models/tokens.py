@@ -1,4 +1,4 @@
-"""How many tokens a text takes in a model whose vocabulary is out of sight."""
+"""Token counts of models whose vocabulary is not at hand: counted, estimated, or read from a server's reply."""
 
 import hashlib
 import math
@@ -9,41 +9,63 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-_SOURCE = "https://openaipublic.blob.core.windows.net/encodings/{}.tiktoken"
-"""Where tiktoken says that a vocabulary comes from; its cache names files by the digest of this."""
-LETTERS = 1.4
-"""Letters and blanks of ASCII to a token, at least (codes; words have four); all else may take a token a byte."""
+MAX_TOKENS_REPORTED = 10**8
+"""A larger count cannot be one."""
+MIN_CHARACTERS_PER_TOKEN = 1.4
+"""Fewest ASCII letters and blanks to a token: codes have about that many, English words about four."""
 
+# The address at which tiktoken finds a vocabulary; its cache names files by the digest of this address.
+_VOCABULARY_URL = "https://openaipublic.blob.core.windows.net/encodings/{}.tiktoken"
 _LETTERS = re.compile(r"[A-Za-z ]")
 
 
 class TokenCounter:
-    """Counts with tiktoken where the model's vocabulary lies in its cache, which is never fetched; else estimates,
-    no fewer than there are. `how` says which."""
+    """Counts the tokens of a text for a hosted model.
+
+    Uses tiktoken if the model's vocabulary is in tiktoken's cache, which is never downloaded. Otherwise it estimates
+    from above, so that a budget is not exceeded.
+
+    Attributes:
+        how: Says in words which of the two it does.
+    """
 
     def __init__(self, model: str) -> None:
-        self._encoding = _encoding(model)
+        self._encoding = _cached_encoding(model)
         self.how = f"tiktoken {self._encoding.name}" if self._encoding else "estimated from the bytes"
 
     def __call__(self, text: str) -> int:
         if self._encoding:
             return len(self._encoding.encode(text, disallowed_special=()))
         letters = len(_LETTERS.findall(text))
-        return math.ceil(letters / LETTERS) + len(text.encode("utf-8", "replace")) - letters
+        # every other byte may be a token of its own, as in rare scripts
+        return math.ceil(letters / MIN_CHARACTERS_PER_TOKEN) + len(text.encode("utf-8", "replace")) - letters
+
+
+def reported_tokens(counts: Any, name: str) -> int | None:
+    """Return a token count that a server reports; None if it reports none, or no possible one.
+
+    Args:
+        counts: The server's counts, as an object or a dict. Servers send anything here, including negative numbers.
+        name: The name of one count.
+    """
+    value = counts.get(name) if isinstance(counts, dict) else getattr(counts, name, None)
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKENS_REPORTED
+    return value if is_count else None
 
 
 @cache
-def _encoding(model: str) -> Any:
+def _cached_encoding(model: str) -> Any:
     try:
         import tiktoken
 
         name = tiktoken.encoding_name_for_model(model)
-        return tiktoken.get_encoding(name) if _cached(name) else None
-    except Exception:
+        return tiktoken.get_encoding(name) if _is_cached(name) else None
+    except Exception:  # an unknown model, a damaged cache: the estimate serves as well
         return None
 
 
-def _cached(name: str) -> bool:
+def _is_cached(encoding: str) -> bool:
+    # as tiktoken looks for it
     folder = os.environ.get("TIKTOKEN_CACHE_DIR") or os.environ.get("DATA_GYM_CACHE_DIR")
-    file = hashlib.sha1(_SOURCE.format(name).encode(), usedforsecurity=False).hexdigest()
+    file = hashlib.sha1(_VOCABULARY_URL.format(encoding).encode(), usedforsecurity=False).hexdigest()
     return (Path(folder or Path(tempfile.gettempdir()) / "data-gym-cache") / file).is_file()

@@ -1,0 +1,96 @@
+"""Any chat model of LangChain as a language model of Whimbrel."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, convert_to_messages
+from pydantic import BaseModel
+
+from whimbrel.agent.language_models.parsers import fit
+from whimbrel.agent.language_models.protocol import Generation, Likelihoods, T, Usage
+from whimbrel.agent.language_models.tokens import TokenCounter, reported_tokens
+from whimbrel.prompts import Message
+from whimbrel.tools.errors import ModelError
+
+CONCURRENT_REQUESTS = 4
+"""Conversations that the chat model is asked at once."""
+
+
+class LangChainModel:
+    """A LangChain chat model, asked for structured output if it offers any, else for plain words.
+
+    Example:
+        >>> from langchain_core.language_models.fake_chat_models import FakeListChatModel
+        >>> LangChainModel(FakeListChatModel(responses=["..."])).scores
+        False
+    """
+
+    scores = False
+    context_tokens = 8192
+
+    def __init__(self, chat: BaseChatModel) -> None:
+        name = str(getattr(chat, "model_name", None) or getattr(chat, "model", None) or chat._llm_type)
+        self.spec = f"langchain:{name}"
+        self.digest = f"{type(chat).__name__}:{name}"
+        self.count_tokens = TokenCounter(name)
+        self._chat = chat
+        self._is_structured = True
+
+    def generate(
+        self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
+    ) -> list[Generation[T]]:
+        """Return one reply per conversation. The chat model's own limit on tokens holds, not `max_tokens`."""
+        prompts = [convert_to_messages([(m["role"], m["content"]) for m in messages]) for messages in conversations]
+        replies = self._ask(prompts, schema)
+        return [self._read(reply, schema, prompt) for reply, prompt in zip(replies, prompts, strict=True)]
+
+    def log_likelihood(self, prompt: str, continuations: Sequence[str]) -> Likelihoods:
+        """Raise ModelError: LangChain's chat models give no likelihoods."""
+        raise ModelError(f"model {self.spec!r} gives no likelihoods")
+
+    def forget(self) -> None:
+        """Do nothing: replies do not depend on earlier ones."""
+
+    def _ask(self, prompts: list[list[BaseMessage]], schema: type[BaseModel]) -> list[Any]:
+        config: Any = {"max_concurrency": CONCURRENT_REQUESTS}
+        if self._is_structured:
+            try:
+                structured: Any = self._chat.with_structured_output(schema, include_raw=True)
+                return list(structured.batch(prompts, config))
+            except (NotImplementedError, TypeError, ValueError):
+                self._is_structured = False  # this chat model offers no structured output
+            except Exception as error:
+                raise self._failure(error) from error
+        try:
+            return list(self._chat.batch(prompts, config))  # type: ignore[arg-type]
+        except Exception as error:
+            raise self._failure(error) from error
+
+    def _read(self, reply: Any, schema: type[T], prompt: list[BaseMessage]) -> Generation[T]:
+        raw = reply.get("raw") if isinstance(reply, dict) else reply
+        if not isinstance(raw, AIMessage):  # the chat model ignores `include_raw`
+            raw = AIMessage(reply.model_dump_json() if isinstance(reply, BaseModel) else json.dumps(reply, default=str))
+        arguments = [json.dumps(call["args"], default=str) for call in raw.tool_calls]
+        text = arguments[0] if arguments else str(raw.text)
+        return fit(text, schema, self._usage(raw.usage_metadata or {}, prompt, text))
+
+    def _usage(self, counts: Any, prompt: list[BaseMessage], text: str) -> Usage:
+        """Return the chat model's token counts, or our own estimate where it gives none."""
+        prompt_tokens = reported_tokens(counts, "input_tokens")
+        completion_tokens = reported_tokens(counts, "output_tokens")
+        if prompt_tokens is None:
+            prompt_tokens = sum(self.count_tokens(str(message.text)) for message in prompt)
+        cached_tokens = reported_tokens(counts.get("input_token_details") or {}, "cache_read") or 0
+        return Usage(
+            llm_calls=1,
+            prompt_tokens=prompt_tokens,
+            cached_tokens=min(cached_tokens, prompt_tokens),
+            completion_tokens=self.count_tokens(text) if completion_tokens is None else completion_tokens,
+        )
+
+    def _failure(self, error: Exception) -> ModelError:
+        return ModelError(
+            f"{self.spec!r} failed ({type(error).__name__}: {str(error)[:160]}): try again, or another model"
+        )
