@@ -110,7 +110,7 @@ def _schema(llm: LanguageModel) -> Finding:
     replies = llm.generate(asked, schema=ColourReply, max_tokens=30)
     fitting = sum(reply.value is not None for reply in replies)
     repairs = sum(reply.usage.repairs for reply in replies)
-    form = llm.form if isinstance(llm, HostedModel) else "grammar" if isinstance(llm, LocalModel) else "its own"
+    form = llm.reply_format if isinstance(llm, HostedModel) else "grammar" if isinstance(llm, LocalModel) else "its own"
     mended = f", {repairs} of them mended" if repairs else ""
     return Finding(
         "answers in a schema",

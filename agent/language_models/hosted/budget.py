@@ -1,4 +1,4 @@
-"""A hard limit on what calls of a hosted model may cost."""
+"""A hard limit on what the calls of a hosted model may cost."""
 
 import threading
 from collections.abc import Iterator
@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from whimbrel.agent.language_models.hosted.prices import PRICES_VARIABLE, Price
-from whimbrel.agent.language_models.protocol import Usage
+from whimbrel.agent.language_models.protocol import NO_USAGE, Usage
 from whimbrel.tools.errors import ConfigError, ModelError
+
+_ROUNDING_USD = 1e-12  # sums of prices are inexact; a budget spent to the cent still counts as kept
 
 
 class BudgetError(ModelError):
@@ -16,16 +18,25 @@ class BudgetError(ModelError):
 
 @dataclass(frozen=True)
 class Budget:
-    """Tokens (read and written) and US dollars that a model may use in all; None is without limit."""
+    """Limit on all calls of a model together.
+
+    Attributes:
+        tokens: Most tokens read and written in all; None sets no limit.
+        usd: Most US dollars in all; None sets no limit.
+
+    Example:
+        >>> Budget(usd=0.5)
+        Budget(tokens=None, usd=0.5)
+    """
 
     tokens: int | None = None
     usd: float | None = None
 
 
 class Account:
-    """Keeps a budget: before a call, what it may cost at most must be left; after it, what it did cost is taken.
+    """Keeps a budget: reserves the most that a call may cost before it, and charges what it did cost after it.
 
-    Safe for several threads. Calls under way count with the most that they may cost.
+    Safe for several threads: calls in progress count with their reserved cost, so the budget is never exceeded.
     """
 
     def __init__(self, budget: Budget, price: Price | None, *, model: str) -> None:
@@ -39,34 +50,37 @@ class Account:
         self._tokens, self._usd = 0, 0.0
 
     @contextmanager
-    def call(self, *, prompt_tokens: int, max_tokens: int) -> Iterator[list[Usage]]:
-        """A call that reads and writes so much at most; put into the list what it did use, also where it failed.
+    def reserve(self, *, prompt_tokens: int, max_tokens: int) -> Iterator[list[Usage]]:
+        """Reserve the cost of a call that reads `prompt_tokens` and writes up to `max_tokens`.
+
+        Yields:
+            An empty list. Append what the call used, also where it failed: that is charged, the rest is released.
 
         Raises:
-            ModelError: less than that is left.
+            BudgetError: The rest of the budget is smaller.
         """
-        most = Usage(prompt_tokens=prompt_tokens, completion_tokens=max_tokens)
-        self._take(most)
+        reserved = Usage(prompt_tokens=prompt_tokens, completion_tokens=max_tokens)
+        self._take(reserved)
         used: list[Usage] = []
         try:
             yield used
         finally:
             with self._lock:
-                self._add(most, -1)
-                self._add(sum(used, Usage()), 1)
+                self._add(reserved, -1)
+                self._add(sum(used, NO_USAGE), 1)
 
-    def _take(self, most: Usage) -> None:
+    def _take(self, reserved: Usage) -> None:
         with self._lock:
-            self._add(most, 1)
+            self._add(reserved, 1)
             tokens, usd = self._budget.tokens, self._budget.usd
-            over = [f"{tokens} tokens"] if tokens is not None and self._tokens > tokens else []
-            over += [f"{usd} US dollars"] if usd is not None and self._usd > usd + 1e-12 else []
-            if over:
-                self._add(most, -1)
+            exceeded = [f"{tokens} tokens"] if tokens is not None and self._tokens > tokens else []
+            exceeded += [f"{usd} US dollars"] if usd is not None and self._usd > usd + _ROUNDING_USD else []
+            if exceeded:
+                self._add(reserved, -1)
                 raise BudgetError(
-                    f"the budget of {over[0]} for {self._model!r} does not allow another call, which may take "
-                    f"{most.prompt_tokens + most.completion_tokens} tokens ({self._tokens} tokens, "
-                    f"{self._usd:.4f} US dollars are used or under way): raise it, or use --llm none"
+                    f"the budget of {exceeded[0]} for {self._model!r} does not allow another call, which may take "
+                    f"{reserved.prompt_tokens + reserved.completion_tokens} tokens ({self._tokens} tokens, "
+                    f"{self._usd:.4f} US dollars are used or reserved): raise it, or use --llm none"
                 )
 
     def _add(self, usage: Usage, sign: int) -> None:

@@ -1,54 +1,51 @@
 """A model behind an OpenAI-compatible server: OpenAI itself, vLLM, llama.cpp, a gateway."""
 
 import json
-import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 from whimbrel.agent.language_models.hosted.budget import Account, Budget, BudgetError
+from whimbrel.agent.language_models.hosted.connection import Connection, NoStreamError, api_key, hide_credentials
+from whimbrel.agent.language_models.hosted.dialect import REASONING_TOKENS, Dialect
 from whimbrel.agent.language_models.hosted.prices import price_of
-from whimbrel.agent.language_models.hosted.retry import (
-    FAILURES,
-    PAUSE_SECONDS,
-    TRIES,
-    TRIES_UNHEARD,
-    again,
-    circuit_breaker,
-    unheard,
-)
 from whimbrel.agent.language_models.parsers import fit, named_schema
 from whimbrel.agent.language_models.protocol import NO_USAGE, Generation, Likelihoods, T, Usage
-from whimbrel.agent.language_models.tokens import TokenCounter
+from whimbrel.agent.language_models.tokens import TokenCounter, reported_tokens
 from whimbrel.prompts import Message
-from whimbrel.tools.errors import ConfigError, ModelError
+from whimbrel.tools.errors import ModelError
 
 TIMEOUT_SECONDS = 60.0
 """Longest wait for the next piece of a reply."""
-CONCURRENT = 4
-"""Requests under way at once."""
-REASONING_TOKENS = 2000
-"""Room for the thoughts of a model that reasons; they count as tokens written."""
-LONGEST_REPLY_SECONDS, CHARACTERS, MOST_TOKENS = 180.0, 16, 10**8
-"""Longest time that one reply may take in all, characters that a token has at most, tokens that a count can be."""
+MAX_REPLY_SECONDS = 180.0
+"""Longest time for a whole reply."""
+MAX_CHARACTERS_PER_TOKEN = 16
+"""A reply with more characters for each token asked for is cut: its server ignores `max_tokens`."""
 MESSAGE_TOKENS = 8
-"""Tokens that a chat template adds to a message, at most."""
+"""Most tokens that a chat template adds to a message."""
 AGREEMENT_NATS = 0.5
-"""How far a likelihood of a prompt may be from that of the same token written: batches of a quantised model differ."""
+"""Largest difference between the likelihoods of a token read and of the same token written: batches of a quantised
+model differ."""
 
-_TAG = re.compile(r"<(?=[|/a-z_｜])", re.IGNORECASE)
-"""The beginning of what a server's chat template might take for a control token (`<|im_end|>`, `</s>`)."""
+# The start of what a server's chat template might read as a control token, as <|im_end|> or </s>.
+_CONTROL_TOKEN = re.compile(r"<(?=[|/a-z_｜])", re.IGNORECASE)
+# Prompts to compare likelihoods on. One is not ASCII, where an offset in bytes is not one in characters.
 _PROBES = ("The capital of France is", "One, two, three,", "Un café crème et un thé")
+# Refusals that may mean a setting or a reply format which the server does not know.
+_MAYBE_UNKNOWN_SETTING = (400, 404, 422, 500, 501)
+
 R = TypeVar("R")
 
 
 class HostedModel:
-    """Asks in the strictest form that the server takes and remembers which that was. Safe for several threads."""
+    """A language model on a server, asked for replies in the strictest format that the server takes.
+
+    What the server refuses is left out of all later requests. Safe for several threads.
+    """
 
     context_tokens = 8192
 
@@ -61,46 +58,42 @@ class HostedModel:
         budget: Budget | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
-        from openai import OpenAI
+        """Prepare the model; nothing is sent yet.
 
-        key = os.environ.get("OPENAI_API_KEY") or ("none" if base_url else "")
-        if not key:
-            raise ConfigError(f"{spec!r} needs a key: set OPENAI_API_KEY, or name a server with openai:MODEL@BASE_URL")
-        self.spec = _without_secret(spec)
-        self.digest = f"{model}@{_without_secret(base_url or 'openai')}"
-        self._secret = os.environ.get("OPENAI_API_KEY") or "\0"
+        Args:
+            model: Its name on the server.
+            base_url: The server's address; None for OpenAI's own.
+            spec: What a person calls the model, for messages.
+            budget: Limit on all its calls together.
+            timeout_seconds: Longest wait for the next piece of a reply.
+
+        Raises:
+            ConfigError: The key or the price is missing, or the address is none.
+        """
+        key = api_key(base_url, spec=spec)
+        self.spec = hide_credentials(spec)
+        self.digest = f"{model}@{hide_credentials(base_url or 'openai')}"
+        self.count_tokens = TokenCounter(model)
         self._model = model
         self._price = price_of(model)
-        self._account = Account(budget or Budget(), self._price, model=model)
-        self.count_tokens = TokenCounter(model)
-        try:
-            key.encode("ascii")
-            self._open = partial(OpenAI, api_key=key, base_url=base_url, timeout=timeout_seconds, max_retries=0)
-            self._client: Any = self._open()
-        except Exception as error:
-            raise ConfigError(
-                f"{spec!r} cannot be asked ({type(error).__name__}: {error}): mend the address, OPENAI_API_KEY or the "
-                "proxy"
-            ) from error
-        self._breaker = circuit_breaker()
-        self._lock, self._alone = threading.Lock(), threading.Lock()
-        self._one_by_one = False
-        self._interrupted = threading.Event()
+        account = Account(budget or Budget(), self._price, model=model)
+        self._connection = Connection(key, base_url, spec=self.spec, account=account, timeout_seconds=timeout_seconds)
+        # OpenAI's chat models give no likelihoods of a prompt; of any other server it is unknown until asked
         self._scores: bool | None = None if base_url is not None else False
-        self._form, self._reasons, self._streams, self._counts = 0, False, True, True
-        self._proven = False
+        self._lock = threading.Lock()
+        self._dialect = Dialect()
 
     @property
-    def form(self) -> str:
-        """The form of reply asked for at present: `json_schema`, `tool`, `json_object` or `words`."""
-        return _FORMS[self._form][0]
+    def reply_format(self) -> str:
+        """Name of the format that replies are asked in at present, see `REPLY_FORMATS`."""
+        return self._dialect.format_name
 
     @property
     def scores(self) -> bool:
-        """Whether the server gives likelihoods of a prompt, and the right ones. Asked once it answers.
+        """Whether the server gives likelihoods of a prompt, and the right ones. Asked once the server answers.
 
-        What it says of the likeliest next tokens, when it writes them, is compared with what it says of the same ones
-        within a prompt; some servers give those of the neighbouring token.
+        Compares the likelihoods of the likeliest next tokens as the server writes them with those of the same tokens
+        within a prompt. Some servers give the likelihoods of the neighbouring token.
         """
         if self._scores is None:
             try:
@@ -114,141 +107,133 @@ class HostedModel:
     def generate(
         self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
     ) -> list[Generation[T]]:
-        return self._side_by_side(lambda messages: self._reply(messages, schema, max_tokens), conversations)
+        """Return one reply per conversation, several asked at once."""
+        return self._connection.map(lambda messages: self._reply(messages, schema, max_tokens), conversations)
 
     def log_likelihood(self, prompt: str, continuations: Sequence[str]) -> Likelihoods:
+        """Return the log-likelihood of each continuation, one request each."""
         if not self.scores:
             raise ModelError(f"model {self.spec!r} gives no likelihoods")
-        found = self._side_by_side(lambda text: self._echo(prompt, text), continuations)
-        return Likelihoods([sum(values) for values, _ in found], sum((usage for _, usage in found), Usage()))
+        echoes = self._connection.map(lambda text: self._echo(prompt, text), continuations)
+        return Likelihoods([sum(values) for values, _ in echoes], sum((usage for _, usage in echoes), NO_USAGE))
 
     def forget(self) -> None:
-        pass  # keeps nothing
-
-    def _side_by_side(self, call: Callable[[Any], R], things: Sequence[Any]) -> list[R]:
-        """Several requests at once; an interruption ends them all."""
-        if len(things) < 2:
-            return [call(thing) for thing in things]
-        pool = ThreadPoolExecutor(CONCURRENT)
-        try:
-            return list(pool.map(call, things))
-        except KeyboardInterrupt:
-            self._interrupted.set()
-            self._client.close()
-            raise
-        finally:
-            pool.shutdown(wait=not self._interrupted.is_set(), cancel_futures=True)
-            if self._interrupted.is_set():
-                self._client, self._interrupted = self._open(), threading.Event()
+        """Do nothing: replies do not depend on earlier ones."""
 
     # Replies.
 
     def _reply(self, messages: Sequence[Message], schema: type[T], max_tokens: int) -> Generation[T]:
-        """Where the server refuses a setting or a form of the schema, do without it from then on."""
+        """Ask for a reply; give up what the server refuses and ask again."""
         from openai import APIStatusError
 
-        room = self._prompt_tokens(messages) + self.count_tokens(json.dumps(named_schema(schema)))
-        before = self._form
+        prompt_tokens = self._prompt_tokens(messages) + self.count_tokens(json.dumps(named_schema(schema)))
+        format_before = self._dialect.reply_format
         while True:
-            tried = self._form, self._reasons, self._streams, self._counts
+            dialect = self._dialect
+            most_tokens = dialect.most_tokens(max_tokens)
+            ask = partial(self._ask, messages, schema, max_tokens, dialect)
             try:
-                ask = partial(self._ask, messages, schema, max_tokens)
-                text, usage = self._guarded(ask, room, max_tokens)
-                self._proven = True
+                text, usage = self._connection.request(ask, prompt_tokens=prompt_tokens, max_tokens=most_tokens)
+                self._connection.has_replied = True
                 return fit(text, schema, usage)
             except APIStatusError as error:
-                if _too_long(error):
+                if _is_too_long(error):
                     return Generation(None, NO_USAGE, misfit=str(error.message)[:200])
-                if error.status_code not in (400, 404, 422, 500, 501) or not self._give_way(error, tried):
-                    self._form = before  # it was not the form
-                    raise self._failure(error) from error
-            except _NoStreamError:
-                self._streams = False
+                if error.status_code not in _MAYBE_UNKNOWN_SETTING or not self._give_way(error, dialect):
+                    with self._lock:  # the format was not the reason, later requests use it again
+                        self._dialect = replace(self._dialect, reply_format=format_before)
+                    raise self._connection.failure(error) from error
+            except NoStreamError:
+                with self._lock:
+                    self._dialect = replace(self._dialect, streams=False)
 
-    def _give_way(self, error: Any, tried: tuple[int, bool, bool, bool]) -> bool:
-        """Leave out what the server most likely refused; False where nothing is left to leave out."""
-        named = f"{getattr(error, 'param', None) or ''} {error}".casefold()
+    def _give_way(self, error: Any, refused: Dialect) -> bool:
+        """Leave out what the server most likely refused; return False if nothing is left to leave out."""
         with self._lock:
-            if tried != (self._form, self._reasons, self._streams, self._counts):
-                return True  # another thread found out meanwhile
-            if self._counts and "stream_options" in named:
-                self._counts = False
-            elif self._streams and "stream" in named:
-                self._streams = False
-            elif not self._reasons and getattr(error, "param", None) in ("max_tokens", "temperature"):
-                self._reasons = True
-            elif error.status_code != 404 and self._form + 1 < len(_FORMS):
-                self._form += 1
-            else:
+            if refused != self._dialect:
+                return True  # another thread has left something out in the meantime
+            simpler = refused.simpler(error)
+            if simpler is None:
                 return False
+            self._dialect = simpler
             return True
 
     def _ask(
-        self, messages: Sequence[Message], schema: type[T], max_tokens: int, used: list[Usage]
+        self, messages: Sequence[Message], schema: type[T], max_tokens: int, dialect: Dialect, used: list[Usage]
     ) -> tuple[str, Usage]:
-        """One request: the text of the reply, and its cost, which also goes into `used`."""
-        settings = _FORMS[self._form][1](named_schema(schema), schema.__name__) | _settings(max_tokens, self._reasons)
-        asked: Any = {
+        """Send one request; return the text of the reply and its cost, which also goes into `used`."""
+        settings = {
             "model": self._model,
-            "messages": [{"role": m["role"], "content": _TAG.sub("< ", m["content"])} for m in messages],
-            **settings,
+            "messages": [{"role": m["role"], "content": _CONTROL_TOKEN.sub("< ", m["content"])} for m in messages],
+            **dialect.settings(schema, max_tokens),
         }
-        if not self._streams:
-            reply = self._client.chat.completions.create(**asked)
-            text = _content(reply.choices[0].message)
-            used.append(self._usage(reply.usage, messages, text))
-            return text, used[-1]
-        if self._counts:
-            asked["stream_options"] = {"include_usage": True}
-        text, counted, came = "", None, False
-        longest = CHARACTERS * (max_tokens + REASONING_TOKENS)
-        try:
-            with self._client.chat.completions.create(stream=True, **asked) as pieces, _deadline(pieces) as late:
-                for piece in pieces:
-                    came = True
-                    counted = piece.usage or counted
-                    text += "".join(_content(choice.delta) for choice in piece.choices[:1])
-                    if len(text) > longest or late.is_set():
-                        break  # nobody asked for so much
-        except Exception:
-            if text:
-                used.append(self._usage(None, messages, text))
-            raise
-        if late.is_set():
-            raise ModelError(f"{self.spec!r} took over {LONGEST_REPLY_SECONDS:.0f} s for a reply: use another model")
-        if not came:
-            raise _NoStreamError
-        used.append(self._usage(counted, messages, text))
+        if dialect.streams:
+            if dialect.counts_in_streams:
+                settings["stream_options"] = {"include_usage": True}
+            most_characters = MAX_CHARACTERS_PER_TOKEN * (max_tokens + REASONING_TOKENS)
+            text, counts = self._read_stream(settings, messages, most_characters, used)
+        else:
+            reply = self._connection.client.chat.completions.create(**settings)
+            text, counts = _content(reply.choices[0].message), reply.usage
+        used.append(self._usage(counts, messages, text))
         return text, used[-1]
 
-    def _usage(self, counted: Any, messages: Sequence[Message], written: str) -> Usage:
-        """What the server counted; of one that does not count, our own."""
-        prompt_tokens = tokens_said(counted, "prompt_tokens")
-        written_tokens = tokens_said(counted, "completion_tokens")
+    def _read_stream(
+        self, settings: dict[str, Any], messages: Sequence[Message], most_characters: int, used: list[Usage]
+    ) -> tuple[str, Any]:
+        """Return the text of a streamed reply, cut at `most_characters`, and the server's token counts or None."""
+        text, counts, has_pieces = "", None, False
+        create = self._connection.client.chat.completions.create
+        try:
+            with create(stream=True, **settings) as pieces, _deadline(pieces) as is_late:
+                for piece in pieces:
+                    has_pieces = True
+                    counts = piece.usage or counts
+                    text += "".join(_content(choice.delta) for choice in piece.choices[:1])
+                    if len(text) > most_characters or is_late.is_set():
+                        break
+        except Exception:
+            if text:  # the server has written it, so it counts in the budget
+                used.append(self._usage(None, messages, text))
+            raise
+        if is_late.is_set():
+            raise ModelError(f"{self.spec!r} took over {MAX_REPLY_SECONDS:.0f} s for a reply: use another model")
+        if not has_pieces:
+            raise NoStreamError
+        return text, counts
+
+    def _usage(self, counts: Any, messages: Sequence[Message], text: str) -> Usage:
+        """Return the server's token counts, or our own estimate where it gives none."""
+        prompt_tokens = reported_tokens(counts, "prompt_tokens")
+        completion_tokens = reported_tokens(counts, "completion_tokens")
         prompt_tokens = self._prompt_tokens(messages) if prompt_tokens is None else prompt_tokens
-        details = getattr(counted, "prompt_tokens_details", None)
-        usage = Usage(
-            llm_calls=1,
-            prompt_tokens=prompt_tokens,
-            cached_tokens=min(tokens_said(details, "cached_tokens") or 0, prompt_tokens),
-            completion_tokens=self.count_tokens(written) if written_tokens is None else written_tokens,
+        details = getattr(counts, "prompt_tokens_details", None)
+        return self._with_cost(
+            Usage(
+                llm_calls=1,
+                prompt_tokens=prompt_tokens,
+                cached_tokens=min(reported_tokens(details, "cached_tokens") or 0, prompt_tokens),
+                completion_tokens=self.count_tokens(text) if completion_tokens is None else completion_tokens,
+            )
         )
+
+    def _with_cost(self, usage: Usage) -> Usage:
         return replace(usage, cost_usd=self._price.of(usage)) if self._price else usage
 
     def _prompt_tokens(self, messages: Sequence[Message]) -> int:
         return sum(self.count_tokens(message["content"]) + MESSAGE_TOKENS for message in messages)
 
-    # Likelihoods of a prompt.
+    # Likelihoods.
 
     def _echo(self, prompt: str, text: str) -> tuple[list[float], Usage]:
-        """Log-probabilities of the tokens of `text` behind `prompt`."""
+        """Return the log-probabilities of the tokens of `text` after `prompt`."""
         whole = prompt + text
 
-        def read(found: Any) -> list[float]:
+        def read(logprobs: Any) -> list[float]:
             return [
                 float(value)
-                for place, value in zip(found.text_offset, found.token_logprobs, strict=True)
-                if len(prompt) <= place < len(whole)
+                for offset, value in zip(logprobs.text_offset, logprobs.token_logprobs, strict=True)
+                if len(prompt) <= offset < len(whole)
             ]
 
         values, usage = self._complete(whole, read, echo=True, logprobs=1)
@@ -257,178 +242,64 @@ class HostedModel:
         return values, usage
 
     def _agrees(self, prompt: str) -> bool:
-        """Whether the server says the same of its likeliest next tokens when they stand in a prompt."""
-        written, _ = self._complete(prompt, lambda found: dict(found.top_logprobs[0]), logprobs=3)
-        for token, value in sorted(written.items(), key=lambda pair: -pair[1])[:2]:
+        """Return whether the likeliest next tokens have the same likelihood when they stand in a prompt."""
+        likeliest, _ = self._complete(prompt, lambda logprobs: dict(logprobs.top_logprobs[0]), logprobs=3)
+        for token, value in sorted(likeliest.items(), key=lambda pair: -pair[1])[:2]:
             echoed, _ = self._echo(prompt, token)
+            # "not <=" also refuses NaN
             if len(echoed) != 1 or not abs(echoed[0] - value) <= AGREEMENT_NATS:
                 return False
-        return bool(written)
+        return bool(likeliest)
 
     def _complete(self, prompt: str, read: Callable[[Any], R], **settings: Any) -> tuple[R, Usage]:
-        """What is read from the log-probabilities of a prompt and one token behind it."""
+        """Return what `read` makes of the log-probabilities of a prompt and one token after it."""
         from openai import APIStatusError
 
         def ask(used: list[Usage]) -> tuple[R, Usage]:
-            reply = self._client.completions.create(
+            reply = self._connection.client.completions.create(
                 model=self._model, prompt=prompt, max_tokens=1, temperature=0.0, **settings
             )
-            said = tokens_said(reply.usage, "prompt_tokens")
-            usage = Usage(llm_calls=1, prompt_tokens=self.count_tokens(prompt) if said is None else said)
-            used.append(replace(usage, cost_usd=self._price.of(usage)) if self._price else usage)
+            prompt_tokens = reported_tokens(reply.usage, "prompt_tokens")
+            prompt_tokens = self.count_tokens(prompt) if prompt_tokens is None else prompt_tokens
+            used.append(self._with_cost(Usage(llm_calls=1, prompt_tokens=prompt_tokens)))
             return read(reply.choices[0].logprobs), used[-1]
 
+        most_tokens = self._dialect.most_tokens(1)
         try:
-            return self._guarded(ask, self.count_tokens(prompt), 1)
+            return self._connection.request(ask, prompt_tokens=self.count_tokens(prompt), max_tokens=most_tokens)
         except APIStatusError as error:
-            raise self._failure(error) from error
-
-    # Failures.
-
-    def _guarded(
-        self, ask: Callable[[list[Usage]], tuple[R, Usage]], prompt_tokens: int, max_tokens: int
-    ) -> tuple[R, Usage]:
-        """One request within the budget and the breaker, tried again where that may help.
-
-        Raises:
-            openai.APIStatusError: the server answered with an error.
-            ModelError: all else.
-        """
-        from openai import APIConnectionError, APIStatusError
-        from pybreaker import CircuitBreakerError
-
-        room = max_tokens + (REASONING_TOKENS if self._reasons else 0)
-
-        def one_try() -> tuple[R, Usage]:
-            with self._account.call(prompt_tokens=prompt_tokens, max_tokens=room) as used:
-                return self._in_turn(lambda: ask(used))
-
-        try:
-            tries = TRIES if self._proven else TRIES_UNHEARD
-            answer: tuple[R, Usage] = self._breaker.call(again, one_try, tries, self._interrupted)
-            return answer
-        except (APIStatusError, ModelError, _NoStreamError):
-            raise
-        except CircuitBreakerError as error:
-            raise ModelError(
-                f"{self.spec!r} failed {FAILURES} times in a row and is left alone for {PAUSE_SECONDS:.0f} s: try "
-                "again later, or use another model",
-                retryable=True,
-            ) from error
-        except APIConnectionError as error:
-            address = _without_secret(str(self._client.base_url))
-            raise ModelError(
-                f"no answer from {address} for {self.spec!r} ({error}): is the server running?", retryable=True
-            ) from error
-        except Exception as error:
-            told = f"{type(error).__name__}: {str(error)[:99]}"
-            if unheard(error):
-                raise ModelError(
-                    f"the answer of {self.spec!r} broke off ({told}): try again", retryable=True
-                ) from error
-            raise ModelError(
-                f"what {self.spec!r} answered is no completion ({told}): is the address that of an OpenAI-compatible "
-                "server, as in http://127.0.0.1:8000/v1?"
-            ) from error
-
-    def _in_turn(self, ask: Callable[[], R]) -> R:
-        """Side by side with others until an answer breaks off: llama.cpp's server breaks one off for the next."""
-        with self._alone if self._one_by_one else nullcontext():
-            try:
-                return ask()
-            except Exception as error:
-                self._one_by_one = self._one_by_one or unheard(error)
-                raise
-
-    def _failure(self, error: Any) -> ModelError:
-        code = error.status_code
-        hint = {
-            401: "check OPENAI_API_KEY",
-            403: "this key may not use the model",
-            404: "check the model's name and the address",
-            429: "wait, or ask for a higher limit",
-        }.get(code, "try again, or use another model")
-        said = str(error.message).replace(self._secret, "***")[:160]
-        return ModelError(
-            f"{self.spec!r} answered {code}: {said}; {hint}",
-            retryable=code in (408, 429, 500, 502, 503),
-        )
+            raise self._connection.failure(error) from error
 
 
-class _NoStreamError(Exception):
-    """The server knows no streams: what came held no piece of one."""
-
-
-def _too_long(error: Any) -> bool:
-    """Whether the prompt does not fit the model's context."""
-    said = str(error.message).casefold()
-    return error.code == "context_length_exceeded" or "context length" in said or "context size" in said
+def _is_too_long(error: Any) -> bool:
+    """Return whether the prompt does not fit the model's context."""
+    message = str(error.message).casefold()
+    return error.code == "context_length_exceeded" or "context length" in message or "context size" in message
 
 
 @contextmanager
 def _deadline(pieces: Any) -> Iterator[threading.Event]:
-    """Ends a stream that takes too long; the event tells that it did."""
-    late = threading.Event()
+    """End a stream after MAX_REPLY_SECONDS; the event is set if that happened."""
+    is_late = threading.Event()
 
     def end() -> None:
-        late.set()
+        is_late.set()
         with suppress(Exception):
             pieces.response.close()
 
-    timer = threading.Timer(LONGEST_REPLY_SECONDS, end)
+    timer = threading.Timer(MAX_REPLY_SECONDS, end)
     timer.daemon = True
     timer.start()
     try:
-        yield late
+        yield is_late
     except Exception:
-        if not late.is_set():
+        if not is_late.is_set():  # else the error is that the stream was closed here
             raise
     finally:
         timer.cancel()
 
 
-def tokens_said(counted: Any, name: str) -> int | None:
-    """A number of tokens that a server tells; None where it is no such number."""
-    value = counted.get(name) if isinstance(counted, dict) else getattr(counted, name, None)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else None
-
-
-def _without_secret(address: str) -> str:
-    """An address without the name and password that may stand in it."""
-    return re.sub(r"(https?://)[^/@]*@", r"\1", address)
-
-
 def _content(message: Any) -> str:
-    """What a message says, or the arguments of the tool that it calls."""
+    """Return the text of a message, with the arguments of the tool that it calls."""
     calls = getattr(message, "tool_calls", None) or []
     return "".join([str(message.content or ""), *(str(call.function.arguments or "") for call in calls[:1])])
-
-
-def _settings(max_tokens: int, reasons: bool) -> dict[str, Any]:
-    """A model that reasons takes no temperature and counts its thoughts among the tokens written."""
-    if reasons:
-        return {"max_completion_tokens": max_tokens + REASONING_TOKENS}
-    return {"max_tokens": max_tokens, "temperature": 0.0}
-
-
-def _json_schema(schema: dict[str, Any], name: str) -> dict[str, Any]:
-    shape = {"name": name, "strict": True, "schema": schema}
-    return {"response_format": {"type": "json_schema", "json_schema": shape}}
-
-
-def _tool(schema: dict[str, Any], name: str) -> dict[str, Any]:
-    function = {"name": name, "parameters": schema}
-    return {
-        "tools": [{"type": "function", "function": function}],
-        "tool_choice": {"type": "function", "function": {"name": name}},
-    }
-
-
-_FORMS: list[tuple[str, Callable[[dict[str, Any], str], dict[str, Any]]]] = [
-    ("json_schema", _json_schema),
-    ("json_object with schema", lambda schema, name: {"response_format": {"type": "json_object", "schema": schema}}),
-    ("tool", _tool),
-    ("json_object", lambda schema, name: {"response_format": {"type": "json_object"}}),
-    ("words", lambda schema, name: {}),
-]
-"""From the strictest to none: OpenAI's structured output, llama.cpp's, a forced tool, JSON mode, plain words."""

@@ -1,4 +1,4 @@
-"""When a server is asked again, how long after, and when it is left alone."""
+"""Rules for asking a server again: when, after how long, and when to stop asking it for a while."""
 
 import json
 import math
@@ -10,78 +10,102 @@ from typing import Any, TypeVar
 
 R = TypeVar("R")
 
-TRIES, TRIES_UNHEARD = 5, 3
-"""Tries of one request that the server asks to repeat, and of one without a whole answer; ever longer apart, or as the
-server's Retry-After says."""
-LONGEST_WAIT_SECONDS = 120.0
-FAILURES, PAUSE_SECONDS = 5, 30.0
-"""Requests in a row that no further try helped until the server is left alone, and for how long."""
+MAX_TRIES_BUSY = 5
+"""Tries of a request that the server asks to repeat."""
+MAX_TRIES_INCOMPLETE = 3
+"""Tries of a request that got no answer, or a part of one."""
+MAX_WAIT_SECONDS = 120.0
+"""Longest wait before another try, whatever `Retry-After` says."""
+MAX_FAILURES = 5
+"""Requests in a row that failed in all their tries, after which the server is not asked for PAUSE_SECONDS."""
+PAUSE_SECONDS = 30.0
 
 
 def circuit_breaker() -> Any:
-    """Opens after FAILURES in a row: a server that is down is not helped by asking it further."""
+    """Return a breaker that opens after MAX_FAILURES in a row, since more requests do not help a server that is down.
+
+    Only a busy server and incomplete answers count as failures, not a refusal such as 404.
+    """
     from pybreaker import CircuitBreaker
 
     return CircuitBreaker(
-        fail_max=FAILURES,
+        fail_max=MAX_FAILURES,
         reset_timeout=PAUSE_SECONDS,
-        exclude=[lambda error: not (_busy(error) or unheard(error))],
+        exclude=[lambda error: not (_is_busy(error) or is_incomplete(error))],
         throw_new_error_on_trip=False,
     )
 
 
-def again(ask: Callable[[], R], tries_500: int, interrupted: threading.Event) -> R:
-    """Ask, and ask again where the server is busy or its answer was not whole. A server answers 500 also to what it
-    does not know, which no further try helps: such a request is tried `tries_500` times."""
+def ask_with_retries(ask: Callable[[], R], *, max_tries_500: int, interrupted: threading.Event) -> R:
+    """Call `ask`, and call it again after a failure that may pass.
+
+    Waits as long as the server's `Retry-After` says, else for a random time that grows with each try.
+
+    Args:
+        ask: Sends one request.
+        max_tries_500: Tries of a request that is answered with status 500.
+        interrupted: Ends the waiting and the tries when it is set.
+
+    Raises:
+        Exception: The error of the last try.
+    """
     from tenacity import RetryCallState, Retrying, retry_if_exception, sleep_using_event, wait_random_exponential
 
-    growing = wait_random_exponential(multiplier=0.5, max=10)
+    growing_wait = wait_random_exponential(multiplier=0.5, max=10)
 
     def wait(state: RetryCallState) -> float:
-        return _asked_wait(_error(state)) or growing(state)
+        return _retry_after_seconds(_error_of(state)) or growing_wait(state)
 
     def stop(state: RetryCallState) -> bool:
-        error = _error(state)
-        most = TRIES if _busy(error) else tries_500 if getattr(error, "status_code", 0) == 500 else TRIES_UNHEARD
-        return state.attempt_number >= most or interrupted.is_set()
+        error = _error_of(state)
+        if _is_busy(error):
+            max_tries = MAX_TRIES_BUSY
+        else:
+            # Some servers answer 500 to a setting that they do not know, which no further try helps.
+            max_tries = max_tries_500 if _status_of(error) == 500 else MAX_TRIES_INCOMPLETE
+        return state.attempt_number >= max_tries or interrupted.is_set()
 
-    repeated = retry_if_exception(
-        lambda error: _busy(error) or unheard(error) or getattr(error, "status_code", 0) == 500
+    may_pass = retry_if_exception(
+        lambda error: _is_busy(error) or is_incomplete(error) or _status_of(error) == 500,
     )
-    sleep = sleep_using_event(interrupted)
-    return Retrying(retry=repeated, stop=stop, wait=wait, sleep=sleep, reraise=True)(ask)
+    sleep = sleep_using_event(interrupted)  # an interruption also ends a wait
+    return Retrying(retry=may_pass, stop=stop, wait=wait, sleep=sleep, reraise=True)(ask)
 
 
-def _error(state: Any) -> BaseException | None:
-    return state.outcome.exception() if state.outcome else None
-
-
-def _busy(error: BaseException | None) -> bool:
-    """Whether the server asks to come again later."""
-    code = getattr(error, "status_code", 0)
-    return (
-        (code in (408, 409, 429) or code > 500) and code != 501 and getattr(error, "code", "") != "insufficient_quota"
-    )
-
-
-def unheard(error: BaseException | None) -> bool:
-    """Whether no answer came, or not a whole one."""
+def is_incomplete(error: BaseException | None) -> bool:
+    """Return whether an error means that no answer arrived, or only a part of one."""
     from httpx2 import TransportError
     from openai import APIError, APIStatusError
 
-    broken = isinstance(error, TransportError | json.JSONDecodeError)
-    return broken or (isinstance(error, APIError) and not isinstance(error, APIStatusError))
+    is_broken = isinstance(error, TransportError | json.JSONDecodeError)
+    return is_broken or (isinstance(error, APIError) and not isinstance(error, APIStatusError))
 
 
-def _asked_wait(error: BaseException | None) -> float:
-    """Seconds that the server asks to wait, 0 where it does not say."""
+def _error_of(state: Any) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
+def _status_of(error: BaseException | None) -> int:
+    return int(getattr(error, "status_code", 0) or 0)
+
+
+def _is_busy(error: BaseException | None) -> bool:
+    """Return whether the server asks to be asked again later."""
+    status = _status_of(error)
+    # 501 says that the server lacks a function; a used-up quota does not come back by waiting
+    may_pass = (status in (408, 409, 429) or status > 500) and status != 501
+    return may_pass and getattr(error, "code", "") != "insufficient_quota"
+
+
+def _retry_after_seconds(error: BaseException | None) -> float:
+    """Return the seconds that the server asks to wait, at most MAX_WAIT_SECONDS; 0 if it does not say."""
     headers = getattr(getattr(error, "response", None), "headers", {})
-    said = str(headers.get("retry-after", ""))
+    retry_after = str(headers.get("retry-after", ""))
     try:
-        seconds = float(said)
+        seconds = float(retry_after)
     except ValueError:
         try:
-            seconds = parsedate_to_datetime(said).timestamp() - time.time()
+            seconds = parsedate_to_datetime(retry_after).timestamp() - time.time()
         except (ValueError, TypeError):
             return 0.0
-    return min(max(seconds, 0.0), LONGEST_WAIT_SECONDS) if math.isfinite(seconds) else LONGEST_WAIT_SECONDS
+    return min(max(seconds, 0.0), MAX_WAIT_SECONDS) if math.isfinite(seconds) else MAX_WAIT_SECONDS

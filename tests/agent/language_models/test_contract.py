@@ -18,7 +18,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from whimbrel.agent import Agent, Recommendations, ScriptedModel
-from whimbrel.agent.language_models.hosted import retry as patience
+from whimbrel.agent.language_models.hosted import retry
 from whimbrel.agent.language_models.hosted.model import HostedModel
 from whimbrel.agent.language_models.local.model import LocalModel
 from whimbrel.agent.language_models.option_scores import score_options
@@ -217,14 +217,16 @@ def test_retry_after_is_waited_for(proxy: Proxy) -> None:
     assert 1.5 <= second - first < 4
 
 
-def test_500_is_tried_again_without_giving_up_the_form_that_worked(proxy: Proxy) -> None:
+def test_500_is_tried_again_without_giving_up_the_format_that_worked(proxy: Proxy) -> None:
     model = hosted_model(proxy.address)
     model.generate([asked("the sky")], schema=Colour, max_tokens=30)
-    form = model.form
+    reply_format = model.reply_format
     proxy.faults = ["500", "500"]
     (reply,) = model.generate([asked("snow")], schema=Colour, max_tokens=30)
     assert reply.value is not None
-    assert model.form == form == "json_object with schema"  # llama.cpp's server takes no OpenAI envelope
+    assert (
+        model.reply_format == reply_format == "json_object with schema"
+    )  # llama.cpp's server takes no OpenAI envelope
 
 
 def test_a_slow_server_is_given_up_after_the_time_allowed_and_asked_again(proxy: Proxy) -> None:
@@ -235,10 +237,10 @@ def test_a_slow_server_is_given_up_after_the_time_allowed_and_asked_again(proxy:
 
 
 def test_a_server_that_keeps_failing_is_left_alone(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "TRIES_UNHEARD", 1)
+    monkeypatch.setattr(retry, "MAX_TRIES_INCOMPLETE", 1)
     model = hosted_model(proxy.address)
     proxy.faults = ["hang up"] * 50
-    for _ in range(patience.FAILURES):
+    for _ in range(retry.MAX_FAILURES):
         with pytest.raises(ModelError, match=r"is the server running|broke off"):
             model.generate([asked("the sky")], schema=Colour, max_tokens=30)
     reached = len(proxy.got)

@@ -20,9 +20,9 @@ from whimbrel.agent.language_models.protocol import Usage
 from whimbrel.agent.language_models.specs import open_model
 from whimbrel.evals.runs.plan import Plan
 from whimbrel.evals.runs.run import Limits, run
-from whimbrel.evals.systems import Settings
+from whimbrel.evals.systems.protocol import Settings
 from whimbrel.prompts import Message
-from whimbrel.tools.errors import ConfigError, ModelError, WhimbrelError
+from whimbrel.tools.errors import ConfigError, ModelError
 
 
 class Colour(BaseModel):
@@ -194,26 +194,6 @@ def test_a_refusal_says_what_to_do(status: int, words: str, scripted_server: Any
         model.generate([ASKED], schema=Colour, max_tokens=9)
 
 
-@pytest.mark.parametrize(
-    ("spec", "error", "words"),
-    [
-        ("gpt", ConfigError, "no model spec: give one of bundled"),
-        ("gguf:", ConfigError, "no model spec"),
-        ("gguf:/nowhere.gguf", ModelError, "no model file at '/nowhere.gguf'"),
-        ("openai:m@localhost", ConfigError, "must start with http"),
-        ("openai:m", ConfigError, "set OPENAI_API_KEY"),
-        ("hf:repo", ConfigError, "no model spec"),
-    ],
-)
-def test_a_wrong_spec_says_what_is_right(
-    spec: str, error: type[WhimbrelError], words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    with pytest.raises(error, match=words):
-        open_model(spec)
-    assert open_model("none") is None
-
-
 @pytest.fixture
 def endless() -> Iterator[str]:
     """A server that never ends a reply."""
@@ -295,6 +275,6 @@ def test_a_model_answers_after_it_was_interrupted(scripted_server: Any) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        model._side_by_side(interrupted, [1, 2])
+        model._connection.map(interrupted, [1, 2])
     (reply,) = model.generate([ASKED], schema=Colour, max_tokens=9)
     assert reply.value == Colour(colour="blue")

@@ -230,7 +230,7 @@ def test_a_budget_is_never_overdrawn_by_calls_side_by_side() -> None:
 
     def call() -> None:
         try:
-            with account.call(prompt_tokens=60, max_tokens=40) as spent:
+            with account.reserve(prompt_tokens=60, max_tokens=40) as spent:
                 spent.append(Usage(prompt_tokens=60, completion_tokens=20))
                 used.append(80)
         except ModelError as error:
@@ -251,13 +251,13 @@ def test_a_budget_in_money_needs_a_price_and_stops_before_it_is_overdrawn() -> N
     with pytest.raises(ConfigError, match="price of 'm' is not known"):
         Account(Budget(usd=1.0), None, model="m")
     account = Account(Budget(usd=1.0), Price(input=1e6, cached=0, output=1e6), model="m")  # a dollar a token
-    with pytest.raises(ModelError, match=r"budget of 1.0 US dollars"), account.call(prompt_tokens=1, max_tokens=1):
+    with pytest.raises(ModelError, match=r"budget of 1.0 US dollars"), account.reserve(prompt_tokens=1, max_tokens=1):
         pass
-    with account.call(prompt_tokens=1, max_tokens=0):
+    with account.reserve(prompt_tokens=1, max_tokens=0):
         pass  # failed, costs nothing
-    with account.call(prompt_tokens=1, max_tokens=0) as spent:
+    with account.reserve(prompt_tokens=1, max_tokens=0) as spent:
         spent.append(Usage(prompt_tokens=1))
-    with pytest.raises(ModelError, match="budget"), account.call(prompt_tokens=1, max_tokens=0):
+    with pytest.raises(ModelError, match="budget"), account.reserve(prompt_tokens=1, max_tokens=0):
         pass
 
 
