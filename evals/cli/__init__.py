@@ -1,5 +1,7 @@
 """The commands that measure: `whimbrel eval ...`, and two of `whimbrel models`."""
 
+from collections.abc import Callable
+
 import typer
 
 from whimbrel.agent.cli.options import add_command
@@ -45,10 +47,17 @@ def build_eval_app() -> typer.Typer:
     )
     for command in (rank, log, boundaries, migration, shift, report):
         add_command(app, command)
-    for command in (agreement, cost):
-        add_command(app, command)
-    add_command(app, cross_domain, "cross-domain")
+    studies: dict[str, Callable[..., None]] = {
+        "agreement": agreement,
+        "cost": cost,
+        "cross-domain": cross_domain,
+        "explanations": explanations,
+        "lift": lift,
+        "planted": planted,
+        "scale": scale,
+        "validity": validity,
+    }
+    for name, study in studies.items():
+        add_command(app, study, name)
     app.add_typer(build_defaults_app(), name="defaults")
-    for command in (explanations, lift, planted, scale, validity):
-        add_command(app, command)
     return app

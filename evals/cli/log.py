@@ -70,7 +70,8 @@ def log(
     from whimbrel.evals.data.logs import Protocol, read_log, read_store, write_folds
     from whimbrel.evals.runs.plan import Plan
     from whimbrel.evals.runs.run import Limits
-    from whimbrel.evals.systems import SYSTEMS, Settings
+    from whimbrel.evals.systems.protocol import Settings
+    from whimbrel.evals.systems.registry import SYSTEMS
     from whimbrel.tools.errors import ConfigError
     from whimbrel.tools.sources.formats import open_source
     from whimbrel.tools.sources.tables import parse_map

@@ -68,7 +68,8 @@ def rank(
     from whimbrel.evals.runs.crossfit import fit_parts
     from whimbrel.evals.runs.plan import Plan
     from whimbrel.evals.runs.run import Limits
-    from whimbrel.evals.systems import SYSTEMS, Settings
+    from whimbrel.evals.systems.protocol import Settings
+    from whimbrel.evals.systems.registry import SYSTEMS
     from whimbrel.tools.errors import ConfigError
 
     if fitted and crossfit:

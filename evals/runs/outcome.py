@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from whimbrel.agent.language_models.protocol import Usage
 from whimbrel.agent.learning.cases import BlindCase
-from whimbrel.evals.systems import Scored, Scorer, from_ranking
+from whimbrel.evals.systems.protocol import Scored, Scorer, from_ranking
 
 LISTED = 100
 """Items of a whole catalogue that a line of rankings holds."""
@@ -53,7 +53,7 @@ class Outcome:
             of | {"ranking": order, "warnings": told},
             of
             | {"ties": ties, "seconds": round(self.seconds, 4), "failure": self.failure, **usage}
-            | ({"shift": seen, "said": self.scored.said, "moves": self.scored.p_topic_change} if seen else {}),
+            | ({"shift": seen, "said": self.scored.reason, "moves": self.scored.p_topic_change} if seen else {}),
         )
 
 

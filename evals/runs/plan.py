@@ -13,7 +13,7 @@ from whimbrel.agent.fitted import FILES
 from whimbrel.agent.learning.cases import Case, Problem, read_cases
 from whimbrel.agent.learning.fitted_log import ITEMS, LOG, read_fitted_log
 from whimbrel.agent.learning.sessions import Training, read_items, read_training, training_of, training_of_library
-from whimbrel.evals.systems import Settings
+from whimbrel.evals.systems.protocol import Settings
 from whimbrel.tools.errors import ConfigError, DataError, WhimbrelError
 from whimbrel.tools.records import Item
 

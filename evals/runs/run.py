@@ -20,7 +20,8 @@ from whimbrel.agent.learning.cases import BlindCase, Case, Problem
 from whimbrel.agent.learning.sessions import Training
 from whimbrel.evals.runs.outcome import Outcome, outcome_of
 from whimbrel.evals.runs.plan import PLAN, Plan, manifest_of
-from whimbrel.evals.systems import NotApplicableError, Scored, Scorer, Settings, System, from_ranking, load_system
+from whimbrel.evals.systems.protocol import NotApplicableError, Scored, Scorer, Settings, System, from_ranking
+from whimbrel.evals.systems.registry import load_system
 from whimbrel.tools.errors import ConfigError, DataError, WhimbrelError
 from whimbrel.tools.progress import NoProgress, Progress
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from whimbrel.agent.learning.cases import BlindCase
 from whimbrel.agent.learning.sessions import Training, values_at
-from whimbrel.evals.systems import Scorer, Settings
+from whimbrel.evals.systems.protocol import Scorer, Settings
 
 FACTORS, EPOCHS, LATEST = 64, 10, 10
 TOPICS, PASSES = 50, 5

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from whimbrel.agent.learning.cases import BlindCase
 from whimbrel.agent.learning.sessions import Training, values_at
-from whimbrel.evals.systems import Scorer, Settings
+from whimbrel.evals.systems.protocol import Scorer, Settings
 
 FACTORS = 64
 ALS_ITERATIONS, BPR_ITERATIONS, LIGHTFM_EPOCHS = 15, 100, 20

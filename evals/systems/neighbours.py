@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from whimbrel.agent.learning.cases import BlindCase
 from whimbrel.agent.learning.sessions import Training, values_at
-from whimbrel.evals.systems import Scorer, Settings
+from whimbrel.evals.systems.protocol import Scorer, Settings
 
 SEEDS, HALF_LIFE = 20, 5
 """Latest items of the history that are asked, and the age at which one counts half as much."""

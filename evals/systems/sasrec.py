@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from whimbrel.agent.learning.cases import BlindCase
 from whimbrel.agent.learning.sessions import Training
-from whimbrel.evals.systems import Scorer, Settings
+from whimbrel.evals.systems.protocol import Scorer, Settings
 
 FACTORS, LONGEST, BATCH = 64, 50, 128
 UPDATES, MOST_EPOCHS = 1000, 100

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from whimbrel.agent.learning.cases import BlindCase
 from whimbrel.agent.learning.sessions import Training, values_at
-from whimbrel.evals.systems import NotApplicableError, Scorer, Settings
+from whimbrel.evals.systems.protocol import NotApplicableError, Scorer, Settings
 
 RECENT = 0.1
 """Share of the training interactions, the latest, that recent popularity counts."""

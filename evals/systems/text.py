@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from whimbrel.agent.learning.cases import BlindCase
 from whimbrel.agent.learning.sessions import Training
 from whimbrel.agent.ranking.features import TITLES
-from whimbrel.evals.systems import Scorer, Settings
-from whimbrel.tools.retrieval.candidates import interest_of
+from whimbrel.evals.systems.protocol import Scorer, Settings
+from whimbrel.tools.retrieval.interest import interest_of
 from whimbrel.tools.text.item_vectors import item_vectors
 from whimbrel.tools.text.title_index import TitleIndex
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from whimbrel.agent.learning.cases import BlindCase
 from whimbrel.agent.learning.sessions import Training
-from whimbrel.evals.systems import NotApplicableError, Scorer, Settings
+from whimbrel.evals.systems.protocol import NotApplicableError, Scorer, Settings
 
 
 def markov(training: Training, settings: Settings) -> Scorer:

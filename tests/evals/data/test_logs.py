@@ -9,7 +9,7 @@ from whimbrel.evals.data.logs import CANDIDATES, PROTOCOLS, Fold, Protocol, read
 from whimbrel.evals.runs.plan import Plan, parts_of
 from whimbrel.evals.runs.results import document_of, results_of
 from whimbrel.evals.runs.run import RANKINGS, run
-from whimbrel.evals.systems import SYSTEMS
+from whimbrel.evals.systems.registry import SYSTEMS
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.sources.formats import open_source
 

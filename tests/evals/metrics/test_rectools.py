@@ -12,7 +12,8 @@ from whimbrel.evals.data.logs import Protocol, read_log, write_folds
 from whimbrel.evals.runs.plan import Plan
 from whimbrel.evals.runs.run import run
 from whimbrel.evals.studies.agreement import TOLERANCE, agreement_lines, measure_agreement
-from whimbrel.evals.systems import Settings, load_system
+from whimbrel.evals.systems.protocol import Settings
+from whimbrel.evals.systems.registry import load_system
 from whimbrel.tools.records import Item
 from whimbrel.tools.sources.formats import open_source
 

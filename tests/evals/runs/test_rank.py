@@ -18,7 +18,8 @@ from whimbrel.agent.learning.sessions import Training
 from whimbrel.evals.runs.plan import Plan
 from whimbrel.evals.runs.results import document_of, results_of
 from whimbrel.evals.runs.run import OUTCOMES, RANKINGS, Limits, run
-from whimbrel.evals.systems import SYSTEMS, Settings, from_ranking, load_system
+from whimbrel.evals.systems.protocol import Settings, from_ranking
+from whimbrel.evals.systems.registry import SYSTEMS, load_system
 from whimbrel.tools.errors import ConfigError
 
 CHEAP = ("popularity", "bm25", "itemknn", "sessionknn", "inverse-popularity")

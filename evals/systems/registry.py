@@ -1,0 +1,76 @@
+"""Systems by name: those of this package, those that other packages add, and functions and files of a user."""
+
+import importlib
+from importlib.metadata import EntryPoint, entry_points
+
+from whimbrel.evals.systems.protocol import System, from_ranking
+from whimbrel.tools.errors import ConfigError
+
+SYSTEM_GROUP = "whimbrel.systems"
+"""Entry points of other packages. Each is a name and a `System`, a function of (Training, Settings) that returns a
+scorer:
+
+    [project.entry-points."whimbrel.systems"]
+    my-system = "my_package.my_module:my_system"
+"""
+
+SYSTEMS = {
+    "whimbrel": "whimbrel:whimbrel",
+    "whimbrel-none": "whimbrel:whimbrel_none",
+    "popularity": "shortcuts:popularity",
+    "recent-popularity": "shortcuts:recent_popularity",
+    "inverse-popularity": "shortcuts:inverse_popularity",
+    "newest": "shortcuts:newest",
+    "bm25": "text:bm25",
+    "similarity": "text:similarity",
+    "itemknn": "neighbours:itemknn",
+    "sessionknn": "neighbours:sessionknn",
+    "markov": "transitions:markov",
+    "item2vec": "embeddings:item2vec",
+    "lda": "embeddings:lda",
+    "als": "factors:als",
+    "bpr": "factors:bpr",
+    "lightfm": "factors:lightfm",
+    "sasrec": "sasrec:sasrec",
+}
+"""Systems of this package, each with its module and function below `whimbrel.evals.systems`."""
+
+
+def load_system(name: str) -> System:
+    """Return the system of a name.
+
+    Args:
+        name: One of SYSTEMS, the name of an entry point of SYSTEM_GROUP, or `package.module:function` for a user's own
+            function from a `BlindCase` to item ids, the best first.
+
+    Raises:
+        ConfigError: there is no such system, or it cannot be imported.
+    """
+    if name in SYSTEMS:
+        return _imported(EntryPoint(name, f"whimbrel.evals.systems.{SYSTEMS[name]}", SYSTEM_GROUP))
+    plugins = {plugin.name: plugin for plugin in entry_points(group=SYSTEM_GROUP)}
+    if name in plugins:
+        return _imported(plugins[name])
+    module, colon, function = name.partition(":")
+    if not colon:
+        raise ConfigError(
+            f"{name!r} is not a system: give one of {', '.join([*SYSTEMS, *sorted(plugins)])}, a function as "
+            "package.module:function, or a ranking file that ends in .jsonl"
+        )
+    try:
+        rank = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"system {name!r} cannot be imported: {error}") from error
+    if not callable(rank):
+        raise ConfigError(f"system {name!r} is not a function")
+    return lambda training, settings: lambda case: from_ranking(rank(case), case)
+
+
+def _imported(entry_point: EntryPoint) -> System:
+    try:
+        system: System = entry_point.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"system {entry_point.name!r} cannot be imported: {error}") from error
+    if not callable(system):
+        raise ConfigError(f"system {entry_point.name!r} is not a function")
+    return system
