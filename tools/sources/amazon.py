@@ -18,15 +18,16 @@ from whimbrel.tools.records import LONGEST_TITLE
 from whimbrel.tools.sources.lines import read_lines
 from whimbrel.tools.sources.rows import Row, Source
 
-LONGEST_LITERAL = 100_000
-"""Characters of a Python literal: its syntax tree takes some 500 times the memory."""
-LOOKED_AT = 100
-"""Lines of a CSV without names in which an ASIN is looked for."""
+LONGEST_LITERAL = 100_000  # characters of a Python literal: its syntax tree takes some 500 times the memory
+LINES_SEARCHED = 100  # for an ASIN, in a CSV without column names
+LINE_SHOWN = 1000  # characters of a rejected line
 
-_ENDING = re.compile(r"\.(?:json|jsonl|csv)(?:\.gz)?$")
-_PART = re.compile(r"^(?:reviews|ratings)_|(?:_\d+)?(?:\.(?:train|valid|test)(?:_w_his)?)?$")
+# The columns of ratings in the files of 2014 and 2018, and of 2023.
 _OLD = ("reviewerID", "asin", "overall", "unixReviewTime")
 _NEW = ("user_id", "parent_asin", "rating", "timestamp")
+_ENDING = re.compile(r"\.(?:json|jsonl|csv)(?:\.gz)?$")
+# Around the category in the name of a file of reviews: `reviews_Toys_5`, `Toys.train`.
+_PART = re.compile(r"^(?:reviews|ratings)_|(?:_\d+)?(?:\.(?:train|valid|test)(?:_w_his)?)?$")
 _ASIN = re.compile(r"B[0-9A-Z]{9}|[0-9]{9}[0-9X]")
 _RATED = re.compile(r"[^,\s]+,[^,\s]+,[1-5](?:\.0)?,[0-9]{9,10}")
 _TAG = re.compile(r"<[^<>]*>")
@@ -34,16 +35,18 @@ _PRICE = re.compile(r"(?:from )?\$? ?([0-9][0-9,]{0,11}(?:\.[0-9]{1,2})?)(?: ?- 
 
 
 def read_amazon(path: Path) -> Source:
-    """Items first, then reviews, of a folder's files or of one file of reviews and its neighbours `meta_*`.
+    """Read a folder of reviews and metadata, or one file of reviews with the files `meta_*` beside it.
 
-    Where there is no metadata at all an item's id is its title; else a review of an item that it lacks is rejected.
-    An item of 2023 is a `parent_asin`, which unites variants; `style` is left out, as is the text of a review, which
-    is not the item's: that is brand, description and features. A title is cut at 500 characters. A price of which no
-    number can be read is left out, of a range it is the lower end. Of a file that lies there both plain and gzipped,
-    the plain one is read.
+    Items come first, then reviews.
+
+    - An item of 2023 is a `parent_asin`, which unites the variants of a product; `style` is left out.
+    - The text of an item is brand, description and features. The text of a review is left out.
+    - A title is cut at 500 characters. The price of a range is its lower end; an unreadable price is left out.
+    - Without any metadata, an item has its id for a title. Otherwise a review of an item without metadata is rejected.
+    - If a file is there both plain and gzipped, the plain one is read.
 
     Raises:
-        DataError: no reviews there, or a CSV whose columns cannot be told.
+        DataError: there are no reviews, or the columns of a CSV file cannot be recognised.
     """
     if path.is_dir():
         reviews, metadata = _reviews(path), _metadata(path)
@@ -62,7 +65,7 @@ def read_amazon(path: Path) -> Source:
 
 
 def is_amazon(path: Path) -> bool:
-    """Whether a file's first line, or that of a folder's file, is surely an Amazon review or rating."""
+    """Whether the first line of a file, or of any file of a folder, is certainly an Amazon review or rating."""
     if path.is_dir():
         return any(map(is_amazon, _reviews(path)))
     if not (path.is_file() and _ENDING.search(path.name)):
@@ -80,7 +83,7 @@ def is_amazon(path: Path) -> bool:
 
 
 class _Part(NamedTuple):
-    """A file, and how a line of it becomes a document and a document the fields of a row."""
+    """A file with the functions that turn its lines into documents and these into the fields of a row."""
 
     file: Path
     parse: Callable[[str], Mapping[str, Any] | None]
@@ -96,11 +99,11 @@ def _rows(parts: Iterable[_Part]) -> Iterator[Row]:
                 if problem:
                     raise ValueError(problem)
                 document = parse(text)
-                if document is None:
+                if document is None:  # the line that names the columns
                     continue
                 fields = make(document)
             except ValueError as error:
-                yield Row(file.name, number, {"line": text[:1000]}, start + position, str(error))
+                yield Row(file.name, number, {"line": text[:LINE_SHOWN]}, start + position, str(error))
             else:
                 yield Row(file.name, number, fields, start + position, catalogue=catalogue)
         start += file.stat().st_size
@@ -111,15 +114,16 @@ def _reviews(folder: Path) -> list[Path]:
 
 
 def _metadata(folder: Path, *, of: Path | None = None) -> list[Path]:
-    """All files of metadata, or those `of` a file: `meta_Books.json.gz` of `reviews_Books_5.json.gz`."""
-    found = _plain_first(file for file in folder.iterdir() if file.name.startswith("meta_"))
+    """Return all files of metadata, or those `of` a file: `meta_Books.json.gz` of `reviews_Books_5.json.gz`."""
+    files = _plain_first(file for file in folder.iterdir() if file.name.startswith("meta_"))
     if of is None:
-        return found
+        return files
     stem = _ENDING.sub("", of.name)
-    return [file for file in found if _ENDING.sub("", file.name) in (f"meta_{stem}", f"meta_{_PART.sub('', stem)}")]
+    return [file for file in files if _ENDING.sub("", file.name) in (f"meta_{stem}", f"meta_{_PART.sub('', stem)}")]
 
 
 def _plain_first(files: Iterable[Path]) -> list[Path]:
+    """Return the data files among these in order of their names, the plain one of each name that is there twice."""
     fitting = sorted((file for file in files if _ENDING.search(file.name) and file.is_file()), reverse=True)
     return sorted({file.name.removesuffix(".gz"): file for file in fitting}.values())
 
@@ -129,19 +133,21 @@ def _is_csv(path: Path) -> bool:
 
 
 def _reader(path: Path) -> Callable[[str], Mapping[str, Any] | None]:
-    """How a line of reviews becomes a document; None stands for the line that names the columns."""
+    """Return the function that parses a line of reviews; it returns None for the line that names the columns."""
     if not _is_csv(path):
         return _document
-    for line in islice(read_lines(path), LOOKED_AT):
+    for line in islice(read_lines(path), LINES_SEARCHED):
         cells = line.text.split(",")
         header = bool({"asin", "parent_asin"} & set(cells))
         if names := cells if header else _names(cells):
             return partial(_rating, names=names, header=line.text if header else None)
-    raise DataError(f"the columns of {path.name!r} cannot be told: they have no names, and none looks like an ASIN")
+    raise DataError(
+        f"the columns of {path.name!r} cannot be recognised: they have no names, and none looks like an ASIN"
+    )
 
 
 def _names(cells: list[str]) -> list[str]:
-    """The columns of bare ratings, empty if uncertain: 2014 has the reviewer first, 2018 the item."""
+    """Return the columns of ratings without a header, none if uncertain: 2014 has the reviewer first, 2018 the item."""
     items = [bool(_ASIN.fullmatch(cell)) for cell in cells[:2]]
     if len(cells) != len(_OLD) or items.count(True) != 1:
         return []
@@ -161,7 +167,7 @@ def _rating(text: str, *, names: list[str], header: str | None) -> dict[str, str
 
 
 def _document(text: str) -> dict[Any, Any]:
-    """An object of JSON or, as in the files of 2014, a dictionary in Python's notation."""
+    """Parse a JSON object or, as in the files of 2014, a Python dictionary."""
     try:
         document = _literal(text) if text.lstrip().startswith("{'") else json.loads(text)
     except json.JSONDecodeError as error:
@@ -174,25 +180,25 @@ def _document(text: str) -> dict[Any, Any]:
 
 
 def _literal(text: str) -> Any:
-    """Plain values only: nothing is called and no name looked up."""
+    """Evaluate a literal of plain values: nothing is called, and no name is looked up."""
     if len(text) > LONGEST_LITERAL:
         raise ValueError(f"a Python dictionary of {len(text)} characters")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of escapes that Python does not know
+            warnings.simplefilter("ignore")  # about escape sequences that Python does not know
             return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, TypeError, MemoryError):
         raise ValueError("not a Python dictionary of plain values") from None
 
 
 def _review(document: Mapping[Any, Any], *, untitled: bool) -> dict[str, Any]:
-    """The fields of a rating. The `title` of a review is its own."""
+    """Return the fields of a rating. The `title` of a review is not the item's and is left out."""
     old = "reviewerID" in document
     user_id, item_id, rating, time = (document.get(name) for name in (_OLD if old else _NEW))
     fields = {
         "user_id": user_id,
         "item_id": item_id or document.get("asin"),
-        "time": time if old or math.isnan(_number(time)) else _number(time) / 1000,
+        "time": time if old or math.isnan(_number(time)) else _number(time) / 1000,  # 2023 counts milliseconds
         "event": "rating",
         "rating": rating,
     }
@@ -214,7 +220,7 @@ def _item(document: Mapping[Any, Any]) -> dict[str, Any]:
     if not title:
         raise ValueError("title: none here")
     if "getTime" in title:
-        raise ValueError("title: a script of the page it was taken from")
+        raise ValueError("title: a script of the web page")  # some titles of 2018 were cut out wrongly
     topics = _texts(document.get("categories")) or _texts(document.get("category"))
     item = {
         "item_id": item_id,
@@ -228,7 +234,7 @@ def _item(document: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _texts(value: object, *, depth: int = 2) -> list[str]:
-    """Without markup, the texts of a text or of a list, of lists too to a `depth`; what is neither is left out."""
+    """Return the texts of a text or a list without markup, those of nested lists to a `depth`; skip other values."""
     if isinstance(value, list) and depth:
         return [text for part in value for text in _texts(part, depth=depth - 1)]
     text = _unescaped(_TAG.sub(" ", value)).strip() if isinstance(value, str) else ""
@@ -249,12 +255,12 @@ def _price(value: object) -> float | None:
 
 
 def _image(document: Mapping[Any, Any]) -> str | None:
-    """The first address, of the highest resolution. A path is none: metadata are not to name files of this machine."""
+    """Return the first web address, of the highest resolution. A path is refused: it would name a file here."""
     images = document.get("images")
     of_2023 = [image for image in images if isinstance(image, dict)] if isinstance(images, list) else []
-    given = [image.get(size) for size in ("hi_res", "large", "thumb") for image in of_2023]
-    given += [document.get(name) for name in ("imageURLHighRes", "imageURL", "image", "imUrl")]
-    addresses = (address for one in given for address in (one if isinstance(one, list) else [one]))
+    values = [image.get(size) for size in ("hi_res", "large", "thumb") for image in of_2023]
+    values += [document.get(name) for name in ("imageURLHighRes", "imageURL", "image", "imUrl")]
+    addresses = (address for value in values for address in (value if isinstance(value, list) else [value]))
     return next((address for address in addresses if _is_address(address)), None)
 
 
@@ -263,12 +269,12 @@ def _is_address(value: object) -> bool:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether it can be written down: a text, or a number of at most 18 digits."""
+    """Whether the value is a text or a number of at most 18 digits, which JSON can hold."""
     return isinstance(value, str) or abs(_number(value)) < 1e18
 
 
 def _number(value: object) -> float:
-    """NaN if it is none."""
+    """Return the number, NaN if the value is none."""
     try:
         return float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
     except (ValueError, OverflowError):

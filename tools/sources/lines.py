@@ -1,4 +1,4 @@
-"""Lines of a file, plain or gzipped, of which no single one can fill the memory."""
+"""Lines of a file, plain or gzipped, none of which can fill the memory."""
 
 import gzip
 import zlib
@@ -10,12 +10,18 @@ from typing import IO, NamedTuple
 from whimbrel.tools.errors import DataError
 
 LONGEST_LINE = 1_000_000
-"""Bytes; a longer line is passed over in pieces of this size, never held."""
+"""Bytes of a line. A longer one is skipped in pieces of this size and never held as a whole."""
 
 
 class Line(NamedTuple):
-    """A line without its end. `number` counts from 1, `position` is how much of the file on disk is read; `problem`
-    says why there is no `text`."""
+    """A line without its end.
+
+    Attributes:
+        number: Counts from 1.
+        text: Empty if there is a `problem`.
+        position: How many bytes of the file on disk were read by the end of the line.
+        problem: Why the line cannot be read; empty if it can.
+    """
 
     number: int
     text: str
@@ -24,7 +30,7 @@ class Line(NamedTuple):
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """The lines of a file in UTF-8 that are not empty; read gzipped where the name ends in `.gz`.
+    """Yield the lines of a UTF-8 file that are not blank. A file whose name ends in `.gz` is read gzipped.
 
     Raises:
         DataError: the file cannot be read to its end.
@@ -40,6 +46,7 @@ def read_lines(path: Path) -> Iterator[Line]:
                 yield Line(number, "", position(), f"line of {size} bytes")
                 continue
             try:
+                # utf-8-sig drops the byte order mark that some editors write at the beginning of a file.
                 text = data.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
             except UnicodeDecodeError:
                 yield Line(number, "", position(), "not UTF-8")
@@ -50,10 +57,13 @@ def read_lines(path: Path) -> Iterator[Line]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[IO[bytes], Callable[[], int]]]:
-    """The bytes of a file, and a function that tells how much of it on disk is read.
+    """Open a file, plain or gzipped, and report its errors as `DataError`, also those that appear while it is read.
+
+    Yields:
+        The unpacked bytes, and a function that returns how many bytes of the file on disk were read (0 for a pipe).
 
     Raises:
-        DataError: it is damaged or cannot be read; also where that shows only while reading.
+        DataError: the file is damaged or cannot be read.
     """
     try:
         with path.open("rb") as raw:

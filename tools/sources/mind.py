@@ -1,4 +1,4 @@
-"""MIND, the log of Microsoft News: `news.tsv` and `behaviors.tsv`, plain or gzipped."""
+"""MIND, the log of Microsoft News (Wu et al., 2020): `news.tsv` and `behaviors.tsv`, plain or gzipped."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -16,7 +16,7 @@ _BEHAVIORS = ("impression_id", "user_id", "time", "history", "impressions")
 
 
 class Impression(NamedTuple):
-    """News shown to a person at a time: those that were clicked, and those clicked before, the earliest first."""
+    """A list of news shown to a user: what they clicked, and their clicks before it, the earliest first."""
 
     user_id: str
     time: float
@@ -25,11 +25,10 @@ class Impression(NamedTuple):
 
 
 def read_mind(folder: Path) -> Source:
-    """News first, then clicks.
+    """Read the folder of a MIND set: news first, then clicks.
 
-    A click has the time of its impression. The news of a history were clicked before it at times that nobody told:
-    they come once a user, in order, one second apart, the last one second before the user's earliest impression. So
-    their order holds, and their hours and gaps say nothing.
+    A click has the time of its impression. A history has no times: it becomes clicks one second apart, the last one a
+    second before the user's earliest impression. Their order is right; their hours and gaps mean nothing.
 
     Raises:
         DataError: a file of the set is missing.
@@ -39,15 +38,15 @@ def read_mind(folder: Path) -> Source:
 
 
 def is_mind(folder: Path) -> bool:
-    """Whether the folder holds both files."""
+    """Whether a folder holds both files."""
     return all(any((folder / f"{name}{end}").is_file() for end in ("", ".gz")) for name in _FILES)
 
 
 def _file(folder: Path, name: str) -> Path:
-    found = next((path for end in ("", ".gz") if (path := folder / f"{name}{end}").is_file()), None)
-    if found is None:
+    file = next((path for end in ("", ".gz") if (path := folder / f"{name}{end}").is_file()), None)
+    if file is None:
         raise DataError(f"{str(folder)!r} holds no {name}: MIND is a folder with {' and '.join(_FILES)} (.gz too)")
-    return found
+    return file
 
 
 def _rows(news: Path, behaviors: Path) -> Iterator[Row]:
@@ -75,9 +74,9 @@ def _rows(news: Path, behaviors: Path) -> Iterator[Row]:
             continue
         user_id, time, history, clicked = impression
         if earliest.get(user_id) == time:
-            del earliest[user_id]
-            for before, news_id in zip(range(len(history), 0, -1), history, strict=True):
-                click = {"user_id": user_id, "item_id": news_id, "time": time - before, "event": "click"}
+            del earliest[user_id]  # every impression of a user repeats the history: it is read once
+            for seconds, news_id in zip(range(len(history), 0, -1), history, strict=True):
+                click = {"user_id": user_id, "item_id": news_id, "time": time - seconds, "event": "click"}
                 yield Row(behaviors.name, line.number, click, position)
         for news_id in clicked:
             click = {"user_id": user_id, "item_id": news_id, "time": time, "event": "click"}
@@ -85,7 +84,7 @@ def _rows(news: Path, behaviors: Path) -> Iterator[Row]:
 
 
 def _earliest(behaviors: Path) -> dict[str, float]:
-    """The time of each user's first impression: the lines are in no order."""
+    """Return the time of each user's first impression. The lines of the file are in no order."""
     earliest: dict[str, float] = {}
     for line in read_lines(behaviors):
         try:
@@ -97,10 +96,10 @@ def _earliest(behaviors: Path) -> dict[str, float]:
 
 
 def _impression(line: Line) -> Impression:
-    """One line of `behaviors.tsv`. News without a label, as the test set has them, are no clicks.
+    """Parse one line of `behaviors.tsv`. News without a label, as in the test set, are no clicks.
 
     Raises:
-        ValueError: the line makes no sense.
+        ValueError: the line does not have this form.
     """
     cells = _cells(line, _BEHAVIORS)
     try:

@@ -1,4 +1,4 @@
-"""MovieLens in three shapes: 100K (`u.data`), 1M (`ratings.dat`, also MovieTweetings) and latest (`ratings.csv`)."""
+"""MovieLens in three forms: 100K (`u.data`), 1M (`ratings.dat`, also MovieTweetings) and latest (`ratings.csv`)."""
 
 import csv
 from collections.abc import Callable, Iterator
@@ -9,19 +9,21 @@ from typing import Any
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.sources.rows import Row, Source
 
-_CATALOGUE = {"u.data": "u.item", "ratings.dat": "movies.dat", "ratings.csv": "movies.csv"}
+_FILMS = {"u.data": "u.item", "ratings.dat": "movies.dat", "ratings.csv": "movies.csv"}
 
 
 def read_movielens(folder: Path) -> Source:
-    """Films first, then ratings. Overviews (`item_features.csv`) and posters are taken where they are there.
+    """Read a folder of MovieLens: films first, then ratings.
+
+    Overviews (`item_features.csv`) and posters (`posters/`, `posters.zip`) are read if the folder holds them.
 
     Raises:
-        DataError: a file of the set is missing.
+        DataError: the ratings or the films are missing.
     """
-    ratings = next((name for name in _CATALOGUE if (folder / name).is_file()), None)
+    ratings = next((name for name in _FILMS if (folder / name).is_file()), None)
     if ratings is None:
-        raise DataError(f"{str(folder)!r} holds no MovieLens log: expected one of {', '.join(_CATALOGUE)}")
-    catalogue = _CATALOGUE[ratings]
+        raise DataError(f"{str(folder)!r} holds no MovieLens log: expected one of {', '.join(_FILMS)}")
+    catalogue = _FILMS[ratings]
     if not (folder / catalogue).is_file():
         raise DataError(f"{str(folder)!r} holds {ratings} but no {catalogue}: films without titles cannot be ingested")
     total = (folder / catalogue).stat().st_size + (folder / ratings).stat().st_size
@@ -41,7 +43,7 @@ def _rows(folder: Path, catalogue: str, ratings: str) -> Iterator[Row]:
 
 
 def _genre_films(folder: Path, catalogue: str) -> Iterator[Row]:
-    """100K: genres are 19 flags, the title ends in a year, the release has a day."""
+    """Yield the films of 100K: genres are 19 flags, the release is a date."""
     genres = [row.fields["genre"] for row in _records(folder / "u.genre", ("genre", "number")) if not row.problem]
     names = ("item_id", "title", "release", "video", "address", *genres)
     texts, posters = _overviews(folder), _posters(folder)
@@ -59,21 +61,21 @@ def _genre_films(folder: Path, catalogue: str) -> Iterator[Row]:
             "image": posters.format(item_id) if posters else None,
             "time": _release(fields["release"]),
         }
-        yield Row(row.file, row.line, _given(film), row.position, catalogue=True)
+        yield Row(row.file, row.line, _without_empty(film), row.position, catalogue=True)
 
 
 def _named_films(folder: Path, catalogue: str) -> Iterator[Row]:
-    """1M and latest: genres are names with `|` between them."""
+    """Yield the films of 1M and latest: genres are names with `|` between them."""
     for row in _records(folder / catalogue, ("item_id", "title", "topics"), skip_header=catalogue.endswith(".csv")):
         if row.problem:
             yield row
             continue
         topics = "" if row.fields["topics"] == "(no genres listed)" else row.fields["topics"]
-        yield Row(row.file, row.line, _given(dict(row.fields, topics=topics)), row.position, catalogue=True)
+        yield Row(row.file, row.line, _without_empty(dict(row.fields, topics=topics)), row.position, catalogue=True)
 
 
 def _records(path: Path, names: tuple[str, ...], *, skip_header: bool = False) -> Iterator[Row]:
-    """Lines cut at `::`, tab, `|` or, in CSV, by its rules."""
+    """Yield the lines of a file as rows, with the cells by name."""
     name, position, split = path.name, 0, _splitter(path)
     try:
         with path.open("rb") as file:
@@ -92,6 +94,7 @@ def _records(path: Path, names: tuple[str, ...], *, skip_header: bool = False) -
 
 
 def _splitter(path: Path) -> Callable[[str], list[str]]:
+    """Return the function that splits a line: at `::`, tab or `|`, or by the rules of CSV."""
     if path.suffix == ".csv":
         return lambda text: next(csv.reader([text]))
     separator = "::" if path.suffix == ".dat" else "\t" if path.name == "u.data" else "|"
@@ -102,10 +105,11 @@ def _decoded(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        return data.decode("latin-1")
+        return data.decode("latin-1")  # 100K and 1M are in Latin-1, later sets in UTF-8
 
 
 def _release(text: str) -> float | None:
+    """Return the time of a date such as `01-Jan-1995`, None if the text is no date."""
     try:
         return datetime.strptime(text, "%d-%b-%Y").replace(tzinfo=UTC).timestamp()
     except ValueError:
@@ -113,6 +117,7 @@ def _release(text: str) -> float | None:
 
 
 def _overviews(folder: Path) -> dict[str, str]:
+    """Return tagline and overview of films by id."""
     path = folder / "item_features.csv"
     if not path.is_file():
         return {}
@@ -125,7 +130,7 @@ def _overviews(folder: Path) -> dict[str, str]:
 
 
 def _posters(folder: Path) -> str:
-    """A pattern of image paths: a file, or `ARCHIVE.zip!MEMBER`."""
+    """Return a pattern of image paths, with `{}` for the id: a file or `ARCHIVE.zip!MEMBER`. Empty without posters."""
     if (folder / "posters").is_dir():
         return str(folder.resolve() / "posters" / "{}.jpg")
     if (folder / "posters.zip").is_file():
@@ -133,5 +138,5 @@ def _posters(folder: Path) -> str:
     return ""
 
 
-def _given(fields: dict[str, Any]) -> dict[str, Any]:
+def _without_empty(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value not in (None, "")}

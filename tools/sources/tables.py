@@ -1,4 +1,4 @@
-"""CSV, Parquet and JSONL, plain or gzipped, with columns mapped to fields."""
+"""Tables: CSV, Parquet and JSONL, with columns mapped to fields. CSV and JSONL may be gzipped."""
 
 import csv
 import json
@@ -15,15 +15,20 @@ from whimbrel.tools.sources.rows import FIELDS, Row, Source
 Mapped = Sequence[tuple[str, str]]
 """Pairs of column and field."""
 
-LONGEST_RECORD = 100
-"""Lines of one CSV record."""
+NEEDED_FIELDS = frozenset({"user_id", "title", "time"})
+LONGEST_RECORD = 100  # lines of one CSV record
+PARQUET_BATCH = 10_000  # rows
 
 
 def parse_map(pairs: Iterable[str]) -> list[tuple[str, str]]:
-    """`COLUMN=FIELD` texts as pairs.
+    """Return texts of the form `COLUMN=FIELD` as pairs of column and field.
 
     Raises:
-        ConfigError: no `=`, an unknown field, or a field that is given twice.
+        ConfigError: a text has no `=`, the field is unknown, or it is mapped twice.
+
+    Example:
+        >>> parse_map(["product=title", "city=context.place"])
+        [('product', 'title'), ('city', 'context.place')]
     """
     mapped: list[tuple[str, str]] = []
     for pair in pairs:
@@ -32,24 +37,38 @@ def parse_map(pairs: Iterable[str]) -> list[tuple[str, str]]:
             raise ConfigError(f"--map {pair!r}: give COLUMN=FIELD, as in --map product_name=title")
         if name not in FIELDS and not (name.startswith("context.") and len(name) > len("context.")):
             raise ConfigError(f"--map {pair!r}: {name!r} is no field; fields are {', '.join(FIELDS)}, context.KEY")
-        if name in {known for _, known in mapped}:
+        if name in {field for _, field in mapped}:
             raise ConfigError(f"--map {pair!r}: field {name!r} is mapped twice")
         mapped.append((column, name))
     return mapped
 
 
 def read_csv(path: Path, mapped: Mapped) -> Source:
-    """The first line names the columns; `,` `;` tab or `|` separate them, whichever the first line has most of."""
+    """Read a CSV file whose first line names the columns.
+
+    The separator is the one of `,` `;` tab and `|` that the first line has most of.
+
+    Raises:
+        DataError: the first line is no CSV, or a needed or mapped column is missing. It is raised with the first row.
+    """
     return Source(path.name, _csv_rows(path, mapped), path.stat().st_size)
 
 
 def read_jsonl(path: Path, mapped: Mapped) -> Source:
-    """One JSON object a line; empty lines are passed over."""
+    """Read a file of one JSON object a line; blank lines are skipped.
+
+    Raises:
+        DataError: a mapped column is in no line. It is raised after the last row.
+    """
     return Source(path.name, _jsonl_rows(path, mapped), path.stat().st_size)
 
 
 def read_parquet(path: Path, mapped: Mapped) -> Source:
-    """Lines are counted from 1 in the order of the file."""
+    """Read a Parquet file; the line of a row is its number in the file, from 1.
+
+    Raises:
+        DataError: it is no whole Parquet file, or a needed or mapped column is missing.
+    """
     import pyarrow.parquet
     from pyarrow.lib import ArrowException
 
@@ -63,6 +82,7 @@ def read_parquet(path: Path, mapped: Mapped) -> Source:
 
 def _csv_rows(path: Path, mapped: Mapped) -> Iterator[Row]:
     with opened(path) as (file, position):
+        # A byte that is not UTF-8 becomes a surrogate, so that only its own row is rejected.
         lines = (
             line.decode("utf-8-sig" if number == 0 else "utf-8", "surrogateescape") for number, line in enumerate(file)
         )
@@ -92,34 +112,38 @@ def _csv_rows(path: Path, mapped: Mapped) -> Iterator[Row]:
                 yield Row(path.name, line, position=position(), problem="not UTF-8")
             else:
                 named = dict(zip(names, cells, strict=True))
-                yield Row(path.name, line, _apply(named, fields), position())
+                yield Row(path.name, line, _by_field(named, fields), position())
 
 
 def _records(lines: Iterator[str], delimiter: str, *, width: int) -> Iterator[tuple[int, str]]:
-    """Records of `width` cells with the number of their first line. A cell in quotation marks may hold line ends, up
-    to a hundred of them: a mark that is opened and never closed costs at most its own line and not the file."""
+    """Yield the records of a CSV file, each with the number of its first line.
+
+    A cell in quotation marks may hold line ends. Where the marks of a line do not close, the lines up to the next mark
+    are tried as one record. Unless that record has `width` cells, the line is a record of its own: a mark that is
+    never closed spoils one line and not the rest of the file.
+    """
     opens = re.compile(rf'(?:^|{re.escape(delimiter)})"')
-    ahead: deque[str] = deque()
+    put_back: deque[str] = deque()
     number = 1
 
-    def following() -> str | None:
-        return ahead.popleft() if ahead else next(lines, None)
+    def next_line() -> str | None:
+        return put_back.popleft() if put_back else next(lines, None)
 
-    while (line := following()) is not None:
+    while (line := next_line()) is not None:
         number += 1
         if line.count('"') % 2 == 0 or not opens.search(line):
             yield number, line
             continue
-        taken = [line]
+        record = [line]
         marks = line.count('"')
-        while marks % 2 and len(taken) < LONGEST_RECORD and (more := following()) is not None:
-            taken.append(more)
+        while marks % 2 and len(record) < LONGEST_RECORD and (more := next_line()) is not None:
+            record.append(more)
             marks += more.count('"')
-        if not _is_record("".join(taken), delimiter, width):
-            ahead.extendleft(reversed(taken[1:]))
-            taken = taken[:1]
-        yield number, "".join(taken)
-        number += len(taken) - 1
+        if not _is_record("".join(record), delimiter, width):
+            put_back.extendleft(reversed(record[1:]))
+            record = record[:1]
+        yield number, "".join(record)
+        number += len(record) - 1
 
 
 def _is_record(text: str, delimiter: str, width: int) -> bool:
@@ -130,7 +154,7 @@ def _is_record(text: str, delimiter: str, width: int) -> bool:
 
 
 def _jsonl_rows(path: Path, mapped: Mapped) -> Iterator[Row]:
-    columns = dict.fromkeys(column for column, _ in mapped)
+    missing = dict.fromkeys(column for column, _ in mapped)  # mapped columns that no line had so far
     number = 0
     for number, text, position, problem in read_lines(path):
         if problem:
@@ -144,11 +168,11 @@ def _jsonl_rows(path: Path, mapped: Mapped) -> Iterator[Row]:
         if not isinstance(document, dict):
             yield Row(path.name, number, position=position, problem="not a JSON object")
             continue
-        for column in [column for column in columns if column in document]:
-            del columns[column]
-        yield Row(path.name, number, _apply(document, _named(document, mapped)), position)
-    if number and columns:
-        raise DataError(f"--map: no line of {path.name!r} has {', '.join(map(repr, columns))}")
+        for column in [column for column in missing if column in document]:
+            del missing[column]
+        yield Row(path.name, number, _by_field(document, _with_own_names(document, mapped)), position)
+    if number and missing:
+        raise DataError(f"--map: no line of {path.name!r} has {', '.join(map(repr, missing))}")
 
 
 def _parquet_rows(path: Path, file: Any, fields: Mapped) -> Iterator[Row]:
@@ -156,51 +180,58 @@ def _parquet_rows(path: Path, file: Any, fields: Mapped) -> Iterator[Row]:
 
     line = 0
     try:
-        for batch in file.iter_batches(10_000, columns=list(dict.fromkeys(column for column, _ in fields))):
-            for place in range(batch.num_rows):
+        for batch in file.iter_batches(PARQUET_BATCH, columns=list(dict.fromkeys(column for column, _ in fields))):
+            for position in range(batch.num_rows):
                 line += 1
                 try:
-                    (row,) = batch.slice(place, 1).to_pylist()
+                    # One row at a time: a value that Python cannot hold (a year 10000) rejects its row alone.
+                    (row,) = batch.slice(position, 1).to_pylist()
                 except (OverflowError, ValueError) as error:
                     yield Row(path.name, line, position=line, problem=f"holds a value that cannot be read: {error}")
                     continue
-                yield Row(path.name, line, _apply(row, fields), line)
+                yield Row(path.name, line, _by_field(row, fields), line)
     except (ArrowException, OSError) as error:
         raise DataError(f"{str(path)!r} cannot be read past row {line}: {str(error).splitlines()[0]}") from error
 
 
 def _fields_by_column(names: Sequence[str], mapped: Mapped, path: Path) -> Mapped:
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise DataError(f"{path.name!r} has two columns {twice!r}: rename one")
+    """Return the whole mapping of a table with these columns.
+
+    Raises:
+        DataError: two columns have one name, or a mapped column or a needed field is missing.
+    """
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise DataError(f"{path.name!r} has two columns {repeated!r}: rename one")
     absent = [column for column, _ in mapped if column not in names]
-    fields = _named(dict.fromkeys(names), mapped)
-    missing = {"user_id", "title", "time"} - {name for _, name in fields}
+    fields = _with_own_names(dict.fromkeys(names), mapped)
+    missing = NEEDED_FIELDS - {name for _, name in fields}
     if absent or missing:
-        told = f"no column {', '.join(map(repr, absent))}" if absent else f"no column for {', '.join(sorted(missing))}"
+        lack = f"no column {', '.join(map(repr, absent))}" if absent else f"no column for {', '.join(sorted(missing))}"
         columns = ", ".join(names) if names else "none: the file is empty"
-        raise DataError(f"{path.name!r} has {told}; columns are: {columns}. Map them with --map COLUMN=FIELD")
+        raise DataError(f"{path.name!r} has {lack}; columns are: {columns}. Map them with --map COLUMN=FIELD")
     return fields
 
 
-def _named(columns: Iterable[str], mapped: Mapped) -> Mapped:
-    """The mapping, and columns that bear a field's own name where nothing is mapped to that field."""
-    taken = {name for _, name in mapped}
-    own = [c for c in columns if (c in FIELDS or c.startswith("context.")) and c not in taken]
-    return [*mapped, *((column, column) for column in own)]
+def _with_own_names(columns: Iterable[str], mapped: Mapped) -> Mapped:
+    """Return the mapping, and to each field that nothing is mapped to the column of the field's own name."""
+    mapped_fields = {name for _, name in mapped}
+    named = [c for c in columns if (c in FIELDS or c.startswith("context.")) and c not in mapped_fields]
+    return [*mapped, *((column, column) for column in named)]
 
 
-def _apply(row: Mapping[str, Any], fields: Mapped) -> dict[str, Any]:
-    """The row by field; an empty cell is an absent one."""
-    found = {name: row[column] for column, name in fields if row.get(column) not in (None, "")}
-    context = {name[len("context.") :]: str(found.pop(name)) for name in list(found) if name.startswith("context.")}
-    given = row.get("context")
-    if isinstance(given, dict):
-        context = {str(key): str(value) for key, value in given.items() if value not in (None, "")} | context
-    return found | ({"context": context} if context else {})
+def _by_field(row: Mapping[str, Any], fields: Mapped) -> dict[str, Any]:
+    """Return the row by field; an empty cell counts as absent."""
+    values = {name: row[column] for column, name in fields if row.get(column) not in (None, "")}
+    context = {name[len("context.") :]: str(values.pop(name)) for name in list(values) if name.startswith("context.")}
+    nested = row.get("context")
+    if isinstance(nested, dict):
+        context = {str(key): str(value) for key, value in nested.items() if value not in (None, "")} | context
+    return values | ({"context": context} if context else {})
 
 
 def _is_text(cell: str) -> bool:
+    """Whether the cell holds no surrogate, the mark of a byte that is not UTF-8."""
     try:
         cell.encode()
     except UnicodeEncodeError:
