@@ -1,42 +1,61 @@
-"""The main job as one LangChain Runnable: recall, summarise, predict the shift, retrieve, rank, explain.
+"""From a request to recommendations: recall, summarise, predict the shift, retrieve, compare, rank, explain.
 
-Read from top to bottom. Every step takes what was found before it and adds one value under its own name.
+Every door of the agent enters here, and so do learning and evaluation: what is measured is what users get. A request
+becomes a `State`, which the stages fill from left to right. A door names the stages that it needs:
+
+    state = run(Request(user_id="42", at=1_500_000_000.0), resources, RECOMMEND)
+    state.explained.recommendations
+
+Read the stages from top to bottom: each takes the state so far and returns it with one more value.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from whimbrel.agent.explanation.explain import Explained, explain
 from whimbrel.agent.fitted import Fitted
-from whimbrel.agent.language_models.access import ModelAccess
-from whimbrel.agent.language_models.option_scores import likelihood_prompt
-from whimbrel.agent.language_models.protocol import LanguageModel
+from whimbrel.agent.language_models.access import NO_MODEL, ModelAccess
 from whimbrel.agent.profile.summarise import Summary, summarise
-from whimbrel.agent.ranking.rank import RankConfig, Ranking, distinct, rank
+from whimbrel.agent.ranking.diversity import with_list
+from whimbrel.agent.ranking.features import features_of
+from whimbrel.agent.ranking.fusion import CandidateKind
+from whimbrel.agent.ranking.rank import RankConfig, Ranked, Ranking, Wish, kind_of_given, rank
 from whimbrel.agent.schema.context import Context
+from whimbrel.agent.schema.results import Shift
 from whimbrel.agent.shift.predict import Prediction, ShiftQuery, predict_shift
 from whimbrel.prompts.phrases import Language
-from whimbrel.tools.records import Interaction, followed, turned_from
-from whimbrel.tools.retrieval.candidates import Candidate, Interest, Query, interest_of, retrieve
-from whimbrel.tools.store.store import Store
-from whimbrel.tools.text.encoder import Vectors
+from whimbrel.tools.log.click_rates import ClickRates
+from whimbrel.tools.log.item_statistics import ItemStatistics
+from whimbrel.tools.log.topic_clusters import LEAST_ITEMS, name_clusters, with_topics
+from whimbrel.tools.records import Interaction, Item, followed, turned_from
+from whimbrel.tools.retrieval.candidates import Candidate, as_candidates, retrieve
+from whimbrel.tools.retrieval.catalogue import Catalogue
+from whimbrel.tools.retrieval.channels import RetrievalQuery
+from whimbrel.tools.retrieval.interest import Interest, interest_of
+from whimbrel.tools.text.encoder import Vectors, encode
+from whimbrel.tools.text.exclusions import Refusal
+from whimbrel.tools.text.item_vectors import item_vectors
 
 if TYPE_CHECKING:
-    from langchain_core.callbacks import BaseCallbackHandler
     from langchain_core.runnables import Runnable
 
-STEPS = ("recall", "summarise", "predict_shift", "interest", "retrieve", "rank", "explain")
-"""Names of the steps, in order."""
+Floats = NDArray[np.float64]
 
 
 class PipelineConfig(BaseModel):
-    """How much each stage takes: `candidates` retrieved, the weights of ranking, reasons `worded` by the model.
+    """The settings of a request that are not learned.
 
-    `language` is that of summaries, of the reasons of shifts and recommendations, and of what the model is asked.
+    Attributes:
+        candidates: How many candidates retrieval brings, or twice the length of the list if that is more.
+        worded: How many reasons the language model words, from the first recommendation on.
+        rank: The settings of ranking.
+        language: The language of summaries, reasons and prompts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,162 +68,334 @@ class PipelineConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Request:
-    """Who asks (empty for somebody new), as of when, in what situation, for how many."""
+    """What is asked, and as of when.
 
-    user_id: str
-    at: float
-    context: Context
-    k: int
+    Attributes:
+        user_id: The user whose history the catalogue holds; "" for somebody new.
+        history: The events themselves, the first one first, in place of the catalogue's history of `user_id`.
+        at: The moment asked about, in Unix seconds. None stands for the end of the given history.
+        context: The situation, and what the user said they want or refuse.
+        k: The length of the list.
+        candidates: The items to rank. None retrieves them from the whole catalogue.
+        without: Ids of items that must not be retrieved, besides those of the history.
+    """
+
+    user_id: str = ""
+    history: Sequence[Item] | None = None
+    at: float | None = None
+    context: Context = field(default_factory=Context)
+    k: int = 10
+    candidates: Sequence[Item] | None = None
+    without: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What stages draw on: the items and interactions, what was learned, the language model, and the settings.
+
+    Attributes:
+        click_rates: How often each item was chosen when it was shown; by default what was learned.
+    """
+
+    catalogue: Catalogue
+    fitted: Fitted
+    model: ModelAccess = NO_MODEL
+    config: PipelineConfig = field(default_factory=PipelineConfig)
+    click_rates: ClickRates | None = None
 
 
 @dataclass(frozen=True)
 class Recall:
-    """What is known of the user before the request's time, with the vectors of those items, and the ids of those that
-    the user turned away from, which the history is without."""
+    """What is known of the user before the moment asked about.
 
-    history: Sequence[Interaction]
-    vectors: dict[str, Vectors]
+    Attributes:
+        history: The events in order, without the items that the user turned away from.
+        vectors: Unit text vectors of the items in the history, and of those that the context wants more like, by id.
+        refused: Ids of the items that the user turned away from.
+        at: The moment asked about, in Unix seconds; None where no times are known.
+        before: The time up to which the log counts, by the clock of the log; infinite where `at` is None.
+    """
+
+    history: Sequence[Item] = ()
+    vectors: Mapping[str, Vectors] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
+    at: float | None = None
+    before: float = np.inf
 
 
-class StageClock:
-    """Seconds that each step took, by its name; `on_step` is told the name as the step ends."""
+@dataclass(frozen=True)
+class State:
+    """A request with what the stages made of it; the values of stages that were not run are empty.
 
-    def __init__(self, on_step: Callable[[str], None] | None) -> None:
-        self.seconds: dict[str, float] = {}
-        self._on_step = on_step
+    Attributes:
+        candidates: What may be recommended.
+        excluded: Given candidates that the context refuses; they come last.
+        kind: How the candidates came about, which decides the weights they are ranked with.
+        features: Standardised features of the candidates, shape (candidates, features).
+        seconds: How long each stage took, by name, in seconds.
+    """
 
-    def handler(self) -> "BaseCallbackHandler":
-        """What LangChain is to tell."""
-        from langchain_core.callbacks import BaseCallbackHandler
-
-        begun: dict[Any, tuple[str, float]] = {}
-        clock = self
-
-        class Handler(BaseCallbackHandler):
-            raise_error = True
-
-            def on_chain_start(self, *_: Any, run_id: Any, name: str = "", **__: Any) -> None:
-                begun[run_id] = (name, time.perf_counter())
-
-            def on_chain_end(self, *_: Any, run_id: Any, **__: Any) -> None:
-                clock._end(*begun.pop(run_id, ("", 0.0)))
-
-        return Handler()
-
-    def _end(self, name: str, started: float) -> None:
-        if name in STEPS:
-            self.seconds[name] = time.perf_counter() - started
-            if self._on_step:
-                self._on_step(name)
+    request: Request
+    recall: Recall = field(default_factory=Recall)
+    summary: Summary = field(default_factory=lambda: Summary((), (), (), ""))
+    prediction: Prediction = field(default_factory=lambda: Prediction(Shift(kind="none", reason="")))
+    interest: Interest = field(default_factory=Interest)
+    candidates: Sequence[Candidate] = ()
+    excluded: Sequence[Candidate] = ()
+    kind: CandidateKind = "retrieved"
+    features: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    ranking: Ranking = field(default_factory=Ranking)
+    explained: Explained = field(default_factory=lambda: Explained(()))
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
-def build_pipeline(
-    store: Store, llm: LanguageModel | None, config: PipelineConfig, fitted: Fitted | None = None
-) -> "Runnable[Request, dict[str, Any]]":
-    """A Runnable from a `Request` to all that was found on the way (`recall`, `summary`, ..., `explained`); `fitted`
-    is by default what lies with the store."""
-    from langchain_core.runnables import RunnableLambda, RunnablePassthrough
+def recall(state: State, resources: Resources) -> State:
+    """Read the user's history as of the moment asked about."""
+    request, catalogue = state.request, resources.catalogue
+    if request.history is None:
+        before = np.inf if request.at is None else request.at
+        events = catalogue.history(request.user_id, before=before) if request.user_id else []
+        at = request.at
+    else:
+        events = [item for item in request.history if request.at is None or item.time is None or item.time < request.at]
+        times = [item.time for item in events if item.time is not None]
+        at = max(times, default=None) if request.at is None else request.at
+    history = _with_topics(followed(events))
+    before = np.inf if at is None else at
+    return replace(state, recall=Recall(history, _vectors(state, history, catalogue), turned_from(events), at, before))
 
-    language, learned = config.language, fitted or Fitted.load(store.fitted).for_log(store.log)
-    likelihood_cache = (
-        store.number_cache(f"{llm.digest}|{likelihood_prompt(language).name}") if llm is not None else None
+
+def summarise_history(state: State, resources: Resources) -> State:
+    """Say what the user is about, in topics and in words."""
+    recall, model = state.recall, resources.model
+    summary = summarise(recall.history, model.llm, vectors=recall.vectors, language=model.language)
+    return replace(state, summary=summary)
+
+
+def predict(state: State, resources: Resources) -> State:
+    """Predict the interest shift and the topics of the next event."""
+    recall, context = state.recall, state.request.context
+    query = ShiftQuery(
+        at=recall.at if all(item.time is not None for item in recall.history) else None,
+        context=context,
+        topic_vectors=_wishable_topics(state, resources.catalogue) if context.query else {},
+        habits=resources.catalogue.habits(before=recall.before),
+    )
+    prediction = predict_shift(recall.history, query, model=resources.model, topics=resources.fitted.topics)
+    return replace(state, prediction=prediction)
+
+
+def focus(state: State, resources: Resources) -> State:
+    """Turn history, predicted topics and wish into vectors of interest."""
+    recall, context = state.recall, state.request.context
+    interest = interest_of(
+        recall.history,
+        recall.vectors,
+        predicted=_topic_vectors(state.prediction.shift.to_topics, resources.catalogue),
+        query=context.query,
+        liked_items=[recall.vectors[item_id] for item_id in context.more if item_id in recall.vectors],
+    )
+    return replace(state, interest=interest)
+
+
+def retrieval_query(state: State, resources: Resources) -> RetrievalQuery:
+    """Return what retrieval is asked for this user at this moment."""
+    request, recall = state.request, state.recall
+    return RetrievalQuery(
+        recall.history,
+        before=recall.before,
+        interest=state.interest,
+        expected=state.prediction.topics,
+        embeddings=resources.fitted.embeddings,
+        without=(*request.without, *request.context.more, *request.context.unavailable, *recall.refused),
     )
 
-    def recalled(found: dict[str, Any]) -> Recall:
-        request: Request = found["request"]
-        events = store.history(request.user_id, before=request.at) if request.user_id else []
-        history = [event for event in followed(events) if isinstance(event, Interaction)]
-        vectors = store.item_vectors(sorted({i.item_id for i in history} | set(request.context.more)))
-        return Recall(history, vectors, turned_from(events))
 
-    def summarised(found: dict[str, Any]) -> Summary:
-        recall: Recall = found["recall"]
-        return summarise(recall.history, llm, vectors=recall.vectors, language=language)
-
-    def predicted(found: dict[str, Any]) -> Prediction:
-        request: Request = found["request"]
-        return predict_shift(
-            found["recall"].history,
-            ShiftQuery(
-                at=request.at,
-                context=request.context,
-                topic_vectors=store.topic_vectors(before=request.at) if request.context.query else {},
-                habits=store.habits(before=request.at),
-            ),
-            model=ModelAccess(llm, language, likelihood_cache),
-            topics=learned.topics,
-        )
-
-    def interested(found: dict[str, Any]) -> Interest:
-        request, recall, prediction = found["request"], found["recall"], found["prediction"]
-        return interest_of(
-            recall.history,
-            recall.vectors,
-            predicted=store.vectors_of_topics(prediction.shift.to_topics),
-            query=request.context.query,
-            liked=[recall.vectors[item_id] for item_id in request.context.more if item_id in recall.vectors],
-        )
-
-    def retrieved(found: dict[str, Any]) -> list[Candidate]:
-        request: Request = found["request"]
-        return retrieve(
-            store,
-            Query(
-                found["recall"].history,
-                before=request.at,
-                interest=found["interest"],
-                expected=found["prediction"].topics,
-                embeddings=learned.embeddings,
-                without=(*request.context.more, *request.context.unavailable, *found["recall"].refused),
-            ),
-            weights=learned.fusion.channels,
-            avoid=request.context.avoid,
-            max_price=request.context.max_price,
-            n=max(config.candidates, 2 * request.k),
-        )
-
-    def ranked(found: dict[str, Any]) -> Ranking:
-        request: Request = found["request"]
-        weighed = max(config.rank.weighed, 2 * request.k)
-        return rank(
-            found["candidates"],
-            where="retrieved",
-            history=found["recall"].history,
-            interest=found["interest"],
-            expected=found["prediction"].topics,
-            wish=request.context.query,
-            shift=found["prediction"].shift,
-            fusion=learned.fusion,
-            click_rates=learned.click_rates,
-            llm=llm,
-            config=config.rank.model_copy(update={"weighed": weighed}),
-            likelihood_cache=likelihood_cache,
-            language=language,
-        )
-
-    def explained(found: dict[str, Any]) -> Explained:
-        recall: Recall = found["recall"]
-        return explain(
-            distinct(found["ranking"].ranked, k=found["request"].k, diversity=config.rank.diversity),
-            history=recall.history,
-            vectors=recall.vectors,
-            shift=found["prediction"].shift,
-            llm=llm,
-            worded=config.worded,
-            language=language,
-        )
-
-    def begun(request: Request) -> dict[str, Any]:
-        return {"request": request}
-
-    return (
-        RunnableLambda(begun, name="request")
-        | RunnablePassthrough.assign(recall=RunnableLambda(recalled, name="recall"))
-        | RunnablePassthrough.assign(summary=RunnableLambda(summarised, name="summarise"))
-        | RunnablePassthrough.assign(prediction=RunnableLambda(predicted, name="predict_shift"))
-        | RunnablePassthrough.assign(interest=RunnableLambda(interested, name="interest"))
-        | RunnablePassthrough.assign(candidates=RunnableLambda(retrieved, name="retrieve"))
-        | RunnablePassthrough.assign(ranking=RunnableLambda(ranked, name="rank"))
-        | RunnablePassthrough.assign(explained=RunnableLambda(explained, name="explain"))
+def gather(state: State, resources: Resources) -> State:
+    """Retrieve candidates from the catalogue, or take those of the request."""
+    request, config = state.request, resources.config
+    if request.candidates is not None:
+        return _given(state, request.candidates, resources)
+    candidates = retrieve(
+        resources.catalogue,
+        retrieval_query(state, resources),
+        weights=resources.fitted.fusion.channels,
+        avoid=request.context.avoid,
+        max_price=request.context.max_price,
+        n=max(config.candidates, 2 * request.k),
     )
+    return replace(state, candidates=candidates, kind="retrieved")
+
+
+def compare(state: State, resources: Resources) -> State:
+    """Compute the features that candidates are ranked by."""
+    if not state.candidates:
+        return state
+    features = features_of(
+        state.candidates,
+        history=state.recall.history,
+        interest=state.interest,
+        prediction=state.prediction,
+        click_rates=resources.click_rates or resources.fitted.click_rates,
+    )
+    return replace(state, features=features)
+
+
+def order(state: State, resources: Resources) -> State:
+    """Order the candidates, and choose the list that is shown."""
+    request, config = state.request, resources.config.rank
+    given = request.candidates is not None
+    ranking = rank(
+        state.candidates,
+        state.features,
+        ranker=resources.fitted.fusion.of(state.kind),
+        history=state.recall.history,
+        wish=Wish(request.context.query, state.interest.wished),
+        model=resources.model,
+        config=config.for_list(request.k),
+    )
+    if not given or config.diversity:
+        ranking = with_list(ranking, request.k, diversity=config.diversity, near_duplicates=given)
+    return replace(state, ranking=_excluded_last(ranking, state.excluded))
+
+
+def give_reasons(state: State, resources: Resources) -> State:
+    """Explain each entry of the list by events that happened."""
+    explained = explain(
+        state.ranking.list,
+        history=[event for event in state.recall.history if isinstance(event, Interaction)],
+        vectors=state.recall.vectors,
+        shift=state.prediction.shift,
+        llm=resources.model.llm,
+        worded=resources.config.worded,
+        language=resources.model.language,
+    )
+    return replace(state, explained=explained)
+
+
+Stage = Callable[[State, Resources], State]
+STAGES: Mapping[str, Stage] = {
+    "recall": recall,
+    "summarise": summarise_history,
+    "predict_shift": predict,
+    "interest": focus,
+    "retrieve": gather,
+    "compare": compare,
+    "rank": order,
+    "explain": give_reasons,
+}
+"""All stages by name, in order."""
+RECOMMEND = tuple(STAGES)
+SHIFT = ("recall", "predict_shift")
+QUERY = ("recall", "predict_shift", "interest")
+FEATURES = (*QUERY, "retrieve", "compare")
+RANK = (*FEATURES, "rank")
+"""What doors run: a recommendation, a shift, what retrieval is asked, what learning reads, and a ranking."""
+
+
+def run(
+    request: Request,
+    resources: Resources,
+    stages: Sequence[str] = RECOMMEND,
+    *,
+    on_step: Callable[[str], None] | None = None,
+) -> State:
+    """Run stages on a request.
+
+    Args:
+        request: What is asked.
+        resources: What the stages draw on.
+        stages: Names of `STAGES`, in their order.
+        on_step: Called with the name of each stage as it ends.
+
+    Raises:
+        DataError: the catalogue has no such user.
+        ModelError: the language model cannot be reached.
+    """
+    state, seconds = State(request), dict[str, float]()
+    for name in stages:
+        started = time.perf_counter()
+        state = STAGES[name](state, resources)
+        seconds[name] = time.perf_counter() - started
+        if on_step:
+            on_step(name)
+    return replace(state, seconds=seconds)
+
+
+def as_runnable(resources: Resources, stages: Sequence[str] = RECOMMEND) -> "Runnable[Request, State]":
+    """Return the pipeline as a LangChain Runnable, one named step a stage, for callbacks, tracing and batches.
+
+    Example:
+        as_runnable(resources).batch([Request(user_id="1", at=at), Request(user_id="2", at=at)])
+    """
+    from langchain_core.runnables import RunnableLambda
+
+    def step(stage: Stage) -> Callable[[State], State]:
+        return lambda state: stage(state, resources)
+
+    runnable: Runnable[Request, State] = RunnableLambda(State, name="request")
+    for name in stages:
+        runnable = runnable | RunnableLambda(step(STAGES[name]), name=name)
+    return runnable
+
+
+def _with_topics(history: Sequence[Item]) -> Sequence[Item]:
+    """Return the history; where no item has a topic, topics are clusters of the titles."""
+    if any(item.topics for item in history):
+        return history
+    items = list({item.item_id: item for item in history}.values())
+    if len(items) < LEAST_ITEMS:
+        return history
+    return with_topics(history, name_clusters(items, item_vectors(items)))
+
+
+def _vectors(state: State, history: Sequence[Item], catalogue: Catalogue) -> dict[str, Vectors]:
+    """Return the vectors of the history: the catalogue's for its own users, else those of the items as given."""
+    more = state.request.context.more
+    if state.request.history is None:
+        return catalogue.item_vectors(sorted({item.item_id for item in history} | set(more)))
+    items = list({item.item_id: item for item in [*history, *(state.request.candidates or ())]}.values())
+    given = dict(zip([item.item_id for item in items], item_vectors(items), strict=True))
+    absent = [item_id for item_id in more if item_id not in given]
+    return {**given, **(catalogue.item_vectors(absent) if absent else {})}
+
+
+def _wishable_topics(state: State, catalogue: Catalogue) -> dict[str, Vectors]:
+    """Return the topics that a wish may mean: the catalogue's, those of the history and of given candidates."""
+    known = catalogue.topic_vectors(before=state.recall.before)
+    items = [*state.recall.history, *(state.request.candidates or ())]
+    others = sorted({topic for item in items for topic in item.topics} - known.keys())
+    return {**known, **dict(zip(others, encode(others), strict=True))}
+
+
+def _topic_vectors(topics: Sequence[str], catalogue: Catalogue) -> list[Vectors]:
+    vectors = catalogue.vectors_of_topics(topics) if topics else []
+    return vectors if len(vectors) == len(topics) else list(encode(topics))
+
+
+def _given(state: State, items: Sequence[Item], resources: Resources) -> State:
+    """Take the candidates of the request; those that the context refuses are set apart."""
+    recall, context = state.recall, state.request.context
+    refusal = Refusal.of(context.avoid, {})
+    excluded = [item for item in items if refusal.covers(item) or not context.admits(item)]
+    excluded_ids = {item.item_id for item in excluded}
+    allowed = [item for item in items if item.item_id not in excluded_ids]
+    statistics = ItemStatistics.of(
+        resources.catalogue.log, recall.history, before=recall.before, embeddings=resources.fitted.embeddings
+    )
+    vectors = dict(zip([item.item_id for item in items], item_vectors(items), strict=True))
+    candidates = as_candidates(allowed, vectors, statistics)
+    return replace(
+        state,
+        candidates=candidates,
+        excluded=[Candidate(item, vectors[item.item_id]) for item in excluded],
+        kind=kind_of_given(candidates),
+    )
+
+
+def _excluded_last(ranking: Ranking, excluded: Sequence[Candidate]) -> Ranking:
+    if not excluded:
+        return ranking
+    lowest = min((entry.score for entry in ranking.ranked), default=0.0) - 1
+    last = [Ranked(candidate, lowest, {"refused": lowest}) for candidate in excluded]
+    return replace(ranking, ranked=(*ranking.ranked, *last))

@@ -1,4 +1,4 @@
-"""Fitting on a store's log or on files of sessions, with cases to calibrate on and a language model to weigh."""
+"""Fit a store's own log, or files of sessions, with cases to calibrate on and a language model to weigh."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,36 +10,48 @@ import numpy as np
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.learning.cases import Case, Problem
-from whimbrel.agent.learning.choice_sets import TrainingQuery, given_choices
+from whimbrel.agent.learning.choice_sets import GivenQuery, TrainingQuery, given_choice_sets
 from whimbrel.agent.learning.fitted_log import write_fitted_log
-from whimbrel.agent.learning.learn import Learning, learn_from
-from whimbrel.agent.learning.ranking import LEAST_CHOICES, ChoiceSet, ask, learn, learn_likelihood
+from whimbrel.agent.learning.learn import Draw, Learning, learn_from
+from whimbrel.agent.learning.ranking import (
+    LEAST_CHOICES,
+    ChoiceSet,
+    ask_model,
+    learn_model_weights,
+    learn_ranker,
+)
 from whimbrel.agent.learning.sessions import library_of, read_training, training_of
+from whimbrel.agent.pipeline import Resources
 from whimbrel.agent.ranking.fusion import CandidateKind
 from whimbrel.agent.schema.context import as_context
 from whimbrel.agent.shift.outlook import fit_outlook
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.log.click_rates import ClickRates
-from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.progress import NoProgress, Progress
-from whimbrel.tools.records import Item
+from whimbrel.tools.retrieval.catalogue import Catalogue
 from whimbrel.tools.store.in_memory import InMemory
 from whimbrel.tools.store.store import Store
 
 LEAST_CASES = 30
-"""Cases without which weights stay as the log taught them."""
+"""Cases that weights are calibrated with; fewer leave them as the log taught them."""
 AMONG: Mapping[CandidateKind, str] = {
     "retrieved": "among retrieved items",
-    "given": "among listed items",
-    "cold": "among items by title and topics alone",
+    "given": "among given items",
+    "cold": "among items that the log does not know",
 }
 PARTS = 5
-"""How often a list was chosen from is told a case by the cases of the other parts."""
+"""Parts of the users. A case reads the click rates of the other parts, so that it does not know its own choice."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is learned beside the log: from cases, and from so many answers of a language model."""
+class Extras:
+    """What is learned beside the log.
+
+    Attributes:
+        cases: Cases to calibrate on; problems among them are reported.
+        llm: The language model whose worth is learned, if any.
+        answers: How many choice sets of each kind it is asked about.
+    """
 
     cases: Sequence[Case | Problem] = ()
     llm: LanguageModel | None = None
@@ -47,9 +59,18 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Done:
-    """What a fit did: events and people that topics were learned from, choices by the kind of candidates, those of
-    cases, whether stretches of time can be forecast, where it lies, and lines that held no case."""
+class Fit:
+    """What a fit did.
+
+    Attributes:
+        moments: Events that the next topics were learned from.
+        users: Users whose events these are.
+        choices: Choice sets that rankers were learned from, by kind of candidates.
+        cases: Choice sets of cases.
+        outlook: Whether forecasts of the next weeks were learned.
+        path: Where the fit lies.
+        problems: Lines that hold no case.
+    """
 
     moments: int
     users: int
@@ -60,127 +81,149 @@ class Done:
     problems: Sequence[Problem] = ()
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the fit as JSON."""
         return {**vars(self), "path": str(self.path), "problems": [str(problem) for problem in self.problems]}
 
     def words(self) -> str:
-        """In a line."""
-        told = ", ".join(f"{count:,} choices {AMONG[kind]}" for kind, count in self.choices.items())
-        more = f" and {self.cases:,} cases" if self.cases else ""
+        """Return the fit as a line for a person."""
+        choices = ", ".join(f"{count:,} choices {AMONG[kind]}" for kind, count in self.choices.items())
+        cases = f" and {self.cases:,} cases" if self.cases else ""
         few = max((*self.choices.values(), self.cases), default=0) < LEAST_CHOICES
-        stays = "; too few choices to weigh signals anew, so their shipped weights stay" if few else ""
-        return f"Learned from {self.moments:,} events of {self.users:,} people, {told}{more}: {self.path}{stays}"
+        unchanged = "; too few choices to learn weights, so the shipped ones stay" if few else ""
+        return (
+            f"Learned from {self.moments:,} events of {self.users:,} people, {choices}{cases}: {self.path}{unchanged}"
+        )
 
 
-def fit_store(store: Store, asked: Asked | None = None, *, seed: int = 0, progress: Progress | None = None) -> Done:
-    """Learn from a store's own log, and keep it beside the store.
+def fit_store(store: Store, extras: Extras | None = None, *, seed: int = 0, progress: Progress | None = None) -> Fit:
+    """Learn from a store's own log, and keep what was learned with the store.
+
+    Args:
+        store: The store.
+        extras: Cases and a language model to learn from too.
+        seed: The seed of all chance.
+        progress: Where progress is shown.
 
     Raises:
         DataError: the log is too short to learn anything from, or the cases cannot be read.
     """
-    progress = progress or NoProgress()
-    learned = learn_from(store, seed=seed, progress=progress)
-    _something(learned)
-    fitted, done = _calibrated(learned, store.log, asked or Asked(), store.fitted, progress)
+    draw = Draw(seed=seed, progress=progress or NoProgress())
+    learned = learn_from(store, draw=draw)
+    _require_something(learned)
+    fitted, fit = _with_extras(learned, store, extras or Extras(), store.fitted, draw.progress)
     fitted.save(store.fitted)
-    progress.step("Learning what comes in time", None)
-    return replace(done, outlook=fit_outlook(store.log, store.fitted, seed=seed))
+    draw.progress.step("Learning to forecast", None)
+    return replace(fit, outlook=fit_outlook(store.log, store.fitted, seed=seed))
 
 
 def fit_sessions(
     sessions: Path,
     items: Path | None,
     out: Path,
-    asked: Asked | None = None,
+    extras: Extras | None = None,
     *,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Done:
-    """Learn from files of sessions and items (see `read_training`) into a folder, together with their log.
+) -> Fit:
+    """Learn from files of sessions and items into a folder, which also holds their log.
+
+    Args:
+        sessions: See `read_training`.
+        items: See `read_training`.
+        out: The folder.
+        extras: Cases and a language model to learn from too.
+        seed: The seed of all chance.
+        progress: Where progress is shown.
 
     Raises:
         DataError: a file cannot be read, an id cannot be kept, or the log is too short to learn anything from.
         ConfigError: `out` is a file.
     """
-    progress = progress or NoProgress()
-    progress.step("Reading sessions", None)
-    return _fit_log(library_of(read_training(sessions, items)), out, asked or Asked(), seed, progress)
+    draw = Draw(seed=seed, progress=progress or NoProgress())
+    draw.progress.step("Reading sessions", None)
+    return _fit_log(library_of(read_training(sessions, items)), out, extras or Extras(), draw)
 
 
-def fit_cases(asked: Asked, out: Path, *, seed: int = 0, progress: Progress | None = None) -> Done:
-    """Learn from cases alone into a folder: from their histories what is met, from their lists what is chosen of what
-    was shown.
+def fit_cases(extras: Extras, out: Path, *, seed: int = 0, progress: Progress | None = None) -> Fit:
+    """Learn from cases alone into a folder: their histories are the log, their candidates the lists that were shown.
 
     Raises:
-        DataError: they are too few to learn anything from.
+        DataError: the cases are too few to learn anything from.
         ConfigError: `out` is a file.
     """
-    library = library_of(training_of((case.blind, ()) for case in asked.cases if isinstance(case, Case)))
-    return _fit_log(library, out, asked, seed, progress or NoProgress())
+    catalogue = library_of(training_of((case.blind, ()) for case in extras.cases if isinstance(case, Case)))
+    return _fit_log(catalogue, out, extras, Draw(seed=seed, progress=progress or NoProgress()))
 
 
-def _fit_log(library: InMemory, out: Path, asked: Asked, seed: int, progress: Progress) -> Done:
+def _fit_log(catalogue: InMemory, out: Path, extras: Extras, draw: Draw) -> Fit:
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {str(out)!r} is a file: give a folder")
-    for item_id in library.log.item_ids:
+    for item_id in catalogue.log.item_ids:
         if not item_id or not item_id.isprintable():
             raise DataError(f"the log holds an id that cannot be kept: {item_id!r}")
-    learned = learn_from(library, seed=seed, progress=progress)
-    fitted, done = _calibrated(learned, library.log, asked, out, progress)
-    if not done.cases:
-        _something(learned)
-    taught = [case.blind for case in asked.cases if isinstance(case, Case)] if done.cases else []
-    write_fitted_log(library, fitted, out, taught)
-    return done
+    learned = learn_from(catalogue, draw=draw)
+    fitted, fit = _with_extras(learned, catalogue, extras, out, draw.progress)
+    if not fit.cases:
+        _require_something(learned)
+    learned_cases = [case.blind for case in extras.cases if isinstance(case, Case)] if fit.cases else []
+    write_fitted_log(catalogue, fitted, out, learned_cases)
+    return fit
 
 
-def _something(learned: Learning) -> None:
+def _require_something(learned: Learning) -> None:
     if not learned.moments and not any(learned.choices.values()):
         raise DataError("the log is too short to learn from: what is shipped stays in use")
 
 
-def _calibrated(
-    learned: Learning, log: InteractionLog, asked: Asked, path: Path, progress: Progress
-) -> tuple[Fitted, Done]:
-    """Weights drawn to those that the log taught, by what was relevant in cases; then what the model's answers add."""
-    fitted, fusion = learned.fitted.for_log(log), learned.fitted.fusion
-    cases = [case for case in asked.cases if isinstance(case, Case) and case.blind.met is None]
-    told = given_choices(_given(cases), log, learned=fitted.topics, embeddings=fitted.embeddings)
-    for kind, choices in told.items():
-        changed = learn([choices], fusion.of(kind), trees=False, least=LEAST_CASES)
-        kept = changed.with_trees(fusion.of(kind).trees)
-        fusion = fusion.model_copy(update={kind: kept})
-    if asked.llm is not None:
-        pools: dict[CandidateKind, list[ChoiceSet]] = {**learned.choices, **told}
+def _with_extras(
+    learned: Learning, catalogue: Catalogue, extras: Extras, path: Path, progress: Progress
+) -> tuple[Fitted, Fit]:
+    """Calibrate the weights of the log on cases, then learn what the language model's answers add."""
+    fitted, rankers = learned.fitted.for_log(catalogue.log), learned.fitted.fusion
+    cases = [case for case in extras.cases if isinstance(case, Case) and case.blind.met is None]
+    of_cases = given_choice_sets(_given_queries(cases), Resources(catalogue, fitted))
+    for kind, choices in of_cases.items():
+        calibrated = learn_ranker([choices], rankers.of(kind), trees=False, least=LEAST_CASES)
+        rankers = rankers.model_copy(update={kind: calibrated.with_trees(rankers.of(kind).trees)})
+    if extras.llm is not None:
+        pools: dict[CandidateKind, list[ChoiceSet]] = {**learned.choices, **of_cases}
         for kind, choices in pools.items():
-            drawn = choices[: asked.answers]
-            progress.step(f"Asking the language model ({kind})", len(drawn))
-            answers = ask(drawn, fusion.of(kind), asked.llm, advance=progress.advance)
-            fusion = fusion.model_copy(update={kind: learn_likelihood([answers], fusion.of(kind))})
-    counts: dict[CandidateKind, int] = {kind: len(choices) for kind, choices in learned.choices.items()}
-    problems = [one for one in asked.cases if isinstance(one, Problem)]
-    count = sum(map(len, told.values()))
-    return replace(fitted, fusion=fusion, click_rates=_appeal(cases)), Done(
-        learned.moments, learned.users, counts, count, outlook=False, path=path, problems=problems
+            drawn = choices[: extras.answers]
+            progress.step(f"Asking the language model ({kind} candidates)", len(drawn))
+            answers = ask_model(drawn, rankers.of(kind), extras.llm, advance=progress.advance)
+            rankers = rankers.model_copy(update={kind: learn_model_weights([answers], rankers.of(kind))})
+    fit = Fit(
+        moments=learned.moments,
+        users=learned.users,
+        choices={kind: len(choices) for kind, choices in learned.choices.items()},
+        cases=sum(map(len, of_cases.values())),
+        outlook=False,
+        path=path,
+        problems=[problem for problem in extras.cases if isinstance(problem, Problem)],
     )
+    return replace(fitted, fusion=rankers, click_rates=_click_rates(cases)), fit
 
 
-def _given(cases: Sequence[Case]) -> list[tuple[TrainingQuery, Sequence[Item], ClickRates]]:
-    """What was chosen of each list, with the click_rates that the cases of other people tell of."""
+def _given_queries(cases: Sequence[Case]) -> list[GivenQuery]:
+    """Turn cases into training queries, each with the click rates of other users' cases."""
     users = np.random.default_rng(0).permutation(sorted({case.blind.user_id for case in cases}))
-    part = {str(user): place % PARTS for place, user in enumerate(users)}
-    told = [_appeal([case for case in cases if part[case.blind.user_id] != number]) for number in range(PARTS)]
+    part = {str(user): number % PARTS for number, user in enumerate(users)}
+    rates = [_click_rates([case for case in cases if part[case.blind.user_id] != number]) for number in range(PARTS)]
     return [
-        (
+        GivenQuery(
             TrainingQuery(
-                case.blind.user_id, case.blind.history, np.inf, case.relevant, as_context(case.blind.context)
+                user=case.blind.user_id,
+                history=case.blind.history,
+                before=np.inf,
+                chose=case.relevant,
+                context=as_context(case.blind.context),
             ),
             case.blind.candidates,
-            told[part[case.blind.user_id]],
+            rates[part[case.blind.user_id]],
         )
         for case in cases
     ]
 
 
-def _appeal(cases: Sequence[Case]) -> ClickRates:
+def _click_rates(cases: Sequence[Case]) -> ClickRates:
     return ClickRates.of(([item.item_id for item in case.blind.candidates], case.relevant) for case in cases)

@@ -1,20 +1,20 @@
-"""What speaks for a candidate: a figure a signal, which the fusion weighs."""
+"""The features of a candidate, which the learned ranker weighs."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from whimbrel.agent.shift.predict import Prediction
 from whimbrel.tools.arrays import standardise
 from whimbrel.tools.log.click_rates import ClickRates
+from whimbrel.tools.log.interaction_log import Floats
 from whimbrel.tools.log.item_statistics import FIGURES
 from whimbrel.tools.records import Item
-from whimbrel.tools.retrieval.candidates import Candidate, Interest
+from whimbrel.tools.retrieval.candidates import Candidate
+from whimbrel.tools.retrieval.interest import Interest
 from whimbrel.tools.text.title_index import TitleIndex
 
-Floats = NDArray[np.float64]
-
-SIGNALS = (
+FEATURES = (
     "similarity",
     "nearest",
     "last",
@@ -34,13 +34,19 @@ SIGNALS = (
     "repeat",
     "click_rate",
 )
-"""Cosine of the text vector with the interest of the short and the long term, with the nearest of the latest items, and
-with the last one; how much of its title the latest TITLES hold (see `TitleIndex`); logarithm of the probability of its
-topics next; cosine with the topics that a shift goes to, times its confidence; what the statistics says (see
-`ItemStatistics`): the
-counts as logarithms; how far the price is from the usual one, in logarithms, less than 0; whether the history holds
-it; logarithm of how often it was chosen when it was shown (see `ClickRates`)."""
-FROM_LOG = (
+"""Names of the features, in the order of their columns.
+
+similarity: cosine of the text with the short-term plus that with the long-term interest.
+nearest, last: cosine of the text with the nearest of the latest items, and with the last one.
+words: how much of the title the latest TITLES titles share (see `TitleIndex`).
+topics: logarithm of the mean probability of its topics next.
+shift: cosine of the text with the topics that a named shift goes to, times the confidence in the shift.
+itemknn ... age: what the log says (see `ItemStatistics`), counts as logarithms.
+price: minus the distance to the median price paid, in logarithms.
+repeat: 1 where the history holds the item, else 0.
+click_rate: logarithm of how often it was chosen when it was shown (see `ClickRates`).
+"""
+LOG_FEATURES = (
     "itemknn",
     "user_knn",
     "next_item",
@@ -51,60 +57,84 @@ FROM_LOG = (
     "popularity",
     "age",
 )
-"""Those that tell nothing of an item that the log does not know."""
+"""Features that say nothing of an item that the log does not know."""
 TITLES = 10
-LEAST_SHARE = 1e-4
-"""Probability of a topic of which nothing is expected."""
+"""Latest titles whose words count."""
+LEAST_PROBABILITY = 1e-4
+"""Probability of a topic that is not among those expected."""
 
 
-def signals_of(
+def features_of(
     candidates: Sequence[Candidate],
     *,
     history: Sequence[Item],
     interest: Interest,
-    expected: Mapping[str, float],
-    moved: float = 0.0,
+    prediction: Prediction,
     click_rates: ClickRates | None = None,
 ) -> Floats:
-    """Standardised SIGNALS of candidates, shape (candidates, signals): mean 0 and deviation 1 over those of whom a
-    signal tells something, 0 where it tells nothing. `moved` is the confidence in a named shift, else 0."""
+    """Compute the features of candidates.
+
+    Args:
+        candidates: At least one.
+        history: The user's events in order.
+        interest: The user's vectors of interest.
+        prediction: The topics expected next, and the shift.
+        click_rates: How often items were chosen when they were shown, where that is known.
+
+    Returns:
+        Shape (candidates, FEATURES). Each feature has mean 0 and standard deviation 1 over the candidates for which it
+        is known, and is 0 for the others.
+    """
     vectors = np.stack([candidate.vector for candidate in candidates]).astype(np.float64)
-    figures = {name: np.full(len(candidates), np.nan) for name in SIGNALS}
+    values = {name: np.full(len(candidates), np.nan) for name in FEATURES}
     if interest.short is not None and interest.long is not None:
-        figures["similarity"] = vectors @ (interest.short + interest.long)
+        values["similarity"] = vectors @ (interest.short + interest.long)
     if interest.latest is not None:
-        near = vectors @ interest.latest.T
-        figures["nearest"], figures["last"] = near.max(axis=1), near[:, 0]
+        cosines = vectors @ interest.latest.T
+        values["nearest"], values["last"] = cosines.max(axis=1), cosines[:, 0]
     if history:
         titles = TitleIndex([candidate.item.title for candidate in candidates])
-        figures["words"] = titles.shared([item.title for item in history[-TITLES:]])
-    if expected:
-        figures["topics"] = np.array([_topics(candidate.item, expected) for candidate in candidates])
-    if interest.predicted is not None and moved:
-        figures["shift"] = vectors @ interest.predicted
-    told = {name: np.array([c.statistics.get(name, np.nan) for c in candidates], dtype=np.float64) for name in FIGURES}
-    figures |= {name: told[name] for name in ("user_knn", "age", "embedding", "nearest_embedding")}
-    figures |= {name: np.log1p(1000 * told[name]) for name in ("itemknn", "next_item", "co_occurrence")}
-    figures["recent_popularity"], figures["popularity"] = (
-        np.log1p(told["recent_popularity"]),
-        np.log1p(told["popularity"]),
-    )
-    paid = [item.price for item in history if item.price]
-    if paid:
-        usual = float(np.median(np.log(paid)))
-        prices = [candidate.item.price for candidate in candidates]
-        figures["price"] = np.array([-abs(np.log(price) - usual) if price else np.nan for price in prices])
+        values["words"] = titles.shared([item.title for item in history[-TITLES:]])
+    if prediction.topics:
+        values["topics"] = np.array([_topic_value(candidate.item, prediction.topics) for candidate in candidates])
+    shift = prediction.shift
+    confidence = shift.confidence if shift.kind != "none" else 0.0
+    if interest.predicted is not None and confidence:
+        values["shift"] = vectors @ interest.predicted
+    values |= _log_values(candidates)
+    values["price"] = _price_values(candidates, history)
     met = {item.item_id for item in history}
-    figures["repeat"] = np.array([float(candidate.item.item_id in met) for candidate in candidates])
+    values["repeat"] = np.array([float(candidate.item.item_id in met) for candidate in candidates])
     if click_rates is not None:
-        figures["click_rate"] = click_rates.rates([candidate.item.item_id for candidate in candidates])
-    found = np.stack([standardise(figures[name]) for name in SIGNALS], axis=1)
-    found[:, SIGNALS.index("shift")] *= moved
-    return found
+        values["click_rate"] = click_rates.rates([candidate.item.item_id for candidate in candidates])
+    features = np.stack([standardise(values[name]) for name in FEATURES], axis=1)
+    # Standardising removes the scale of the shift's cosine, so its confidence is put back afterwards.
+    features[:, FEATURES.index("shift")] *= confidence
+    return features
 
 
-def _topics(item: Item, expected: Mapping[str, float]) -> float:
-    """Logarithm of the mean probability of its topics."""
+def _topic_value(item: Item, expected: Mapping[str, float]) -> float:
     if not item.topics:
         return np.nan
-    return float(np.log(max(sum(expected.get(topic, 0.0) for topic in item.topics) / len(item.topics), LEAST_SHARE)))
+    mean = sum(expected.get(topic, 0.0) for topic in item.topics) / len(item.topics)
+    return float(np.log(max(mean, LEAST_PROBABILITY)))
+
+
+def _log_values(candidates: Sequence[Candidate]) -> dict[str, Floats]:
+    figures = {
+        name: np.array([candidate.statistics.get(name, np.nan) for candidate in candidates], dtype=np.float64)
+        for name in FIGURES
+    }
+    values = {name: figures[name] for name in ("user_knn", "age", "embedding", "nearest_embedding")}
+    # Sums of cosines are small, so they are scaled before the logarithm.
+    values |= {name: np.log1p(1000 * figures[name]) for name in ("itemknn", "next_item", "co_occurrence")}
+    return values | {name: np.log1p(figures[name]) for name in ("recent_popularity", "popularity")}
+
+
+def _price_values(candidates: Sequence[Candidate], history: Sequence[Item]) -> Floats:
+    paid = [item.price for item in history if item.price]
+    if not paid:
+        return np.full(len(candidates), np.nan)
+    usual = float(np.median(np.log(paid)))
+    prices = [candidate.item.price for candidate in candidates]
+    return np.array([-abs(np.log(price) - usual) if price else np.nan for price in prices])

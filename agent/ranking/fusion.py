@@ -1,7 +1,7 @@
-"""One score from all signals: a weight each (a conditional logit; McFadden, 1974) and, where a log is long enough to
+"""One score from all features: a weight each (a conditional logit; McFadden, 1974) and, where a log is long enough to
 learn them, trees on top (LambdaMART; Burges, 2010).
 
-Both add up: of every score it can be said which signal brought how much of it.
+Both are sums, so every score can be told apart into what each feature contributed.
 """
 
 from functools import cache, cached_property
@@ -10,20 +10,17 @@ from importlib import resources
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from whimbrel.agent.ranking.features import SIGNALS
+from whimbrel.agent.ranking.features import FEATURES
+from whimbrel.tools.log.interaction_log import Floats
 
-Floats = NDArray[np.float64]
 Weight = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+ChannelWeight = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
 CandidateKind = Literal["retrieved", "given", "cold"]
-"""Candidates that retrieval brought; given ones that a log knows; given ones of which no log knows anything."""
-
-
-ANSWERS = ("likelihood", "prior")
+"""How candidates came about: retrieved from the catalogue; given, and known to the log; given, and unknown to it."""
+LIKELIHOOD_FEATURES = ("likelihood", "prior")
 """What is weighed of the answer of a model with likelihoods."""
 
 
@@ -31,16 +28,23 @@ def _digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-def _known(names: tuple[str, ...]) -> tuple[str, ...]:
-    if names != SIGNALS:
-        raise ValueError("learned from other signals")
+def _of_these_features(names: tuple[str, ...]) -> tuple[str, ...]:
+    if names != FEATURES:
+        raise ValueError("learned from other features")
     return names
 
 
 class Ranker(BaseModel):
-    """Weights of SIGNALS, of what the history adds to a language model's likelihood of an item (`likelihood`), of that
-    likelihood without the history (`prior`), of its order of candidates where it has no likelihoods (`order`), and
-    trees as LightGBM writes them ("" for none), with their digest: LightGBM ends the process over damaged ones."""
+    """What was learned for one kind of candidates.
+
+    Attributes:
+        weights: The weight of each feature, in log odds a standard deviation.
+        likelihood: The weight of what the history adds to a language model's likelihood of an item.
+        prior: The weight of that likelihood without the history.
+        order: The weight of the order of a language model without likelihoods.
+        trees: LightGBM's text of the trees; "" for none.
+        digest: The SHA-256 of `trees`. LightGBM ends the process over damaged trees, so they are checked first.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -52,31 +56,43 @@ class Ranker(BaseModel):
     digest: str = ""
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _check_digest(self) -> Self:
         if self.trees and self.digest != _digest(self.trees):
             raise ValueError("the trees are damaged")
         return self
 
     def with_trees(self, trees: str) -> "Ranker":
-        """The same with trees on top."""
+        """Return a copy with these trees; "" for none."""
         return self.model_copy(update={"trees": trees, "digest": _digest(trees) if trees else ""})
 
-    def __call__(self, signals: Floats) -> dict[str, Floats]:
-        """What each signal brings, by name, shape (candidates,) each, from standardised ones (candidates, signals)."""
-        found = signals * np.array([self.weights.get(name, 0.0) for name in SIGNALS])
+    def __call__(self, features: Floats) -> dict[str, Floats]:
+        """Return what each feature contributes to the scores, by name, shape (candidates,) each.
+
+        Args:
+            features: Standardised features, shape (candidates, FEATURES).
+        """
+        contributions = features * np.array([self.weights.get(name, 0.0) for name in FEATURES])
         if self.trees:
-            found += self._booster.predict(signals, pred_contrib=True)[:, :-1]
-        return {name: found[:, place] for place, name in enumerate(SIGNALS) if np.ptp(found[:, place]) > 0}
+            contributions += self._booster.predict(features, pred_contrib=True)[:, :-1]
+        columns = {name: contributions[:, column] for column, name in enumerate(FEATURES)}
+        return {name: values for name, values in columns.items() if np.ptp(values) > 0}
 
     def asks(self, *, likelihoods: bool) -> bool:
-        """Whether the answer of a language model, one with likelihoods or one without, weighs anything."""
+        """Return whether a language model's answer has any weight.
+
+        Args:
+            likelihoods: Whether the model has likelihoods.
+        """
         return bool(self.likelihood or self.prior) if likelihoods else bool(self.order)
 
-    def of_answer(self, figures: Floats) -> dict[str, Floats]:
-        """What a language model's answer brings (see `OptionScores.model_features`), by name, shape (candidates,)
-        each."""
-        names = ANSWERS if figures.shape[1] == len(ANSWERS) else ("order",)
-        return {name: getattr(self, name) * figures[:, place] for place, name in enumerate(names)}
+    def of_answer(self, model_features: Floats) -> dict[str, Floats]:
+        """Return what a language model's answer contributes, by name, shape (candidates,) each.
+
+        Args:
+            model_features: See `OptionScores.model_features`.
+        """
+        names = LIKELIHOOD_FEATURES if model_features.shape[1] == len(LIKELIHOOD_FEATURES) else ("order",)
+        return {name: getattr(self, name) * model_features[:, column] for column, name in enumerate(names)}
 
     @cached_property
     def _booster(self) -> Any:
@@ -86,26 +102,31 @@ class Ranker(BaseModel):
 
 
 class Rankers(BaseModel):
-    """What was learned for each kind of candidates (see `Where`), and what each channel of retrieval is worth (see
-    `tools.retrieve`)."""
+    """What was learned for each kind of candidates, and the weight of each retrieval channel.
+
+    Attributes:
+        signals: The features that the weights belong to.
+        channels: The weight of each channel (see `tools.retrieval.channels`); 1 where it is absent.
+        learned_from: The logs that taught the weights, in words.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[2] = 2
-    signals: Annotated[tuple[str, ...], AfterValidator(_known)] = SIGNALS
-    channels: dict[str, Share] = {}
+    signals: Annotated[tuple[str, ...], AfterValidator(_of_these_features)] = FEATURES
+    channels: dict[str, ChannelWeight] = {}
     retrieved: Ranker
     given: Ranker
     cold: Ranker
     learned_from: str = ""
 
-    def of(self, where: CandidateKind) -> Ranker:
-        """What holds for these candidates."""
-        found: Ranker = getattr(self, where)
-        return found
+    def of(self, kind: CandidateKind) -> Ranker:
+        """Return the ranker for candidates of this kind."""
+        ranker: Ranker = getattr(self, kind)
+        return ranker
 
     @classmethod
     @cache
     def default(cls) -> Self:
-        """What is shipped: learned from several logs (see docs/design.md)."""
+        """Return the shipped weights, learned from several logs by `whimbrel eval defaults fusion` (docs/design.md)."""
         return cls.model_validate_json(resources.files(__package__).joinpath("fusion.json").read_text("utf-8"))

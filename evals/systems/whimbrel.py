@@ -1,29 +1,30 @@
-"""Whimbrel itself, with and without its language model."""
+"""Whimbrel itself, with and without its language model: the agent, asked by the pipeline that serves users."""
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from whimbrel.agent import Agent
+from whimbrel.agent.agent import Agent, history_request
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.specs import open_model
 from whimbrel.agent.learning.cases import BlindCase
 from whimbrel.agent.learning.fitted_log import read_fitted_log
-from whimbrel.agent.learning.learn import learn_from
+from whimbrel.agent.learning.learn import Draw, learn_from
 from whimbrel.agent.learning.sessions import Training, library_of
+from whimbrel.agent.pipeline import RANK
 from whimbrel.agent.ranking.fusion import CandidateKind
 from whimbrel.agent.ranking.rank import Ranking
-from whimbrel.evals.systems import Scored, Scorer, Settings
+from whimbrel.evals.systems.protocol import Scored, Scorer, Settings
 from whimbrel.tools.store.in_memory import InMemory
 
-RETRIEVED = 200
-"""Candidates that the agent ranks of a whole catalogue."""
+LIST_LENGTH = 10
+"""The length of the list that is asked for. The other candidates are ranked behind it."""
 
 
 def whimbrel(training: Training, settings: Settings) -> Scorer:
-    """The agent with the model of the settings, fitted on the training log unless what was fitted is given. Of a whole
-    catalogue it ranks what retrieval brings."""
+    """Return the agent with the model of the settings, fitted on the training log or as `settings.fitted` says."""
     llm = open_model(settings.llm)
     given = read_fitted_log(Path(settings.fitted)) if settings.fitted else None
     agents: dict[CandidateKind, Agent] = {}
@@ -33,32 +34,51 @@ def whimbrel(training: Training, settings: Settings) -> Scorer:
             llm.forget()
         kind: CandidateKind = "given" if case.met is None else "retrieved"
         if kind not in agents:
-            library, fitted = given or _learned(training, kind, settings.seed)
-            agents[kind] = Agent(None, llm, library=library, fitted=fitted)
-        if case.met is None:
-            ranking = agents[kind].ranking(case.history, case.candidates, case.context)
-        else:
-            ranking = agents[kind].choose(case.history, case.context, without=sorted(case.met), n=RETRIEVED)
-        scores = {entry.candidate.item.item_id: entry.score for entry in ranking.ranked}
-        values = np.array([scores.get(item.item_id, -np.inf) for item in case.candidates])
-        return Scored(values, ranking.usage, ranking.warnings, ranking.shift, _said(ranking), ranking.p_topic_change)
+            catalogue, fitted = given or _learned(training, kind, settings.seed)
+            agents[kind] = Agent(catalogue, llm, fitted=fitted)
+        return scored(agents[kind], case)
 
     return score
 
 
 def whimbrel_none(training: Training, settings: Settings) -> Scorer:
-    """The agent without a language model."""
-    return whimbrel(training, Settings(settings.seed, "none", settings.fitted))
+    """Return the agent without a language model."""
+    return whimbrel(training, replace(settings, llm="none"))
+
+
+def scored(agent: Agent, case: BlindCase) -> Scored:
+    """Rank a case with an agent, as of the moment that the case asks about.
+
+    Of a whole catalogue, a candidate scores minus its rank, so that the order is that of the list which users get: it
+    leaves out near duplicates. Given candidates keep their scores, so that equal ones tie.
+    """
+    candidates = case.candidates if case.met is None else None
+    request = history_request(case.history, case.context, k=LIST_LENGTH, candidates=candidates)
+    state = agent.run(replace(request, without=sorted(case.met or ())), RANK)
+    entries = state.ranking.ranked
+    values = {
+        entry.candidate.item.item_id: entry.score if case.met is None else -float(rank)
+        for rank, entry in enumerate(entries, start=1)
+    }
+    return Scored(
+        scores=np.array([values.get(item.item_id, -np.inf) for item in case.candidates]),
+        usage=state.prediction.usage + state.ranking.usage,
+        warnings=(*state.prediction.warnings, *state.ranking.warnings),
+        shift=state.prediction.shift,
+        reason=_contributions(state.ranking),
+        p_topic_change=state.prediction.p_topic_change,
+    )
 
 
 @lru_cache(maxsize=2)
 def _learned(training: Training, kind: CandidateKind, seed: int) -> tuple[InMemory, Fitted]:
-    """Once for the agent with and without a model."""
-    library = library_of(training)
-    return library, learn_from(library, kinds=(kind,), seed=seed).fitted
+    # Kept, so that the agent with a model and the one without learn once.
+    catalogue = library_of(training)
+    return catalogue, learn_from(catalogue, kinds=(kind,), draw=Draw(seed=seed)).fitted
 
 
-def _said(ranking: Ranking) -> str:
-    """Why the first item came first."""
+def _contributions(ranking: Ranking) -> str:
+    """Return what the first item scored by each signal, the largest contribution first."""
     signals = ranking.ranked[0].signals if ranking.ranked else {}
-    return ", ".join(f"{name} {value:+.2f}" for name, value in sorted(signals.items(), key=lambda pair: -pair[1]))
+    ordered = sorted(signals.items(), key=lambda signal: -signal[1])
+    return ", ".join(f"{name} {value:+.2f}" for name, value in ordered)

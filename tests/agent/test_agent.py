@@ -234,7 +234,7 @@ def test_a_rare_item_is_told_to_be_one(tmp_path: Path) -> None:
         first = agent.recommend("a", "2020-02-01").recommendations[0]
     assert first.title == "Spaghetti"
     assert first.signals["novelty"] > 0
-    assert first.explanation.startswith("Seldom chosen")
+    assert first.explanation.startswith("Few people know it")
 
 
 def test_feedback_is_known_to_the_next_request(tmp_path: Path) -> None:

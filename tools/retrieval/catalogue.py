@@ -18,10 +18,6 @@ class Catalogue(Protocol):
     def log(self) -> InteractionLog:
         """The interactions of all users as arrays, ordered by time."""
 
-    @property
-    def timed(self) -> bool:
-        """Whether the times of the log are real. Where they are not, they only order the events."""
-
     def history(self, user_id: str, *, before: float = np.inf) -> Sequence[Item]:
         """Return the user's interactions earlier than `before`, the first one first.
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +11,29 @@ import pytest
 from whimbrel.agent import Agent, Context, DataError, Item
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.scripted import ScriptedModel
-from whimbrel.agent.learning.choice_sets import choices, training_queries
-from whimbrel.agent.learning.learn import learn_from
-from whimbrel.agent.learning.ranking import ChoiceSet, ask, gains, learn, learn_channels, learn_likelihood
-from whimbrel.agent.ranking.features import FROM_LOG, SIGNALS
+from whimbrel.agent.learning.choice_sets import choice_sets, training_queries
+from whimbrel.agent.learning.learn import Draw, learn_from
+from whimbrel.agent.learning.ranking import (
+    ChoiceSet,
+    ask_model,
+    gains,
+    learn_channel_weights,
+    learn_model_weights,
+    learn_ranker,
+)
+from whimbrel.agent.pipeline import Resources
+from whimbrel.agent.ranking.diversity import diverse
+from whimbrel.agent.ranking.features import FEATURES, LOG_FEATURES
 from whimbrel.agent.ranking.fusion import Ranker, Rankers
-from whimbrel.agent.ranking.rank import Ranked, distinct
+from whimbrel.agent.ranking.rank import Ranked
 from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.tools.arrays import standardise
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.item_embeddings import LEAST_ITEMS, ItemEmbeddings
 from whimbrel.tools.log.item_statistics import ItemStatistics
-from whimbrel.tools.retrieval.candidates import LEARNED, Candidate, Query, interest_of, reciprocal, retrieve
+from whimbrel.tools.retrieval.candidates import Candidate, retrieve
+from whimbrel.tools.retrieval.channels import LEARNED_CHANNELS, RetrievalQuery, reciprocal
+from whimbrel.tools.retrieval.interest import interest_of
 from whimbrel.tools.store.in_memory import InMemory
 from whimbrel.tools.text.title_index import TitleIndex
 
@@ -32,15 +44,15 @@ def chosen_by(signal: str, count: int, *, seed: int = 0, sharp: float = 2.0) -> 
     """Choices that follow one signal, with noise."""
     random, found = np.random.default_rng(seed), []
     for number in range(count):
-        table = random.normal(size=(12, len(SIGNALS)))
-        worth = sharp * table[:, SIGNALS.index(signal)] + random.gumbel(size=12)
+        table = random.normal(size=(12, len(FEATURES)))
+        worth = sharp * table[:, FEATURES.index(signal)] + random.gumbel(size=12)
         found.append(ChoiceSet(f"u{number % 80}", table, int(worth.argmax())))
     return found
 
 
 @pytest.mark.parametrize("signal", ["itemknn", "topics"])
 def test_the_signal_that_choices_follow_gets_the_weight(signal: str) -> None:
-    learned = learn([chosen_by(signal, 600)], NOTHING, trees=False)
+    learned = learn_ranker([chosen_by(signal, 600)], NOTHING, trees=False)
     weight = learned.weights[signal]
     assert weight == pytest.approx(2.0, abs=0.4)
     assert max(abs(value) for name, value in learned.weights.items() if name != signal) < 0.25 * weight
@@ -50,41 +62,41 @@ def test_the_signal_that_choices_follow_gets_the_weight(signal: str) -> None:
 
 @pytest.mark.parametrize(("signal", "counts"), [("words", False), ("itemknn", True)])
 def test_likeness_never_speaks_against_an_item(signal: str, counts: bool) -> None:
-    weight = learn([chosen_by(signal, 600, sharp=-2.0)], NOTHING, trees=False).weights.get(signal, 0.0)
+    weight = learn_ranker([chosen_by(signal, 600, sharp=-2.0)], NOTHING, trees=False).weights.get(signal, 0.0)
     assert (weight < -1) if counts else (weight == 0)
 
 
 def test_too_few_choices_leave_what_was_begun_with() -> None:
     begun = Ranker(weights={"nearest": 1.0})
-    assert learn([chosen_by("itemknn", 99)], begun) == begun
+    assert learn_ranker([chosen_by("itemknn", 99)], begun) == begun
 
 
 def test_trees_find_what_weights_cannot_and_stay_away_where_there_is_nothing() -> None:
     random, crossed = np.random.default_rng(1), []
     for number in range(1500):
-        table = random.normal(size=(12, len(SIGNALS)))
+        table = random.normal(size=(12, len(FEATURES)))
         worth = 4 * (table[:, 0] > 0) * (table[:, 1] > 0) + random.gumbel(size=12) * 0.3
         crossed.append(ChoiceSet(f"u{number}", table, int(worth.argmax())))
-    learned = learn([crossed[:1200]], NOTHING)
+    learned = learn_ranker([crossed[:1200]], NOTHING)
     plain = learned.model_copy(update={"trees": ""})
     assert learned.trees
     assert gains(learned, crossed[1200:]).mean() > gains(plain, crossed[1200:]).mean() + 0.02
-    brought = learned(crossed[0].signals)
-    assert set(brought) <= set(SIGNALS)
-    needless = [bool(learn([chosen_by("itemknn", 600, seed=seed)], NOTHING).trees) for seed in range(8)]
+    brought = learned(crossed[0].features)
+    assert set(brought) <= set(FEATURES)
+    needless = [bool(learn_ranker([chosen_by("itemknn", 600, seed=seed)], NOTHING).trees) for seed in range(8)]
     assert sum(needless) <= 2
 
 
 def test_the_channel_that_finds_what_is_chosen_gets_the_weight() -> None:
-    random, found, follows = np.random.default_rng(3), [], LEARNED.index("next_item")
+    random, found, follows = np.random.default_rng(3), [], LEARNED_CHANNELS.index("next_item")
     for number in range(300):
-        worth = np.array([[reciprocal(int(place)) for place in random.permutation(40)] for _ in LEARNED]).T
+        worth = np.array([[reciprocal(int(place)) for place in random.permutation(40)] for _ in LEARNED_CHANNELS]).T
         found.append(ChoiceSet(f"u{number}", worth, int(worth[:, follows].argmax())))
-    learned = learn_channels([found], {})
+    learned = learn_channel_weights([found], {})
     assert learned["next_item"] > 3
     assert np.mean(list(learned.values())) == pytest.approx(1.0, abs=0.01)
     assert min(learned.values()) >= 0
-    assert learn_channels([found[:99]], {"next_item": 2.0}) == {"next_item": 2.0}
+    assert learn_channel_weights([found[:99]], {"next_item": 2.0}) == {"next_item": 2.0}
 
 
 def test_retrieval_listens_to_the_channels_that_are_worth_most() -> None:
@@ -93,9 +105,9 @@ def test_retrieval_listens_to_the_channels_that_are_worth_most() -> None:
     interest = interest_of(history, library.item_vectors([item.item_id for item in history]))
 
     def first(weights: dict[str, float]) -> list[Candidate]:
-        return retrieve(library, Query(history, np.inf, interest), weights=weights, n=10)
+        return retrieve(library, RetrievalQuery(history, np.inf, interest), weights=weights, n=10)
 
-    nothing = dict.fromkeys(LEARNED, 0.0)
+    nothing = dict.fromkeys(LEARNED_CHANNELS, 0.0)
     for channel in ("next_item", "popular", "short"):
         places = [found.channels.get(channel, 99) for found in first(nothing | {channel: 5.0})]
         assert places == list(range(1, 11))
@@ -106,7 +118,7 @@ def test_a_price_that_few_things_keep_to_is_searched_for() -> None:
     library = walks()
     history = [library.items(["i200"])["i200"]]
     interest = interest_of(history, library.item_vectors(["i200"]))
-    found = retrieve(library, Query(history, np.inf, interest), max_price=20.0, n=15)
+    found = retrieve(library, RetrievalQuery(history, np.inf, interest), max_price=20.0, n=15)
     assert len(found) == 15
     assert all(candidate.item.price is not None and candidate.item.price <= 20 for candidate in found)
 
@@ -114,10 +126,14 @@ def test_a_price_that_few_things_keep_to_is_searched_for() -> None:
 def test_channels_that_tell_nothing_stay_as_they_were() -> None:
     random = np.random.default_rng(4)
     found = [
-        ChoiceSet(f"u{number}", random.choice([0.0, 0.3, 0.6, 1.0], size=(60, len(LEARNED))), int(random.integers(60)))
+        ChoiceSet(
+            f"u{number}",
+            random.choice([0.0, 0.3, 0.6, 1.0], size=(60, len(LEARNED_CHANNELS))),
+            int(random.integers(60)),
+        )
         for number in range(400)
     ]
-    assert learn_channels([found], {"co_occurrence": 2.0}) == {"co_occurrence": 2.0}
+    assert learn_channel_weights([found], {"co_occurrence": 2.0}) == {"co_occurrence": 2.0}
 
 
 def test_an_item_of_the_moment_itself_has_no_age() -> None:
@@ -154,9 +170,9 @@ def test_what_a_model_knows_is_weighed_by_what_it_is_worth() -> None:
         for number in range(120):
             chosen = int(random.integers(6))
             titles = tuple(f"thing {place}" + (" wanted" if likely and place == chosen else "") for place in range(6))
-            found.append(ChoiceSet(f"u{number}", np.zeros((6, len(SIGNALS))), chosen, titles, ("something",)))
+            found.append(ChoiceSet(f"u{number}", np.zeros((6, len(FEATURES))), chosen, titles, ("something",)))
         model = ScriptedModel({}, likelihood=lambda prompt, text: 3.0 * ("wanted" in text and "something" in prompt))
-        return learn_likelihood([ask(found, NOTHING, model)], NOTHING)
+        return learn_model_weights([ask_model(found, NOTHING, model)], NOTHING)
 
     assert asked(True).likelihood > 0.5
     assert abs(asked(False).likelihood) < 0.1
@@ -178,11 +194,11 @@ def walks(people: int = 260, *, seed: int = 0) -> InMemory:
 
 def test_a_fit_finds_what_a_log_tells_and_ranks_by_it() -> None:
     library = walks()
-    learned = learn_from(library, most=400)
+    learned = learn_from(library, draw=Draw(most=400))
     weights = learned.fitted.fusion.retrieved.weights
     assert len(learned.choices["retrieved"]) > 100
     assert weights["next_item"] > 0.4
-    agent = Agent(None, None, library=library, fitted=learned.fitted)
+    agent = Agent(library, None, fitted=learned.fitted)
     history = [library.items([f"i{n:03}"])[f"i{n:03}"] for n in (100, 101, 102)]
     first = [entry.candidate.item.item_id for entry in agent.choose(history).ranked[:5]]
     assert "i103" in first
@@ -203,13 +219,13 @@ def test_choices_know_nothing_of_what_comes_after_them() -> None:
     short = InMemory(library.all_items(), InteractionLog.build(library.all_items(), rows), timed=True)
     embeddings = ItemEmbeddings.of(log, before=float(log.time[len(log.time) // 2]))
     drawn = [moment for moment in training_queries(short, most=60, warm_up=0.6) if moment.before < cut]
-    kept = {"learned": NextTopics.default(), "embeddings": embeddings}
+    fitted = replace(Fitted.default(), embeddings=embeddings)
     for where in ("retrieved", "given"):
-        seen, whole = choices(drawn, short, where, **kept), choices(drawn, library, where, **kept)
-        told = [name not in ("age",) for name in SIGNALS]
+        seen, whole = (choice_sets(drawn, Resources(of, fitted), where) for of in (short, library))
+        told = [name not in ("age",) for name in FEATURES]
         assert len(seen) == len(whole) > 5
         if where == "retrieved":  # what is listed is drawn by how often it came, in another catalogue otherwise
-            assert all(np.allclose(a.signals[:, told], b.signals[:, told]) for a, b in zip(seen, whole, strict=True))
+            assert all(np.allclose(a.features[:, told], b.features[:, told]) for a, b in zip(seen, whole, strict=True))
 
 
 def test_factors_lie_close_where_things_are_met_together_and_are_kept(tmp_path: Path) -> None:
@@ -256,7 +272,7 @@ def test_factors_count_as_soon_as_all_that_they_know_is_past() -> None:
 def test_a_history_with_topics_is_ranked_against_a_log_without() -> None:
     items = [Item(item_id=f"i{n}", title=f"Thing {n}") for n in range(3)]
     rows = [(float(n), "u", f"i{n}", None) for n in range(3)]
-    agent = Agent(None, None, library=InMemory(items, InteractionLog.build(items, rows), timed=True))
+    agent = Agent(InMemory(items, InteractionLog.build(items, rows), timed=True), None)
     history = [Item(item_id="h", title="Green tea", topics=("Tea",))]
     assert sorted(agent.rank(history, items)) == ["i0", "i1", "i2"]
     assert agent.predict_shift(history).kind == "none"
@@ -264,11 +280,11 @@ def test_a_history_with_topics_is_ranked_against_a_log_without() -> None:
 
 def test_the_moment_of_a_context_is_the_end_of_what_is_known() -> None:
     library = walks()
-    agent = Agent(None, None, library=library)
+    agent = Agent(library, None)
     history = library.history("u200")
     moment = history[5].time
     assert moment is not None
-    found, whole = (agent.choose(h, {"time": moment}, n=20).ranked for h in (history[:5], history))
+    found, whole = (agent.choose(h, {"time": moment}).ranked for h in (history[:5], history))
     assert [(e.candidate.item.item_id, e.score) for e in found] == [(e.candidate.item.item_id, e.score) for e in whole]
     late = library.log.appeared >= moment
     assert not {e.candidate.item.item_id for e in whole} & {library.log.item_ids[row] for row in np.flatnonzero(late)}
@@ -302,8 +318,8 @@ def test_unknown_figures_tell_nothing() -> None:
     assert standardise(np.array([1.0, np.nan, 3.0])).tolist() == [-1, 0, 1]
     assert standardise(np.array([2.0, 2.0])).tolist() == [0, 0]
     choice = chosen_by("itemknn", 1)[0].without_log()
-    assert not choice.signals[:, [SIGNALS.index(name) for name in FROM_LOG]].any()
-    assert choice.signals[:, SIGNALS.index("nearest")].any()
+    assert not choice.features[:, [FEATURES.index(name) for name in LOG_FEATURES]].any()
+    assert choice.features[:, FEATURES.index("nearest")].any()
 
 
 def entries(vectors: Sequence[Sequence[float]], scores: Sequence[float]) -> list[Ranked]:
@@ -315,14 +331,15 @@ def entries(vectors: Sequence[Sequence[float]], scores: Sequence[float]) -> list
 
 def test_a_diverse_list_takes_what_is_unlike() -> None:
     ranked = entries([[1, 0], [0.9, 0.436], [0, 1]], [3.0, 2.9, 2.0])
-    assert [entry.candidate.item.title for entry in distinct(ranked, k=2)] == ["t0", "t1"]
-    assert [entry.candidate.item.title for entry in distinct(ranked, k=2, diversity=0.7)] == ["t0", "t2"]
-    assert len(distinct(entries([[1, 0], [1, 0]], [1.0, 0.5]), k=2)) == 1
+    assert diverse(ranked, k=2) == [0, 1]
+    assert diverse(ranked, k=2, diversity=0.7) == [0, 2]
+    assert diverse(entries([[1, 0], [1, 0]], [1.0, 0.5]), k=2) == [0]
+    assert diverse(entries([[1, 0], [1, 0]], [1.0, 0.5]), k=2, near_duplicates=True) == [0, 1]
 
 
 def test_what_cannot_be_had_or_costs_too_much_comes_last_or_not_at_all() -> None:
     library = walks()
-    agent = Agent(None, None, library=library)
+    agent = Agent(library, None)
     history = list(library.items(["i010", "i011"]).values())
     context = Context(unavailable=("i012",), max_price=100.0)
     found = [entry.candidate.item for entry in agent.choose(history, context).ranked]
@@ -346,7 +363,7 @@ def test_each_new_item_of_a_basket_is_a_choice_without_the_others() -> None:
     for moment in drawn:
         assert all(item.time is not None and item.time < moment.before for item in moment.history)
         assert not {item.item_id for item in moment.history} & set(moment.chose)
-    found = choices(drawn, library, "retrieved", learned=NextTopics.default(), embeddings=None)
+    found = choice_sets(drawn, Resources(library, Fitted.default()), "retrieved")
     chosen = [{f"thing {int(item_id[1:])}" for item_id in moment.chose} for moment in drawn]
     assert len(found) > len(drawn)
     for choice in found:

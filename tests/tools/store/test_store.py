@@ -15,7 +15,9 @@ from whimbrel.tools.errors import DataError, StoreError
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.item_statistics import HALF_LIFE, ItemStatistics
 from whimbrel.tools.records import Item
-from whimbrel.tools.retrieval.candidates import Query, interest_of, retrieve
+from whimbrel.tools.retrieval.candidates import retrieve
+from whimbrel.tools.retrieval.channels import RetrievalQuery
+from whimbrel.tools.retrieval.interest import interest_of
 from whimbrel.tools.sources.formats import open_source
 from whimbrel.tools.sources.ingest import ingest
 from whimbrel.tools.store.store import open_store
@@ -59,7 +61,7 @@ def test_a_planted_future_event_changes_no_candidate(shop_csv: Path, tmp_path: P
         with open_store(folder) as store:
             history = store.history("u1", before=at)
             vectors = store.item_vectors([event.item_id for event in history])
-            candidates = retrieve(store, Query(history, at, interest_of(history, vectors)))
+            candidates = retrieve(store, RetrievalQuery(history, at, interest_of(history, vectors)))
             found.append(
                 {
                     (c.item.title, *(round(c.statistics[name], 9) for name in ("itemknn", "user_knn", "popularity")))

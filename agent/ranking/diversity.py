@@ -1,0 +1,60 @@
+"""The list that is shown: the best candidates without near duplicates and, where asked for, unlike each other."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from whimbrel.agent.ranking.rank import Ranked, Ranking
+
+NEAR_DUPLICATE = 0.93
+"""Cosine from which two items are the same product in another size or edition."""
+CONSIDERED = 100
+"""Best candidates among which a diverse list is chosen."""
+
+
+def with_list(ranking: Ranking, k: int, *, diversity: float = 0.0, near_duplicates: bool = False) -> Ranking:
+    """Move the list of `k` that is shown to the front of a ranking; the other candidates keep their order behind it.
+
+    Args:
+        ranking: Candidates by score.
+        k: The length of the list; fewer where the candidates do not suffice.
+        diversity: How much likeness counts against a candidate, in [0, 1].
+        near_duplicates: Whether the list may hold near duplicates.
+    """
+    chosen = diverse(ranking.ranked, k=k, diversity=diversity, near_duplicates=near_duplicates)
+    rows = set(chosen)
+    rest = (entry for row, entry in enumerate(ranking.ranked) if row not in rows)
+    return replace(ranking, ranked=(*(ranking.ranked[row] for row in chosen), *rest), listed=len(chosen))
+
+
+def diverse(ranked: Sequence[Ranked], *, k: int, diversity: float = 0.0, near_duplicates: bool = False) -> list[int]:
+    """Choose the rows of up to `k` entries, the first choice first.
+
+    Each next entry has the greatest value of (1 - diversity) * score - diversity * cosine with the nearest entry
+    already chosen, scores being scaled to [0, 1] (maximal marginal relevance; Carbonell & Goldstein, 1998).
+
+    Args:
+        ranked: Candidates by score, the best first.
+        k: How many to choose.
+        diversity: In [0, 1]; 0 keeps the order by score.
+        near_duplicates: Whether a near duplicate of an entry already chosen may follow.
+    """
+    considered = ranked[: max(CONSIDERED, 2 * k)] if diversity else ranked
+    if not considered:
+        return []
+    vectors = np.stack([entry.candidate.vector for entry in considered])
+    scores = np.array([entry.score for entry in considered])
+    scaled = (scores - scores.min()) / max(float(np.ptp(scores)), 1e-9)
+    limit = np.inf if near_duplicates else NEAR_DUPLICATE
+    nearest, free, chosen = np.full(len(considered), -1.0), np.ones(len(considered), dtype=bool), list[int]()
+    while len(chosen) < k:
+        value = (1 - diversity) * scaled - diversity * np.maximum(nearest, 0.0)
+        value = np.where(free & (nearest < limit), value, -np.inf)
+        best = int(value.argmax())
+        if not np.isfinite(value[best]):
+            break
+        chosen.append(best)
+        free[best] = False
+        nearest = np.maximum(nearest, vectors @ vectors[best])
+    return chosen
