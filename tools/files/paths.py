@@ -1,9 +1,14 @@
-"""Where files that can be made again are kept, and where logs of a user's own are found."""
+"""Folders of this user on this machine."""
 
-import os
 from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """`$XDG_CACHE_HOME/whimbrel`, by default `~/.cache/whimbrel`; not made here."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whimbrel"
+    """Return the folder of files that can be made again; it may be absent.
+
+    On Linux it is `$XDG_CACHE_HOME/whimbrel`, by default `~/.cache/whimbrel`; elsewhere the place that the operating
+    system has for caches, unless `$XDG_CACHE_HOME` is set.
+    """
+    from platformdirs import user_cache_path
+
+    return user_cache_path("whimbrel", appauthor=False)
