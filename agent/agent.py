@@ -286,7 +286,7 @@ class Agent:
             language=self._config.language,
             topics=self._resources.fitted.topics,
         )
-        ahead = outlook(self.store.log, self.store.fitted, user, before=before)
+        ahead = forecast_topics(self.store.log, self.store.fitted, user, before=before)
         warnings = (*timeline.warnings, *_unseen_situation(situation, history))
         return timeline.model_copy(update={"warnings": warnings, "outlook": ahead})
 

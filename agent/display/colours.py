@@ -1,6 +1,6 @@
 """One letter and one colour for each leading topic, the same in the terminal and in a picture."""
 
-from whimbrel.agent.shift.timeline import LEADING
+from whimbrel.agent.shift.timeline import LEADING_TOPICS
 
 LETTERS = "ABCDEFGH"
 COLOURS = ("#332288", "#ddcc77", "#117733", "#88ccee", "#882255", "#44aa99", "#cc6677", "#999933")
@@ -9,7 +9,7 @@ OTHERS = "#e2e2e2"
 MARKS = {"situational": "■", "temporal": "▲", "contextual": "●"}
 """Kinds of shift."""
 
-if not len(LETTERS) == len(COLOURS) == LEADING:
+if not len(LETTERS) == len(COLOURS) == LEADING_TOPICS:
     raise ValueError("each leading topic needs a letter and a colour")
 
 

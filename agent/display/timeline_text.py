@@ -10,8 +10,8 @@ from rich.text import Text
 from whimbrel.agent.display.colours import COLOURS, LETTERS, MARKS, OTHERS, ink
 from whimbrel.agent.display.terminal import moment, shift_lines
 from whimbrel.agent.schema.results import Shift
-from whimbrel.agent.shift.next_topics import RECENT
 from whimbrel.agent.shift.timeline import Period, Timeline
+from whimbrel.agent.shift.topic_history import RECENT_EVENTS
 
 LEAST_BAR, MOST_BAR, LEAST_MARK = 16, 46, 26
 """Columns of a bar, and those that a shift takes at least."""
@@ -60,7 +60,7 @@ def _expected(found: Timeline) -> str:
     moves = (
         ""
         if found.p_topic_change is None
-        else f"; {found.p_topic_change:.0%} that it bears no topic of the last {RECENT} events"
+        else f"; {found.p_topic_change:.0%} that it bears no topic of the last {RECENT_EVENTS} events"
     )
     return f"The next event: {likeliest}{moves}"
 

@@ -11,6 +11,7 @@ from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.learning.cases import Case, Problem
 from whimbrel.agent.learning.choice_sets import GivenQuery, TrainingQuery, given_choice_sets
+from whimbrel.agent.learning.forecast import fit_forecast
 from whimbrel.agent.learning.fitted_log import write_fitted_log
 from whimbrel.agent.learning.learn import Draw, Learning, learn_from
 from whimbrel.agent.learning.ranking import (
@@ -24,7 +25,6 @@ from whimbrel.agent.learning.sessions import library_of, read_training, training
 from whimbrel.agent.pipeline import Resources
 from whimbrel.agent.ranking.fusion import CandidateKind
 from whimbrel.agent.schema.context import as_context
-from whimbrel.agent.shift.outlook import fit_outlook
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.log.click_rates import ClickRates
 from whimbrel.tools.progress import NoProgress, Progress
@@ -113,7 +113,7 @@ def fit_store(store: Store, extras: Extras | None = None, *, seed: int = 0, prog
     fitted, fit = _with_extras(learned, store, extras or Extras(), store.fitted, draw.progress)
     fitted.save(store.fitted)
     draw.progress.step("Learning to forecast", None)
-    return replace(fit, outlook=fit_outlook(store.log, store.fitted, seed=seed))
+    return replace(fit, outlook=fit_forecast(store.log, store.fitted, seed=seed))
 
 
 def fit_sessions(

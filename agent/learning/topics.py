@@ -1,179 +1,239 @@
-"""Learning which signals tell the topics of the next event, and how sure one may be, from moments of a log."""
+"""Fit the models of the next topics: weights of features, and calibrations of how sure a prediction may be.
+
+A training moment is one event of a log: what was known of its user before it, and the topics that it bore.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from whimbrel.agent.shift.change_tests import Stretch, stretches_of
+from whimbrel.agent.shift.change_tests import ChangeTest, rising_topics, run_change_tests, strongest_change
 from whimbrel.agent.shift.next_topics import (
-    CHANCES,
-    SIGNALS,
+    TOPIC_FEATURES,
+    TOPIC_SET_FEATURES,
     Calibration,
-    Expected,
-    Learned,
+    NextTopicModel,
     NextTopics,
-    Person,
-    chances,
-    signals,
+    TopicDistribution,
+    topic_features,
+    topic_set_features,
 )
-from whimbrel.agent.shift.predict import TOPICS, chosen, rising
-from whimbrel.prompts.phrases import WORDINGS
+from whimbrel.agent.shift.predict import MOST_OPTIONS, MOST_TO_TOPICS
+from whimbrel.agent.shift.topic_history import Floats, TopicHistory
+from whimbrel.prompts.phrases import load_phrases
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.topic_habits import TopicHabits
 
-Floats = NDArray[np.float64]
-RIDGE = 1e-3
-"""How much weights are drawn to START, as a share of the loss."""
-START = {"ever": 0.5, "lately": 0.3, "everybody": 0.3}
-CALIBRATION_RIDGE = 1e-2
+START_WEIGHTS = {"ever": 0.5, "lately": 0.3, "everybody": 0.3}
+"""Weights that fitting starts from and is drawn towards; 0 for all other features."""
+RIDGE, CALIBRATION_RIDGE = 1e-3, 1e-2
+"""Penalty on the squared distance from the start, for the weights and for the calibrations, beside a mean loss."""
 LEAST_MOMENTS = 100
 
 
 @dataclass(frozen=True)
 class TopicMoment:
-    """What was known of a person at a moment, with the latest titles, and the topics that the next event bore
-    (`came`)."""
+    """One event to learn from: what was known before it, and what it was about.
+
+    Attributes:
+        user: Whose event it is.
+        history: The user's events before it.
+        at: Its time in Unix seconds, None where no times are known.
+        situation: Its situation, as keys and values.
+        habits: Topic base rates of all users before it, None where they are unknown.
+        label: The topics that the event bore.
+        titles: The latest titles before it, for a language model.
+    """
 
     user: str
-    person: Person
+    history: TopicHistory
     at: float | None
     situation: Mapping[str, str]
     habits: TopicHabits | None
-    came: frozenset[str]
+    label: frozenset[str]
     titles: tuple[str, ...] = ()
 
-    def rows(self, person: Person) -> list[int]:
-        """The rows of what came among a person's names."""
-        position = {name: row for row, name in enumerate(person.names)}
-        return [position[topic] for topic in sorted(self.came) if topic in position]
+    def label_rows(self) -> list[int]:
+        """Return the rows of the label's topics in the history; topics that the history does not name are left out."""
+        row_of = {name: row for row, name in enumerate(self.history.topic_names)}
+        return [row_of[topic] for topic in sorted(self.label) if topic in row_of]
 
-    def alone(self) -> "TopicMoment":
-        """The same, as if nothing were known of everybody: the person's own topics only."""
-        person = self.person
-        own, topic = np.unique(person.topic, return_inverse=True)
-        names = tuple(person.names[row] for row in own)
-        return replace(self, person=replace(person, names=names, topic=topic.astype(np.int64)), habits=None)
+    def without_habits(self) -> "TopicMoment":
+        """Return the moment as it is where only the user's own history is known."""
+        history = self.history
+        own_rows, topic = np.unique(history.pair_topic, return_inverse=True)
+        names = tuple(history.topic_names[row] for row in own_rows)
+        return replace(
+            self, history=replace(history, topic_names=names, pair_topic=topic.astype(np.int64)), habits=None
+        )
 
 
-def learn(moments: Sequence[Sequence[TopicMoment]], *, learned_from: str = "", seed: int = 0) -> NextTopics:
-    """From the moments of one or several logs, each counting the same; weights come from half of the people,
-    calibrations from the other half.
+def fit_next_topics(logs: Sequence[Sequence[TopicMoment]], *, learned_from: str = "", seed: int = 0) -> NextTopics:
+    """Fit the models with and without the topic base rates of all users.
+
+    Weights are fitted to half of the users, calibrations to the other half, so that a calibration does not see
+    predictions of events that the weights were fitted to.
+
+    Args:
+        logs: The moments of each log. Every log counts the same, however many moments it has.
+        learned_from: The logs in words, kept with the models.
+        seed: Of the split of the users.
 
     Raises:
-        DataError: fewer than LEAST_MOMENTS moments.
+        DataError: There are fewer than LEAST_MOMENTS moments.
     """
-    total = sum(len(log) for log in moments)
-    if total < LEAST_MOMENTS:
+    count = sum(len(log) for log in logs)
+    if count < LEAST_MOMENTS:
         raise DataError(
-            f"{total} events with a history before them are too few to learn from; {LEAST_MOMENTS} are needed"
+            f"{count} events with a history before them are too few to learn from; {LEAST_MOMENTS} are needed"
         )
-    alone = _learned([[moment.alone() for moment in log] for log in moments], seed)
-    known = [[moment for moment in log if moment.habits] for log in moments]
-    return NextTopics(among=_learned(known, seed) if any(known) else alone, alone=alone, learned_from=learned_from)
-
-
-def _learned(moments: Sequence[Sequence[TopicMoment]], seed: int) -> Learned:
-    halves = [_halves(log, seed) for log in moments if log]
-    weights = _logit([[(_signals(moment), moment.rows(moment.person)) for moment in first] for first, _ in halves])
-    neutral = Calibration(bias=0.0, weights=(0.0,) * len(CHANCES))
-    found = Learned(weights=weights, stays=neutral, comes=neutral)
-    stay, come = [], []
-    for _, second in halves:
-        told = [figures_of(found, moment) for moment in second]
-        stay.append([(figures.stays, figures.stayed) for figures in told])
-        come.append([(figures.comes, figures.came) for figures in told if figures.comes is not None])
-    return found.model_copy(update={"stays": _logistic(stay), "comes": _logistic(come)})
+    without_habits = _fit_model([[moment.without_habits() for moment in log] for log in logs], seed)
+    known = [[moment for moment in log if moment.habits] for log in logs]
+    return NextTopics(
+        with_habits=_fit_model(known, seed) if any(known) else without_habits,
+        without_habits=without_habits,
+        learned_from=learned_from,
+    )
 
 
 @dataclass(frozen=True)
-class Figures:
-    """CHANCES of the latest topics and of those that the most telling stretch moves to, and whether they came; `named`
-    is the stretch that a shift is named for."""
+class MomentOutcome:
+    """What a model says of a moment before calibration, and whether it was right.
 
-    expected: Expected
-    named: Stretch | None
-    stays: Floats
+    Attributes:
+        predicted: The topics of the next event.
+        change: The change that a shift is named for, None where none is named.
+        stay_features: TOPIC_SET_FEATURES of the topics of the latest events.
+        stayed: Whether the event bore one of these.
+        shift_features: TOPIC_SET_FEATURES of the topics of a change; None where no test could be made.
+        shifted: Whether the event bore one of these.
+    """
+
+    predicted: TopicDistribution
+    change: ChangeTest | None
+    stay_features: Floats
     stayed: bool
-    comes: Floats | None
-    came: bool
+    shift_features: Floats | None
+    shifted: bool
 
 
-def figures_of(learned: Learned, moment: TopicMoment) -> Figures:
-    """What a moment shows: of stretches the most telling one, whether or not it differs by more than chance."""
-    person, names = moment.person, moment.person.names
-    expected = learned.expected(person, at=moment.at, situation=moment.situation, habits=moment.habits)
-    recent = person.recent()
-    found = stretches_of(person, at=moment.at, situation=moment.situation, say=WORDINGS["en"])
-    named = chosen(found)
-    stretch = named or next(iter(found), None)
-    comes, came = None, False
-    if stretch:
-        mask = np.zeros(len(names), dtype=bool)
-        mask[rising(person, stretch)[:TOPICS]] = True
-        comes = chances(expected, mask, inside=stretch.inside, p=stretch.p)
-        came = any(mask[row] for row in moment.rows(person))
-    stayed = any(recent[row] for row in moment.rows(person))
-    return Figures(expected, named, chances(expected, recent), stayed, comes, came)
+def outcome_of(model: NextTopicModel, moment: TopicMoment) -> MomentOutcome:
+    """Return what a model says of a moment, and whether it was right.
+
+    Where no shift is named, `shift_features` are those of the most significant test: a calibration must see also
+    changes that are not significant.
+    """
+    history, label = moment.history, moment.label_rows()
+    predicted = model.predict(history, at=moment.at, situation=moment.situation, habits=moment.habits)
+    recent = history.recent_topics()
+    tests = run_change_tests(history, at=moment.at, situation=moment.situation, say=load_phrases("en"))
+    change = strongest_change(tests)
+    tested = change or next(iter(tests), None)
+    shift_features, shifted = None, False
+    if tested:
+        mask = np.zeros(len(history.topic_names), dtype=bool)
+        mask[rising_topics(tested, most=MOST_OPTIONS)[:MOST_TO_TOPICS]] = True
+        shift_features = topic_set_features(predicted, mask, inside=tested.inside, p_value=tested.p_value)
+        shifted = any(mask[row] for row in label)
+    return MomentOutcome(
+        predicted=predicted,
+        change=change,
+        stay_features=topic_set_features(predicted, recent),
+        stayed=any(recent[row] for row in label),
+        shift_features=shift_features,
+        shifted=shifted,
+    )
+
+
+def _fit_model(logs: Sequence[Sequence[TopicMoment]], seed: int) -> NextTopicModel:
+    halves = [_halves(log, seed) for log in logs if log]
+    weights = _fit_weights([[(_features(moment), moment.label_rows()) for moment in first] for first, _ in halves])
+    neutral = Calibration(bias=0.0, weights=(0.0,) * len(TOPIC_SET_FEATURES))
+    model = NextTopicModel(weights=weights, stay_calibration=neutral, shift_calibration=neutral)
+    stays, shifts = [], []
+    for _, second in halves:
+        outcomes = [outcome_of(model, moment) for moment in second]
+        stays.append([(outcome.stay_features, outcome.stayed) for outcome in outcomes])
+        shifts.append(
+            [(outcome.shift_features, outcome.shifted) for outcome in outcomes if outcome.shift_features is not None]
+        )
+    return model.model_copy(
+        update={"stay_calibration": _fit_calibration(stays), "shift_calibration": _fit_calibration(shifts)}
+    )
 
 
 def _halves(log: Sequence[TopicMoment], seed: int) -> tuple[list[TopicMoment], list[TopicMoment]]:
+    """Split the moments of a log by user."""
     users = sorted({moment.user for moment in log})
-    first = set(np.random.default_rng(seed).permutation(len(users))[: (len(users) + 1) // 2].tolist())
-    chosen = {user for number, user in enumerate(users) if number in first}
-    return [m for m in log if m.user in chosen], [m for m in log if m.user not in chosen]
+    drawn = set(np.random.default_rng(seed).permutation(len(users))[: (len(users) + 1) // 2].tolist())
+    first = {user for number, user in enumerate(users) if number in drawn}
+    return [moment for moment in log if moment.user in first], [moment for moment in log if moment.user not in first]
 
 
-def _signals(moment: TopicMoment) -> Floats:
-    return signals(moment.person, at=moment.at, situation=moment.situation, habits=moment.habits)
+def _features(moment: TopicMoment) -> Floats:
+    return topic_features(moment.history, at=moment.at, situation=moment.situation, habits=moment.habits)
 
 
-def _logit(logs: Sequence[Sequence[tuple[Floats, list[int]]]]) -> dict[str, float]:
-    """Weights of signals by maximum likelihood of the topics that came (each event's share 1, each log the same)."""
+def _fit_weights(logs: Sequence[Sequence[tuple[Floats, list[int]]]]) -> dict[str, float]:
+    """Fit a conditional logit by maximum likelihood.
+
+    Args:
+        logs: By log and moment, the features of all topics and the rows of the event's topics, which share 1.
+            Moments whose topics are unknown are left out.
+    """
     from scipy.optimize import minimize
 
-    told = [[(found, rows) for found, rows in log if rows] for log in logs]
-    told = [log for log in told if log]
-    start = np.array([START.get(name, 0.0) for name in SIGNALS])
+    labelled = [[(features, rows) for features, rows in log if rows] for log in logs]
+    labelled = [log for log in labelled if log]
+    start = np.array([START_WEIGHTS.get(name, 0.0) for name in TOPIC_FEATURES])
 
     def loss(weights: Floats) -> tuple[float, Floats]:
         value, slope = RIDGE * float(((weights - start) ** 2).sum()), 2 * RIDGE * (weights - start)
-        for log in told:
-            for found, rows in log:
-                total = found @ weights
+        for log in labelled:
+            for features, rows in log:
+                total = features @ weights
                 raised = np.exp(total - total.max())
                 probability = raised / raised.sum()
-                value -= float(np.log(probability[rows] + 1e-300).mean()) / len(log) / len(told)
-                slope -= (found[rows].mean(axis=0) - probability @ found) / len(log) / len(told)
+                value -= float(np.log(probability[rows] + 1e-300).mean()) / len(log) / len(labelled)
+                slope -= (features[rows].mean(axis=0) - probability @ features) / len(log) / len(labelled)
         return value, slope
 
-    bounds = [(0.0, None)] * len(start)  # a signal speaks for a topic or says nothing
+    # No weight is negative, so that a feature either speaks for a topic or says nothing.
+    bounds = [(0.0, None)] * len(start)
     best: Any = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 100})
-    return {name: round(float(weight), 4) for name, weight in zip(SIGNALS, best.x, strict=True) if told}
+    return {name: round(float(weight), 4) for name, weight in zip(TOPIC_FEATURES, best.x, strict=True) if labelled}
 
 
-def _logistic(logs: Sequence[Sequence[tuple[Floats, bool]]]) -> Calibration:
-    """Weights of figures by maximum likelihood of what came, each log counting the same."""
+def _fit_calibration(logs: Sequence[Sequence[tuple[Floats, bool]]]) -> Calibration:
+    """Fit a logistic regression by maximum likelihood.
+
+    Args:
+        logs: By log and moment, TOPIC_SET_FEATURES and whether the event bore a topic of the set.
+
+    Returns:
+        Without moments a calibration that returns the predicted probability as it is.
+    """
     from scipy.optimize import minimize
 
-    told = [log for log in logs if log]
-    if not told:
-        return Calibration(bias=0.0, weights=(1.0, *[0.0] * (len(CHANCES) - 1)))
-    figures = np.concatenate([np.stack([f for f, _ in log]) for log in told])
-    truth = np.concatenate([np.array([came for _, came in log], dtype=np.float64) for log in told])
-    weight = np.concatenate([np.full(len(log), 1 / len(log) / len(told)) for log in told])
-    columns = np.column_stack([np.ones(len(figures)), figures])
+    filled = [log for log in logs if log]
+    if not filled:
+        return Calibration(bias=0.0, weights=(1.0, *[0.0] * (len(TOPIC_SET_FEATURES) - 1)))
+    features = np.concatenate([np.stack([row for row, _ in log]) for log in filled])
+    label = np.concatenate([np.array([borne for _, borne in log], dtype=np.float64) for log in filled])
+    moment_weight = np.concatenate([np.full(len(log), 1 / len(log) / len(filled)) for log in filled])
+    columns = np.column_stack([np.ones(len(features)), features])
     start = np.zeros(columns.shape[1])
-    start[1] = 1.0
+    start[1] = 1.0  # the log odds of the predicted probability: without evidence it is taken as it is
 
     def loss(weights: Floats) -> tuple[float, Floats]:
         total = columns @ weights
         pull = weights - start
-        pull[0] = 0.0
-        value = float(weight @ (np.logaddexp(0.0, total) - truth * total)) + CALIBRATION_RIDGE * float(pull @ pull)
-        slope = columns.T @ (weight * (1 / (1 + np.exp(-total)) - truth)) + 2 * CALIBRATION_RIDGE * pull
+        pull[0] = 0.0  # the bias is free
+        error = np.logaddexp(0.0, total) - label * total
+        value = float(moment_weight @ error) + CALIBRATION_RIDGE * float(pull @ pull)
+        slope = columns.T @ (moment_weight * (1 / (1 + np.exp(-total)) - label)) + 2 * CALIBRATION_RIDGE * pull
         return value, slope
 
     best: Any = minimize(loss, start, jac=True, method="L-BFGS-B")

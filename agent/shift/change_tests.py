@@ -1,12 +1,15 @@
-"""Stretches of a history that differ from the rest of it by more than chance: the latest events, those at this time of
-day or week, those in this situation.
+"""Test whether segments of a history differ from the rest of it by more than chance.
 
-Each is tested against comparable stretches of the same history, as many tests as are made being accounted for
-(Bonferroni). TopicHabits are tested over sessions, the current one left out: what a session does now is no habit yet.
+The segments are the open session, the latest sessions (a trend), and the sessions at this time of the day, the week or
+the year or in this situation (habits). The difference is the Jensen-Shannon divergence between the topics inside and
+outside the segment. Trends and habits are tested by permuting sessions, the open session by comparing it with earlier
+segments of its length. P-values are corrected for the number of tests (Bonferroni).
+
+Habits are tested without the open session, since what a session does now is no habit yet.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,260 +19,336 @@ from numpy.typing import NDArray
 
 from whimbrel.agent.profile.summarise import recent_count
 from whimbrel.agent.schema.results import ShiftKind
-from whimbrel.agent.shift.next_topics import RECENT, Person
-from whimbrel.prompts.phrases import Wording
+from whimbrel.agent.shift.topic_history import RECENT_EVENTS, Floats, Ints, Mask, TopicHistory
+from whimbrel.prompts.phrases import Phrases
 from whimbrel.tools.log.sessions import session_numbers, session_starts
 from whimbrel.tools.timestamps import DAY_SECONDS, hour_of, is_weekend
 
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-
-LEAST_STRETCHES = 8
-"""Comparable stretches, or sessions, without which nothing can be said."""
-LEAST_EVENTS = 4
-"""Events that a habit or a situation must have, within and without."""
+SIGNIFICANCE_LEVEL = 0.03
+"""A segment differs from the rest if its corrected p-value is at most this. False alarms on planted logs without a
+shift were 2.0 to 4.3% (`whimbrel eval planted`, docs/evaluation.md)."""
+LEAST_UNITS = 8
+"""Sessions, or comparable segments, without which no test is made."""
+LEAST_EVENTS_A_SIDE = 4
+"""Events that must lie inside a segment of sessions, and as many outside it."""
 PERMUTATIONS = 499
+"""The smallest p-value is then 1 in 500: after correction, up to 15 tests can still reach SIGNIFICANCE_LEVEL."""
 MOST_SESSIONS = 400
-"""Latest sessions over which a habit is tested."""
-MOST_TESTED = 60
-"""Topics that a test tells apart."""
-USUAL = 0.6
-"""Share of the sessions from which on a state is the usual one: who was in it last, and is in it now, does not move."""
+"""Latest sessions that trends and habits are tested on. It bounds the work of the permutations."""
+MOST_TESTED_TOPICS = 60
+"""The most frequent topics, which a test tells apart; the others count as one topic."""
+USUAL_SHARE = 0.6
+"""A habit that holds more than this share of the sessions is the usual state of the user."""
 NEAR_HOURS = 3
-SEASON_DAYS = 400
-"""Days that a log must span for a season to come again."""
+"""Events at most so many hours apart are at the same time of the day."""
+NEAR_DAYS, YEAR_DAYS = 30, 365.25
+"""Events at most so many days of the year apart are in the same season."""
+SEASON_LOG_DAYS = 400
+"""Days that a history must span before seasons are tested: in a shorter one no season has come again."""
+LEAST_SPREAD = 0.02
+"""Smallest standard deviation of divergences, in bits. Without it any difference from segments that are all alike
+would be significant."""
 TEMPORAL_KEY = re.compile(r"time|hour|day|week|month|season|date|year|quarter", re.IGNORECASE)
-"""In keys of a context that tell of time: a shift with one of them is temporal, with any other one situational."""
+"""Keys of a situation that tell a time. A shift with one of them is temporal, with any other key situational."""
+
+_ROUNDING = 1e-12
+"""Divergences that differ by less are equal."""
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Events (`inside`) that may differ from `outside`, in words, and the chance that they differ so much by chance.
+class ChangeTest:
+    """A segment of a history, and how surely its topics differ from those of the other events.
 
-    `within` and `without` are the shares of topics there, shape (topics,); `strength` is how many standard deviations
-    the difference stands out; `moves` tells whether the interest would have to move to be there. `sessions` counts
-    those inside and the others."""
+    Attributes:
+        kind: The kind of shift that the segment would make.
+        inside: The events of the segment, shape (events,).
+        shares_inside: The share of each topic inside the segment, shape (topics,).
+        shares_outside: The same outside the segment.
+        p_value: The chance of so great a difference where nothing changes.
+        z_score: How many standard deviations the difference lies above that of comparable segments.
+        is_habit: Whether the segment comes again, as a time of the day does; a trend or a session does not.
+        implies_move: Whether the interest would have to move to be in this segment. It does not where the user was in
+            the segment last and usually is.
+        session_counts: How many sessions lie inside and outside; (0, 0) for a segment of events.
+        words_inside: The segment in words.
+        words_outside: The other events in words.
+    """
 
     kind: ShiftKind
     inside: Mask
-    within: Floats
-    without: Floats
-    p: float
-    strength: float
-    habit: bool
-    moves: bool
-    sessions: tuple[int, int] = (0, 0)
-    words: str = ""
-    others: str = ""
+    shares_inside: Floats
+    shares_outside: Floats
+    p_value: float
+    z_score: float
+    is_habit: bool
+    implies_move: bool
+    session_counts: tuple[int, int] = (0, 0)
+    words_inside: str = ""
+    words_outside: str = ""
 
 
-def stretches_of(person: Person, *, at: float | None, situation: Mapping[str, str], say: Wording) -> list[Stretch]:
-    """All stretches that can be tested, the most telling first; `p` accounts for how many they are."""
-    session = person.session(at)
-    found = [*_session(person, session, say), *_in_sessions(person, session, at, situation, say)]
-    return sorted(
-        (replace(one, p=min(1.0, one.p * len(found))) for one in found), key=lambda one: (one.p, -one.strength)
-    )
+def run_change_tests(
+    history: TopicHistory, *, at: float | None, situation: Mapping[str, str], say: Phrases
+) -> list[ChangeTest]:
+    """Run every change test that the history has enough events for.
+
+    Args:
+        history: The user's events before the moment.
+        at: The moment in Unix seconds; None leaves out habits of time.
+        situation: The situation at the moment, as keys and values.
+        say: The phrases that name segments.
+
+    Returns:
+        The tests with corrected p-values, the smallest p-value first and of equal ones the largest z-score first.
+    """
+    session = history.open_session(at)
+    tests = [*_test_session(history, session, say), *_test_sessions(history, session, at, situation, say)]
+    corrected = (replace(test, p_value=min(1.0, test.p_value * len(tests))) for test in tests)
+    return sorted(corrected, key=lambda test: (test.p_value, -test.z_score))
 
 
-def _in_sessions(
-    person: Person, session: Mask, at: float | None, situation: Mapping[str, str], say: Wording
-) -> Iterator[Stretch]:
-    """Trends and habits, both of the sessions before the one under way."""
-    compared = _Sessions.of(person, ~session if person.time is not None else np.ones(person.events, dtype=bool))
-    if compared is None:
+def strongest_change(tests: Sequence[ChangeTest]) -> ChangeTest | None:
+    """Return the change that a shift is named for, None where there is none.
+
+    Of the tests that are significant and imply a move, habits go before trends, and trends before the open session;
+    then the largest z-score decides.
+    """
+    significant = [test for test in tests if test.p_value <= SIGNIFICANCE_LEVEL and test.implies_move]
+    return max(significant, key=lambda test: (test.is_habit, test.kind != "contextual", test.z_score), default=None)
+
+
+def rising_topics(test: ChangeTest, *, most: int) -> list[int]:
+    """Return the rows of up to `most` topics that a segment holds more of, the largest contribution first.
+
+    The order is that of each topic's term of the Kullback-Leibler divergence from the other events.
+    """
+    gain = test.shares_inside * np.log((test.shares_inside + 1e-3) / (test.shares_outside + 1e-3))
+    return [int(row) for row in np.argsort(-gain, kind="stable")[:most] if gain[row] > 0]
+
+
+def _test_sessions(
+    history: TopicHistory, session: Mask, at: float | None, situation: Mapping[str, str], say: Phrases
+) -> Iterator[ChangeTest]:
+    """Test trends and habits on the sessions before the open one."""
+    earlier = ~session if history.times is not None else np.ones(history.event_count, dtype=bool)
+    sessions = _Sessions.of(history, earlier)
+    if sessions is None:
         return
-    if person.time is not None:
-        yield from compared.trends(person, say)
-    tests: list[tuple[Mask, ShiftKind, str]] = []
-    if at is not None and person.time is not None:
-        moment = np.array([at])
-        apart = np.abs(hour_of(person.time) - hour_of(moment))
-        when = datetime.fromtimestamp(at, tz=UTC)
-        weekday = np.asarray(person.time // DAY_SECONDS % 7 == at // DAY_SECONDS % 7)
-        tests += [
-            (np.minimum(apart, 24 - apart) <= NEAR_HOURS, "temporal", say.near_hour.format(hour=f"{when:%H:%M}")),
-            (is_weekend(person.time) == is_weekend(moment), "temporal", say.days[int(is_weekend(moment)[0])]),
-            (weekday, "temporal", say.weekdays[when.weekday()]),
-        ]
-        if person.time[-1] - person.time[0] > SEASON_DAYS * DAY_SECONDS:
-            apart = np.abs((person.time - at) / DAY_SECONDS % 365.25)
-            tests.append((np.minimum(apart, 365.25 - apart) <= 30, "temporal", say.season))
+    if history.times is not None:
+        yield from sessions.test_trends(say)
+    segments: list[tuple[Mask, ShiftKind, str]] = []
+    if at is not None and history.times is not None:
+        segments += _segments_in_time(history.times, at, say)
     for key, value in situation.items():
-        same = np.array([other.get(key) == value for other in person.situations], dtype=bool)
+        same = np.array([other.get(key) == value for other in history.situations], dtype=bool)
         kind: ShiftKind = "temporal" if TEMPORAL_KEY.search(key) else "situational"
-        tests.append((same, kind, say.in_situation.format(key=key, value=value)))
-    for inside, kind, which in tests:
-        stretch = compared.test(person, inside, kind)
-        if stretch:
-            count, others = stretch.sessions
+        segments.append((same, kind, say.shift.in_situation.format(key=key, value=value)))
+    for inside, kind, which in segments:
+        test = sessions.test(inside, kind)
+        if test:
+            count, others = test.session_counts
             yield replace(
-                stretch,
-                words=say.sessions.format(count=count, which=which),
-                others=say.other_sessions.format(count=others),
+                test,
+                words_inside=say.shift.sessions.format(count=count, which=which),
+                words_outside=say.shift.other_sessions.format(count=others),
             )
+
+
+def _segments_in_time(times: Floats, at: float, say: Phrases) -> list[tuple[Mask, ShiftKind, str]]:
+    """Return the events at the hour, in the part of the week, on the weekday and in the season of a moment."""
+    moment = np.array([at])
+    hours_apart = np.abs(hour_of(times) - hour_of(moment))
+    when = datetime.fromtimestamp(at, tz=UTC)
+    weekday = np.asarray(times // DAY_SECONDS % 7 == at // DAY_SECONDS % 7)
+    near_hour = np.minimum(hours_apart, 24 - hours_apart) <= NEAR_HOURS
+    part_of_week = is_weekend(times) == is_weekend(moment)
+    segments: list[tuple[Mask, ShiftKind, str]] = [
+        (near_hour, "temporal", say.shift.near_hour.format(hour=f"{when:%H:%M}")),
+        (part_of_week, "temporal", say.shift.days[int(is_weekend(moment)[0])]),
+        (weekday, "temporal", say.shift.weekdays[when.weekday()]),
+    ]
+    if times[-1] - times[0] > SEASON_LOG_DAYS * DAY_SECONDS:
+        days_apart = np.abs((times - at) / DAY_SECONDS % YEAR_DAYS)
+        segments.append((np.minimum(days_apart, YEAR_DAYS - days_apart) <= NEAR_DAYS, "temporal", say.shift.season))
+    return segments
 
 
 @dataclass(frozen=True)
 class _Sessions:
-    """The session that each earlier event belongs to, -1 for the others, shape (events,)."""
+    """A history and the session of each event that is tested.
 
-    of_event: NDArray[np.int64]
+    Attributes:
+        history: The events.
+        number: The session of each event, shape (events,), -1 for events that are not tested.
+    """
+
+    history: TopicHistory
+    number: Ints
 
     @classmethod
-    def of(cls, person: Person, earlier: Mask) -> "_Sessions | None":
-        """None where there are too few."""
-        events = np.flatnonzero(earlier)
-        if len(events) < 2 * LEAST_EVENTS:
+    def of(cls, history: TopicHistory, tested: Mask) -> "_Sessions | None":
+        """Number the sessions of the tested events; None where there are too few."""
+        events = np.flatnonzero(tested)
+        if len(events) < 2 * LEAST_EVENTS_A_SIDE:
             return None
-        if person.time is None:
-            number = np.arange(len(events))
-        else:
-            number = session_numbers(person.time[events])
-        first = max(int(number[-1]) - MOST_SESSIONS + 1, 0)
-        of_event = np.full(person.events, -1, dtype=np.int64)
-        of_event[events] = number - first
-        of_event[of_event < 0] = -1
-        if number[-1] + 1 < LEAST_STRETCHES:
+        # Without times every event is a session of its own.
+        found = np.arange(len(events)) if history.times is None else session_numbers(history.times[events])
+        if found[-1] + 1 < LEAST_UNITS:
             return None
-        return cls(of_event)
+        number = np.full(history.event_count, -1, dtype=np.int64)
+        number[events] = np.maximum(found - max(int(found[-1]) - MOST_SESSIONS + 1, 0), -1)
+        return cls(history, number)
 
-    def trends(self, person: Person, say: Wording) -> Iterator[Stretch]:
-        """The latest sessions that hold the short term, and those that hold half of it."""
-        known = np.flatnonzero(self.of_event >= 0)
-        size = recent_count(len(known))
-        for width in dict.fromkeys((size, max(size // 2, 2))):
-            inside = self.of_event >= self.of_event[known[-width]] if width < len(known) else self.of_event >= 0
-            stretch = self.test(person, inside, "temporal")
-            if stretch:
-                count, others = stretch.sessions
+    def test_trends(self, say: Phrases) -> Iterator[ChangeTest]:
+        """Test the sessions that hold the recent events of the profile, and those that hold half of them."""
+        tested = np.flatnonzero(self.number >= 0)
+        recent = recent_count(len(tested))
+        for width in dict.fromkeys((recent, max(recent // 2, 2))):
+            first = self.number[tested[-width]] if width < len(tested) else 0
+            test = self.test(self.number >= first, "temporal")
+            if test:
+                count, others = test.session_counts
                 yield replace(
-                    stretch,
-                    words=say.last_sessions.format(count=count),
-                    others=say.sessions_before.format(count=others),
-                    habit=False,
-                    moves=True,
+                    test,
+                    words_inside=say.shift.last_sessions.format(count=count),
+                    words_outside=say.shift.sessions_before.format(count=others),
+                    is_habit=False,
+                    implies_move=True,
                 )
 
-    def test(self, person: Person, inside: Mask, kind: ShiftKind) -> Stretch | None:
-        """Sessions inside against those outside, and against as many drawn at random. A session that is partly inside
-        is cut where it is."""
-        known = self.of_event >= 0
-        inside = inside & known
-        if min(inside.sum(), (known & ~inside).sum()) < LEAST_EVENTS:
+    def test(self, inside: Mask, kind: ShiftKind) -> ChangeTest | None:
+        """Test a segment against as many sessions drawn at random; None where there are too few events or sessions.
+
+        A session that lies partly inside the segment is cut into two there.
+        """
+        history, tested = self.history, self.number >= 0
+        inside = inside & tested
+        if min(inside.sum(), (tested & ~inside).sum()) < LEAST_EVENTS_A_SIDE:
             return None
-        _, piece = np.unique(self.of_event[known] * 2 + inside[known], return_inverse=True)
-        part = np.full(person.events, -1, dtype=np.int64)
-        part[known] = piece
-        pieces = int(piece.max()) + 1
-        member = np.zeros(pieces, dtype=bool)
-        member[piece] = inside[known]
-        size = int(member.sum())
-        if pieces < LEAST_STRETCHES or not 2 <= size <= pieces - 2:
+        _, number = np.unique(self.number[tested] * 2 + inside[tested], return_inverse=True)
+        session_of = np.full(history.event_count, -1, dtype=np.int64)
+        session_of[tested] = number
+        sessions = int(number.max()) + 1
+        is_inside = np.zeros(sessions, dtype=bool)
+        is_inside[number] = inside[tested]
+        size = int(is_inside.sum())
+        if sessions < LEAST_UNITS or not 2 <= size <= sessions - 2:
             return None
-        told = part[person.event] >= 0
-        topic, where = person.topic[told], part[person.event[told]]
-        weight = person.share[told] / np.bincount(piece)[where]
-        column, columns = _columns(topic)
-        counts = np.bincount(where * columns + column, weights=weight, minlength=pieces * columns)
-        counts = counts.reshape(pieces, columns)
-        random = np.random.default_rng(0)
-        draws = np.stack([member, *(random.permutation(member) for _ in range(PERMUTATIONS))]).astype(np.float64)
+        kept = session_of[history.pair_event] >= 0
+        topic, session = history.pair_topic[kept], session_of[history.pair_event[kept]]
+        # Each session weighs 1, however many events it has: a long one is no more than one observation.
+        weight = history.pair_share[kept] / np.bincount(number)[session]
+        column, columns = _topic_columns(topic)
+        counts = np.bincount(session * columns + column, weights=weight, minlength=sessions * columns)
+        counts = counts.reshape(sessions, columns)
+        random = np.random.default_rng(0)  # a fixed seed: the same history gives the same p-value
+        draws = np.stack([is_inside, *(random.permutation(is_inside) for _ in range(PERMUTATIONS))]).astype(np.float64)
         drawn = draws @ counts
-        total = counts.sum(axis=0)
-        divergence = _divergence(drawn, total - drawn)
-        here, size_of_all = member[where], len(person.names)
-        within = _shares(np.bincount(topic[here], weights=weight[here], minlength=size_of_all))
-        without = _shares(np.bincount(topic[~here], weights=weight[~here], minlength=size_of_all))
-        last = bool(inside[np.flatnonzero(known)[-1]])
-        return Stretch(
+        divergence = _divergence(drawn, counts.sum(axis=0) - drawn)
+        observed, permuted = divergence[0], divergence[1:]
+        here, topics = is_inside[session], len(history.topic_names)
+        was_inside_last = bool(inside[np.flatnonzero(tested)[-1]])
+        return ChangeTest(
             kind=kind,
             inside=inside,
-            within=within,
-            without=without,
-            p=float((divergence >= divergence[0] - 1e-12).mean()),
-            strength=float((divergence[0] - divergence[1:].mean()) / max(divergence[1:].std(), 1e-9)),
-            habit=True,
-            moves=not last or size <= USUAL * pieces,
-            sessions=(size, pieces - size),
+            shares_inside=_shares(np.bincount(topic[here], weights=weight[here], minlength=topics)),
+            shares_outside=_shares(np.bincount(topic[~here], weights=weight[~here], minlength=topics)),
+            p_value=float((divergence >= observed - _ROUNDING).mean()),
+            z_score=float((observed - permuted.mean()) / max(permuted.std(), 1e-9)),
+            is_habit=True,
+            implies_move=not was_inside_last or size <= USUAL_SHARE * sessions,
+            session_counts=(size, sessions - size),
         )
 
 
-def _session(person: Person, session: Mask, say: Wording) -> Iterator[Stretch]:
-    """The session under way against equally long stretches of the past; where no times are known, or it is most of
-    what is known, its latest events."""
-    width = int(session.sum())
-    whole = person.time is None or 2 * width >= person.events
-    widths = [RECENT, recent_count(person.events)] if whole else [width]
+def _test_session(history: TopicHistory, session: Mask, say: Phrases) -> Iterator[ChangeTest]:
+    """Test the open session against earlier segments of its length.
+
+    Where times are unknown, or the session holds most of the history, its latest events are tested instead.
+    """
+    length = int(session.sum())
+    take_latest = history.times is None or 2 * length >= history.event_count
+    widths = [RECENT_EVENTS, recent_count(history.event_count)] if take_latest else [length]
     for width in dict.fromkeys(widths):
-        if 2 <= width < person.events / 2:
-            stretch = _ending(person, width, say)
-            if stretch:
-                yield stretch
+        if 2 <= width < history.event_count / 2:
+            test = _test_latest_events(history, width, say)
+            if test:
+                yield test
 
 
-def _ending(person: Person, width: int, say: Wording) -> Stretch | None:
-    starts = _starts(person, width)
-    if len(starts) < LEAST_STRETCHES:
+def _test_latest_events(history: TopicHistory, width: int, say: Phrases) -> ChangeTest | None:
+    """Test the latest `width` events; None where too few earlier segments are as long."""
+    starts = _segment_starts(history, width)
+    if len(starts) < LEAST_UNITS:
         return None
-    column, columns = _columns(person.topic)
-    per_event = np.zeros((person.events + 1, columns))
-    np.add.at(per_event, (person.event + 1, column), person.share)
+    column, columns = _topic_columns(history.pair_topic)
+    per_event = np.zeros((history.event_count + 1, columns))
+    np.add.at(per_event, (history.pair_event + 1, column), history.pair_share)
     running = per_event.cumsum(axis=0)
-    total, latest = running[-1], running[-1] - running[person.events - width]
+    total, latest = running[-1], running[-1] - running[history.event_count - width]
     past = running[starts + width] - running[starts]
     observed = float(_divergence(latest[None], (total - latest)[None])[0])
+    # The latest events are left out of the rest that earlier segments are compared with.
     comparable = _divergence(past, total - past - latest)
-    p, strength = _exceeds(observed, comparable)
-    inside = np.arange(person.events) >= person.events - width
-    return Stretch(
+    p_value, z_score = _exceedance(observed, comparable)
+    inside = np.arange(history.event_count) >= history.event_count - width
+    return ChangeTest(
         kind="contextual",
-        words=say.last_events.format(count=width),
-        others=say.events_before.format(count=person.events - width),
         inside=inside,
-        within=_shares(person.counted(inside.astype(np.float64))),
-        without=_shares(person.counted((~inside).astype(np.float64))),
-        p=p,
-        strength=strength,
-        habit=False,
-        moves=True,
+        shares_inside=_shares(history.topic_counts(inside.astype(np.float64))),
+        shares_outside=_shares(history.topic_counts((~inside).astype(np.float64))),
+        p_value=p_value,
+        z_score=z_score,
+        is_habit=False,
+        implies_move=True,
+        words_inside=say.shift.last_events.format(count=width),
+        words_outside=say.shift.events_before.format(count=history.event_count - width),
     )
 
 
-def _columns(topic: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-    """The column of each topic in tables of counts, and how many there are: the MOST_TESTED most frequent have one
-    each, all others share one."""
+def _topic_columns(topic: Ints) -> tuple[Ints, int]:
+    """Return the column of each topic in a table of counts, and how many columns there are.
+
+    The MOST_TESTED_TOPICS most frequent topics have a column each, all others share one.
+    """
     topics, number, counts = np.unique(topic, return_inverse=True, return_counts=True)
-    if len(topics) <= MOST_TESTED:
+    if len(topics) <= MOST_TESTED_TOPICS:
         return number, len(topics)
-    column = np.full(len(topics), MOST_TESTED)
-    column[np.argsort(-counts, kind="stable")[:MOST_TESTED]] = np.arange(MOST_TESTED)
-    return column[number], MOST_TESTED + 1
+    column = np.full(len(topics), MOST_TESTED_TOPICS)
+    column[np.argsort(-counts, kind="stable")[:MOST_TESTED_TOPICS]] = np.arange(MOST_TESTED_TOPICS)
+    return column[number], MOST_TESTED_TOPICS + 1
 
 
-def _starts(person: Person, width: int) -> NDArray[np.int64]:
-    """Where comparable stretches begin: with sessions that are long enough, else with any session, else anywhere."""
-    last = person.events - 2 * width
-    if person.time is not None:
-        first = session_starts(person.time)
-        lengths = np.diff(np.append(first, person.events))
+def _segment_starts(history: TopicHistory, width: int) -> Ints:
+    """Return where earlier segments of `width` events start.
+
+    They start with sessions that are as long, if there are enough of these; else they are laid half overlapping over
+    the whole history. None reaches into the latest `width` events.
+    """
+    last = history.event_count - 2 * width
+    if history.times is not None:
+        first = session_starts(history.times)
+        lengths = np.diff(np.append(first, history.event_count))
         whole = first[(lengths >= width) & (first <= last)]
-        if len(whole) >= LEAST_STRETCHES:
+        if len(whole) >= LEAST_UNITS:
             return np.asarray(whole, dtype=np.int64)
     return np.arange(last % width, last + 1, max(width // 2, 1), dtype=np.int64) if last >= 0 else np.empty(0, np.int64)
 
 
-def _exceeds(observed: float, comparable: Floats) -> tuple[float, float]:
-    """The chance that a comparable value is as great, and how many of their standard deviations the observed one stands
-    out: counted where any is as great, else from Student's t."""
-    from scipy.special import stdtr  # of Student's t, without all of scipy.stats
+def _exceedance(observed: float, comparable: Floats) -> tuple[float, float]:
+    """Return the p-value and the z-score of a divergence among comparable ones.
+
+    The p-value is the larger of the tail of Student's t and of the share of comparable values that are as great.
+    """
+    from scipy.special import stdtr  # Student's t without the import of all of scipy.stats
 
     count = len(comparable)
-    spread = max(float(comparable.std(ddof=1)), 0.02) * (1 + 1 / count) ** 0.5
-    strength = (observed - float(comparable.mean())) / spread
-    as_great = int((comparable >= observed - 1e-12).sum())
-    tail = float(stdtr(count - 1, -strength))
-    return max(tail, as_great / (count + 1)), strength
+    # The factor is that of a prediction interval: the mean of the comparable values is itself an estimate.
+    spread = max(float(comparable.std(ddof=1)), LEAST_SPREAD) * (1 + 1 / count) ** 0.5
+    z_score = (observed - float(comparable.mean())) / spread
+    as_great = int((comparable >= observed - _ROUNDING).sum())
+    tail = float(stdtr(count - 1, -z_score))
+    return max(tail, as_great / (count + 1)), z_score
 
 
 def _shares(counts: NDArray[Any]) -> Floats:
@@ -277,13 +356,13 @@ def _shares(counts: NDArray[Any]) -> Floats:
 
 
 def _divergence(some: Floats, others: Floats) -> Floats:
-    """Jensen-Shannon divergence, in bits, between the rows of two tables of counts; in [0, 1] (Lin, 1991)."""
+    """Return the Jensen-Shannon divergence between the rows of two tables of counts, in bits (Lin, 1991)."""
     p = some / np.maximum(some.sum(axis=1, keepdims=True), 1e-12)
     q = others / np.maximum(others.sum(axis=1, keepdims=True), 1e-12)
     middle = (p + q) / 2
 
-    def relative(a: Floats) -> Floats:
+    def relative_entropy(a: Floats) -> Floats:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.where(a > 0, a * np.log2(a / middle), 0.0).sum(axis=1))
 
-    return np.asarray((relative(p) + relative(q)) / 2)
+    return np.asarray((relative_entropy(p) + relative_entropy(q)) / 2)

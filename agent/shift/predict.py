@@ -1,15 +1,15 @@
-"""Where the interest is going: a typed shift, which topics the next event bears, and how surely.
+"""Predict the shift of interest: its kind, the topics of the next event, and a calibrated confidence.
 
-A shift is named where a stretch of the history (this time of the week, this situation, the latest sessions, the one
-under way) differs from the rest by more than chance and the interest has to move to be there. Its `confidence` is the
-calibrated probability that what is said comes true: that the next event bears one of `to_topics` or, where no shift is
-named, one of the topics of the latest events. A stated wish needs no test."""
+A shift is named if a segment of the history (this time of the week, this situation, the latest sessions, the open
+session) differs from the rest by more than chance and the interest has to move to be there. Its `confidence` is the
+probability that the next event bears one of `to_topics`. If no shift is named, `confidence` is the probability that the
+next event bears one of the topics of the latest events. A wish that the user stated needs no test.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from whimbrel.agent.language_models.access import NO_MODEL, ModelAccess
 from whimbrel.agent.language_models.option_scores import score_options
@@ -17,26 +17,34 @@ from whimbrel.agent.language_models.protocol import NO_USAGE, Usage
 from whimbrel.agent.profile.summarise import recent_count
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.results import CitedEvent, Shift
-from whimbrel.agent.shift.change_tests import Stretch, stretches_of
-from whimbrel.agent.shift.next_topics import RECENT, Expected, Learned, NextTopics, Person, chances
-from whimbrel.prompts.phrases import WORDINGS, Wording
+from whimbrel.agent.shift.change_tests import (
+    SIGNIFICANCE_LEVEL,
+    ChangeTest,
+    rising_topics,
+    run_change_tests,
+    strongest_change,
+)
+from whimbrel.agent.shift.next_topics import NextTopicModel, NextTopics, TopicDistribution, topic_set_features
+from whimbrel.agent.shift.topic_history import RECENT_EVENTS, TopicHistory
+from whimbrel.prompts.phrases import Phrases, load_phrases
+from whimbrel.tools.arrays import standardise
 from whimbrel.tools.log.topic_habits import TopicHabits
 from whimbrel.tools.records import Interaction, Item
 from whimbrel.tools.text.encoder import Vectors, encode
 from whimbrel.tools.text.exclusions import Refusal
 from whimbrel.tools.text.titles import short_titles
 
-LEVEL = 0.03
-"""Chance, all tests taken together, below which a stretch is held to differ."""
-DOUBT = 0.5
-"""Probability that the interest stays, below which nothing is said to stay either."""
-TOPICS, OPTIONS, CITED = 3, 8, 5
+ABSTAIN_BELOW = 0.5
+"""If the probability that the interest stays is lower, the prediction names neither a shift nor that it stays."""
+MOST_TO_TOPICS, MOST_OPTIONS, MOST_CITED = 3, 8, 5
+"""Topics that a shift names, topics that the language model may order for it, and events cited as evidence."""
+LLM_ORDER_WEIGHT = 0.2
+"""How many places (as a share of all options) one standard deviation of the language model's scores moves a topic."""
 WISH_SIMILARITY, WISH_SHARE = 0.35, 0.7
-"""Cosine that a topic must have with a wish: at least the one, and this share of the nearest topic's."""
-WISH_CONFIDENCE, WISH_UNCLEAR = 0.9, 0.5
-"""Confidence in a wish, and in one that no topic is near to: it may be a new interest or none."""
-
-Floats = NDArray[np.float64]
+"""A wish means the topics with at least this cosine to it, and at least this share of the nearest topic's cosine."""
+WISH_CONFIDENCE, UNCLEAR_WISH_CONFIDENCE = 0.9, 0.5
+"""Confidence in a wish, and in a wish that is near to no topic: it may be a new interest or none. Both are set by hand,
+since no log that was measured holds wishes with what followed them (docs/evaluation.md)."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,7 @@ class ShiftQuery:
         at: Unix seconds of the moment asked about, or None where no times are known.
         context: The situation at that moment, with the wish that the user stated, if any.
         topic_vectors: Unit vectors of the topics that a stated wish may mean, by name. Read only if there is a wish.
-        habits: Base rates of topics among all users, counted before `at`. None where no log of other users is known.
+        habits: Topic base rates of all users, counted before `at`. None where no log of other users is known.
     """
 
     at: float | None
@@ -58,9 +66,17 @@ class ShiftQuery:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The shift; the `topics` of the next event, which share 1, the likeliest first; the probability that it bears
-    none of the latest events' topics (`p_topic_change`, None where nothing is known); and what asking the model
-    cost."""
+    """A predicted shift and what it rests on.
+
+    Attributes:
+        shift: The shift of interest, of kind `none` where none is named.
+        usage: What asking the language model cost.
+        warnings: What went wrong on the way, in words.
+        topics: The probability of each topic of the next event, the likeliest first, adding up to about 1. Empty where
+            no event of the history bears a topic.
+        p_topic_change: The probability that the next event bears none of the latest events' topics. None where
+            `topics` is empty.
+    """
 
     shift: Shift
     usage: Usage = NO_USAGE
@@ -82,163 +98,189 @@ def predict_shift(
         history: Events in order of time, the latest last. May be empty.
         query: The moment and situation asked about.
         model: The language model that orders the topics of a shift, if there is one.
-        topics: The fitted model of the next topics; by default the one that is shipped.
+        topics: The fitted models of the next topics; by default those that are shipped.
+
+    Example:
+        >>> tea = [Item(title=f"Tea {day}", topics=("Tea",), time=86400.0 * day) for day in range(30)]
+        >>> prediction = predict_shift(tea, ShiftQuery(at=86400.0 * 30))
+        >>> prediction.shift.kind, prediction.shift.to_topics
+        ('none', ('Tea',))
     """
-    at, context, topic_vectors = query.at, query.context, query.topic_vectors
+    say, context = load_phrases(model.language), query.context
     habits = query.habits if query.habits and query.habits.topics else None
-    say, weights = WORDINGS[model.language], (topics or NextTopics.default()).by(habits)
-    person = Person.of(history, habits)
-    if not len(person.topic):
+    next_topics = (topics or NextTopics.default()).model_for(habits)
+    arrays = TopicHistory.of(history, habits)
+    if not len(arrays.pair_topic):
         if context.query:
-            return Prediction(_wished(history, context, topic_vectors, say))
-        return Prediction(Shift(kind="none", reason=say.no_topics if history else say.no_history))
-    expected = weights.expected(person, at=at, situation=context.situation, habits=habits)
-    stays = weights.stays(chances(expected, person.recent()))
-    shares, p_topic_change = expected.named(len(expected.probability)), round(1 - stays, 4)
+            return Prediction(_shift_to_wish(history, query, say))
+        return Prediction(Shift(kind="none", reason=say.shift.no_topics if history else say.shift.no_history))
+    predicted = next_topics.predict(arrays, at=query.at, situation=context.situation, habits=habits)
+    p_stay = next_topics.stay_calibration.probability(topic_set_features(predicted, arrays.recent_topics()))
+    probabilities, p_topic_change = predicted.likeliest(len(predicted.probability)), round(1 - p_stay, 4)
+    usage, warnings = NO_USAGE, tuple[str, ...]()
     if context.query:
-        return Prediction(_wished(history, context, topic_vectors, say), topics=shares, p_topic_change=p_topic_change)
-    found = stretches_of(person, at=at, situation=context.situation, say=say)
-    telling = chosen(found)
-    if telling is None:
-        shift = Shift(
-            kind="none",
-            to_topics=tuple(list(shares)[:TOPICS]),
-            confidence=_rounded(stays),
-            evidence=cite(history, list(shares)[:TOPICS]),
-            reason=say.gap.join([_unmoved(found, stays, len(history), say), _expects(expected, say)]),
-        )
-        return Prediction(shift, topics=shares, p_topic_change=p_topic_change)
-    named, usage, warnings = _named(history, expected, telling, weights, model)
-    return Prediction(named, usage, warnings, shares, p_topic_change)
+        shift = _shift_to_wish(history, query, say)
+    else:
+        tests = run_change_tests(arrays, at=query.at, situation=context.situation, say=say)
+        change = strongest_change(tests)
+        if change is None:
+            shift = _no_shift(history, predicted, tests, p_stay, say)
+        else:
+            rows, usage, warnings = _ordered_topics(history, arrays, change, model)
+            shift = _shift_to(rows[:MOST_TO_TOPICS], history, change, predicted, next_topics, say)
+    return Prediction(shift, usage, warnings, probabilities, p_topic_change)
 
 
-def chosen(stretches: Sequence[Stretch]) -> Stretch | None:
-    """The stretch that a shift is named for: of those that differ by more than chance a habit before a trend, and both
-    before what the session does; then the one that stands out most."""
-    telling = [one for one in stretches if one.p <= LEVEL and one.moves]
-    return max(telling, key=lambda one: (one.habit, one.kind != "contextual", one.strength), default=None)
+def _no_shift(
+    history: Sequence[Item], predicted: TopicDistribution, tests: Sequence[ChangeTest], p_stay: float, say: Phrases
+) -> Shift:
+    """Return the shift of kind `none`, with the likeliest topics and the reason why no shift is named."""
+    to_topics = tuple(predicted.likeliest(MOST_TO_TOPICS))
+    return Shift(
+        kind="none",
+        to_topics=to_topics,
+        confidence=_as_confidence(p_stay),
+        evidence=cite(history, to_topics),
+        reason=say.writing.sentence_gap.join(
+            [_why_no_shift(tests, p_stay, len(history), say), _likeliest_topic(predicted, say)]
+        ),
+    )
 
 
-def rising(person: Person, stretch: Stretch) -> list[int]:
-    """Rows of the topics that a stretch holds more of than the rest, those with most of the difference first."""
-    gain = stretch.within * np.log((stretch.within + 1e-3) / (stretch.without + 1e-3))
-    return [int(row) for row in np.argsort(-gain, kind="stable")[:OPTIONS] if gain[row] > 0]
+def _ordered_topics(
+    history: Sequence[Item], arrays: TopicHistory, change: ChangeTest, model: ModelAccess
+) -> tuple[list[int], Usage, tuple[str, ...]]:
+    """Return the rows of the topics that a change leads to, in the order of their rise and of the language model."""
+    rows = rising_topics(change, most=MOST_OPTIONS)
+    if model.llm is None or len(rows) <= MOST_TO_TOPICS:  # with so few options all are named, in any order
+        return rows, NO_USAGE, ()
+    scores = score_options(
+        model.llm,
+        history=short_titles(history),
+        wish="",
+        options=[arrays.topic_names[row] for row in rows],
+        likelihood_cache=model.likelihood_cache,
+        language=model.language,
+    )
+    if scores.values is not None:
+        rank_score = -np.arange(len(rows)) / len(rows) + LLM_ORDER_WEIGHT * standardise(scores.values)
+        rows = [rows[position] for position in np.argsort(-rank_score, kind="stable")]
+    return rows, scores.usage, scores.warnings
 
 
-def _named(
+def _shift_to(
+    rows: Sequence[int],
     history: Sequence[Item],
-    expected: Expected,
-    stretch: Stretch,
-    learned: Learned,
-    model: ModelAccess,
-) -> tuple[Shift, Usage, tuple[str, ...]]:
-    say, person, names = WORDINGS[model.language], expected.person, expected.person.names
-    rows = rising(person, stretch)
-    usage, warnings = Usage(), tuple[str, ...]()
-    if model.llm is not None and len(rows) > TOPICS:
-        options = [names[row] for row in rows]
-        asked = score_options(
-            model.llm,
-            history=short_titles(history),
-            wish="",
-            options=options,
-            likelihood_cache=model.likelihood_cache,
-            language=model.language,
-        )
-        usage, warnings = asked.usage, asked.warnings
-        if asked.values is not None:
-            order = -np.arange(len(rows)) / len(rows) + 0.2 * _standard(asked.values)
-            rows = [rows[place] for place in np.argsort(-order, kind="stable")]
-    rows = rows[:TOPICS]
-    falling = np.argsort(stretch.within - stretch.without, kind="stable")[:TOPICS]
+    change: ChangeTest,
+    predicted: TopicDistribution,
+    next_topics: NextTopicModel,
+    say: Phrases,
+) -> Shift:
+    """Return the shift that a change test makes, to the topics of these rows."""
+    names = predicted.history.topic_names
     to_topics = tuple(names[row] for row in rows)
     mask = np.zeros(len(names), dtype=bool)
     mask[rows] = True
-    confidence = learned.comes(chances(expected, mask, inside=stretch.inside, p=stretch.p))
-    told = (say.shifted if len(to_topics) > 1 else say.shifted_to_one).format(
-        topics=say.listed(to_topics),
-        now=_percent(stretch.within[rows].sum()),
-        inside=stretch.words,
-        before=_percent(stretch.without[rows].sum()),
-        outside=stretch.others,
-        less=_percent(1 - stretch.p),
+    confidence = next_topics.shift_calibration.probability(
+        topic_set_features(predicted, mask, inside=change.inside, p_value=change.p_value)
     )
-    shift = Shift(
-        kind=stretch.kind,
-        from_topics=tuple(names[row] for row in falling if stretch.within[row] < stretch.without[row]),
+    falling = np.argsort(change.shares_inside - change.shares_outside, kind="stable")[:MOST_TO_TOPICS]
+    sentence = say.shift.shifted.format(
+        topics=say.writing.listed(to_topics),
+        now=_percent(change.shares_inside[rows].sum()),
+        inside=change.words_inside,
+        before=_percent(change.shares_outside[rows].sum()),
+        outside=change.words_outside,
+        less=_percent(1 - change.p_value),
+    )
+    return Shift(
+        kind=change.kind,
+        from_topics=tuple(names[row] for row in falling if change.shares_inside[row] < change.shares_outside[row]),
         to_topics=to_topics,
-        confidence=_rounded(confidence),
-        evidence=cite([item for item, inside in zip(history, stretch.inside, strict=True) if inside], to_topics),
-        reason=say.gap.join([told, _expects(expected, say)]),
-    )
-    return shift, usage, warnings
-
-
-def _unmoved(found: Sequence[Stretch], stays: float, events: int, say: Wording) -> str:
-    """Why no shift is named."""
-    if stays < DOUBT:
-        return say.doubt.format(moves=_percent(1 - stays), recent=min(RECENT, events))
-    if not found:
-        return say.too_few.format(count=events)
-    least = found[0]
-    if least.p <= LEVEL:
-        return say.there_already.format(inside=least.words, outside=least.others)
-    return say.no_shift.format(
-        inside=least.words, outside=least.others, less=_percent(1 - least.p), least=_percent(1 - LEVEL)
+        confidence=_as_confidence(confidence),
+        evidence=cite([item for item, inside in zip(history, change.inside, strict=True) if inside], to_topics),
+        reason=say.writing.sentence_gap.join([sentence, _likeliest_topic(predicted, say)]),
     )
 
 
-def _expects(expected: Expected, say: Wording) -> str:
-    """The likeliest topic with its figure and the signal behind it."""
-    topic, share = next(iter(expected.named(1).items()))
-    signal, factor = expected.mover(topic)
-    return say.expects.format(topic=topic, share=_percent(share), signal=say.signals[signal], factor=f"{factor:.1f}")
+def _why_no_shift(tests: Sequence[ChangeTest], p_stay: float, events: int, say: Phrases) -> str:
+    """Return the sentence that says why no shift is named."""
+    if p_stay < ABSTAIN_BELOW:
+        return say.shift.doubt.format(moves=_percent(1 - p_stay), count=min(RECENT_EVENTS, events))
+    if not tests:
+        return say.shift.too_few.format(count=events)
+    most_significant = tests[0]
+    if most_significant.p_value <= SIGNIFICANCE_LEVEL:
+        return say.shift.there_already.format(
+            inside=most_significant.words_inside, outside=most_significant.words_outside
+        )
+    return say.shift.no_shift.format(
+        inside=most_significant.words_inside,
+        outside=most_significant.words_outside,
+        less=_percent(1 - most_significant.p_value),
+        least=_percent(1 - SIGNIFICANCE_LEVEL),
+    )
 
 
-def _wished(history: Sequence[Item], context: Context, topic_vectors: Mapping[str, Vectors], say: Wording) -> Shift:
-    """What was said in words counts, unless the person is there already; what was refused is not wished."""
-    wish, refusal = context.query, Refusal.of(context.avoid, topic_vectors)
+def _likeliest_topic(predicted: TopicDistribution, say: Phrases) -> str:
+    """Return the sentence that names the likeliest topic, its probability and the feature behind it."""
+    topic, share = next(iter(predicted.likeliest(1).items()))
+    feature, factor = predicted.strongest_feature(topic)
+    return say.shift.expects.format(
+        topic=topic, share=_percent(share), signal=say.shift.signals[feature], factor=f"{factor:.1f}"
+    )
+
+
+def _shift_to_wish(history: Sequence[Item], query: ShiftQuery, say: Phrases) -> Shift:
+    """Return the shift to what the user asked for. Topics that the user refused are left out.
+
+    The confidence falls with the share of the wish that the recent events cover already.
+    """
+    context, topic_vectors = query.context, query.topic_vectors
+    refusal = Refusal.of(context.avoid, topic_vectors)
     to_topics: tuple[str, ...] = ()
-    if topic_vectors:
-        names = [name for name in sorted(topic_vectors) if not refusal.covers_topic(name)]
-    if topic_vectors and names:
-        similarity = np.stack([topic_vectors[name] for name in names]) @ encode([wish])[0]
-        nearest = np.argsort(-similarity, kind="stable")[:TOPICS]
+    names = [name for name in sorted(topic_vectors) if not refusal.covers_topic(name)]
+    if names:
+        similarity = np.stack([topic_vectors[name] for name in names]) @ encode([context.query])[0]
+        nearest = np.argsort(-similarity, kind="stable")[:MOST_TO_TOPICS]
         least = max(WISH_SIMILARITY, WISH_SHARE * float(similarity.max()))
         to_topics = tuple(names[row] for row in nearest if similarity[row] >= least)
     recent = history[len(history) - recent_count(len(history)) :]
-    covered = sum(len(set(item.topics) & set(to_topics)) for item in recent)
-    there = covered / max(len(recent) * len(to_topics), 1)
-    from_topics = tuple(dict.fromkeys(topic for item in reversed(recent) for topic in item.topics))
-    nearest_words = say.nearest.format(topics=say.comma.join(to_topics)) if to_topics else say.none_near
+    matches = sum(len(set(item.topics) & set(to_topics)) for item in recent)
+    covered = matches / max(len(recent) * len(to_topics), 1)
+    recent_topics = tuple(dict.fromkeys(topic for item in reversed(recent) for topic in item.topics))
+    nearest_words = (
+        say.shift.nearest_topics.format(topics=say.writing.comma.join(to_topics))
+        if to_topics
+        else say.shift.no_topic_near
+    )
     return Shift(
         kind="contextual",
-        from_topics=tuple(topic for topic in from_topics if topic not in to_topics)[:TOPICS],
+        from_topics=tuple(topic for topic in recent_topics if topic not in to_topics)[:MOST_TO_TOPICS],
         to_topics=to_topics,
-        confidence=round(WISH_CONFIDENCE * (1 - there), 3) if to_topics else WISH_UNCLEAR,
+        confidence=round(WISH_CONFIDENCE * (1 - covered), 3) if to_topics else UNCLEAR_WISH_CONFIDENCE,
         evidence=cite(recent, to_topics),
-        reason=say.wished.format(wish=wish, nearest=nearest_words, share=_percent(there)),
+        reason=say.shift.wished.format(wish=context.query, nearest=nearest_words, share=_percent(covered)),
     )
 
 
 def cite(events: Sequence[Item], topics: Sequence[str]) -> tuple[CitedEvent, ...]:
-    """The latest events, of different items and where possible of these topics, that are in a log."""
+    """Return the latest events as evidence, the latest first and each item once.
+
+    Only events of a log can be cited. Where some bear one of the topics, only those are.
+    """
     logged = [event for event in reversed(events) if isinstance(event, Interaction)]
     fitting = [event for event in logged if set(event.topics) & set(topics)] or logged
     distinct = {event.item_id: event for event in reversed(fitting)}
-    latest = sorted(distinct.values(), key=lambda event: -event.time)[:CITED]
+    latest = sorted(distinct.values(), key=lambda event: -event.time)[:MOST_CITED]
     return tuple(CitedEvent.of(event) for event in latest)
 
 
-def _rounded(probability: float) -> float:
-    """To three places; nothing is certain."""
+def _as_confidence(probability: float) -> float:
+    """Return a probability with three places; none is shown as certain."""
     return round(min(max(probability, 0.001), 0.999), 3)
 
 
 def _percent(share: float) -> str:
-    """Whole percents, cut: 99.5% is not all."""
+    """Return whole percents, cut and not rounded: 99.5% is not all."""
     return f"{int(share * 100)}%"
-
-
-def _standard(values: Floats) -> Floats:
-    return np.asarray((values - values.mean()) / max(float(values.std()), 1e-9))

@@ -1,4 +1,4 @@
-"""How an interest moved: the history in periods, each with its topics and the shift predicted at its end."""
+"""Show how an interest moved: the history in periods, each with its topics and the shift predicted at its end."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -11,23 +11,26 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.schema.results import Shift
-from whimbrel.agent.shift.next_topics import MOST_TOPICS, NextTopics
-from whimbrel.agent.shift.outlook import Outlook
+from whimbrel.agent.shift.forecast import TopicForecast
+from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.agent.shift.predict import Prediction, ShiftQuery, predict_shift
+from whimbrel.agent.shift.topic_history import MOST_TOPICS
 from whimbrel.prompts.phrases import Language
 from whimbrel.tools.log.sessions import session_starts
 from whimbrel.tools.records import Interaction
-from whimbrel.tools.timestamps import Time
+from whimbrel.tools.timestamps import DAY_SECONDS, Time
 
 MOST_PERIODS = 40
-LEAST_SESSIONS, MOST_SESSIONS = 2, 12
-"""Sessions of a history that are its periods; other histories are cut into equal units of time."""
-LEADING = 8
-"""Topics that have a colour of their own; what is left is the others."""
-MOST_WORK, EVENT_WORK = 16_000_000, 25
-"""Cells (events by topics, summed over the predictions) for about 2 s on a slow core; an event costs as much as so
-many cells. Where more would be needed, a period's prediction rests on as many of the latest events as that allows."""
-DAY = 24 * 3600
+"""Periods at most; the unit of time is chosen for it."""
+LEAST_SESSION_PERIODS, MOST_SESSION_PERIODS = 2, 12
+"""A history with so many sessions has a period for each; other histories are cut into equal units of time."""
+LEADING_TOPICS = 8
+"""Topics that have a colour of their own; the remaining ones are shown together as others."""
+MOST_WORK = 16_000_000
+"""Cells (events by topics, summed over the periods) that may be read: about 2 s on a slow core. Where a history has
+more, the prediction of a period rests on as many of its latest events as this allows."""
+EVENT_WORK = 25
+"""Cells that one event costs beside its topics."""
 
 
 class _Value(BaseModel):
@@ -35,9 +38,16 @@ class _Value(BaseModel):
 
 
 class Period(_Value):
-    """The events from `start` on and before `end`. `topics` are shares of these events, the largest first; the topics
-    of one event share it, and what they lack to 1 bore no topic. `shift` is predicted as of `end` from what was known
-    then, and of the situation nothing was."""
+    """The events from `start` on and before `end`.
+
+    Attributes:
+        start: Unix seconds; `from` in JSON.
+        end: Unix seconds; `to` in JSON.
+        events: How many events there are.
+        topics: The share of each topic among these events, the largest first. The topics of one event share it. Events
+            without topics are what the shares lack to 1.
+        shift: The shift predicted as of `end` from the events before it, without a situation.
+    """
 
     start: Annotated[Time, Field(alias="from")]
     end: Annotated[Time, Field(alias="to")]
@@ -47,16 +57,23 @@ class Period(_Value):
 
     @property
     def shifts(self) -> bool:
-        """Whether a shift is to be shown: an empty period has only what came before it."""
+        """Whether the period shows a shift. An empty one does not: its shift is that of the periods before it."""
         return self.events > 0 and self.shift.kind != "none"
 
 
 class Timeline(_Value):
-    """The periods up to the last event before `at`, and the shift as of `at`, with the likeliest `topics` of the next
-    event and the probability that it bears none of the latest ones (`p_topic_change`, `moves` in JSON), and what the next stretch of time will
-    hold (`outlook`, of a fitted store). `unit` is a `UNITS` name, or `session`.
+    """How the interest of a user moved up to a moment, and where it goes from there.
 
-    In JSON the periods stand under `timeline`; unit and warnings are for people.
+    Attributes:
+        user_id: Whose history it is.
+        at: The moment, in Unix seconds.
+        shift: The shift predicted as of `at`.
+        periods: The periods up to the last event before `at`, the earliest first; `timeline` in JSON.
+        unit: What a period is: the name of one of UNITS, or `session`. Left out of JSON.
+        warnings: What the user should know, in words. Left out of JSON.
+        topics: The probability of each topic of the next event, the likeliest first.
+        p_topic_change: The probability that the next event bears none of the latest events' topics; `moves` in JSON.
+        outlook: The topics that the next window of time will hold; None unless the store is fitted.
     """
 
     user_id: str
@@ -67,20 +84,21 @@ class Timeline(_Value):
     warnings: Annotated[tuple[str, ...], Field(exclude=True)] = ()
     topics: dict[str, float] = {}
     p_topic_change: Annotated[float | None, Field(alias="moves")] = None
-    outlook: Outlook | None = None
+    outlook: TopicForecast | None = None
 
     @property
     def events(self) -> int:
+        """How many events all periods hold."""
         return sum(period.events for period in self.periods)
 
     def leading(self) -> dict[str, float]:
-        """The topics with the most events, the most frequent first, each with its share of all events."""
+        """Return the most frequent topics, the most frequent first, each with its share of all events."""
         counts = self._counts()
-        first = sorted(counts, key=lambda topic: (-round(counts[topic], 3), topic))[:LEADING]
+        first = sorted(counts, key=lambda topic: (-round(counts[topic], 3), topic))[:LEADING_TOPICS]
         return {topic: counts[topic] / self.events for topic in first}
 
     def others(self) -> float:
-        """The share of the topics that do not lead, 0 where there are none."""
+        """Return the share of the events whose topics are not leading, 0 where there are none."""
         counts, leading = self._counts(), self.leading()
         return sum(count for topic, count in counts.items() if topic not in leading) / max(self.events, 1)
 
@@ -94,48 +112,48 @@ class Timeline(_Value):
 
 @dataclass(frozen=True)
 class Unit:
-    """Equal stretches of time: so many seconds, counted from a Monday, or so many calendar months."""
+    """A unit of time that periods can have: so many seconds, counted from a Monday, or so many calendar months."""
 
     name: str
     seconds: int = 0
     months: int = 0
 
     def number(self, time: float) -> int:
-        """Which of them a time lies in."""
+        """Return the number of the period that a time lies in."""
         if self.seconds:
             return int((time - _MONDAY) // self.seconds)
         moment = datetime.fromtimestamp(time, tz=UTC)
         return (moment.year * 12 + moment.month - 1) // self.months
 
     def start(self, number: int) -> float:
-        """When it begins."""
+        """Return when the period with a number starts, in Unix seconds."""
         if self.seconds:
             return float(_MONDAY + number * self.seconds)
         year, month = divmod(number * self.months, 12)
         return datetime(year, month + 1, 1, tzinfo=UTC).timestamp()
 
 
-_MONDAY = -3 * DAY
+_MONDAY = -3 * DAY_SECONDS  # 29 December 1969: Unix time starts on a Thursday
 UNITS = (
     Unit("minute", 60),
     Unit("5 minutes", 300),
     Unit("15 minutes", 900),
     Unit("hour", 3600),
     Unit("6 hours", 6 * 3600),
-    Unit("day", DAY),
-    Unit("week", 7 * DAY),
-    Unit("2 weeks", 14 * DAY),
+    Unit("day", DAY_SECONDS),
+    Unit("week", 7 * DAY_SECONDS),
+    Unit("2 weeks", 14 * DAY_SECONDS),
     Unit("month", months=1),
     Unit("quarter", months=3),
     Unit("year", months=12),
     Unit("decade", months=120),
 )
-"""From short to long. The last one cuts any history that a log can hold into no more than `MOST_PERIODS`."""
+"""From short to long. Decades cut any history that a log can hold into no more than MOST_PERIODS periods."""
 
 
 @dataclass(frozen=True)
 class _Span:
-    """A period's times, and which events of the history are in it."""
+    """The times of a period, and its events: from position `first` up to `last`, which is not in it."""
 
     start: float
     end: float
@@ -173,16 +191,18 @@ def timeline_of(
     times = [event.time for event in known]
     unit = _unit(times)
     spans = list(_spans(times, unit, at))
-    longest = _longest(known, spans)
+    most_events = _most_events_read(known, spans)
+    # The hour and the day at which a period ends mean something only where periods are shorter than a day.
+    tells_hour = unit is None or 0 < unit.seconds < DAY_SECONDS
     periods = tuple(
         Period(
             start=span.start,
             end=span.end,
             events=span.last - span.first,
-            topics=_shares(known[span.first : span.last]),
+            topics=_topic_shares(known[span.first : span.last]),
             shift=predict_shift(
-                known[max(span.last - longest, 0) : span.last],
-                ShiftQuery(at=span.end if unit is None or 0 < unit.seconds < DAY else None),
+                known[max(span.last - most_events, 0) : span.last],
+                ShiftQuery(at=span.end if tells_hour else None),
                 model=ModelAccess(language=language),
                 topics=topics,
             ).shift,
@@ -202,16 +222,20 @@ def timeline_of(
 
 
 def _unit(times: Sequence[float]) -> Unit | None:
-    """None for sessions: a few of them tell more than stretches of time, of which most were empty."""
-    sessions = len(session_starts(times))
-    if not times or LEAST_SESSIONS <= sessions <= MOST_SESSIONS:
+    """Return the shortest unit that makes no more than MOST_PERIODS periods; None where sessions are the periods.
+
+    A few sessions are shown as they are: of equal units of time most would be empty.
+    """
+    if not times or LEAST_SESSION_PERIODS <= len(session_starts(times)) <= MOST_SESSION_PERIODS:
         return None
-    fitting = (unit for unit in UNITS if unit.number(times[-1]) - unit.number(times[0]) < MOST_PERIODS)
-    return next(fitting)
+    return next(unit for unit in UNITS if unit.number(times[-1]) - unit.number(times[0]) < MOST_PERIODS)
 
 
 def _spans(times: Sequence[float], unit: Unit | None, at: float) -> Iterator[_Span]:
-    """A session ends a second after its last event, a unit of time where the next one begins, and none after `at`."""
+    """Return the times of the periods.
+
+    A session ends a second after its last event, a unit of time where the next one starts, and none after `at`.
+    """
     if not times:
         return
     if unit:
@@ -222,8 +246,8 @@ def _spans(times: Sequence[float], unit: Unit | None, at: float) -> Iterator[_Sp
         yield _Span.between(times[first], min(times[last - 1] + 1, at), times)
 
 
-def _longest(known: Sequence[Interaction], spans: Sequence[_Span]) -> int:
-    """How many events a period's prediction may rest on."""
+def _most_events_read(known: Sequence[Interaction], spans: Sequence[_Span]) -> int:
+    """Return how many events the prediction of a period may rest on."""
     topics = len({topic for event in known for topic in event.topics})
     cost = min(topics, MOST_TOPICS) + EVENT_WORK
     if sum(span.last for span in spans) * cost <= MOST_WORK:
@@ -231,7 +255,8 @@ def _longest(known: Sequence[Interaction], spans: Sequence[_Span]) -> int:
     return MOST_WORK // cost // len(spans)
 
 
-def _shares(events: Sequence[Interaction]) -> dict[str, float]:
+def _topic_shares(events: Sequence[Interaction]) -> dict[str, float]:
+    """Return the share of each topic among events, the largest first."""
     counts: dict[str, float] = {}
     for event in events:
         for topic in event.topics:

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.agent.learning.cases import Case, read_cases
-from whimbrel.agent.shift.forecast import FEATURES, RECENT, Forecast, Population, Windows, features
-from whimbrel.agent.shift.outlook import best_threshold
+from whimbrel.agent.learning.forecast import best_threshold, train_forecaster
+from whimbrel.agent.shift.forecast import Forecaster
+from whimbrel.agent.shift.forecast_features import FEATURES, RECENT_WINDOWS, Population, TopicWindows, features
 from whimbrel.evals.data.logs import Log, read_log
 from whimbrel.evals.data.research_logs import is_lastfm, log_of, read_lastfm
 from whimbrel.evals.metrics import binary
@@ -39,7 +40,7 @@ BASELINE = "user-cf"
 class Meetings:
     """One row a meeting of a user with a topic: its window, and which part of day and week it fell in (0 to 7)."""
 
-    windows: Windows
+    windows: TopicWindows
     user: NDArray[np.int64]
     topic: NDArray[np.int64]
     window: NDArray[np.int64]
@@ -112,7 +113,7 @@ def measure_migration(
     if not ends or not windows.topics:
         raise DataError(f"{count} windows with {len(windows.topics)} topics are too few: give a shorter window")
     progress.step("Learning what comes next", 2)
-    learned = {"whimbrel": Forecast.learn(windows, ends=ends, validation=validation, seed=seed)}
+    learned = {"whimbrel": train_forecaster(windows, targets=ends, validation=validation, seed=seed)}
     progress.advance(1)
     boosted = _boosted(windows, ends, validation, seed)
     progress.advance(1)
@@ -126,19 +127,19 @@ def measure_migration(
         "users": int(windows.counts.shape[1]),
         "topics": len(windows.topics),
         "tested windows": tested,
-        "recent windows": RECENT,
+        "recent windows": RECENT_WINDOWS,
     }
     return document | {form: _form(form, found[0], found[1:], seed) for form in FORMS}
 
 
-def _pairs(meetings: Meetings, end: int, forecast: Forecast, boosted: Callable[[Windows], Floats]) -> Pairs:
+def _pairs(meetings: Meetings, end: int, forecast: Forecaster, boosted: Callable[[TopicWindows], Floats]) -> Pairs:
     past = meetings.windows.until(end)
     population = Population.of(past)
     everybody = np.arange(past.counts.shape[1])
     figures = features(past, population, themselves=everybody)
     column = {name: figures[:, :, number].astype(np.float64) for number, name in enumerate(FEATURES)}
     active = np.flatnonzero(past.counts.sum(axis=(0, 2)) > 0)
-    lately = past.counts[-RECENT:].sum(axis=0)
+    lately = past.counts[-RECENT_WINDOWS:].sum(axis=0)
     scores = {
         "whimbrel": forecast.probabilities(past, population, themselves=everybody),
         BASELINE: np.maximum(column["people alike, ever"], 0.0),
@@ -155,15 +156,17 @@ def _pairs(meetings: Meetings, end: int, forecast: Forecast, boosted: Callable[[
     return Pairs({name: s[active] for name, s in scores.items()}, truth[active], ~past.recent[active], active)
 
 
-def _boosted(windows: Windows, ends: Sequence[int], validation: int, seed: int) -> Callable[[Windows], Floats]:
+def _boosted(
+    windows: TopicWindows, ends: Sequence[int], validation: int, seed: int
+) -> Callable[[TopicWindows], Floats]:
     """Gradient boosting over the counts of the last windows alone."""
     import lightgbm
 
-    def figures(past: Windows) -> NDArray[np.float32]:
-        latest = past.counts[-RECENT:]
-        padded = np.concatenate([np.zeros((RECENT - len(latest), *latest.shape[1:]), np.float32), latest])
+    def figures(past: TopicWindows) -> NDArray[np.float32]:
+        latest = past.counts[-RECENT_WINDOWS:]
+        padded = np.concatenate([np.zeros((RECENT_WINDOWS - len(latest), *latest.shape[1:]), np.float32), latest])
         stacked = np.concatenate([padded, past.counts.sum(axis=0)[None], past.met.sum(axis=0)[None]])
-        return np.moveaxis(stacked, 0, 2).reshape(-1, RECENT + 2)
+        return np.moveaxis(stacked, 0, 2).reshape(-1, RECENT_WINDOWS + 2)
 
     rows = [(figures(windows.until(end)), (windows.counts[end] > 0).reshape(-1)) for end in ends]
     data = lightgbm.Dataset(np.concatenate([x for x, _ in rows]), np.concatenate([y for _, y in rows]))
@@ -172,7 +175,7 @@ def _boosted(windows: Windows, ends: Sequence[int], validation: int, seed: int) 
     stop = [lightgbm.early_stopping(20, verbose=False)]
     booster = lightgbm.train(settings, data, 300, valid_sets=[held], callbacks=stop)
 
-    def score(past: Windows) -> Floats:
+    def score(past: TopicWindows) -> Floats:
         return np.asarray(booster.predict(figures(past)), dtype=np.float64).reshape(past.counts.shape[1:])
 
     return score
@@ -291,7 +294,7 @@ def _meetings(
     if not windows or not len(met):
         raise DataError("no window holds an event with a topic: map a column to topics, or give a shorter window")
     rows = np.repeat(np.arange(len(item)), counts)
-    found = Windows.of(user[rows], met, window[rows], users=users, topics=topics, windows=windows)
+    found = TopicWindows.of(user[rows], met, window[rows], users=users, topics=topics, windows=windows)
     return Meetings(found, user[rows], met, window[rows], part[rows])
 
 
@@ -306,7 +309,7 @@ def migration_markdown(document: Mapping[str, Any]) -> str:
     for form in FORMS:
         found = document[form]["system"]
         first = next(iter(found.values()))
-        asked = "All topics" if form == "all" else f"Topics of none of the last {RECENT} windows"
+        asked = "All topics" if form == "all" else f"Topics of none of the last {RECENT_WINDOWS} windows"
         parts.append(
             f"{asked}: {first['n']:,} pairs, {first['positive']:,} positive, {document['users']:,} users, "
             f"{document['topics']} topics\n"

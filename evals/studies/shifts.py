@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from whimbrel.agent.language_models.option_scores import score_options
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.learning.cases import Case, read_cases
-from whimbrel.agent.learning.learn import LEAST_EVENTS, PER_USER, TITLES, moments_of
-from whimbrel.agent.learning.topics import LEAST_MOMENTS, TopicMoment, figures_of, learn
-from whimbrel.agent.shift.next_topics import SIGNALS, NextTopics, Person, signals
+from whimbrel.agent.learning.topic_moments import LEAST_HISTORY, PER_USER, TITLES, moments_of
+from whimbrel.agent.learning.topics import LEAST_MOMENTS, TopicMoment, fit_next_topics, outcome_of
+from whimbrel.agent.shift.next_topics import TOPIC_FEATURES, NextTopics, topic_features
+from whimbrel.agent.shift.topic_history import TopicHistory
 from whimbrel.evals.data.logs import Log, read_log
 from whimbrel.evals.data.research_logs import is_frappe, is_lastfm, log_of, read_frappe, read_lastfm
 from whimbrel.evals.metrics.decisions import abstention, measured
@@ -99,7 +100,7 @@ def _of_case(case: Case) -> TopicMoment:
     times = [item.time for item in case.blind.history]
     at = times[-1] if times and None not in times else None
     titles = tuple(short_titles(case.blind.history[-TITLES:]))
-    return TopicMoment(case.blind.user_id, Person.of(case.blind.history), at, situation, None, came, titles)
+    return TopicMoment(case.blind.user_id, TopicHistory.of(case.blind.history), at, situation, None, came, titles)
 
 
 @dataclass(frozen=True)
@@ -159,8 +160,8 @@ def _orderless(events: Sequence[Interaction], seed: int) -> Split:
         moments = []
         for user in asked:
             history = [event.model_copy(update={"time": None}) for event in histories[user][:MOST_ORDERLESS]]
-            for place in range(min(ORDERLESS_PER_USER, len(history) - LEAST_EVENTS)):
-                person = Person.of([*history[:place], *history[place + 1 :]], habits)
+            for place in range(min(ORDERLESS_PER_USER, len(history) - LEAST_HISTORY)):
+                person = TopicHistory.of([*history[:place], *history[place + 1 :]], habits)
                 event = history[place]
                 titles = tuple(short_titles(history[-TITLES:]))
                 moments.append(TopicMoment(user, person, None, event.context, habits, frozenset(event.topics), titles))
@@ -192,19 +193,19 @@ def measure_shifts(
         DataError: no tested moment has topics.
     """
     progress = progress or NoProgress()
-    tested = [moment for moment in split.tested if moment.came and len(moment.person.topic)]
+    tested = [moment for moment in split.tested if moment.label and len(moment.history.pair_topic)]
     if not tested:
         raise DataError("no event to be predicted bears topics and has a history that does")
     predictors = {ELSEWHERE: elsewhere}
     if len(split.learned_from) >= LEAST_MOMENTS:
         progress.step("Learning", None)
-        predictors = {"whimbrel": learn([split.learned_from], seed=seed)} | predictors
+        predictors = {"whimbrel": fit_next_topics([split.learned_from], seed=seed)} | predictors
     _, users = np.unique([moment.user for moment in tested], return_inverse=True)
     main = next(iter(predictors))
     topics = {name: _topics(predictor, tested) for name, predictor in predictors.items()}
     if any(moment.situation for moment in tested):
         blind = [replace(moment, situation={}) for moment in split.learned_from]
-        predictor = learn([blind], seed=seed) if len(blind) >= LEAST_MOMENTS else predictors[main]
+        predictor = fit_next_topics([blind], seed=seed) if len(blind) >= LEAST_MOMENTS else predictors[main]
         topics["without the situation"] = _topics(predictor, [replace(moment, situation={}) for moment in tested])
     topics |= {name: _shortcut(parts, tested) for name, parts in SHORTCUTS.items()}
     document: dict[str, Any] = {
@@ -245,12 +246,14 @@ class _Said:
 def _said(predictor: NextTopics, tested: Sequence[TopicMoment], progress: Progress) -> _Said:
     rows = []
     for moment in tested:
-        learned = predictor.by(moment.habits)
-        figures = figures_of(learned, moment)
-        named, stays = figures.named, learned.stays(figures.stays)
-        told = (learned.comes(figures.comes), figures.came) if named and figures.comes is not None else None
+        learned = predictor.model_for(moment.habits)
+        outcome = outcome_of(learned, moment)
+        named, stays = outcome.change, learned.stay_calibration.probability(outcome.stay_features)
+        told = None
+        if named and outcome.shift_features is not None:
+            told = (learned.shift_calibration.probability(outcome.shift_features), outcome.shifted)
         rows.append(
-            (named.kind if named else "none", *(told or (stays, figures.stayed)), 1 - stays, not figures.stayed)
+            (named.kind if named else "none", *(told or (stays, outcome.stayed)), 1 - stays, not outcome.stayed)
         )
         progress.advance(1)
     kinds, confidence, right, moves, moved = zip(*rows, strict=True)
@@ -272,8 +275,8 @@ def _topics(predictor: NextTopics, tested: Sequence[TopicMoment]) -> Floats:
     """Log loss and whether the likeliest topic came, shape (moments, 2); a topic nobody knows has probability 1e-6."""
     rows = []
     for moment in tested:
-        expected = predictor.by(moment.habits).expected(
-            moment.person, at=moment.at, situation=moment.situation, habits=moment.habits
+        expected = predictor.model_for(moment.habits).predict(
+            moment.history, at=moment.at, situation=moment.situation, habits=moment.habits
         )
         rows.append(_scored(expected.probability, moment))
     return np.array(rows)
@@ -298,10 +301,11 @@ def _lift(
     def asked(moments: Sequence[TopicMoment]) -> list[tuple[TopicMoment, Floats, list[int], Floats]]:
         found = []
         for moment in moments:
-            expected = predictor.by(moment.habits).expected(
-                moment.person, at=moment.at, situation=moment.situation, habits=moment.habits
+            expected = predictor.model_for(moment.habits).predict(
+                moment.history, at=moment.at, situation=moment.situation, habits=moment.habits
             )
-            names, best = moment.person.names, np.argsort(-expected.probability, kind="stable")[:WEIGHED].tolist()
+            names = moment.history.topic_names
+            best = np.argsort(-expected.probability, kind="stable")[:WEIGHED].tolist()
             told = score_options(llm, history=moment.titles, wish="", options=[names[n] for n in best]).values
             values = np.zeros(len(best)) if told is None else (told - told.mean()) / max(float(told.std()), 1e-9)
             found.append((moment, expected.probability, best, values))
@@ -326,18 +330,18 @@ def _lift(
 
 
 def _shortcut(parts: Sequence[str], tested: Sequence[TopicMoment]) -> Floats:
-    weights = np.array([1.0 if name in parts else 0.0 for name in SIGNALS])
+    weights = np.array([1.0 if name in parts else 0.0 for name in TOPIC_FEATURES])
     rows = []
     for moment in tested:
-        found = signals(moment.person, at=moment.at, situation=moment.situation, habits=moment.habits) @ weights
+        found = topic_features(moment.history, at=moment.at, situation=moment.situation, habits=moment.habits) @ weights
         raised = np.exp(found - found.max())
         rows.append(_scored(raised / raised.sum(), moment))
     return np.array(rows)
 
 
 def _scored(probability: Floats, moment: TopicMoment) -> tuple[float, float]:
-    rows = moment.rows(moment.person)
-    came = np.concatenate([probability[rows], np.zeros(len(moment.came) - len(rows))])
+    rows = moment.label_rows()
+    came = np.concatenate([probability[rows], np.zeros(len(moment.label) - len(rows))])
     return float(-np.log(np.maximum(came, 1e-6)).mean()), float(probability.argmax() in rows)
 
 

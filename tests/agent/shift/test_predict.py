@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from whimbrel.agent import Agent, Context, DataError, Interaction, Item
 from whimbrel.agent.fitted import Fitted, read_topics
 from whimbrel.agent.learning.fit import fit_store
-from whimbrel.agent.learning.learn import moments_of
-from whimbrel.agent.learning.topics import learn
-from whimbrel.agent.shift.next_topics import CHANCES, SIGNALS, NextTopics, Person, signals
-from whimbrel.agent.shift.outlook import windowed
+from whimbrel.agent.learning.topic_moments import moments_of
+from whimbrel.agent.learning.topics import fit_next_topics
+from whimbrel.agent.shift.forecast import cut_into_windows
+from whimbrel.agent.shift.next_topics import TOPIC_FEATURES, TOPIC_SET_FEATURES, NextTopics, topic_features
 from whimbrel.agent.shift.predict import Prediction, ShiftQuery, predict_shift
+from whimbrel.agent.shift.topic_history import TopicHistory
 from whimbrel.evals.studies.planted import KINDS, named, planted
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.topic_clusters import name_clusters
@@ -82,8 +83,8 @@ def test_who_is_there_already_does_not_shift() -> None:
 
 
 def test_it_abstains_and_says_why() -> None:
-    assert predicted([]).shift.reason.startswith("abstained: nothing")
-    assert predicted([Item(title="a")]).shift.reason.startswith("abstained: the events bear no topics")
+    assert predicted([]).shift.reason.startswith("Cannot tell: nothing")
+    assert predicted([Item(title="a")]).shift.reason.startswith("Cannot tell: the events have no topics")
     few = predicted([event(START + n, "Tea") for n in range(3)], at=START + 10)
     assert (few.shift.kind, few.shift.to_topics) == ("none", ("Tea",))
     assert "too few" in few.shift.reason
@@ -93,7 +94,7 @@ def test_it_abstains_and_says_why() -> None:
     )
     assert scattered.shift.kind == "none"
     assert scattered.shift.confidence < 0.5
-    assert scattered.shift.reason.startswith("abstained: with")
+    assert scattered.shift.reason.startswith("Cannot tell: the next event probably (")
 
 
 events = st.lists(
@@ -135,18 +136,20 @@ def test_topics_of_the_next_event_are_a_distribution(rows: list[tuple[float, str
         for n, (time, _, topics) in enumerate(sorted(rows, key=lambda row: row[0]))
     ]
     habits = TopicHabits.of(log_of(rows), before=np.inf) if rows else None
-    person = Person.of(history, habits)
-    if not person.names:
+    person = TopicHistory.of(history, habits)
+    if not person.topic_names:
         return
     expected = (
-        NextTopics.default().by(habits).expected(person, at=START + 3600 * 60, situation={"place": "u"}, habits=habits)
+        NextTopics.default()
+        .model_for(habits)
+        .predict(person, at=START + 3600 * 60, situation={"place": "u"}, habits=habits)
     )
     assert expected.probability.sum() == pytest.approx(1)
     assert (expected.probability > 0).all()
-    assert np.isfinite(expected.added).all()
-    topic = next(iter(expected.named(1)))
-    signal, factor = expected.mover(topic)
-    assert signal in SIGNALS
+    assert np.isfinite(expected.contributions).all()
+    topic = next(iter(expected.likeliest(1)))
+    signal, factor = expected.strongest_feature(topic)
+    assert signal in TOPIC_FEATURES
     assert factor > 0
     found = predicted(history, at=START + 3600 * 60, habits=habits)
     assert 0 <= found.shift.confidence <= 1
@@ -159,15 +162,15 @@ def test_signals_speak_for_the_topics_they_should() -> None:
     ]
     log = InteractionLog.build(history, [(e.time, e.user_id, e.item_id, e.context) for e in history])
     habits = TopicHabits.of(log, before=np.inf)
-    person = Person.of(history, habits)
+    person = TopicHistory.of(history, habits)
     column = dict(
         zip(
-            SIGNALS,
-            signals(person, at=START + 50 * DAY + 36_000, situation={"place": "work"}, habits=habits).T,
+            TOPIC_FEATURES,
+            topic_features(person, at=START + 50 * DAY + 36_000, situation={"place": "work"}, habits=habits).T,
             strict=True,
         )
     )
-    news, tea = person.names.index("News"), person.names.index("Tea")
+    news, tea = person.topic_names.index("News"), person.topic_names.index("Tea")
     for name in ("hour", "situation", "everybody's hour", "everybody's situation"):
         assert column[name][news] > 0 > column[name][tea], name
     for name in ("sequence", "everybody's sequence"):  # after news comes tea
@@ -195,19 +198,19 @@ def test_learning_finds_what_follows_what_and_how_sure_one_may_be() -> None:
         for user, history in histories.items()
         for moment in moments_of(user, history, habits, since=START + 12 * DAY)
     ]
-    learned = learn([moments])
+    learned = fit_next_topics([moments])
     right = []
     for moment in moments:
         assert max(history.time for history in histories[moment.user] if history.time < (moment.at or 0)) < (
             moment.at or 0
         )
-        expected = learned.among.expected(moment.person, at=moment.at, situation={}, habits=moment.habits)
-        right.append(expected.person.names[int(expected.probability.argmax())] in moment.came)
+        expected = learned.with_habits.predict(moment.history, at=moment.at, situation={}, habits=moment.habits)
+        right.append(expected.history.topic_names[int(expected.probability.argmax())] in moment.label)
     assert np.mean(right) > 0.95
-    assert learned.among.weights["everybody's sequence"] + learned.among.weights["sequence"] > 0.3
-    assert len(learned.among.stays.weights) == len(learned.alone.comes.weights) == len(CHANCES)
+    assert learned.with_habits.weights["everybody's sequence"] + learned.with_habits.weights["sequence"] > 0.3
+    assert len(learned.with_habits.stay_calibration.weights) == len(TOPIC_SET_FEATURES)
     with pytest.raises(DataError, match="too few"):
-        learn([moments[:20]])
+        fit_next_topics([moments[:20]])
 
 
 def test_a_fit_is_kept_with_the_store_and_used(shop: Path) -> None:
@@ -238,12 +241,18 @@ def test_an_outlook_sees_nothing_at_or_after_the_moment() -> None:
     log, half = _logged(items), START + 3 * DAY
     past = _logged([one for one in items if one.time < half])
     for of in ("u3", "nobody"):
-        short, whole = windowed(past, before=half, days=1, of=of), windowed(log, before=half, days=1, of=of)
+        short, whole = (
+            cut_into_windows(past, before=half, days=1, user_id=of),
+            cut_into_windows(log, before=half, days=1, user_id=of),
+        )
         held = [short.windows.topics.index(topic) for topic in whole.windows.topics if topic in short.windows.topics]
-        assert whole.row.keys() == short.row.keys()
+        assert whole.row_of.keys() == short.row_of.keys()
         assert whole.windows.counts.sum() == short.windows.counts[:, :, held].sum()
     later = _logged([*items, *(event(START + 9 * DAY + n, f"new {n}", user="u9") for n in range(50))])
-    assert windowed(later, before=half, days=1).windows.topics == windowed(past, before=half, days=1).windows.topics
+    assert (
+        cut_into_windows(later, before=half, days=1).windows.topics
+        == cut_into_windows(past, before=half, days=1).windows.topics
+    )
 
 
 def test_what_lies_behind_the_moment_of_a_context_is_not_known() -> None:

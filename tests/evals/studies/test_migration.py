@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from whimbrel.agent import DataError
-from whimbrel.agent.shift.forecast import FEATURES, Forecast, Population, Windows, examples, features
+from whimbrel.agent.learning.forecast import train_forecaster, training_pairs
+from whimbrel.agent.shift.forecast import Forecaster
+from whimbrel.agent.shift.forecast_features import FEATURES, Population, TopicWindows, features
 from whimbrel.evals.studies.migration import Meetings, measure_migration, read_meetings
 
 USERS, TOPICS, WINDOWS = 120, 12, 16
 
 
-def planted(seed: int = 0) -> Windows:
+def planted(seed: int = 0) -> TopicWindows:
     """Half of the people turn from topic to topic, each following the one before; the others keep to two of their own."""
     random = np.random.default_rng(seed)
     rows = []
@@ -26,17 +28,17 @@ def planted(seed: int = 0) -> Windows:
             met += list(random.choice(TOPICS, 1)) if random.random() < 0.2 else []
             rows += [(user, topic, window) for topic in met]
     user, topic, window = np.array(rows).T
-    return Windows.of(user, topic, window, users=USERS, topics=[f"t{n}" for n in range(TOPICS)], windows=WINDOWS)
+    return TopicWindows.of(user, topic, window, users=USERS, topics=[f"t{n}" for n in range(TOPICS)], windows=WINDOWS)
 
 
-def meetings_in(windows: Windows) -> Meetings:
+def meetings_in(windows: TopicWindows) -> Meetings:
     window, user, topic = np.nonzero(windows.counts)
     return Meetings(windows, user, topic, window, np.zeros(len(user), dtype=np.int64))
 
 
 def test_a_forecast_learns_what_follows_what_and_what_stays() -> None:
     windows = planted()
-    forecast = Forecast.learn(windows, ends=range(4, 13), validation=13)
+    forecast = train_forecaster(windows, targets=range(4, 13), validation=13)
     past = windows.until(15)
     found = forecast.probabilities(past, Population.of(past), themselves=np.arange(USERS))
     assert found.shape == (USERS, TOPICS)
@@ -49,10 +51,10 @@ def test_a_forecast_learns_what_follows_what_and_what_stays() -> None:
 
 def test_figures_know_nothing_of_the_window_asked_for_nor_later() -> None:
     windows = planted()
-    figures, truth = examples(windows, 10)
-    later = Windows(windows.topics, windows.counts.copy())
+    figures, truth = training_pairs(windows, 10)
+    later = TopicWindows(windows.topics, windows.counts.copy())
     later.counts[10:] = 1 - (later.counts[10:] > 0)
-    changed, other = examples(later, 10)
+    changed, other = training_pairs(later, 10)
     np.testing.assert_array_equal(figures, changed)
     assert (truth != other).all()
     assert figures.shape == (USERS * TOPICS, len(FEATURES))
@@ -69,16 +71,16 @@ def test_one_person_has_the_figures_that_they_have_among_all() -> None:
 
 def test_a_forecast_is_kept_as_text_and_a_wrong_file_is_told(tmp_path: Path) -> None:
     windows = planted()
-    forecast, past = Forecast.learn(windows, ends=[8, 9], validation=10), windows.until(12)
+    forecast, past = train_forecaster(windows, targets=[8, 9], validation=10), windows.until(12)
     forecast.save(tmp_path / "forecast.txt")
-    again = Forecast.load(tmp_path / "forecast.txt")
+    again = Forecaster.load(tmp_path / "forecast.txt")
     population = Population.of(past)
     np.testing.assert_allclose(again.probabilities(past, population), forecast.probabilities(past, population))
     (tmp_path / "forecast.txt").write_text("tree")
     with pytest.raises(DataError, match="whimbrel fit"):
-        Forecast.load(tmp_path / "forecast.txt")
+        Forecaster.load(tmp_path / "forecast.txt")
     with pytest.raises(DataError, match="at least two windows"):
-        Forecast.learn(windows, ends=[1], validation=2)
+        train_forecaster(windows, targets=[1], validation=2)
 
 
 def test_every_system_is_measured_in_both_forms_and_the_planted_one_is_won() -> None:

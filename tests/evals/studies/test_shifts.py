@@ -71,8 +71,8 @@ def test_moments_know_nothing_of_what_came(shop_csv: Path) -> None:
     split = read_moments(str(shop_csv), moments=200)
     assert {moment.user for moment in split.learned_from}.isdisjoint({moment.user for moment in split.tested})
     for moment in split.tested:
-        assert moment.person.time is None or moment.at is None or moment.person.time.max() < moment.at
-        assert moment.came
+        assert moment.history.times is None or moment.at is None or moment.history.times.max() < moment.at
+        assert moment.label
 
 
 def test_the_surest_come_first_in_an_abstention_curve() -> None:

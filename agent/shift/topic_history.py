@@ -1,0 +1,124 @@
+"""A user's history as arrays: the topics, the time and the situation of each event."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whimbrel.tools.log.sessions import open_session_start
+from whimbrel.tools.log.topic_habits import TopicHabits
+from whimbrel.tools.records import Item
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+RECENT_EVENTS = 5
+"""The topics of so many latest events are taken for the present interest."""
+MOST_TOPICS = 1000
+"""A user's own topics that are told apart, the most frequent ones. It bounds the arrays of a prediction."""
+
+
+@dataclass(frozen=True)
+class TopicHistory:
+    """The events of one user in order of time, as arrays.
+
+    An event may bear several topics. The three `pair_` arrays are flat over all pairs of an event and one of its
+    topics, ordered by event; events without topics have no pair.
+
+    Attributes:
+        topic_names: Every topic that a prediction may name. A topic's row is its position here.
+        event_count: How many events there are, those without topics included.
+        pair_topic: The topic's row, shape (pairs,).
+        pair_event: The event's position, shape (pairs,).
+        pair_share: 1 divided by the number of topics of the event, shape (pairs,).
+        times: Unix seconds of the events, shape (events,). None unless the time of every event is known.
+        situations: The situation of each event, as keys and values.
+    """
+
+    topic_names: tuple[str, ...]
+    event_count: int
+    pair_topic: Ints
+    pair_event: Ints
+    pair_share: Floats
+    times: Floats | None
+    situations: Sequence[Mapping[str, str]]
+
+    @classmethod
+    def of(cls, history: Sequence[Item], habits: TopicHabits | None = None) -> Self:
+        """Make the arrays of a history.
+
+        Args:
+            history: Events in order of time. Plain items count as events without a time or a situation.
+            habits: Their topics come first in `topic_names`, followed by topics that only this user met.
+        """
+        counts: dict[str, int] = {}
+        for item in history:
+            for topic in item.topics:
+                counts[topic] = counts.get(topic, 0) + 1
+        frequent = sorted(counts, key=lambda topic: (-counts[topic], topic))[:MOST_TOPICS]
+        names = tuple(dict.fromkeys([*(habits.topics if habits else ()), *sorted(frequent)]))
+        row_of = {topic: row for row, topic in enumerate(names)}
+        pairs = [
+            (position, row_of[topic])
+            for position, item in enumerate(history)
+            for topic in item.topics
+            if topic in row_of
+        ]
+        event, topic_row = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        share = 1.0 / np.maximum(np.bincount(event, minlength=len(history)), 1)[event]
+        times = [item.time for item in history]
+        return cls(
+            topic_names=names,
+            event_count=len(history),
+            pair_topic=topic_row,
+            pair_event=event,
+            pair_share=share,
+            times=np.array(times, dtype=np.float64) if times and None not in times else None,
+            situations=[getattr(item, "context", {}) for item in history],
+        )
+
+    def topic_counts(self, event_weights: Floats) -> Floats:
+        """Count the events of each topic, each event with its weight.
+
+        Args:
+            event_weights: Shape (events,).
+
+        Returns:
+            Shape (topics,). The topics of one event share its weight.
+        """
+        weights = self.pair_share * event_weights[self.pair_event]
+        counts = np.bincount(self.pair_topic, weights=weights, minlength=len(self.topic_names))
+        return np.asarray(counts, dtype=np.float64)
+
+    def topics_of(self, event: int) -> Ints:
+        """Return the rows of one event's topics."""
+        first, last = np.searchsorted(self.pair_event, [event, event + 1])
+        return self.pair_topic[first:last]
+
+    def events_with(self, topics: Mask) -> Mask:
+        """Return which events bear any of these topics, shape (events,), from a mask over topics."""
+        return np.bincount(self.pair_event, weights=topics[self.pair_topic], minlength=self.event_count) > 0
+
+    def recent_topics(self) -> Mask:
+        """Return which topics the latest RECENT_EVENTS events bear, shape (topics,)."""
+        recent = np.zeros(len(self.topic_names), dtype=bool)
+        recent[self.pair_topic[self.pair_event >= self.event_count - RECENT_EVENTS]] = True
+        return recent
+
+    def open_session(self, at: float | None) -> Mask:
+        """Return which events belong to the session that is open at a moment, shape (events,).
+
+        Args:
+            at: The moment in Unix seconds, or None for that of the last event.
+
+        Returns:
+            Without times the latest RECENT_EVENTS events stand in for the session.
+        """
+        if self.times is None:
+            return np.arange(self.event_count) >= self.event_count - RECENT_EVENTS
+        if not self.event_count:
+            return np.zeros(0, dtype=bool)
+        return np.arange(self.event_count) >= open_session_start(self.times, at=at)
