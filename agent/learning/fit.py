@@ -11,8 +11,8 @@ from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.learning.cases import Case, Problem
 from whimbrel.agent.learning.choice_sets import GivenQuery, TrainingQuery, given_choice_sets
-from whimbrel.agent.learning.forecast import fit_forecast
 from whimbrel.agent.learning.fitted_log import write_fitted_log
+from whimbrel.agent.learning.forecast import fit_forecast
 from whimbrel.agent.learning.learn import Draw, Learning, learn_from
 from whimbrel.agent.learning.ranking import (
     LEAST_CHOICES,
