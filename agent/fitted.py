@@ -9,7 +9,7 @@ from typing import Self, TypeVar
 from whimbrel.agent.ranking.fusion import Rankers
 from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.files.atomic import replaced
+from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.log.click_rates import ClickRates
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.item_embeddings import ItemEmbeddings
@@ -57,7 +57,7 @@ class Fitted:
             (FUSION, self.fusion),
             (CLICK_RATES, self.click_rates or ClickRates()),
         ):
-            with replaced(folder / name) as partial:
+            with atomic_write(folder / name) as partial:
                 partial.write_text(model.model_dump_json(indent=1), "utf-8")
         if self.embeddings is None:
             (folder / EMBEDDINGS).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What a log consists of: items, and interactions of a user with an item."""
+"""The records of a log: items, and interactions of a user with an item."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -9,21 +9,35 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from whimbrel.tools.timestamps import Time, iso
 
-LONGEST_ID, LONGEST_TITLE, LONGEST_TEXT, MOST_TOPICS = 512, 500, 4000, 32
+LONGEST_ID, LONGEST_TITLE, LONGEST_TEXT = 512, 500, 4000  # characters
+MOST_TOPICS = 32  # of one item
 
 
 def clean_text(value: object) -> object:
-    """One line without control, format or surrogate characters; other types pass through to be refused."""
+    """Return a text as one line, without control, format and surrogate characters.
+
+    A value of another type is returned as it is, so that validation refuses it.
+
+    Example:
+        >>> clean_text(" Rye\\n bread\\u200b ")
+        'Rye bread'
+    """
     if not isinstance(value, str):
         return value
     if value.isprintable():
         return " ".join(value.split())
-    kept = "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in value)
-    return " ".join("".join(c for c in kept if unicodedata.category(c) not in {"Cf", "Cs", "Co", "Cn"}).split())
+    # Categories of Unicode: control characters and line ends become spaces; format characters, surrogates, private and
+    # unassigned ones are dropped.
+    spaced = "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in value)
+    return " ".join("".join(c for c in spaced if unicodedata.category(c) not in {"Cf", "Cs", "Co", "Cn"}).split())
 
 
-def _identifier(value: object) -> object:
-    """Ids arrive as text or whole numbers; `7`, `7.0` and `"7"` are one id. A text is kept but for spaces around it."""
+def _clean_identifier(value: object) -> object:
+    """Return an id as text. A text loses only the spaces around it; `7`, `7.0` and `"7"` are one id.
+
+    Raises:
+        ValueError: the id holds a control character.
+    """
     if isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -38,22 +52,27 @@ def _identifier(value: object) -> object:
 
 
 def identifier(value: object) -> str:
-    """An id as the records keep it."""
-    return str(_identifier(value))
+    """Return an id in the form in which records hold it.
+
+    Example:
+        >>> identifier(7.0)
+        '7'
+    """
+    return str(_clean_identifier(value))
 
 
-def _words(value: object) -> object:
-    """A title may be a number: `1984`."""
+def _clean_title(value: object) -> object:
+    """Return a title as one line. A title may be a number: `1984`."""
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else clean_text(value)
 
 
-def _word(value: object) -> object:
+def _clean_event(value: object) -> object:
     text = clean_text(value)
     return text.casefold() if isinstance(text, str) else text
 
 
-def _topics(value: object) -> object:
-    """A list, or one text with `|` between topics; empty ones and repeats fall away."""
+def _clean_topics(value: object) -> object:
+    """Return topics from a list, or from one text with `|` between them, without empty and repeated ones."""
     if value is None:
         return ()
     if isinstance(value, str):
@@ -62,38 +81,47 @@ def _topics(value: object) -> object:
         return value
     if not all(isinstance(topic, str | int | float) for topic in value):
         raise ValueError("topics are a list of texts, or one text with | between them")
-    named = [str(clean_text(str(topic)))[:LONGEST_TITLE] for topic in value]
-    return tuple(dict.fromkeys(topic for topic in named if topic != ""))[:MOST_TOPICS]
+    names = [str(clean_text(str(topic)))[:LONGEST_TITLE] for topic in value]
+    return tuple(dict.fromkeys(name for name in names if name != ""))[:MOST_TOPICS]
 
 
-def _shortened(value: object) -> object:
+def _clean_description(value: object) -> object:
     text = clean_text(value)
     return "" if text is None else text[:LONGEST_TEXT] if isinstance(text, str) else text
 
 
-Identifier = Annotated[str, BeforeValidator(_identifier), Field(min_length=1, max_length=LONGEST_ID)]
-Words = Annotated[str, BeforeValidator(_words), Field(min_length=1, max_length=LONGEST_TITLE)]
+Identifier = Annotated[str, BeforeValidator(_clean_identifier), Field(min_length=1, max_length=LONGEST_ID)]
+Title = Annotated[str, BeforeValidator(_clean_title), Field(min_length=1, max_length=LONGEST_TITLE)]
 
 
 def item_id_of(title: str) -> str:
-    """The id of an item known by its title alone: equal titles, whatever their case, are one item."""
+    """Return the id of an item that has only a title. Titles that differ in case alone have one id."""
     return "t" + blake2b(title.casefold().encode(), digest_size=8).hexdigest()
 
 
 class Item(BaseModel):
     """Something that can be recommended.
 
-    `item_id` is derived from the title where none is given. `topics` are categories, tags or genres, the
-    most telling first. `time` is when the item appeared (UTC seconds; ISO 8601 in JSON), None where unknown.
-    `image` is a path or address; `price` is in the shop's currency. Text is cut at 4,000 characters.
+    Attributes:
+        item_id: Derived from the title if none is given.
+        title: One line of at most 500 characters.
+        topics: Categories, tags or genres, the most important first; at most 32.
+        text: A description, cut at 4,000 characters.
+        price: In the currency of the shop; None if unknown.
+        image: A path or an address.
+        time: When the item appeared, in seconds since 1970 UTC (ISO 8601 in JSON); None if unknown.
+
+    Example:
+        >>> Item(title="Green tea", topics="Drinks|Tea").topics
+        ('Drinks', 'Tea')
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     item_id: Identifier
-    title: Words
-    topics: Annotated[tuple[Words, ...], BeforeValidator(_topics)] = ()
-    text: Annotated[str, BeforeValidator(_shortened)] = ""
+    title: Title
+    topics: Annotated[tuple[Title, ...], BeforeValidator(_clean_topics)] = ()
+    text: Annotated[str, BeforeValidator(_clean_description)] = ""
     price: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     image: str | None = Field(default=None, max_length=2000)
     time: Time | None = None
@@ -102,16 +130,21 @@ class Item(BaseModel):
     @classmethod
     def _derive_id(cls, data: Any) -> Any:
         if isinstance(data, dict) and data.get("item_id") in (None, "") and data.get("title") is not None:
-            title = _words(data["title"])
+            title = _clean_title(data["title"])
             return {**data, "item_id": item_id_of(str(title))} if title else data
         return data
 
 
 class Event(BaseModel):
-    """One line of a log: who met which item, when, how, and in what situation.
+    """An interaction: which user met which item, when, how, and in what situation.
 
-    `event` is a lower-case word (`purchase`, `click`, `rating`); `context` holds what the log knew of the
-    situation (`{"place": "work"}`).
+    Attributes:
+        user_id: The user.
+        item_id: The item.
+        time: In seconds since 1970 UTC (ISO 8601 in JSON).
+        event: A word in lower case, such as `purchase`, `click` or `rating`.
+        rating: On any scale, the higher the better; None if there is none.
+        context: The situation as far as the log knows it, such as `{"place": "work"}`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -119,19 +152,19 @@ class Event(BaseModel):
     user_id: Identifier
     item_id: Identifier
     time: Time
-    event: Annotated[str, BeforeValidator(_word), Field(min_length=1, max_length=40)] = "interaction"
+    event: Annotated[str, BeforeValidator(_clean_event), Field(min_length=1, max_length=40)] = "interaction"
     rating: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    context: dict[Annotated[str, Field(max_length=40)], Words] = Field(default_factory=dict)
+    context: dict[Annotated[str, Field(max_length=40)], Title] = Field(default_factory=dict)
 
     @property
     def event_id(self) -> str:
-        """The same event has the same id wherever it is read: a digest of who, what, when and how."""
+        """A digest of user, item, time and event, so that equal events have one id wherever they are read."""
         key = repr((self.user_id, self.item_id, iso(self.time), self.event))
         return blake2b(key.encode(), digest_size=8).hexdigest()
 
 
 class Occurrence(NamedTuple):
-    """An event of one user, validated and bare: what the store keeps, light enough for millions."""
+    """A validated event of one user without its item, in the form that the store keeps: cheap enough for millions."""
 
     time: float
     item_id: str
@@ -141,7 +174,7 @@ class Occurrence(NamedTuple):
 
     @property
     def key(self) -> tuple[float, str, str]:
-        """What makes two occurrences of one user the same event; also their order."""
+        """Identifies the event among those of its user. Occurrences are ordered by it."""
         return self.time, self.item_id, self.event
 
 
@@ -152,7 +185,7 @@ class Interaction(Event, Item):
 
     @classmethod
     def join(cls, user_id: str, occurrence: Occurrence, item: Item) -> "Interaction":
-        """The occurrence with its item's title, topics, text, price and image; both are already validated."""
+        """Return the interaction of an occurrence and its item, which are not validated again."""
         time, _, event, rating, context = occurrence
         of_event = {"time": time, "event": event, "rating": rating, "context": context or {}}
         return cls.model_construct(**{**dict(item), "user_id": user_id, **of_event})
@@ -162,23 +195,32 @@ DISLIKED = frozenset(
     {"dislike", "disliked", "downvote", "unlike", "hide", "hidden", "skip", "skipped", "remove", "removed", "return"}
     | {"returned", "refund", "refunded", "report", "block", "unfollow", "not_interested"}
 )
-"""Words of events by which a person turns away from an item."""
+"""Events by which a user rejects an item."""
 
 
-def followed(history: Sequence[Item]) -> list[Item]:
-    """The history without the items that the person turned away from, up to where they did."""
-    away = {item.item_id: place for place, item in enumerate(history) if getattr(item, "event", "") in DISLIKED}
-    return [item for place, item in enumerate(history) if place > away.get(item.item_id, -1)]
+def without_rejected(history: Sequence[Item]) -> list[Item]:
+    """Return the history without rejected items.
+
+    An item loses its events up to the last one that rejects it (see `DISLIKED`). Later events of it stay: the user
+    came back to it.
+    """
+    rejections = {
+        item.item_id: position for position, item in enumerate(history) if getattr(item, "event", "") in DISLIKED
+    }
+    return [item for position, item in enumerate(history) if position > rejections.get(item.item_id, -1)]
 
 
-def turned_from(history: Sequence[Item]) -> tuple[str, ...]:
-    """Ids of items that `followed` leaves out."""
-    kept = {item.item_id for item in followed(history)}
-    return tuple(dict.fromkeys(item.item_id for item in history if item.item_id not in kept))
+def rejected_ids(history: Sequence[Item]) -> tuple[str, ...]:
+    """Return the ids of the items of which `without_rejected` leaves nothing, in the order of the history."""
+    remaining = {item.item_id for item in without_rejected(history)}
+    return tuple(dict.fromkeys(item.item_id for item in history if item.item_id not in remaining))
 
 
 def liked(history: Sequence[Item]) -> list[Item]:
-    """The history without what the person rated below their own mean; whole where nothing was rated."""
+    """Return the history without dislikes. A rating below the user's own mean counts as a dislike.
+
+    Events without a rating stay; a history without ratings is returned whole.
+    """
     ratings = [rating for item in history if (rating := getattr(item, "rating", None)) is not None]
     if not ratings:
         return list(history)

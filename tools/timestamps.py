@@ -1,4 +1,4 @@
-"""Points in time: seconds since 1970 UTC inside, ISO 8601 outside."""
+"""Times: numbers of seconds since 1970 UTC inside the program, ISO 8601 outside."""
 
 import math
 import re
@@ -12,17 +12,23 @@ from pydantic import BeforeValidator, PlainSerializer
 DAY_SECONDS = 24 * 3600
 EARLIEST = datetime(1800, 1, 1, tzinfo=UTC).timestamp()
 LATEST = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
+# A text of these digits is a year or a date without dashes (`2017`, `20170601`) and no number of Unix seconds.
 _DATE = re.compile(r"(?:18|19|20|21)\d\d(?:[01]\d[0-3]\d)?")
-"""A year or a date without dashes: in a text these digits are no Unix seconds of 1970."""
 
 
 def parse_time(value: object) -> float:
-    """Seconds since 1970 UTC of an ISO 8601 text, Unix seconds (number or text) or a `datetime`.
+    """Return the seconds since 1970 UTC of a time.
 
-    A text or `datetime` without a zone is taken as UTC.
+    Args:
+        value: An ISO 8601 text, Unix seconds (number or text) or a `datetime`. Without a zone it is taken as UTC.
 
     Raises:
-        ValueError: in no known format, not finite, or outside the years 1800 to 2200 (milliseconds, say).
+        ValueError: the value has no known format, is not finite, or is outside the years 1800 to 2200 (as
+            milliseconds are).
+
+    Example:
+        >>> parse_time("2017-06-01T18:00:00Z")
+        1496340000.0
     """
     seconds = _seconds(value)
     if not (math.isfinite(seconds) and EARLIEST <= seconds < LATEST):
@@ -55,17 +61,22 @@ def _seconds(value: object) -> float:
 
 
 def hour_of(times: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The hour of the day (UTC) of each time."""
+    """Return the hour of the day (UTC) of each time, from 0 to 23."""
     return np.asarray(times % DAY_SECONDS // 3600, dtype=np.int64)
 
 
 def is_weekend(times: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether each time is on a Saturday or Sunday (UTC)."""
+    """Return whether each time is on a Saturday or Sunday (UTC)."""
     return np.asarray((times // DAY_SECONDS + 3) % 7 >= 5)  # 1 January 1970 was a Thursday
 
 
 def iso(seconds: float) -> str:
-    """ISO 8601 with `Z`; fractions of a second appear only where there are any."""
+    """Return a time in ISO 8601 with `Z`, with a fraction of a second only if there is one.
+
+    Example:
+        >>> iso(1496340000.0)
+        '2017-06-01T18:00:00Z'
+    """
     text = datetime.fromtimestamp(seconds, tz=UTC).isoformat(timespec="auto")
     return text.replace("+00:00", "Z")
 

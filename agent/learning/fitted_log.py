@@ -10,7 +10,7 @@ from whimbrel.agent.fitted import FUSION, Fitted
 from whimbrel.agent.learning.cases import BlindCase
 from whimbrel.agent.learning.sessions import read_items
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.files.atomic import replaced
+from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.store.in_memory import InMemory
 
@@ -21,9 +21,9 @@ def write_fitted_log(library: InMemory, fitted: Fitted, folder: Path, taught: Se
     """All of it into a folder, each file replaced whole or not at all, with digests of the cases that it was `taught`
     what is relevant in."""
     fitted.save(folder)
-    with replaced(folder / TAUGHT) as partial:
+    with atomic_write(folder / TAUGHT) as partial:
         partial.write_text(json.dumps(sorted(map(_digest, taught))), "utf-8")
-    with replaced(folder / ITEMS) as partial, partial.open("w", encoding="utf-8") as file:
+    with atomic_write(folder / ITEMS) as partial, partial.open("w", encoding="utf-8") as file:
         for item in library.all_items():
             file.write(item.model_dump_json(exclude_defaults=True) + "\n")
     library.log.save(folder / LOG)

@@ -19,7 +19,7 @@ from whimbrel.agent.shift.forecast import (
 )
 from whimbrel.agent.shift.forecast_features import FEATURES, Float32s, Population, TopicWindows, features
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.files.atomic import replaced
+from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.timestamps import DAY_SECONDS
 
@@ -76,7 +76,7 @@ def fit_forecast(log: InteractionLog, folder: Path, *, seed: int = 0) -> bool:
     probability = forecaster.probabilities(past, Population.of(past), themselves=np.arange(past.counts.shape[1]))
     met, new = windows.counts[last] > 0, ~past.recent
     folder.mkdir(parents=True, exist_ok=True)
-    with replaced(folder / FORECASTER_FILE) as partial:
+    with atomic_write(folder / FORECASTER_FILE) as partial:
         forecaster.save(partial)
     settings = ForecastSettings(
         days=days,
@@ -84,7 +84,7 @@ def fit_forecast(log: InteractionLog, folder: Path, *, seed: int = 0) -> bool:
         new_topic_threshold=best_threshold(probability[new], met[new]),
         forecaster_sha256=sha256(folder / FORECASTER_FILE),
     )
-    with replaced(folder / SETTINGS_FILE) as partial:
+    with atomic_write(folder / SETTINGS_FILE) as partial:
         partial.write_text(settings.model_dump_json(), "utf-8")
     return True
 

@@ -92,7 +92,7 @@ def run_plans(parts: "Sequence[tuple[Plan, Path]]", folder: Path, execution: Exe
 def _write(path: Path, document: dict[str, Any]) -> None:
     import json
 
-    from whimbrel.tools.files.atomic import replaced
+    from whimbrel.tools.files.atomic import atomic_write
 
-    with replaced(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(json.dumps(document, indent=1, ensure_ascii=False))

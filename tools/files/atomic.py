@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written as a whole or not at all."""
 
 import os
 import threading
@@ -10,18 +10,30 @@ _SUFFIX = ".partial"
 
 
 @contextmanager
-def replaced(path: Path) -> Iterator[Path]:
-    """A path to write to; it takes the place of `path` when the block ends well, and is removed when it does not.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Write a file as a whole or not at all.
 
-    What processes that were killed left of the same file is removed first.
+    Partial files of the same target that killed processes left are removed first.
+
+    Yields:
+        A path to write to. It replaces `path` when the block ends, and is removed when the block raises.
 
     Raises:
         OSError: the folder cannot be made or written.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     with atomic_write(Path(folder) / "a.txt") as partial:
+        ...         _ = partial.write_text("whole")
+        ...     print((Path(folder) / "a.txt").read_text())
+        whole
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f"{path.name}.*{_SUFFIX}"):
-        if not _alive(left.name.removesuffix(_SUFFIX).split(".")[-2:-1]):
-            left.unlink(missing_ok=True)
+    for leftover in path.parent.glob(f"{path.name}.*{_SUFFIX}"):
+        if not _is_of_running_process(leftover.name):
+            leftover.unlink(missing_ok=True)
+    # Process and thread are in the name, so that several writers of one target do not share a partial file.
     partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}{_SUFFIX}")
     try:
         yield partial
@@ -31,11 +43,13 @@ def replaced(path: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
-def _alive(process: list[str]) -> bool:
+def _is_of_running_process(name: str) -> bool:
+    """Whether the process whose number is in the name of a partial file is still running."""
     try:
-        os.kill(int(process[0]), 0)
+        pid = int(name.removesuffix(_SUFFIX).split(".")[-2])
+        os.kill(pid, 0)  # signal 0 only asks whether the process is there
     except (ProcessLookupError, ValueError, IndexError, OverflowError):
         return False
-    except OSError:
+    except OSError:  # it is there and belongs to another user
         return True
     return True

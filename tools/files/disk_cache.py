@@ -1,4 +1,4 @@
-"""A cache on disk for several processes at once; what it holds can be found anew, so it never fails a caller."""
+"""A cache on disk that several processes share. What it holds can be made again, so it never fails its caller."""
 
 import shutil
 import sqlite3
@@ -9,8 +9,11 @@ from typing import Any
 
 
 class DiskCache:
-    """JSON values by name, the least recently used of which go past `most_bytes`. Reads nothing and keeps nothing where
-    the folder cannot be used; one that is damaged is begun anew."""
+    """JSON values by name.
+
+    The least recently used values are dropped when the cache is larger than `most_bytes`. A damaged cache is made
+    anew. In a folder that cannot be used, nothing is kept.
+    """
 
     def __init__(self, folder: Path, *, most_bytes: int) -> None:
         self._folder, self._most_bytes = folder, most_bytes
@@ -18,36 +21,36 @@ class DiskCache:
         self._open()
 
     def get(self, names: list[str]) -> dict[str, Any]:
-        """Values of the names that are known."""
-        found: dict[str, Any] = {}
+        """Return the values of these names; a name without a value is left out."""
+        values: dict[str, Any] = {}
 
         def read() -> None:
             with self._cache.transact():
                 for name in names:
                     value = self._cache.get(name)
                     if value is not None:
-                        found[name] = value
+                        values[name] = value
 
-        self._tried(read)
-        return found
+        self._attempt(read)
+        return values
 
     def put(self, values: dict[str, Any], *, seconds: float | None = None) -> None:
-        """Keep values, for good or for so long."""
+        """Keep values by name for a number of seconds, None for as long as there is room."""
 
         def write() -> None:
             with self._cache.transact():
                 for name, value in values.items():
                     self._cache.set(name, value, expire=seconds)
 
-        self._tried(write)
+        self._attempt(write)
 
     def close(self) -> None:
-        """Release it."""
+        """Release the files."""
         with suppress(Exception):
             self._cache.close()
 
     def _open(self) -> None:
-        from diskcache import Cache, JSONDisk  # JSON: its own format would run code found in the folder
+        from diskcache import Cache, JSONDisk  # diskcache's default is pickle, which runs code found in the folder
 
         def cache() -> Any:
             return Cache(
@@ -57,20 +60,21 @@ class DiskCache:
         try:
             self._cache = cache()
         except sqlite3.DatabaseError as error:
-            if _damaged(error):
+            if _is_damage(error):
                 shutil.rmtree(self._folder, ignore_errors=True)
                 with suppress(Exception):
                     self._cache = cache()
         except Exception:
             self._cache = None
 
-    def _tried(self, work: Callable[[], None]) -> None:
+    def _attempt(self, operation: Callable[[], None]) -> None:
+        """Run an operation on the cache and pass over its failure; make the cache anew if it is damaged."""
         if self._cache is None:
             return
         try:
-            work()
+            operation()
         except sqlite3.DatabaseError as error:
-            if _damaged(error):
+            if _is_damage(error):
                 self.close()
                 shutil.rmtree(self._folder, ignore_errors=True)
                 self._open()
@@ -78,6 +82,6 @@ class DiskCache:
             return
 
 
-def _damaged(error: sqlite3.DatabaseError) -> bool:
-    """Whether the file is no whole database, rather than busy, full or read-only."""
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Whether the file is no whole database; it may also be busy, full or read-only."""
     return any(words in str(error) for words in ("malformed", "not a database", "disk image", "no such table"))

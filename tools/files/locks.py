@@ -1,4 +1,7 @@
-"""One process at a time in a folder: two writers of one Chroma path destroy it, two of one run mix their lines."""
+"""A folder for one process at a time.
+
+Two writers of one Chroma folder destroy it, and two writers of one run of an evaluation mix their lines.
+"""
 
 import json
 import os
@@ -12,10 +15,17 @@ from whimbrel.tools.errors import StoreError
 
 @contextmanager
 def exclusive(folder: Path, what: str, *, advice: str = "") -> Iterator[None]:
-    """Hold a folder, made where absent, until the block ends; the operating system frees it even after a kill -9.
+    """Hold a folder, which is made if it is absent, until the block ends.
+
+    The operating system releases the lock of a killed process, too.
+
+    Args:
+        folder: The folder.
+        what: What the folder is, for messages: `store`.
+        advice: The end of the message about a folder in use.
 
     Raises:
-        StoreError: another process holds it; the message names that process.
+        StoreError: another process, which the message names, holds the folder; or it cannot be made or locked.
     """
     from filelock import FileLock, Timeout
 

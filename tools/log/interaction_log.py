@@ -15,7 +15,7 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.tools.files.atomic import replaced
+from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.records import Item
 
 Ints = NDArray[np.int64]
@@ -204,7 +204,7 @@ class InteractionLog:
         """One file, replaced whole or not at all."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         arrays = {name: _pack(value) if isinstance(value, list) else value for name, value in values.items()}
-        with replaced(path) as partial, partial.open("wb") as file:
+        with atomic_write(path) as partial, partial.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
     @classmethod

@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.tools.files.atomic import replaced
+from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.log.interaction_log import InteractionLog
 
 DIMENSIONS = 64
@@ -69,7 +69,7 @@ class ItemEmbeddings:
     def save(self, path: Path) -> None:
         """One file, replaced whole or not at all."""
         names = np.frombuffer("\n".join(self.item_ids).encode(), dtype=np.uint8)
-        with replaced(path) as partial, partial.open("wb") as file:
+        with atomic_write(path) as partial, partial.open("wb") as file:
             np.savez(file, allow_pickle=False, names=names, vectors=self.vectors, until=self.until)
 
     @classmethod

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from whimbrel.tools.files.atomic import replaced
+from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.records import Item
 from whimbrel.tools.text.encoder import Vectors
 
@@ -54,7 +54,7 @@ def with_topics(items: Sequence[Item], clusters: Mapping[str, str]) -> list[Item
 
 def write_clusters(path: Path, clusters: Mapping[str, str]) -> None:
     """Keep them in a file, even where there are none: a file that is absent is to be made again."""
-    with replaced(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(json.dumps(clusters, ensure_ascii=False), "utf-8")
 
 

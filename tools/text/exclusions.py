@@ -1,4 +1,4 @@
-"""What a person does not want: by words in titles and topics, else by topics that mean nearly the same."""
+"""What a user refuses: words in titles and topics, or topics that mean nearly the same."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -9,21 +9,25 @@ import numpy as np
 from whimbrel.tools.records import Item
 from whimbrel.tools.text.encoder import Vectors, encode
 
-REFUSED_SIMILARITY = 0.5
-"""Cosine from which a topic means what was refused."""
+REFUSED_SIMILARITY = 0.5  # cosine from which a topic means nearly the same as a refused word
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Words that an item's title or topics must not hold, and topics that mean what was refused."""
+    """Patterns that must not occur in the title or the topics of an item, and names of refused topics."""
 
     patterns: tuple[re.Pattern[str], ...]
     topics: Collection[str]
 
     @classmethod
     def of(cls, avoid: Sequence[str], topic_vectors: Mapping[str, Vectors]) -> "Refusal":
-        """From refused words. Where no topic holds a word (`alcohol`), topics whose name means nearly the same are
-        refused (`Beers`, `Wines`)."""
+        """Return the refusal of some words.
+
+        Args:
+            avoid: The words, as the user gave them. `snacks` refuses `snack`, too.
+            topic_vectors: The vectors of topics by name. For a word that is in no topic's name (`alcohol`), topics
+                whose names mean nearly the same are refused (`Beers`, `Wines`).
+        """
         words = [word for word in avoid if word.strip()]
         patterns = tuple(_pattern(word) for word in words)
         names = list(topic_vectors)
@@ -40,15 +44,14 @@ class Refusal:
 
     def covers(self, item: Item) -> bool:
         """Whether this item is refused."""
-        said = " ".join([item.title, *item.topics])
-        return any(topic in self.topics for topic in item.topics) or any(p.search(said) for p in self.patterns)
+        text = " ".join([item.title, *item.topics])
+        return any(topic in self.topics for topic in item.topics) or any(p.search(text) for p in self.patterns)
 
 
 def _pattern(word: str) -> re.Pattern[str]:
-    """A whole word in singular and plural: `snacks` finds `snack`, `berry` finds `berries`. Where words stand without
-    spaces (Chinese, say) they are found anywhere."""
+    """Return the pattern of a whole word in singular and plural: `snacks` finds `snack`, `berry` finds `berries`."""
     word = word.strip().casefold()
-    if any(c > "\u2e7f" for c in word):
+    if any(c > "\u2e7f" for c in word):  # written without spaces, as Chinese is: found anywhere in a text
         return re.compile(re.escape(word), re.IGNORECASE)
     stem, ending = word, r"(?:e?s)?"
     if len(word) > 4 and word.endswith("ies"):

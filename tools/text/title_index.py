@@ -1,4 +1,4 @@
-"""Words that titles share."""
+"""An index of the words of titles."""
 
 import re
 import unicodedata
@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+# A word, or one character of scripts without spaces (Japanese, Chinese). Combining marks and the vowel signs of Indic
+# scripts are parts of words.
 _WORD = re.compile(r"[぀-ヿ一-鿿]|(?:[^\W぀-ヿ一-鿿]|[\u0300-\u036f\u0900-\u0dff])+")
-"""A word, or a letter of those that are written without spaces."""
 
 
 class TitleIndex:
-    """Titles that can be asked which of them hold given words: BM25 (Robertson et al., 1994; `bm25s`)."""
+    """Titles, to be scored by the words they share with other titles: BM25 (Robertson et al., 1994; `bm25s`)."""
 
     def __init__(self, titles: Sequence[str]) -> None:
         import bm25s
@@ -23,10 +24,12 @@ class TitleIndex:
             self._index.index([_words(title) for title in titles], show_progress=False)
 
     def shared(self, others: Sequence[str]) -> NDArray[np.float64]:
-        """How much of the words of `others` a title holds, rarer ones counting more, and those of several of them (the
-        year of many films) as often, shape (titles,)."""
-        wanted = [word for title in others for word in dict.fromkeys(_words(title))] if self._size else []
-        known = [word for word in wanted if word and word in self._index.vocab_dict]
+        """Return the BM25 score of each title for the words of `others`, shape (titles,).
+
+        A rare word counts more. A word of several `others`, such as the year of many films, counts once for each.
+        """
+        query = [word for title in others for word in dict.fromkeys(_words(title))] if self._size else []
+        known = [word for word in query if word and word in self._index.vocab_dict]
         return np.asarray(self._index.get_scores(known) if known else np.zeros(self._size), dtype=np.float64)
 
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from whimbrel.agent.language_models.local.llama import Llama, Row, cores, digest_of, load_library, requantised
 from whimbrel.tools.errors import ModelError
-from whimbrel.tools.files.atomic import replaced
+from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.files.paths import cache_folder
 
 READ, WRITTEN = 400, 60
@@ -229,7 +229,7 @@ def _known(path: Path, source: Path) -> Form | None:
 
 def _remember(path: Path, form: Form, source: Path) -> None:
     kept = form.model_copy(update={"file": _SOURCE}) if form.file == source else form
-    with suppress(OSError), replaced(path) as partial:
+    with suppress(OSError), atomic_write(path) as partial:
         partial.write_text(kept.model_dump_json(indent=1))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.agent.language_models.local.llama import shared
-from whimbrel.tools.files.atomic import replaced
+from whimbrel.tools.files.atomic import atomic_write
 
 _CHECK = hashlib.sha256().digest_size
 
@@ -93,5 +93,5 @@ class Prefixes:
 
     def _write(self, path: Path, state: bytes) -> None:
         """A cache: where it cannot be written, the state is made anew next time."""
-        with suppress(OSError), replaced(path) as partial:
+        with suppress(OSError), atomic_write(path) as partial:
             partial.write_bytes(hashlib.sha256(state).digest() + state)

@@ -30,7 +30,7 @@ from whimbrel.evals.models import bench as benches
 from whimbrel.evals.models.check import direct_log_likelihood, position_bias
 from whimbrel.evals.models.sample import NAMES, sample_request
 from whimbrel.prompts import load
-from whimbrel.tools.files.atomic import replaced
+from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.store.caches import NumberCache
 
 PROMPT = "What one person chose, in order, one a line:\n" + "".join(f"- {name}\n" for name in NAMES[:15]) + "-"
@@ -340,10 +340,10 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> N
     left, other = tmp_path / f"a.json.{dead.pid}.1.partial", tmp_path / f"b.json.{os.getpid()}.1.partial"
     left.write_text("half")
     other.write_text("half")
-    with replaced(tmp_path / "a.json") as partial:
+    with atomic_write(tmp_path / "a.json") as partial:
         partial.write_text("whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", other.name]
-    with pytest.raises(RuntimeError), replaced(tmp_path / "a.json") as partial:
+    with pytest.raises(RuntimeError), atomic_write(tmp_path / "a.json") as partial:
         partial.write_text("half")
         raise RuntimeError
     assert (tmp_path / "a.json").read_text() == "whole"
