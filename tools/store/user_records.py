@@ -96,7 +96,7 @@ class UserRecords:
         metadatas: list[dict[str, Any]] = []
         for user_id, history in histories.items():
             chunks = [history[start : start + CHUNK_SIZE] for start in range(0, len(history), CHUNK_SIZE)]
-            taste = _taste([vectors[occurrence.item_id] for occurrence in history[-TASTE_EVENTS:]])
+            taste = taste_vector([vectors[occurrence.item_id] for occurrence in history[-TASTE_EVENTS:]])
             for number, chunk in enumerate(chunks):
                 ids.append(_record_id(user_id, number))
                 tastes.append(taste)
@@ -133,7 +133,13 @@ def _decoded(records: Iterable[tuple[str, Mapping[str, Any]]]) -> Histories:
     return histories
 
 
-def _taste(vectors: Sequence[Vectors]) -> Vectors:
+def taste_vector(vectors: Sequence[Vectors]) -> Vectors:
+    """Return the weighted mean of the vectors of a user's items as a unit vector.
+
+    Args:
+        vectors: Of the items of the latest events, the first event first; at least one. An item weighs half as much
+            as the one TASTE_HALF_LIFE events later.
+    """
     ages = np.arange(len(vectors))[::-1]
     mean = np.average(np.stack(vectors), axis=0, weights=0.5 ** (ages / TASTE_HALF_LIFE))
     return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), dtype=np.float32)

@@ -23,7 +23,7 @@ BATCH_SIZE = 16  # texts; small batches, each on one thread and several at once,
 
 
 def encoder_text(item: Item) -> str:
-    """Return the text of an item that is encoded: title, topics and description, of which the encoder reads what fits."""
+    """Return the text of an item that is encoded: title, topics and description. The encoder reads what fits."""
     return ". ".join(part for part in (item.title, ", ".join(item.topics), item.text) if part)
 
 

@@ -47,7 +47,7 @@ def test_a_user_is_near_the_items_of_their_latest_events(store: Store, monkeypat
 
 def test_taste_is_a_unit_vector_in_which_an_item_of_twenty_events_ago_weighs_half(store: Store) -> None:
     one, other = np.eye(2, dtype=np.float32)
-    taste = user_records._taste([one, *[other] * user_records.TASTE_HALF_LIFE])
+    taste = user_records.taste_vector([one, *[other] * user_records.TASTE_HALF_LIFE])
     weights = 0.5 ** (np.arange(user_records.TASTE_HALF_LIFE) / user_records.TASTE_HALF_LIFE)
     assert taste[0] / taste[1] == pytest.approx(0.5 / weights.sum(), rel=1e-5)
     assert np.linalg.norm(taste) == pytest.approx(1.0)
