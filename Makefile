@@ -38,6 +38,7 @@ check: install lint types test
 lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo --no-cache
 
 types: install
 	$(BIN)/mypy src/whimbrel
