@@ -1,4 +1,4 @@
-"""What a list is like, whatever is relevant: the first ten items against the history and the log."""
+"""Metrics of a list that do not need relevant items: its first ten items against the history and the log."""
 
 import math
 from collections import Counter
@@ -10,8 +10,10 @@ K = 10
 
 
 def novelty(top: Sequence[Item], *, popularity: Mapping[str, int], interactions: int) -> float:
-    """Mean self-information of the items in bits, -log2 of their share of all interactions, one added to each count
-    (Zhou et al., 2010). NaN of an empty list."""
+    """Return the mean self-information of the items in bits (Zhou et al., 2010); NaN for an empty list.
+
+    It is -log2 of an item's share of all interactions, with one added to each count.
+    """
     if not top:
         return math.nan
     total = interactions + len(popularity) + 1
@@ -19,8 +21,11 @@ def novelty(top: Sequence[Item], *, popularity: Mapping[str, int], interactions:
 
 
 def popularity_bias(top: Sequence[Item], *, popularity: Mapping[str, int], history: Sequence[Item]) -> float:
-    """Mean popularity of the list less that of the history, in the logarithm of counts + 1: above 0 the list is more
-    popular than what the person chose (Abdollahpouri et al., 2019). NaN where either is empty."""
+    """Return the mean popularity of the list minus that of the history; NaN if either is empty.
+
+    Popularity is the logarithm of the count plus 1. Above 0 the list is more popular than what the person chose
+    (Abdollahpouri et al., 2019).
+    """
     if not top or not history:
         return math.nan
 
@@ -31,40 +36,39 @@ def popularity_bias(top: Sequence[Item], *, popularity: Mapping[str, int], histo
 
 
 def diversity(top: Sequence[Item]) -> float:
-    """Mean over pairs of 1 - Jaccard of their topics (Ziegler et al., 2005). NaN where fewer than two have any."""
+    """Return the mean over pairs of 1 - Jaccard of their topics (Ziegler et al., 2005).
+
+    Items without topics are left out. NaN if fewer than two items are left.
+    """
     topics = [set(item.topics) for item in top if item.topics]
-    pairs = [(one, other) for n, one in enumerate(topics) for other in topics[:n]]
+    pairs = [(first, second) for n, first in enumerate(topics) for second in topics[:n]]
     return sum(1 - len(a & b) / len(a | b) for a, b in pairs) / len(pairs) if pairs else math.nan
 
 
 def miscalibration(top: Sequence[Item], *, history: Sequence[Item]) -> float:
-    """Jensen-Shannon divergence in bits between the topics of the list and of the history, 0 where they agree
-    (after Steck, 2018). NaN where either has no topics."""
-    mine, listed = _shares(history), _shares(top)
-    if not mine or not listed:
+    """Return the Jensen-Shannon divergence in bits of the list's topics from the history's (after Steck, 2018).
+
+    0 if they agree, 1 if they share nothing; NaN if either has no topics.
+    """
+    from scipy.spatial.distance import jensenshannon
+
+    of_history, of_list = _topic_counts(history), _topic_counts(top)
+    if not of_history or not of_list:
         return math.nan
-    divergence = 0.0
-    for topic in mine.keys() | listed.keys():
-        p, q = mine.get(topic, 0.0), listed.get(topic, 0.0)
-        for share in (p, q):
-            if share:
-                divergence += share * math.log2(2 * share / (p + q)) / 2
-    return divergence
+    topics = sorted(of_history.keys() | of_list.keys())
+    # scipy returns the square root of the divergence, which is NaN if rounding makes the divergence negative.
+    distance = float(jensenshannon([of_history[t] for t in topics], [of_list[t] for t in topics], base=2))
+    return 0.0 if math.isnan(distance) else distance**2
 
 
-def _shares(items: Sequence[Item]) -> dict[str, float]:
-    counts: Counter[str] = Counter()
-    for item in items:
-        for topic in item.topics:
-            counts[topic] += 1
-    total = sum(counts.values())
-    return {topic: count / total for topic, count in counts.items()}
+def _topic_counts(items: Sequence[Item]) -> Counter[str]:
+    return Counter(topic for item in items for topic in item.topics)
 
 
 def all_of(
     top: Sequence[Item], *, history: Sequence[Item], popularity: Mapping[str, int], interactions: int
 ) -> dict[str, float]:
-    """Every metric by its report key."""
+    """Return every metric by its report key."""
     return {
         "novelty@10": novelty(top, popularity=popularity, interactions=interactions),
         "popularity_bias@10": popularity_bias(top, popularity=popularity, history=history),
