@@ -1,1 +1,1 @@
-"""Metrics, each a function of plain values; its docstring states the convention."""
+"""Metrics, each a function of plain values. Its docstring states the convention, since libraries differ."""

@@ -1,7 +1,14 @@
-"""Metrics of probabilities against what was: does the interest shift here, yes or no.
+"""Metrics of probabilities against yes-or-no outcomes, computed by scikit-learn.
 
-`truth` and `probability` have one entry a decision, shape (n,); decided is yes where the probability is at least the
-threshold.
+`truth` and `probability` have one entry for each decision, shape (n,). A decision is yes where the probability is at
+least the threshold.
+
+Conventions that differ from scikit-learn's defaults:
+
+- A metric that nothing can be said of is NaN, not 0 or an error: recall, F1 and average precision without a positive,
+  accuracy and Brier score without a decision. Precision is 0 if no decision is yes.
+- `reliability` puts a probability on the edge of two bins into the higher one, and returns the size of each bin.
+  `sklearn.calibration.calibration_curve` puts it into the lower one and returns no sizes, so bins are counted here.
 """
 
 import math
@@ -16,61 +23,60 @@ THRESHOLD = 0.5
 BINS = 10
 
 
-def confusion(truth: Truth, probability: Floats, *, threshold: float = THRESHOLD) -> tuple[int, int, int, int]:
-    """Counts of true positives, false positives, false negatives, true negatives."""
-    decided = probability >= threshold
-    return (
-        int((decided & truth).sum()),
-        int((decided & ~truth).sum()),
-        int((~decided & truth).sum()),
-        int((~decided & ~truth).sum()),
-    )
-
-
 def accuracy(truth: Truth, probability: Floats, *, threshold: float = THRESHOLD) -> float:
-    """Share of right decisions; NaN where there are none."""
-    right, _, _, rejected = confusion(truth, probability, threshold=threshold)
-    return (right + rejected) / len(truth) if len(truth) else math.nan
+    """Return the share of right decisions; NaN if there are none."""
+    from sklearn.metrics import accuracy_score
+
+    return float(accuracy_score(truth, probability >= threshold)) if len(truth) else math.nan
 
 
 def precision(truth: Truth, probability: Floats, *, threshold: float = THRESHOLD) -> float:
-    """Share of the yes that were right; 0 where none was said."""
-    right, wrong, _, _ = confusion(truth, probability, threshold=threshold)
-    return right / (right + wrong) if right + wrong else 0.0
+    """Return the share of yes decisions that were right; 0 if there are none."""
+    from sklearn.metrics import precision_score
+
+    return float(precision_score(truth, probability >= threshold, zero_division=0)) if len(truth) else 0.0
 
 
 def recall(truth: Truth, probability: Floats, *, threshold: float = THRESHOLD) -> float:
-    """Share of the true ones that were found; NaN where there are none."""
-    right, _, missed, _ = confusion(truth, probability, threshold=threshold)
-    return right / (right + missed) if right + missed else math.nan
+    """Return the share of positives that a decision found; NaN if there are none."""
+    from sklearn.metrics import recall_score
+
+    return float(recall_score(truth, probability >= threshold)) if truth.any() else math.nan
 
 
 def f1(truth: Truth, probability: Floats, *, threshold: float = THRESHOLD) -> float:
-    """2 TP / (2 TP + FP + FN); NaN where nothing is true."""
-    right, wrong, missed, _ = confusion(truth, probability, threshold=threshold)
-    return 2 * right / (2 * right + wrong + missed) if right + missed else math.nan
+    """Return 2 TP / (2 TP + FP + FN); NaN if there are no positives."""
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(truth, probability >= threshold)) if truth.any() else math.nan
 
 
 def average_precision(truth: Truth, probability: Floats) -> float:
-    """Area under precision against recall as a step function, equal probabilities taken together; NaN where nothing
-    is true. The convention of scikit-learn."""
-    if not truth.any():
-        return math.nan
-    order = np.argsort(-probability, kind="stable")
-    found = np.cumsum(truth[order])
-    last = np.append(np.diff(probability[order]) != 0, True)  # of those with equal probability
-    at = np.flatnonzero(last)
-    gained = np.diff(np.concatenate([[0], found[at]]))
-    return float((gained * found[at] / (at + 1)).sum() / truth.sum())
+    """Return the area under the step function of precision over recall; NaN if there are no positives.
+
+    Equal probabilities are one step. Any scores will do, not only probabilities.
+    """
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(truth, probability)) if truth.any() else math.nan
 
 
 def brier(truth: Truth, probability: Floats) -> float:
-    """Mean squared difference between probability and outcome (Brier, 1950); NaN where there are none."""
-    return float(np.mean((probability - truth) ** 2)) if len(truth) else math.nan
+    """Return the mean squared difference of probability and outcome (Brier, 1950); NaN if there are no decisions."""
+    from sklearn.metrics import brier_score_loss
+
+    if not len(truth):
+        return math.nan
+    return float(brier_score_loss(truth, probability, pos_label=True, labels=[False, True]))
 
 
 def reliability(truth: Truth, probability: Floats) -> list[tuple[float, float, int]]:
-    """Mean probability, share of the true, and count in each of ten bins of equal width that holds any."""
+    """Return the points of the reliability diagram.
+
+    Returns:
+        For each of ten bins of equal width that is not empty: the mean probability, the share of positives, and the
+        number of decisions.
+    """
     bins = np.minimum((probability * BINS).astype(int), BINS - 1)
     return [
         (float(probability[bins == b].mean()), float(truth[bins == b].mean()), int((bins == b).sum()))
@@ -80,14 +86,15 @@ def reliability(truth: Truth, probability: Floats) -> list[tuple[float, float, i
 
 
 def expected_calibration_error(truth: Truth, probability: Floats) -> float:
-    """Mean over decisions of |mean probability - share of the true| in their bin (Naeini et al., 2015)."""
+    """Return the mean over decisions of |mean probability - share of positives| in their bin (Naeini et al., 2015)."""
     if not len(truth):
         return math.nan
-    return sum(count * abs(said - came) for said, came, count in reliability(truth, probability)) / len(truth)
+    points = reliability(truth, probability)
+    return sum(count * abs(predicted - observed) for predicted, observed, count in points) / len(truth)
 
 
 def all_of(truth: Truth, probability: Floats, *, threshold: float = THRESHOLD) -> dict[str, float]:
-    """Every metric by its report key."""
+    """Return every metric by its report key."""
     return {
         "accuracy": accuracy(truth, probability, threshold=threshold),
         "precision": precision(truth, probability, threshold=threshold),

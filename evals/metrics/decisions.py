@@ -1,44 +1,110 @@
-"""Decisions of yes or no, given as probabilities, with every metric and its interval."""
+"""Yes-or-no decisions, given as probabilities, with every metric and its interval."""
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.evals.metrics import binary
-from whimbrel.evals.metrics.intervals import bootstrap_statistic, spread
+from whimbrel.evals.metrics.intervals import MOST_AT_ONCE, bootstrap_counts, bootstrap_sums, percentile_interval
 
-DECIDED = ("accuracy", "precision", "recall", "f1")
-"""Metrics that depend on the threshold."""
+Floats = NDArray[np.float64]
+Truth = NDArray[np.bool_]
+
+DRAWS = 500
+"""Bootstrap draws."""
 
 
-def measured(
-    truth: NDArray[np.bool_],
-    probability: NDArray[np.float64],
+def measure_decisions(
+    truth: Truth,
+    probability: Floats,
     groups: Sequence[NDArray[np.int64]],
     *,
     seed: int,
     threshold: float = binary.THRESHOLD,
 ) -> dict[str, Any]:
-    """Metrics of decisions, shape (n,), with 95% bootstrap intervals over `groups` (rows that are drawn together, those
-    of one session or user), and the points of the reliability diagram."""
-    found: dict[str, Any] = {"n": len(truth), **binary.all_of(truth, probability, threshold=threshold)}
-    found["threshold"] = threshold
-    for metric in (*DECIDED, "average_precision", "brier"):
-        measure: Callable[..., float] = getattr(binary, metric)
-        if metric in DECIDED:
-            measure = partial(measure, threshold=threshold)
-        draws = bootstrap_statistic(partial(_of_rows, measure, truth, probability), groups, seed=seed)
-        found[f"{metric}_ci"] = list(spread(draws)) if len(draws) else [math.nan, math.nan]
-    found["reliability"] = [list(point) for point in binary.reliability(truth, probability)]
-    return found
+    """Measure decisions, with 95% bootstrap intervals.
+
+    Args:
+        truth: Outcomes, shape (n,).
+        probability: Their probabilities, shape (n,).
+        groups: The rows that are drawn together, those of one session or user. Each row is in one group.
+        seed: Seed of the draws.
+        threshold: Probability from which a decision is yes.
+
+    Returns:
+        Each metric of `binary` by its report key, its interval under `KEY_ci`, and the points of the `reliability`
+        diagram.
+    """
+    document: dict[str, Any] = {"n": len(truth), **binary.all_of(truth, probability, threshold=threshold)}
+    document["threshold"] = threshold
+    for metric, draws in _draws(truth, probability, groups, seed, threshold).items():
+        document[f"{metric}_ci"] = list(percentile_interval(draws)) if len(draws) else [math.nan, math.nan]
+    document["reliability"] = [list(point) for point in binary.reliability(truth, probability)]
+    return document
 
 
-def abstention(right: NDArray[np.bool_], confidence: NDArray[np.float64]) -> list[list[float]]:
-    """[share answered, share of these that was right, least confidence answered], the surest first, in twentieths."""
+def _draws(
+    truth: Truth, probability: Floats, groups: Sequence[NDArray[np.int64]], seed: int, threshold: float
+) -> dict[str, Floats]:
+    """Return the bootstrap draws of each metric, all from the same draws of groups.
+
+    Metrics are computed from sums over groups, since calling scikit-learn for 500 draws takes seconds.
+    """
+    yes = probability >= threshold
+    columns = (yes & truth, yes & ~truth, ~yes & truth, ~yes & ~truth, (probability - truth) ** 2)
+    sums = [np.array([column[rows].sum() for rows in groups], dtype=np.float64) for column in columns]
+    hits, false_alarms, misses, rejections, squares = bootstrap_sums(sums, seed=seed, draws=DRAWS)
+    total = hits + false_alarms + misses + rejections
+    positives = hits + misses
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            "accuracy": (hits + rejections) / total,
+            "precision": np.where(hits + false_alarms > 0, hits / (hits + false_alarms), 0.0),
+            "recall": hits / positives,  # 0 / 0 is NaN: a draw without positives
+            "f1": np.where(positives > 0, 2 * hits / (2 * hits + false_alarms + misses), np.nan),
+            "average_precision": average_precision_draws(truth, probability, groups, seed=seed),
+            "brier": squares / total,
+        }
+
+
+def average_precision_draws(
+    truth: Truth, probability: Floats, groups: Sequence[NDArray[np.int64]], *, seed: int
+) -> Floats:
+    """Return `binary.average_precision` of the rows of each bootstrap draw of groups, shape (draws,).
+
+    Rows are sorted once; a draw weights each row by how often its group was drawn.
+    """
+    group_of_row = np.zeros(len(truth), dtype=np.int64)
+    for number, rows in enumerate(groups):
+        group_of_row[rows] = number
+    order = np.argsort(-probability, kind="stable")
+    last_of_step = np.append(np.diff(probability[order]) != 0, True)  # equal probabilities are one step
+    draws = []
+    for counts in bootstrap_counts(len(groups), seed=seed, draws=DRAWS):
+        for some in np.array_split(counts, -(-counts.shape[0] * len(truth) // MOST_AT_ONCE)):
+            weights = some[:, group_of_row[order]]
+            hits = np.cumsum(weights * truth[order], axis=1)[:, last_of_step]
+            decided = np.cumsum(weights, axis=1)[:, last_of_step]
+            gained = np.diff(hits, axis=1, prepend=0)
+            area = (gained * hits / np.maximum(decided, 1)).sum(axis=1)
+            draws.append(np.divide(area, hits[:, -1], out=np.full(len(some), np.nan), where=hits[:, -1] > 0))
+    return np.concatenate(draws) if draws else np.empty(0)
+
+
+def abstention(right: Truth, confidence: Floats) -> list[list[float]]:
+    """Return how often answers are right if only the most confident are given.
+
+    Args:
+        right: Whether each answer is right, shape (n,).
+        confidence: How sure each answer is, shape (n,).
+
+    Returns:
+        For each twentieth of the answers, the most confident first: [share answered, share of these that is right,
+        least confidence answered]. Empty if there are no answers.
+    """
     if not len(right):
         return []
     order = np.argsort(-confidence, kind="stable")
@@ -47,12 +113,3 @@ def abstention(right: NDArray[np.bool_], confidence: NDArray[np.float64]) -> lis
         [float(n / len(order)), float(right[order[:n]].mean()), float(confidence[order[n - 1]])]
         for n in counts.tolist()
     ]
-
-
-def _of_rows(
-    measure: Callable[..., float],
-    truth: NDArray[np.bool_],
-    probability: NDArray[np.float64],
-    rows: NDArray[np.int64],
-) -> float:
-    return measure(truth[rows], probability[rows])

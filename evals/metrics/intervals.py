@@ -1,26 +1,36 @@
-"""How sure a figure is: paired bootstrap over users, sign-flip permutation tests, Holm's correction.
+"""Uncertainty of a figure: bootstrap intervals over users, permutation tests, and corrections for many tests.
 
-Users are the unit: cases of one user are drawn together. Every system meets the same draws, so differences are paired.
+Users are the unit: all cases of a user are drawn together. Draws depend on the number of users and the seed alone, so
+every system meets the same draws and differences between systems are paired.
+
+Resampling is done here rather than by scipy.stats. Its `bootstrap` has the same draws (a test compares them), but it
+refuses a single user, and warns of draws in which no user has a value. Its `permutation_test` flips signs by other
+draws, which would change every published p.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 DRAWS = 2000
+"""Bootstrap draws of a mean."""
 FLIPS = 10_000
+"""Draws of a permutation test, so that its p is at least 0.0001."""
 LEVEL = 0.95
-_CHUNK = 2_000_000
-"""Random numbers held at once."""
+MOST_AT_ONCE = 2_000_000
+"""Random numbers in memory at once."""
+ROUNDING = 1e-12
+"""A sum this much below the observed one still counts as equal."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its 95% interval."""
+    """A mean of `n` values with its 95% interval."""
 
     value: float
     low: float
@@ -28,35 +38,60 @@ class Interval:
     n: int
 
 
-def bootstrap_means(values: Floats, users: NDArray[np.int64], *, seed: int, draws: int = DRAWS) -> Floats:
-    """Means of resampled users (Efron, 1979), shape (draws,). `values` may hold NaN, which is left out.
+def bootstrap_means(values: Floats, users: Ints, *, seed: int, draws: int = DRAWS) -> Floats:
+    """Return means of the values of resampled users (Efron, 1979), shape (draws,).
 
-    `users` numbers the users from 0, shape as `values`. Equal users and seed give equal draws whatever the values.
+    Args:
+        values: Values, shape (n,). NaN is left out.
+        users: The user of each value, numbered from 0, shape (n,).
+        seed: Seed of the draws. Equal users and seed give equal draws, whatever the values.
+        draws: Number of draws.
     """
     count = int(users.max()) + 1 if len(users) else 0
-    there = ~np.isnan(values)
-    sums = np.bincount(users[there], weights=values[there], minlength=count)
-    sizes = np.bincount(users[there], minlength=count).astype(np.float64)
+    known = ~np.isnan(values)
+    sums = np.bincount(users[known], weights=values[known], minlength=count)
+    sizes = np.bincount(users[known], minlength=count).astype(np.float64)
+    total, size = bootstrap_sums([sums, sizes], seed=seed, draws=draws)
+    with np.errstate(invalid="ignore"):  # a draw of users without values has the mean NaN
+        return np.asarray(total / size)
+
+
+def bootstrap_sums(columns: Sequence[Floats], *, seed: int, draws: int) -> list[Floats]:
+    """Return sums over resampled users, shape (draws,), for each column of one value per user."""
+    sums: list[list[Floats]] = [[] for _ in columns]
+    for users in _resampled(len(columns[0]), seed=seed, draws=draws):
+        for column, parts in zip(columns, sums, strict=True):
+            parts.append(column[users].sum(axis=1))
+    return [np.concatenate(parts) if parts else np.empty(0) for parts in sums]
+
+
+def bootstrap_counts(count: int, *, seed: int, draws: int) -> Iterator[Ints]:
+    """Return how often each of `count` users is drawn, as parts of shape (some draws, count).
+
+    The draws are those of `bootstrap_sums`, for a statistic that is not made of sums over users.
+    """
+    for part in _resampled(count, seed=seed, draws=draws):
+        yield np.stack([np.bincount(users, minlength=count) for users in part])
+
+
+def _resampled(count: int, *, seed: int, draws: int) -> Iterator[Ints]:
+    """Draw `count` of `count` users with replacement, as parts of shape (some draws, count). None if `count` is 0."""
     random = np.random.default_rng(seed)
-    means = []
-    rows = max(_CHUNK // max(count, 1), 1)
-    for start in range(0, draws, rows):
-        drawn = random.integers(0, count, size=(min(rows, draws - start), count))
-        with np.errstate(invalid="ignore"):
-            means.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
-    return np.concatenate(means) if means else np.empty(0)
+    rows = max(MOST_AT_ONCE // max(count, 1), 1)
+    for start in range(0, draws if count else 0, rows):
+        yield random.integers(0, count, size=(min(rows, draws - start), count))
 
 
-def interval(values: Floats, users: NDArray[np.int64], *, seed: int) -> Interval:
-    """Mean over cases with its percentile interval; NaN throughout where there is nothing."""
+def interval(values: Floats, users: Ints, *, seed: int) -> Interval:
+    """Return the mean over cases with its percentile interval; NaN if there is no value."""
     n = int((~np.isnan(values)).sum())
     if not n:
         return Interval(np.nan, np.nan, np.nan, 0)
-    return Interval(float(np.nanmean(values)), *spread(bootstrap_means(values, users, seed=seed)), n)
+    return Interval(float(np.nanmean(values)), *percentile_interval(bootstrap_means(values, users, seed=seed)), n)
 
 
-def spread(draws: Floats) -> tuple[float, float]:
-    """The middle 95% of draws."""
+def percentile_interval(draws: Floats) -> tuple[float, float]:
+    """Return the ends of the middle 95% of draws. NaN is left out."""
     if np.isnan(draws).all():
         return np.nan, np.nan
     tail = (1 - LEVEL) / 2 * 100
@@ -64,37 +99,33 @@ def spread(draws: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def bootstrap_statistic(
-    statistic: Callable[[NDArray[np.int64]], float], groups: Sequence[NDArray[np.int64]], *, seed: int, draws: int = 500
-) -> Floats:
-    """Draws of a statistic that is no mean (F1, say): `statistic` gets the rows of the resampled groups."""
-    random = np.random.default_rng(seed)
-    return np.array(
-        [
-            statistic(np.concatenate([groups[number] for number in random.integers(0, len(groups), len(groups))]))
-            for _ in range(draws)
-        ]
-    )
+def sign_flip_p(differences: Floats, users: Ints, *, seed: int, flips: int = FLIPS) -> float:
+    """Return the two-sided p of the hypothesis that the mean difference is 0 (Fisher, 1935).
 
+    Each user's mean difference gets a random sign.
 
-def sign_flip_p(differences: Floats, users: NDArray[np.int64], *, seed: int, flips: int = FLIPS) -> float:
-    """Two-sided p of a mean difference of 0, each user's mean difference taken with a random sign (Fisher, 1935).
+    Args:
+        differences: Differences, shape (n,). NaN is left out.
+        users: The user of each difference, shape (n,).
+        seed: Seed of the signs.
+        flips: Number of draws.
 
-    NaN where there is no difference to test.
+    Returns:
+        A p above 0; NaN if there is no difference to test.
     """
-    there = ~np.isnan(differences)
-    if not there.any():
+    known = ~np.isnan(differences)
+    if not known.any():
         return np.nan
-    _, numbered = np.unique(users[there], return_inverse=True)
-    per_user = np.bincount(numbered, weights=differences[there]) / np.bincount(numbered)
-    observed = abs(per_user.sum()) - 1e-12
+    _, numbered = np.unique(users[known], return_inverse=True)
+    per_user = np.bincount(numbered, weights=differences[known]) / np.bincount(numbered)
+    observed = abs(per_user.sum()) - ROUNDING
     random = np.random.default_rng(seed)
-    rows = max(_CHUNK // len(per_user), 1)
-    beyond = 0
+    rows = max(MOST_AT_ONCE // len(per_user), 1)
+    as_extreme = 0
     for start in range(0, flips, rows):
         signs = random.integers(0, 2, size=(min(rows, flips - start), len(per_user)), dtype=np.int8) * 2 - 1
-        beyond += int((np.abs(signs @ per_user) >= observed).sum())
-    return (beyond + 1) / (flips + 1)
+        as_extreme += int((np.abs(signs @ per_user) >= observed).sum())
+    return (as_extreme + 1) / (flips + 1)
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from whimbrel.agent.learning.cases import BlindCase, Case
 from whimbrel.evals.metrics import lists, ranking
 from whimbrel.evals.metrics.binary import expected_calibration_error, reliability
-from whimbrel.evals.metrics.decisions import abstention, measured
-from whimbrel.evals.metrics.intervals import Interval, bootstrap_means, holm, interval, sign_flip_p, spread
+from whimbrel.evals.metrics.decisions import abstention, measure_decisions
+from whimbrel.evals.metrics.intervals import Interval, bootstrap_means, holm, interval, percentile_interval, sign_flip_p
 from whimbrel.evals.runs.plan import Plan
 from whimbrel.evals.runs.run import OUTCOMES, RANKINGS, read_lines
 from whimbrel.tools.errors import DataError
@@ -90,7 +90,7 @@ class Results:
         if within is not None:
             values = np.where(within[:n], values, np.nan)
         users = self.users[:n]
-        low, high = spread(bootstrap_means(values, users, seed=self.seed)) if n else (math.nan, math.nan)
+        low, high = percentile_interval(bootstrap_means(values, users, seed=self.seed)) if n else (math.nan, math.nan)
         known = int((~np.isnan(values)).sum())
         return {
             "difference": float(np.nanmean(values)) if known else math.nan,
@@ -300,7 +300,7 @@ def _groups(results: Results) -> dict[str, Any]:
                 continue
             gap = float(np.nanmean(inside) - np.nanmean(outside))
             draws = [bootstrap_means(part, users, seed=results.seed) for part in (inside, outside)]
-            found[label][name] = {"difference": gap, "ci": list(spread(draws[0] - draws[1]))}
+            found[label][name] = {"difference": gap, "ci": list(percentile_interval(draws[0] - draws[1]))}
     return found
 
 
@@ -323,7 +323,7 @@ def _shift(results: Results) -> dict[str, Any]:
         said = ~np.isnan(confidence)
         found[name] = {
             "shifts": int(truth.sum()),
-            **measured(truth, probability[told], groups, seed=results.seed),
+            **measure_decisions(truth, probability[told], groups, seed=results.seed),
             "said": {
                 "n": int(said.sum()),
                 "right": float(right[said].mean()) if said.any() else math.nan,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from whimbrel.agent.learning.cases import BoundaryCase, Problem, read_boundary_cases
 from whimbrel.agent.profile.segment import SWITCH, spread_of, switch_probabilities
 from whimbrel.evals.metrics import binary
-from whimbrel.evals.metrics.decisions import measured
+from whimbrel.evals.metrics.decisions import measure_decisions
 from whimbrel.evals.runs.results import without_nan
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.progress import Progress
@@ -115,7 +115,7 @@ def measure_boundaries(
     for name in names:
         probability = np.concatenate([all_[known] for all_, known in zip(said[name], labelled, strict=True)])
         threshold = THRESHOLDS.get(name, binary.THRESHOLD)
-        systems[name] = measured(truth, probability, groups, seed=seed, threshold=threshold)
+        systems[name] = measure_decisions(truth, probability, groups, seed=seed, threshold=threshold)
     document: dict[str, Any] = without_nan(
         {
             "system": systems,

@@ -24,7 +24,7 @@ from whimbrel.agent.profile.segment import (
     switch_features,
 )
 from whimbrel.evals.metrics import binary
-from whimbrel.evals.metrics.decisions import measured
+from whimbrel.evals.metrics.decisions import measure_decisions
 from whimbrel.evals.runs.results import without_nan
 from whimbrel.evals.studies.boundaries import BOUNDARY_SYSTEMS
 from whimbrel.tools.errors import DataError
@@ -260,14 +260,14 @@ def measure_transfer(learned_in: Domain, tested_on: Domain, *, seed: int) -> dic
         threshold = binary.THRESHOLD
         if name == "similarity":
             threshold = best_threshold(learned_in.truth[learned_in.known], _rule(name, learned_in))
-        systems[name] = measured(truth, _rule(name, tested_on), groups, seed=seed, threshold=threshold)
+        systems[name] = measure_decisions(truth, _rule(name, tested_on), groups, seed=seed, threshold=threshold)
     variants = {"whimbrel": (learned_in.without_gains(), tested_on.without_gains())}
     if learned_in.gains.shape[1] and tested_on.gains.shape[1]:
         variants["whimbrel with likelihoods"] = (learned_in, tested_on)
     for name, (training, test) in variants.items():
         segmenter = learn(training)
         probability = find(test, segmenter)[known]
-        systems[name] = measured(truth, probability, groups, seed=seed, threshold=segmenter.switch)
+        systems[name] = measure_decisions(truth, probability, groups, seed=seed, threshold=segmenter.switch)
     document: dict[str, Any] = without_nan(
         {
             "learned in": learned_in.name,

@@ -20,7 +20,7 @@ from whimbrel.agent.shift.forecast_features import FEATURES, RECENT_WINDOWS, Pop
 from whimbrel.evals.data.logs import Log, read_log
 from whimbrel.evals.data.research_logs import is_lastfm, log_of, read_lastfm
 from whimbrel.evals.metrics import binary
-from whimbrel.evals.metrics.intervals import DRAWS, holm, spread
+from whimbrel.evals.metrics.intervals import DRAWS, holm, percentile_interval
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.records import Item
@@ -208,13 +208,13 @@ def _form(form: str, validation: Pairs, tests: Sequence[Pairs], seed: int) -> di
     best = max((name for name in systems if name != "whimbrel"), key=lambda name: systems[name]["f1"])
     p_values = {}
     for name in systems:
-        ratio = spread(draws[name] / np.maximum(reference, 1e-12))
+        ratio = percentile_interval(draws[name] / np.maximum(reference, 1e-12))
         systems[name]["f1 to user-cf"] = systems[name]["f1"] / max(systems[BASELINE]["f1"], 1e-12)
         systems[name]["f1 to user-cf_ci"] = list(ratio)
         if name != "whimbrel":
             difference = draws["whimbrel"] - draws[name]
             systems[name]["whimbrel minus this"] = systems["whimbrel"]["f1"] - systems[name]["f1"]
-            systems[name]["whimbrel minus this_ci"] = list(spread(difference))
+            systems[name]["whimbrel minus this_ci"] = list(percentile_interval(difference))
             p_values[name] = float(min(1.0, 2 * min((difference <= 0).mean(), (difference >= 0).mean()) + 1 / DRAWS))
     for name, p in holm(p_values).items():
         systems[name]["p"] = p
@@ -262,7 +262,7 @@ def _figures(
         "precision": float(right.sum() / max(said.sum(), 1)),
         "recall": recall,
         "f1": float(2 * right.sum() / max(said.sum() + true.sum(), 1)),
-        "f1_ci": list(spread(f1)),
+        "f1_ci": list(percentile_interval(f1)),
         "average_precision": binary.average_precision(truth, scores),
     }
     if name in ("whimbrel", "boosted counts"):

@@ -14,7 +14,7 @@ import numpy as np
 
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.shift.predict import ShiftQuery, predict_shift
-from whimbrel.evals.metrics.intervals import DRAWS, spread
+from whimbrel.evals.metrics.intervals import DRAWS, percentile_interval
 from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.records import Interaction, Item
 from whimbrel.tools.timestamps import DAY_SECONDS, is_weekend
@@ -67,7 +67,7 @@ def measure_planted(logs: int, seed: int = 0, *, progress: Progress | None = Non
             named.append(named_kind(planted_log(log_kind, random)))
             progress.advance(1)
         right = np.array([kind == shift_kind for kind in named], dtype=np.float64)
-        low, high = spread(np.random.default_rng(seed).choice(right, (DRAWS, logs)).mean(axis=1))
+        low, high = percentile_interval(np.random.default_rng(seed).choice(right, (DRAWS, logs)).mean(axis=1))
         document[log_kind] = {
             "n": logs,
             "kind": shift_kind,

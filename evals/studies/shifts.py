@@ -22,8 +22,8 @@ from whimbrel.agent.shift.next_topics import TOPIC_FEATURES, NextTopics, topic_f
 from whimbrel.agent.shift.topic_history import TopicHistory
 from whimbrel.evals.data.logs import Log, read_log
 from whimbrel.evals.data.research_logs import is_frappe, is_lastfm, log_of, read_frappe, read_lastfm
-from whimbrel.evals.metrics.decisions import abstention, measured
-from whimbrel.evals.metrics.intervals import bootstrap_means, interval, sign_flip_p, spread
+from whimbrel.evals.metrics.decisions import abstention, measure_decisions
+from whimbrel.evals.metrics.intervals import bootstrap_means, interval, percentile_interval, sign_flip_p
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
@@ -223,8 +223,8 @@ def measure_shifts(
         said = _said(predictor, tested, progress)
         document["system"][name] = {
             "kinds": dict(Counter(said.kinds)),
-            "moves": measured(said.moved, said.moves, groups, seed=seed),
-            "said": measured(said.right, said.confidence, groups, seed=seed)
+            "moves": measure_decisions(said.moved, said.moves, groups, seed=seed),
+            "said": measure_decisions(said.right, said.confidence, groups, seed=seed)
             | {"right": float(said.right.mean()), "abstention": abstention(said.right, said.confidence)},
             "named": _named(said, users, seed),
         }
@@ -353,7 +353,9 @@ def _compared(found: Floats, reference: Floats, users: NDArray[np.int64], seed: 
         difference = reference[:, column] - found[:, column]
         document[name], document[f"{name}_ci"] = mean.value, [mean.low, mean.high]
         document[f"{name}, whimbrel minus this"] = float(difference.mean())
-        document[f"{name}, whimbrel minus this_ci"] = list(spread(bootstrap_means(difference, users, seed=seed)))
+        document[f"{name}, whimbrel minus this_ci"] = list(
+            percentile_interval(bootstrap_means(difference, users, seed=seed))
+        )
         document[f"{name}, p"] = sign_flip_p(difference, users, seed=seed)
     return document
 
