@@ -129,20 +129,25 @@ def sign_flip_p(differences: Floats, users: Ints, *, seed: int, flips: int = FLI
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """P-values adjusted for how many there are (Holm, 1979); NaN stays NaN and does not count."""
-    known = sorted((p, name) for name, p in p_values.items() if not np.isnan(p))
-    adjusted, highest = dict(p_values), 0.0
-    for place, (p, name) in enumerate(known):
-        highest = max(highest, min(1.0, p * (len(known) - place)))
-        adjusted[name] = highest
-    return adjusted
+    """Return p-values adjusted for their number (Holm, 1979). NaN stays NaN and does not count."""
+    from statsmodels.stats.multitest import multipletests
+
+    known = [name for name, p in p_values.items() if not np.isnan(p)]
+    if not known:
+        return dict(p_values)
+    adjusted = multipletests([p_values[name] for name in known], method="holm")[1]
+    return dict(p_values) | dict(zip(known, adjusted.tolist(), strict=True))
 
 
 def wilson(count: int, of: int) -> Interval:
-    """A share with its 95% score interval (Wilson, 1927), which is no point where the share is 0 or 1; NaN of none."""
+    """Return a share with its 95% score interval (Wilson, 1927); NaN if `of` is 0.
+
+    Unlike the normal interval it has a width even if the share is 0 or 1.
+    """
+    from statsmodels.stats.proportion import proportion_confint
+
     if not of:
         return Interval(np.nan, np.nan, np.nan, 0)
-    z, share = 1.959964, count / of
-    middle, half = share + z * z / (2 * of), z * float(np.sqrt(share * (1 - share) / of + z * z / (4 * of * of)))
-    scale = 1 + z * z / of
-    return Interval(share, max((middle - half) / scale, 0.0), min((middle + half) / scale, 1.0), of)
+    low, high = proportion_confint(count, of, alpha=1 - LEVEL, method="wilson")
+    # Rounding can move an end out of [0, 1] by 1e-17.
+    return Interval(count / of, max(float(low), 0.0), min(float(high), 1.0), of)
