@@ -1,5 +1,7 @@
-"""Formats of other packages come by entry points."""
+"""Formats: recognised by names and first lines, and added by other packages."""
 
+import gzip
+import json
 import sys
 import types
 from importlib import metadata
@@ -7,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from whimbrel.tools.errors import ConfigError
+from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.sources.formats import FORMATS, format_names, open_source
 from whimbrel.tools.sources.ingest import ingest
 from whimbrel.tools.sources.rows import Row, Source
@@ -67,3 +69,50 @@ def test_another_package_cannot_replace_a_format(tmp_path: Path) -> None:
 def test_a_format_that_cannot_be_used_says_why(format: str, mapped: list[tuple[str, str]], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         open_source("log.txt", format=format, mapped=mapped)
+
+
+REVIEW = {"user_id": "AGKH", "parent_asin": "B00005N5PF", "rating": 4.0, "timestamp": 1588687728923}
+
+
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        ({"Toys.jsonl.gz": json.dumps(REVIEW)}, "amazon"),
+        ({"Toys.csv": "B00005N5PF,A9,4.0,1369699201"}, "amazon"),
+        ({"news.tsv.gz": "", "behaviors.tsv": ""}, "mind"),
+        ({"movies.csv": "movieId,title,genres", "ratings.csv": "userId,movieId,rating,timestamp"}, "movielens"),
+        ({"movies.dat": "", "ratings.dat": ""}, "movielens"),
+    ],
+)
+def test_the_format_of_a_folder_is_recognised(files: dict[str, str], name: str, tmp_path: Path) -> None:
+    for file, text in files.items():
+        data = text.encode()
+        (tmp_path / file).write_bytes(gzip.compress(data) if file.endswith(".gz") else data)
+    with pytest.raises(ConfigError, match=f"{name} has columns of its own"):
+        open_source(str(tmp_path), format=name, mapped=[("a", "title")])
+    guessed, named = open_source(str(tmp_path)), open_source(str(tmp_path), format=name)
+    assert (guessed.total, list(guessed.rows)) == (named.total, list(named.rows))
+
+
+def test_a_table_is_no_review_and_a_review_with_mapped_columns_is_a_table(tmp_path: Path) -> None:
+    table, reviews = tmp_path / "table.jsonl", tmp_path / "reviews.jsonl"
+    table.write_text(json.dumps({"user_id": "u", "title": "T", "time": 5}))
+    (row,) = open_source(str(table)).rows
+    assert row.fields == {"user_id": "u", "title": "T", "time": 5}
+    reviews.write_text(json.dumps(REVIEW))
+    (row,) = open_source(str(reviews)).rows
+    assert row.fields["time"] == REVIEW["timestamp"] / 1000
+    (row,) = open_source(str(reviews), mapped=[("timestamp", "time")]).rows
+    assert row.fields["time"] == REVIEW["timestamp"]
+
+
+def test_a_source_of_no_format_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot tell the format"):
+        open_source(str(tmp_path))
+    with pytest.raises(DataError, match="no file or folder at"):
+        open_source(str(tmp_path / "absent"))
+    with pytest.raises(DataError, match="is a folder; csv is read from one file"):
+        open_source(str(tmp_path), format="csv")
+    (tmp_path / "log.parquet.gz").write_bytes(b"")
+    with pytest.raises(DataError, match="unpack it with gunzip first"):
+        open_source(str(tmp_path / "log.parquet.gz"))
