@@ -76,6 +76,7 @@ def fit_forecast(log: InteractionLog, folder: Path, *, seed: int = 0) -> bool:
     probability = forecaster.probabilities(past, Population.of(past), themselves=np.arange(past.counts.shape[1]))
     met, new = windows.counts[last] > 0, ~past.recent
     folder.mkdir(parents=True, exist_ok=True)
+    # The forecaster is written first: the settings hold its digest, and without them it is not read.
     with atomic_write(folder / FORECASTER_FILE) as partial:
         forecaster.save(partial)
     settings = ForecastSettings(
@@ -122,6 +123,7 @@ def train_forecaster(windows: TopicWindows, *, targets: Sequence[int], validatio
     rows, labels, weights = [], [], []
     for target in targets:
         row, label = training_pairs(windows, target)
+        # All pairs that were ever met are kept, and a sample of the others.
         known = label | (row[:, FEATURES.index("share of windows")] > 0)
         drawn = known | (random.random(len(label)) < UNMET_SHARE)
         rows.append(row[drawn])

@@ -1,6 +1,6 @@
 """Fit the models of the next topics: weights of features, and calibrations of how sure a prediction may be.
 
-A training moment is one event of a log: what was known of its user before it, and the topics that it bore.
+A training moment is one event of a log: what was known of its user before it, and the topics that it had.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ class TopicMoment:
         at: Its time in Unix seconds, None where no times are known.
         situation: Its situation, as keys and values.
         habits: Topic base rates of all users before it, None where they are unknown.
-        label: The topics that the event bore.
+        label: The topics that the event had.
         titles: The latest titles before it, for a language model.
     """
 
@@ -91,6 +91,7 @@ def fit_next_topics(logs: Sequence[Sequence[TopicMoment]], *, learned_from: str 
         )
     without_habits = _fit_model([[moment.without_habits() for moment in log] for log in logs], seed)
     known = [[moment for moment in log if moment.habits] for log in logs]
+    # Where no moment has habits, as in cases, one model serves both.
     return NextTopics(
         with_habits=_fit_model(known, seed) if any(known) else without_habits,
         without_habits=without_habits,
@@ -106,9 +107,9 @@ class MomentOutcome:
         predicted: The topics of the next event.
         change: The change that a shift is named for, None where none is named.
         stay_features: TOPIC_SET_FEATURES of the topics of the latest events.
-        stayed: Whether the event bore one of these.
+        stayed: Whether the event had one of these.
         shift_features: TOPIC_SET_FEATURES of the topics of a change; None where no test could be made.
-        shifted: Whether the event bore one of these.
+        shifted: Whether the event had one of these.
     """
 
     predicted: TopicDistribution
@@ -210,7 +211,7 @@ def _fit_calibration(logs: Sequence[Sequence[tuple[Floats, bool]]]) -> Calibrati
     """Fit a logistic regression by maximum likelihood.
 
     Args:
-        logs: By log and moment, TOPIC_SET_FEATURES and whether the event bore a topic of the set.
+        logs: By log and moment, TOPIC_SET_FEATURES and whether the event had a topic of the set.
 
     Returns:
         Without moments a calibration that returns the predicted probability as it is.
@@ -221,7 +222,7 @@ def _fit_calibration(logs: Sequence[Sequence[tuple[Floats, bool]]]) -> Calibrati
     if not filled:
         return Calibration(bias=0.0, weights=(1.0, *[0.0] * (len(TOPIC_SET_FEATURES) - 1)))
     features = np.concatenate([np.stack([row for row, _ in log]) for log in filled])
-    label = np.concatenate([np.array([borne for _, borne in log], dtype=np.float64) for log in filled])
+    label = np.concatenate([np.array([holds for _, holds in log], dtype=np.float64) for log in filled])
     moment_weight = np.concatenate([np.full(len(log), 1 / len(log) / len(filled)) for log in filled])
     columns = np.column_stack([np.ones(len(features)), features])
     start = np.zeros(columns.shape[1])

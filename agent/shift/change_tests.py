@@ -44,12 +44,12 @@ NEAR_HOURS = 3
 NEAR_DAYS, YEAR_DAYS = 30, 365.25
 """Events at most so many days of the year apart are in the same season."""
 SEASON_LOG_DAYS = 400
-"""Days that a history must span before seasons are tested: in a shorter one no season has come again."""
+"""Days that a history must span before seasons are tested: in a shorter one no season recurs."""
 LEAST_SPREAD = 0.02
 """Smallest standard deviation of divergences, in bits. Without it any difference from segments that are all alike
 would be significant."""
 TEMPORAL_KEY = re.compile(r"time|hour|day|week|month|season|date|year|quarter", re.IGNORECASE)
-"""Keys of a situation that tell a time. A shift with one of them is temporal, with any other key situational."""
+"""Keys of a situation that name a time. A shift with one of them is temporal, with any other key situational."""
 
 _ROUNDING = 1e-12
 """Divergences that differ by less are equal."""
@@ -192,11 +192,12 @@ class _Sessions:
         if len(events) < 2 * LEAST_EVENTS_A_SIDE:
             return None
         # Without times every event is a session of its own.
-        found = np.arange(len(events)) if history.times is None else session_numbers(history.times[events])
-        if found[-1] + 1 < LEAST_UNITS:
+        session_number = np.arange(len(events)) if history.times is None else session_numbers(history.times[events])
+        if session_number[-1] + 1 < LEAST_UNITS:
             return None
+        # Sessions before the latest MOST_SESSIONS get a negative number, which means that they are not tested.
         number = np.full(history.event_count, -1, dtype=np.int64)
-        number[events] = np.maximum(found - max(int(found[-1]) - MOST_SESSIONS + 1, 0), -1)
+        number[events] = np.maximum(session_number - max(int(session_number[-1]) - MOST_SESSIONS + 1, 0), -1)
         return cls(history, number)
 
     def test_trends(self, say: Phrases) -> Iterator[ChangeTest]:
@@ -225,6 +226,7 @@ class _Sessions:
         inside = inside & tested
         if min(inside.sum(), (tested & ~inside).sum()) < LEAST_EVENTS_A_SIDE:
             return None
+        # Two numbers for each session: one for its events inside the segment, one for those outside.
         _, number = np.unique(self.number[tested] * 2 + inside[tested], return_inverse=True)
         session_of = np.full(history.event_count, -1, dtype=np.int64)
         session_of[tested] = number
@@ -242,6 +244,7 @@ class _Sessions:
         counts = np.bincount(session * columns + column, weights=weight, minlength=sessions * columns)
         counts = counts.reshape(sessions, columns)
         random = np.random.default_rng(0)  # a fixed seed: the same history gives the same p-value
+        # The segment itself is one of the draws, so that no p-value is 0.
         draws = np.stack([is_inside, *(random.permutation(is_inside) for _ in range(PERMUTATIONS))]).astype(np.float64)
         drawn = draws @ counts
         divergence = _divergence(drawn, counts.sum(axis=0) - drawn)
@@ -284,6 +287,7 @@ def _test_latest_events(history: TopicHistory, width: int, say: Phrases) -> Chan
     column, columns = _topic_columns(history.pair_topic)
     per_event = np.zeros((history.event_count + 1, columns))
     np.add.at(per_event, (history.pair_event + 1, column), history.pair_share)
+    # With running sums the counts of any segment are the difference of two rows.
     running = per_event.cumsum(axis=0)
     total, latest = running[-1], running[-1] - running[history.event_count - width]
     past = running[starts + width] - running[starts]

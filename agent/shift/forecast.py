@@ -106,7 +106,7 @@ class Forecaster:
         lightgbm = import_lightgbm()
         try:
             booster = lightgbm.Booster(model_str=path.read_text("utf-8"))
-        except Exception as error:
+        except Exception as error:  # LightGBMError, or an error of reading or decoding the text
             raise DataError(f"{str(path)!r} holds no forecast ({str(error)[:80]}): run `whimbrel fit` again") from error
         if booster.num_feature() != len(FEATURES):
             raise DataError(f"{str(path)!r} was made by another version: run `whimbrel fit` again")
@@ -137,6 +137,7 @@ def forecast_topics(log: InteractionLog, folder: Path, user_id: str, *, before: 
     except (OSError, ValueError) as error:
         raise DataError(f"{str(folder)!r} is damaged or of another version: run `whimbrel fit` again") from error
     cut = cut_into_windows(log, before=before, days=settings.days, user_id=user_id)
+    # The trees were fitted to windows with at least two before them.
     if len(cut.windows.counts) < 2 or user_id not in cut.row_of:
         return None
     user_row = np.array([cut.row_of[user_id]])
@@ -167,6 +168,7 @@ def cut_into_windows(log: InteractionLog, *, before: float, days: int, user_id: 
         user_id: A user who is kept however few events they have.
     """
     stop = int(np.searchsorted(log.time, before))
+    # Windows end with the log, so that a log that ended long ago has no empty windows behind it.
     end = min(before, float(log.time[stop - 1]) + 1) if stop else before
     windows_back = ((end - log.time[:stop]) // (days * DAY_SECONDS)).astype(np.int64)
     user_row = _user_rows(log, stop, user_id)

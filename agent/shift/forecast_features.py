@@ -133,6 +133,7 @@ class Population:
         users, topics = met.shape[1:]
         returning = (met[-1] * met[-2]).sum(axis=0) / (met[-2].sum(axis=0) + 1) if len(met) > 1 else np.zeros(topics)
         total = np.log1p(windows.counts.sum(axis=0))
+        # A topic that all users met keeps a small weight, else tastes of such topics alone would be zero vectors.
         rarity = np.log(users / (1 + (total > 0).sum(axis=0))).clip(0.05)
         tastes = _unit_rows(total * rarity)
         sample = tastes if users <= MOST_SVD_USERS else tastes[:: users // MOST_SVD_USERS]
@@ -193,6 +194,7 @@ def features(windows: TopicWindows, population: Population, *, themselves: Ints 
             weight = 0.5 ** (age / half_life)
             columns.append(np.tensordot(weight / weight.sum(), values, 1))
     ever = met.mean(axis=0)
+    # A topic never met is held to be farther back than any window.
     since = np.where(met.any(axis=0), _windows_since(met), np.float32(2 * length))
     breadth = met.sum(axis=2)
     tastes = _unit_rows(np.log1p(windows.counts.sum(axis=0)) * population.rarity)

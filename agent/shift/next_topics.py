@@ -2,7 +2,7 @@
 
 Each feature says how much likelier it makes a topic than the mean of the user (or of all users) would make it, in
 nats. A conditional logit (McFadden, 1974) weighs and adds them, so every probability can be traced to the feature that
-made it. Logistic calibrations then give the probability that the next event bears any topic of a set.
+made it. Logistic calibrations then give the probability that the next event has any topic of a set.
 """
 
 from collections.abc import Mapping
@@ -126,7 +126,10 @@ def _fill_habit_features(
     column["everybody lately"][:] = difference(habits.lately)
     if at is not None and history.times is not None:
         hour = int(hour_of(np.array([at]))[0])
-        near = sum(habits.hours[(hour + step) % 24] * (1 - abs(step) / HOURS_APART) for step in range(-3, 4))
+        near = sum(
+            habits.hours[(hour + step) % 24] * (1 - abs(step) / HOURS_APART)
+            for step in range(1 - HOURS_APART, HOURS_APART)
+        )
         column["everybody's hour"][:] = difference(np.asarray(near))
         column["everybody's weekend"][:] = difference(habits.weekend[int(is_weekend(np.array([at]))[0])])
     for pair in situation.items():
@@ -136,6 +139,7 @@ def _fill_habit_features(
         last_topics = history.topics_of(history.event_count - 1)
         followers = habits.follows[last_topics[last_topics < known]].sum(axis=0).astype(np.float64)
         column["everybody's sequence"][:] = difference(followers)
+    # Counts of all users hold nothing of topics that only this user met.
     for name, values in column.items():
         if name.startswith("everybody") and name != "everybody":
             values[known:] = 0.0
@@ -186,7 +190,7 @@ TOPIC_SET_FEATURES = (
     "log odds of staying",
     "minus log10 of the p-value",
 )
-"""Features of a set of topics, from which a calibration computes the probability that the next event bears one of them.
+"""Features of a set of topics, from which a calibration computes the probability that the next event has one of them.
 
 The second is the share of events with one of the topics among the events of a segment, or among all events with the
 latest weighing more. The fifth is `stay_rate`. The last is 0 where no change test belongs to the set."""
@@ -221,14 +225,15 @@ def topic_set_features(
         p_value: The p-value of that segment's change test.
     """
     history = predicted.history
-    bearing = history.events_with(topics).astype(np.float64)
+    has_topic = history.events_with(topics).astype(np.float64)
     latest = 0.5 ** (np.arange(history.event_count)[::-1] / HALF_LIVES[1])
     weights = latest if inside is None else inside.astype(np.float64)
     probability = predicted.probability_of(topics)
     # Two events at the predicted probability are added, so that a share of few events is no extreme.
-    share_inside = (bearing @ weights + 2 * probability) / (weights.sum() + 2)
-    share_ever = (bearing.sum() + 2 * probability) / (len(bearing) + 2)
+    share_inside = (has_topic @ weights + 2 * probability) / (weights.sum() + 2)
+    share_ever = (has_topic.sum() + 2 * probability) / (len(has_topic) + 2)
     topics_per_event = len(history.pair_topic) / max(len(np.unique(history.pair_event)), 1)
+    # Below 1 in 1000 a p-value is no better evidence: permutations cannot measure it.
     surprise = min(-np.log10(max(p_value, 1e-3)), 3.0)
     return np.array(
         [
@@ -243,7 +248,7 @@ def topic_set_features(
 
 
 def stay_rate(history: TopicHistory) -> float:
-    """Return how often an event bore a topic of the RECENT_EVENTS events before it, lately."""
+    """Return how often an event had a topic of the RECENT_EVENTS events before it, lately."""
     stayed = observed = 0
     first = max(history.event_count - STAY_RATE_EVENTS, RECENT_EVENTS)
     bounds = np.searchsorted(history.pair_event, np.arange(history.event_count + 1))
@@ -268,8 +273,8 @@ class NextTopicModel(BaseModel):
 
     Attributes:
         weights: The weight of each feature, by its name in TOPIC_FEATURES; 0 for a name that is absent.
-        stay_calibration: The probability that the next event bears a topic of the latest RECENT_EVENTS events.
-        shift_calibration: The probability that the next event bears one of the topics that a shift names.
+        stay_calibration: The probability that the next event has a topic of the latest RECENT_EVENTS events.
+        shift_calibration: The probability that the next event has one of the topics that a shift names.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, serialize_by_alias=True)

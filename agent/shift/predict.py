@@ -2,8 +2,8 @@
 
 A shift is named if a segment of the history (this time of the week, this situation, the latest sessions, the open
 session) differs from the rest by more than chance and the interest has to move to be there. Its `confidence` is the
-probability that the next event bears one of `to_topics`. If no shift is named, `confidence` is the probability that the
-next event bears one of the topics of the latest events. A wish that the user stated needs no test.
+probability that the next event has one of `to_topics`. If no shift is named, `confidence` is the probability that the
+next event has one of the topics of the latest events. A wish that the user stated needs no test.
 """
 
 from collections.abc import Mapping, Sequence
@@ -73,8 +73,8 @@ class Prediction:
         usage: What asking the language model cost.
         warnings: What went wrong on the way, in words.
         topics: The probability of each topic of the next event, the likeliest first, adding up to about 1. Empty where
-            no event of the history bears a topic.
-        p_topic_change: The probability that the next event bears none of the latest events' topics. None where
+            no event of the history has a topic.
+        p_topic_change: The probability that the next event has none of the latest events' topics. None where
             `topics` is empty.
     """
 
@@ -107,6 +107,7 @@ def predict_shift(
         ('none', ('Tea',))
     """
     say, context = load_phrases(model.language), query.context
+    # Habits without topics come from an empty log: then only the user's own history is known.
     habits = query.habits if query.habits and query.habits.topics else None
     next_topics = (topics or NextTopics.default()).model_for(habits)
     arrays = TopicHistory.of(history, habits)
@@ -118,7 +119,7 @@ def predict_shift(
     p_stay = next_topics.stay_calibration.probability(topic_set_features(predicted, arrays.recent_topics()))
     probabilities, p_topic_change = predicted.likeliest(len(predicted.probability)), round(1 - p_stay, 4)
     usage, warnings = NO_USAGE, tuple[str, ...]()
-    if context.query:
+    if context.query:  # what the user says now counts more than any test of the past
         shift = _shift_to_wish(history, query, say)
     else:
         tests = run_change_tests(arrays, at=query.at, situation=context.situation, say=say)
@@ -184,6 +185,7 @@ def _shift_to(
     confidence = next_topics.shift_calibration.probability(
         topic_set_features(predicted, mask, inside=change.inside, p_value=change.p_value)
     )
+    # `from_topics` are those whose share fell most.
     falling = np.argsort(change.shares_inside - change.shares_outside, kind="stable")[:MOST_TO_TOPICS]
     sentence = say.shift.shifted.format(
         topics=say.writing.listed(to_topics),
@@ -267,10 +269,12 @@ def _shift_to_wish(history: Sequence[Item], query: ShiftQuery, say: Phrases) -> 
 def cite(events: Sequence[Item], topics: Sequence[str]) -> tuple[CitedEvent, ...]:
     """Return the latest events as evidence, the latest first and each item once.
 
-    Only events of a log can be cited. Where some bear one of the topics, only those are.
+    Only events of a log can be cited. Where some have one of the topics, only those are.
     """
     logged = [event for event in reversed(events) if isinstance(event, Interaction)]
+    # Where no event has one of the topics, any event of the log is better evidence than none.
     fitting = [event for event in logged if set(event.topics) & set(topics)] or logged
+    # The latest event of each item is kept: it is entered last.
     distinct = {event.item_id: event for event in reversed(fitting)}
     latest = sorted(distinct.values(), key=lambda event: -event.time)[:MOST_CITED]
     return tuple(CitedEvent.of(event) for event in latest)

@@ -72,7 +72,7 @@ class Timeline(_Value):
         unit: What a period is: the name of one of UNITS, or `session`. Left out of JSON.
         warnings: What the user should know, in words. Left out of JSON.
         topics: The probability of each topic of the next event, the likeliest first.
-        p_topic_change: The probability that the next event bears none of the latest events' topics; `moves` in JSON.
+        p_topic_change: The probability that the next event has none of the latest events' topics; `moves` in JSON.
         outlook: The topics that the next window of time will hold; None unless the store is fitted.
     """
 
@@ -243,6 +243,7 @@ def _spans(times: Sequence[float], unit: Unit | None, at: float) -> Iterator[_Sp
             yield _Span.between(unit.start(number), min(unit.start(number + 1), at), times)
         return
     for first, last in pairwise([*session_starts(times).tolist(), len(times)]):
+        # The last event itself belongs to its session, whose end is not included.
         yield _Span.between(times[first], min(times[last - 1] + 1, at), times)
 
 
@@ -261,5 +262,6 @@ def _topic_shares(events: Sequence[Interaction]) -> dict[str, float]:
     for event in events:
         for topic in event.topics:
             counts[topic] = counts.get(topic, 0.0) + 1 / len(event.topics)
+    # Rounded first, so that topics with equal shares stand in alphabetical order whatever the rounding errors.
     ordered = sorted(counts.items(), key=lambda pair: (-round(pair[1], 6), pair[0]))
     return {topic: round(count / len(events), 6) for topic, count in ordered}

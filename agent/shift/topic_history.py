@@ -25,7 +25,7 @@ MOST_TOPICS = 1000
 class TopicHistory:
     """The events of one user in order of time, as arrays.
 
-    An event may bear several topics. The three `pair_` arrays are flat over all pairs of an event and one of its
+    An event may have several topics. The three `pair_` arrays are flat over all pairs of an event and one of its
     topics, ordered by event; events without topics have no pair.
 
     Attributes:
@@ -68,6 +68,7 @@ class TopicHistory:
             if topic in row_of
         ]
         event, topic_row = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        # Events without a pair are never looked up; the maximum keeps their zero counts from being divided by.
         share = 1.0 / np.maximum(np.bincount(event, minlength=len(history)), 1)[event]
         times = [item.time for item in history]
         return cls(
@@ -95,15 +96,16 @@ class TopicHistory:
 
     def topics_of(self, event: int) -> Ints:
         """Return the rows of one event's topics."""
+        # Pairs are ordered by event, so those of one event lie between two positions.
         first, last = np.searchsorted(self.pair_event, [event, event + 1])
         return self.pair_topic[first:last]
 
     def events_with(self, topics: Mask) -> Mask:
-        """Return which events bear any of these topics, shape (events,), from a mask over topics."""
+        """Return which events have any of these topics, shape (events,), from a mask over topics."""
         return np.bincount(self.pair_event, weights=topics[self.pair_topic], minlength=self.event_count) > 0
 
     def recent_topics(self) -> Mask:
-        """Return which topics the latest RECENT_EVENTS events bear, shape (topics,)."""
+        """Return which topics the latest RECENT_EVENTS events have, shape (topics,)."""
         recent = np.zeros(len(self.topic_names), dtype=bool)
         recent[self.pair_topic[self.pair_event >= self.event_count - RECENT_EVENTS]] = True
         return recent
@@ -117,7 +119,7 @@ class TopicHistory:
         Returns:
             Without times the latest RECENT_EVENTS events stand in for the session.
         """
-        if self.times is None:
+        if self.times is None:  # then no gap shows where the session starts
             return np.arange(self.event_count) >= self.event_count - RECENT_EVENTS
         if not self.event_count:
             return np.zeros(0, dtype=bool)
