@@ -1,7 +1,6 @@
 """The local model: prefixes that are kept, the form that is found, what several processes share."""
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -30,7 +29,6 @@ from whimbrel.evals.models import bench as benches
 from whimbrel.evals.models.check import direct_log_likelihood, position_bias
 from whimbrel.evals.models.sample import NAMES, sample_request
 from whimbrel.prompts import load
-from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.store.caches import NumberCache
 
 PROMPT = "What one person chose, in order, one a line:\n" + "".join(f"- {name}\n" for name in NAMES[:15]) + "-"
@@ -167,29 +165,6 @@ def test_a_reply_that_fits_no_schema_is_asked_for_again() -> None:
         model.generate([[{"role": "user", "content": "Which?"}]], schema=Tea, max_tokens=9)
     assert len(script.heard) == 2
     model.close()
-
-
-def test_several_processes_share_what_they_remember(tmp_path: Path) -> None:
-    program = (
-        "import sys; from pathlib import Path; from whimbrel.tools.store.caches import NumberCache;"
-        "kept = NumberCache(Path(sys.argv[1]), 'k');"
-        "[kept.put({f'{sys.argv[2]} {n}': float(n)}) for n in range(50)]; kept.close()"
-    )
-    started = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path), str(n)]) for n in range(3)]
-    assert [process.wait(60) for process in started] == [0, 0, 0]
-    kept = NumberCache(tmp_path, "k")
-    names = [f"{process} {n}" for process in range(3) for n in range(50)]
-    assert kept.get(names) == {name: float(name.split()[1]) for name in names}
-    assert NumberCache(tmp_path, "other").get(names) == {}
-    kept.close()
-
-
-def test_a_cache_that_cannot_be_used_is_left_out(tmp_path: Path) -> None:
-    (tmp_path / "remembered").write_text("not a folder")
-    kept = NumberCache(tmp_path, "k")
-    kept.put({"a": 1.0})
-    assert kept.get(["a"]) == {}
-    kept.close()
 
 
 def test_likelihoods_without_a_history_are_asked_for_once(tmp_path: Path) -> None:
@@ -332,32 +307,3 @@ def test_a_closed_model_refuses(bundled: LocalModel) -> None:
     ):
         with pytest.raises(ModelError, match="is closed"):
             ask()
-
-
-def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    left, other = tmp_path / f"a.json.{dead.pid}.1.partial", tmp_path / f"b.json.{os.getpid()}.1.partial"
-    left.write_text("half")
-    other.write_text("half")
-    with atomic_write(tmp_path / "a.json") as partial:
-        partial.write_text("whole")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", other.name]
-    with pytest.raises(RuntimeError), atomic_write(tmp_path / "a.json") as partial:
-        partial.write_text("half")
-        raise RuntimeError
-    assert (tmp_path / "a.json").read_text() == "whole"
-
-
-def test_a_damaged_cache_is_begun_anew(tmp_path: Path) -> None:
-    for _ in range(2):
-        kept = NumberCache(tmp_path, "k")
-        kept.put({"a": 1.0})
-        kept.close()
-    (tmp_path / "remembered" / "cache.db").write_bytes(os.urandom(4096))
-    for _ in range(2):
-        kept = NumberCache(tmp_path, "k")
-        kept.put({"a": 1.0})
-        found = kept.get(["a"])
-        kept.close()
-    assert found == {"a": 1.0}

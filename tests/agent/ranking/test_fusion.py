@@ -35,7 +35,6 @@ from whimbrel.tools.retrieval.candidates import Candidate, retrieve
 from whimbrel.tools.retrieval.channels import LEARNED_CHANNELS, RetrievalQuery, reciprocal
 from whimbrel.tools.retrieval.interest import interest_of
 from whimbrel.tools.store.in_memory import InMemory
-from whimbrel.tools.text.title_index import TitleIndex
 
 NOTHING = Ranker(weights={})
 
@@ -142,24 +141,6 @@ def test_an_item_of_the_moment_itself_has_no_age() -> None:
     ages = ItemStatistics.of(log, items[:1], before=9.0).age
     assert np.isnan(ages[2])
     assert np.isfinite(ages[:2]).all()
-
-
-@pytest.mark.parametrize(
-    ("titles", "others", "best"),
-    [
-        (["Red kettle", "Blue kettle", "Green lamp"], ["A blue coat"], 1),
-        (["红茶 一盒", "咖啡 一盒", "灯"], ["绿茶"], 0),
-        (["The The The", "Rare thing", "The lamp"], ["the", "rare"], 1),
-        (["नदी की बात", "हिन्दी गीत", "!!!"], ["हिन्दी"], 1),
-        (["Cafe\u0301 table", "Tea"], ["Caf\u00e9"], 0),
-    ],
-)
-def test_titles_that_share_rarer_words_come_first(titles: list[str], others: list[str], best: int) -> None:
-    shared = TitleIndex(titles).shared(others)
-    assert int(shared.argmax()) == best
-    assert not TitleIndex(titles).shared(["nothing else"]).any()
-    assert TitleIndex([]).shared(others).shape == (0,)
-    assert not TitleIndex(["", "!?", "🎈"]).shared(["", "😀"]).any()
 
 
 def test_what_a_model_knows_is_weighed_by_what_it_is_worth() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from whimbrel.tools.errors import DataError, StoreError
 from whimbrel.tools.log.interaction_log import InteractionLog
-from whimbrel.tools.log.item_statistics import HALF_LIFE, ItemStatistics
+from whimbrel.tools.log.item_statistics import SEED_HALF_LIFE, ItemStatistics
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.candidates import retrieve
 from whimbrel.tools.retrieval.channels import RetrievalQuery
@@ -35,12 +35,12 @@ def test_no_reading_of_the_log_sees_what_comes_later(
     future = [(float(max(at, before)), user, item, None) for at, user, item in more]
     short, whole = InteractionLog.build(items, past), InteractionLog.build(items, past + future)
     assert np.array_equal(short.popularity(before=before), whole.popularity(before=before))
-    assert np.array_equal(short.audience(before=before), whole.audience(before=before))
+    assert np.array_equal(short.users_per_item(before=before), whole.users_per_item(before=before))
     history = [items[n] for n in (5, 0, 3)]
     one, other = (ItemStatistics.of(log, history, before=before) for log in (short, whole))
     assert one.seeds == other.seeds
     assert np.allclose(one.seed_cosines(np.arange(6)), other.seed_cosines(np.arange(6)))
-    weights = 0.5 ** (np.arange(len(one.seeds)) / HALF_LIFE)
+    weights = 0.5 ** (np.arange(len(one.seeds)) / SEED_HALF_LIFE)
     assert np.allclose(weights @ one.seed_cosines(np.arange(6)), one.itemknn)
     for name in ("itemknn", "user_knn", "next_item", "co_occurrence", "recent_popularity", "popularity"):
         assert np.allclose(getattr(one, name), getattr(other, name)), name

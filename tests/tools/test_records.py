@@ -1,0 +1,76 @@
+"""Records: what they accept, in which form they hold it, and what a history says of likes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from whimbrel.tools.records import (
+    LONGEST_TEXT,
+    MOST_TOPICS,
+    Event,
+    Interaction,
+    Item,
+    Occurrence,
+    clean_text,
+    identifier,
+    liked,
+    rejected_ids,
+    without_rejected,
+)
+
+
+def event(item_id: str, word: str = "purchase", rating: float | None = None) -> Interaction:
+    return Interaction.join("u", Occurrence(0.0, item_id, word, rating), Item(item_id=item_id, title=item_id))
+
+
+@given(st.text())
+def test_a_clean_text_is_one_printable_line_and_stays_the_same(text: str) -> None:
+    cleaned = clean_text(text)
+    assert isinstance(cleaned, str)
+    assert cleaned.isprintable()
+    assert cleaned == " ".join(cleaned.split())
+    assert clean_text(cleaned) == cleaned
+
+
+@pytest.mark.parametrize("value", [7, 7.0, "7", " 7 "])
+def test_numbers_and_texts_of_one_id_are_the_same_id(value: object) -> None:
+    assert identifier(value) == Event(user_id=value, item_id="i", time=0).user_id == "7"
+
+
+def test_an_item_without_an_id_has_that_of_its_title_whatever_the_case() -> None:
+    assert Item(title="Green Tea").item_id == Item(title="green  tea").item_id != Item(title="Tea").item_id
+    assert Item(title=1984).title == "1984"
+
+
+def test_topics_are_a_list_or_one_text_without_empty_and_repeated_ones() -> None:
+    assert Item(title="T", topics="a| b ||a").topics == Item(title="T", topics=["a", "b", "", "a"]).topics == ("a", "b")
+    assert len(Item(title="T", topics=[str(number) for number in range(99)]).topics) == MOST_TOPICS
+    assert len(Item(title="T", text="x" * 9999).text) == LONGEST_TEXT
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"title": ""}, {"title": "T", "price": -1}, {"title": "T", "topics": [{}]}, {"title": "T", "colour": "red"}],
+)
+def test_an_item_that_makes_no_sense_is_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Item.model_validate(fields)
+
+
+def test_equal_events_have_one_id_and_others_have_another() -> None:
+    first = Event(user_id="u", item_id="i", time="2020-01-01", event="Click")
+    same = Event(user_id="u", item_id="i", time=1577836800, event="click", context={"place": "work"})
+    assert first.event_id == same.event_id != Event(user_id="u", item_id="i", time=1577836801, event="click").event_id
+
+
+def test_a_rejected_item_loses_its_events_up_to_the_rejection() -> None:
+    history = [event("tea"), event("hose"), event("tea", "return"), event("rake", "skip"), event("tea")]
+    assert without_rejected(history) == [history[1], history[4]]
+    assert rejected_ids(history) == ("rake",)
+
+
+def test_a_rating_below_the_users_own_mean_is_a_dislike() -> None:
+    history = [event("a", "rating", 5), event("b", "rating", 2), event("c"), event("d", "rating", 3.5)]
+    assert [item.item_id for item in liked(history)] == ["a", "c", "d"]
+    assert liked(history[2:3]) == history[2:3]
