@@ -294,7 +294,13 @@ class Agent:
         """Start a conversation with a user, or on behalf of one."""
         from whimbrel.agent.chat.session import Session
 
-        return Session(self, identifier(user_id), at=self.now() if at is None else parse_time(at), k=k)
+        return Session(
+            self,
+            identifier(user_id),
+            at=self.now() if at is None else parse_time(at),
+            k=k,
+            language=self._config.language,
+        )
 
     def feedback(
         self,

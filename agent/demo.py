@@ -1,4 +1,4 @@
-"""The whole job on real baskets: households of the Complete Journey, one whose interest moves, and what came next."""
+"""The demonstration: recommend to a real household at one moment, and compare with what it bought next."""
 
 import json
 from collections.abc import Callable
@@ -17,20 +17,27 @@ from whimbrel.tools.records import Interaction
 from whimbrel.tools.sources.completejourney import household_ids, read_completejourney
 from whimbrel.tools.sources.ingest import ingest
 from whimbrel.tools.store.store import FORMAT, Store
-from whimbrel.tools.timestamps import parse_time
+from whimbrel.tools.timestamps import DAY_SECONDS, parse_time
 
-EVERY = 12
-"""Every twelfth household is in the sample: 206 of 2,469, with their whole year."""
+ONE_IN = 12
+"""One household in so many is in the sample: 206 of 2,469, each with its whole year."""
 SINCE = parse_time("2017-10-01")
-"""The demonstration stands at a household's first basket from this day on."""
+"""The moment shown is a household's first basket from this day on: nine months of the year are known by then."""
 LEAST_EVENTS = 200
+"""Events that a household must have before the moment to be chosen by default."""
 NEXT_DAYS = 14
+"""Days after the moment whose purchases are compared with the list."""
 
 
 class Next(BaseModel):
-    """What really came: the purchases of the next `days`, and how many of the list were among them.
+    """What was really bought next.
 
-    `hits` counts recommended items that were bought, `topic_hits` those of which a topic was bought.
+    Attributes:
+        days: The length of the time compared.
+        bought: Titles of what was bought in these days, each once, in order.
+        hits: How many recommended items were bought.
+        topic_hits: Of how many recommended items something with a common topic was bought.
+        of: How many items were recommended.
     """
 
     days: int
@@ -42,69 +49,87 @@ class Next(BaseModel):
 
 @dataclass(frozen=True)
 class Demonstration:
-    """The recommendations at a moment of the past, and what followed."""
+    """Recommendations at a moment of the past, and what was bought next."""
 
     recommendations: Recommendations
     next: Next
 
 
 def demo_folder() -> Path:
-    """Where the sample's store is kept between runs."""
+    """Return the folder in which the sample's store is kept between runs."""
     return cache_folder() / f"demo-{FORMAT}"
 
 
 def open_demo(llm: str, progress: Progress, tell: Callable[[str], None]) -> Agent:
-    """An agent over the sample, which is ingested first unless that was done and finished before. `tell` hears what
-    takes long of opening the model.
+    """Open an agent over the sample. The first time, the sample is read into a store, which takes a minute or two.
 
-    Raises: as `Agent.open`.
+    Args:
+        llm: A model spec.
+        progress: Shows how far the reading is.
+        tell: Is called with words for what takes long of opening the model.
+
+    Raises:
+        ConfigError: The spec names no model.
+        ModelError: The model cannot be opened.
     """
     try:
         return Agent.open(demo_folder(), llm, tell=tell)
     except StoreError:
-        source = read_completejourney(households=household_ids()[::EVERY])
+        source = read_completejourney(households=household_ids()[::ONE_IN])
         ingest(source, demo_folder(), command="completejourney", progress=progress)
         return Agent.open(demo_folder(), llm, tell=tell)
 
 
-def demonstrate(agent: Agent, user_id: str | None, *, k: int = 5, on_step: object = None) -> Demonstration:
-    """Recommend for a household at its first basket from October on; by default the one whose interest moves most.
+def demonstrate(
+    agent: Agent, user_id: str | None, *, k: int = 5, on_step: Callable[[str], None] | None = None
+) -> Demonstration:
+    """Recommend to a household at its first basket from October on.
+
+    Args:
+        agent: An agent over the sample.
+        user_id: The household; None for the one whose interest moves most clearly.
+        k: The length of the list.
+        on_step: Is called with the name of each step of the pipeline as it ends.
 
     Raises:
-        DataError: no such household in the sample, or it bought nothing from October on.
+        DataError: The sample has no such household, or it bought nothing from October on.
     """
-    user_id = user_id or _moving(agent.store)
+    user_id = user_id or _household_that_moves(agent.store)
     later = [event for event in agent.store.history(user_id) if event.time >= SINCE]
     if not later:
         raise DataError(
             f"household {user_id!r} bought nothing from October 2017 on: try `whimbrel demo` without --user"
         )
     at = later[0].time
-    found = agent.recommend(user_id, at, k=k, on_step=on_step if callable(on_step) else None)
-    following = [event for event in later if event.time < at + NEXT_DAYS * 24 * 3600]
-    return Demonstration(found, _next(agent.store, found, following))
+    recommendations = agent.recommend(user_id, at, k=k, on_step=on_step)
+    following = [event for event in later if event.time < at + NEXT_DAYS * DAY_SECONDS]
+    return Demonstration(recommendations, _next(agent.store, recommendations, following))
 
 
-def _next(store: Store, found: Recommendations, following: list[Interaction]) -> Next:
+def _next(store: Store, answer: Recommendations, following: list[Interaction]) -> Next:
+    listed = answer.recommendations
     ids = {event.item_id for event in following}
     topics = {topic for event in following for topic in event.topics}
-    items = store.items([entry.item_id for entry in found.recommendations])
+    items = store.items([entry.item_id for entry in listed])
     return Next(
         days=NEXT_DAYS,
         bought=list(dict.fromkeys(event.title for event in following)),
-        hits=sum(entry.item_id in ids for entry in found.recommendations),
-        topic_hits=sum(bool(topics & set(items[entry.item_id].topics)) for entry in found.recommendations),
-        of=len(found.recommendations),
+        hits=sum(entry.item_id in ids for entry in listed),
+        topic_hits=sum(bool(topics & set(items[entry.item_id].topics)) for entry in listed),
+        of=len(listed),
     )
 
 
-def _moving(store: Store) -> str:
-    """The household with the surest shift at its moment, chosen from what was known then, without a model."""
-    noted = store.folder / "moving.json"
+def _household_that_moves(store: Store) -> str:
+    """Return the household with the surest shift at its moment, predicted without a model from what was known then.
+
+    Predicting for all households takes seconds, so the answer is kept beside the store.
+    """
+    kept = store.folder / "moving.json"
     try:
-        return str(json.loads(noted.read_text())["user_id"])
+        return str(json.loads(kept.read_text())["user_id"])
     except (OSError, ValueError, KeyError, TypeError):
-        pass
+        pass  # not kept yet, or damaged: predict again
     surest: tuple[float, int, str] | None = None
     for user_id in store.log.user_ids:
         history = store.history(user_id)
@@ -117,6 +142,6 @@ def _moving(store: Store) -> str:
         if shift.kind != "none":
             surest = max(surest or (0.0, 0, ""), (shift.confidence, len(known), user_id))
     if surest is None:
-        raise DataError("no household of the sample shifts; name one with --user")
-    noted.write_text(json.dumps({"user_id": surest[2]}))
+        raise DataError("no household of the sample has a shift of interest: name one with --user")
+    kept.write_text(json.dumps({"user_id": surest[2]}))
     return surest[2]

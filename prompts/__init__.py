@@ -1,7 +1,7 @@
-"""Prompts are files: `<stage>.v<n>.<language>.md`, a TOML head between `+++` lines, then the messages.
+"""Load prompts from files: `<stage>.v<n>.<language>.md`, a TOML head between `+++` lines, then the text.
 
-The head declares the inputs. A text with `## system`, `## user`, `## assistant` lines is a conversation; one
-without is plain text. `{name}` stands for an input; what one says can close no `<data>` that it stands in.
+The head declares the inputs. A text with lines `## system`, `## user` and `## assistant` is a conversation; any other
+text is one message. `{name}` stands for an input. An input cannot end the `<data>` lines that it stands between.
 """
 
 import re
@@ -18,7 +18,11 @@ _DELIMITER = re.compile(r"<(?=\s*/?\s*data\b)", re.IGNORECASE)
 
 
 class Message(TypedDict):
-    """One turn of a conversation; `fixed` where it says the same in every one, so that a model may keep it."""
+    """One message of a conversation.
+
+    Attributes:
+        fixed: Whether the message takes no input. A local model may then keep what it computed for it.
+    """
 
     role: Literal["system", "user", "assistant"]
     content: str
@@ -27,22 +31,36 @@ class Message(TypedDict):
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt file: `name` is `<stage>.v<n>.<language>`, `inputs` the names that must be given."""
+    """A prompt.
+
+    Attributes:
+        name: The file's name without its suffix: `<stage>.v<n>.<language>`.
+        inputs: The names of the inputs, all of which must be given.
+        text: The text with `{name}` in the place of each input.
+    """
 
     name: str
     inputs: frozenset[str]
     text: str
 
     def fill(self, values: Mapping[str, str]) -> str:
-        """The text with its inputs in place. What an input says is never read as an input again.
+        """Fill the inputs into the text. Braces within an input stay as they are.
 
         Raises:
-            ValueError: an input is missing, or one is given that the head does not declare.
+            ValueError: An input is missing, or one is given that the head does not declare.
+
+        Example:
+            >>> load("wish").fill({"wish": "a comedy"})
+            'Wanted now: a comedy'
         """
         return self._filled(self.text, values)
 
     def messages(self, values: Mapping[str, str]) -> list[Message]:
-        """The conversation with its inputs in place; raises as `fill` does."""
+        """Fill the inputs into a conversation.
+
+        Raises:
+            ValueError: See `fill`.
+        """
         _, *parts = _ROLE.split(self.text)
         return [
             Message(
@@ -61,10 +79,10 @@ class Prompt:
 
 @cache
 def load(stage: str, *, version: int = 1, language: str = "en") -> Prompt:
-    """Read a prompt that ships with the package.
+    """Load a prompt that ships with the package.
 
     Raises:
-        ValueError: no such file, no head, or its text uses other inputs than its head declares.
+        ValueError: There is no such file, or see `parse`.
     """
     name = f"{stage}.v{version}.{language}"
     file = resources.files(__package__).joinpath(f"{name}.md")
@@ -74,7 +92,11 @@ def load(stage: str, *, version: int = 1, language: str = "en") -> Prompt:
 
 
 def parse(name: str, source: str) -> Prompt:
-    """A prompt from the text of its file; raises as `load` does."""
+    """Read a prompt from the text of its file.
+
+    Raises:
+        ValueError: The text has no head, or uses other inputs than its head declares.
+    """
     try:
         empty, head, text = source.split("+++\n", 2)
         inputs = frozenset(tomllib.loads(head)["inputs"])

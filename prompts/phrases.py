@@ -254,25 +254,62 @@ class ScreenPhrases(_Table):
     """Titles and labels around the answers on a screen.
 
     Attributes:
-        kinds: The names of the kinds of shift.
-        to: The topics that a shift goes to.
+        shift_line: A shift in one line, in a conversation.
+        from_: The topics that a shift leaves.
+        to: The topics that it goes to.
         next: The most likely topics, where there is no shift.
+        event: An event of the person, in one line.
+        kinds: The names of the kinds of shift.
     """
 
     user: Annotated[str, _takes("user")]
     somebody_new: str
     summary_title: Annotated[str, _takes("who", "moment")]
     shift_title: Annotated[str, _takes("kind")]
+    shift_title_at: Annotated[str, _takes("moment", "kind")]
     shift_line: Annotated[str, _takes("kind", "percent", "reason")]
-    kinds: Mapping[str, str]
     confidence: str
     from_: str
     to: str
     next: str
     because: str
-    event: str
+    events: str
+    event: Annotated[str, _takes("moment", "verb", "title")]
     time_unknown: str
     note: Annotated[str, _takes("words")]
+    kinds: Mapping[str, str]
+
+
+class TimelinePhrases(_Table):
+    """How an interest moved, on a screen.
+
+    Attributes:
+        by_unit: The length of a period that is one unit of time.
+        in_units: The length of a period that is several units.
+        mark_to: The topics that a shift of the past went to, behind its kind.
+        leaves: The probability that the next event has none of the topics of the last events.
+        outlook: What the next days will hold.
+        units: The names of `shift.timeline.UNITS`, and of sessions.
+    """
+
+    heading: Annotated[str, _takes("who", "events", "when", "steps")]
+    period: Annotated[str, _takes("first", "last")]
+    by_unit: Annotated[str, _takes("unit")]
+    in_units: Annotated[str, _takes("unit")]
+    events_column: str
+    topics_column: str
+    shift_column: str
+    mark_to: Annotated[str, _takes("topics")]
+    others: str
+    no_topics: str
+    without_events: Annotated[str, _takes("count")]
+    next_event: Annotated[str, _takes("topics")]
+    leaves: Annotated[Counted, _counts("share")]
+    outlook: Annotated[Counted, _counts("topics")]
+    outlook_new: Annotated[str, _takes("topics")]
+    outlook_nothing: str
+    events: Annotated[Counted, _counts()]
+    units: Mapping[str, str]
 
 
 class GeneratedPhrases(_Table):
@@ -335,6 +372,7 @@ class Phrases(_Table):
     why: WhyPhrases
     chat: ChatPhrases
     screen: ScreenPhrases
+    timeline: TimelinePhrases
     generated: GeneratedPhrases
 
 

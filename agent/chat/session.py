@@ -1,121 +1,182 @@
-"""A conversation: a list to begin with, then a line in, an answer out, every answer from the log as of one moment."""
+"""A conversation: it opens with a list, then answers line by line, all as of one moment."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from whimbrel.agent.explanation.events import event_line
+from whimbrel.agent.explanation.plain import why
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.results import Recommendation, Recommendations
+from whimbrel.prompts.phrases import Language, load_phrases
+from whimbrel.tools.text.encoder import Vectors
 from whimbrel.tools.text.exclusions import Refusal
 from whimbrel.tools.timestamps import iso
 
-if TYPE_CHECKING:
-    from whimbrel.agent.agent import Agent
-
-HELP = (
-    "Say what you want in your own words (something for a birthday, no snacks), or: /why N says why, /more N asks for "
-    "more like it, /less TOPIC leaves a topic out, /reset forgets what you said here, /quit ends."
-)
 GREETINGS = frozenset({"hello", "hi", "hey", "good morning", "good evening", "thanks", "thank you", "ok", "okay"})
+LONGEST_NUMBER = 20
+"""Characters of an unknown number that are repeated to the person."""
+
+
+class TopicStore(Protocol):
+    """A store, as far as a session needs it."""
+
+    def topic_vectors(self, *, before: float) -> Mapping[str, Vectors]:
+        """Return the unit vectors of the topics known before a moment, by name."""
+
+
+class Recommender(Protocol):
+    """An agent, as far as a session needs it."""
+
+    @property
+    def store(self) -> TopicStore:
+        """The store that the agent recommends from."""
+
+    def recommend(self, user_id: str, at: object, context: Context, k: int) -> Recommendations:
+        """Recommend `k` items; see `Agent.recommend`."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What is said to one line: words, the new list where there is one, and whether the conversation is over."""
+    """The answer to one line.
+
+    Attributes:
+        words: What is said; may be empty where there is a list.
+        recommendations: The new list, if the line asks for one.
+        done: Whether the conversation is over.
+        figures: The score, its signals and event ids behind an explanation, for those who ask for them.
+    """
 
     words: str
     recommendations: Recommendations | None = None
     done: bool = False
+    figures: str = ""
 
 
 class Session:
-    """Keeps what was said and the last list; the store is only read."""
+    """A conversation with one person.
 
-    def __init__(self, agent: "Agent", user_id: str, *, at: float, k: int) -> None:
+    It keeps what the person said and the last list. The store is only read.
+
+    Example:
+        session = agent.chat("42")
+        print(session.open().recommendations)
+        print(session.say("something for the garden, no furniture").words)
+        print(session.say("/why 1").words)
+    """
+
+    def __init__(self, agent: Recommender, user_id: str, *, at: float, k: int, language: Language = "en") -> None:
+        """Begin a conversation; `open` makes the first list.
+
+        Args:
+            agent: Who recommends.
+            user_id: The person; empty for somebody new.
+            at: The moment that all answers are as of, in Unix seconds.
+            k: The length of a list.
+            language: The language of the session's own words.
+        """
         self._agent = agent
         self._user_id = user_id
         self._at = at
         self._k = k
+        self._say = load_phrases(language)
         self._context = Context()
-        self._shown: Recommendations | None = None
+        self._list: Recommendations | None = None
 
     def open(self) -> Answer:
-        """The context in words and a first list."""
-        return self._listed("")
+        """Recommend a first list."""
+        return self._recommend("")
 
     def say(self, line: str) -> Answer:
-        """The answer to one line; a line that cannot be followed gets an answer too, and changes nothing, as does one
-        whose answer fails or is interrupted."""
+        """Answer one line.
+
+        A line that cannot be followed is answered too, and changes nothing. Neither does a line whose answer fails or
+        is interrupted.
+
+        Raises:
+            ModelError: The language model cannot be reached.
+        """
         before = self._context
         try:
             return self._answer(line)
-        except BaseException:
+        except BaseException:  # an interrupt must not leave half a wish behind
             self._context = before
             raise
 
     def _answer(self, line: str) -> Answer:
-        line = line.strip()
+        chat, line = self._say.chat, line.strip()
         if not line:
-            return Answer(HELP)
+            return Answer(chat.help)
         if line.casefold().strip("!., ") in GREETINGS:
-            return Answer(f"Hello. {HELP}")
+            return Answer(self._joined(chat.hello, chat.help))
         if not line.startswith("/"):
             return self._wish(line)
         command, _, rest = line.partition(" ")
-        known = {"/why": self._why, "/more": self._more, "/less": self._less}
-        if command in known:
-            return known[command](rest.strip())
+        commands = {"/why": self._why, "/more": self._more, "/less": self._less}
+        if command in commands:
+            return commands[command](rest.strip())
         if command == "/reset":
             self._context = Context()
-            return self._listed("Forgotten.")
+            return self._recommend(chat.forgotten)
         if command == "/quit":
-            return Answer("Goodbye.", done=True)
-        return Answer(HELP if command == "/help" else f"There is no {command}. {HELP}")
+            return Answer(chat.goodbye, done=True)
+        return Answer(
+            chat.help if command == "/help" else self._joined(chat.no_command.format(command=command), chat.help)
+        )
 
     def _wish(self, words: str) -> Answer:
         self._context = self._context.wanting(words)
-        told = [f"You want {self._context.query!r}."] if self._context.query else []
-        told += [f"Left out: {', '.join(self._context.avoid)}."] if self._context.avoid else []
-        return self._listed(" ".join(told))
+        wanted = self._say.chat.wanted.format(wish=self._context.query) if self._context.query else ""
+        return self._recommend(self._joined(wanted, self._left_out()))
 
     def _why(self, number: str) -> Answer:
         entry = self._entry(number)
         if entry is None:
             return Answer(self._no_entry(number))
-        signals = ", ".join(f"{name} {value:+.2f}" for name, value in entry.signals.items())
-        lines = [f"{entry.title}: {entry.explanation}"]
-        lines += [
-            f"  {event.title}, {event.event}, {iso(event.time or 0.0)} ({event.event_id})" for event in entry.evidence
+        events = [f"  {event_line(event, self._say)}" for event in entry.evidence]
+        words = [entry.title, entry.explanation, *events, why(entry.signals, self._say)]
+        ids = [
+            f"  event {event.event_id}  {iso(event.time or 0.0)}  {event.event}  {event.title}"
+            for event in entry.evidence
         ]
-        return Answer("\n".join([*lines, f"  What speaks for it (score {entry.score:.2f}): {signals}"]))
+        signals = ", ".join(f"{name} {value:+.2f}" for name, value in entry.signals.items())
+        figures = "\n".join([*ids, f"  score {entry.score:.2f}: {signals}"])
+        return Answer("\n".join(words), figures=figures)
 
     def _more(self, number: str) -> Answer:
         entry = self._entry(number)
         if entry is None:
             return Answer(self._no_entry(number))
         self._context = self._context.model_copy(update={"more": (*self._context.more, entry.item_id)})
-        return self._listed(f"More like {entry.title}.")
+        return self._recommend(self._say.chat.more_like.format(title=entry.title))
 
     def _less(self, topic: str) -> Answer:
         if not topic:
-            return Answer("Less of what? /less TOPIC, as in /less soft drinks.")
+            return Answer(self._say.chat.less_of_what)
         self._context = self._context.model_copy(update={"avoid": (*self._context.avoid, topic)})
-        told = f"Left out: {', '.join(self._context.avoid)}."
         vectors = self._agent.store.topic_vectors(before=self._at)
-        if not any(map(Refusal.of([topic], vectors).covers_topic, vectors)):
-            told += f" No topic here is {topic!r} or like it; titles that say it stay away."
-        return self._listed(told)
+        known = any(map(Refusal.of([topic], vectors).covers_topic, vectors))
+        unknown = "" if known else self._say.chat.no_such_topic.format(topic=topic)
+        return self._recommend(self._joined(self._left_out(), unknown))
 
-    def _listed(self, words: str) -> Answer:
-        self._shown = self._agent.recommend(self._user_id, self._at, self._context, self._k)
-        if not self._shown.recommendations:
-            words += " Nothing fits that; /reset begins anew."
-        return Answer(words.strip(), self._shown)
+    def _left_out(self) -> str:
+        names = self._say.writing.comma.join(self._context.avoid)
+        return self._say.chat.left_out.format(names=names) if names else ""
+
+    def _recommend(self, words: str) -> Answer:
+        self._list = self._agent.recommend(self._user_id, self._at, self._context, self._k)
+        nothing = "" if self._list.recommendations else self._say.chat.nothing_fits
+        return Answer(self._joined(words, nothing), self._list)
 
     def _entry(self, number: str) -> Recommendation | None:
-        shown = self._shown.recommendations if self._shown else ()
-        known = {str(place): entry for place, entry in enumerate(shown, start=1)}
-        return known.get(number)
+        listed = self._list.recommendations if self._list else ()
+        return {str(entry.rank): entry for entry in listed}.get(number)
 
     def _no_entry(self, number: str) -> str:
-        shown = len(self._shown.recommendations) if self._shown else 0
-        return f"There is no number {number[:20] or '(none given)'}: the list has 1 to {shown}."
+        last = len(self._list.recommendations) if self._list else 0
+        return self._say.chat.no_number.format(
+            number=number[:LONGEST_NUMBER] or self._say.chat.no_number_given, last=last
+        )
+
+    def _joined(self, *sentences: str) -> str:
+        return self._say.writing.sentence_gap.join(filter(None, sentences))

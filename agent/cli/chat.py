@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from whimbrel.agent.cli.options import (
+    AgentOptions,
     AtOption,
     BudgetTokensOption,
     BudgetUsdOption,
@@ -16,69 +17,77 @@ from whimbrel.agent.cli.options import (
     LlmOption,
     RememberOption,
     StoreOption,
+    VerboseOption,
     example,
     open_agent,
     parse_at,
 )
 
 
-@example("whimbrel chat 42 --store shop; or in a pipe: echo 'no snacks' | whimbrel chat 42 --store shop")
+@example("whimbrel chat 42 --store shop", "echo 'no snacks' | whimbrel chat 42 --store shop")
 def chat(
     store: StoreOption,
     user: Annotated[
-        str, typer.Argument(metavar="[USER]", help="Id of the user in the log; none for somebody new.")
+        str, typer.Argument(metavar="[USER]", help="Id of the user in the log. Leave it out for somebody new.")
     ] = "",
     at: AtOption = None,
-    k: Annotated[int, typer.Option("--k", min=1, help="How many a list.")] = 5,
+    k: Annotated[int, typer.Option("--k", min=1, help="Length of a list.")] = 5,
     llm: LlmOption = "bundled",
     language: LanguageOption = "en",
     budget_usd: BudgetUsdOption = None,
     budget_tokens: BudgetTokensOption = None,
     remember: RememberOption = None,
-    json: Annotated[bool, typer.Option("--json", help="Print each answer as one JSON document a line.")] = False,
+    verbose: VerboseOption = False,
+    json: Annotated[bool, typer.Option("--json", help="Print each answer as one JSON document on a line.")] = False,
 ) -> None:
     """Talk about what to choose.
 
-    It begins with the context and a list; then say what you want, or /why N, /more N, /less TOPIC, /reset, /quit.
+    The conversation opens with a list. Then say what you want in your own words, or type one of these: /why 2 (why is
+    the second item there?), /more 2 (more like it), /less TOPIC (leave it out), /reset (forget what was said), /quit.
+    In a pipe, each line of standard input is answered.
     """
-    from whimbrel.agent.chat.session import HELP, Answer
-    from whimbrel.agent.display import terminal as show
-    from whimbrel.agent.language_models.hosted.budget import Budget
+    from whimbrel.agent.chat.session import Answer
+    from whimbrel.agent.display.conversation import printer
+    from whimbrel.agent.display.progress import thinking
+    from whimbrel.agent.display.terminal import View, console
     from whimbrel.tools.errors import ModelError
 
     moment, interactive = parse_at(at), sys.stdin is not None and sys.stdin.isatty() and not json
-    tell = show.teller(interactive=interactive, json=json)
-    with open_agent(store, llm, language, Budget(budget_tokens, budget_usd), remember) as agent:
+    view = View(language, verbose)
+    show = printer(interactive=interactive, as_json=json, view=view)
+    words = view.say.chat
+    options = AgentOptions(store, llm, language, budget_usd, budget_tokens, remember)
+    with open_agent(options) as agent:
         session = agent.chat(user, moment, k)
-        with show.thinking(shown=interactive):
+        with thinking(shown=interactive):
             opening = session.open()
-        tell(opening)
+        show(opening)
         if interactive:
-            show.console().print(HELP, style="dim")
+            console().print(words.help, style="dim", markup=False)
         for line in _lines(interactive):
             try:
-                with show.thinking(shown=interactive):
-                    said = session.say(line)
+                with thinking(shown=interactive):
+                    answer = session.say(line)
             except ModelError as error:
-                said = Answer(f"The language model failed: {error}")
+                answer = Answer(words.model_failed.format(error=error))
             except KeyboardInterrupt:
                 if not interactive:
                     raise
-                said = Answer("Interrupted; the list stands.")
-            tell(said)
-            if said.done:
+                answer = Answer(words.interrupted)
+            show(answer)
+            if answer.done:
                 break
 
 
 def _lines(interactive: bool) -> Iterator[str]:
-    """What is typed or piped in, line by line, until it ends."""
+    """Yield what is typed or piped in, line by line, until it ends."""
     if interactive:
         with suppress(ImportError):
-            import readline  # noqa: F401  # arrows and history in input()
+            import readline  # noqa: F401  # gives input() arrow keys and a history
     if sys.stdin is None:
         return
     if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="replace")
+        sys.stdin.reconfigure(errors="replace")  # a line in another encoding is answered all the same
     while True:
         try:
             line = input("> ") if interactive else sys.stdin.readline()

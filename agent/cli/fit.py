@@ -1,4 +1,4 @@
-"""`whimbrel fit`: learning from a store's log, or from files of sessions."""
+"""`whimbrel fit`: learn from the log of a store, or from files of sessions."""
 
 import sys
 from pathlib import Path
@@ -9,58 +9,62 @@ import typer
 from whimbrel.agent.cli.options import JsonOption, example, print_json
 
 
-@example(
-    "whimbrel fit --store shop",
-    "whimbrel fit --sessions log.jsonl --items items.jsonl --out fitted",
-)
+@example("whimbrel fit --store shop", "whimbrel fit --sessions log.jsonl --items items.jsonl --out fitted")
 def fit(
-    store: Annotated[str | None, typer.Option("--store", metavar="DIR", help="A store: learn from its log.")] = None,
+    store: Annotated[str | None, typer.Option("--store", metavar="DIR", help="A store, to learn from its log.")] = None,
     sessions: Annotated[
-        Path | None, typer.Option("--sessions", metavar="FILE", help="A log: a JSON list of item ids a line, in order.")
+        Path | None,
+        typer.Option("--sessions", metavar="FILE", help="A log: on each line a JSON list of item ids, in order."),
     ] = None,
     items: Annotated[
-        Path | None, typer.Option("--items", metavar="FILE", help="Items of that log, one JSON document a line.")
+        Path | None, typer.Option("--items", metavar="FILE", help="The items of that log, one JSON document a line.")
     ] = None,
     cases: Annotated[
         Path | None,
         typer.Option(
             "--cases",
             metavar="FILE",
-            help="Cases as of `eval rank`, to calibrate with; alone, all that is learned from.",
+            help="Cases as for `eval rank`: lists that were shown and what was chosen. May also be given alone.",
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="FITTED", help="A folder for what is learned.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FITTED", help="Folder for what is learned from files.")
+    ] = None,
     llm: Annotated[
-        str, typer.Option("--llm", metavar="SPEC", help="Learn also what this language model's likelihood is worth.")
+        str, typer.Option("--llm", metavar="SPEC", help="Learn how much this language model's answer counts, too.")
     ] = "none",
     asked: Annotated[
-        int, typer.Option("--asked", min=100, help="Choices that the language model is asked about.")
+        int, typer.Option("--asked", min=100, help="How many choices the language model is asked about.")
     ] = 300,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of all chance.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the random numbers.")] = 0,
     json: JsonOption = False,
 ) -> None:
-    """Learn from a log what tells the next topics of its people and how sure one may be, what each signal is worth for
-    what they choose, and which items go together.
+    """Learn from a log how to recommend to its people.
 
-    Of a store it lies in the store's folder, in `fitted`, and is used from then on; remove that folder to forget it.
-    What is learned from --sessions goes to --out, together with that log, for `whimbrel eval rank --fitted`. Cases
-    tell also how often what was shown was chosen. A fit that was stopped goes on with what the model said before.
+    It learns which topics come next and how sure a prediction is, how much each signal counts for a choice, and which
+    items go together.
+
+    What is learned from a store is kept in its folder `fitted` and used from then on; remove that folder to undo it.
+    What is learned from --sessions is kept in --out, for `whimbrel eval rank --fitted`. Cases also teach how often an
+    item is chosen when it is shown. A fit that was stopped resumes: it does not ask the language model again.
     """
-    from whimbrel.agent.display.terminal import ingest_progress
+    from whimbrel.agent.display.progress import progress_bars
     from whimbrel.agent.language_models.specs import open_model
     from whimbrel.agent.learning.cases import read_cases
-    from whimbrel.agent.learning.fit import Asked, fit_cases, fit_sessions, fit_store
+    from whimbrel.agent.learning.fit import Extras, fit_cases, fit_sessions, fit_store
     from whimbrel.tools.errors import ConfigError
     from whimbrel.tools.store.store import open_store
 
     if (store is not None and sessions is not None) or (store or sessions or cases) is None:
-        raise ConfigError("give a log with --store, or with --sessions and --items, or --cases alone")
+        raise ConfigError("name a log with --store, or with --sessions and --items, or give --cases alone")
     if store is None and out is None:
-        raise ConfigError("give a folder for what is learned with --out")
+        raise ConfigError("name a folder for what is learned with --out")
     if store is not None and out is not None:
-        raise ConfigError("--out is for what is learned from files; of a store it lies in the store's folder")
-    beside = Asked(list(read_cases(cases)) if cases else (), open_model(llm, remember=True), asked)
-    with ingest_progress() as progress:
+        raise ConfigError(
+            "--out is only for what is learned from files: what is learned from a store is kept in its own folder"
+        )
+    beside = Extras(list(read_cases(cases)) if cases else (), open_model(llm, remember=True), asked)
+    with progress_bars() as progress:
         if store is not None:
             with open_store(store) as opened:
                 done = fit_store(opened, beside, seed=seed, progress=progress)

@@ -12,23 +12,28 @@ from whimbrel.agent.cli.options import JsonOption, StoreOption, UserArgument, ex
 def forget(
     user: UserArgument,
     store: StoreOption,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove the events without asking.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Remove a person's events from a store.
+    """Remove all events of a person from a store.
 
-    Ingesting their source again brings them back; rejected rows in the store's folder `rejects` stay.
+    Reading their source again with `whimbrel ingest` brings them back. Rows that `ingest` rejected stay in the store's
+    folder `rejects`.
     """
     from whimbrel.tools.errors import ConfigError
     from whimbrel.tools.store.store import open_store
 
     if not yes and not sys.stdin.isatty():
-        raise ConfigError("nobody can be asked here: say --yes to remove the events for good")
+        raise ConfigError("nobody can be asked here: add --yes to remove the events for good")
     with open_store(store) as opened:
         if not yes:
-            typer.confirm(f"Remove {len(opened.history(user)):,} events of {user!r}?", abort=True)
+            typer.confirm(f"Remove {_events(len(opened.history(user)))} of {user!r}?", abort=True)
         count = opened.forget(user)
     if json:
         print_json({"user_id": user, "events": count})
     else:
-        print(f"Removed {count:,} events of {user!r}.")
+        print(f"Removed {_events(count)} of {user!r}.")
+
+
+def _events(count: int) -> str:
+    return f"{count:,} event{'' if count == 1 else 's'}"

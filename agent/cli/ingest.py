@@ -20,43 +20,51 @@ def ingest(
         typer.Option(
             "--format",
             metavar="NAME",
-            help="completejourney, movielens, amazon, mind, csv, parquet or jsonl; else told from names or first line.",
+            help="completejourney, movielens, amazon, mind, csv, parquet or jsonl. By default it is recognised from "
+            "file names or the first line.",
         ),
     ] = None,
     map: Annotated[
-        list[str] | None, typer.Option("--map", metavar="COLUMN=FIELD", help="Which column is which field; repeat it.")
+        list[str] | None,
+        typer.Option("--map", metavar="COLUMN=FIELD", help="Which column holds which field. May be repeated."),
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Read a log into a store. Running it again changes nothing; interrupted, it completes when run again.
+    """Read a log into a store.
 
-    Fields: user_id, title and time are needed; item_id, topics, text, price, event, rating, image and context.KEY
-    may be given. Columns that bear a field's name need no --map. Rejected rows go to a file, with the reason.
+    Running the command again changes nothing; if it was interrupted, running it again completes it. The fields user_id,
+    title and time are needed; item_id, topics, text, price, event, rating, image and context.KEY are optional. A column
+    that is called like a field needs no --map. Rejected rows are written to a file, each with the reason.
     """
-    from whimbrel.agent.display.terminal import console, ingest_progress
+    from whimbrel.agent.display.progress import progress_bars
+    from whimbrel.agent.display.terminal import console
     from whimbrel.tools.sources.formats import open_source
     from whimbrel.tools.sources.ingest import ingest as ingest_source
     from whimbrel.tools.sources.tables import parse_map
 
     opened = open_source(source, format=format, mapped=parse_map(map or []))
-    with ingest_progress() as progress:
-        done = ingest_source(opened, store, command=_again(source, format, map or []), progress=progress)
+    with progress_bars() as progress:
+        done = ingest_source(opened, store, command=_command(source, format, map or []), progress=progress)
     if json:
         print_json({"store": store, **vars(done), "rejects": str(done.rejects) if done.rejects else None})
         return
     out = console()
     out.print(
-        f"{done.rows:,} rows: {done.catalogue:,} of a catalogue, {done.events:,} events ({done.new_events:,} new) of "
-        f"{done.users:,} users with {done.items:,} items ({done.new_items:,} new or changed), "
-        f"{done.repeated:,} repeated, {done.rejected:,} rejected.",
+        f"Read {_counted(done.rows, 'row')}: {_counted(done.events, 'event')} ({done.new_events:,} new) of "
+        f"{_counted(done.users, 'user')}, {done.catalogue:,} of a catalogue, {done.repeated:,} repeated, "
+        f"{done.rejected:,} rejected. {_counted(done.items, 'item')}, {done.new_items:,} of them new or changed.",
         markup=False,
     )
     if done.rejects:
-        out.print(f"Which rows were rejected and why stands in {done.rejects}", soft_wrap=True, markup=False)
+        out.print(f"The rejected rows and the reasons are in {done.rejects}", soft_wrap=True, markup=False)
 
 
-def _again(source: str, format: str | None, map: list[str]) -> str:
-    """The source and its options, for the command that completes an interrupted ingestion."""
+def _counted(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def _command(source: str, format: str | None, map: list[str]) -> str:
+    """Return the source with its options, for the message that says how to complete an interrupted ingestion."""
     import shlex
 
     given = Path(source).resolve() if Path(source).exists() else source

@@ -1,7 +1,7 @@
-"""The command line: it collects the commands, runs one, and turns an error that a person can act on into one line.
+"""The command line: it collects the commands, runs one, and writes an error that a person can act on as one line.
 
-Commands are functions without side effects. Those of other packages come through the entry points `whimbrel.commands`,
-functions that add their commands to the given Typer app; those of `whimbrel.evals` come that way too.
+A package adds commands through an entry point of the group `whimbrel.commands`: a function that takes the Typer app.
+The commands of `whimbrel.evals` are added that way too, so that this package does not import that one.
 """
 
 import io
@@ -22,7 +22,7 @@ from whimbrel.agent.cli.recommend import recommend
 from whimbrel.agent.cli.shift import shift
 
 COMMAND_GROUP = "whimbrel.commands"
-"""Entry points that add commands."""
+"""The group of entry points that add commands."""
 
 
 def build_app() -> typer.Typer:
@@ -60,7 +60,7 @@ def run(app: typer.Typer) -> None:
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that does not know a letter still shows the rest
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter still shows the rest
     try:
         app()
     except (WhimbrelError, OSError) as error:

@@ -1,51 +1,66 @@
-"""What the commands share: options, the values they are parsed into, and how an answer is printed."""
+"""What the commands share: options, how their values are read, and how a document is printed."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
     from whimbrel.agent.agent import Agent
-    from whimbrel.agent.language_models.hosted.budget import Budget
 
 F = TypeVar("F", bound=Callable[..., None])
+T = TypeVar("T")
+Language = Literal["en", "zh"]
+"""As in `prompts.phrases`, which is not imported here: it needs pydantic, and `--help` shall be quick."""
 
 
 StoreOption = Annotated[
-    str, typer.Option("--store", metavar="DIR", help="Folder of the store, or a Chroma server's address.")
+    str, typer.Option("--store", metavar="DIR", help="Folder of the store, or address of a Chroma server.")
 ]
-LlmOption = Annotated[str, typer.Option("--llm", metavar="SPEC", help="Language model: see `whimbrel models list`.")]
+LlmOption = Annotated[
+    str,
+    typer.Option("--llm", metavar="SPEC", help="Language model; `whimbrel models list` names them, `none` is none."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+VerboseOption = Annotated[
+    bool,
+    typer.Option("--verbose", help="Show event ids, scores, tokens and notes on the model's replies too."),
+]
 AtOption = Annotated[
     str | None,
     typer.Option(
-        "--at", metavar="TIME", help="As of this time (ISO 8601 or Unix seconds); by default now, or the log's end."
+        "--at",
+        metavar="TIME",
+        help="Answer as of this time (ISO 8601 or Unix seconds). By default now, or the end of a log that ended over a "
+        "week ago.",
     ),
 ]
-
-
 ContextOption = Annotated[
     list[str] | None,
-    typer.Option("--context", metavar="KEY=VALUE", help="The situation, as place=work; query=WORDS is a stated wish."),
+    typer.Option(
+        "--context",
+        metavar="KEY=VALUE",
+        help="The situation, as in place=work, or a wish, as in query='a film for children'. May be repeated.",
+    ),
 ]
-LanguageOption = Annotated[Literal["en", "zh"], typer.Option("--language", help="Language of summaries and reasons.")]
+LanguageOption = Annotated[Language, typer.Option("--language", help="Language of the answer.")]
 BudgetUsdOption = Annotated[
-    float | None, typer.Option("--budget-usd", min=0, help="US dollars that a hosted model may cost at most.")
+    float | None, typer.Option("--budget-usd", min=0, help="Most US dollars that a hosted model may cost.")
 ]
 BudgetTokensOption = Annotated[
-    int | None, typer.Option("--budget-tokens", min=0, help="Tokens that a hosted model may read and write at most.")
+    int | None, typer.Option("--budget-tokens", min=0, help="Most tokens that a hosted model may read and write.")
 ]
 RememberOption = Annotated[
     bool | None,
     typer.Option(
         "--remember/--no-remember",
-        help="Answer from the cache on disk what the model was asked before; by default for hosted models only.",
+        help="Reuse replies of the model that are cached on disk. By default for hosted models only.",
     ),
 ]
 
 
-def _user(given: str | None) -> str | None:
+def _user_id(given: str | None) -> str | None:
     from whimbrel.tools.records import identifier
 
     try:
@@ -55,12 +70,64 @@ def _user(given: str | None) -> str | None:
 
 
 UserArgument = Annotated[
-    str, typer.Argument(metavar="USER", help="Id of the user in the log.", callback=_user, show_default=False)
+    str, typer.Argument(metavar="USER", help="Id of the user in the log.", callback=_user_id, show_default=False)
 ]
 
 
+@dataclass(frozen=True)
+class AgentOptions:
+    """The options from which a command opens an agent.
+
+    Attributes:
+        store: Folder of the store, or address of a Chroma server.
+        llm: A model spec.
+        language: The language of answers.
+        budget_usd: Most US dollars that a hosted model may cost; None for no limit.
+        budget_tokens: Most tokens that it may read and write; None for no limit.
+        remember: Whether cached replies are reused; None for the default of the model.
+        ranking: Settings of `RankConfig` that differ from its defaults.
+    """
+
+    store: str
+    llm: str
+    language: Language = "en"
+    budget_usd: float | None = None
+    budget_tokens: int | None = None
+    remember: bool | None = None
+    ranking: Mapping[str, float] | None = None
+
+
+def open_agent(options: AgentOptions) -> "Agent":
+    """Open an agent, and show on stderr what takes long.
+
+    Raises:
+        ConfigError: The model spec names no model.
+        StoreError: There is no such store.
+        ModelError: The model cannot be opened.
+    """
+    from whimbrel.agent.agent import Agent
+    from whimbrel.agent.display.progress import steps
+    from whimbrel.agent.language_models.hosted.budget import Budget
+    from whimbrel.agent.pipeline import PipelineConfig
+
+    config = PipelineConfig.model_validate({"language": options.language, "rank": options.ranking or {}})
+    budget = Budget(options.budget_tokens, options.budget_usd)
+    with steps() as status:
+        return Agent.open(
+            options.store, options.llm, config, budget=budget, remember=options.remember, tell=status.show
+        )
+
+
+def with_steps(call: Callable[[Callable[[str], None]], T]) -> T:
+    """Call a function with a listener for the steps of the pipeline, which are shown on stderr."""
+    from whimbrel.agent.display.progress import steps
+
+    with steps() as status:
+        return call(status)
+
+
 def example(*commands: str) -> Callable[[F], F]:
-    """Attach the examples that a command's help ends with."""
+    """Attach the examples that the help of a command ends with."""
 
     def attach(function: F) -> F:
         vars(function)["examples"] = commands
@@ -75,35 +142,11 @@ def add_command(app: typer.Typer, function: Callable[..., None], name: str | Non
     app.command(name, epilog=f"Example: {examples}")(function)
 
 
-def open_agent(
-    store: str,
-    llm: str,
-    language: str,
-    budget: "Budget",
-    remember: bool | None,
-    wanted: Mapping[str, float] | None = None,
-) -> "Agent":
-    from whimbrel.agent.agent import Agent
-    from whimbrel.agent.display import terminal as show
-    from whimbrel.agent.pipeline import PipelineConfig
-
-    config = PipelineConfig.model_validate({"language": language, "rank": wanted or {}})
-    with show.steps() as status:
-        return Agent.open(store, llm, config, budget=budget, remember=remember, tell=status.tell)
-
-
-def with_steps(call: Any) -> Any:
-    from whimbrel.agent.display.terminal import steps
-
-    with steps() as status:
-        return call(status)
-
-
 def parse_at(at: str | None, option: str = "--at") -> float | None:
-    """A time given as an option.
+    """Read a time that was given as an option.
 
     Raises:
-        ConfigError: it is in no known format.
+        ConfigError: It is in no known format.
     """
     from whimbrel.tools.errors import ConfigError
     from whimbrel.tools.timestamps import parse_time
@@ -115,7 +158,15 @@ def parse_at(at: str | None, option: str = "--at") -> float | None:
 
 
 def parse_context(pairs: list[str]) -> dict[str, object]:
-    """Keys and values; wishes that may be several add up."""
+    """Read the values of `--context`. Keys that hold several values may be repeated.
+
+    Raises:
+        ConfigError: A value is not KEY=VALUE, or makes no sense.
+
+    Example:
+        >>> parse_context(["place=work", "avoid=tea", "avoid=soup"])
+        {'place': 'work', 'avoid': ['tea', 'soup']}
+    """
     from whimbrel.agent.schema.context import as_context
     from whimbrel.tools.errors import ConfigError
 
@@ -138,7 +189,7 @@ def parse_context(pairs: list[str]) -> dict[str, object]:
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """One document on a line of standard output, at once."""
+    """Print one document on one line of standard output, at once."""
     import json
 
     print(json.dumps(document, ensure_ascii=False), flush=True)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from whimbrel.agent.cli.options import (
+    AgentOptions,
     AtOption,
     BudgetTokensOption,
     BudgetUsdOption,
@@ -15,6 +16,7 @@ from whimbrel.agent.cli.options import (
     RememberOption,
     StoreOption,
     UserArgument,
+    VerboseOption,
     example,
     open_agent,
     parse_at,
@@ -29,33 +31,39 @@ def recommend(
     store: StoreOption,
     at: AtOption = None,
     context: ContextOption = None,
-    k: Annotated[int, typer.Option("--k", min=1, help="How many.")] = 10,
+    k: Annotated[int, typer.Option("--k", min=1, help="Length of the list.")] = 10,
     diversity: Annotated[
-        float, typer.Option("--diversity", min=0, max=1, help="How unlike each other they are to be: 0 to 1.")
+        float, typer.Option("--diversity", min=0, max=1, help="How different the items shall be: 0 to 1.")
     ] = 0.0,
     novelty: Annotated[
-        float, typer.Option("--novelty", min=0, max=10, help="How much it counts that few have met one: 1 is a lot.")
+        float,
+        typer.Option("--novelty", min=0, max=10, help="How much to favour items that few people know: 1 is a lot."),
     ] = 0.0,
     llm: LlmOption = "bundled",
     language: LanguageOption = "en",
     budget_usd: BudgetUsdOption = None,
     budget_tokens: BudgetTokensOption = None,
     remember: RememberOption = None,
+    verbose: VerboseOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Recommend new items, each with the events behind it.
+    """Recommend new items to a person, each with a reason.
 
-    In --context, `query`, `avoid`, `more` and `unavailable` (item ids) and `max_price` are wishes; any other key is the
-    situation.
+    New is what the person has no event of before the time asked about. Every reason cites events of the person's own
+    history.
+
+    In --context, five keys are wishes: `query` (what is wanted), `avoid` (what is not), `more` and `unavailable` (ids
+    of items) and `max_price`. Any other key describes the situation.
     """
-    from whimbrel.agent.display.terminal import console, recommendations
-    from whimbrel.agent.language_models.hosted.budget import Budget
+    from whimbrel.agent.display.recommendations import recommendations
+    from whimbrel.agent.display.terminal import View, console
 
     moment, situation = parse_at(at), parse_context(context or [])
-    wanted = {"diversity": diversity, "novelty": novelty}
-    with open_agent(store, llm, language, Budget(budget_tokens, budget_usd), remember, wanted) as agent:
-        found = with_steps(lambda on_step: agent.recommend(user, moment, situation, k, on_step=on_step))
+    ranking = {"diversity": diversity, "novelty": novelty}
+    options = AgentOptions(store, llm, language, budget_usd, budget_tokens, remember, ranking)
+    with open_agent(options) as agent:
+        answer = with_steps(lambda on_step: agent.recommend(user, moment, situation, k, on_step=on_step))
     if json:
-        print(found.model_dump_json())
+        print(answer.model_dump_json())
     else:
-        console().print(recommendations(found))
+        console().print(recommendations(answer, View(language, verbose)))

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from whimbrel.agent.cli.options import (
+    AgentOptions,
     AtOption,
     ContextOption,
     JsonOption,
@@ -13,6 +14,7 @@ from whimbrel.agent.cli.options import (
     LlmOption,
     StoreOption,
     UserArgument,
+    VerboseOption,
     example,
     open_agent,
     parse_at,
@@ -21,7 +23,7 @@ from whimbrel.agent.cli.options import (
 )
 
 
-@example("whimbrel shift 42 --store shop; whimbrel shift 42 --store shop --plot interest.svg")
+@example("whimbrel shift 42 --store shop", "whimbrel shift 42 --store shop --plot interest.svg")
 def shift(
     user: UserArgument,
     store: StoreOption,
@@ -30,30 +32,32 @@ def shift(
     llm: LlmOption = "none",
     language: LanguageOption = "en",
     plot: Annotated[
-        Path | None, typer.Option("--plot", metavar="FILE", help="Draw it into this file, .svg or .png.")
+        Path | None, typer.Option("--plot", metavar="FILE", help="Draw the timeline into this file, .svg or .png.")
     ] = None,
+    verbose: VerboseOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Show how the interest moved, the shifts predicted on the way, and where it goes now.
+    """Show how the interest of a person moved, and where it goes now.
 
-    A language model is asked for the present shift alone.
+    Each line is a period: its topics, and the shift that was predicted at its end from what was known then. Below is
+    the present shift with its reason. A language model, if there is one, is asked about the present shift only.
     """
-    from whimbrel.agent.display.terminal import console
+    from whimbrel.agent.display.terminal import View, console
     from whimbrel.agent.display.timeline_plot import picture_format, write_plot
     from whimbrel.agent.display.timeline_text import timeline
-    from whimbrel.agent.language_models.hosted.budget import Budget
 
     moment, situation = parse_at(at), parse_context(context or [])
     if plot:
-        picture_format(plot)
-    with open_agent(store, llm, language, Budget(), None) as agent:
-        found = with_steps(lambda _: agent.timeline(user, moment, situation))
+        picture_format(plot)  # a wrong name is refused before the work, not after it
+    with open_agent(AgentOptions(store, llm, language)) as agent:
+        shown = with_steps(lambda _: agent.timeline(user, moment, situation))
     if plot:
-        write_plot(found, plot)
+        write_plot(shown, plot)
     if json:
-        print(found.model_dump_json())
+        print(shown.model_dump_json())
         return
     out = console()
-    out.print(timeline(found, width=out.width, coloured=out.color_system is not None and not out.no_color))
+    coloured = out.color_system is not None and not out.no_color
+    out.print(timeline(shown, width=out.width, coloured=coloured, view=View(language, verbose)))
     if plot:
         out.print(f"Drawn in {plot}", soft_wrap=True, markup=False)

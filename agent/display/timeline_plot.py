@@ -1,7 +1,6 @@
 """How an interest moved, as a picture: topics over time as a stream, and the shifts predicted on the way."""
 
 import io
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,46 +13,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.agent.display.colours import COLOURS, LETTERS, OTHERS, ink
-from whimbrel.agent.display.terminal import moment
-from whimbrel.agent.display.timeline_text import dated, heading, percent, towards
+from whimbrel.agent.display.terminal import View
+from whimbrel.agent.display.timeline_text import dated, heading, percent, shift_mark
 from whimbrel.agent.schema.results import Shift
 from whimbrel.agent.shift.timeline import Timeline
 from whimbrel.tools.errors import ConfigError
+from whimbrel.tools.files.atomic import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INCHES, DOTS = (11.0, 6.4), 160
-FINE = 24
+INCHES, DOTS_PER_INCH = (11.0, 6.4), 160
+POINTS_PER_PERIOD = 24
 """Points drawn from one period to the next."""
 LONGEST_ID, LONGEST_NAME, LONGEST_LINE, LONGEST_TITLE = 24, 30, 125, 94
-ROOM = 0.085
-"""Share of the axis between shifts from which on there is room for words across."""
+"""Columns of text that fit in their places at INCHES."""
+ROOM_ACROSS = 0.085
+"""The words of neighbouring shifts are written across if they are this share of the axis apart, else upright."""
 LEAST_HEIGHT = 2.0
-"""Events, on each side of the middle, that fill the height: a single one stays a band."""
+"""Events on each side of the middle line that fill the height at least, so that a single event stays a narrow band."""
 LEAST_LETTER = 0.04
-"""Share of the height that a stream must have somewhere to bear its letter."""
+"""Share of the height that a stream must reach somewhere to get its letter."""
 LEAST_LAYER = 0.002
-"""Share of the events below which what bears no leading topic is not drawn: shares are rounded."""
+"""Share of the events from which events of other topics, or of none, get a layer. Shares are rounded, so smaller ones
+may be no events at all."""
 MOST_TICKS = 7
+"""Dates under the axis."""
 MARKERS = {"situational": "s", "temporal": "^", "contextual": "o", "none": "D"}
 INK, PALE, NO_TOPIC = "#222222", "#777777", "#b8b0a8"
 FONT = "DejaVu Sans"
-"""Comes with matplotlib."""
+"""Ships with matplotlib."""
 OTHER_FONTS: tuple[str, ...] = ("CJK", "Han S", "WenQuanYi", "YaHei", "SimHei", "SimSun", "PingFang", "Hiragino")
 OTHER_FONTS += ("Gothic", "Ming", "Fallback", "Arial Unicode", "Noto Sans")
-"""Parts of the names of fonts that may have the letters which that one lacks."""
+"""Parts of the names of fonts that may have the letters that FONT lacks."""
 
 Picture = Literal["svg", "png"]
 Floats = NDArray[np.float64]
 
 
 def picture_format(path: Path) -> Picture:
-    """By the suffix.
+    """Return the format that a file's suffix names.
 
     Raises:
-        ConfigError: another suffix, or a folder that is not there.
+        ConfigError: The suffix is another one, or the folder does not exist.
     """
     suffix = path.suffix.lower()
     if suffix not in {".svg", ".png"}:
@@ -63,64 +66,62 @@ def picture_format(path: Path) -> Picture:
     return "svg" if suffix == ".svg" else "png"
 
 
-def write_plot(found: Timeline, path: Path) -> None:
-    """The picture in a file, whole or not at all.
+def write_plot(shown: Timeline, path: Path) -> None:
+    """Draw a timeline into a file, which is written whole or not at all.
 
     Raises:
-        ConfigError: as `picture_format`.
-        OSError: the file cannot be written.
+        ConfigError: See `picture_format`.
+        OSError: The file cannot be written.
     """
-    drawn = draw(found, picture_format(path))
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        unfinished.write_bytes(drawn)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    picture = draw(shown, picture_format(path))
+    with atomic_write(path) as partial:
+        partial.write_bytes(picture)
 
 
-def draw(found: Timeline, format: Picture) -> bytes:
-    """The same picture for the same timeline, byte for byte. Letters of an SVG stay text, so that the reader's fonts
-    show those that the fonts here lack."""
+def draw(shown: Timeline, format: Picture) -> bytes:
+    """Draw a timeline; the same timeline gives the same bytes.
+
+    Words in an SVG stay text, so that the reader's fonts show letters that the fonts here lack.
+    """
     import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "whimbrel"}), _quiet():
         figure = Figure(
-            figsize=INCHES, dpi=DOTS, facecolor="white", layout=ConstrainedLayoutEngine(h_pad=0.02, hspace=0)
+            figsize=INCHES, dpi=DOTS_PER_INCH, facecolor="white", layout=ConstrainedLayoutEngine(h_pad=0.02, hspace=0)
         )
-        _draw(figure, found)
-        drawn = io.BytesIO()
-        title = f"Interest of user {found.user_id} over time"
+        _draw(figure, shown)
+        picture = io.BytesIO()
+        title = f"Interest of user {shown.user_id} over time"
         metadata = {"Title": title, "Date": None} if format == "svg" else {"Title": title, "Software": None}
-        figure.savefig(drawn, format=format, metadata=metadata, bbox_inches="tight", pad_inches=0.2)
-    return drawn.getvalue()
+        figure.savefig(picture, format=format, metadata=metadata, bbox_inches="tight", pad_inches=0.2)
+    return picture.getvalue()
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """A letter that no font has is drawn as a box, without a warning for each."""
+    """Silence the warning for each letter that no font has; it is drawn as a box."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
         yield
 
 
-def _draw(figure: "Figure", found: Timeline) -> None:
-    told = _headline(found)
-    families = _families(" ".join([told, found.user_id, *found.leading()]))
-    count = max(len(found.periods), 1)
+def _draw(figure: "Figure", shown: Timeline) -> None:
+    headline = _headline(shown)
+    families = _families(" ".join([headline, shown.user_id, *shown.leading()]))
+    count = max(len(shown.periods), 1)
     now = count - 0.5 + max(0.035 * count, 0.06)
     low, high = -0.5 - 0.01 * count, now + 0.05 * count
-    marked = [(n + 0.5, period.shift) for n, period in enumerate(found.periods) if period.shifts] + [(now, found.shift)]
+    marked = [(n + 0.5, period.shift) for n, period in enumerate(shown.periods) if period.shifts] + [(now, shown.shift)]
     nearest = min((later[0] - earlier[0] for earlier, later in pairwise(marked)), default=high - low)
-    upright = nearest < ROOM * (high - low)
+    upright = nearest < ROOM_ACROSS * (high - low)
     header, strip, stream = figure.subplots(3, 1, height_ratios=[0.62, 1.55 if upright else 0.7, 4.1])
-    user = shortened(found.user_id, LONGEST_ID)
-    known = found.model_copy(update={"user_id": user})
-    title = heading(known) if found.periods else f"User {user}: nothing is known yet"
-    for words, y, size, weight in ((shortened(title, LONGEST_TITLE), 1, 13, "bold"), (told, 0.5, 9, "normal")):
+    user = shortened(shown.user_id, LONGEST_ID)
+    shortly = shown.model_copy(update={"user_id": user})
+    title = heading(shortly, View()) if shown.periods else f"User {user}: nothing is known yet"
+    for words, y, size, weight in ((shortened(title, LONGEST_TITLE), 1, 13, "bold"), (headline, 0.5, 9, "normal")):
         header.text(
             0, y, words, size=size, weight=weight, color=INK, family=families, va="top", parse_math=False
         ).set_in_layout(False)
@@ -129,36 +130,36 @@ def _draw(figure: "Figure", found: Timeline) -> None:
         axes.set_ylim(0, 1)
     strip.set_xlim(low, high)
     stream.set_xlim(low, high)
-    handles = _stream(stream, found)
+    handles = _stream(stream, shown)
     handles += _marks(strip, stream, marked, upright=upright)
-    _dates(stream, found)
+    _dates(stream, shown)
     legend = figure.legend(handles=handles, loc="outside right center", frameon=False, handlelength=1.4, fontsize=9)
     for text in legend.get_texts():
         text.set_fontfamily(families)
         text.set_parse_math(False)
 
 
-def _headline(found: Timeline) -> str:
-    """The present shift in two lines at most, wrapped by width: there are no spaces in Chinese."""
+def _headline(shown: Timeline) -> str:
+    """Write the present shift in two lines at most, wrapped by width: Chinese has no spaces to wrap at."""
     from rich.console import Console
     from rich.text import Text
 
-    shift = found.shift
-    came, next_ = (
+    shift = shown.shift
+    from_topics, to_topics = (
         ", ".join(shortened(topic, LONGEST_NAME) for topic in topics) for topics in (shift.from_topics, shift.to_topics)
     )
-    words = f"Now ({moment(found.at)} UTC): {towards(shift)}"
+    words = f"Now ({View().moment(shown.at)} UTC): {shift_mark(shift, View())}"
     if shift.kind == "none":
-        words += f"{f', next {next_}' if next_ else ''}; {shift.reason}."
+        words += f"{f', next {to_topics}' if to_topics else ''}. {shift.reason}"
     else:
-        words += f"{f', from {came}' if came else ''}{f' to {next_}' if next_ else ''}."
+        words += f"{f', from {from_topics}' if from_topics else ''}{f' to {to_topics}' if to_topics else ''}."
     lines = [line.plain.rstrip() for line in Text(words).wrap(Console(width=LONGEST_LINE), LONGEST_LINE)]
     return "\n".join(lines[:2]) + (" ..." if len(lines) > 2 else "")
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """One topic's events in each period."""
+    """The events of one topic in each period, shape (periods,), and how they are drawn."""
 
     row: Floats
     colour: str
@@ -166,26 +167,26 @@ class _Layer:
     letter: str = ""
 
 
-def _stream(axes: "Axes", found: Timeline) -> list[Any]:
-    """The topics around a middle line, as wide as they have events; what explains them."""
+def _stream(axes: "Axes", shown: Timeline) -> list[Any]:
+    """Draw the topics around a middle line, as wide as they have events, and return what explains them."""
     from matplotlib.patches import Patch
 
-    leading, others = found.leading(), found.others()
-    total = np.array([float(period.events) for period in found.periods])
-    bearing = np.array([sum(period.topics.values()) * period.events for period in found.periods])
-    rows = [np.array([period.topics.get(topic, 0.0) * period.events for period in found.periods]) for topic in leading]
+    leading, others = shown.leading(), shown.others()
+    total = np.array([float(period.events) for period in shown.periods])
+    bearing = np.array([sum(period.topics.values()) * period.events for period in shown.periods])
+    rows = [np.array([period.topics.get(topic, 0.0) * period.events for period in shown.periods]) for topic in leading]
     layers = [
         _Layer(row, colour, f"{letter}  {shortened(topic, LONGEST_NAME)}  {percent(share)}%", letter)
         for row, colour, letter, (topic, share) in zip(rows, COLOURS, LETTERS, leading.items(), strict=False)
     ]
-    explained = list(layers)
+    legend = list(layers)
     for row, colour, label in (
         (bearing - sum(rows) if others > 0 else 0 * total, OTHERS, f"other topics  {percent(others)}%"),
         (total - bearing, NO_TOPIC, "no topic"),
     ):
         if row.sum() > LEAST_LAYER * total.sum():
             around = _Layer(np.maximum(row, 0) / 2, colour, label)
-            explained.append(around)
+            legend.append(around)
             layers = [around, *layers, around] if layers else [_Layer(2 * around.row, colour, label)]
     if not layers:
         axes.text(0.5, 0.5, "no events", transform=axes.transAxes, ha="center", color=PALE)
@@ -196,31 +197,35 @@ def _stream(axes: "Axes", found: Timeline) -> list[Any]:
     top = float(max(-bottom.min(), LEAST_HEIGHT))
     for layer, height in zip(layers, heights, strict=True):
         axes.fill_between(x, bottom, bottom + height, facecolor=layer.colour, edgecolor="white", linewidth=0.6)
-        widest = FINE // 2 + FINE * int(np.argmax(layer.row))
+        widest = POINTS_PER_PERIOD // 2 + POINTS_PER_PERIOD * int(np.argmax(layer.row))
         if layer.letter and height[widest] > LEAST_LETTER * 2 * top:
             middle = bottom[widest] + height[widest] / 2
             axes.text(x[widest], middle, layer.letter, ha="center", va="center", size=8, color=ink(layer.colour))
         bottom = bottom + height
     axes.set_ylim(-1.05 * top, 1.05 * top)
     axes.set_yticks([])
-    each = f"in {found.unit}" if found.unit[0].isdigit() else f"a {found.unit}"
+    each = f"in {shown.unit}" if shown.unit[0].isdigit() else f"a {shown.unit}"
     most = int(max(total))
     axes.set_ylabel(f"width: events {each} (at most {most:,})", color=PALE, fontsize=9)
-    return [Patch(facecolor=layer.colour, label=layer.label) for layer in explained]
+    return [Patch(facecolor=layer.colour, label=layer.label) for layer in legend]
 
 
 def _smooth(rows: Floats) -> tuple[Floats, Floats]:
-    """Rows of one value a period, at its middle, with values between them that overshoot neither neighbour."""
+    """Interpolate rows of one value a period, shape (rows, periods), so that no value overshoots its neighbours.
+
+    Returns:
+        The positions on the axis, shape (points,), and the values there, shape (rows, points).
+    """
     edged = np.concatenate([rows[:, :1], rows, rows[:, -1:]], axis=1)
-    place = np.linspace(0, rows.shape[1], rows.shape[1] * FINE + 1) + 0.5
-    left = np.minimum(place.astype(int), edged.shape[1] - 2)
-    part = place - left
-    eased = part * part * (3 - 2 * part)
-    return place - 1, edged[:, left] * (1 - eased) + edged[:, left + 1] * eased
+    x = np.linspace(0, rows.shape[1], rows.shape[1] * POINTS_PER_PERIOD + 1) + 0.5
+    left = np.minimum(x.astype(int), edged.shape[1] - 2)
+    part = x - left
+    eased = part * part * (3 - 2 * part)  # smoothstep: flat at both ends, so that rows have no corners
+    return x - 1, edged[:, left] * (1 - eased) + edged[:, left + 1] * eased
 
 
 def _marks(strip: "Axes", stream: "Axes", marked: Sequence[tuple[float, Shift]], *, upright: bool) -> list[Any]:
-    """Each shift where it was predicted, and last the present one, with kind and confidence."""
+    """Mark each shift where it was predicted, and last the present one, with its kind and confidence."""
     from matplotlib.lines import Line2D
 
     for n, (x, shift) in enumerate(marked):
@@ -228,7 +233,7 @@ def _marks(strip: "Axes", stream: "Axes", marked: Sequence[tuple[float, Shift]],
         line, colour = ("-", INK) if present else ((0, (3, 3)), PALE)
         stream.axvline(x, color=colour, linewidth=1.4 if present else 0.7, linestyle=line, zorder=3)
         strip.plot([x], [0], MARKERS[shift.kind], color=INK, markerfacecolor=INK if present else "white", clip_on=False)
-        words = f"{'now: ' if present else ''}{towards(shift)}"
+        words = f"{'now: ' if present else ''}{shift_mark(shift, View())}"
         strip.annotate(
             words if upright else words.replace(": ", ":\n").replace(" ", "\n"),
             (x, 0),
@@ -248,23 +253,23 @@ def _marks(strip: "Axes", stream: "Axes", marked: Sequence[tuple[float, Shift]],
     ]
 
 
-def _dates(axes: "Axes", found: Timeline) -> None:
-    """Units of time are told where they begin, sessions in their middle."""
+def _dates(axes: "Axes", shown: Timeline) -> None:
+    """Write dates under the axis: those of units of time where they begin, those of sessions in their middle."""
     axes.tick_params(axis="x", colors=INK, labelsize=9)
     for side in ("left", "right", "top"):
         axes.spines[side].set_visible(False)
-    count = len(found.periods)
+    count = len(shown.periods)
     step = -(-count // MOST_TICKS) if count else 1
     rows = range(0, count, step)
-    shift = 0.0 if found.unit == "session" else 0.5
-    dates = [dated(found.periods[n].start, found.unit) for n in rows]
-    if found.unit == "session":
+    shift = 0.0 if shown.unit == "session" else 0.5
+    dates = [dated(shown.periods[n].start, shown.unit) for n in rows]
+    if shown.unit == "session":
         dates = [date.replace(" ", "\n", 3).replace("\n", " ", 2) for date in dates]
     axes.set_xticks([n - shift for n in rows], dates)
 
 
 def _families(words: str) -> list[str]:
-    """Fonts that are here and together have the letters, as far as any do."""
+    """Return fonts that are installed here and together have the letters, as far as any do."""
     from matplotlib.font_manager import fontManager, get_font
 
     def letters(path: str) -> set[int]:
@@ -282,7 +287,12 @@ def _families(words: str) -> list[str]:
 
 
 def shortened(words: str, longest: int) -> str:
-    """Cut to a width; letters of East Asia are two wide."""
+    """Cut words to a width in columns. Letters of East Asia take two.
+
+    Example:
+        >>> shortened("Soft drinks and juices", 14)
+        'Soft drinks...'
+    """
     from rich.cells import cell_len, set_cell_size
 
     return words if cell_len(words) <= longest else f"{set_cell_size(words, longest - 3).rstrip()}..."

@@ -1,95 +1,111 @@
-"""How an interest moved, in a terminal: a line a period, and the present shift."""
+"""How an interest moved, in a terminal: a line for each period, and the present shift."""
 
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from rich.console import Group, RenderableType
-from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from whimbrel.agent.display.colours import COLOURS, LETTERS, MARKS, OTHERS, ink
-from whimbrel.agent.display.terminal import moment, shift_lines
+from whimbrel.agent.display.recommendations import shift_panel
+from whimbrel.agent.display.terminal import View
 from whimbrel.agent.schema.results import Shift
 from whimbrel.agent.shift.timeline import Period, Timeline
 from whimbrel.agent.shift.topic_history import RECENT_EVENTS
 
-LEAST_BAR, MOST_BAR, LEAST_MARK = 16, 46, 26
-"""Columns of a bar, and those that a shift takes at least."""
+LEAST_BAR, MOST_BAR = 16, 46
+"""Columns that a bar of topics takes."""
+LEAST_MARK = 26
+"""Columns that a shift takes at least."""
 SHORT_GAP = 2
-"""Empty periods in a row that are shown each on a line; more of them share one."""
+"""Up to so many empty periods in a row get a line each; more of them share one line."""
 DATES = {"month": "%b %Y", "quarter": "%b %Y", "year": "%Y", "decade": "%Y", "session": "%-d %b %Y %H:%M"}
 DATES |= dict.fromkeys(("minute", "5 minutes", "15 minutes", "hour", "6 hours"), "%-d %b %H:%M")
+"""How the beginning of a period is written in a column or on an axis, by its unit; short, since space is scarce."""
 EXPECTED = 5
 """Topics of the next event that are shown."""
 
 
-def timeline(found: Timeline, *, width: int, coloured: bool) -> RenderableType:
-    """Made for a terminal of `width` columns: what letters tell stands without colours too."""
+def timeline(shown: Timeline, *, width: int, coloured: bool, view: View | None = None) -> RenderableType:
+    """Show a timeline in a terminal of `width` columns. Without colours, letters still tell the topics apart."""
+    view = view or View()
+    say = view.say
     parts: list[RenderableType] = []
-    if found.periods:
-        leading = found.leading()
+    if shown.periods:
+        leading = shown.leading()
         parts += [
-            Text(heading(found), style="bold"),
-            _legend(leading, found),
-            _lines(found, list(leading), width, coloured),
+            Text(heading(shown, view), style="bold"),
+            _legend(leading, shown, view),
+            _lines(shown, list(leading), width, coloured, view),
         ]
-    parts.append(
-        Panel(
-            shift_lines(found.shift),
-            title=f"Interest shift as of {moment(found.at)} UTC: {found.shift.kind}",
-            title_align="left",
-        )
+    title = say.screen.shift_title_at.format(moment=view.moment(shown.at), kind=say.screen.kinds[shown.shift.kind])
+    parts.append(shift_panel(shown.shift, title, view))
+    parts += [Text(sentence) for sentence in (*_next_event(shown, view), *_outlook(shown, view))]
+    return Group(*parts, *view.notes(shown.warnings))
+
+
+def _next_event(shown: Timeline, view: View) -> Iterator[str]:
+    """Yield a sentence on the likeliest topics of the next event, and on whether it leaves the latest ones."""
+    if not shown.topics:
+        return
+    say = view.say.timeline
+    sentences = [say.next_event.format(topics=_shares(shown.topics, view))]
+    if shown.p_topic_change is not None:
+        count = min(RECENT_EVENTS, shown.events)
+        sentences.append(say.leaves.format(count=count, share=f"{shown.p_topic_change:.0%}"))
+    yield view.say.writing.sentence_gap.join(sentences)
+
+
+def _outlook(shown: Timeline, view: View) -> Iterator[str]:
+    """Yield a sentence on what the next days will hold, where the store was fitted."""
+    if shown.outlook is None:
+        return
+    say = view.say.timeline
+    topics = _shares(shown.outlook.topics, view) or say.outlook_nothing
+    if shown.outlook.new:
+        topics += say.outlook_new.format(topics=_shares(shown.outlook.new, view))
+    yield say.outlook.format(count=shown.outlook.days, topics=topics)
+
+
+def _shares(topics: Mapping[str, float], view: View) -> str:
+    return view.say.writing.comma.join(f"{topic} {share:.0%}" for topic, share in list(topics.items())[:EXPECTED])
+
+
+def heading(shown: Timeline, view: View) -> str:
+    """Say whose timeline it is, how many events it has, from when to when, and how long a period is."""
+    say = view.say.timeline
+    first, last = view.date(shown.periods[0].start), view.date(shown.periods[-1].end - 1)
+    steps = say.in_units if shown.unit[0].isdigit() else say.by_unit
+    return say.heading.format(
+        who=view.say.screen.user.format(user=shown.user_id),
+        events=say.events.format(count=shown.events),
+        when=first if first == last else say.period.format(first=first, last=last),
+        steps=steps.format(unit=say.units[shown.unit]),
     )
-    if found.topics:
-        parts.append(Text(_expected(found)))
-    if found.outlook:
-        told = [("", found.outlook.topics), ("; new: ", found.outlook.new)]
-        words = "".join(
-            before + ", ".join(f"{topic} {share:.0%}" for topic, share in list(topics.items())[:EXPECTED])
-            for before, topics in told
-            if topics
-        )
-        parts.append(Text(f"The next {found.outlook.days} days: {words or 'nothing that can be told'}"))
-    parts += [Text(f"Note: {warning}", style="yellow") for warning in found.warnings]
-    return Group(*parts)
-
-
-def _expected(found: Timeline) -> str:
-    """The likeliest topics of the next event, and how probably it bears none of the latest ones."""
-    likeliest = ", ".join(f"{topic} {share:.0%}" for topic, share in list(found.topics.items())[:EXPECTED])
-    moves = (
-        ""
-        if found.p_topic_change is None
-        else f"; {found.p_topic_change:.0%} that it bears no topic of the last {RECENT_EVENTS} events"
-    )
-    return f"The next event: {likeliest}{moves}"
-
-
-def heading(found: Timeline) -> str:
-    """Who, from when to when, in what periods."""
-    first, last = dated(found.periods[0].start, "day"), dated(found.periods[-1].end - 1, "day")
-    when = first if first == last else f"{first} to {last}"
-    events = f"{found.events:,} event{'s' if found.events != 1 else ''}"
-    steps = f"in steps of {found.unit}" if found.unit[0].isdigit() else f"by {found.unit}"
-    return f"User {found.user_id}: {events}, {when}, {steps}"
 
 
 def dated(time: float, unit: str) -> str:
-    """A period's beginning, as exact as its length asks for."""
+    """Write the beginning of a period, as exactly as its length asks for."""
     return f"{datetime.fromtimestamp(time, tz=UTC):{DATES.get(unit, '%-d %b %Y')}}"
 
 
-def towards(shift: Shift) -> str:
-    """`temporal 97%`; `none` alone where nothing could be told."""
-    return f"{shift.kind} {percent(shift.confidence)}%" if shift.confidence else shift.kind
+def shift_mark(shift: Shift, view: View) -> str:
+    """Write a shift in short: `temporal 97%`, or `none` alone where nothing could be told."""
+    kind = view.say.screen.kinds[shift.kind]
+    return f"{kind} {percent(shift.confidence)}%" if shift.confidence else kind
 
 
 def percent(share: float) -> int:
-    """Whole percents, cut: 99.5% is not all, but a sum of rounded shares may miss its last digit."""
+    """Return whole percents, cut off: 99.5% is not all.
+
+    The small addition is for shares that add up to a whole percent but for rounding.
+    """
     return int(share * 100 + 1e-3)
 
 
-def _legend(leading: dict[str, float], found: Timeline) -> RenderableType:
+def _legend(leading: dict[str, float], shown: Timeline, view: View) -> RenderableType:
+    """Show the letter and colour of each leading topic, with its share of all events, in two columns."""
     grid = Table.grid(padding=(0, 2), expand=False)
     for _ in range(2):
         grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
@@ -97,61 +113,67 @@ def _legend(leading: dict[str, float], found: Timeline) -> RenderableType:
         Text.assemble((f" {letter} ", f"{ink(colour)} on {colour}"), f" {percent(share):>2}% {topic}")
         for letter, colour, (topic, share) in zip(LETTERS, COLOURS, leading.items(), strict=False)
     ]
-    if (others := found.others()) > 0:
-        entries.append(Text.assemble((" · ", f"{ink(OTHERS)} on {OTHERS}"), f" {percent(others):>2}% others"))
+    if (others := shown.others()) > 0:
+        words = f" {percent(others):>2}% {view.say.timeline.others}"
+        entries.append(Text.assemble((" · ", f"{ink(OTHERS)} on {OTHERS}"), words))
     if not entries:
-        return Text("These events bear no topics.", style="dim")
+        return Text(view.say.timeline.no_topics, style="dim")
     for row in range(0, len(entries), 2):
         grid.add_row(*entries[row : row + 2])
     return grid
 
 
-def _lines(found: Timeline, leading: list[str], width: int, coloured: bool) -> Table:
-    dates = [dated(period.start, found.unit) for period in found.periods]
-    date, events = max(map(len, [*dates, found.unit])), max(len("events"), len(f"{found.events:,}"))
-    bar = min(max(width - date - events - LEAST_MARK - 3, LEAST_BAR), MOST_BAR)
+def _lines(shown: Timeline, leading: list[str], width: int, coloured: bool, view: View) -> Table:
+    """Show a line for each period: its beginning, how many events it has, its topics, the shift predicted then."""
+    say = view.say.timeline
+    unit = say.units[shown.unit]
+    dates = [dated(period.start, shown.unit) for period in shown.periods]
+    date_width = max(map(len, [*dates, unit]))
+    events_width = max(len(say.events_column), len(f"{shown.events:,}"))
+    gaps = 3  # one column between two neighbours
+    bar_width = min(max(width - date_width - events_width - LEAST_MARK - gaps, LEAST_BAR), MOST_BAR)
+    mark_width = max(width - date_width - events_width - bar_width - gaps, 1)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
-    table.add_column(found.unit, justify="right", no_wrap=True, width=date)
-    table.add_column("events", justify="right", no_wrap=True, width=events)
-    table.add_column("topics", width=bar, no_wrap=True)
-    table.add_column("shift predicted then", width=max(width - date - events - bar - 3, 1), no_wrap=True)
+    table.add_column(unit, justify="right", no_wrap=True, width=date_width)
+    table.add_column(say.events_column, justify="right", no_wrap=True, width=events_width)
+    table.add_column(say.topics_column, width=bar_width, no_wrap=True)
+    table.add_column(say.shift_column, width=mark_width, no_wrap=True)
     empty: list[Period] = []
-    for period in (*found.periods, None):
+    for period in (*shown.periods, None):  # None ends a gap at the end
         if period and not period.events:
             empty.append(period)
             continue
         if len(empty) > SHORT_GAP:
-            table.add_row("...", "0", Text(f"{len(empty)} without events", style="dim"), "")
+            table.add_row("...", "0", Text(say.without_events.format(count=len(empty)), style="dim"), "")
         else:
             for gap in empty:
-                table.add_row(dated(gap.start, found.unit), "0", "", "")
+                table.add_row(dated(gap.start, shown.unit), "0", "", "")
         empty = []
         if period:
-            mark = _mark(period, leading) if period.shifts else Text("")
-            table.add_row(
-                dated(period.start, found.unit), f"{period.events:,}", _bar(period, leading, bar, coloured), mark
-            )
+            bar = _bar(period, leading, bar_width, coloured)
+            mark = _mark(period, leading, view) if period.shifts else Text("")
+            table.add_row(dated(period.start, shown.unit), f"{period.events:,}", bar, mark)
     return table
 
 
 def _bar(period: Period, leading: list[str], columns: int, coloured: bool) -> Text:
-    """Each topic's columns begin with its letter and, where there is room, its share."""
+    """Draw the topics of a period. Each topic's columns begin with its letter and, if there is room, its share."""
     shares = [period.topics.get(topic, 0.0) for topic in leading]
     shares.append(max(sum(period.topics.values()) - sum(shares), 0.0))
-    edges = [round(columns * min(sum(shares[: n + 1]), 1.0)) for n in range(len(shares))]
+    ends = [round(columns * min(sum(shares[: number + 1]), 1.0)) for number in range(len(shares))]
     bar = Text()
-    for n, (share, start, end) in enumerate(zip(shares, [0, *edges], edges, strict=False)):
-        letter, colour = (LETTERS[n], COLOURS[n]) if n < len(leading) else ("·", OTHERS)
-        told = f"{letter}{percent(share)}%"
-        words = told if len(told) <= end - start else letter
+    for number, (share, start, end) in enumerate(zip(shares, [0, *ends], ends, strict=False)):
+        letter, colour = (LETTERS[number], COLOURS[number]) if number < len(leading) else ("·", OTHERS)
+        label = f"{letter}{percent(share)}%"
+        words = label if len(label) <= end - start else letter
         filling = " " if coloured else "·" if letter == "·" else "-"
         bar.append(words.ljust(end - start, filling)[: end - start], f"{ink(colour)} on {colour}")
     return bar
 
 
-def _mark(period: Period, leading: list[str]) -> Text:
+def _mark(period: Period, leading: list[str], view: View) -> Text:
+    """Name the shift that was predicted at the end of a period; leading topics by their letters."""
     letters = dict(zip(leading, LETTERS, strict=False))
-    named = ", ".join(letters.get(topic, topic) for topic in period.shift.to_topics)
-    return Text.assemble(
-        (f"{MARKS[period.shift.kind]} {towards(period.shift)}", "bold"), f" to {named}" if named else ""
-    )
+    names = view.say.writing.comma.join(letters.get(topic, topic) for topic in period.shift.to_topics)
+    towards = view.say.timeline.mark_to.format(topics=names) if names else ""
+    return Text.assemble((f"{MARKS[period.shift.kind]} {shift_mark(period.shift, view)}", "bold"), towards)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, create_model
 
 from whimbrel.agent.explanation.cite import CITED
 from whimbrel.agent.explanation.names import short_name
-from whimbrel.agent.language_models.grounding import prose_problem, unclosed, words_of
+from whimbrel.agent.language_models.grounding import has_unclosed_quote, prose_problem, words_of
 from whimbrel.prompts.phrases import Language, Phrases, load_phrases
 from whimbrel.tools.records import Interaction, Item
 
@@ -93,7 +93,7 @@ def reason_problem(
     problem = _order_problem(sentence, titles, marks, verbs, connecting.union(*map(words_of, given)), say)
     if problem:
         return problem
-    if sentence.count("'") % 2 or unclosed(sentence, generated.quotes):
+    if sentence.count("'") % 2 or has_unclosed_quote(sentence, generated.quotes):
         return "opens a quotation that it does not close"
     return prose_problem(sentence, given, connecting=connecting, marks=generated.marks)
 

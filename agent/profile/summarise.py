@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import BaseModel, Field
 
-from whimbrel.agent.language_models.grounding import prose_problem, unclosed
+from whimbrel.agent.language_models.grounding import has_unclosed_quote, prose_problem
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
 from whimbrel.agent.profile.segment import segments
 from whimbrel.agent.schema.results import model_note
@@ -215,7 +215,7 @@ def summary_problem(words: str, recent: Sequence[str], earlier: Sequence[str], s
         if len(positions) > 1 or misplaced:
             return "takes a recent topic for an earlier one, or the reverse"
     without_topics = re.sub("\ue000\\d+\ue001", " ", sentence)
-    if unclosed(without_topics, generated.quotes):
+    if has_unclosed_quote(without_topics, generated.quotes):
         return "opens a quotation that it does not close"
     # First the form of the whole sentence, in which every word counts as given; then the words beside the topics.
     return prose_problem(words, [words], connecting=generated.summary_words) or prose_problem(

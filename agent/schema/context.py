@@ -1,4 +1,4 @@
-"""The situation of a request: what the caller knows of it and what the person says they want."""
+"""The context of a request: the situation, and what the person says they want."""
 
 import re
 from collections.abc import Mapping
@@ -9,8 +9,9 @@ from whimbrel.tools.records import Item, clean_text
 from whimbrel.tools.timestamps import parse_time
 
 LONGEST_WISH = 500
+"""Characters of a wish that are read."""
 EARLIEST_MOMENT = parse_time("1980")
-"""A number below it is an hour or a year, no moment."""
+"""A `time` below it is an hour or a year, not a moment."""
 
 _REFUSAL = re.compile(
     r"\b(?:(?:do|does|did) not (?:want|like|need)|(?:don't|doesn't|didn't|never) (?:want|like|need)|nothing with|"
@@ -28,10 +29,22 @@ _ALTERNATIVES = re.compile(r"\s*(?:/|\bor\b|\band\b|&)\s*", re.IGNORECASE)
 
 
 class Context(BaseModel):
-    """`query` is a stated wish in free words; `avoid` names what must not come; `more` are items whose like is
-    wanted; `unavailable` are ids of items that cannot be had, and nothing of a known price above `max_price` is wanted.
-    Any other key describes the situation (`place="work"`) and is compared with what the log knew, but a `time`
-    that is a date: it is the moment of the request, for a history that is given without a store."""
+    """What is known of a request beside the history.
+
+    Any other key describes the situation, as in `place="work"`, and is compared with the situations in the log. One
+    key is special: a `time` that is a date is the moment of the request, for a history that is given without a store.
+
+    Attributes:
+        query: A wish in free words.
+        avoid: Topics, titles or words that must not be recommended.
+        more: Ids of items; more like them is wanted.
+        unavailable: Ids of items that cannot be had.
+        max_price: The highest price. Items whose price is not known are allowed.
+
+    Example:
+        >>> Context.model_validate({"place": "work", "avoid": "tea"}).situation
+        {'place': 'work'}
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow")
     __pydantic_extra__: dict[str, str | int | float | bool]
@@ -54,19 +67,19 @@ class Context(BaseModel):
         return (value,) if isinstance(value, str) else value
 
     def admits(self, item: Item) -> bool:
-        """Whether an item can be had, at a price that is wanted."""
-        dear = self.max_price is not None and item.price is not None and item.price > self.max_price
-        return item.item_id not in self.unavailable and not dear
+        """Return whether an item can be had, at a price that is wanted."""
+        too_expensive = self.max_price is not None and item.price is not None and item.price > self.max_price
+        return item.item_id not in self.unavailable and not too_expensive
 
     @property
     def situation(self) -> dict[str, str]:
-        """The keys that describe the situation, as texts."""
+        """The keys that describe the situation, with their values as texts."""
         given = {key: str(value) for key, value in (self.__pydantic_extra__ or {}).items()}
         return {key: value for key, value in given.items() if key != "time" or self.moment is None}
 
     @property
     def moment(self) -> float | None:
-        """The time, in UTC seconds, where `time` is a date; None where it is a word (`morning`) or absent."""
+        """The moment of the request in Unix seconds; None where `time` is a word such as `morning`, or absent."""
         try:
             seconds = parse_time((self.__pydantic_extra__ or {}).get("time"))
         except ValueError:
@@ -74,9 +87,13 @@ class Context(BaseModel):
         return seconds if seconds >= EARLIEST_MOMENT else None
 
     def wanting(self, words: str) -> "Context":
-        """This context with what a person now says: `something for a birthday, no snacks`.
+        """Return this context with what a person now says.
 
-        What they refuse adds to `avoid`; what they want, if anything is left, becomes the query.
+        What they refuse is added to `avoid`. What they want, if anything, replaces the query.
+
+        Example:
+            >>> Context(query="tea").wanting("something for a birthday, no snacks").avoid
+            ('snacks',)
         """
         want, refused = read_wish(words)
         return self.model_copy(
@@ -85,7 +102,12 @@ class Context(BaseModel):
 
 
 def read_wish(words: str) -> tuple[str, tuple[str, ...]]:
-    """What is wanted and what is refused: `"a film, no horror or war"` gives `("a film", ("horror", "war"))`."""
+    """Read what is wanted and what is refused.
+
+    Example:
+        >>> read_wish("a film, no horror or war")
+        ('a film', ('horror', 'war'))
+    """
     words = str(clean_text(words))[:LONGEST_WISH].replace("\u2019", "'")
     refused = tuple(
         part.strip() for match in _REFUSAL.finditer(words) for part in _ALTERNATIVES.split(match[1]) if part.strip()
@@ -96,7 +118,12 @@ def read_wish(words: str) -> tuple[str, tuple[str, ...]]:
 
 
 def as_context(context: "Context | Mapping[str, object] | None") -> Context:
-    """A context from what a caller gave; a query in it is read for refusals."""
+    """Make a context of what a caller gave. A query is read for what it refuses.
+
+    Raises:
+        TypeError: It is neither a context nor a mapping.
+        ValueError: A value makes no sense.
+    """
     if context is not None and not isinstance(context, Context | Mapping):
         raise TypeError(f"context must be a Context or a mapping as {{'place': 'work'}}, got {context!r}")
     try:

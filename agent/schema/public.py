@@ -1,4 +1,4 @@
-"""The values and errors of `whimbrel.tools` that are part of the agent's Python interface."""
+"""The values and errors of `whimbrel.tools` that are part of the Python interface of `whimbrel.agent`."""
 
 from whimbrel.tools.errors import ConfigError, DataError, ModelError, StoreError, WhimbrelError
 from whimbrel.tools.records import Interaction, Item

@@ -15,10 +15,10 @@ def agreement(folder: RunArgument, json: JsonOption = False) -> None:
 
     RecTools is installed by `make sasrec`. The exit status is 1 if a figure differs by 0.0005 or more.
     """
-    from whimbrel.agent.display.terminal import ingest_progress
+    from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.studies.agreement import TOLERANCE, agreement_lines, measure_agreement
 
-    with ingest_progress() as progress:
+    with progress_bars() as progress:
         document = measure_agreement(folder, progress=progress)
     if json:
         print_json(document)

@@ -24,12 +24,13 @@ def boundaries(
     json: JsonOption = False,
 ) -> None:
     """Measure the probability that the intent changes between neighbouring items of a session against the labels."""
-    from whimbrel.agent.display.terminal import console, ingest_progress
+    from whimbrel.agent.display.progress import progress_bars
+    from whimbrel.agent.display.terminal import console
     from whimbrel.evals.reports.tables import boundary_table
     from whimbrel.evals.studies.boundaries import BOUNDARY_SYSTEMS, measure_boundaries
 
     names = split_names(system) or tuple(BOUNDARY_SYSTEMS)
-    with ingest_progress() as progress:
+    with progress_bars() as progress:
         document = measure_boundaries(cases, names, llm=llm, seed=seed, limit=limit, out=out, progress=progress)
     for problem in document["cases"]["wrong lines"]:
         print(f"whimbrel: {cases}: {problem}", file=sys.stderr)

@@ -20,11 +20,11 @@ def cost(
 
     Needs a local model. Prints the median over users, and the mean with its 95% interval.
     """
-    from whimbrel.agent.display.terminal import ingest_progress
+    from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.runs.results import without_nan
     from whimbrel.evals.studies.cost import CostConfig, cost_markdown, measure_cost
 
-    with ingest_progress() as progress:
+    with progress_bars() as progress:
         document = measure_cost(store, CostConfig(llm, users, scored, k), progress=progress)
     if json:
         print_json(without_nan(document))

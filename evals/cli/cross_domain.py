@@ -33,7 +33,7 @@ def cross_domain(
 
     The labels of the domain tested on are read by the metrics alone.
     """
-    from whimbrel.agent.display.terminal import ingest_progress
+    from whimbrel.agent.display.progress import progress_bars
     from whimbrel.agent.language_models.specs import open_model
     from whimbrel.evals.studies.cross_domain import (
         learn_without_gains,
@@ -46,7 +46,7 @@ def cross_domain(
     model = open_model(llm, tell=lambda words: print(words, file=sys.stderr))
     if model is not None and not model.scores:
         raise ConfigError(f"{llm!r} gives no likelihoods: give a local model, such as bundled")
-    with ingest_progress() as progress:
+    with progress_bars() as progress:
         domains = [read_domain(path, model=model, limit=limit, progress=progress) for path in (first, second)]
         if weights:
             segmenter = learn_without_gains(domains)

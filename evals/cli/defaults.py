@@ -30,11 +30,11 @@ def topics(
     json: JsonOption = False,
 ) -> None:
     """Learn the weights of `next_topics.json` from the first part of each log."""
-    from whimbrel.agent.display.terminal import ingest_progress
+    from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.studies.defaults import learn_topics
     from whimbrel.tools.sources.tables import parse_map
 
-    with ingest_progress() as progress:
+    with progress_bars() as progress:
         learned = learn_topics(sources, out, mapped=parse_map(map or []), seed=seed, progress=progress)
     if json:
         print_json(learned.model_dump(mode="json"))
@@ -61,10 +61,10 @@ def fusion(
     Beside --out, OUT.without-NAME.json is learned from all logs but one, to be tested on that one. Replies of the model
     are cached on disk, so the same command resumes.
     """
-    from whimbrel.agent.display.terminal import ingest_progress
+    from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.studies.defaults import FusionConfig, learn_fusions
 
-    with ingest_progress() as progress:
+    with progress_bars() as progress:
         files = learn_fusions(sources, out, FusionConfig(llm, choices, asked, seed), progress=progress)
     if json:
         print_json({"files": [str(file) for file in files]})

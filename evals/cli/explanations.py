@@ -27,12 +27,13 @@ def explanations(
 
     Users and moments of their histories are drawn at random; the language model words the reason of every item.
     """
-    from whimbrel.agent.display.terminal import console, ingest_progress
+    from whimbrel.agent.display.progress import progress_bars
+    from whimbrel.agent.display.terminal import console
     from whimbrel.agent.language_models.specs import open_model
     from whimbrel.evals.studies.explanations import Settings, explanation_table, measure_explanations
 
     settings = Settings(llm=llm, language=language, k=k, seed=seed)
-    with ingest_progress() as progress:
+    with progress_bars() as progress:
         model = open_model(llm, remember=False)
         document = measure_explanations(stores, settings, llm=model, n=n, out=out, progress=progress)
     if json:

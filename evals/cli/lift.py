@@ -25,10 +25,10 @@ def lift(
 
     Replies of the model are cached on disk, so the same command resumes.
     """
-    from whimbrel.agent.display.terminal import ingest_progress
+    from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.studies.lift import LiftConfig, document_of, markdown, measure_lifts
 
-    with ingest_progress() as progress:
+    with progress_bars() as progress:
         lifts = measure_lifts(sources, LiftConfig(llm, choices, asked, seed), progress=progress)
     if json:
         print_json({"llm": llm, "logs": document_of(lifts)})

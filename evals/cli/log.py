@@ -65,11 +65,12 @@ def log(
     Systems see the log as of the time of each case: in a fold they learn only from events before its first case. Items
     that a user met before are not ranked.
     """
-    from whimbrel.agent.display.terminal import ingest_progress
+    from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.cli.run_plans import Execution, run_folder, run_plans
-    from whimbrel.evals.data.logs import Protocol, read_log, read_store, write_folds
+    from whimbrel.evals.data.folds import Protocol, write_folds
+    from whimbrel.evals.data.logs import read_log, read_store
     from whimbrel.evals.runs.plan import Plan
-    from whimbrel.evals.runs.run import Limits
+    from whimbrel.evals.runs.run import Limits, Workers
     from whimbrel.evals.systems.protocol import Settings
     from whimbrel.evals.systems.registry import SYSTEMS
     from whimbrel.tools.errors import ConfigError
@@ -78,7 +79,7 @@ def log(
 
     if (path is None and dataset != "completejourney") == (store is None):
         raise ConfigError("give the log with --path (and --dataset), or with --store")
-    with ingest_progress() as progress:
+    with progress_bars() as progress:
         source = None if store else open_source(path or "completejourney", format=dataset, mapped=parse_map(map or []))
         whole = read_log(source, progress) if source else read_store(store or "")
     cut = Protocol(protocol, candidates, refits, begin=parse_at(begin, "--begin"), users=users, seed=seed)
@@ -88,4 +89,4 @@ def log(
             (Plan(fold.cases, names, Settings(seed, llm), fold.sessions, fold.items), fold.cases.parent)
             for fold in write_folds(whole, cut, folder)
         ]
-        run_plans(parts, folder, Execution(Limits(max_seconds, budget_usd), workers, ray), json=json)
+        run_plans(parts, folder, Execution(Limits(max_seconds, budget_usd), Workers(workers, ray)), json=json)

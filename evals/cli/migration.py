@@ -28,11 +28,11 @@ def migration(
     The last windows are the test. The window before them chooses each system's threshold. Systems learn from earlier
     windows.
     """
-    from whimbrel.agent.display.terminal import ingest_progress
+    from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.studies.migration import measure_migration, migration_markdown, read_meetings
     from whimbrel.tools.sources.tables import parse_map
 
-    with ingest_progress() as progress:
+    with progress_bars() as progress:
         meetings = read_meetings(
             source,
             format=format,

@@ -1,4 +1,4 @@
-"""`whimbrel models check` and `bench`: what a language model does and how fast it is here."""
+"""`whimbrel models check` and `bench`: whether a language model does what is asked of it, and how fast it is."""
 
 from typing import Annotated
 
@@ -11,46 +11,48 @@ SpecArgument = Annotated[str, typer.Argument(metavar="SPEC", help="A model spec:
 
 @example("whimbrel models check bundled; whimbrel models check gguf:model.gguf")
 def check_model(spec: SpecArgument, json: JsonOption = False) -> None:
-    """Load a model and see that it does what is asked of it; status 1 where it does not.
+    """Load a model and check that it does what is asked of it; exit with status 1 if it does not.
 
-    Whether it answers in a schema, whether its likelihoods are those of direct evaluation, how tokens are counted, and
-    how far the place of an option in the prompt decides its place in an order (0 not at all, 1 entirely), asked once
-    and, turned round, twice.
+    Checks whether it answers in a schema, whether its likelihoods are those of direct evaluation, how it counts tokens,
+    and how far an option's position in the prompt decides its position in the model's order (0 not at all, 1 entirely),
+    for the options as given and for the mean with the options reversed.
     """
     from dataclasses import asdict
 
-    from whimbrel.agent.display import terminal as show
+    from whimbrel.agent.display.progress import watched
+    from whimbrel.agent.display.terminal import console
     from whimbrel.evals.models import findings
     from whimbrel.evals.models.check import check
 
-    found = []
-    for finding in show.watched(lambda tell: check(spec, tell=tell), f"Checking {spec}"):
-        found.append(finding)
+    results = []
+    for finding in watched(lambda tell: check(spec, tell=tell), f"Checking {spec}"):
+        results.append(finding)
         if not json:
-            show.console().print(findings.finding(finding))
+            console().print(findings.finding_line(finding))
     if json:
-        print_json({"model": spec, "findings": [asdict(finding) for finding in found]})
-    if any(finding.ok is False for finding in found):
+        print_json({"model": spec, "findings": [asdict(finding) for finding in results]})
+    if any(finding.ok is False for finding in results):
         raise typer.Exit(1)
 
 
 @example("whimbrel models bench bundled")
 def bench_model(spec: SpecArgument, json: JsonOption = False) -> None:
-    """Time a model: reading, writing, candidates behind one prefix, whole requests.
+    """Time a model: reading, writing, candidates after one prompt, whole requests.
 
-    A local model stands beside bare llama.cpp doing the same in the same run: the ratio says how many times the bare
-    time Whimbrel takes.
+    A local model is compared with bare llama.cpp that makes the same calls in the same run: the ratio says how many
+    times its time Whimbrel takes.
     """
     from dataclasses import asdict
 
-    from whimbrel.agent.display import terminal as show
+    from whimbrel.agent.display.progress import watched
+    from whimbrel.agent.display.terminal import console
     from whimbrel.evals.models import findings
     from whimbrel.evals.models.bench import bench
 
-    found = []
-    for speed in show.watched(lambda tell: bench(spec, tell=tell), f"Timing {spec}"):
-        found.append(speed)
+    results = []
+    for speed in watched(lambda tell: bench(spec, tell=tell), f"Timing {spec}"):
+        results.append(speed)
         if not json:
-            show.console().print(findings.speed(speed))
+            console().print(findings.speed_line(speed))
     if json:
-        print_json({"model": spec, "speeds": [asdict(speed) | {"ratio": speed.ratio} for speed in found]})
+        print_json({"model": spec, "speeds": [asdict(speed) | {"ratio": speed.ratio} for speed in results]})

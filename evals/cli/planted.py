@@ -15,10 +15,10 @@ def planted(
     json: JsonOption = False,
 ) -> None:
     """Measure on synthetic logs whether shifts that were planted are named, and none where nothing shifts."""
-    from whimbrel.agent.display.terminal import ingest_progress
+    from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.studies.planted import measure_planted, planted_markdown
 
-    with ingest_progress() as progress:
+    with progress_bars() as progress:
         document = measure_planted(logs, seed, progress=progress)
     if json:
         print_json(document)

@@ -63,11 +63,11 @@ def rank(
     other parts chose. The same command resumes a run in --out that was stopped.
     """
     from whimbrel.agent.learning.cases import Case
-    from whimbrel.agent.learning.fitted_log import check_fitted_log, taught_cases
+    from whimbrel.agent.learning.fitted_log import check_fitted_log, count_learned_cases
     from whimbrel.evals.cli.run_plans import Execution, run_folder, run_plans
     from whimbrel.evals.runs.crossfit import fit_parts
     from whimbrel.evals.runs.plan import Plan
-    from whimbrel.evals.runs.run import Limits
+    from whimbrel.evals.runs.run import Limits, Workers
     from whimbrel.evals.systems.protocol import Settings
     from whimbrel.evals.systems.registry import SYSTEMS
     from whimbrel.tools.errors import ConfigError
@@ -79,11 +79,11 @@ def rank(
     if fitted:
         check_fitted_log(fitted)
         # A case that the fit learned from is no test of it.
-        if learned := taught_cases(fitted, (case.blind for case in plan.read() if isinstance(case, Case))):
+        if learned := count_learned_cases(fitted, (case.blind for case in plan.read() if isinstance(case, Case))):
             raise ConfigError(
                 f"{str(fitted)!r} was fitted on {learned} of these cases: rank other cases, or use --crossfit instead "
                 "of --fitted"
             )
     with run_folder(out, in_parts=crossfit is not None) as folder:
         parts = fit_parts(plan, crossfit, folder) if crossfit else [(plan, folder)]
-        run_plans(parts, folder, Execution(Limits(max_seconds, budget_usd), workers, ray), json=json)
+        run_plans(parts, folder, Execution(Limits(max_seconds, budget_usd), Workers(workers, ray)), json=json)

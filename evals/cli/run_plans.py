@@ -11,16 +11,15 @@ from whimbrel.agent.cli.options import print_json
 
 if TYPE_CHECKING:
     from whimbrel.evals.runs.plan import Plan
-    from whimbrel.evals.runs.run import Limits
+    from whimbrel.evals.runs.run import Limits, Workers
 
 
 @dataclass(frozen=True)
 class Execution:
-    """How plans are run: when to stop, with how many processes, and on which Ray cluster (None: on this machine)."""
+    """How plans are run: when to stop, and by which processes."""
 
     limits: "Limits"
-    workers: int
-    ray: str | None
+    workers: "Workers"
 
 
 @contextmanager
@@ -32,7 +31,7 @@ def run_folder(out: Path | None, *, in_parts: bool) -> Iterator[Path]:
     """
     import tempfile
 
-    from whimbrel.evals.runs.plan import PLAN
+    from whimbrel.evals.runs.files import PLAN
     from whimbrel.tools.errors import ConfigError
     from whimbrel.tools.files.locks import exclusive
 
@@ -50,11 +49,14 @@ def run_folder(out: Path | None, *, in_parts: bool) -> Iterator[Path]:
 def run_plans(parts: "Sequence[tuple[Plan, Path]]", folder: Path, execution: Execution, *, json: bool) -> None:
     """Run the plans one after the other, each in its own folder, then print the results of all of them.
 
-    The results are also written to `results.json` in `folder`.
+    The results are also written to a file in `folder`.
     """
-    from whimbrel.agent.display.terminal import console, ingest_progress
+    from whimbrel.agent.display.progress import progress_bars
+    from whimbrel.agent.display.terminal import console
     from whimbrel.evals.reports.tables import ranking_tables
-    from whimbrel.evals.runs.results import document_of, results_of
+    from whimbrel.evals.runs.document import document_of
+    from whimbrel.evals.runs.files import RESULTS
+    from whimbrel.evals.runs.results import results_of
     from whimbrel.evals.runs.run import run
 
     done = total = 0
@@ -63,14 +65,9 @@ def run_plans(parts: "Sequence[tuple[Plan, Path]]", folder: Path, execution: Exe
     for number, (plan, plan_folder) in enumerate(parts, start=1):
         if len(parts) > 1:
             print(f"Fold {number} of {len(parts)}", file=sys.stderr)
-        with ingest_progress() as progress:
+        with progress_bars() as progress:
             finished = run(
-                plan,
-                plan_folder,
-                limits=execution.limits,
-                workers=execution.workers,
-                ray=execution.ray,
-                progress=progress,
+                plan, plan_folder, limits=execution.limits, workers=execution.workers, progress=progress
             )
         for problem in finished.problems:
             print(f"whimbrel: {plan.cases}: {problem}", file=sys.stderr)
@@ -82,7 +79,7 @@ def run_plans(parts: "Sequence[tuple[Plan, Path]]", folder: Path, execution: Exe
     if done < total:
         print(f"whimbrel: stopped after {done} of {total} rankings; the same command resumes the run", file=sys.stderr)
     document = document_of(results_of(parts[:number]), skipped=skipped, problems=problems)
-    _write(folder / "results.json", document)
+    _write(folder / RESULTS, document)
     if json:
         print_json(document)
     else:

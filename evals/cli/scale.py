@@ -18,11 +18,11 @@ def scale(
     json: JsonOption = False,
 ) -> None:
     """Measure ingestion, store size and request times without a language model on synthetic shops of these sizes."""
-    from whimbrel.agent.display.terminal import ingest_progress
+    from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.studies.scale import measure_scale, parse_size, scale_markdown
 
     shops = [parse_size(size) for size in sizes]
-    with ingest_progress() as progress:
+    with progress_bars() as progress:
         measured = [measure_scale(shop, candidates=candidates, seed=seed, progress=progress) for shop in shops]
     if json:
         print_json({"sizes": measured})

@@ -41,7 +41,7 @@ def shift(
 
     Systems learn from half of the people and are tested on the other half, at later times where times are known.
     """
-    from whimbrel.agent.display.terminal import ingest_progress
+    from whimbrel.agent.display.progress import progress_bars
     from whimbrel.agent.fitted import read_topics
     from whimbrel.agent.language_models.specs import open_model
     from whimbrel.agent.shift.next_topics import NextTopics
@@ -49,7 +49,7 @@ def shift(
     from whimbrel.evals.studies.shifts import measure_shifts, read_moments, shifts_markdown
     from whimbrel.tools.sources.tables import parse_map
 
-    with ingest_progress() as progress:
+    with progress_bars() as progress:
         split = read_moments(
             source, format=format, mapped=parse_map(map or []), moments=moments, seed=seed, progress=progress
         )

@@ -24,13 +24,13 @@ def validity(
 
     Cited events must have happened and recommended items must be new. The exit status is 1 if an answer is wrong.
     """
-    from whimbrel.agent.display.terminal import ingest_progress
+    from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.studies.validity import Requests, measure_validity, read_log, validity_lines
     from whimbrel.tools.sources.formats import open_source
     from whimbrel.tools.sources.tables import parse_map
 
     log = read_log(open_source(source, format=format, mapped=parse_map(map or [])))
-    with ingest_progress() as progress:
+    with progress_bars() as progress:
         document = measure_validity(log, Requests(store, users, llm, k), progress=progress)
     for user_id, problems in document["problems"].items():
         print(f"whimbrel: user {user_id}: {'; '.join(problems)}", file=sys.stderr)

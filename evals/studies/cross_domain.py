@@ -18,7 +18,7 @@ from whimbrel.agent.learning.cases import BoundaryCase, Problem, read_boundary_c
 from whimbrel.agent.profile.segment import (
     Segmenter,
     Spread,
-    drawn_together,
+    shrunk_spread,
     likenesses,
     probabilities,
     switch_features,
@@ -204,7 +204,7 @@ def features_of(domain: Domain, likeness: Sequence[float]) -> Floats:
 def find(domain: Domain, segmenter: Segmenter) -> Floats:
     """Return the probability of a switch for all pairs of a domain, standardised by its own spread of features."""
     features = features_of(domain, segmenter.likeness)
-    return probabilities(features, drawn_together(features, segmenter.spread), segmenter)
+    return probabilities(features, shrunk_spread(features, segmenter.spread), segmenter)
 
 
 def _regression(columns: Floats, truth: Truth, ridge: float) -> tuple[float, Floats]:

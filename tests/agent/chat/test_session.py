@@ -1,13 +1,16 @@
 """A conversation: what is said narrows the list, and nothing said can break it."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from whimbrel.agent import Agent
 from whimbrel.agent.chat.session import Answer, Session
-from whimbrel.agent.schema.context import read_wish
+from whimbrel.agent.schema.context import Context, read_wish
+from whimbrel.agent.schema.results import Recommendation, Recommendations, RequestUsage, Shift
+from whimbrel.tools.text.encoder import Vectors
 
 AT = 1_600_000_000 + 34 * 86_400
 
@@ -71,7 +74,11 @@ def test_why_cites_events_and_more_brings_the_like(session: Session) -> None:
     first = titles(session.say("/reset"))
     why = session.say("/why 1")
     assert first[0] in why.words
-    assert "2020-" in why.words
+    assert re.search(r"\w{3} \d+ \w+ 2020, \d\d:\d\d: bought '", why.words)
+    assert "because" in why.words
+    assert not re.search(r"[0-9a-f]{16}|score|[+-]\d\.\d\d", why.words)
+    assert re.search(r"event [0-9a-f]{16}  2020-", why.figures)
+    assert re.search(r"score \d+\.\d\d: \w+ [+-]\d\.\d\d", why.figures)
     assert why.recommendations is None
     more = session.say("/more 1")
     assert more.words == f"More like {first[0]}."
@@ -87,19 +94,19 @@ def test_why_cites_events_and_more_brings_the_like(session: Session) -> None:
         ("/why " + "9" * 5000, "no number 9"),
         ("/more -1", "no number -1"),
         ("/less", "Less of what?"),
-        ("/fly", "There is no /fly"),
-        ("", "/why N says why"),
-        ("/help", "/why N says why"),
+        ("/fly", "There is no command /fly"),
+        ("", "/why 2 to ask why"),
+        ("/help", "/why 2 to ask why"),
     ],
 )
 def test_a_line_that_cannot_be_followed_is_answered_and_changes_nothing(
     line: str, words: str, session: Session
 ) -> None:
-    before = session._shown
+    before = session.say("/why 1")
     answer = session.say(line)
     assert words in answer.words
     assert not answer.done
-    assert session._shown is before
+    assert session.say("/why 1") == before
 
 
 @pytest.mark.parametrize(
@@ -110,6 +117,52 @@ def test_hostile_lines_are_answered(line: str, session: Session) -> None:
     assert not answer.done
     assert answer.recommendations is not None or answer.words
     assert titles(session.say("/reset"))
+
+
+class Scripted:
+    """An agent as far as a session needs it."""
+
+    @property
+    def store(self) -> "Scripted":
+        return self
+
+    def topic_vectors(self, *, before: float) -> Mapping[str, Vectors]:
+        return {}
+
+    def recommend(self, user_id: str, at: object, context: Context, k: int) -> Recommendations:
+        entry = Recommendation(
+            rank=1,
+            item_id="i",
+            title="Tea",
+            score=0.4,
+            explanation="It is popular.",
+            signals={"topics": 0.3, "shift": 0.1, "popularity": 0.5, "similarity": -0.45, "price": -0.05, "wish": 0.01},
+        )
+        shift = Shift(kind="none", reason="")
+        return Recommendations(
+            user_id=user_id, at=AT, summary="", shift=shift, recommendations=(entry,), usage=RequestUsage()
+        )
+
+
+def test_why_names_the_strongest_cause_first_and_what_speaks_against_it() -> None:
+    session = Session(Scripted(), "u", at=AT, k=1)
+    session.open()
+    assert session.say("/why 1").words.splitlines() == [
+        "Tea",
+        "It is popular.",
+        "Mostly because it is popular; also because its topics are likely to come next. "
+        "Against it: other items are more similar to what you chose before.",
+    ]
+
+
+def test_a_session_speaks_its_language() -> None:
+    session = Session(Scripted(), "u", at=AT, k=1, language="zh")
+    session.open()
+    lines = ("/why 1", "/why 9", "/less", "/less 茶", "/more 1", "/reset", "/fly", "hi", "一把铲子", "/quit")
+    for line in lines:
+        words = session.say(line).words.replace("Tea", "").replace("It is popular.", "")
+        assert re.search("[\u4e00-\u9fff]", words), line
+        assert not re.search("[A-Za-z]", re.sub(r"/\w+", "", words)), words
 
 
 def test_quit_ends(session: Session) -> None:

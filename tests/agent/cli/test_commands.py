@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -10,12 +11,18 @@ from typing import NamedTuple
 
 import pytest
 
-from whimbrel.agent import Recommendations
+from whimbrel.agent import Recommendations, ScriptedModel
 from whimbrel.agent.cli.main import main
+from whimbrel.agent.demo import Next
+from whimbrel.agent.display.demonstration import outcome_sentence
 from whimbrel.agent.language_models.specs import SPECS
-from whimbrel.evals.studies.validity import problems, read_log
+from whimbrel.evals.studies.validity import problems_of, read_log
+from whimbrel.tools.sources.formats import open_source
 
 AT = "2020-10-17T12:26:40Z"
+EVENT_ID = r"\b[0-9a-f]{16}\b"
+FIGURES = re.compile(rf"{EVENT_ID}|tokens|score|calls? of the language model|[+-]\d\.\d\d|the model's", re.IGNORECASE)
+"""What a person's screen shows with --verbose only."""
 
 
 class Ended(NamedTuple):
@@ -51,12 +58,15 @@ def test_ingest_then_recommend_as_json(run: Run, shop_csv: Path, tmp_path: Path)
     assert (counts["rejected"], counts["users"]) == (0, 32)
     found = run("recommend", "u5", "--store", store, "--at", AT, "--llm", "none", "--json", "--k", 4)
     assert found.status == 0
-    assert problems(found.out, read_log(str(shop_csv)), user_id="u5", k=4) == []
+    assert problems_of(found.out, read_log(open_source(str(shop_csv))), user_id="u5", k=4) == []
     assert json.loads(found.out)["at"] == AT
     people = run("recommend", "u5", "--store", store, "--at", "1602937600", "--llm", "none", "--context", "place=work")
     assert people.status == 0
     assert "Interest shift" in people.out
-    assert "event " in people.out
+    verbose = run(
+        "recommend", "u5", "--store", store, "--at", AT, "--llm", "none", "--context", "place=work", "--verbose"
+    )
+    assert re.search(rf"event {EVENT_ID}  \w{{3}} \d+ \w+ 2020, \d\d:\d\d  purchase", verbose.out)
 
 
 def test_chat_answers_each_line_of_a_pipe_with_one_document(run: Run, shop: Path) -> None:
@@ -73,6 +83,41 @@ def test_chat_answers_each_line_of_a_pipe_with_one_document(run: Run, shop: Path
     words = run("chat", "--store", shop, "--llm", "none", typed="no furniture\n")
     assert words.status == 0
     assert "Left out: furniture." in words.out
+
+
+REPLACED = {"SummaryReply": {"summary": "You love life."}, "ReasonReply": {"events": [1], "reason": "Magic."}}
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+@pytest.mark.parametrize(
+    "command",
+    [["recommend", "u5"], ["shift", "u1"], ["chat", "u5"]],
+    ids=["recommend", "shift", "chat"],
+)
+def test_ids_and_figures_are_shown_with_verbose_only(
+    command: list[str], verbose: bool, run: Run, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("whimbrel.agent.agent.open_model", lambda *_, **__: ScriptedModel(REPLACED))
+    options = ["--store", shop, "--at", AT, "--llm", "none", *(["--verbose"] if verbose else [])]
+    ended = run(*command, *options, typed="/why 1\n")
+    assert ended.status == 0
+    assert bool(FIGURES.search(ended.out)) is verbose, ended.out
+
+
+def test_a_warning_that_a_person_can_act_on_is_always_shown(run: Run, shop: Path) -> None:
+    for command in (["recommend", "u5", "--k", 99], ["shift", "u5"]):
+        ended = run(*command, "--store", shop, "--at", AT, "--llm", "none", "--context", "place=moon")
+        assert "Note: " in ended.out
+        assert "place moon" in " ".join(ended.out.split())
+
+
+@pytest.mark.parametrize("of", [1, 2, 5])
+def test_the_outcome_of_the_demonstration_agrees_in_number(of: int) -> None:
+    for hits in range(of + 1):
+        for topic_hits in range(hits, of + 1):
+            words = outcome_sentence(Next(days=14, bought=["Tea"], hits=hits, topic_hits=topic_hits, of=of))
+            assert not re.search(r"\b1 (\w+ )?(were|others|items)\b|\b[02-9] (was|other|item)\b|\b0\b", words), words
+            assert words.startswith("1 item was" if of == 1 else f"{of} items were")
 
 
 def test_models_list(run: Run) -> None:

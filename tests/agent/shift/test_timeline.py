@@ -248,7 +248,7 @@ def test_the_command_shows_lines_and_refuses_what_it_cannot_do(
 ) -> None:
     status, out, _ = run("shift", "u1", "--store", shop, "--at", AT, "--plot", tmp_path / "a.png")
     assert status == 0
-    assert "User u1: 68 events, 13 Sep 2020 to 16 Oct 2020, by day" in out
+    assert "User u1: 68 events, 13 September 2020 to 16 October 2020, by day" in out
     assert "Interest shift as of" in out
     assert f"Drawn in {tmp_path / 'a.png'}" in out
     for arguments, words in (

@@ -1,0 +1,68 @@
+"""Recommendations in a terminal: the summary, the shift of interest, the list with its reasons."""
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from whimbrel.agent.display.terminal import View
+from whimbrel.agent.schema.results import Recommendations, RequestUsage, Shift
+
+BAR = 20
+"""Columns of the bar that shows a confidence."""
+
+
+def recommendations(answer: Recommendations, view: View) -> RenderableType:
+    """Show a whole answer: the summary, the shift with its events, the list, and notes."""
+    screen = view.say.screen
+    who = screen.user.format(user=answer.user_id) if answer.user_id else screen.somebody_new
+    title = screen.summary_title.format(who=escape(who), moment=view.moment(answer.at))
+    parts: list[RenderableType] = [
+        Panel(Text(answer.summary), title=title, title_align="left"),
+        shift_panel(answer.shift, screen.shift_title.format(kind=screen.kinds[answer.shift.kind]), view),
+    ]
+    if answer.recommendations:
+        parts.append(recommended(answer, view))
+    if view.verbose:
+        parts.append(_usage(answer.usage))
+    return Group(*parts, *view.notes(answer.warnings))
+
+
+def shift_panel(shift: Shift, title: str, view: View) -> RenderableType:
+    """Show a shift: how sure it is, its topics, the reason and the events behind it."""
+    screen = view.say.screen
+    filled = int(shift.confidence * BAR)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row(screen.confidence, f"{'█' * filled}{'░' * (BAR - filled)} {int(shift.confidence * 100)}%")
+    if shift.from_topics:
+        table.add_row(screen.from_, Text(view.say.writing.comma.join(shift.from_topics)))
+    if shift.to_topics:
+        label = screen.to if shift.kind != "none" else screen.next
+        table.add_row(label, Text(view.say.writing.comma.join(shift.to_topics)))
+    table.add_row(screen.because, Text(shift.reason))
+    if shift.evidence:
+        table.add_row(screen.events, Text("\n".join(view.events(shift.evidence)), style="cyan"))
+    return Panel(table, title=title, title_align="left")
+
+
+def recommended(answer: Recommendations, view: View) -> Table:
+    """Show the list: each title with its reason and, if `verbose`, the events that it rests on."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1), show_header=False)
+    table.add_column(justify="right", style="bold")
+    table.add_column(ratio=1)
+    for entry in answer.recommendations:
+        cell = Text(entry.title, style="bold")
+        cell.append(f"\n{entry.explanation}", style="not bold")
+        for line in view.events(entry.evidence) if view.verbose else ():
+            cell.append(f"\n  event {line}", style="not bold cyan")
+        table.add_row(f"{entry.rank}.", cell)
+    return table
+
+
+def _usage(usage: RequestUsage) -> Text:
+    calls = f"{usage.llm_calls} call{'' if usage.llm_calls == 1 else 's'} of the language model"
+    tokens = f"{usage.prompt_tokens} tokens in ({usage.cached_tokens} read before), {usage.completion_tokens} out"
+    return Text(f"{usage.seconds:.1f} s; {calls}: {tokens}", style="dim")

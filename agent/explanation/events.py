@@ -1,0 +1,15 @@
+"""An event of the person in one line, for people."""
+
+from datetime import UTC, datetime
+
+from whimbrel.agent.schema.results import CitedEvent
+from whimbrel.prompts.phrases import Phrases
+
+
+def event_line(event: CitedEvent, say: Phrases) -> str:
+    """Write an event of the person in one line: `Sat 8 July 2017, 17:18: bought 'Tea'`."""
+    moment = say.screen.time_unknown
+    if event.time is not None:
+        moment = say.writing.moment.format(time=datetime.fromtimestamp(event.time, tz=UTC))
+    title = say.writing.title.format(title=event.title)
+    return say.screen.event.format(moment=moment, verb=say.events.verb(event.event), title=title)
