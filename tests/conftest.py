@@ -1,4 +1,4 @@
-"""What all tests share: no network but loopback, a small log with its store."""
+"""Fixtures of all tests: no network but loopback, an empty cache of replies, a small log with its store."""
 
 import os
 import socket
@@ -29,14 +29,14 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _own_replies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No test is answered from what another one, or a person here, asked before."""
+def _empty_reply_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test is answered from replies that another test, or a user of this machine, got before."""
     monkeypatch.setattr(reply_cache, "cache_folder", lambda: tmp_path / "cache")
 
 
 @pytest.fixture(scope="session")
 def shop_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve people, five weeks: tea and bread, and from the fourth week garden things for the first four of them."""
+    """Twelve users over five weeks buy tea and bread; from the fifth week on the first four buy garden things."""
     path = tmp_path_factory.mktemp("log") / "shop.csv"
     kitchen = [("Green tea", "Tea"), ("Black tea", "Tea"), ("Rye bread", "Bread"), ("Wheat bread", "Bread")]
     garden = [("Garden hose", "Garden"), ("Flower pot", "Garden"), ("Rose seeds", "Garden"), ("Rake", "Garden")]
@@ -56,7 +56,7 @@ def shop_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def shop(shop_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The store of that log."""
+    """The store of the log `shop_csv`."""
     folder = tmp_path_factory.mktemp("store") / "shop"
     ingest(open_source(str(shop_csv)), folder)
     return folder
@@ -64,7 +64,7 @@ def shop(shop_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def ml100k() -> Iterator[Path]:
-    """MovieLens 100K, whole."""
+    """The folder of MovieLens 100K."""
     folder = DATA / "ml-100k"
     if not folder.is_dir():
         pytest.skip(f"no real log at {folder}: set WHIMBREL_DATA")
