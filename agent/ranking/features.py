@@ -8,7 +8,7 @@ from whimbrel.agent.shift.predict import Prediction
 from whimbrel.tools.arrays import standardise
 from whimbrel.tools.log.click_rates import ClickRates
 from whimbrel.tools.log.interaction_log import Floats
-from whimbrel.tools.log.item_statistics import FIGURES
+from whimbrel.tools.log.item_statistics import STATISTICS
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.candidates import Candidate
 from whimbrel.tools.retrieval.interest import Interest
@@ -123,7 +123,7 @@ def _topic_value(item: Item, expected: Mapping[str, float]) -> float:
 def _log_values(candidates: Sequence[Candidate]) -> dict[str, Floats]:
     figures = {
         name: np.array([candidate.statistics.get(name, np.nan) for candidate in candidates], dtype=np.float64)
-        for name in FIGURES
+        for name in STATISTICS
     }
     values = {name: figures[name] for name in ("user_knn", "age", "embedding", "nearest_embedding")}
     # Sums of cosines are small, so they are scaled before the logarithm.

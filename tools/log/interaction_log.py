@@ -1,7 +1,7 @@
-"""The whole log as arrays ordered by time: what everybody did, read as of a moment.
+"""The whole log as arrays ordered by time: the interactions of all users, read as of a moment.
 
-Derived from the store and kept beside it as one file, so that a question over all users (what is popular, what
-is met together) costs milliseconds. Every reading takes `before` and sees nothing at or after it.
+The log is derived from the store and kept beside it as one file, so that a question about all users (which items are
+popular, which are met together) costs milliseconds. Every reading takes `before` and uses no event at or after it.
 """
 
 import json
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,17 +21,40 @@ from whimbrel.tools.records import Item
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-Row = tuple[float, str, str, Mapping[str, str] | None]
+EventRow = tuple[float, str, str, Mapping[str, str] | None]
+"""An event: its time in Unix seconds, the user's id, the item's id, and the situation or None."""
+
+_NAMES_IN_FILE = {"item_pair_offset": "met_offset", "pairs_by_item": "met_by"}
+"""The fields that a saved log holds under another name."""
 
 
 @dataclass(frozen=True, eq=False)
 class InteractionLog:
-    """Events (`time`, `user`, `item`, `situation`, ordered by time) over named items, users, topics and situations
-    (JSON objects of texts, "" where nothing was known).
+    """Events in order of time, and the distinct pairs of a user and an item among them.
 
-    `pair_*` holds each user's distinct items with the time they first met, grouped by user; `met_by` orders the
-    same pairs by item. Within a group pairs run from early to late. `appeared` is when each item came into the
-    catalogue or was first met, -inf where neither is known.
+    Arrays hold positions ("rows") in the lists of names. A group of a flat array is found by its offsets: the topics of
+    item `i` are `topic[topic_offset[i]:topic_offset[i + 1]]`.
+
+    Attributes:
+        item_ids: Ids of all items, sorted; also of items without events.
+        user_ids: Ids of all users.
+        topics: Names of all topics, sorted.
+        situations: Situations as JSON objects of texts, "" where nothing was known.
+        time: The time of each event in Unix seconds, in ascending order, shape (events,).
+        user: The row of each event's user.
+        item: The row of each event's item.
+        situation: The row of each event's situation.
+        appeared: When each item came into the catalogue or was first met, whichever is earlier; -inf where neither is
+            known. Shape (items,).
+        topic_offset: Where the topics of each item begin in `topic`, shape (items + 1,).
+        topic: Rows of the topics of the items, flat.
+        pair_offset: Where the pairs of each user begin, shape (users + 1,).
+        pair_user: The row of each pair's user, shape (pairs,). Pairs are grouped by user, and a user's pairs run from
+            the earliest to the latest.
+        pair_item: The row of each pair's item.
+        pair_time: When the user first met the item.
+        item_pair_offset: Where the pairs of each item begin in `pairs_by_item`, shape (items + 1,).
+        pairs_by_item: Positions of the pairs, grouped by item, each item's from the earliest to the latest.
     """
 
     item_ids: list[str]
@@ -49,72 +72,76 @@ class InteractionLog:
     pair_user: Ints
     pair_item: Ints
     pair_time: Floats
-    met_offset: Ints
-    met_by: Ints
+    item_pair_offset: Ints
+    pairs_by_item: Ints
 
     @classmethod
-    def build(cls, items: Iterable[Item], events: Iterable[Row]) -> "InteractionLog":
-        """From items and (time, user id, item id, context or None) in any order; an event of an item not among `items`
-        is a bug."""
+    def build(cls, items: Iterable[Item], events: Iterable[EventRow]) -> "InteractionLog":
+        """Build a log of items and events.
+
+        Args:
+            items: The catalogue, in any order.
+            events: The events, in any order.
+
+        Raises:
+            KeyError: an event names an item that is not among `items`.
+        """
         catalogue = sorted(items, key=lambda item: item.item_id)
         item_ids = [item.item_id for item in catalogue]
-        position = {item_id: row for row, item_id in enumerate(item_ids)}
+        item_rows = {item_id: row for row, item_id in enumerate(item_ids)}
         topics = sorted({topic for item in catalogue for topic in item.topics})
-        topic_position = {topic: row for row, topic in enumerate(topics)}
-        topic = np.array([topic_position[t] for item in catalogue for t in item.topics], dtype=np.int64)
-        topic_offset = _offsets([len(item.topics) for item in catalogue])
-        user_position: dict[str, int] = {}
-        situation_position: dict[str, int] = {}
+        topic_rows = {topic: row for row, topic in enumerate(topics)}
+        user_rows: dict[str, int] = {}
+        situation_rows: dict[str, int] = {}
         rows = [
             (
                 time,
-                user_position.setdefault(user_id, len(user_position)),
-                position[item_id],
-                situation_position.setdefault(json.dumps(context) if context else "", len(situation_position)),
+                user_rows.setdefault(user_id, len(user_rows)),
+                item_rows[item_id],
+                situation_rows.setdefault(_situation_text(context), len(situation_rows)),
             )
             for time, user_id, item_id, context in events
         ]
         table = np.array(rows, dtype=np.float64).reshape(-1, 4)
+        # Events of one moment are ordered by user and item, so that the log does not depend on the order of `events`.
         table = table[np.lexsort((table[:, 2], table[:, 1], table[:, 0]))]
         time = table[:, 0].copy()
         user, item, situation = table[:, 1:].T.astype(np.int64)
-        appeared = np.array([np.inf if i.time is None else i.time for i in catalogue], dtype=np.float64)
-        np.minimum.at(appeared, item, time)
-        appeared[np.isinf(appeared)] = -np.inf
         return cls(
             item_ids=item_ids,
-            user_ids=list(user_position),
+            user_ids=list(user_rows),
             topics=topics,
-            situations=list(situation_position),
+            situations=list(situation_rows),
             time=time,
             user=user,
             item=item,
             situation=situation,
-            appeared=appeared,
-            topic_offset=topic_offset,
-            topic=topic,
-            **_pairs(time, user, item, users=len(user_position), items=len(item_ids)),
+            appeared=_first_appearances(catalogue, item, time),
+            topic_offset=_offsets([len(item.topics) for item in catalogue]),
+            topic=np.array([topic_rows[topic] for item in catalogue for topic in item.topics], dtype=np.int64),
+            **_distinct_pairs(time, user, item, users=len(user_rows), items=len(item_ids)),
         )
 
-    def adding(self, event: Row) -> "InteractionLog":
-        """The log with one event more, of an item that it knows."""
+    def with_event(self, event: EventRow) -> "InteractionLog":
+        """Return the log with one more event, whose item it must know; its user and situation may be new."""
         time, user_id, item_id, context = event
         item = bisect_left(self.item_ids, item_id)
         user_ids = self.user_ids if user_id in self.user_ids else [*self.user_ids, user_id]
-        text = json.dumps(context) if context else ""
+        text = _situation_text(context)
         situations = self.situations or [""]
         situations = situations if text in situations else [*situations, text]
-        user = user_ids.index(user_id)
-        place = int(np.searchsorted(self.time, time, side="right"))
+        position = int(np.searchsorted(self.time, time, side="right"))
         appeared = self.appeared.copy()
         appeared[item] = min(appeared[item], time)
         changed: dict[str, Any] = {
-            "time": np.insert(self.time, place, time),
-            "user": np.insert(self.user, place, user),
-            "item": np.insert(self.item, place, item),
-            "situation": np.insert(self.situation, place, situations.index(text)),
+            "time": np.insert(self.time, position, time),
+            "user": np.insert(self.user, position, user_ids.index(user_id)),
+            "item": np.insert(self.item, position, item),
+            "situation": np.insert(self.situation, position, situations.index(text)),
         }
-        pairs = _pairs(changed["time"], changed["user"], changed["item"], users=len(user_ids), items=len(self.item_ids))
+        pairs = _distinct_pairs(
+            changed["time"], changed["user"], changed["item"], users=len(user_ids), items=len(self.item_ids)
+        )
         return replace(self, user_ids=user_ids, situations=situations, appeared=appeared, **changed, **pairs)
 
     @property
@@ -123,103 +150,134 @@ class InteractionLog:
         return float(self.time[-1]) if len(self.time) else None
 
     def popularity(self, *, before: float, since: float = -np.inf) -> Ints:
-        """Events of each item in [since, before), shape (items,)."""
+        """Count the events of each item in [since, before), shape (items,)."""
         start, stop = np.searchsorted(self.time, [since, before])
         if stop - start == len(self.time):
             return self._popularity
         return np.bincount(self.item[start:stop], minlength=len(self.item_ids))
 
     def known(self, *, before: float) -> NDArray[np.bool_]:
-        """Which items had appeared by then, shape (items,)."""
+        """Return for each item whether it had appeared before a moment, shape (items,)."""
         return self.appeared < before
 
-    def audience(self, *, before: float) -> Ints:
-        """Distinct users of each item, shape (items,)."""
+    def users_per_item(self, *, before: float) -> Ints:
+        """Count the distinct users of each item, shape (items,)."""
         if self.end is None or before > self.end:
-            return self._audience
+            return self._users_per_item
         return np.bincount(self.pair_item[self.pair_time < before], minlength=len(self.item_ids))
 
-    def breadth(self, *, before: float) -> Ints:
-        """Distinct items of each user, shape (users,)."""
+    def items_per_user(self, *, before: float) -> Ints:
+        """Count the distinct items of each user, shape (users,)."""
         if self.end is None or before > self.end:
             return np.diff(self.pair_offset)
         return np.bincount(self.pair_user[self.pair_time < before], minlength=len(self.user_ids))
 
-    @cached_property
-    def user_rows(self) -> dict[str, int]:
-        """Row of each user."""
-        return {user_id: row for row, user_id in enumerate(self.user_ids)}
+    # Most requests ask about the end of the log, whose counts over all events never change.
 
     @cached_property
     def _popularity(self) -> Ints:
         return np.bincount(self.item, minlength=len(self.item_ids))
 
     @cached_property
-    def _audience(self) -> Ints:
+    def _users_per_item(self) -> Ints:
         return np.bincount(self.pair_item, minlength=len(self.item_ids))
 
-    def rows(self, item_ids: Sequence[str]) -> Ints:
-        """Rows of items, -1 for unknown ones."""
-        places = self._item_rows
-        return np.array([places.get(item_id, -1) for item_id in item_ids], dtype=np.int64)
+    @cached_property
+    def user_rows(self) -> dict[str, int]:
+        """The row of each user, by id."""
+        return {user_id: row for row, user_id in enumerate(self.user_ids)}
 
     @cached_property
     def _item_rows(self) -> dict[str, int]:
         return {item_id: row for row, item_id in enumerate(self.item_ids)}
 
+    def rows(self, item_ids: Sequence[str]) -> Ints:
+        """Return the rows of items, -1 for an unknown one."""
+        item_rows = self._item_rows
+        return np.array([item_rows.get(item_id, -1) for item_id in item_ids], dtype=np.int64)
+
     def pairs_of(self, item: int, *, before: float) -> Ints:
-        """The pairs of an item by then, from the first to meet it to the last."""
-        pairs = self.met_by[self.met_offset[item] : self.met_offset[item + 1]]
+        """Return the positions of an item's pairs before a moment, from the first user who met it to the last."""
+        pairs = self.pairs_by_item[self.item_pair_offset[item] : self.item_pair_offset[item + 1]]
         return pairs[self.pair_time[pairs] < before]
 
-    @overload
-    def items_of(self, users: Ints, *, before: float) -> Ints: ...
-    @overload
-    def items_of(self, users: Ints, *, before: float, owner: Literal[True]) -> tuple[Ints, Ints]: ...
-    def items_of(self, users: Ints, *, before: float, owner: bool = False) -> Ints | tuple[Ints, Ints]:
-        """What several users met by then, flat; with `owner` also the position in `users` that each belongs to."""
+    def items_of(self, users: Ints, *, before: float) -> tuple[Ints, Ints]:
+        """Return what users met before a moment.
+
+        Args:
+            users: Rows of users; one that comes twice is answered twice.
+            before: The moment.
+
+        Returns:
+            The rows of the items, flat, and for each the position in `users` that it belongs to.
+        """
         starts = self.pair_offset[users]
         counts = self.pair_offset[users + 1] - starts
         pairs = _ranges(starts, counts)
-        met = self.pair_time[pairs] < before
-        items = self.pair_item[pairs[met]]
-        return (items, np.repeat(np.arange(len(users)), counts)[met]) if owner else items
+        in_time = self.pair_time[pairs] < before
+        return self.pair_item[pairs[in_time]], np.repeat(np.arange(len(users)), counts)[in_time]
 
     def topics_of(self, items: Ints) -> tuple[Ints, Ints]:
-        """Topics of several items, flat, and beside each the position in `items` that it belongs to."""
+        """Return the rows of the topics of items, flat, and for each the position in `items` that it belongs to."""
         counts = self.topic_offset[items + 1] - self.topic_offset[items]
         return self.topic[_ranges(self.topic_offset[items], counts)], np.repeat(np.arange(len(items)), counts)
 
     def frequent_topics(self, topic: Ints, most: int) -> tuple[Ints, Ints]:
-        """Of topics that were met, one entry a meeting, the `most` frequent in order, and the place of every topic of
-        the log among them, -1 where it is not one."""
+        """Choose the topics that are met most often.
+
+        Args:
+            topic: The row of a topic for each time that it was met.
+            most: How many topics are chosen at most.
+
+        Returns:
+            The rows of the chosen topics in ascending order, and for every topic of the log its position among them,
+            -1 where it was not chosen.
+        """
         frequency = np.bincount(topic, minlength=len(self.topics))
-        kept = np.sort(np.argsort(-frequency, kind="stable")[:most])
-        kept = kept[frequency[kept] > 0]
-        place = np.full(len(self.topics), -1)
-        place[kept] = np.arange(len(kept))
-        return kept, place
+        chosen = np.sort(np.argsort(-frequency, kind="stable")[:most])
+        chosen = chosen[frequency[chosen] > 0]
+        position = np.full(len(self.topics), -1)
+        position[chosen] = np.arange(len(chosen))
+        return chosen, position
 
     def save(self, path: Path) -> None:
-        """One file, replaced whole or not at all."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        """Write the log into one file, which is replaced whole or not at all."""
+        values = {_NAMES_IN_FILE.get(name, name): getattr(self, name) for name in self.__dataclass_fields__}
         arrays = {name: _pack(value) if isinstance(value, list) else value for name, value in values.items()}
         with atomic_write(path) as partial, partial.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> "InteractionLog":
-        """Raises: OSError, ValueError, KeyError, zipfile.BadZipFile: not a whole file of this form."""
+        """Read a log that `save` wrote.
+
+        Raises:
+            OSError, ValueError, KeyError, zipfile.BadZipFile: the file is no whole log of this form.
+        """
         with np.load(path, allow_pickle=False) as arrays:
-            values: dict[str, Any] = {
-                name: _unpack(arrays[name]) if arrays[name].dtype == np.uint8 else arrays[name]
-                for name in cls.__dataclass_fields__
-            }
+            stored = {name: arrays[_NAMES_IN_FILE.get(name, name)] for name in cls.__dataclass_fields__}
+        values: dict[str, Any] = {
+            name: _unpack(array) if array.dtype == np.uint8 else array for name, array in stored.items()
+        }
         return cls(**values)
 
 
-def _pairs(time: Floats, user: Ints, item: Ints, *, users: int, items: int) -> dict[str, Any]:
-    """Each user's distinct items with the time they first met, by user and by item."""
+def _situation_text(context: Mapping[str, str] | None) -> str:
+    return json.dumps(context) if context else ""
+
+
+def _first_appearances(catalogue: Sequence[Item], item: Ints, time: Floats) -> Floats:
+    """Return when each item came into the catalogue or was first met; -inf where neither is known."""
+    appeared = np.array([np.inf if entry.time is None else entry.time for entry in catalogue], dtype=np.float64)
+    np.minimum.at(appeared, item, time)
+    # An item of unknown age that nobody met counts as always there: it could not be recommended otherwise.
+    appeared[np.isinf(appeared)] = -np.inf
+    return appeared
+
+
+def _distinct_pairs(time: Floats, user: Ints, item: Ints, *, users: int, items: int) -> dict[str, Any]:
+    """Return the `pair_*` fields, `item_pair_offset` and `pairs_by_item` for events in order of time."""
+    # Events are in order of time, so the first position of a pair is the user's first event with the item.
     _, first = np.unique(user * max(items, 1) + item, return_index=True)
     first = first[np.lexsort((first, user[first]))]
     by_item = np.lexsort((time[first], item[first]))
@@ -228,8 +286,8 @@ def _pairs(time: Floats, user: Ints, item: Ints, *, users: int, items: int) -> d
         "pair_user": user[first],
         "pair_item": item[first],
         "pair_time": time[first],
-        "met_offset": _offsets(np.bincount(item[first], minlength=items)),
-        "met_by": by_item.astype(np.int64),
+        "item_pair_offset": _offsets(np.bincount(item[first], minlength=items)),
+        "pairs_by_item": by_item.astype(np.int64),
     }
 
 
@@ -238,12 +296,14 @@ def _offsets(counts: Sequence[int] | Ints) -> Ints:
 
 
 def _ranges(starts: Ints, counts: Ints) -> Ints:
-    """The numbers start, start + 1, ... of several ranges, one range behind the other."""
+    """Return start, start + 1, ... of several ranges, one range after the other."""
+    # One arange shifted by range: a loop over ranges is slow, since a request reads thousands of users.
     before = np.cumsum(counts) - counts
     return np.arange(counts.sum()) - np.repeat(before - starts, counts)
 
 
 def _pack(names: list[str]) -> NDArray[np.uint8]:
+    # No id or topic holds a line break (`tools/records.py` sees to it), and JSON escapes those of situations.
     return np.frombuffer("\n".join(names).encode(), dtype=np.uint8)
 
 

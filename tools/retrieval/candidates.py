@@ -63,7 +63,7 @@ def as_candidates(
             vector=vectors[item.item_id],
             channels=channels[number] if channels else {},
             seed_cosines=dict(zip(statistics.seeds, cosines[position[int(row)]], strict=True)) if row >= 0 else {},
-            statistics=statistics.figures_of(int(row)) if row >= 0 else {},
+            statistics=statistics.of_item(int(row)) if row >= 0 else {},
         )
         for number, (item, row) in enumerate(zip(items, rows, strict=True))
     ]

@@ -204,7 +204,7 @@ class Store:
         if not self._log_is_unsaved:
             self._database.note(generation=uuid4().hex)
         if self.merge_histories({user_id: [occurrence]}):
-            self._log = log.adding((occurrence.time, user_id, occurrence.item_id, occurrence.context))
+            self._log = log.with_event((occurrence.time, user_id, occurrence.item_id, occurrence.context))
             self._habits, self._log_is_unsaved = None, True
 
     def forget(self, user_id: str) -> int:
