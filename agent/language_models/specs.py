@@ -127,16 +127,16 @@ def _open_uncached(spec: str, budget: Budget | None, tell: Callable[[str], None]
     if spec == "none":
         return None
     if spec == "bundled":
-        from whimbrel.agent.language_models.local.model import open_bundled
+        from whimbrel.agent.language_models.local.openers import open_bundled
 
         return open_bundled(tell=tell)
     if prefix == "gguf" and rest:
-        from whimbrel.agent.language_models.local.model import open_gguf
+        from whimbrel.agent.language_models.local.openers import open_gguf
 
         return open_gguf(_expand_path(rest, spec), spec=spec, tell=tell)
     if prefix == "hf" and rest.count(":") == 1:
         from whimbrel.agent.language_models.local.hub import pull
-        from whimbrel.agent.language_models.local.model import open_gguf
+        from whimbrel.agent.language_models.local.openers import open_gguf
 
         return open_gguf(pull(*rest.split(":")).path, spec=spec, tell=tell)
     if hosted := hosted_by(spec):

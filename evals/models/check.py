@@ -1,4 +1,4 @@
-"""Whether a model does what is asked of it here, found out by asking."""
+"""Checks of whether a model does what Whimbrel asks of it, made by asking it."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,23 +10,30 @@ from pydantic import BaseModel, Field
 from whimbrel.agent.language_models.hosted.model import HostedModel
 from whimbrel.agent.language_models.local.llama import Row, log_probabilities
 from whimbrel.agent.language_models.local.model import LocalModel
-from whimbrel.agent.language_models.option_scores import order
-from whimbrel.agent.language_models.protocol import LanguageModel, Usage
+from whimbrel.agent.language_models.option_scores import order_options
+from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
 from whimbrel.agent.language_models.specs import open_some_model
 from whimbrel.evals.models.sample import NAMES, UNRELATED
 from whimbrel.prompts import Message
 from whimbrel.tools.errors import ModelError
 
 QUESTIONS = ("the sky on a clear day", "fresh grass", "a ripe lemon", "snow", "a fire engine")
-LISTS, LISTED = 12, 8
-"""Lists of unrelated words, and words in each, by which the bias to positions is measured."""
-EXACT_NATS, QUANTISED_NATS = 1e-3, 0.7
-"""How far likelihoods may be from those of one text at a time, with weights in 32 bits and with fewer."""
+BIAS_LISTS, BIAS_WORDS = 12, 8
+"""Lists of unrelated words that a model is asked to order, and words in each."""
+MAX_NATS_EXACT, MAX_NATS_QUANTISED = 1e-3, 0.7
+"""Largest difference between likelihoods in a batch and one text at a time, for weights in 32 bits and in fewer."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found out: `ok` is None where it is only told. `figures` are the numbers in `words`."""
+    """One result of a check.
+
+    Attributes:
+        name: What was checked.
+        ok: Whether it is as it should be; None for a result that is neither right nor wrong.
+        words: The result in words.
+        figures: The numbers in `words`.
+    """
 
     name: str
     ok: bool | None
@@ -36,8 +43,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class Bias:
-    """Spearman correlation, mean over lists with its 95% interval, between an option's place in the prompt and its
-    place in the order given; 0 without bias, 1 where the model repeats what it is shown. `lists` gave an order."""
+    """Position bias of a model that orders options.
+
+    Attributes:
+        mean: Spearman correlation between an option's position in the prompt and in the model's order, mean over lists:
+            0 without bias, 1 for a model that repeats what it is shown.
+        low: Lower end of its 95% interval.
+        high: Upper end.
+        lists: Lists that the model ordered.
+        usage: What the replies cost.
+    """
 
     mean: float
     low: float
@@ -47,118 +62,135 @@ class Bias:
 
 
 class ColourReply(BaseModel):
-    """What is asked to see whether a reply fits a schema."""
+    """Reply that shows whether a model fits a schema."""
 
     colour: str = Field(min_length=3, max_length=12)
 
 
 def check(spec: str, *, tell: Callable[[str], None] | None = None) -> Iterator[Finding]:
-    """Findings on the model of a spec, as they come in.
+    """Check the model of a spec and yield each finding as soon as it is known.
+
+    Args:
+        spec: A model spec.
+        tell: Called with a sentence before a step that takes long.
 
     Raises:
-        ConfigError: the spec names no model.
-        ModelError: it cannot be loaded or reached.
+        ConfigError: The spec names no model.
+        ModelError: The model cannot be loaded or reached.
     """
     started = time.perf_counter()
     llm = open_some_model(spec, tell=tell)
     seconds = time.perf_counter() - started
-    how = llm.form.words if isinstance(llm, LocalModel) else "nothing asked yet"
-    yield Finding("opens", True, f"in {seconds:.2f} s ({how})", {"seconds": seconds})
-    yield _schema(llm)
-    yield _likelihoods(llm)
-    yield _counting(llm)
+    build = llm.build.description if isinstance(llm, LocalModel) else "nothing asked yet"
+    yield Finding("opens", True, f"in {seconds:.2f} s ({build})", {"seconds": seconds})
+    yield _check_schema(llm)
+    yield _check_likelihoods(llm)
+    yield _check_token_counts(llm)
     for permutations in (1, 2):
-        yield _bias(llm, permutations)
+        yield _check_position_bias(llm, permutations)
 
 
 def position_bias(llm: LanguageModel, *, permutations: int) -> Bias:
-    """How far the place of an option in the prompt decides its place in the order. The words are unrelated and their
-    places drawn anew for each list, so nothing else does."""
+    """Measure how far an option's position in the prompt decides its position in the model's order.
+
+    The words are unrelated and their positions drawn anew for each list, so nothing else can decide it.
+
+    Args:
+        llm: The model.
+        permutations: Arrangements that each list is ordered in; their mean is the model's order.
+    """
     random = np.random.default_rng(0)
-    found, usage = [], Usage()
-    for _ in range(LISTS):
-        words = [UNRELATED[place] for place in random.permutation(len(UNRELATED))[:LISTED]]
-        weights = order(llm, history=[], wish="", options=words, permutations=permutations)
-        usage += weights.usage
-        if weights.values is not None and np.ptp(weights.values) > 0:
-            places = np.argsort(np.argsort(-weights.values, kind="stable"), kind="stable")
-            found.append(float(np.corrcoef(places, np.arange(LISTED))[0, 1]))
-    mean = float(np.mean(found)) if found else 0.0
-    error = 1.96 * float(np.std(found, ddof=1)) / len(found) ** 0.5 if len(found) > 1 else 0.0
-    return Bias(mean, mean - error, mean + error, len(found), usage)
+    correlations, usage = [], NO_USAGE
+    for _ in range(BIAS_LISTS):
+        words = [UNRELATED[number] for number in random.permutation(len(UNRELATED))[:BIAS_WORDS]]
+        order = order_options(llm, history=[], wish="", options=words, permutations=permutations)
+        usage += order.usage
+        if order.values is not None and np.ptp(order.values) > 0:
+            positions = np.argsort(np.argsort(-order.values, kind="stable"), kind="stable")
+            correlations.append(float(np.corrcoef(positions, np.arange(BIAS_WORDS))[0, 1]))
+    lists = len(correlations)
+    mean = float(np.mean(correlations)) if lists else 0.0
+    error = 1.96 * float(np.std(correlations, ddof=1)) / lists**0.5 if lists > 1 else 0.0
+    return Bias(mean, mean - error, mean + error, lists, usage)
 
 
 def direct_log_likelihood(llm: LocalModel, prompt: str, text: str) -> float:
-    """The same likelihood with nothing shared: prompt and text read from the start, all in one sequence."""
+    """Return a log-likelihood computed with nothing shared: prompt and text read from the start, in one sequence."""
     llm.forget()
-    prefix, tokens = llm.llama.tokens(prompt, begin=True), llm.llama.tokens(text)
-    rows = [Row(token, place, 0, place >= len(prefix) - 1) for place, token in enumerate([*prefix, *tokens[:-1]])]
+    prefix, tokens = llm.llama.tokenise(prompt, begin=True), llm.llama.tokenise(text)
+    # the last token is not read, since nothing is asked after it
+    rows = [Row(token, n, 0, n >= len(prefix) - 1) for n, token in enumerate([*prefix, *tokens[:-1]])]
     llm.llama.decode(rows)
     value = float(log_probabilities(llm.llama.logits(len(tokens)), tokens).sum())
     llm.forget()
     return value
 
 
-def _schema(llm: LanguageModel) -> Finding:
-    asked: list[list[Message]] = [
+def _check_schema(llm: LanguageModel) -> Finding:
+    conversations: list[list[Message]] = [
         [
             Message(role="system", content='You name a colour. Answer as JSON: {"colour": "..."}'),
             Message(role="user", content=f"What colour is {thing}?"),
         ]
         for thing in QUESTIONS
     ]
-    replies = llm.generate(asked, schema=ColourReply, max_tokens=30)
+    replies = llm.generate(conversations, schema=ColourReply, max_tokens=30)
     fitting = sum(reply.value is not None for reply in replies)
     repairs = sum(reply.usage.repairs for reply in replies)
-    form = llm.reply_format if isinstance(llm, HostedModel) else "grammar" if isinstance(llm, LocalModel) else "its own"
-    mended = f", {repairs} of them mended" if repairs else ""
+    if isinstance(llm, HostedModel):
+        reply_format = llm.reply_format
+    else:
+        reply_format = "grammar" if isinstance(llm, LocalModel) else "its own"
+    repaired = f", {repairs} of them repaired" if repairs else ""
     return Finding(
         "answers in a schema",
         fitting == len(replies),
-        f"{fitting} of {len(replies)} replies fit{mended}; form: {form}",
+        f"{fitting} of {len(replies)} replies fit{repaired}; format: {reply_format}",
         {"fitting": fitting, "asked": len(replies), "repairs": repairs},
     )
 
 
-def _likelihoods(llm: LanguageModel) -> Finding:
+def _check_likelihoods(llm: LanguageModel) -> Finding:
+    name = "gives likelihoods"
     if not llm.scores:
         words = "not given, or not those of direct evaluation: candidates are ordered by their numbers instead"
-        return Finding("gives likelihoods", None, words)
-    if not isinstance(llm, LocalModel):
-        return Finding("gives likelihoods", True, "those of a prompt agree with those of writing the same tokens")
-    prompt = "What one person chose, in order, one a line:\n" + "".join(f"- {name}\n" for name in NAMES[:15]) + "-"
-    texts = [f" {name}\n" for name in NAMES[15:27]]
+        return Finding(name, None, words)
+    if not isinstance(llm, LocalModel):  # a hosted model compares them itself, see `HostedModel.scores`
+        return Finding(name, True, "those of a prompt agree with those of writing the same tokens")
+    prompt = "What one person chose, in order, one a line:\n" + "".join(f"- {title}\n" for title in NAMES[:15]) + "-"
+    texts = [f" {title}\n" for title in NAMES[15:27]]
     llm.forget()
-    together = llm.log_likelihood(prompt, texts).values
-    directly = [direct_log_likelihood(llm, prompt, text) for text in texts]
-    worst = float(np.max(np.abs(np.array(together) - directly)))
-    most = EXACT_NATS if ".F32." in llm.form.file.name else QUANTISED_NATS
+    batched = llm.log_likelihood(prompt, texts).values
+    direct = [direct_log_likelihood(llm, prompt, text) for text in texts]
+    worst = float(np.max(np.abs(np.array(batched) - direct)))
+    allowed = MAX_NATS_EXACT if ".F32." in llm.build.file.name else MAX_NATS_QUANTISED
     return Finding(
-        "gives likelihoods",
-        worst <= most,
-        f"{len(texts)} texts in one batch differ from direct evaluation by {worst:.2g} nats at most ({most:g} allowed)",
-        {"texts": len(texts), "worst_nats": worst, "allowed_nats": most},
+        name,
+        worst <= allowed,
+        f"{len(texts)} texts in one batch differ from direct evaluation by {worst:.2g} nats at most ({allowed:g} "
+        "allowed)",
+        {"texts": len(texts), "worst_nats": worst, "allowed_nats": allowed},
     )
 
 
-def _counting(llm: LanguageModel) -> Finding:
-    own = "the model's own vocabulary" if isinstance(llm, LocalModel) else "its own way"
-    how = getattr(llm.count_tokens, "how", own)
+def _check_token_counts(llm: LanguageModel) -> Finding:
+    default = "the model's own vocabulary" if isinstance(llm, LocalModel) else "its own way"
+    how = getattr(llm.count_tokens, "how", default)  # of a `TokenCounter`
     tokens = llm.count_tokens(NAMES[0])
     return Finding("counts tokens", None, f"{tokens} in {NAMES[0]!r} ({how})", {"tokens": tokens})
 
 
-def _bias(llm: LanguageModel, permutations: int) -> Finding:
+def _check_position_bias(llm: LanguageModel, permutations: int) -> Finding:
     name = f"position bias, {permutations} order{'s' if permutations > 1 else ''}"
     try:
         bias = position_bias(llm, permutations=permutations)
     except ModelError as error:
         return Finding(name, False, str(error))
-    used = "" if not llm.scores else "; not used: this model gives likelihoods, which know no position"
+    unused = "; not used: this model gives likelihoods, which know no position" if llm.scores else ""
     return Finding(
         name,
         None,
-        f"{bias.mean:+.2f} [{bias.low:+.2f}, {bias.high:+.2f}] (Spearman, {bias.lists} of {LISTS} lists of {LISTED}; "
-        f"{bias.usage.repairs} numbers mended){used}",
+        f"{bias.mean:+.2f} [{bias.low:+.2f}, {bias.high:+.2f}] (Spearman, {bias.lists} of {BIAS_LISTS} lists of "
+        f"{BIAS_WORDS}; {bias.usage.repairs} numbers repaired){unused}",
         {"mean": bias.mean, "low": bias.low, "high": bias.high, "lists": bias.lists, "repairs": bias.usage.repairs},
     )

@@ -1,4 +1,4 @@
-"""What `whimbrel models check` and `bench` show a person in a terminal."""
+"""Lines that `whimbrel models check` and `bench` print to a terminal."""
 
 from rich.console import RenderableType
 from rich.markup import escape
@@ -8,18 +8,18 @@ from whimbrel.evals.models.bench import Speed
 from whimbrel.evals.models.check import Finding
 
 
-def finding(found: Finding) -> RenderableType:
-    """One line on a model."""
-    mark = {True: "[green]ok[/]", False: "[red]no[/]", None: ""}[found.ok]
-    return _line(mark, found.name, found.words)
+def finding_line(finding: Finding) -> RenderableType:
+    """Return the line that shows a finding."""
+    mark = {True: "[green]ok[/]", False: "[red]no[/]", None: ""}[finding.ok]
+    return _line(mark, finding.name, finding.words)
 
 
-def speed(found: Speed) -> RenderableType:
-    """One line on a model's speed."""
-    parts = [f"{found.ours:.3g} {found.unit}"]
-    if found.bare is not None and found.ratio is not None:
-        parts.append(f"bare llama.cpp {found.bare:.3g}: {found.ratio:.2f} times its time")
-    return _line("", found.name, "; ".join([*parts, *filter(None, [found.note])]))
+def speed_line(speed: Speed) -> RenderableType:
+    """Return the line that shows a speed."""
+    parts = [f"{speed.ours:.3g} {speed.unit}"]
+    if speed.bare is not None and speed.ratio is not None:
+        parts.append(f"bare llama.cpp {speed.bare:.3g}: {speed.ratio:.2f} times its time")
+    return _line("", speed.name, "; ".join([*parts, *filter(None, [speed.note])]))
 
 
 def _line(mark: str, name: str, words: str) -> RenderableType:

@@ -1,4 +1,4 @@
-"""What a model has llama.cpp do, recorded, so that the same can be timed with nothing around it."""
+"""Recording of the calls of llama.cpp that a model makes, to time the same calls with nothing around them."""
 
 import time
 from collections.abc import Callable
@@ -8,13 +8,19 @@ from typing import Any, Self
 
 from whimbrel.agent.language_models.local.llama import Llama
 
-_WATCHED = ("decode", "follow", "cut", "clear", "restore")
+_RECORDED = ("decode", "branch", "truncate", "clear", "restore")
 
 
 class Recording:
-    """Within the `with` block calls of a `Llama` are recorded; `replay` does them again and returns the seconds.
+    """Records the calls of a `Llama` within a `with` block; `replay` makes them again.
 
-    The first call after the block must find what the first one in it found: forget before both.
+    They only do the same if the model holds the same before both: let it forget before the block and before `replay`.
+
+    Example:
+        >>> with Recording(model.llama) as recording:  # doctest: +SKIP
+        ...     model.log_likelihood("- Tea", [" Jam"])
+        >>> model.forget()  # doctest: +SKIP
+        >>> seconds = recording.replay()  # doctest: +SKIP
     """
 
     def __init__(self, llama: Llama) -> None:
@@ -22,34 +28,36 @@ class Recording:
         self._calls: list[tuple[str, tuple[Any, ...]]] = []
 
     def __enter__(self) -> Self:
-        for name in _WATCHED:
-            setattr(self._llama, name, self._watched(name, getattr(self._llama, name)))
+        for name in _RECORDED:
+            setattr(self._llama, name, self._recorded(name, getattr(self._llama, name)))
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        for name in _WATCHED:
+        for name in _RECORDED:
             delattr(self._llama, name)
 
-    def _watched(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def watched(*given: Any) -> Any:
-            self._calls.append((name, given))
-            return call(*given)
+    def _recorded(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def record(*arguments: Any) -> Any:
+            self._calls.append((name, arguments))
+            return call(*arguments)
 
-        return watched
+        return record
 
     @property
     def rows(self) -> int:
-        """Tokens that were decoded."""
-        return sum(len(given[0]) for name, given in self._calls if name == "decode")
+        """Tokens that were read."""
+        return sum(len(arguments[0]) for name, arguments in self._calls if name == "decode")
 
     def replay(self) -> float:
-        """Do the same calls in the same order, batches prepared beforehand; seconds."""
+        """Make the same calls in the same order and return the seconds; batches are laid out beforehand."""
         calls = [
-            self._llama.prepared(given[0]) if name == "decode" else partial(getattr(self._llama, name), *given)
-            for name, given in self._calls
+            self._llama.prepare_decode(arguments[0])
+            if name == "decode"
+            else partial(getattr(self._llama, name), *arguments)
+            for name, arguments in self._calls
         ]
         started = time.perf_counter()
         for call in calls:
             call()
-        self._llama.wait()
+        self._llama.synchronise()
         return time.perf_counter() - started

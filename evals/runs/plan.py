@@ -165,11 +165,11 @@ def _fitted_digest(folder: Path) -> str:
 
 def _model_digest(spec: str) -> str:
     """Of the model's file and form; the spec itself where the model is not here."""
-    from whimbrel.agent.language_models.local.model import form_of
+    from whimbrel.agent.language_models.local.openers import build_of
 
     try:
-        form = form_of(spec)
-        return f"{_digest(form.file)} {form.words}" if form else spec
+        build = build_of(spec)
+        return f"{_digest(build.file)} {build.description}" if build else spec
     except WhimbrelError:
         return spec
 

@@ -62,7 +62,7 @@ def measure_cost(store: str, config: CostConfig, *, progress: Progress | None = 
         listed = [listed_tokens(agent, model, user_id, candidates=config.scored) for user_id in chosen]
     document: dict[str, Any] = {
         "model": config.llm,
-        "form": model.form.words,
+        "form": model.build.description,
         "n": config.users,
         "k": config.k,
         "scored": config.scored,

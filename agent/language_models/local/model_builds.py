@@ -1,7 +1,7 @@
-"""In which form a model runs fastest on this processor: measured once, in a process of its own, then remembered.
+"""Choice of the model build that runs fastest on this processor, measured once and then saved.
 
-On some machines llama.cpp dies of instructions that the processor names and the system forbids (AMX in a sandbox): the
-form that needs them is then left out.
+Speeds are measured in a process of its own: on some machines llama.cpp dies of instructions that the processor names
+and the system forbids (AMX in a sandbox). The build that needs them is then left out.
 """
 
 import hashlib
@@ -17,26 +17,38 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from whimbrel.agent.language_models.local.llama import Llama, Row, cores, digest_of, load_library, requantised
+from whimbrel.agent.language_models.local.library import available_cores, load_library
+from whimbrel.agent.language_models.local.llama import Llama, Row
+from whimbrel.agent.language_models.local.model_files import digest_of, requantise
 from whimbrel.tools.errors import ModelError
 from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.files.paths import cache_folder
 
-READ, WRITTEN = 400, 60
-"""Tokens that a request reads afresh and tokens it waits for one by one, about: they weigh the two speeds."""
-TRIED_READING, TRIED_WRITING = 96, 6
+# About what a request reads and writes; these weigh the two speeds against each other.
+TOKENS_READ, TOKENS_WRITTEN = 400, 60
+# What a measurement reads and writes.
+SAMPLE_READ, SAMPLE_WRITTEN = 96, 6
+# Another build must take less than this share of the time: a smaller gain may be an error of measurement.
 WORTH_CHANGING = 0.9
-_CONTEXT = 256
+
+_CONTEXT_TOKENS = 256
+# Formats that a small model is tried in, with llama.cpp's file types.
 _FORMATS = {"Q8_0": 7, "BF16": 32, "F32": 0}
-"""Formats into which a small model is tried, with llama.cpp's file types; BF16 only where the processor knows it."""
-_MODEL_NAME = Path("/proc/cpuinfo")
+_PROCESSOR_FILE = Path("/proc/cpuinfo")
+# Stands in a saved build for the source file, which may be moved.
 _SOURCE = Path("source")
-"""Stands in a finding for the file that was given."""
 
 
-class Form(BaseModel):
-    """A model file, whether its weights are repacked, by how many threads it writes, and the speeds found (tokens a
-    second, 0 where they were not measured)."""
+class ModelBuild(BaseModel):
+    """A model file and how llama.cpp runs it.
+
+    Attributes:
+        file: A GGUF file: the source, or the same weights in another format.
+        repacked: llama.cpp changes the layout of the weights for this processor.
+        writing_threads: Threads that write.
+        reads: Tokens read a second; 0 if not measured.
+        writes: Tokens written a second; 0 if not measured.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -48,48 +60,54 @@ class Form(BaseModel):
 
     @property
     def seconds(self) -> float:
-        """What a request takes, about."""
-        return READ / self.reads + WRITTEN / self.writes if self.reads and self.writes else float("inf")
-
-    def unless(self, other: "Form") -> "Form":
-        """This form, or the other where that is faster by more than the measurement errs."""
-        return other if other.seconds < WORTH_CHANGING * self.seconds else self
+        """About what a request takes; infinite if not measured."""
+        return TOKENS_READ / self.reads + TOKENS_WRITTEN / self.writes if self.reads and self.writes else float("inf")
 
     @property
-    def words(self) -> str:
-        """In a few words."""
-        return (
-            f"{self.file.name}, {'repacked' if self.repacked else 'as it lies'}, {self.writing_threads} writing thread"
-            f"{'s' if self.writing_threads > 1 else ''}"
-        )
+    def description(self) -> str:
+        """File, layout and threads in a few words."""
+        layout = "repacked" if self.repacked else "as it lies"
+        threads = f"{self.writing_threads} writing thread{'s' if self.writing_threads > 1 else ''}"
+        return f"{self.file.name}, {layout}, {threads}"
+
+    def or_if_faster(self, other: "ModelBuild") -> "ModelBuild":
+        """Return the other build if it is faster by more than the measurement errs, else this one."""
+        return other if other.seconds < WORTH_CHANGING * self.seconds else self
 
 
-def fastest_form(source: Path, *, small: bool, again: bool = False, tell: Callable[[str], None] | None = None) -> Form:
-    """The form of a model file that is fastest here. The first time it is measured, which takes seconds (`tell` hears
-    of it); `small` models are tried in other formats too, of which the fastest is kept beside the finding.
+def fastest_build(
+    source: Path, *, small: bool, again: bool = False, tell: Callable[[str], None] | None = None
+) -> ModelBuild:
+    """Return the fastest build of a model file on this processor.
+
+    The first time it is measured, which takes seconds.
+
+    Args:
+        source: A GGUF file.
+        small: Try other formats too; the fastest one is kept beside the saved build.
+        again: Measure even if a build is saved.
+        tell: Called with a sentence before it is measured.
 
     Raises:
-        ModelError: no such file, or llama.cpp cannot load it.
+        ModelError: There is no such file, or llama.cpp cannot load it.
     """
     if not source.is_file():
         raise ModelError(f"no model file at {str(source)!r}: give the path of a GGUF file after `gguf:`")
     source = source.absolute()
     digest = digest_of(source)
     folder = cache_folder() / "models"
-    found = folder / f"{digest}.{'small' if small else 'whole'}.{_machine()}.json"
-    if not again and (known := _known(found, source)):
-        return known
+    saved = folder / f"{digest}.{'small' if small else 'whole'}.{_machine_id()}.json"
+    if not again and (build := _load(saved, source)):
+        return build
     if tell:
-        tell(f"Finding the fastest form of {source.name} on this processor, once")
-    files = [source]
-    if small:
-        files = [*_reformatted(source, folder, digest), source]
+        tell(f"Finding the fastest build of {source.name} on this processor, once")
+    files = [*_other_formats(source, folder, digest), source] if small else [source]
     with _Measuring() as measuring:
-        best = measuring.measured(Form(file=files[0]))
+        best = measuring.measure(ModelBuild(file=files[0]))
         for file in files[1:]:
-            best = best.unless(measuring.measured(Form(file=file)))
-        for other in ({"repacked": False}, {"writing_threads": cores()}):
-            best = best.unless(measuring.measured(best.model_copy(update=other)))
+            best = best.or_if_faster(measuring.measure(ModelBuild(file=file)))
+        for change in ({"repacked": False}, {"writing_threads": available_cores()}):
+            best = best.or_if_faster(measuring.measure(best.model_copy(update=change)))
     if not best.reads:
         raise ModelError(
             f"llama.cpp dies as it reads {source.name!r} on this processor: use another model, or --llm none"
@@ -97,30 +115,32 @@ def fastest_form(source: Path, *, small: bool, again: bool = False, tell: Callab
     for file in files:
         if file not in (source, best.file):
             file.unlink(missing_ok=True)
-    _remember(found, best, source)
+    _save(saved, best, source)
     return best
 
 
-def forget_form(source: Path, *, small: bool) -> Form:
-    """Measure again, since the file that was found is damaged."""
-    form = fastest_form(source, small=small)
-    if form.file.parent == cache_folder() / "models":
-        form.file.unlink(missing_ok=True)
-    return fastest_form(source, small=small, again=True)
+def replace_damaged_build(source: Path, *, small: bool) -> ModelBuild:
+    """Delete the file of the saved build, which is damaged, and return the fastest build, measured again."""
+    build = fastest_build(source, small=small)
+    if build.file.parent == cache_folder() / "models":  # never the source
+        build.file.unlink(missing_ok=True)
+    return fastest_build(source, small=small, again=True)
 
 
-def _reformatted(source: Path, folder: Path, digest: str) -> list[Path]:
-    bf16 = b"AVX512_BF16 = 1" in load_library().llama_print_system_info()
-    made = []
-    for name, kind in _FORMATS.items():
+def _other_formats(source: Path, folder: Path, digest: str) -> list[Path]:
+    """Write the model in other formats; return the files of those that worked."""
+    # only worth trying where the processor has instructions for it
+    has_bf16 = b"AVX512_BF16 = 1" in load_library().llama_print_system_info()
+    files = []
+    for name, file_type in _FORMATS.items():
         target = folder / f"{source.name.split('.')[0]}-{digest}.{name}.gguf"
-        if (name != "BF16" or bf16) and requantised(source, target, kind):
-            made.append(target)
-    return made
+        if (name != "BF16" or has_bf16) and requantise(source, target, file_type):
+            files.append(target)
+    return files
 
 
 class _Measuring:
-    """Measures forms in another process, begun again where it dies."""
+    """Measures builds in another process, which is started again if it dies."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
@@ -135,9 +155,11 @@ class _Measuring:
         if self._process:
             self._process.communicate()
 
-    def measured(self, form: Form) -> Form:
-        """The form with its speeds. One that kills the process is measured as it lies instead of repacked; if that
-        kills it too, or it does not load repacked, it has no speeds.
+    def measure(self, build: ModelBuild) -> ModelBuild:
+        """Return the build with its speeds.
+
+        A build that kills the process is measured without repacking; if that kills it too, it has no speeds. Nor has a
+        build that only loads without repacking.
 
         Raises:
             ModelError: llama.cpp cannot load it.
@@ -146,20 +168,20 @@ class _Measuring:
             self._process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
-        line = _asked(self._process, form.model_dump_json())
-        if not line:
+        answer = _exchange(self._process, build.model_dump_json())
+        if not answer:
             self._end()
-            return form if not form.repacked else self.measured(form.model_copy(update={"repacked": False}))
-        told = json.loads(line)
-        if "error" not in told:
-            return Form.model_validate(told)
-        if form.repacked:
-            return form
-        raise ModelError(told["error"])
+            return build if not build.repacked else self.measure(build.model_copy(update={"repacked": False}))
+        measured = json.loads(answer)
+        if "error" not in measured:
+            return ModelBuild.model_validate(measured)
+        if build.repacked:
+            return build
+        raise ModelError(measured["error"])
 
 
-def _asked(process: "subprocess.Popen[str]", line: str) -> str:
-    """What a process answers to a line; nothing where it died."""
+def _exchange(process: "subprocess.Popen[str]", line: str) -> str:
+    """Send a line to a process and return the line that it answers, empty if it died."""
     if process.stdin is None or process.stdout is None:
         return ""
     with suppress(BrokenPipeError):
@@ -169,70 +191,76 @@ def _asked(process: "subprocess.Popen[str]", line: str) -> str:
 
 
 def _answer(line: str) -> str:
-    """What a process that measures says of a form."""
+    """Return what the measuring process answers to a build."""
     try:
-        return _measured(Form.model_validate_json(line)).model_dump_json()
+        return _measure_here(ModelBuild.model_validate_json(line)).model_dump_json()
     except ModelError as error:
         return json.dumps({"error": str(error)})
 
 
-def _measured(form: Form) -> Form:
-    """The form with its speeds."""
-    llama = Llama(form.file, context_tokens=_CONTEXT, repacked=form.repacked, writing_threads=form.writing_threads)
+def _measure_here(build: ModelBuild) -> ModelBuild:
+    """Return the build with its speeds, measured in this process."""
+    llama = Llama(
+        build.file, context_tokens=_CONTEXT_TOKENS, repacked=build.repacked, writing_threads=build.writing_threads
+    )
     try:
-        rows = [Row(100 + 7 * n, n, 0, n + 1 == TRIED_READING) for n in range(TRIED_READING)]
-        _seconds(llama, rows[:8])
+        # any tokens do: they only have to differ from each other
+        rows = [Row(100 + 7 * n, n, 0, n + 1 == SAMPLE_READ) for n in range(SAMPLE_READ)]
+        _timed_decode(llama, rows[:8])  # the first batch also sets up the context
         llama.clear()
         reading = []
         for _ in range(2):
             llama.clear()
-            reading.append(_seconds(llama, rows))
-        writing = [_seconds(llama, [Row(100 + n, TRIED_READING + n, 0, True)]) for n in range(TRIED_WRITING)]
-        return form.model_copy(
-            update={"reads": TRIED_READING / min(reading), "writes": 1 / sorted(writing)[TRIED_WRITING // 2]}
+            reading.append(_timed_decode(llama, rows))
+        writing = [_timed_decode(llama, [Row(100 + n, SAMPLE_READ + n, 0, True)]) for n in range(SAMPLE_WRITTEN)]
+        return build.model_copy(
+            update={"reads": SAMPLE_READ / min(reading), "writes": 1 / sorted(writing)[SAMPLE_WRITTEN // 2]}
         )
     finally:
         llama.close()
 
 
-def _seconds(llama: Llama, rows: Sequence[Row]) -> float:
+def _timed_decode(llama: Llama, rows: Sequence[Row]) -> float:
     started = time.perf_counter()
     llama.decode(rows)
-    llama.logits(1)[0, 0]  # waits until it is there
+    llama.logits(1)[0, 0]  # waits until they are computed
     return time.perf_counter() - started
 
 
-def _machine() -> str:
-    """Names the processor and the build of llama.cpp that the finding holds for."""
-    facts = [load_library().__version__, str(cores()), platform.machine(), _processor()]
+def _machine_id() -> str:
+    """Name the processor and the build of llama.cpp that a saved model build holds for."""
+    facts = [load_library().__version__, str(available_cores()), platform.machine(), _processor_name()]
     return hashlib.sha256("|".join(facts).encode()).hexdigest()[:12]
 
 
-def _processor() -> str:
+def _processor_name() -> str:
     try:
-        lines = _MODEL_NAME.read_text("utf-8", "replace").splitlines()
+        lines = _PROCESSOR_FILE.read_text("utf-8", "replace").splitlines()
     except OSError:
         return platform.processor()
     return next((line for line in lines if line.startswith("model name")), platform.processor())
 
 
-def _known(path: Path, source: Path) -> Form | None:
-    """A finding names a file of our own, or none where the form is the source itself."""
+def _load(path: Path, source: Path) -> ModelBuild | None:
+    """Return a saved build; None if there is none or its file is gone.
+
+    Its file is the source or one in the same folder: whatever else the saved build names is not followed.
+    """
     try:
-        form = Form.model_validate_json(path.read_bytes())
+        build = ModelBuild.model_validate_json(path.read_bytes())
     except (OSError, ValueError):
         return None
-    if form.file == _SOURCE:
-        return form.model_copy(update={"file": source})
-    return form if form.file.parent == path.parent and form.file.is_file() else None
+    if build.file == _SOURCE:
+        return build.model_copy(update={"file": source})
+    return build if build.file.parent == path.parent and build.file.is_file() else None
 
 
-def _remember(path: Path, form: Form, source: Path) -> None:
-    kept = form.model_copy(update={"file": _SOURCE}) if form.file == source else form
-    with suppress(OSError), atomic_write(path) as partial:
-        partial.write_text(kept.model_dump_json(indent=1))
+def _save(path: Path, build: ModelBuild, source: Path) -> None:
+    saved = build.model_copy(update={"file": _SOURCE}) if build.file == source else build
+    with suppress(OSError), atomic_write(path) as partial:  # if it cannot be written, it is measured next time
+        partial.write_text(saved.model_dump_json(indent=1))
 
 
 if __name__ == "__main__":
-    for asked in sys.stdin:
-        print(_answer(asked), flush=True)
+    for build_line in sys.stdin:
+        print(_answer(build_line), flush=True)

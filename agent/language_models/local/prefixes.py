@@ -1,4 +1,4 @@
-"""States of prompts that a model read before, restored far faster than they are read again."""
+"""Saved states of prompts that a model has read: restoring one is far faster than reading the prompt again."""
 
 import hashlib
 from collections import OrderedDict
@@ -10,88 +10,94 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.language_models.local.llama import shared
+from whimbrel.agent.language_models.local.llama import shared_prefix_length
 from whimbrel.tools.files.atomic import atomic_write
 
-_CHECK = hashlib.sha256().digest_size
+_CHECKSUM_BYTES = hashlib.sha256().digest_size
+
+Tokens = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Kept:
-    """The state that a prompt left, and the logits behind its last token where they were kept too."""
+class PromptState:
+    """State of a model after a prompt.
+
+    Attributes:
+        state: What `Llama.state` returned.
+        logits: Logits after the last token, None if they were not saved.
+    """
 
     state: bytes
     logits: NDArray[np.float32] | None = None
 
     @property
-    def size(self) -> int:
-        """Bytes."""
+    def size_bytes(self) -> int:
+        """Memory that it takes."""
         return len(self.state) + (self.logits.nbytes if self.logits is not None else 0)
 
 
-class Prefixes:
-    """At most `budget_bytes` of states in memory; the least lately used goes first.
+class PrefixCache:
+    """Prompt states in memory, at most `budget_bytes`; the least recently used is dropped first.
 
-    `fixed` ones, which hold instructions and nothing of anybody, outlive `drop` and, where there is a folder, the
-    process. A file is taken only if its checksum is right.
+    Fixed states hold instructions and nothing about a person. They survive `drop` and, if there is a folder, the
+    process. A file counts only if its checksum is right.
     """
 
     def __init__(self, budget_bytes: int, folder: Path | None = None) -> None:
         self._budget_bytes = budget_bytes
         self._folder = folder
-        self._kept: OrderedDict[tuple[int, ...], Kept] = OrderedDict()
-        self._fixed: set[tuple[int, ...]] = set()
+        self._states: OrderedDict[Tokens, PromptState] = OrderedDict()
+        self._fixed: set[Tokens] = set()
 
-    def longest(self, tokens: Sequence[int]) -> tuple[tuple[int, ...], Kept] | None:
-        """What shares most first tokens with these, and its tokens."""
-        best = max(self._kept, key=lambda known: shared(known, tokens), default=None)
+    def longest(self, tokens: Sequence[int]) -> tuple[Tokens, PromptState] | None:
+        """Return the state that shares the most first tokens with a prompt, and its tokens; None if there is none."""
+        best = max(self._states, key=lambda known: shared_prefix_length(known, tokens), default=None)
         if best is None:
             return None
-        self._kept.move_to_end(best)
-        return best, self._kept[best]
+        self._states.move_to_end(best)
+        return best, self._states[best]
 
-    def find(self, tokens: Sequence[int]) -> None:
-        """Take the state of just these tokens from the folder, unless it is held or there is none."""
+    def load(self, tokens: Sequence[int]) -> None:
+        """Read the state of exactly these tokens from the folder, if there is one and it is not in memory."""
         key = tuple(tokens)
-        if key not in self._kept:
+        if key not in self._states:
             state = self._read(key)
             if state is not None:
-                self._hold(key, Kept(state), fixed=True)
+                self._put(key, PromptState(state), fixed=True)
 
-    def keep(self, tokens: Sequence[int], kept: Kept, *, fixed: bool = False) -> None:
-        """Hold a state."""
+    def put(self, tokens: Sequence[int], state: PromptState, *, fixed: bool = False) -> None:
+        """Save a state in memory, a fixed one in the folder too."""
         key = tuple(tokens)
-        self._hold(key, kept, fixed=fixed)
+        self._put(key, state, fixed=fixed)
         if fixed and self._folder:
-            self._write(self._folder / self._name(key), kept.state)
+            self._write(self._folder / self._file_name(key), state.state)
 
     def drop(self) -> None:
-        """Let go of all that is not fixed."""
-        self._kept = OrderedDict((key, kept) for key, kept in self._kept.items() if key in self._fixed)
+        """Drop all states that are not fixed."""
+        self._states = OrderedDict((key, state) for key, state in self._states.items() if key in self._fixed)
 
-    def _hold(self, key: tuple[int, ...], kept: Kept, *, fixed: bool) -> None:
-        self._kept[key] = kept
-        self._kept.move_to_end(key)
+    def _put(self, key: Tokens, state: PromptState, *, fixed: bool) -> None:
+        self._states[key] = state
+        self._states.move_to_end(key)
         if fixed:
             self._fixed.add(key)
-        while sum(one.size for one in self._kept.values()) > self._budget_bytes:
-            gone, _ = self._kept.popitem(last=False)
-            self._fixed.discard(gone)
+        while sum(known.size_bytes for known in self._states.values()) > self._budget_bytes:
+            dropped, _ = self._states.popitem(last=False)
+            self._fixed.discard(dropped)
 
-    def _name(self, key: tuple[int, ...]) -> str:
+    def _file_name(self, key: Tokens) -> str:
         return f"{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.state"
 
-    def _read(self, key: tuple[int, ...]) -> bytes | None:
+    def _read(self, key: Tokens) -> bytes | None:
         if not self._folder:
             return None
         try:
-            data = (self._folder / self._name(key)).read_bytes()
+            data = (self._folder / self._file_name(key)).read_bytes()
         except OSError:
             return None
-        check, state = data[:_CHECK], data[_CHECK:]
-        return state if hashlib.sha256(state).digest() == check else None
+        checksum, state = data[:_CHECKSUM_BYTES], data[_CHECKSUM_BYTES:]
+        return state if hashlib.sha256(state).digest() == checksum else None
 
     def _write(self, path: Path, state: bytes) -> None:
-        """A cache: where it cannot be written, the state is made anew next time."""
-        with suppress(OSError), atomic_write(path) as partial:
+        with suppress(OSError), atomic_write(path) as partial:  # if it cannot be written, the prompt is read next time
             partial.write_bytes(hashlib.sha256(state).digest() + state)
