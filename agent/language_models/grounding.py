@@ -1,59 +1,74 @@
-"""Whether a sentence of a model says only what it was given, as far as this can be told without understanding it.
+"""Test of whether a model's sentence says only what it was given, as far as words can show it.
 
-The test is a closed vocabulary: a sentence may use the words of the texts that it was given and the connecting words of
-its language, none of which says anything of the world (no negation, no praise, no cause).
+The vocabulary is closed: a sentence may use the words of the texts that it was given and the connecting words of its
+language. No connecting word says anything about the world: there is no negation among them, no praise and no cause.
 """
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-REPEATED = 3
-"""Words in a row that a sentence may not say twice."""
+REPEATED_WORDS = 3
+"""A sentence may not say the same so many words in a row twice."""
 
 _RUN = re.compile(r"\w+")
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _HOLDS_HAN = re.compile(f"[{_HAN}]")
-_SPELT = re.compile(rf"[^\W{_HAN}]{{2}}")
+_TWO_SPELT = re.compile(rf"[^\W{_HAN}]{{2}}")  # two letters or digits that are not Chinese
 
 
 def words_of(text: str, known: Collection[str] = frozenset()) -> list[str]:
-    """Words of a text, in lower case.
+    """Return the words of a text, in lower case.
 
-    Chinese sets no spaces between them: there a run of letters that is not itself known is cut into the longest `known`
-    words from left to right, and what lies between those counts as one word.
+    Chinese has no spaces between words. A run of letters with Chinese in it, unless it is known as a whole, is cut
+    into the longest `known` words from left to right; what lies between them counts as one word.
+
+    Example:
+        >>> words_of("Green tea, 12 oz")
+        ['green', 'tea', '12', 'oz']
+        >>> words_of("最近绿茶", {"最近"})
+        ['最近', '绿茶']
     """
     longest = max(map(len, known), default=0)
     words: list[str] = []
     for run in _RUN.findall(text.casefold()):
-        cut = run not in known and _HOLDS_HAN.search(run)
-        words += _pieces(run, known, longest) if cut else [run]
+        is_cut = run not in known and _HOLDS_HAN.search(run)
+        words += _cut(run, known, longest) if is_cut else [run]
     return words
 
 
-def _pieces(run: str, known: Collection[str], longest: int) -> Iterator[str]:
-    begin = place = 0
-    while place < len(run):
-        ends = range(min(len(run), place + longest), place, -1)
-        end = next((end for end in ends if run[place:end] in known and _whole(run, place, end)), None)
+def _cut(run: str, known: Collection[str], longest: int) -> Iterator[str]:
+    unknown_from = position = 0
+    while position < len(run):
+        ends = range(min(len(run), position + longest), position, -1)
+        end = next((end for end in ends if run[position:end] in known and _is_whole(run, position, end)), None)
         if end is None:
-            place += 1
+            position += 1
             continue
-        if begin < place:
-            yield run[begin:place]
-        yield run[place:end]
-        begin = place = end
-    if begin < place:
-        yield run[begin:place]
+        if unknown_from < position:
+            yield run[unknown_from:position]
+        yield run[position:end]
+        unknown_from = position = end
+    if unknown_from < position:
+        yield run[unknown_from:position]
 
 
-def _whole(run: str, place: int, end: int) -> bool:
-    """Whether a cut at both places leaves figures and words of other scripts whole: `5` is no part of `15`."""
-    return not any(cut > 0 and _SPELT.fullmatch(run[cut - 1 : cut + 1]) for cut in (place, end))
+def _is_whole(run: str, start: int, end: int) -> bool:
+    """Return whether cuts at both positions leave figures and words of other scripts whole: `5` is no part of `15`."""
+    return not any(cut > 0 and _TWO_SPELT.fullmatch(run[cut - 1 : cut + 1]) for cut in (start, end))
 
 
 def prose_problem(sentence: str, given: Iterable[str], *, connecting: Collection[str], marks: str = "") -> str:
-    """Why a sentence is not to be shown; empty where it is fine: whole, plain, without repetition, and of words that
-    are connecting or occur in the texts `given`; likewise of signs, where `marks` names those that may be used."""
+    """Return why a sentence must not be shown; empty if nothing speaks against it.
+
+    Args:
+        sentence: What the model wrote.
+        given: The texts that it may take words from.
+        connecting: Words that it may use besides, in lower case.
+        marks: Signs that it may use besides those in `given`; empty allows all.
+
+    Returns:
+        The end of a sentence about it, as "repeats itself".
+    """
     given = list(given)
     if not re.search(r"[.!?。！？]$", sentence.strip()):
         return "is no whole sentence"
@@ -63,7 +78,7 @@ def prose_problem(sentence: str, given: Iterable[str], *, connecting: Collection
         return "holds control characters"
     known = frozenset(connecting).union(*map(words_of, given))
     words = words_of(sentence, known)
-    runs = [tuple(words[n : n + REPEATED]) for n in range(len(words) - REPEATED + 1)]
+    runs = [tuple(words[n : n + REPEATED_WORDS]) for n in range(len(words) - REPEATED_WORDS + 1)]
     if len(set(runs)) < len(runs):
         return "repeats itself"
     unsupported = next((word for word in words if word not in known), None)
@@ -75,6 +90,15 @@ def prose_problem(sentence: str, given: Iterable[str], *, connecting: Collection
     return ""
 
 
-def unclosed(sentence: str, quotes: Sequence[str]) -> bool:
-    """Whether a quotation mark stands without its partner; `quotes` are pairs, as `“”`."""
+def has_unclosed_quote(sentence: str, quotes: Sequence[str]) -> bool:
+    """Return whether a quotation mark lacks its partner.
+
+    Args:
+        sentence: The sentence.
+        quotes: Pairs of an opening and a closing mark.
+
+    Example:
+        >>> has_unclosed_quote("Lately “tea.", ["“”"])
+        True
+    """
     return any("".join(mark for mark in sentence if mark in pair).replace(pair, "") for pair in quotes)

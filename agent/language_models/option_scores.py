@@ -1,7 +1,7 @@
-"""Ask a language model which of several named options comes next.
+"""Scores of options by a language model: which of several named options comes next.
 
-A model with likelihoods is asked how much likelier the history makes each name; one without orders the options by
-their numbers.
+A model with likelihoods is asked how much likelier the history makes each name. A model without them is asked to order
+the options by their numbers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,87 +12,108 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, WithJsonSchema
 
-from whimbrel.agent.language_models.order_parser import numbers_in
-from whimbrel.agent.language_models.protocol import Generation, LanguageModel, Usage
+from whimbrel.agent.language_models.order_parser import parse_order
+from whimbrel.agent.language_models.protocol import NO_USAGE, Generation, LanguageModel, Usage
 from whimbrel.prompts import Prompt, load
 from whimbrel.tools.arrays import standardise
 from whimbrel.tools.text.titles import TITLE_LENGTH
 
-PRIOR = 1.0
-"""How much of a name's likelihood without the history is taken off: all of it, so that neither a long title nor a known
-one counts. The best value depends on the catalogue, which is why it is to be learned."""
-HISTORY_SHOWN, HISTORY_SHARE = 15, 0.25
-"""Latest titles that the model sees, and the share of its context that they may take."""
-NATS = 4.0
-"""Up to about so many a gain in likelihood counts in full."""
-MOST_NUMBERS = 200
-NO_NUMBER = 0
-"""Stands for what is no number in an order: no option has it."""
+UNCONDITIONAL_WEIGHT = 1.0
+"""Share of an option's likelihood without the history that is subtracted: all of it, so that neither a long nor a known
+title gains. The best share depends on the catalogue; a ranker that is fitted learns it from `model_features`."""
+HISTORY_SHOWN = 15
+"""Latest titles that the model sees."""
+HISTORY_SHARE = 0.25
+"""Largest share of the model's context that these titles may take."""
+LINEAR_NATS = 4.0
+"""Gains in likelihood up to about so many nats count in full, larger ones ever less."""
+MAX_NUMBERS = 200
+"""Most numbers in an order, for models that a schema holds to."""
+NO_OPTION = 0
+"""Stands in an order for an entry that is no number; options are numbered from 1."""
 
 
 def _number(value: Any) -> int:
+    """Return an entry of an order as a number: models write `3`, `3.0`, `"3"`, `"#3"` and `"3."`."""
     if isinstance(value, str) and value.strip().lstrip("#").rstrip(".)").isdecimal():
-        value = int(value.strip().lstrip("#").rstrip(".)")[:9])
+        value = int(value.strip().lstrip("#").rstrip(".)")[:9])  # an endless figure is no option
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else NO_NUMBER
+    return value if isinstance(value, int) and not isinstance(value, bool) else NO_OPTION
 
 
 Numbers = Annotated[
     list[int],
-    BeforeValidator(lambda value: [_number(one) for one in value] if isinstance(value, list) else value),
-    WithJsonSchema({"type": "array", "items": {"type": "integer"}, "maxItems": MOST_NUMBERS}),
+    BeforeValidator(lambda value: [_number(entry) for entry in value] if isinstance(value, list) else value),
+    WithJsonSchema({"type": "array", "items": {"type": "integer"}, "maxItems": MAX_NUMBERS}),
 ]
 
 
 class OrderReply(BaseModel):
-    """Numbers of options, the likeliest first. What is no number counts as one of no option."""
+    """Reply to the question for an order.
+
+    Attributes:
+        order: Numbers of options, the likeliest first; NO_OPTION for an entry that is no number.
+    """
 
     order: Numbers
 
     @classmethod
     def from_words(cls, text: str) -> "OrderReply | None":
-        """An order told in plain words, see `numbers_in`."""
-        numbers = numbers_in(text)
+        """Read an order in plain words, see `parse_order`."""
+        numbers = parse_order(text)
         return cls(order=numbers) if numbers else None
 
 
 class LikelihoodCache(Protocol):
-    """Likelihoods of names without a history, kept for one model and prompt."""
+    """Cache of the log-likelihoods of titles without a history, for one model and prompt."""
 
     def get(self, names: Sequence[str]) -> Mapping[str, float]:
-        """Those that are known."""
+        """Return those that are cached."""
         ...
 
     def put(self, values: Mapping[str, float]) -> None:
-        """Keep some."""
+        """Cache some."""
         ...
 
 
 @dataclass(frozen=True)
 class OptionScores:
-    """One number an option, higher is likelier, comparable within this list only. None where nothing came. A model with
-    likelihoods tells also those that the values are the difference of: after the history (`given`) and without one
-    (`alone`)."""
+    """Scores of options.
+
+    Attributes:
+        values: One score an option, higher is likelier, comparable within this list only, shape (options,). None if the
+            model gave none.
+        usage: What they cost.
+        warnings: What was repaired or left out, for a person.
+        conditional: Log-likelihoods after the history, from a model with likelihoods.
+        unconditional: Log-likelihoods without a history, from such a model.
+    """
 
     values: NDArray[np.float64] | None
     usage: Usage
     warnings: tuple[str, ...] = ()
-    given: NDArray[np.float64] | None = None
-    alone: NDArray[np.float64] | None = None
+    conditional: NDArray[np.float64] | None = None
+    unconditional: NDArray[np.float64] | None = None
 
     def model_features(self) -> NDArray[np.float64] | None:
-        """What the fusion weighs, of mean 0: how much likelier the history makes each option, in nats, the larger the
-        less each counts (a title that repeats one of the history gains fifty), and, standardised, how likely each is
-        without it, shape (options, 2); of a model without likelihoods its order, shape (options, 1), of deviation 1
-        where it gives the same one however the options stand, of none where it repeats how they stand."""
-        if self.given is not None and self.alone is not None:
-            gained = np.arcsinh((self.given - self.alone) / NATS)
-            return np.stack([gained - gained.mean(), standardise(self.alone)], axis=1)
+        """Return the features that a ranker weighs, each of mean 0; None if the model gave no scores.
+
+        Returns:
+            Shape (options, 2) from a model with likelihoods: how much likelier the history makes each option, in nats,
+            and how likely each option is without it, standardised. Large gains are damped: a title that repeats one
+            of the history gains fifty nats. Shape (options, 1) from a model without: its order, of standard deviation 1
+            if it is the same however the options are arranged, and 0 if it only repeats their arrangement.
+        """
+        if self.conditional is not None and self.unconditional is not None:
+            # arcsinh is linear near 0 and logarithmic far from it
+            gains = np.arcsinh((self.conditional - self.unconditional) / LINEAR_NATS)
+            return np.stack([gains - gains.mean(), standardise(self.unconditional)], axis=1)
         if self.values is None:
             return None
-        spread = max(((len(self.values) ** 2 - 1) / 12) ** 0.5, 1e-9)
-        return np.asarray((self.values - self.values.mean()) / spread)[:, None]
+        # standard deviation of the positions 1 to n; mean positions of orders that disagree vary less
+        full_spread = max(((len(self.values) ** 2 - 1) / 12) ** 0.5, 1e-9)
+        return np.asarray((self.values - self.values.mean()) / full_spread)[:, None]
 
 
 def score_options(
@@ -105,48 +126,63 @@ def score_options(
     permutations: int = 1,
     language: str = "en",
 ) -> OptionScores:
-    """OptionScores of `options`, names of what may come after the names in `history`, of which the latest are shown.
+    """Return how likely each option is to come next.
 
-    `likelihood_cache` keeps what does not depend on the history. A model without likelihoods orders the options as
-    given, then
-    turned round, then in `permutations` - 2 random orders, since models favour what stands first.
+    Args:
+        llm: The language model.
+        history: Names of what came before, the latest last; the model sees the latest ones that fit.
+        wish: What the user asks for, empty for nothing.
+        options: Names of what may come next.
+        likelihood_cache: Keeps what does not depend on the history.
+        permutations: How often a model without likelihoods is asked: for the options as given, then reversed, then in
+            random arrangements, since models favour what they see first.
+        language: Language of the prompt.
+
+    Example:
+        >>> from whimbrel.agent import ScriptedModel
+        >>> model = ScriptedModel({"OrderReply": {"order": [2, 1]}}, scores=False)
+        >>> score_options(model, history=["Tea"], wish="", options=["Rake", "Rusk"]).values.tolist()
+        [-1.0, 0.0]
     """
     if not options:
-        return OptionScores(None, Usage())
-    shown = fitting(history, llm)
-    cut = min(len(history), HISTORY_SHOWN) - len(shown)
-    weighed = (
-        _by_likelihood(llm, shown, wish, options, likelihood_cache, language)
+        return OptionScores(None, NO_USAGE)
+    shown = titles_that_fit(history, llm)
+    omitted = min(len(history), HISTORY_SHOWN) - len(shown)
+    scores = (
+        _score_by_likelihood(llm, shown, wish, options, likelihood_cache, language)
         if llm.scores
-        else order(llm, history=shown, wish=wish, options=options, permutations=permutations, language=language)
+        else order_options(llm, history=shown, wish=wish, options=options, permutations=permutations, language=language)
     )
-    if not cut:
-        return weighed
-    told = f"the model was shown {len(shown)} of the latest {len(shown) + cut} events: no more fit its context"
-    return replace(weighed, warnings=(told, *weighed.warnings))
+    if not omitted:
+        return scores
+    warning = f"the model was shown {len(shown)} of the latest {len(shown) + omitted} events: no more fit its context"
+    return replace(scores, warnings=(warning, *scores.warnings))
 
 
-def fitting(history: Sequence[str], llm: LanguageModel) -> list[str]:
-    """The latest names that fit the model's context: earlier mentions of a name that comes again go first, they tell
-    least, then the oldest."""
+def titles_that_fit(history: Sequence[str], llm: LanguageModel) -> list[str]:
+    """Return the latest titles that fit the model's context, in order.
+
+    Earlier mentions of a title that comes again are left out first, since they say least, then the oldest titles.
+    """
     latest = list(history[-HISTORY_SHOWN:])
     room = int(HISTORY_SHARE * llm.context_tokens)
-    tokens = [llm.count_tokens(f"- {name}\n") for name in latest]
-    repeated = [place for place, name in enumerate(latest) if name in latest[place + 1 :]]
-    gone: set[int] = set()
-    for place in [*repeated, *(place for place in range(len(latest)) if place not in repeated)]:
-        if sum(tokens) - sum(tokens[place] for place in gone) <= room:
+    tokens = [llm.count_tokens(f"- {title}\n") for title in latest]
+    repeated = [position for position, title in enumerate(latest) if title in latest[position + 1 :]]
+    others = [position for position in range(len(latest)) if position not in repeated]
+    omitted: set[int] = set()
+    for position in [*repeated, *others]:
+        if sum(tokens) - sum(tokens[number] for number in omitted) <= room:
             break
-        gone.add(place)
-    return [name for place, name in enumerate(latest) if place not in gone]
+        omitted.add(position)
+    return [title for position, title in enumerate(latest) if position not in omitted]
 
 
 def likelihood_prompt(language: str = "en") -> Prompt:
-    """The prompt that likelihoods are taken with."""
+    """Return the prompt that likelihoods are computed after."""
     return load("next", language=language)
 
 
-def _by_likelihood(
+def _score_by_likelihood(
     llm: LanguageModel,
     history: Sequence[str],
     wish: str,
@@ -155,28 +191,32 @@ def _by_likelihood(
     language: str,
 ) -> OptionScores:
     prompt = likelihood_prompt(language)
-    distinct = list(dict.fromkeys(option[:TITLE_LENGTH] for option in options))
-    lines = "".join(f"- {title}\n" for title in history)
-    wanted = load("wish", language=language).fill({"wish": wish}) + "\n" if wish else ""
-    given = llm.log_likelihood(prompt.fill({"history": lines, "wish": wanted}), [f" {name}\n" for name in distinct])
-    usage = given.usage
-    alone = dict(likelihood_cache.get(distinct)) if likelihood_cache else {}
-    unknown = [name for name in distinct if name not in alone]
-    if unknown:
-        asked = llm.log_likelihood(prompt.fill({"history": "", "wish": ""}), [f" {name}\n" for name in unknown])
-        found = dict(zip(unknown, asked.values, strict=True))
-        usage, alone = usage + asked.usage, alone | found
+    titles = [option[:TITLE_LENGTH] for option in options]
+    distinct = list(dict.fromkeys(titles))
+    history_lines = "".join(f"- {title}\n" for title in history)
+    wish_line = load("wish", language=language).fill({"wish": wish}) + "\n" if wish else ""
+    after = llm.log_likelihood(
+        prompt.fill({"history": history_lines, "wish": wish_line}), [f" {title}\n" for title in distinct]
+    )
+    usage = after.usage
+    without = dict(likelihood_cache.get(distinct)) if likelihood_cache else {}
+    missing = [title for title in distinct if title not in without]
+    if missing:
+        asked = llm.log_likelihood(prompt.fill({"history": "", "wish": ""}), [f" {title}\n" for title in missing])
+        computed = dict(zip(missing, asked.values, strict=True))
+        usage, without = usage + asked.usage, without | computed
         if likelihood_cache and np.isfinite(asked.values).all():
-            likelihood_cache.put(found)
-    after = dict(zip(distinct, given.values, strict=True))
-    with_, without = (np.array([told[option[:TITLE_LENGTH]] for option in options]) for told in (after, alone))
-    values = with_ - PRIOR * without
+            likelihood_cache.put(computed)
+    with_history = dict(zip(distinct, after.values, strict=True))
+    conditional = np.array([with_history[title] for title in titles])
+    unconditional = np.array([without[title] for title in titles])
+    values = conditional - UNCONDITIONAL_WEIGHT * unconditional
     if not np.isfinite(values).all():
         return OptionScores(None, usage, ("the model's likelihoods were left out: some are no numbers",))
-    return OptionScores(values, usage, given=with_, alone=without)
+    return OptionScores(values, usage, conditional=conditional, unconditional=unconditional)
 
 
-def order(
+def order_options(
     llm: LanguageModel,
     *,
     history: Sequence[str],
@@ -185,44 +225,48 @@ def order(
     permutations: int = 1,
     language: str = "en",
 ) -> OptionScores:
-    """Minus the mean position of each option in the model's orders of permutations of them, see `weigh`."""
-    orders = _permutations(len(options), permutations)
+    """Return minus the mean position of each option in the model's orders; arguments are those of `score_options`."""
+    arrangements = _arrangements(len(options), permutations)
     prompt = load("order", language=language)
     conversations = [
         prompt.messages(
             {
                 "history": "\n".join(f"- {title}" for title in history) or "-",
                 "wish": wish or "-",
-                "options": "\n".join(f"{n}. {options[place][:TITLE_LENGTH]}" for n, place in enumerate(places, 1)),
+                "options": "\n".join(f"{n}. {options[index][:TITLE_LENGTH]}" for n, index in enumerate(indices, 1)),
             }
         )
-        for places in orders
+        for indices in arrangements
     ]
+    # room for the braces and the key, and for each number with its comma
     replies = llm.generate(conversations, schema=OrderReply, max_tokens=16 + 5 * len(options))
-    found = [_positions(reply, len(options)) for reply in replies]
-    usage = sum((positions.usage for positions in found), Usage())
-    warnings = tuple(dict.fromkeys(warning for positions in found for warning in positions.warnings))
-    placed = []
-    for places, positions in zip(orders, found, strict=True):
-        if positions.values is not None:
+    orders = [_scores_of_order(reply, len(options)) for reply in replies]
+    usage = sum((order.usage for order in orders), NO_USAGE)
+    warnings = tuple(dict.fromkeys(warning for order in orders for warning in order.warnings))
+    by_option = []
+    for indices, order in zip(arrangements, orders, strict=True):
+        if order.values is not None:
             values = np.empty(len(options))
-            values[places] = positions.values
-            placed.append(values)
-    return OptionScores(np.mean(placed, axis=0) if placed else None, usage, warnings)
+            values[indices] = order.values
+            by_option.append(values)
+    return OptionScores(np.mean(by_option, axis=0) if by_option else None, usage, warnings)
 
 
-def _permutations(options: int, count: int) -> list[NDArray[np.int64]]:
+def _arrangements(options: int, count: int) -> list[NDArray[np.int64]]:
+    """Return `count` arrangements of options: as given, reversed, then random ones, always the same."""
     straight = np.arange(options)
     random = np.random.default_rng(0)
     return [straight, straight[::-1], *(random.permutation(options) for _ in range(count - 2))][:count]
 
 
-def _positions(reply: Generation[OrderReply], options: int) -> OptionScores:
-    """Minus the position of each option; one that the model leaves out has the mean position of those it left out."""
+def _scores_of_order(reply: Generation[OrderReply], options: int) -> OptionScores:
+    """Return minus the position of each option in an order.
+
+    Options that the model leaves out share the mean of the positions after those that it names.
+    """
     if reply.value is None:
-        return OptionScores(
-            None, reply.usage, (f"the model's order was left out: it fitted no schema: {reply.misfit!r}",)
-        )
+        warning = f"the model's order was left out: it fitted no schema: {reply.misfit!r}"
+        return OptionScores(None, reply.usage, (warning,))
     named = [number for number in dict.fromkeys(reply.value.order) if 1 <= number <= options]
     omitted = options - len(named)
     wrong = len(reply.value.order) - len(named)

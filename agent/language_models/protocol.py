@@ -1,4 +1,4 @@
-"""What Whimbrel asks of a language model: a reply that fits a schema and, where it can, likelihoods of texts."""
+"""The protocol of a language model: replies that fit a schema and, from some models, likelihoods of texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -13,9 +13,23 @@ T = TypeVar("T", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Usage:
-    """What calls cost. `prompt_tokens` counts every token the model had before it, `cached_tokens` those of them
-    that it did not have to read again; of `generations` replies `misfits` fitted no schema, `remembered` came from
-    the cache of replies and cost nothing; `repairs` counts what had to be mended in replies."""
+    """Cost of some calls of a model; costs are added with `+`.
+
+    Attributes:
+        llm_calls: Calls of the model.
+        prompt_tokens: Tokens that the model had before it, whether read or taken from a cache.
+        cached_tokens: Those of them that it did not have to read again.
+        completion_tokens: Tokens written.
+        cost_usd: US dollars; 0 if the price is not known.
+        generations: Replies asked for.
+        misfits: Replies that fitted no schema.
+        remembered: Replies and likelihoods from the cache on disk, which cost nothing.
+        repairs: Repairs of replies: documents completed, numbers invented, repeated or left out.
+
+    Example:
+        >>> (Usage(llm_calls=1, prompt_tokens=9) + Usage(llm_calls=1)).llm_calls
+        2
+    """
 
     llm_calls: int = 0
     prompt_tokens: int = 0
@@ -36,7 +50,13 @@ NO_USAGE = Usage()
 
 @dataclass(frozen=True)
 class Generation(Generic[T]):
-    """A reply; `value` is None where what came back fitted no schema (then `misfit` says what came)."""
+    """A reply.
+
+    Attributes:
+        value: An instance of the schema asked for, None if the reply fits no schema.
+        usage: What it cost.
+        misfit: The start of a reply that fits no schema, or why there is no reply.
+    """
 
     value: T | None
     usage: Usage
@@ -45,54 +65,64 @@ class Generation(Generic[T]):
 
 @dataclass(frozen=True)
 class Likelihoods:
-    """Natural log-likelihoods of continuations, each summed over its tokens, in the order asked."""
+    """Log-likelihoods of continuations.
+
+    Attributes:
+        values: Natural logarithms, each summed over the tokens of a continuation, in the order asked.
+        usage: What they cost.
+    """
 
     values: list[float]
     usage: Usage
 
 
 class LanguageModel(Protocol):
-    """A language model. What answers the same has the same `digest`; `context_tokens` hold a prompt and its reply."""
+    """A language model. Any class with these members can be used as one."""
 
     @property
     def spec(self) -> str:
-        """What a person calls it."""
+        """What a person calls the model."""
         ...
 
     @property
     def digest(self) -> str:
-        """Names its weights, or its name and server where those are out of sight."""
+        """Name of the weights, or of model and server if those are out of sight. Models of one digest answer alike."""
         ...
 
     @property
     def context_tokens(self) -> int:
-        """Tokens that a prompt and its reply may take."""
+        """Most tokens of a prompt and its reply together."""
         ...
 
     @property
     def scores(self) -> bool:
-        """Whether `log_likelihood` can be asked."""
+        """Whether `log_likelihood` can be called."""
         ...
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of a text, or no fewer where they can only be estimated."""
+        """Return the number of tokens of a text; an estimate is never too low."""
         ...
 
     def generate(
         self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
     ) -> list[Generation[T]]:
-        """Conversations in, for each an instance of `schema` out, in order.
+        """Return one reply per conversation, in order.
+
+        Args:
+            conversations: Each a list of messages that ends with the user's.
+            schema: A pydantic model that the replies must fit.
+            max_tokens: Most tokens of a reply.
 
         Raises:
-            ModelError: the model cannot be reached or run. A reply that fits no schema is no error.
+            ModelError: The model cannot be reached or run. A reply that fits no schema is not an error.
         """
         ...
 
     def log_likelihood(self, prompt: str, continuations: Sequence[str]) -> Likelihoods:
-        """How likely each text is to follow `prompt`.
+        """Return how likely each text is to follow `prompt`.
 
         Raises:
-            ModelError: this model gives no likelihoods, or the prompt is longer than its context.
+            ModelError: The model gives no likelihoods.
         """
         ...
 

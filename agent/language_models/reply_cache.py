@@ -1,4 +1,4 @@
-"""Replies kept on disk: the same question to the same model is asked once, whoever asks."""
+"""Cache of replies on disk: the same question to the same model is asked once."""
 
 import hashlib
 import json
@@ -12,52 +12,67 @@ from whimbrel.prompts import Message
 from whimbrel.tools.files.disk_cache import DiskCache
 from whimbrel.tools.files.paths import cache_folder
 
-MOST_BYTES = 256 << 20
-KEPT_SECONDS = 30 * 24 * 3600.0
+MAX_BYTES = 256 << 20
+"""Size of the cache."""
+MAX_AGE_SECONDS = 30 * 24 * 3600.0
+"""Replies are dropped after 30 days."""
 
 
 class CachingModel:
-    """A model that answers from the cache what it was asked before, word for word: same digest, text and settings.
+    """A model that answers from the cache on disk what it was asked before.
 
-    Safe for several processes. The cache holds digests of questions, and replies; a cache that fails is left out.
+    A question is the same if the model's digest, every word and every setting are. Replies that fit no schema are not
+    cached. Safe for several processes. The cache holds replies and digests of questions, not the questions; if it
+    cannot be used, the model is asked.
+
+    Example:
+        >>> from whimbrel.agent import ScriptedModel
+        >>> model = CachingModel(ScriptedModel())
+        >>> model.spec
+        'scripted'
     """
 
     def __init__(self, model: LanguageModel) -> None:
         self.model = model
         self.spec, self.digest, self.context_tokens = model.spec, model.digest, model.context_tokens
         self.count_tokens = model.count_tokens
-        self._cache = DiskCache(cache_folder() / "replies", most_bytes=MOST_BYTES)
+        self._cache = DiskCache(cache_folder() / "replies", most_bytes=MAX_BYTES)
 
     @property
     def scores(self) -> bool:
+        """Whether the model gives likelihoods."""
         return self.model.scores
 
     def generate(
         self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
     ) -> list[Generation[T]]:
-        shape = schema.model_json_schema()
+        """Return one reply per conversation; only those that are not cached are asked for."""
+        json_schema = schema.model_json_schema()
         keys = [
-            self._key([[m["role"], m["content"]] for m in messages], shape, max_tokens) for messages in conversations
+            self._key([[m["role"], m["content"]] for m in messages], json_schema, max_tokens)
+            for messages in conversations
         ]
-        known = [self._reply(key, schema) for key in keys]
-        open_ = [number for number, reply in enumerate(known) if reply is None]
-        asked = self.model.generate([conversations[n] for n in open_], schema=schema, max_tokens=max_tokens)
-        found = dict(zip(open_, asked, strict=True))
-        for number, reply in found.items():
+        replies = [self._cached_reply(key, schema) for key in keys]
+        missing = [number for number, reply in enumerate(replies) if reply is None]
+        asked = self.model.generate([conversations[n] for n in missing], schema=schema, max_tokens=max_tokens)
+        new_replies = dict(zip(missing, asked, strict=True))
+        for number, reply in new_replies.items():
             if reply.value is not None:
-                self._cache.put({keys[number]: reply.value.model_dump_json()}, seconds=KEPT_SECONDS)
-        return [reply or found[number] for number, reply in enumerate(known)]
+                self._cache.put({keys[number]: reply.value.model_dump_json()}, seconds=MAX_AGE_SECONDS)
+        return [reply or new_replies[number] for number, reply in enumerate(replies)]
 
     def log_likelihood(self, prompt: str, continuations: Sequence[str]) -> Likelihoods:
+        """Return the log-likelihoods of continuations; a list of them is cached as a whole."""
         key = self._key(prompt, list(continuations))
-        known = self._cache.get([key]).get(key)
-        if isinstance(known, list) and _numbers(known, len(continuations)):
-            return Likelihoods([float(value) for value in known], Usage(remembered=1))
-        found = self.model.log_likelihood(prompt, continuations)
-        self._cache.put({key: found.values}, seconds=KEPT_SECONDS)
-        return found
+        values: Any = self._cache.get([key]).get(key)
+        if _are_likelihoods(values, len(continuations)):
+            return Likelihoods([float(value) for value in values], Usage(remembered=1))
+        likelihoods = self.model.log_likelihood(prompt, continuations)
+        self._cache.put({key: likelihoods.values}, seconds=MAX_AGE_SECONDS)
+        return likelihoods
 
     def forget(self) -> None:
+        """Let the model forget what it read; the cache stays."""
         self.model.forget()
 
     def close(self) -> None:
@@ -67,20 +82,20 @@ class CachingModel:
         if close:
             close()
 
-    def _reply(self, key: str, schema: type[T]) -> Generation[T] | None:
-        known = self._cache.get([key]).get(key)
-        with suppress(ValueError, TypeError):
-            return Generation(schema.model_validate_json(str(known)), Usage(generations=1, remembered=1))
+    def _cached_reply(self, key: str, schema: type[T]) -> Generation[T] | None:
+        document = self._cache.get([key]).get(key)
+        with suppress(ValueError, TypeError):  # not cached, or damaged
+            return Generation(schema.model_validate_json(str(document)), Usage(generations=1, remembered=1))
         return None
 
     def _key(self, *parts: Any) -> str:
         return hashlib.sha256(json.dumps([self.digest, *parts]).encode()).hexdigest()
 
 
-def _numbers(known: list[Any], count: int) -> bool:
-    """Whether what the cache holds is so many likelihoods."""
+def _are_likelihoods(values: Any, count: int) -> bool:
+    """Return whether a value from the cache is a list of `count` likelihoods."""
     return (
-        isinstance(known, list)
-        and len(known) == count
-        and all(isinstance(value, float) and math.isfinite(value) for value in known)
+        isinstance(values, list)
+        and len(values) == count
+        and all(isinstance(value, float) and math.isfinite(value) for value in values)
     )

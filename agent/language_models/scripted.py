@@ -1,11 +1,11 @@
-"""A language model that says what it is told to: for tests and demonstrations without a real one."""
+"""A language model with scripted replies, for tests and demonstrations without a real one."""
 
 import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from whimbrel.agent.language_models.parsers import fit
+from whimbrel.agent.language_models.parsers import parse_reply
 from whimbrel.agent.language_models.protocol import Generation, Likelihoods, T, Usage
 from whimbrel.prompts import Message
 
@@ -13,10 +13,15 @@ Script = Mapping[str, Any] | str
 
 
 class ScriptedModel:
-    """Replies by the name of the schema asked for: a mapping (sent as JSON), a text (sent as it is), or a
-    function of the messages that returns either. Without a reply for a schema it answers `{}`.
+    """A model whose replies are given beforehand, by the name of the schema asked for.
 
-    Likelihoods come from `likelihood(prompt, continuation)`, by default a fixed pseudo-random number of the two.
+    Attributes:
+        conversations: The conversations that it was asked, in order.
+
+    Example:
+        >>> model = ScriptedModel({"SummaryReply": {"summary": "Lately mostly tea."}})
+        >>> model.scores
+        True
     """
 
     spec = digest = "scripted"
@@ -29,41 +34,55 @@ class ScriptedModel:
         scores: bool = True,
         context_tokens: int = 4096,
     ) -> None:
+        """Prepare a model.
+
+        Args:
+            replies: By the name of the schema: a mapping, sent as JSON; a text, sent as it is; or a function of the
+                messages that returns one of these. A schema without a reply gets `{}`.
+            likelihood: Log-likelihood of a continuation after a prompt. By default a number that looks random and is
+                the same for the same texts.
+            scores: Whether the model gives likelihoods.
+            context_tokens: Most tokens of a prompt and its reply; a word counts as a token.
+        """
         self.scores, self.context_tokens = scores, context_tokens
         self._replies = dict(replies or {})
-        self._likelihood = likelihood or _arbitrary
-        self.heard: list[Sequence[Message]] = []
+        self._likelihood = likelihood or _pseudo_random_likelihood
+        self.conversations: list[Sequence[Message]] = []
 
     def count_tokens(self, text: str) -> int:
+        """Return the number of words."""
         return len(text.split())
 
     def generate(
         self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
     ) -> list[Generation[T]]:
+        """Return the scripted reply to each conversation."""
         return [self._reply(messages, schema) for messages in conversations]
 
     def _reply(self, messages: Sequence[Message], schema: type[T]) -> Generation[T]:
-        self.heard.append(messages)
+        self.conversations.append(messages)
         reply = self._replies.get(schema.__name__, {})
         if callable(reply):
             reply = reply(messages)
         text = reply if isinstance(reply, str) else json.dumps(reply)
         words = sum(self.count_tokens(message["content"]) for message in messages)
         usage = Usage(llm_calls=1, prompt_tokens=words, completion_tokens=len(text.split()))
-        return fit(text, schema, usage)
+        return parse_reply(text, schema, usage)
 
     def log_likelihood(self, prompt: str, continuations: Sequence[str]) -> Likelihoods:
+        """Return the scripted likelihood of each continuation."""
         words = len(prompt.split())
         usage = Usage(
             llm_calls=1,
             prompt_tokens=words * len(continuations) + sum(len(text.split()) for text in continuations),
-            cached_tokens=words * max(len(continuations) - 1, 0),
+            cached_tokens=words * max(len(continuations) - 1, 0),  # as a model that reads the prompt once
         )
         return Likelihoods([self._likelihood(prompt, text) for text in continuations], usage)
 
     def forget(self) -> None:
-        self.heard.clear()
+        """Drop the conversations."""
+        self.conversations.clear()
 
 
-def _arbitrary(prompt: str, continuation: str) -> float:
+def _pseudo_random_likelihood(prompt: str, continuation: str) -> float:
     return -10.0 * (1 + zlib.crc32(f"{prompt}\n{continuation}".encode()) / 2**32)

@@ -34,6 +34,7 @@ class TokenCounter:
         self.how = f"tiktoken {self._encoding.name}" if self._encoding else "estimated from the bytes"
 
     def __call__(self, text: str) -> int:
+        """Return the number of tokens of a text."""
         if self._encoding:
             return len(self._encoding.encode(text, disallowed_special=()))
         letters = len(_LETTERS.findall(text))

@@ -109,7 +109,7 @@ def test_the_model_is_asked_in_chinese_and_its_good_sentences_are_shown(
     assert not [sentence for sentence in sentences(found) if re.search("[A-Za-z]", sentence)]
     assert load("next", language="zh").fill({"history": "", "wish": ""}) in prompts
     assert all(prompt.startswith("一个人依次选择的东西") for prompt in prompts)
-    assert {messages[0]["content"][:1] for messages in model.heard} == {"你"}
+    assert {messages[0]["content"][:1] for messages in model.conversations} == {"你"}
     assert any("\n现在想要：一把铲子\n-" in prompt for prompt in prompts)
 
 
@@ -118,9 +118,9 @@ def test_rank_and_predict_shift_ask_in_chinese() -> None:
     agent = Agent.open(None, llm=model, config=CHINESE)
     pool = [Item(item_id="1", title="全麦面包"), Item(item_id="2", title="园艺铲")]
     assert sorted(agent.rank([Item(item_id="h", title="玫瑰种子")], pool, {"query": "铲子"})) == ["1", "2"]
-    assert "<data>\n- 玫瑰种子\n</data>" in model.heard[0][-1]["content"]
+    assert "<data>\n- 玫瑰种子\n</data>" in model.conversations[0][-1]["content"]
     assert (
-        model.heard[0][0]["content"]
+        model.conversations[0][0]["content"]
         == load("order", language="zh").messages({"history": "", "wish": "", "options": ""})[0]["content"]
     )
     assert agent.predict_shift([]).reason == "无法判断：目前还没有任何记录。"

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from whimbrel.agent.language_models.parsers import named_schema
+from whimbrel.agent.language_models.parsers import strict_schema
 
 REASONING_TOKENS = 2000
 """Extra tokens that a reasoning model may write as thoughts, which servers count as tokens of the reply."""
@@ -72,7 +72,7 @@ class Dialect:
 
     def settings(self, schema: type[BaseModel], max_tokens: int) -> dict[str, Any]:
         """Return the settings of a request whose reply is to fit `schema`."""
-        settings = REPLY_FORMATS[self.reply_format][1](named_schema(schema), schema.__name__)
+        settings = REPLY_FORMATS[self.reply_format][1](strict_schema(schema), schema.__name__)
         if self.reasons:
             return settings | {"max_completion_tokens": self.most_tokens(max_tokens)}
         return settings | {"max_tokens": max_tokens, "temperature": 0.0}

@@ -13,7 +13,7 @@ from whimbrel.agent.language_models.hosted.budget import Account, Budget, Budget
 from whimbrel.agent.language_models.hosted.connection import Connection, NoStreamError, api_key, hide_credentials
 from whimbrel.agent.language_models.hosted.dialect import REASONING_TOKENS, Dialect
 from whimbrel.agent.language_models.hosted.prices import price_of
-from whimbrel.agent.language_models.parsers import fit, named_schema
+from whimbrel.agent.language_models.parsers import parse_reply, strict_schema
 from whimbrel.agent.language_models.protocol import NO_USAGE, Generation, Likelihoods, T, Usage
 from whimbrel.agent.language_models.tokens import TokenCounter, reported_tokens
 from whimbrel.prompts import Message
@@ -126,7 +126,7 @@ class HostedModel:
         """Ask for a reply; give up what the server refuses and ask again."""
         from openai import APIStatusError
 
-        prompt_tokens = self._prompt_tokens(messages) + self.count_tokens(json.dumps(named_schema(schema)))
+        prompt_tokens = self._prompt_tokens(messages) + self.count_tokens(json.dumps(strict_schema(schema)))
         format_before = self._dialect.reply_format
         while True:
             dialect = self._dialect
@@ -135,7 +135,7 @@ class HostedModel:
             try:
                 text, usage = self._connection.request(ask, prompt_tokens=prompt_tokens, max_tokens=most_tokens)
                 self._connection.has_replied = True
-                return fit(text, schema, usage)
+                return parse_reply(text, schema, usage)
             except APIStatusError as error:
                 if _is_too_long(error):
                     return Generation(None, NO_USAGE, misfit=str(error.message)[:200])

@@ -301,16 +301,17 @@ def right(model: LocalModel, text: str, *, off: int) -> dict[str, Any]:
 
     with _ONE_AT_A_TIME:
         model.forget()
-        tokens = model.llama.tokens(text)
+        tokens = model.llama.tokenise(text)
         model.llama.decode([Row(token, place, 0, True) for place, token in enumerate(tokens)])
         logits = model.llama.logits(len(tokens)).copy()
         model.forget()
-    pieces = [model.llama.text([token]).decode("utf-8", "replace") for token in tokens]
+    pieces = [model.llama.detokenise([token]).decode("utf-8", "replace") for token in tokens]
     offsets = [sum(map(len, pieces[:place])) for place in range(len(tokens))]
     values = [None, *(float(logits[n][tokens[n + 1]]) - log_normaliser(logits[n]) for n in range(len(tokens) - 1))]
     best = np.argsort(-logits[-1])[:3]
     likeliest = {
-        model.llama.text([int(token)]).decode("utf-8", "replace"): float(logits[-1][token]) - log_normaliser(logits[-1])
+        model.llama.detokenise([int(token)]).decode("utf-8", "replace"): float(logits[-1][token])
+        - log_normaliser(logits[-1])
         for token in best
     }
     shifted = values[off:] + [-9.0] * off

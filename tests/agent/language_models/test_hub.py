@@ -20,7 +20,7 @@ from types import SimpleNamespace
 import pytest
 
 from whimbrel.agent.language_models.local import hub
-from whimbrel.agent.language_models.local.hub import Pulled, pull
+from whimbrel.agent.language_models.local.hub import PulledFile, pull
 from whimbrel.tools.errors import ConfigError, ModelError
 
 BODY = b"GGUF" + random.Random(7).randbytes(24_000_000)
@@ -164,7 +164,7 @@ def test_a_file_is_fetched_verified_and_kept_where_the_library_keeps_it(fake: Fa
     from huggingface_hub import hf_hub_download
 
     pulled = pull(REPOSITORY, FILE)
-    assert pulled == Pulled(pulled.path, SHA256, "hub")
+    assert pulled == PulledFile(pulled.path, SHA256, "hub")
     assert pulled.path.read_bytes() == BODY
     assert fake.bytes_sent == len(BODY)
     assert blobs(tmp_path) == {SHA256: len(BODY)}
@@ -185,7 +185,7 @@ def test_a_second_call_asks_nobody_and_reads_nothing_again(fake: FakeHub, monkey
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr(hub, "hashlib", None)
     assert pull(REPOSITORY, FILE) == first
-    assert pull(REPOSITORY, FILE, sha256=SHA256.upper()) == Pulled(first.path, SHA256, "caller")
+    assert pull(REPOSITORY, FILE, sha256=SHA256.upper()) == PulledFile(first.path, SHA256, "caller")
     assert len(fake.requests) == asked
 
 

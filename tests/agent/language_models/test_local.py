@@ -1,4 +1,4 @@
-"""The local model: prefixes that are kept, the form that is found, what several processes share."""
+"""The local model: prefixes that are kept, the build that is chosen, what several processes share."""
 
 import json
 import subprocess
@@ -15,12 +15,12 @@ from whimbrel.agent import ConfigError, ModelError, ScriptedModel
 from whimbrel.agent.language_models.hosted.budget import Account, Budget
 from whimbrel.agent.language_models.hosted.prices import Price
 from whimbrel.agent.language_models.local import model as local
-from whimbrel.agent.language_models.local import model_builds as forms
-from whimbrel.agent.language_models.local.llama import requantised
+from whimbrel.agent.language_models.local import model_builds
 from whimbrel.agent.language_models.local.model import LocalModel
-from whimbrel.agent.language_models.local.model_builds import Form, fastest_form
-from whimbrel.agent.language_models.local.prefixes import Kept, Prefixes
-from whimbrel.agent.language_models.option_scores import fitting, score_options
+from whimbrel.agent.language_models.local.model_builds import ModelBuild, fastest_build
+from whimbrel.agent.language_models.local.model_files import requantise
+from whimbrel.agent.language_models.local.prefixes import PrefixCache, PromptState
+from whimbrel.agent.language_models.option_scores import score_options, titles_that_fit
 from whimbrel.agent.language_models.protocol import Usage
 from whimbrel.agent.language_models.reply_cache import CachingModel
 from whimbrel.agent.language_models.tokens import TokenCounter
@@ -38,8 +38,8 @@ TEXTS = [f" {name}\n" for name in NAMES[20:40]]
 @pytest.mark.slow
 def test_in_32_bits_one_batch_says_what_one_by_one_says(bundled: LocalModel, tmp_path: Path) -> None:
     file = tmp_path / "model.F32.gguf"
-    assert requantised(bundled.form.file, file, 0)
-    model = LocalModel(Form(file=file), spec="f32")
+    assert requantise(bundled.build.file, file, 0)
+    model = LocalModel(ModelBuild(file=file), spec="f32")
     together = model.log_likelihood(PROMPT, TEXTS).values
     directly = [direct_log_likelihood(model, PROMPT, text) for text in TEXTS]
     assert together == pytest.approx(directly, abs=1e-3)
@@ -66,7 +66,7 @@ def test_instructions_outlive_the_process_and_what_follows_them_is_the_same(
 ) -> None:
     monkeypatch.setattr(local, "cache_folder", lambda: tmp_path)
     asked = [load("summarise").messages({"recent": "Soup, Eggs", "earlier": "Cheese"})]
-    first, second = (LocalModel(bundled.form, spec="bundled") for _ in range(2))
+    first, second = (LocalModel(bundled.build, spec="bundled") for _ in range(2))
     fresh = first.generate(asked, schema=SummaryReply, max_tokens=64)[0]
     restored = second.generate(asked, schema=SummaryReply, max_tokens=64)[0]
     assert fresh.usage.cached_tokens == 0
@@ -74,7 +74,7 @@ def test_instructions_outlive_the_process_and_what_follows_them_is_the_same(
     assert restored.value == fresh.value
     (state,) = tmp_path.rglob("*.state")
     state.write_bytes(state.read_bytes()[:-1])
-    third = LocalModel(bundled.form, spec="bundled")
+    third = LocalModel(bundled.build, spec="bundled")
     assert third.generate(asked, schema=SummaryReply, max_tokens=64)[0] == fresh
     for model in (first, second, third):
         model.close()
@@ -89,50 +89,50 @@ def test_within_one_request_most_prompt_tokens_are_not_read_again(bundled: Local
 
 
 def test_prefixes_stay_within_their_budget_and_the_latest_stay() -> None:
-    prefixes = Prefixes(100)
+    prefixes = PrefixCache(100)
     for number in range(9):
-        prefixes.keep([number] * 5, Kept(bytes(30)))
+        prefixes.put([number] * 5, PromptState(bytes(30)))
     found = [prefixes.longest([number] * 5) for number in range(9)]
     assert [entry[0][0] for entry in found if entry is not None][-3:] == [6, 7, 8]
-    prefixes.keep([1, 2], Kept(bytes(10)), fixed=True)
+    prefixes.put([1, 2], PromptState(bytes(10)), fixed=True)
     prefixes.drop()
-    assert prefixes.longest([8] * 5) == ((1, 2), Kept(bytes(10)))
+    assert prefixes.longest([8] * 5) == ((1, 2), PromptState(bytes(10)))
 
 
-def test_a_form_is_measured_once_and_again_when_asked(
+def test_a_build_is_measured_once_and_again_when_asked(
     bundled: LocalModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forms, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(model_builds, "cache_folder", lambda: tmp_path)
     told: list[str] = []
-    form = fastest_form(bundled.form.file, small=False, tell=told.append)
-    assert form.reads > form.writes > 0
-    assert fastest_form(bundled.form.file, small=False, tell=told.append) == form
+    build = fastest_build(bundled.build.file, small=False, tell=told.append)
+    assert build.reads > build.writes > 0
+    assert fastest_build(bundled.build.file, small=False, tell=told.append) == build
     assert len(told) == 1
     (found,) = (tmp_path / "models").glob("*.json")
     found.write_text("{")
-    fastest_form(bundled.form.file, small=False, tell=told.append)
+    fastest_build(bundled.build.file, small=False, tell=told.append)
     assert len(told) == 2
     with pytest.raises(ModelError, match="not a whole GGUF"):
         damaged = tmp_path / "damaged.gguf"
         damaged.write_bytes(b"GGUF" + bytes(100))
-        fastest_form(damaged, small=False)
+        fastest_build(damaged, small=False)
 
 
-def test_a_form_that_kills_llama_cpp_is_left_out(bundled: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_that_kills_llama_cpp_is_left_out(bundled: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Measured in a process of its own: where repacked weights kill it, they are tried as they lie."""
     asked: list[bool] = []
-    talk = forms._asked
+    talk = model_builds._exchange
 
     def dying(process: "subprocess.Popen[str]", line: str) -> str:
-        form = Form.model_validate_json(line)
-        asked.append(form.repacked)
-        if form.repacked:
+        build = ModelBuild.model_validate_json(line)
+        asked.append(build.repacked)
+        if build.repacked:
             process.kill()
         return talk(process, line)
 
-    monkeypatch.setattr(forms, "_asked", dying)
-    with forms._Measuring() as measuring:
-        found = measuring.measured(Form(file=bundled.form.file))
+    monkeypatch.setattr(model_builds, "_exchange", dying)
+    with model_builds._Measuring() as measuring:
+        found = measuring.measure(ModelBuild(file=bundled.build.file))
     assert (found.repacked, asked) == (False, [True, False])
     assert found.reads > 0
 
@@ -148,10 +148,10 @@ def test_what_was_asked_before_is_answered_from_disk_for_the_same_words_only() -
     first, second = (with_cache.generate([asked], schema=Tea, max_tokens=9)[0] for _ in range(2))
     assert first.value == second.value == Tea(tea="green")
     assert second.usage == Usage(generations=1, remembered=1)
-    assert len(script.heard) == 1
+    assert len(script.conversations) == 1
     with_cache.generate([[{"role": "user", "content": "Which? "}]], schema=Tea, max_tokens=9)
     with_cache.generate([asked], schema=Tea, max_tokens=8)
-    assert len(script.heard) == 3
+    assert len(script.conversations) == 3
     values = with_cache.log_likelihood("a", ["b", "c"])
     assert with_cache.log_likelihood("a", ["b", "c"]).values == values.values
     assert with_cache.log_likelihood("a", ["c", "b"]).usage.remembered == 0
@@ -163,7 +163,7 @@ def test_a_reply_that_fits_no_schema_is_asked_for_again() -> None:
     model = CachingModel(script)
     for _ in range(2):
         model.generate([[{"role": "user", "content": "Which?"}]], schema=Tea, max_tokens=9)
-    assert len(script.heard) == 2
+    assert len(script.conversations) == 2
     model.close()
 
 
@@ -191,11 +191,11 @@ def test_likelihoods_without_a_history_are_asked_for_once(tmp_path: Path) -> Non
 def test_a_history_too_long_loses_what_repeats_then_what_is_oldest_and_says_so() -> None:
     model = ScriptedModel(context_tokens=100)  # room for 25 words
     history = ["old one", "Tea time", "Jam jar", "Tea time", *(f"thing number {n}" for n in range(5))]
-    shown = fitting(history, model)
+    shown = titles_that_fit(history, model)
     assert shown == ["Tea time", *(f"thing number {n}" for n in range(5))][-len(shown) :]
     found = score_options(model, history=history, wish="", options=["Rusk", "Pie"])
     assert found.warnings == (f"the model was shown {len(shown)} of the latest 9 events: no more fit its context",)
-    assert fitting(["a", "b"], model) == ["a", "b"]
+    assert titles_that_fit(["a", "b"], model) == ["a", "b"]
 
 
 def test_a_budget_is_never_overdrawn_by_calls_side_by_side() -> None:
@@ -280,23 +280,23 @@ def test_models_bench_stands_beside_bare_llama_cpp(monkeypatch: pytest.MonkeyPat
 def test_a_finding_never_leads_to_another_file(
     bundled: LocalModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forms, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(model_builds, "cache_folder", lambda: tmp_path / "cache")
     one, two = tmp_path / "one.gguf", tmp_path / "two.gguf"
-    one.write_bytes(bundled.form.file.read_bytes())
-    assert fastest_form(one, small=False).file == one
+    one.write_bytes(bundled.build.file.read_bytes())
+    assert fastest_build(one, small=False).file == one
     one.rename(two)
-    assert fastest_form(two, small=False).file == two
+    assert fastest_build(two, small=False).file == two
     monkeypatch.chdir(tmp_path)
-    assert fastest_form(Path("two.gguf"), small=False).file == two
+    assert fastest_build(Path("two.gguf"), small=False).file == two
     for found in (tmp_path / "cache" / "models").glob("*.json"):
         found.write_text(found.read_text().replace('"source"', f'"{one}"'))
     one.write_bytes(b"another")
-    assert fastest_form(two, small=False).file == two
+    assert fastest_build(two, small=False).file == two
 
 
 @pytest.mark.slow
 def test_a_closed_model_refuses(bundled: LocalModel) -> None:
-    model = LocalModel(bundled.form, spec="bundled")
+    model = LocalModel(bundled.build, spec="bundled")
     model.close()
     model.close()
     for ask in (

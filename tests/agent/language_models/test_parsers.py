@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from whimbrel.agent import Agent, Item, ScriptedModel
-from whimbrel.agent.language_models.option_scores import OrderReply, order, score_options
-from whimbrel.agent.language_models.order_parser import numbers_in
-from whimbrel.agent.language_models.parsers import fit
+from whimbrel.agent.language_models.option_scores import OrderReply, order_options, score_options
+from whimbrel.agent.language_models.order_parser import parse_order
+from whimbrel.agent.language_models.parsers import parse_reply
 from whimbrel.agent.language_models.protocol import Usage
 from whimbrel.prompts import Message
 
@@ -37,20 +37,20 @@ class Colour(BaseModel):
     ],
 )
 def test_a_document_within_other_words_is_found_and_counted_as_mended(reply: str) -> None:
-    found = fit(reply, Colour, Usage(llm_calls=1))
+    found = parse_reply(reply, Colour, Usage(llm_calls=1))
     assert found.value == Colour(colour="blue")
     assert (found.usage.repairs, found.usage.misfits, found.usage.generations) == (1, 0, 1)
 
 
 def test_a_reply_that_fits_is_not_mended() -> None:
-    assert fit('{"colour": "blue"}', Colour, Usage()).usage == Usage(generations=1)
+    assert parse_reply('{"colour": "blue"}', Colour, Usage()).usage == Usage(generations=1)
 
 
 @pytest.mark.parametrize(
     "reply", ["", "blue", "<think>blue", '{"colour": 7}', "[" * 100_000, '{"a":' * 50_000, "{" * 99]
 )
 def test_a_reply_without_the_document_is_a_misfit(reply: str) -> None:
-    found = fit(reply, Colour, Usage())
+    found = parse_reply(reply, Colour, Usage())
     assert found.value is None
     assert found.usage.misfits == 1
     assert found.misfit == reply[:200]
@@ -69,7 +69,7 @@ def test_a_reply_without_the_document_is_a_misfit(reply: str) -> None:
     ],
 )
 def test_an_order_in_words_is_read_without_guessing(text: str, numbers: list[int]) -> None:
-    assert numbers_in(text) == numbers
+    assert parse_order(text) == numbers
 
 
 CANDIDATES = [
@@ -104,7 +104,7 @@ def test_no_reply_breaks_a_ranking_and_every_repair_is_counted(text: str) -> Non
     ranking = Agent.open(None, model).ranking([Item(item_id="h", title="Pong")], CANDIDATES)
     ids = [entry.candidate.item.item_id for entry in ranking.ranked]
     assert sorted(ids) == sorted(item.item_id for item in CANDIDATES)
-    reply = fit(text, OrderReply, Usage())
+    reply = parse_reply(text, OrderReply, Usage())
     usage = ranking.usage
     assert usage.generations == 2
     assert usage.misfits == (2 if reply.value is None else 0)
@@ -128,7 +128,7 @@ def test_a_model_that_knows_what_it_wants_is_followed_whatever_the_order_shown(w
         return {"order": [numbers[names[number - 1]] for number in wanted]}
 
     model = ScriptedModel({"OrderReply": by_wish}, scores=False)
-    found = order(model, history=[], wish="", options=names, permutations=count)
+    found = order_options(model, history=[], wish="", options=names, permutations=count)
     assert found.values is not None
     assert [int(place) + 1 for place in np.argsort(-found.values, kind="stable")] == wanted
     assert found.usage.repairs == 0
@@ -136,7 +136,7 @@ def test_a_model_that_knows_what_it_wants_is_followed_whatever_the_order_shown(w
 
 def test_a_model_that_repeats_what_it_is_shown_says_nothing_when_asked_both_ways() -> None:
     model = ScriptedModel({"OrderReply": {"order": [1, 2, 3, 4]}}, scores=False)
-    found = order(model, history=[], wish="", options=list("abcd"), permutations=2)
+    found = order_options(model, history=[], wish="", options=list("abcd"), permutations=2)
     assert found.values is not None
     assert np.ptp(found.values) == 0
 
