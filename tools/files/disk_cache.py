@@ -25,7 +25,7 @@ class DiskCache:
         values: dict[str, Any] = {}
 
         def read() -> None:
-            with self._cache.transact():
+            with self._cache.transact():  # one transaction for all names, not one each
                 for name in names:
                     value = self._cache.get(name)
                     if value is not None:
@@ -50,7 +50,8 @@ class DiskCache:
             self._cache.close()
 
     def _open(self) -> None:
-        from diskcache import Cache, JSONDisk  # diskcache's default is pickle, which runs code found in the folder
+        # diskcache's default is pickle, which runs code that somebody put into the folder. JSON holds data alone.
+        from diskcache import Cache, JSONDisk
 
         def cache() -> Any:
             return Cache(

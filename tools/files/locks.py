@@ -33,6 +33,7 @@ def exclusive(folder: Path, what: str, *, advice: str = "") -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{what} {str(folder)!r} cannot be made: {error.strerror or error}") from error
+    # The lock itself does not say who holds it, so the holder writes its number and command beside it.
     lock, holder = FileLock(folder / "lock"), folder / "holder.json"
     try:
         lock.acquire(timeout=0)

@@ -19,13 +19,24 @@ from importlib import metadata
 from pathlib import Path
 
 from whimbrel.tools.errors import ConfigError, DataError
+from whimbrel.tools.sources.amazon import is_amazon, read_amazon
+from whimbrel.tools.sources.completejourney import read_completejourney
+from whimbrel.tools.sources.mind import is_mind, read_mind
+from whimbrel.tools.sources.movielens import read_movielens
 from whimbrel.tools.sources.rows import Source
 from whimbrel.tools.sources.tables import Mapped, read_csv, read_jsonl, read_parquet
 
-FORMATS = ("completejourney", "movielens", "amazon", "mind", "csv", "parquet", "jsonl")
 ENTRY_POINT_GROUP = "whimbrel.sources"
-_BY_SUFFIX = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+# Published data sets have columns of their own; those of tables are mapped to fields.
+_DATA_SETS: dict[str, Callable[[Path], Source]] = {
+    "completejourney": read_completejourney,
+    "movielens": read_movielens,
+    "amazon": read_amazon,
+    "mind": read_mind,
+}
 _TABLES = {"csv": read_csv, "parquet": read_parquet, "jsonl": read_jsonl}
+_BY_SUFFIX = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+FORMATS = (*_DATA_SETS, *_TABLES)
 
 
 def open_source(source: str, *, format: str | None = None, mapped: Mapped = ()) -> Source:
@@ -49,13 +60,15 @@ def open_source(source: str, *, format: str | None = None, mapped: Mapped = ()) 
     if format is not None and format not in FORMATS:
         return _read_by_entry_point(source, format, mapped)
     path = Path(source).expanduser()
-    if source == "completejourney" and not path.exists():
-        return _read_data_set("completejourney", None, mapped)
+    if source == "completejourney" and not path.exists():  # the installed data package, unless a folder has its name
+        _refuse_mapping(source, mapped)
+        return read_completejourney()
     if not path.exists():
         raise DataError(f"no file or folder at {source!r}")
     name = format or _guessed_format(path, mapped)
-    if name not in _TABLES:
-        return _read_data_set(name, path, mapped)
+    if name in _DATA_SETS:
+        _refuse_mapping(name, mapped)
+        return _DATA_SETS[name](path)
     if path.is_dir():
         raise DataError(f"{source!r} is a folder; {name} is read from one file")
     if name == "parquet" and path.suffix == ".gz":
@@ -87,18 +100,6 @@ def _read_by_entry_point(source: str, format: str, mapped: Mapped) -> Source:
     return rows
 
 
-def _read_data_set(format: str, path: Path | None, mapped: Mapped) -> Source:
-    """Read one of the published data sets; None stands for the installed data package of `completejourney`."""
-    from whimbrel.tools.sources.amazon import read_amazon
-    from whimbrel.tools.sources.completejourney import read_completejourney
-    from whimbrel.tools.sources.mind import read_mind
-    from whimbrel.tools.sources.movielens import read_movielens
-
-    _refuse_mapping(format, mapped)
-    read = {"amazon": read_amazon, "mind": read_mind, "movielens": read_movielens}.get(format)
-    return read(path) if read and path else read_completejourney(path)
-
-
 def _refuse_mapping(format: str, mapped: Mapped) -> None:
     if mapped:
         raise ConfigError(f"--map is for csv, parquet and jsonl; {format} has columns of its own")
@@ -106,9 +107,6 @@ def _refuse_mapping(format: str, mapped: Mapped) -> None:
 
 def _guessed_format(path: Path, mapped: Mapped) -> str:
     """Return the format by the names of files or, for Amazon's files, by the first line."""
-    from whimbrel.tools.sources.amazon import is_amazon
-    from whimbrel.tools.sources.mind import is_mind
-
     if path.is_dir():
         names = {file.name for file in path.iterdir()}
         if {"u.data", "ratings.dat", "ratings.csv"} & names:

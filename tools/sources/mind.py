@@ -64,7 +64,7 @@ def _rows(news: Path, behaviors: Path) -> Iterator[Row]:
         }
         yield Row(news.name, line.number, item, line.position, catalogue=True)
     start = news.stat().st_size
-    earliest = _earliest(behaviors)
+    earliest = _earliest(behaviors)  # the file is read twice: a history belongs before the earliest impression
     for line in read_lines(behaviors):
         position = start + line.position
         try:
@@ -109,6 +109,7 @@ def _impression(line: Line) -> Impression:
     clicked = []
     for shown in cells["impressions"].split():
         news_id, dash, label = shown.rpartition("-")
+        # The id may hold a dash itself, so the label is what follows the last one.
         if dash and not (news_id and label in ("0", "1")):
             raise ValueError(f"impressions: {shown[:40]!r} ends in neither -0 nor -1")
         if dash and label == "1":

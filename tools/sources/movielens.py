@@ -46,7 +46,7 @@ def _genre_films(folder: Path, catalogue: str) -> Iterator[Row]:
     """Yield the films of 100K: genres are 19 flags, the release is a date."""
     genres = [row.fields["genre"] for row in _records(folder / "u.genre", ("genre", "number")) if not row.problem]
     names = ("item_id", "title", "release", "video", "address", *genres)
-    texts, posters = _overviews(folder), _posters(folder)
+    texts, posters = _overviews(folder), _posters(folder)  # MovieLens itself has neither
     for row in _records(folder / catalogue, names):
         fields = row.fields
         if row.problem:
@@ -82,7 +82,7 @@ def _records(path: Path, names: tuple[str, ...], *, skip_header: bool = False) -
             for line, data in enumerate(file, start=1):
                 position += len(data)
                 text = _decoded(data).rstrip("\r\n")
-                if not text or (skip_header and line == 1):
+                if not text or (skip_header and line == 1):  # only the CSV files of latest name their columns
                     continue
                 cells = split(text)
                 if len(cells) != len(names):
