@@ -1,12 +1,13 @@
 """The conditional logit (McFadden, 1974): the weights under which what was chosen is likeliest.
 
 A problem is a list of logs, each a list of choices. A choice is a matrix of features, one row an option, and the row
-that was chosen. Each log counts the same, however many choices it has. A ridge draws the weights towards those that
-learning starts from, so that few choices change little.
+or rows that were chosen. Each log counts the same, however many choices it has. A ridge draws the weights towards those
+that learning starts from, so that few choices change little.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,13 +26,22 @@ class Labelled:
 
     Attributes:
         features: Shape (options, features).
-        chosen: The row that was chosen.
+        chosen: The row that was chosen, or several rows, which share the choice equally.
         offset: A score that every option has beforehand, shape (options,), or 0.
     """
 
     features: Floats
-    chosen: int
+    chosen: int | Sequence[int]
     offset: Floats | float = 0.0
+
+    @cached_property
+    def chosen_features(self) -> Floats:
+        """The mean features of what was chosen, shape (features,)."""
+        return np.asarray(self.features[np.atleast_1d(self.chosen)].mean(axis=0))
+
+    def log_likelihood(self, probability: Floats) -> float:
+        """Return the mean logarithm of the probability of what was chosen, from that of each option."""
+        return float(np.log(probability[self.chosen] + SMALLEST).mean())
 
 
 def fit_weights(
@@ -53,8 +63,8 @@ def fit_weights(
             share = 1 / len(log) / len(logs)
             for choice in log:
                 probability = softmax(choice.offset + choice.features @ weights)
-                value -= share * float(np.log(probability[choice.chosen] + SMALLEST))
-                slope -= share * (choice.features[choice.chosen] - probability @ choice.features)
+                value -= share * choice.log_likelihood(probability)
+                slope -= share * (choice.chosen_features - probability @ choice.features)
         return value, slope
 
     return _minimise(loss, start, bound)
@@ -75,7 +85,7 @@ def best_ridge(
 def mean_loss(logs: Sequence[Sequence[Labelled]], weights: Floats) -> float:
     """Return the mean negative log likelihood of the choices, each log counting the same; 0 without any."""
     losses = [
-        -np.mean([np.log(softmax(c.offset + c.features @ weights)[c.chosen] + SMALLEST) for c in log])
+        -np.mean([choice.log_likelihood(softmax(choice.offset + choice.features @ weights)) for choice in log])
         for log in logs
         if log
     ]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from whimbrel.agent.learning.conditional_logit import Labelled, fit_weights
 from whimbrel.agent.shift.change_tests import ChangeTest, rising_topics, run_change_tests, strongest_change
 from whimbrel.agent.shift.next_topics import (
     TOPIC_FEATURES,
@@ -150,7 +151,7 @@ def outcome_of(model: NextTopicModel, moment: TopicMoment) -> MomentOutcome:
 
 def _fit_model(logs: Sequence[Sequence[TopicMoment]], seed: int) -> NextTopicModel:
     halves = [_halves(log, seed) for log in logs if log]
-    weights = _fit_weights([[(_features(moment), moment.label_rows()) for moment in first] for first, _ in halves])
+    weights = _fit_weights([first for first, _ in halves])
     neutral = Calibration(bias=0.0, weights=(0.0,) * len(TOPIC_SET_FEATURES))
     model = NextTopicModel(weights=weights, stay_calibration=neutral, shift_calibration=neutral)
     stays, shifts = [], []
@@ -177,34 +178,16 @@ def _features(moment: TopicMoment) -> Floats:
     return topic_features(moment.history, at=moment.at, situation=moment.situation, habits=moment.habits)
 
 
-def _fit_weights(logs: Sequence[Sequence[tuple[Floats, list[int]]]]) -> dict[str, float]:
-    """Fit a conditional logit by maximum likelihood.
-
-    Args:
-        logs: By log and moment, the features of all topics and the rows of the event's topics, which share 1.
-            Moments whose topics are unknown are left out.
-    """
-    from scipy.optimize import minimize
-
-    labelled = [[(features, rows) for features, rows in log if rows] for log in logs]
+def _fit_weights(logs: Sequence[Sequence[TopicMoment]]) -> dict[str, float]:
+    """Fit the weights of TOPIC_FEATURES. Moments whose topics the history does not name are left out."""
+    labelled = [[Labelled(_features(moment), rows) for moment in log if (rows := moment.label_rows())] for log in logs]
     labelled = [log for log in labelled if log]
+    if not labelled:
+        return {}
     start = np.array([START_WEIGHTS.get(name, 0.0) for name in TOPIC_FEATURES])
-
-    def loss(weights: Floats) -> tuple[float, Floats]:
-        value, slope = RIDGE * float(((weights - start) ** 2).sum()), 2 * RIDGE * (weights - start)
-        for log in labelled:
-            for features, rows in log:
-                total = features @ weights
-                raised = np.exp(total - total.max())
-                probability = raised / raised.sum()
-                value -= float(np.log(probability[rows] + 1e-300).mean()) / len(log) / len(labelled)
-                slope -= (features[rows].mean(axis=0) - probability @ features) / len(log) / len(labelled)
-        return value, slope
-
     # No weight is negative, so that a feature either speaks for a topic or says nothing.
-    bounds = [(0.0, None)] * len(start)
-    best: Any = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 100})
-    return {name: round(float(weight), 4) for name, weight in zip(TOPIC_FEATURES, best.x, strict=True) if labelled}
+    weights = fit_weights(labelled, start, ridge=RIDGE, bound=0.0)
+    return {name: round(float(weight), 4) for name, weight in zip(TOPIC_FEATURES, weights, strict=True)}
 
 
 def _fit_calibration(logs: Sequence[Sequence[tuple[Floats, bool]]]) -> Calibration:
