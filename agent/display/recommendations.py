@@ -52,7 +52,7 @@ def recommended(answer: Recommendations, view: View) -> Table:
     """Show the list: each title with its reason and, if `verbose`, the events that it rests on."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), show_header=False)
     table.add_column(justify="right", style="bold")
-    table.add_column(ratio=1)
+    table.add_column(ratio=1, overflow="fold")
     for entry in answer.recommendations:
         cell = Text(entry.title, style="bold")
         cell.append(f"\n{entry.explanation}", style="not bold")

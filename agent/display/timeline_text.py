@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -128,8 +129,8 @@ def _lines(shown: Timeline, leading: list[str], width: int, coloured: bool, view
     say = view.say.timeline
     unit = say.units[shown.unit]
     dates = [dated(period.start, shown.unit) for period in shown.periods]
-    date_width = max(map(len, [*dates, unit]))
-    events_width = max(len(say.events_column), len(f"{shown.events:,}"))
+    date_width = max(map(cell_len, [*dates, unit]))  # a letter of East Asia takes two columns
+    events_width = max(cell_len(say.events_column), len(f"{shown.events:,}"))
     gaps = 3  # one column between two neighbours
     bar_width = min(max(width - date_width - events_width - LEAST_MARK - gaps, LEAST_BAR), MOST_BAR)
     mark_width = max(width - date_width - events_width - bar_width - gaps, 1)

@@ -18,7 +18,7 @@ def plain_reason(entry: Ranked, citation: Citation, shift: Shift, say: Phrases) 
     """Write the reason for a ranked item.
 
     Example:
-        "You bought 'Tea' on 1 May 2020; others who chose it chose this too."
+        "You bought 'Tea' on 1 May 2020; others who chose it also chose this."
     """
     reasons = say.reasons
     times = reasons.times.format(count=entry.candidate.popularity)

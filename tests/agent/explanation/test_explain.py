@@ -98,7 +98,7 @@ def test_a_reason_that_says_more_is_replaced(reason: str, told: str) -> None:
     found = explained({"Rusk": "Chai"}, ScriptedModel({"ReasonReply": {"events": [1], "reason": reason}}))
     assert [told in problem for problem in found.problems] == [True]
     assert found.recommendations[0].explanation == (
-        "You bought 'Chai' on 1 January 1970; others who chose it chose this too."
+        "You bought 'Chai' on 1 January 1970; others who chose it also chose this."
     )
 
 
@@ -119,8 +119,8 @@ def test_of_two_events_it_is_not_said_that_anybody_did_both() -> None:
     vectors = {one.item_id: vector for one in history}
     both = explain(ranked, history=history, vectors=vectors, shift=NO_SHIFT, llm=None, worded=0)
     one = explain(ranked, history=history[:1], vectors=vectors, shift=NO_SHIFT, llm=None, worded=0)
-    assert both.recommendations[0].explanation.endswith("; others who chose either of them chose this too.")
-    assert one.recommendations[0].explanation.endswith("; others who chose it chose this too.")
+    assert both.recommendations[0].explanation.endswith("; others who chose either of them also chose this.")
+    assert one.recommendations[0].explanation.endswith("; others who chose it also chose this.")
 
 
 def test_what_is_known_varies_with_the_place_and_follows_the_cause() -> None:
