@@ -113,7 +113,7 @@ def _fill_habit_features(
     def padded(counts: Floats) -> Floats:
         return np.concatenate([counts, np.zeros(size - known)])
 
-    base = _smoothed_share(padded(habits.ever), 1.0, np.full(size, 1.0 / max(size, 1)))
+    base = _smoothed_share(padded(habits.totals), 1.0, np.full(size, 1.0 / max(size, 1)))
     # A topic that no other user met is held to be as common as the mean topic, since nothing is known of it. With
     # weights learned elsewhere this took the log loss on Last.fm from 6.946 to 6.211 (docs/evaluation.md).
     base[known:] = base[:known].mean()
@@ -123,7 +123,7 @@ def _fill_habit_features(
         return np.asarray(np.log(_smoothed_share(padded(counts), ALL_USERS_PRIOR_EVENTS, base) / base))
 
     column["everybody"][:] = np.log(base)
-    column["everybody lately"][:] = difference(habits.lately)
+    column["everybody lately"][:] = difference(habits.recent)
     if at is not None and history.times is not None:
         hour = int(hour_of(np.array([at]))[0])
         near = sum(
@@ -137,7 +137,7 @@ def _fill_habit_features(
             column["everybody's situation"][:] += difference(habits.situations[pair])
     if history.event_count:
         last_topics = history.topics_of(history.event_count - 1)
-        followers = habits.follows[last_topics[last_topics < known]].sum(axis=0).astype(np.float64)
+        followers = habits.next_topic[last_topics[last_topics < known]].sum(axis=0).astype(np.float64)
         column["everybody's sequence"][:] = difference(followers)
     # Counts of all users hold nothing of topics that only this user met.
     for name, values in column.items():

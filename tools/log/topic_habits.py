@@ -1,5 +1,4 @@
-"""What everybody does, as of a moment: which topics are met at all, at which hour, in which situation, and after
-which."""
+"""Topic habits of all users as of a moment: how often a topic is met, at which hour, where, and after which topic."""
 
 import json
 from collections import Counter
@@ -11,127 +10,155 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.log.interaction_log import Floats, InteractionLog, Ints
 from whimbrel.tools.timestamps import hour_of, is_weekend
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-MOST_TOPICS = 1000
-"""Topics that are told apart, the most frequent."""
-DIGITS = 5
-LATELY = 1 / 16
-"""Share of the events that are recent."""
-FOLLOWED = 4
+MOST_COUNTED_TOPICS = 1000
+"""How many topics are counted, the most frequent ones: `next_topic` has a cell for each pair of them."""
 MOST_SITUATIONS = 200
-"""Values of the situation that are told apart, the most frequent."""
+"""How many values of situations are counted, the most frequent ones."""
+RECENT_SHARE = 1 / 16
+"""The recent events are this share of those before the moment."""
+TOPICS_IN_SEQUENCE = 4
+"""How many topics of an event count in `next_topic`, the first ones: pairs of topics grow with the square."""
+KEPT_BITS = 5
+"""Habits are counted up to a number of events of which only the leading bits, so many, may be set."""
 
 
 @dataclass(frozen=True)
 class TopicHabits:
-    """Counts over all events before a moment; the topics of one event share 1.
+    """Counts of topics over the events of all users before a moment. The topics of one event share a count of 1.
 
-    `ever` and `lately` have shape (topics,), `hours` (24, topics), `weekend` (2, topics), `follows` (topics, topics)
-    with the earlier topic in the row. `situations` maps a key and value to shape (topics,)."""
+    Attributes:
+        topics: Names of the counted topics, in alphabetical order.
+        totals: Over all events, shape (topics,).
+        recent: Over the last RECENT_SHARE of the events, shape (topics,).
+        hours: For each hour of the day (UTC), shape (24, topics).
+        weekend: On working days and at weekends, shape (2, topics).
+        situations: For each key and value of the situation, shape (topics,) each.
+        next_topic: How often a topic followed another in neighbouring events of a user, shape (earlier topics, later
+            topics). The pairs of topics of two events share a count of 1.
+    """
 
     topics: tuple[str, ...]
-    ever: Floats
-    lately: Floats
+    totals: Floats
+    recent: Floats
     hours: Floats
     weekend: Floats
     situations: Mapping[tuple[str, str], Floats]
-    follows: NDArray[np.float32]
+    next_topic: NDArray[np.float32]
 
     @cached_property
     def position(self) -> dict[str, int]:
-        """Row of each topic."""
+        """The position of each topic, by name."""
         return {topic: row for row, topic in enumerate(self.topics)}
 
     @classmethod
     def of(cls, log: InteractionLog, *, before: float) -> Self:
-        """From the events of a log before a moment."""
+        """Count the topics of the events of a log before a moment."""
         stop = int(np.searchsorted(log.time, before))
-        since = stop - max(int(stop * LATELY), 1)
-        topic, event = log.topics_of(log.item[:stop])
-        kept, column = log.frequent_topics(topic, MOST_TOPICS)
-        told = column[topic] >= 0
-        topic, event = column[topic[told]], event[told]
+        first_recent = stop - max(int(stop * RECENT_SHARE), 1)
+        topic_row, event = log.topics_of(log.item[:stop])
+        rows, column = log.frequent_topics(topic_row, MOST_COUNTED_TOPICS)
+        counted = column[topic_row] >= 0
+        topic, event = column[topic_row[counted]], event[counted]
         share = 1.0 / np.bincount(event, minlength=stop)[event]
-        width = len(kept)
-
-        def counted(group: Ints, groups: int) -> Floats:
-            return _sums(group * width + topic, share, groups * width).reshape(groups, width)
-
+        width = len(rows)
         time = log.time[:stop]
-        late = event >= since
+        recent = event >= first_recent
         return cls(
-            topics=tuple(log.topics[row] for row in kept),
-            ever=_sums(topic, share, width),
-            lately=_sums(topic[late], share[late], width),
-            hours=counted(hour_of(time)[event], 24),
-            weekend=counted(is_weekend(time)[event].astype(np.int64), 2),
-            situations=_situations(log, topic, event, share, width),
-            follows=_follows(log.user[:stop], topic, event, width),
+            topics=tuple(log.topics[row] for row in rows),
+            totals=_sums(topic, share, width),
+            recent=_sums(topic[recent], share[recent], width),
+            hours=_sums_by_group(hour_of(time)[event], topic, share, (24, width)),
+            weekend=_sums_by_group(is_weekend(time)[event].astype(np.int64), topic, share, (2, width)),
+            situations=_count_by_situation(log, topic, event, share, width),
+            next_topic=_count_sequences(log.user[:stop], topic, event, width),
         )
 
 
 class TopicHabitsOverTime:
-    """The habits of a log, counted up to moments of which many requests share one: how many events lie before each is a
-    number of five binary digits and zeros behind, so it depends on nothing that comes later."""
+    """The topic habits of a log as of any moment, counted once for many moments.
+
+    Habits are counted up to a number of events whose binary digits after the first KEPT_BITS are 0. The number depends
+    on the events before the moment alone, so the answer does not change when later events are added.
+    """
 
     def __init__(self, log: InteractionLog) -> None:
+        """Make the habits of a log; nothing is counted yet."""
         self._log = log
-        self._counted: dict[int, TopicHabits] = {}
+        self._habits_by_event_count: dict[int, TopicHabits] = {}
 
     def before(self, moment: float) -> TopicHabits:
-        """As of a moment at most a sixteenth of the events before."""
-        known = int(np.searchsorted(self._log.time, moment))
-        step = 1 << max(known.bit_length() - DIGITS, 0)
-        end = known // step * step
-        if end not in self._counted:
+        """Return the habits as of an earlier moment; at most a sixteenth of the events before `moment` are left out."""
+        event_count = int(np.searchsorted(self._log.time, moment))
+        step = 1 << max(event_count.bit_length() - KEPT_BITS, 0)
+        end = event_count // step * step
+        if end not in self._habits_by_event_count:
             whole = end == len(self._log.time)
-            self._counted[end] = TopicHabits.of(self._log, before=np.inf if whole else float(self._log.time[end]))
-        return self._counted[end]
+            before = np.inf if whole else float(self._log.time[end])
+            self._habits_by_event_count[end] = TopicHabits.of(self._log, before=before)
+        return self._habits_by_event_count[end]
 
 
-def _sums(places: Ints, weights: Floats, length: int) -> Floats:
-    return np.asarray(np.bincount(places, weights=weights, minlength=length), dtype=np.float64)
+def _sums(positions: Ints, weights: Floats, length: int) -> Floats:
+    """Sum the weights of each position, shape (length,)."""
+    return np.asarray(np.bincount(positions, weights=weights, minlength=length), dtype=np.float64)
 
 
-def _situations(
+def _sums_by_group(group: Ints, topic: Ints, share: Floats, shape: tuple[int, int]) -> Floats:
+    """Sum the shares of each topic in each group, shape (groups, topics)."""
+    groups, width = shape
+    return _sums(group * width + topic, share, groups * width).reshape(groups, width)
+
+
+def _count_by_situation(
     log: InteractionLog, topic: Ints, event: Ints, share: Floats, width: int
 ) -> dict[tuple[str, str], Floats]:
+    """Count the topics in each of the most frequent values of the situation."""
     if not any(log.situations):
         return {}
     code = log.situation[event]
-    held = np.bincount(code, minlength=len(log.situations))
-    given: list[dict[str, str]] = [json.loads(text) if text else {} for text in log.situations]
-    often: Counter[tuple[str, str]] = Counter()
-    for situation, count in zip(given, held.tolist(), strict=True):
-        often.update(dict.fromkeys(situation.items(), count))
-    kept = [pair for pair, count in sorted(often.items(), key=lambda one: (-one[1], one[0])) if count][:MOST_SITUATIONS]
-    found: dict[tuple[str, str], Floats] = {}
+    event_topics = np.bincount(code, minlength=len(log.situations))
+    situations: list[dict[str, str]] = [json.loads(text) if text else {} for text in log.situations]
+    frequency: Counter[tuple[str, str]] = Counter()
+    for situation, count in zip(situations, event_topics.tolist(), strict=True):
+        frequency.update(dict.fromkeys(situation.items(), count))
+    by_frequency = sorted(frequency.items(), key=lambda entry: (-entry[1], entry[0]))
+    kept = [pair for pair, count in by_frequency if count][:MOST_SITUATIONS]
+    counts: dict[tuple[str, str], Floats] = {}
+    # An event has one value of a key, so all values of a key are counted in one pass.
     for key in {key for key, _ in kept}:
         pairs = [pair for pair in kept if pair[0] == key]
-        row = {value: number for number, (_, value) in enumerate(pairs)}
-        of_code = np.array([row.get(situation.get(key, ""), -1) for situation in given], dtype=np.int64)
-        mine = of_code[code] >= 0
-        counts = _sums(of_code[code[mine]] * width + topic[mine], share[mine], len(pairs) * width)
-        found.update(zip(pairs, counts.reshape(len(pairs), width), strict=True))
-    return found
+        value_rows = {value: row for row, (_, value) in enumerate(pairs)}
+        row_of_code = np.array([value_rows.get(situation.get(key, ""), -1) for situation in situations], dtype=np.int64)
+        known = row_of_code[code] >= 0
+        of_values = _sums_by_group(row_of_code[code[known]], topic[known], share[known], (len(pairs), width))
+        counts.update(zip(pairs, of_values, strict=True))
+    return counts
 
 
-def _follows(user: Ints, topic: Ints, event: Ints, width: int) -> NDArray[np.float32]:
-    """Counts of a topic behind another in a user's neighbouring events, the pairs of two events sharing 1; of an
-    event's topics the first FOLLOWED count."""
+def _count_sequences(user: Ints, topic: Ints, event: Ints, width: int) -> NDArray[np.float32]:
+    """Count how often a topic followed another; see `TopicHabits.next_topic`.
+
+    Args:
+        user: The user of each event, in order of time.
+        topic: Topics of the events, flat, in order of the events.
+        event: The event of each topic.
+        width: How many topics there are.
+    """
     first = np.searchsorted(event, np.arange(len(user)))
-    told = np.minimum(np.append(first[1:], len(event)) - first, FOLLOWED)
+    topic_count = np.minimum(np.append(first[1:], len(event)) - first, TOPICS_IN_SEQUENCE)
+    # A stable sort by user keeps the order of time, so neighbours of one user are an event and the user's next one.
     order = np.argsort(user, kind="stable")
-    same = user[order[1:]] == user[order[:-1]]
-    before, after = order[:-1][same], order[1:][same]
-    pairs = told[before] * told[after]
-    pair = np.repeat(np.arange(len(pairs)), pairs)
-    number = np.arange(len(pair)) - np.repeat(np.cumsum(pairs) - pairs, pairs)
-    one = topic[first[before[pair]] + number // np.maximum(told[after[pair]], 1)]
-    other = topic[first[after[pair]] + number % np.maximum(told[after[pair]], 1)]
-    counts = _sums(one * width + other, 1.0 / np.maximum(pairs[pair], 1), width * width)
-    return counts.reshape(width, width).astype(np.float32)
+    same_user = user[order[1:]] == user[order[:-1]]
+    earlier, later = order[:-1][same_user], order[1:][same_user]
+    pair_count = topic_count[earlier] * topic_count[later]
+    neighbours = np.repeat(np.arange(len(pair_count)), pair_count)
+    # Number the pairs of topics of two events: the earlier topic is the quotient, the later one the remainder.
+    number = np.arange(len(neighbours)) - np.repeat(np.cumsum(pair_count) - pair_count, pair_count)
+    later_topics = np.maximum(topic_count[later[neighbours]], 1)
+    earlier_topic = topic[first[earlier[neighbours]] + number // later_topics]
+    later_topic = topic[first[later[neighbours]] + number % later_topics]
+    shares = 1.0 / np.maximum(pair_count[neighbours], 1)
+    return _sums_by_group(earlier_topic, later_topic, shares, (width, width)).astype(np.float32)
