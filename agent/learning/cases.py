@@ -1,10 +1,9 @@
-"""Cases to evaluate: one JSON document a line, read in a stream, each wrong one named with its line.
+"""Cases to evaluate, one JSON document per line. Wrong lines are reported by their number, and the others are read.
 
-A case of ranking is
-`{"case_id", "history": [item], "context": {}, "candidates": [item], "relevant": [item_id]}`, one of boundaries
-`{"case_id", "items": [item], "switch": [true, false, null]}`. `user_id` may say whose it is; else each case
-is its own user. An item needs `item_id` and `title`; `topics`, `text`, `time`, `price` and `image` may be given; other
-keys are passed over.
+A case for ranking is
+`{"case_id", "history": [item], "context": {}, "candidates": [item], "relevant": [item_id]}`, a case for boundaries
+`{"case_id", "items": [item], "switch": [true, false, null]}`. Without a `user_id`, each case is a user of its own. An
+item needs `item_id` and `title`; it may have `topics`, `text`, `time`, `price` and `image`. Other keys are ignored.
 """
 
 import gzip
@@ -18,17 +17,25 @@ from pydantic import ValidationError
 
 from whimbrel.agent.schema.context import as_context
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.records import LONGEST_TITLE, Item
+from whimbrel.tools.records import LONGEST_TITLE, Event, Interaction, Item, Occurrence
+from whimbrel.tools.timestamps import parse_time
 
-_OPTIONAL = ("topics", "text", "time", "price", "image")
+_OPTIONAL_FIELDS = ("topics", "text", "time", "price", "image")
 
 
 @dataclass(frozen=True)
 class BlindCase:
-    """What a system is shown of a case: everything but what is relevant.
+    """What a system is shown of a case: everything except what is relevant.
 
-    Of a whole catalogue, `candidates` are all its items, the same object for every case, and `met` are ids of those
-    that the user met before: they are ranked nowhere, whatever their score.
+    Attributes:
+        case_id: Id of the case.
+        user_id: Id of the user; by default the id of the case.
+        history: Events before the case, in order.
+        candidates: Items to rank. A case on the whole catalogue has all its items.
+        context: The situation.
+        met: For a case on the whole catalogue, the ids of items that the user met before. They are not ranked,
+            whatever their score. None for other cases.
+        at: Time of the case in Unix seconds, if it is known.
     """
 
     case_id: str
@@ -37,12 +44,16 @@ class BlindCase:
     candidates: Sequence[Item]
     context: dict[str, Any] = field(default_factory=dict)
     met: frozenset[str] | None = None
+    at: float | None = None
 
 
 @dataclass(frozen=True)
 class Case:
-    """A case with its truth, which only metrics read: ids of candidates and, where they are a whole catalogue, of items
-    that it did not hold yet."""
+    """A case with its truth, which only metrics read.
+
+    `relevant` are ids of candidates. For a case on the whole catalogue they may also be ids of items that it did not
+    have yet.
+    """
 
     blind: BlindCase
     relevant: tuple[str, ...]
@@ -50,7 +61,7 @@ class Case:
 
 @dataclass(frozen=True)
 class BoundaryCase:
-    """A session; `switch[i]` tells whether the intent changes between items i and i + 1, None where unknown."""
+    """A session. `switch[i]` is whether the intent changes between items i and i + 1; None if that is unknown."""
 
     case_id: str
     user_id: str
@@ -60,7 +71,7 @@ class BoundaryCase:
 
 @dataclass(frozen=True)
 class Problem:
-    """A line that holds no case."""
+    """A line that is not a case, and why."""
 
     line: int
     case_id: str
@@ -74,7 +85,11 @@ C = TypeVar("C", Case, BoundaryCase)
 
 
 def read_cases(path: str | Path, catalogue: Sequence[Item] = ()) -> Iterator[Case | Problem]:
-    """Cases of ranking in a file, plain or gzipped; `"candidates": "catalogue"` stands for all of the `catalogue`.
+    """Read cases for ranking from a file, plain or gzipped.
+
+    Args:
+        path: The file.
+        catalogue: The candidates of a case that has `"candidates": "catalogue"`.
 
     Raises:
         DataError: the file cannot be read.
@@ -87,7 +102,11 @@ def read_cases(path: str | Path, catalogue: Sequence[Item] = ()) -> Iterator[Cas
 
 
 def read_boundary_cases(path: str | Path) -> Iterator[BoundaryCase | Problem]:
-    """Cases of boundaries in a file; raises as `read_cases`."""
+    """Read cases for boundaries from a file, plain or gzipped.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
     for line, document in _documents(Path(path)):
         yield document if isinstance(document, Problem) else _checked(line, document, _boundary_case)
 
@@ -97,19 +116,21 @@ def _checked(line: int, document: dict[str, Any], read: Any) -> Any:
         return read(document)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        return Problem(line, _name(document), f"an item's {place}: {first['msg'].removeprefix('Value error, ')}")
+        field_name = ".".join(map(str, first["loc"]))
+        return Problem(
+            line, _case_id(document), f"an item's {field_name}: {first['msg'].removeprefix('Value error, ')}"
+        )
     except ValueError as error:
-        return Problem(line, _name(document), str(error))
+        return Problem(line, _case_id(document), str(error))
 
 
-def _name(document: dict[str, Any]) -> str:
+def _case_id(document: dict[str, Any]) -> str:
     return str(document.get("case_id") or "")[:80]
 
 
 def _documents(path: Path) -> Iterator[tuple[int, dict[str, Any] | Problem]]:
-    """Lines as documents; case ids that were met before are problems."""
-    met: set[str] = set()
+    """Return lines as documents. A repeated case id is a problem."""
+    case_ids: set[str] = set()
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             for number, line in enumerate(file, start=1):
@@ -124,10 +145,10 @@ def _documents(path: Path) -> Iterator[tuple[int, dict[str, Any] | Problem]]:
                     yield number, Problem(number, "", "not a JSON object")
                 elif not isinstance(document.get("case_id"), str | int) or document["case_id"] == "":
                     yield number, Problem(number, "", "no case_id")
-                elif str(document["case_id"]) in met:
-                    yield number, Problem(number, _name(document), "this case_id was there before")
+                elif str(document["case_id"]) in case_ids:
+                    yield number, Problem(number, _case_id(document), "this case_id is in an earlier line")
                 else:
-                    met.add(str(document["case_id"]))
+                    case_ids.add(str(document["case_id"]))
                     yield number, document
     except (OSError, EOFError) as error:
         raise DataError(f"cases {str(path)!r} cannot be read: {getattr(error, 'strerror', None) or error}") from error
@@ -140,28 +161,29 @@ def _case(document: dict[str, Any], catalogue: Sequence[Item]) -> Case:
         raise ValueError("no candidates")
     relevant = document.get("relevant")
     if not isinstance(relevant, list):
-        raise ValueError("relevant is no list of item ids")
+        raise ValueError("relevant is not a list of item ids")
     if not whole:
         ids = {item.item_id for item in candidates}
         if len(ids) < len(candidates):
-            raise ValueError("two candidates have one item_id")
+            raise ValueError("two candidates have the same item_id")
         absent = [str(item_id) for item_id in relevant if str(item_id) not in ids]
         if absent:
-            raise ValueError(f"relevant item {absent[0]!r} is no candidate")
+            raise ValueError(f"relevant item {absent[0]!r} is not a candidate")
     context = document.get("context") or {}
     if not isinstance(context, dict):
-        raise ValueError("context is no JSON object")
+        raise ValueError("context is not a JSON object")
     context = {str(key): value for key, value in context.items() if isinstance(value, str | int | float)}
     as_context(context)
     met = document.get("met") or []
     if not isinstance(met, list):
-        raise ValueError("met is no list of item ids")
+        raise ValueError("met is not a list of item ids")
     blind = BlindCase(
         **_names(document),
-        history=_items(document, "history"),
+        history=_history(document),
         candidates=candidates,
         context=context,
         met=frozenset(map(str, met)) if whole else None,
+        at=None if document.get("at") is None else parse_time(document["at"]),
     )
     return Case(blind, tuple(sorted({str(item_id) for item_id in relevant})))
 
@@ -169,16 +191,16 @@ def _case(document: dict[str, Any], catalogue: Sequence[Item]) -> Case:
 def _boundary_case(document: dict[str, Any]) -> BoundaryCase:
     items, switch = _items(document, "items"), document.get("switch")
     if len(items) < 2:
-        raise ValueError("fewer than two items, so no neighbours")
+        raise ValueError("fewer than two items, so there are no neighbours")
     if not isinstance(switch, list) or not all(value is None or isinstance(value, bool) for value in switch):
-        raise ValueError("switch is no list of true, false and null")
+        raise ValueError("switch is not a list of true, false and null")
     if len(switch) != len(items) - 1:
         raise ValueError(f"switch has {len(switch)} entries for {len(items)} items, expected {len(items) - 1}")
     return BoundaryCase(**_names(document), items=items, switch=tuple(switch))
 
 
 def _names(document: dict[str, Any]) -> dict[str, str]:
-    """Whose case it is, and its id."""
+    """Return the ids of the case and its user."""
     case_id = str(document["case_id"])
     names = {"case_id": case_id, "user_id": str(document.get("user_id") or case_id)}
     for name, value in names.items():
@@ -187,7 +209,7 @@ def _names(document: dict[str, Any]) -> dict[str, str]:
 
 
 def _writable(name: str, value: str) -> None:
-    """Raises: ValueError: what no file can hold."""
+    """Raise a ValueError if no file can hold the value."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -197,23 +219,42 @@ def _writable(name: str, value: str) -> None:
 def _items(document: dict[str, Any], name: str) -> tuple[Item, ...]:
     given = document.get(name, [])
     if not isinstance(given, list):
-        raise ValueError(f"{name} is no list of items")
+        raise ValueError(f"{name} is not a list of items")
     return tuple(read_item(item) for item in given)
 
 
+def _history(document: dict[str, Any]) -> tuple[Item, ...]:
+    """Return the events of a history; one that tells its event, rating or situation is an `Interaction`."""
+    items, user_id = _items(document, "history"), _names(document)["user_id"]
+    return tuple(_event(item, given, user_id) for item, given in zip(items, document.get("history", []), strict=True))
+
+
+def _event(item: Item, given: dict[str, Any], user_id: str) -> Item:
+    details = {name: given[name] for name in ("event", "rating", "context") if given.get(name) is not None}
+    if item.time is None or not details:
+        return item
+    try:
+        event = Event.model_validate({"user_id": "u", "item_id": "i", "time": item.time, **details})
+    except ValidationError:  # keys of other people's files that mean something else
+        return item
+    occurrence = Occurrence(event.time, item.item_id, event.event, event.rating, event.context or None)
+    return Interaction.join(user_id, occurrence, item)
+
+
 def read_item(given: object) -> Item:
-    """An item of a case. Its id is kept to the letter (an id may be a title), a long title is cut.
+    """Return the item of a JSON document. A long title is cut.
 
     Raises:
-        ValueError: no JSON object, no id, or a field is wrong.
+        ValueError: it is not a JSON object, has no id, or a field is wrong.
     """
     if not isinstance(given, dict):
-        raise ValueError("an item is no JSON object")
+        raise ValueError("an item is not a JSON object")
     item_id = given.get("item_id")
     if isinstance(item_id, bool) or not isinstance(item_id, str | int) or item_id == "":
         raise ValueError("an item has no item_id")
     _writable("item_id", str(item_id))
     title = given.get("title")
+    # An id may be a title, which validation would change; it stays as it is.
     fields = {"item_id": "i", "title": title[:LONGEST_TITLE] if isinstance(title, str) else title}
-    fields |= {name: given[name] for name in _OPTIONAL if given.get(name) not in (None, "")}
+    fields |= {name: given[name] for name in _OPTIONAL_FIELDS if given.get(name) not in (None, "")}
     return Item.model_validate(fields).model_copy(update={"item_id": str(item_id)})

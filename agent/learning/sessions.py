@@ -1,4 +1,4 @@
-"""What systems may learn from: items and sessions, as arrays, light enough for millions of interactions."""
+"""What a system may learn from: items and sessions, as arrays that are light enough for millions of interactions."""
 
 import gzip
 import json
@@ -19,14 +19,25 @@ from whimbrel.tools.store.in_memory import InMemory
 
 Ints = NDArray[np.int64]
 
+UNKNOWN = -1
+"""Row of an item that is in no training log."""
+
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """Sessions one behind the other: `rows[offsets[s]:offsets[s + 1]]` are the items of session s, in order.
+    """A training log: sessions of items, one behind the other.
 
-    `user_ids[s]` is whose session s is ("" where unknown); `times` has the time of each event, None where unknown.
-    Nothing of the cases to be ranked is in it but, where no log was given, their histories, and whether any of their
-    candidates is `timed`.
+    It holds nothing of the cases to be ranked except, if no log was given, their histories, and what their candidates
+    are like (`timed`, `catalogue`).
+
+    Attributes:
+        items: All items. A row is a position in this list.
+        rows: The items of all sessions; those of session s are `rows[offsets[s]:offsets[s + 1]]`, in order.
+        offsets: Where each session begins and ends, shape (sessions + 1,).
+        user_ids: The user of each session, "" if unknown.
+        times: The time of each interaction, shape as `rows`; None if a time is unknown.
+        timed: Whether any candidate of the cases has a time.
+        catalogue: The items that cases without candidates of their own are about.
     """
 
     items: list[Item]
@@ -35,12 +46,18 @@ class Training:
     user_ids: list[str]
     times: NDArray[np.float64] | None = None
     timed: bool = False
+    catalogue: tuple[Item, ...] = ()
 
     @classmethod
     def of(
         cls, sessions: Iterable[tuple[str, Sequence[tuple[str, float | None]]]], items: dict[str, Item]
     ) -> "Training":
-        """From (user id, [(item id, time or None)]) and items by id; items without a title take their id for one."""
+        """Build a training log.
+
+        Args:
+            sessions: For each session the user id and its (item id, time or None), in order.
+            items: Items by id. An item of a session that is not among them gets its id as its title.
+        """
         known = dict(items)
         position = {item_id: row for row, item_id in enumerate(known)}
         rows, offsets, users, times = [], [0], [], []
@@ -48,6 +65,7 @@ class Training:
             for item_id, time in events:
                 if item_id not in position:
                     position[item_id] = len(known)
+                    # Validation would change some ids; an id stays as the log has it.
                     known[item_id] = Item(item_id="i", title=str(clean_text(item_id))[:500] or "?").model_copy(
                         update={"item_id": item_id}
                     )
@@ -55,13 +73,13 @@ class Training:
                 times.append(np.nan if time is None else time)
             offsets.append(len(rows))
             users.append(user_id)
-        at = np.array(times, dtype=np.float64)
+        all_times = np.array(times, dtype=np.float64)
         return cls(
             items=list(known.values()),
             rows=np.array(rows, dtype=np.int64),
             offsets=np.array(offsets, dtype=np.int64),
             user_ids=users,
-            times=at if len(at) and not np.isnan(at).any() else None,
+            times=all_times if len(all_times) and not np.isnan(all_times).any() else None,
         )
 
     def __len__(self) -> int:
@@ -72,22 +90,25 @@ class Training:
         """Row of each item id."""
         return {item.item_id: row for row, item in enumerate(self.items)}
 
+    def is_catalogue(self, items: Sequence[Item]) -> bool:
+        """Return whether items are the whole `catalogue`, in its order."""
+        return len(items) == len(self.catalogue) and tuple(items) == self.catalogue
+
     @cached_property
-    def _places(self) -> dict[int, tuple[Any, Ints]]:
-        return {}
+    def _catalogue_rows(self) -> Ints:
+        return self._rows_of(self.catalogue)
 
     def rows_of(self, items: Sequence[Item]) -> Ints:
-        """Rows of items, -1 for unknown ones; remembered for a long list that comes again (a whole catalogue)."""
-        if len(items) < 1000:
-            return np.array([self.position.get(item.item_id, -1) for item in items], dtype=np.int64)
-        if id(items) not in self._places:
-            self._places.clear()
-            rows = np.array([self.position.get(item.item_id, -1) for item in items], dtype=np.int64)
-            self._places[id(items)] = (items, rows)
-        return self._places[id(items)][1]
+        """Return the rows of items, UNKNOWN for items of no training log, shape (items,)."""
+        # Many cases rank the whole catalogue; looking up its ids for each of them would take most of the time.
+        return self._catalogue_rows if self.is_catalogue(items) else self._rows_of(items)
+
+    def _rows_of(self, items: Sequence[Item]) -> Ints:
+        position = self.position
+        return np.array([position.get(item.item_id, UNKNOWN) for item in items], dtype=np.int64)
 
     def known_rows(self, items: Sequence[Item]) -> list[int]:
-        """Rows of those items that are known, in order."""
+        """Return the rows of those items that are known, in order."""
         position = self.position
         return [position[item.item_id] for item in items if item.item_id in position]
 
@@ -103,7 +124,7 @@ class Training:
 
     @cached_property
     def matrix(self) -> Any:
-        """Which session holds which item, 1 each, as a scipy CSR matrix of shape (sessions, items)."""
+        """Which session holds which item, as a scipy CSR matrix of ones, shape (sessions, items)."""
         from scipy.sparse import csr_matrix
 
         ones = np.ones(len(self.rows), dtype=np.float32)
@@ -114,37 +135,40 @@ class Training:
 
     @cached_property
     def columns(self) -> Any:
-        """The same by item: CSC."""
+        """The same matrix in CSC form, for access by item."""
         return self.matrix.tocsc()
 
     def sessions(self) -> Iterator[Ints]:
-        """The rows of each session."""
+        """Return the rows of each session."""
         for start, stop in zip(self.offsets[:-1], self.offsets[1:], strict=True):
             yield self.rows[start:stop]
 
 
-def training_of(cases: Iterable[tuple[BlindCase, Sequence[str]]]) -> Training:
-    """From the histories of cases, each followed by those of its candidates that were chosen then."""
+def training_of_cases(cases: Iterable[tuple[BlindCase, Sequence[str]]]) -> Training:
+    """Build a training log from the histories of cases, each followed by the given ids of chosen candidates."""
     items: dict[str, Item] = {}
     sessions = []
-    for blind, chosen in cases:
-        now = blind.history[-1].time if blind.history else None
-        events = [(item, item.time) for item in blind.history]
-        events += [(item, now) for item in (blind.candidates if chosen else ()) if item.item_id in chosen]
+    for case, chosen in cases:
+        now = case.history[-1].time if case.history else None
+        events = [(item, item.time) for item in case.history]
+        events += [(item, now) for item in (case.candidates if chosen else ()) if item.item_id in chosen]
         items.update({item.item_id: item for item, _ in events})
-        sessions.append((blind.user_id, [(item.item_id, time) for item, time in events]))
+        sessions.append((case.user_id, [(item.item_id, time) for item, time in events]))
     return Training.of(sessions, items)
 
 
-def training_of_library(library: InMemory) -> Training:
-    """The log of a catalogue in memory; each person is one session."""
-    sessions = ((user, [(item.item_id, item.time) for item in library.history(user)]) for user in library.log.user_ids)
-    return Training.of(sessions, {item.item_id: item for item in library.all_items()})
+def training_of_catalogue(catalogue: InMemory) -> Training:
+    """Build a training log from a catalogue in memory. Each person is one session."""
+    log = catalogue.log
+    sessions = ((user, [(item.item_id, item.time) for item in catalogue.history(user)]) for user in log.user_ids)
+    return Training.of(sessions, {item.item_id: item for item in catalogue.all_items()})
 
 
-def library_of(training: Training) -> InMemory:
-    """A training log as a catalogue with its people; where it has no times, its order stands for them, and each session
-    is somebody's own."""
+def catalogue_of(training: Training) -> InMemory:
+    """Build a catalogue in memory, with its people, from a training log.
+
+    Without times the order of interactions stands for them. A session without a user becomes a person of its own.
+    """
     times = training.times if training.times is not None else np.arange(len(training.rows), dtype=np.float64)
     users = [user_id or f"session {number}" for number, user_id in enumerate(training.user_ids)]
     log = InteractionLog.build(
@@ -158,42 +182,45 @@ def library_of(training: Training) -> InMemory:
 
 
 def values_at(values: NDArray[Any], rows: Ints, *, missing: float = 0.0) -> NDArray[np.float64]:
-    """Values of rows; `missing` for those that are -1."""
+    """Return the values of rows; `missing` for those that are UNKNOWN."""
     if not len(values):
         return np.full(len(rows), missing)
     return np.where(rows >= 0, values[rows], missing).astype(np.float64)
 
 
 def read_training(sessions: Path, items: Path | None) -> Training:
-    """From a file of sessions, a line each, and one of items. A session is a JSON list of item ids in order, or a
-    document with `items`, `times` (Unix seconds) and `user_id`.
+    """Read a training log from a file of sessions and one of items, plain or gzipped.
+
+    Args:
+        sessions: One session per line: a JSON list of item ids in order, or a document with `items`, `times` (Unix
+            seconds) and `user_id`.
+        items: One item per line, or None.
 
     Raises:
         DataError: a file cannot be read, or a line of it is wrong; the message names the line.
     """
     catalogue = {item.item_id: item for item in read_items(items)} if items else {}
+    lines = ((f"sessions {str(sessions)!r}, line {number}", document) for number, document in _lines(sessions))
+    return Training.of((_session(line, document) for line, document in lines), catalogue)
 
-    def read() -> Iterator[tuple[str, list[tuple[str, float | None]]]]:
-        for number, document in _lines(sessions):
-            whose = document if isinstance(document, dict) else {"items": document}
-            ids, times = whose.get("items"), whose.get("times")
-            if not isinstance(ids, list) or not all(isinstance(item_id, str | int) for item_id in ids):
-                raise DataError(f"sessions {str(sessions)!r}, line {number}: no list of item ids")
-            if times is not None and (not isinstance(times, list) or len(times) != len(ids)):
-                raise DataError(
-                    f"sessions {str(sessions)!r}, line {number}: times are no list as long as that of items"
-                )
-            try:
-                timed = [float(time) for time in times] if times is not None else [None] * len(ids)
-            except (TypeError, ValueError, OverflowError) as error:
-                raise DataError(f"sessions {str(sessions)!r}, line {number}: times are no numbers") from error
-            yield str(whose.get("user_id") or ""), [(str(i), time) for i, time in zip(ids, timed, strict=True)]
 
-    return Training.of(read(), catalogue)
+def _session(line: str, document: Any) -> tuple[str, list[tuple[str, float | None]]]:
+    """Return the user id, and the ids and times of the items of a session."""
+    fields = document if isinstance(document, dict) else {"items": document}
+    ids, times = fields.get("items"), fields.get("times")
+    if not isinstance(ids, list) or not all(isinstance(item_id, str | int) for item_id in ids):
+        raise DataError(f"{line}: expected a list of item ids")
+    if times is not None and (not isinstance(times, list) or len(times) != len(ids)):
+        raise DataError(f"{line}: expected a list of times as long as that of items")
+    try:
+        numbers = [float(time) for time in times] if times is not None else [None] * len(ids)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"{line}: times are not numbers") from error
+    return str(fields.get("user_id") or ""), [(str(i), time) for i, time in zip(ids, numbers, strict=True)]
 
 
 def read_items(path: Path) -> Iterator[Item]:
-    """Items of a file, a JSON document a line.
+    """Read items from a file, one JSON document per line, plain or gzipped.
 
     Raises:
         DataError: the file cannot be read, or a line of it is wrong; the message names the line.
@@ -206,6 +233,7 @@ def read_items(path: Path) -> Iterator[Item]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Any]]:
+    number = 0
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             for number, line in enumerate(file, start=1):

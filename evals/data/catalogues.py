@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from whimbrel.agent.learning.cases import BoundaryCase, read_boundary_cases
-from whimbrel.agent.learning.sessions import Training, library_of, read_training
+from whimbrel.agent.learning.sessions import Training, catalogue_of, read_training
 from whimbrel.evals.data.logs import events_of, read_log
 from whimbrel.evals.data.research_logs import is_lastfm, read_artists
 from whimbrel.tools.log.interaction_log import InteractionLog
@@ -32,10 +32,10 @@ def read_library(source: str, progress: Progress) -> InMemory:
     """
     sessions, comma, items = source.partition(",")
     if comma:
-        return library_of(read_training(Path(sessions), Path(items)))
+        return catalogue_of(read_training(Path(sessions), Path(items)))
     path = Path(source)
     if path.suffix == ".jsonl":
-        return library_of(_training_of_boundaries(path))
+        return catalogue_of(_training_of_boundaries(path))
     log = read_artists(path) if is_lastfm(path) else read_log(open_source(source), progress)
     return InMemory(log.items, InteractionLog.build(log.items, events_of(log)), timed=True)
 

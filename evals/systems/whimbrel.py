@@ -12,8 +12,8 @@ from whimbrel.agent.language_models.specs import open_model
 from whimbrel.agent.learning.cases import BlindCase
 from whimbrel.agent.learning.fitted_log import read_fitted_log
 from whimbrel.agent.learning.learn import Draw, learn_from
-from whimbrel.agent.learning.sessions import Training, library_of
-from whimbrel.agent.pipeline import RANK
+from whimbrel.agent.learning.sessions import Training, catalogue_of
+from whimbrel.agent.pipeline import RANK, Request
 from whimbrel.agent.ranking.fusion import CandidateKind
 from whimbrel.agent.ranking.rank import Ranking
 from whimbrel.evals.systems.protocol import Scored, Scorer, Settings
@@ -52,13 +52,10 @@ def scored(agent: Agent, case: BlindCase) -> Scored:
     Of a whole catalogue, a candidate scores minus its rank, so that the order is that of the list which users get: it
     leaves out near duplicates. Given candidates keep their scores, so that equal ones tie.
     """
-    candidates = case.candidates if case.met is None else None
-    request = history_request(case.history, case.context, k=LIST_LENGTH, candidates=candidates)
-    state = agent.run(replace(request, without=sorted(case.met or ())), RANK)
-    entries = state.ranking.ranked
+    state = agent.run(request_of(case), RANK)
     values = {
         entry.candidate.item.item_id: entry.score if case.met is None else -float(rank)
-        for rank, entry in enumerate(entries, start=1)
+        for rank, entry in enumerate(state.ranking.ranked, start=1)
     }
     return Scored(
         scores=np.array([values.get(item.item_id, -np.inf) for item in case.candidates]),
@@ -70,10 +67,17 @@ def scored(agent: Agent, case: BlindCase) -> Scored:
     )
 
 
+def request_of(case: BlindCase) -> Request:
+    """Return the request that a case stands for."""
+    candidates = case.candidates if case.met is None else None
+    request = history_request(case.history, case.context, at=case.at, k=LIST_LENGTH, candidates=candidates)
+    return replace(request, without=sorted(case.met or ()))
+
+
 @lru_cache(maxsize=2)
 def _learned(training: Training, kind: CandidateKind, seed: int) -> tuple[InMemory, Fitted]:
     # Kept, so that the agent with a model and the one without learn once.
-    catalogue = library_of(training)
+    catalogue = catalogue_of(training)
     return catalogue, learn_from(catalogue, kinds=(kind,), draw=Draw(seed=seed)).fitted
 
 

@@ -4,81 +4,87 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.log.interaction_log import InteractionLog, Ints
 from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
-from whimbrel.tools.records import Item
-from whimbrel.tools.text.encoder import Vectors, encode
+from whimbrel.tools.records import Interaction, Item, Occurrence
+from whimbrel.tools.store.user_records import TASTE_EVENTS, taste_vector
+from whimbrel.tools.text.encoder import DIMENSION, Vectors, encode
 from whimbrel.tools.text.item_vectors import item_vectors
 
 
 class InMemory:
-    """Items and what people did with them; where a log is not `timed`, its times only order it."""
+    """Items, and what people did with them.
 
-    def __init__(self, items: Sequence[Item], log: InteractionLog, *, timed: bool) -> None:
+    Attributes:
+        log: The interactions as arrays.
+        timed: Whether the times of the log are real. Where they are not, they only order the events, and the items of
+            a history have no time.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        log: InteractionLog,
+        *,
+        timed: bool,
+        histories: Mapping[str, Sequence[Occurrence]] | None = None,
+    ) -> None:
+        """Make a catalogue.
+
+        Args:
+            items: The items of the log, and others.
+            log: The interactions.
+            timed: Whether the times of the log are real.
+            histories: The same interactions by user and in order, with their events, ratings and situations, which
+                the log does not keep; None where nothing but user, item and time is known.
+        """
         self.log = log
-        self._items = {item.item_id: item for item in items}
         self.timed = timed
+        self._items = {item.item_id: item for item in items}
+        self._histories = histories
         self._habits = TopicHabitsOverTime(log)
         self._topic_vectors: dict[str, Vectors] = {}
 
-    @cached_property
-    def _ids(self) -> list[str]:
-        return list(self._items)
-
-    @cached_property
-    def _position(self) -> Mapping[str, int]:
-        return {item_id: row for row, item_id in enumerate(self._ids)}
-
-    @cached_property
-    def _vectors(self) -> NDArray[np.float32]:
-        return item_vectors(list(self._items.values()))
-
-    @cached_property
-    def _events(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        order = np.argsort(self.log.user, kind="stable")
-        return order, np.searchsorted(self.log.user[order], np.arange(len(self.log.user_ids) + 1))
-
     def all_items(self) -> list[Item]:
-        """Every item."""
+        """Return every item."""
         return list(self._items.values())
 
     def items(self, item_ids: Sequence[str]) -> dict[str, Item]:
-        """The items of these ids."""
-        return {item_id: self._items[item_id] for item_id in item_ids}
+        """Return the items of these ids; an unknown id is left out."""
+        return {item_id: self._items[item_id] for item_id in item_ids if item_id in self._items}
 
     def item_vectors(self, item_ids: Sequence[str]) -> dict[str, Vectors]:
-        """Their text vectors, unit length."""
-        return {item_id: self._vectors[self._position[item_id]] for item_id in item_ids}
+        """Return the items' text vectors, unit length; an unknown id is left out."""
+        return {item_id: self._vectors[self._position[item_id]] for item_id in item_ids if item_id in self._position}
 
     def topic_vectors(self, *, before: float) -> dict[str, Vectors]:
-        """None: wishes are not matched with topics here."""
-        return {}
+        """Return the vector of the name of every topic that some item known before `before` has."""
+        known = self.log.topics_of(np.flatnonzero(self.log.known(before=before)))[0]
+        topics = sorted({self.log.topics[number] for number in known})
+        return dict(zip(topics, self.vectors_of_topics(topics), strict=True))
 
     def vectors_of_topics(self, topics: Sequence[str]) -> list[Vectors]:
-        """The vectors of these topics' names."""
+        """Return the vectors of these topics' names, in order."""
         absent = [topic for topic in topics if topic not in self._topic_vectors]
         self._topic_vectors |= zip(absent, encode(absent), strict=True) if absent else ()
         return [self._topic_vectors[topic] for topic in topics]
 
     def nearest(self, vectors: Vectors, *, n: int) -> list[list[tuple[str, float]]]:
-        """For each vector up to `n` items with their cosine, the nearest first."""
-        found = []
-        for row in vectors @ self._vectors.T:
-            best = np.argpartition(-row, min(n, len(row) - 1))[:n]
-            best = best[np.argsort(-row[best], kind="stable")]
-            found.append([(self._ids[place], float(row[place])) for place in best])
-        return found
+        """Return for each vector up to `n` item ids with their cosine, the nearest first."""
+        return [
+            [(self._ids[row], float(cosines[row])) for row in _highest(cosines, n)]
+            for cosines in vectors @ self._vectors.T
+        ]
 
     def item_count(self) -> int:
-        """How many items there are."""
+        """Return the number of items."""
         return len(self._items)
 
     def people_near(self, vector: Vectors, *, n: int) -> list[str]:
-        """None: tastes are not kept."""
-        return []
+        """Return the ids of up to `n` users whose taste vector, over all their events, is nearest."""
+        return [self.log.user_ids[row] for row in _highest(self._tastes @ vector, n)]
 
     def habits(self, *, before: float) -> TopicHabits | None:
         """Return the topic base rates of all users, counted up to some moment before; None where there are none."""
@@ -93,13 +99,51 @@ class InMemory:
         """
         if user_id not in self.log.user_rows:
             raise DataError(f"no user {user_id!r} in this log of {len(self.log.user_ids)} users")
-        order, bounds = self._events
-        user = self.log.user_rows[user_id]
-        events = order[bounds[user] : bounds[user + 1]]
+        if self._histories is not None:
+            occurrences = [occurrence for occurrence in self._histories[user_id] if occurrence.time < before]
+            return [
+                Interaction.join(user_id, occurrence, self._items[occurrence.item_id]) for occurrence in occurrences
+            ]
+        events = self._events_of(self.log.user_rows[user_id])
         events = events[self.log.time[events] < before]
         items = [self._items[self.log.item_ids[row]] for row in self.log.item[events]]
-        if not self.timed:
-            return [item.model_copy(update={"time": None}) for item in items]
-        return [
-            item.model_copy(update={"time": float(t)}) for item, t in zip(items, self.log.time[events], strict=True)
-        ]
+        times = self.log.time[events].tolist() if self.timed else [None] * len(items)
+        return [item.model_copy(update={"time": time}) for item, time in zip(items, times, strict=True)]
+
+    @cached_property
+    def _ids(self) -> list[str]:
+        return list(self._items)
+
+    @cached_property
+    def _position(self) -> Mapping[str, int]:
+        return {item_id: row for row, item_id in enumerate(self._ids)}
+
+    @cached_property
+    def _vectors(self) -> Vectors:
+        return item_vectors(list(self._items.values()))
+
+    @cached_property
+    def _tastes(self) -> Vectors:
+        """Taste vectors of all users, as a store keeps them, shape (users, 384)."""
+        rows = np.array([self._position[item_id] for item_id in self.log.item_ids], dtype=np.int64)
+        tastes = np.zeros((len(self.log.user_ids), DIMENSION), dtype=np.float32)
+        for user in range(len(tastes)):
+            latest = self._events_of(user)[-TASTE_EVENTS:]
+            if len(latest):
+                tastes[user] = taste_vector(list(self._vectors[rows[self.log.item[latest]]]))
+        return tastes
+
+    @cached_property
+    def _events_by_user(self) -> tuple[Ints, Ints]:
+        order = np.argsort(self.log.user, kind="stable")
+        return order, np.searchsorted(self.log.user[order], np.arange(len(self.log.user_ids) + 1))
+
+    def _events_of(self, user: int) -> Ints:
+        order, bounds = self._events_by_user
+        return order[bounds[user] : bounds[user + 1]]
+
+
+def _highest(values: Vectors, n: int) -> Ints:
+    """Return the rows of the `n` highest values, the highest first; equal values keep their order."""
+    rows = np.argpartition(-values, n)[:n] if n < len(values) else np.arange(len(values))
+    return np.asarray(rows[np.argsort(-values[rows], kind="stable")])

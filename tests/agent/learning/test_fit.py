@@ -93,8 +93,8 @@ def test_cases_calibrate_and_wrong_lines_are_told(run: Run, files: tuple[Path, P
 def test_what_makes_no_sense_is_refused(run: Run, files: tuple[Path, Path, Path], tmp_path: Path) -> None:
     sessions, items, cases = files
     for arguments, told in (
-        ((), "give a log"),
-        (("--store", tmp_path, "--sessions", sessions), "give a log"),
+        ((), "name a log"),
+        (("--store", tmp_path, "--sessions", sessions), "name a log"),
         (("--sessions", sessions, "--items", items), "with --out"),
         (("--cases", cases), "with --out"),
         (("--store", tmp_path, "--out", tmp_path / "out"), "--out is for"),
@@ -115,7 +115,7 @@ def test_what_makes_no_sense_is_refused(run: Run, files: tuple[Path, Path, Path]
     assert "too short" in errors
     status, _, errors = run("eval", "rank", cases, "--system", "whimbrel-none", "--fitted", tmp_path / "absent")
     assert status == 1
-    assert "holds nothing fitted" in errors
+    assert "is not a fitted log" in errors
 
 
 def shown_lists(path: Path, count: int = 120, *, wrong: range = range(0)) -> Path:
@@ -146,7 +146,7 @@ def test_what_is_chosen_of_what_is_shown_ranks_other_peoples_lists(run: Run, tmp
     document = json.loads(told)
     of = document["system"]
     assert of["whimbrel-none"]["ndcg@5"] > 0.7 > 0.5 > of["similarity"]["ndcg@5"]
-    assert of["whimbrel-none"]["ndcg@5"] > of["recent_popularity"]["ndcg@5"]
+    assert of["whimbrel-none"]["ndcg@5"] > of["popularity"]["ndcg@5"]
     fitted = Fitted.load(tmp_path / "run" / "fold-2" / "fitted")
     assert fitted.fusion.cold.weights["click_rate"] > 0.5
     assert fitted.click_rates is not None
@@ -165,7 +165,7 @@ def test_a_part_is_ranked_blind_to_what_it_chose(run: Run, tmp_path: Path) -> No
         return {f"{line['system']} {line['case_id']}": line["ranking"] for line in lines}
 
     right = ranked("right", range(0))
-    of_part = [int(key.split(" c")[1]) for key in right if key.startswith("recent_popularity")]
+    of_part = [int(key.split(" c")[1]) for key in right if key.startswith("popularity")]
     assert 20 < len(of_part) < 60
     same, other = ranked("same", range(of_part[0], of_part[0] + 1)), ranked("other", range(120))
     assert same == right
@@ -183,7 +183,7 @@ def test_cases_alone_are_learned_from_and_too_few_are_refused(run: Run, tmp_path
     assert run("eval", "rank", *options, "--fitted", tmp_path / "fitted")[0] == 0
     status, _, errors = run("eval", "rank", cases, *options[1:], "--fitted", tmp_path / "fitted")
     assert status == 1
-    assert "was taught what is relevant in 120 of these cases" in errors
+    assert "was fitted on 120 of these cases" in errors
     (tmp_path / "fitted" / "click_rates.json").write_text('{"shown": {"i1": 1}, "chosen": {"i1": 2}}')
     for more, problem in (
         (("--fitted", tmp_path / "fitted"), "damaged"),
@@ -206,7 +206,7 @@ def test_parts_of_one_run_are_not_those_of_another(run: Run, tmp_path: Path) -> 
     assert status == 1
     assert "nosuch" in errors
     assert not out.is_dir() or not list(out.glob("fold-*"))  # nothing was learned for a system that does not exist
-    options = ("--system", "recent_popularity", *options)
+    options = ("--system", "popularity", *options)
     assert run("eval", "rank", cases, "--crossfit", 3, *options)[0] == 0
     fitted = {path: path.read_bytes() for path in out.glob("fold-*/fitted/*") if path.is_file()}
     for more, problem in (((), "another kind"), (("--crossfit", 3, "--seed", 1), "other part, settings")):
@@ -215,7 +215,7 @@ def test_parts_of_one_run_are_not_those_of_another(run: Run, tmp_path: Path) -> 
         assert problem in errors
     assert {path: path.read_bytes() for path in fitted} == fitted
     assert (
-        run("eval", "rank", cases, "--system", "recent_popularity", "--llm", "none", "--out", tmp_path / "whole")[0]
+        run("eval", "rank", cases, "--system", "popularity", "--llm", "none", "--out", tmp_path / "whole")[0]
         == 0
     )
     status, _, errors = run(
@@ -223,7 +223,7 @@ def test_parts_of_one_run_are_not_those_of_another(run: Run, tmp_path: Path) -> 
         "rank",
         cases,
         "--system",
-        "recent_popularity",
+        "popularity",
         "--llm",
         "none",
         "--crossfit",

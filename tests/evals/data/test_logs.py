@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from whimbrel.evals.data.logs import CANDIDATES, PROTOCOLS, Fold, Protocol, read_log, read_store, write_folds
+from whimbrel.evals.data.folds import CANDIDATES, PROTOCOLS, Fold, Protocol, write_folds
+from whimbrel.evals.data.logs import read_log, read_store
+from whimbrel.evals.runs.document import document_of
+from whimbrel.evals.runs.files import RANKINGS
 from whimbrel.evals.runs.plan import Plan, parts_of
-from whimbrel.evals.runs.results import document_of, results_of
-from whimbrel.evals.runs.run import RANKINGS, run
+from whimbrel.evals.runs.results import results_of
+from whimbrel.evals.runs.run import run
 from whimbrel.evals.systems.registry import SYSTEMS
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.sources.formats import open_source

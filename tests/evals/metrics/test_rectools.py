@@ -8,7 +8,8 @@ import pytest
 
 from whimbrel.agent.learning.cases import BlindCase
 from whimbrel.agent.learning.sessions import Training
-from whimbrel.evals.data.logs import Protocol, read_log, write_folds
+from whimbrel.evals.data.folds import Protocol, write_folds
+from whimbrel.evals.data.logs import read_log
 from whimbrel.evals.runs.plan import Plan
 from whimbrel.evals.runs.run import run
 from whimbrel.evals.studies.agreement import TOLERANCE, agreement_lines, measure_agreement

@@ -1,0 +1,288 @@
+"""A whole log as cases, strictly as of the time of each: what a system learns from ended before its first case.
+
+Cases are cut into folds by time. A fold learns from all events before its first case. The history of a case reaches up
+to its own time (`at`), the moment asked about. What happens later is in no file that a system reads.
+"""
+
+import itertools
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whimbrel.evals.data.logs import Log
+from whimbrel.tools.errors import ConfigError, DataError
+from whimbrel.tools.log.interaction_log import Ints
+from whimbrel.tools.log.sessions import SESSION_GAP_SECONDS
+
+PROTOCOLS = ("leave-last-out", "time-split", "next-session")
+CANDIDATES = ("catalogue", "uniform", "popularity")
+SAMPLED = 99
+"""Candidates drawn beside each relevant one."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a log becomes cases.
+
+    Attributes:
+        name: One of PROTOCOLS.
+        candidates: One of CANDIDATES.
+        refits: The number of folds, each of which learns anew.
+        warm_up: The share of the events that only serves to learn from, where `begin` is None.
+        begin: The time before which events only serve to learn from.
+        users: How many users are taken at most; None for all.
+        seed: The seed of all chance.
+    """
+
+    name: str = "leave-last-out"
+    candidates: str = "catalogue"
+    refits: int = 5
+    warm_up: float = 0.5
+    begin: float | None = None
+    users: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Fold:
+    """The files of one fold: cases, sessions to learn from, and the items known when it begins."""
+
+    cases: Path
+    sessions: Path
+    items: Path
+    count: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a user does from `time` on that is to be predicted: rows of the log."""
+
+    user: int
+    time: float
+    rows: Ints
+
+
+def write_folds(log: Log, protocol: Protocol, folder: Path) -> list[Fold]:
+    """Write the cases and training files of each fold below `folder`.
+
+    Raises:
+        ConfigError: an unknown protocol or way to draw candidates, or `refits` < 1.
+        DataError: no case is left.
+    """
+    targets = targets_of(log, protocol)
+    folds = min(1 if protocol.name == "time-split" else protocol.refits, len(targets))
+    files = []
+    for number, part in enumerate(np.array_split(np.arange(len(targets)), folds), start=1):
+        fold_folder = folder / f"fold-{number}"
+        fold_folder.mkdir(parents=True, exist_ok=True)
+        files.append(_write_fold(log, protocol, [targets[row] for row in part], fold_folder))
+    return files
+
+
+def targets_of(log: Log, protocol: Protocol) -> list[Target]:
+    """Return what is to be predicted, ordered by time.
+
+    Raises:
+        ConfigError: an unknown protocol or way to draw candidates, or `refits` < 1.
+        DataError: no case is left.
+    """
+    if protocol.name not in PROTOCOLS or protocol.candidates not in CANDIDATES or protocol.refits < 1:
+        raise ConfigError(
+            f"protocol {protocol.name!r} with {protocol.candidates!r} candidates and {protocol.refits} refits: "
+            f"protocols are {', '.join(PROTOCOLS)}, candidates {', '.join(CANDIDATES)}, refits at least 1"
+        )
+    begin = protocol.begin
+    if begin is None:
+        begin = float(log.time[min(int(len(log.time) * protocol.warm_up), len(log.time) - 1)])
+    targets = _TARGETS[protocol.name](log, begin, np.random.default_rng(protocol.seed))
+    if protocol.users is not None and len(targets) > protocol.users:
+        kept = np.random.default_rng(protocol.seed).permutation(len(targets))[: protocol.users]
+        targets = [targets[number] for number in np.sort(kept)]
+    if not targets:
+        raise DataError("no case is left: every user's last event lies in the warm-up; lower it")
+    return sorted(targets, key=lambda target: (target.time, target.user))
+
+
+def case_of(log: Log, target: Target, rows: Ints) -> dict[str, Any]:
+    """Return the case of a target over the whole catalogue, as JSON.
+
+    Args:
+        log: The log.
+        target: What is to be predicted.
+        rows: All events of the user, in order.
+    """
+    before = rows[log.time[rows] < target.time]
+    met = np.unique(log.item[before])
+    new = _new_items(log, target, met)
+    user_id = log.user_ids[target.user]
+    return {
+        "case_id": user_id,
+        "user_id": user_id,
+        "history": [_event(log, row) for row in before],
+        "at": target.time,
+        "candidates": "catalogue",
+        "met": [log.items[row].item_id for row in met],
+        "relevant": [log.items[row].item_id for row in new],
+    }
+
+
+def _new_items(log: Log, target: Target, met: Ints) -> list[int]:
+    already = set(met.tolist())
+    return [row for row in dict.fromkeys(log.item[target.rows].tolist()) if row not in already]
+
+
+def _event(log: Log, row: int) -> dict[str, Any]:
+    """Return an event of a history: the item, with time, event word, rating and situation."""
+    event: dict[str, Any] = log.items[log.item[row]].model_dump(mode="json", exclude_defaults=True)
+    event |= {"time": float(log.time[row])}
+    if log.details:
+        detail = log.details[row]
+        known = {"event": detail.event, "rating": detail.rating, "context": detail.context}
+        event |= {name: value for name, value in known.items() if value is not None}
+    return event
+
+
+def rows_by_user(log: Log) -> Iterator[Ints]:
+    """Yield the events of each user, in order."""
+    order = np.argsort(log.user, kind="stable")
+    bounds = np.searchsorted(log.user[order], np.arange(len(log.user_ids) + 1))
+    for start, stop in itertools.pairwise(bounds):
+        yield order[start:stop]
+
+
+def _last(log: Log, begin: float, random: np.random.Generator) -> list[Target]:
+    """Return each user's last event, where it lies behind the warm-up and some event of the user lies before it.
+
+    Of several events at one moment (a basket) one is drawn, since their order says nothing.
+    """
+    return [
+        Target(user, float(log.time[rows[-1]]), random.choice(rows[log.time[rows] == log.time[rows[-1]]], 1))
+        for user, rows in enumerate(rows_by_user(log))
+        if log.time[rows[-1]] >= begin and log.time[rows[0]] < log.time[rows[-1]]
+    ]
+
+
+def _split(log: Log, begin: float, random: np.random.Generator) -> list[Target]:
+    """Return all that each user does from the moment on, for users known before it."""
+    return [
+        Target(user, float(begin), rows[log.time[rows] >= begin])
+        for user, rows in enumerate(rows_by_user(log))
+        if log.time[rows[0]] < begin <= log.time[rows[-1]]
+    ]
+
+
+def _next_session(log: Log, begin: float, random: np.random.Generator) -> list[Target]:
+    """Return each user's last session."""
+    targets = []
+    for user, rows in enumerate(rows_by_user(log)):
+        gaps = np.flatnonzero(np.diff(log.time[rows]) > SESSION_GAP_SECONDS)
+        if len(gaps) and log.time[rows[gaps[-1] + 1]] >= begin:
+            session = rows[gaps[-1] + 1 :]
+            targets.append(Target(user, float(log.time[session[0]]), session))
+    return targets
+
+
+_TARGETS: dict[str, Callable[[Log, float, np.random.Generator], list[Target]]] = {
+    "leave-last-out": _last,
+    "time-split": _split,
+    "next-session": _next_session,
+}
+
+
+def _write_fold(log: Log, protocol: Protocol, targets: Sequence[Target], folder: Path) -> Fold:
+    """Write a fold: nothing from its first case's time on is learned from."""
+    begin = targets[0].time
+    past = np.flatnonzero(log.time < begin)
+    counts = np.bincount(log.item[past], minlength=len(log.items))
+    known = np.flatnonzero((counts > 0) | np.array([i.time is not None and i.time < begin for i in log.items]))
+    fold = Fold(folder / "cases.jsonl", folder / "sessions.jsonl", folder / "items.jsonl", len(targets))
+    _write(fold.items, (log.items[row].model_dump(mode="json", exclude_defaults=True) for row in known))
+    _write(fold.sessions, _sessions(log, past))
+    by_user = list(rows_by_user(log))
+    if protocol.candidates == "catalogue":
+        _write(fold.cases, (case_of(log, target, by_user[target.user]) for target in targets))
+    else:
+        random = np.random.default_rng(protocol.seed)
+        sampler = _Sampler(log, counts, protocol.candidates, random, _appeared(log))
+        _write(fold.cases, (sampler.case(target, by_user[target.user]) for target in targets))
+    return fold
+
+
+def _sessions(log: Log, past: Ints) -> Iterator[dict[str, Any]]:
+    """Yield the past events of each user as a session."""
+    order = past[np.argsort(log.user[past], kind="stable")]
+    bounds = np.flatnonzero(np.append(True, np.diff(log.user[order]) != 0)) if len(order) else np.array([], dtype=int)
+    for start, stop in zip(bounds, [*bounds[1:], len(order)], strict=True):
+        rows = order[start:stop]
+        session = {
+            "user_id": log.user_ids[log.user[rows[0]]],
+            "items": [log.items[row].item_id for row in log.item[rows]],
+            "times": log.time[rows].tolist(),
+        }
+        if log.details:
+            details = [log.details[row] for row in rows]
+            columns = {
+                "events": [detail.event for detail in details],
+                "ratings": [detail.rating for detail in details],
+                "contexts": [detail.context for detail in details],
+            }
+            session |= {name: values for name, values in columns.items() if any(v is not None for v in values)}
+        yield session
+
+
+@dataclass(frozen=True)
+class _Sampler:
+    """Samples candidates beside the relevant ones.
+
+    Attributes:
+        counts: Events of each item before the fold begins, shape (items,).
+        how: "uniform", or "popularity" for candidates about as popular as the relevant ones.
+        random: The source of chance.
+        appeared: When each item was first known, shape (items,).
+    """
+
+    log: Log
+    counts: Ints
+    how: str
+    random: np.random.Generator
+    appeared: NDArray[np.float64]
+
+    def case(self, target: Target, rows: Ints) -> dict[str, Any]:
+        """Return the case of a target with sampled candidates, in random order."""
+        case = case_of(self.log, target, rows)
+        met = np.unique(self.log.item[rows[self.log.time[rows] < target.time]])
+        new = _new_items(self.log, target, met)
+        # An item may be new to the log, as the relevant one may be.
+        pool = np.setdiff1d(np.flatnonzero(self.appeared < target.time), np.union1d(met, new))
+        listed = self.random.permutation(np.array([*new, *self._drawn(pool, new)], dtype=np.int64))
+        items = [self.log.items[row].model_dump(mode="json", exclude_defaults=True) for row in listed]
+        return {name: value for name, value in case.items() if name != "met"} | {"candidates": items}
+
+    def _drawn(self, pool: Ints, new: Sequence[int]) -> Ints:
+        n = min(SAMPLED, len(pool))
+        if self.how == "uniform" or not new:
+            return np.asarray(self.random.choice(pool, n, replace=False))
+        # Shuffled first, so that items of equal distance are drawn at random.
+        shuffled = self.random.permutation(pool)
+        distance = np.abs(np.log1p(self.counts[shuffled]) - np.mean(np.log1p(self.counts[list(new)])))
+        return np.asarray(shuffled[np.argsort(distance, kind="stable")[:n]])
+
+
+def _appeared(log: Log) -> NDArray[np.float64]:
+    """Return when each item was first met or, where that is known and earlier, appeared, shape (items,)."""
+    appeared = np.array([np.inf if item.time is None else item.time for item in log.items], dtype=np.float64)
+    np.minimum.at(appeared, log.item, log.time)
+    return appeared
+
+
+def _write(path: Path, documents: Iterator[dict[str, Any]]) -> None:
+    partial = path.with_suffix(".partial")
+    with partial.open("w", encoding="utf-8") as file:
+        for document in documents:
+            file.write(json.dumps(document, ensure_ascii=False) + "\n")
+    partial.replace(path)
