@@ -66,7 +66,7 @@ class Fitted:
 
     def for_log(self, log: InteractionLog) -> "Fitted":
         """The same with the embeddings in the order of a log, which may have grown since."""
-        return self if self.embeddings is None else replace(self, embeddings=self.embeddings.of_log(log))
+        return self if self.embeddings is None else replace(self, embeddings=self.embeddings.for_log(log))
 
 
 def read_topics(path: Path) -> NextTopics:

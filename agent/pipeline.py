@@ -32,7 +32,7 @@ from whimbrel.agent.shift.predict import Prediction, ShiftQuery, predict_shift
 from whimbrel.prompts.phrases import Language
 from whimbrel.tools.log.click_rates import ClickRates
 from whimbrel.tools.log.item_statistics import ItemStatistics
-from whimbrel.tools.log.topic_clusters import LEAST_ITEMS, name_clusters, with_topics
+from whimbrel.tools.log.topic_clusters import LEAST_CLUSTERED_ITEMS, cluster_topics, with_cluster_topics
 from whimbrel.tools.records import Interaction, Item, rejected_ids, without_rejected
 from whimbrel.tools.retrieval.candidates import Candidate, as_candidates, retrieve
 from whimbrel.tools.retrieval.catalogue import Catalogue
@@ -344,9 +344,9 @@ def _with_topics(history: Sequence[Item]) -> Sequence[Item]:
     if any(item.topics for item in history):
         return history
     items = list({item.item_id: item for item in history}.values())
-    if len(items) < LEAST_ITEMS:
+    if len(items) < LEAST_CLUSTERED_ITEMS:
         return history
-    return with_topics(history, name_clusters(items, item_vectors(items)))
+    return with_cluster_topics(history, cluster_topics(items, item_vectors(items)))
 
 
 def _vectors(state: State, history: Sequence[Item], catalogue: Catalogue) -> dict[str, Vectors]:

@@ -1,4 +1,4 @@
-"""How often an item was chosen when it was shown: what lists that were shown tell beyond what was met."""
+"""Click rates: how often an item was chosen when it was shown, learned from lists that were shown to users."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,39 +8,57 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Count = Annotated[int, Field(ge=0)]
-DOUBT = 3.0
-"""As many showings at the mean rate are added to those of each item."""
+NonNegativeCount = Annotated[int, Field(ge=0)]
+PRIOR_SHOWINGS = 3.0
+"""Showings at the mean rate that are added to those of each item, so that few showings move its rate little."""
 
 
 class ClickRates(BaseModel):
-    """How often each item was `shown`, and `chosen` then, by id."""
+    """Counts of showings and choices, from which the click rates of items follow.
+
+    Attributes:
+        shown: How many lists showed each item, by id.
+        chosen: How many of these lists it was chosen from.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    shown: Mapping[str, Count] = {}
-    chosen: Mapping[str, Count] = {}
+    shown: Mapping[str, NonNegativeCount] = {}
+    chosen: Mapping[str, NonNegativeCount] = {}
 
     @model_validator(mode="after")
-    def _possible(self) -> "ClickRates":
+    def _check_chosen_was_shown(self) -> "ClickRates":
         if any(count > self.shown.get(item_id, 0) for item_id, count in self.chosen.items()):
-            raise ValueError("chosen more often than shown")
+            raise ValueError("an item was chosen more often than shown")
         return self
 
     @classmethod
     def of(cls, lists: Iterable[tuple[Sequence[str], Sequence[str]]]) -> "ClickRates":
-        """From lists of ids that were shown, each with those of them that were chosen."""
+        """Count lists that were shown.
+
+        Args:
+            lists: For each list the ids of its items, and the ids that were chosen. A chosen id that the list does not
+                hold is ignored.
+
+        Example:
+            ClickRates.of([(["tea", "bread"], ["tea"]), (["tea", "cake"], [])])
+        """
         shown, chosen = Counter[str](), Counter[str]()
-        for listed, taken in lists:
-            shown.update(set(listed))
-            chosen.update(set(taken) & set(listed))
+        for shown_ids, chosen_ids in lists:
+            shown.update(set(shown_ids))
+            chosen.update(set(chosen_ids) & set(shown_ids))
         return cls(shown=dict(shown), chosen=dict(chosen))
 
     def rates(self, item_ids: Sequence[str]) -> NDArray[np.float64]:
-        """Logarithm of the share of showings in which each was chosen, drawn to the mean of all, shape (items,); nan
-        where nothing was ever chosen."""
+        """Compute the logarithm of each item's click rate, drawn to the mean rate by PRIOR_SHOWINGS.
+
+        Returns:
+            Shape (items,). An item that was never shown has the mean rate; all are NaN if nothing was ever chosen.
+        """
+        # Without a choice the mean rate is 0, whose logarithm is not finite.
         if not any(self.chosen.values()):
             return np.full(len(item_ids), np.nan)
         mean = sum(self.chosen.values()) / sum(self.shown.values())
-        chosen, shown = (np.array([of.get(item_id, 0) for item_id in item_ids]) for of in (self.chosen, self.shown))
-        return np.asarray(np.log((chosen + DOUBT * mean) / (shown + DOUBT)))
+        chosen = np.array([self.chosen.get(item_id, 0) for item_id in item_ids])
+        shown = np.array([self.shown.get(item_id, 0) for item_id in item_ids])
+        return np.asarray(np.log((chosen + PRIOR_SHOWINGS * mean) / (shown + PRIOR_SHOWINGS)))

@@ -1,33 +1,43 @@
-"""Items as vectors of a log: what is met within a few steps of the same things lies close together.
+"""Item embeddings: items that users met within a few steps of the same items lie close together.
 
-The positive pointwise mutual information of items that are met near each other, factorised (Levy & Goldberg, 2014):
-what item2vec finds, in one step, the same each time.
+The positive pointwise mutual information of items that lie near each other in histories is factorised (Levy &
+Goldberg, 2014). item2vec approximates the same by sampling; this takes one step and gives the same result each time.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.tools.files.atomic import atomic_write
-from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.log.interaction_log import InteractionLog, Ints
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 DIMENSIONS = 64
 WINDOW = 5
-"""Steps within which two items of a person count as met near each other."""
+"""Steps within which two items in a user's history lie near each other."""
 SMOOTHING = 0.75
-"""Power of an item's frequency: dampens what is met with rare items by chance."""
-LEAST_ITEMS = 4 * DIMENSIONS
+"""Power of an item's count in its expected count. Below 1 it lowers the information of rare items, which lie near
+others by chance (Levy et al., 2015)."""
+LEAST_EMBEDDED_ITEMS = 4 * DIMENSIONS
+"""Fewest items that users met from which embeddings are learned, and fewest pairs of items with information."""
 
 Embeddings = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class ItemEmbeddings:
-    """`vectors` (items, DIMENSIONS) in the order of the log's items, unit length, 0 where an item was never met;
-    learned from events that all lie before `until`."""
+    """The embeddings of the items of a log.
+
+    Attributes:
+        item_ids: Ids of the items.
+        vectors: Shape (items, DIMENSIONS), of unit length; 0 for an item that was never met.
+        until: The moment before which all events lie that the embeddings were learned from, in Unix seconds.
+    """
 
     item_ids: list[str]
     vectors: Embeddings
@@ -35,31 +45,20 @@ class ItemEmbeddings:
 
     @classmethod
     def of(cls, log: InteractionLog, *, before: float = np.inf) -> Self | None:
-        """Learned from the events before a moment; None where they are too few."""
-        from scipy.sparse import csr_matrix
+        """Learn embeddings from the events before a moment; None where there are too few items or pairs."""
         from scipy.sparse.linalg import ArpackError, svds
 
         known = log.pair_time < before
         user, item, size = log.pair_user[known], log.pair_item[known], len(log.item_ids)
-        if len(np.unique(item)) < LEAST_ITEMS:
+        if len(np.unique(item)) < LEAST_EMBEDDED_ITEMS:
             return None
-        near = csr_matrix((size, size), dtype=np.float32)
-        for step in range(1, WINDOW + 1):
-            same = user[step:] == user[:-step]
-            ones = np.ones(int(same.sum()), dtype=np.float32)
-            near += csr_matrix((ones, (item[:-step][same], item[step:][same])), shape=(size, size))
-        table = (near + near.T).tocoo()
-        count = np.bincount(table.row, weights=table.data, minlength=size)
-        smoothed = count**SMOOTHING
-        expected = count[table.row] * smoothed[table.col] / max(float(smoothed.sum()), 1.0)
-        information = np.log(table.data / np.maximum(expected, 1e-12)).astype(np.float32)
-        told = information > 0
-        if told.sum() < LEAST_ITEMS:
+        information = _positive_information(_near_counts(user, item, size))
+        if information.nnz < LEAST_EMBEDDED_ITEMS:
             return None
-        table = csr_matrix((information[told], (table.row[told], table.col[told])), shape=(size, size))
         try:
-            left, strength, _ = svds(table, k=DIMENSIONS, random_state=0)
-        except ArpackError:
+            # A seed for the start vector, so that the same log gives the same embeddings.
+            left, strength, _ = svds(information, k=DIMENSIONS, random_state=0)
+        except ArpackError:  # the iteration did not converge
             return None
         vectors = (left * np.sqrt(strength)).astype(np.float32)
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
@@ -67,28 +66,66 @@ class ItemEmbeddings:
         return cls(log.item_ids, vectors, float(np.nextafter(last, np.inf)))
 
     def save(self, path: Path) -> None:
-        """One file, replaced whole or not at all."""
+        """Write the embeddings into one file, which is replaced whole or not at all."""
         names = np.frombuffer("\n".join(self.item_ids).encode(), dtype=np.uint8)
         with atomic_write(path) as partial, partial.open("wb") as file:
             np.savez(file, allow_pickle=False, names=names, vectors=self.vectors, until=self.until)
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Raises: OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile: not a whole file of this form."""
+        """Read embeddings that `save` wrote.
+
+        Raises:
+            OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile: the file is no whole file of this form.
+        """
         with np.load(path, allow_pickle=False) as arrays:
             names = arrays["names"].tobytes().decode().split("\n")
-            found = cls(names, arrays["vectors"], float(arrays["until"]))
-        if found.vectors.shape != (len(names), DIMENSIONS) or found.vectors.dtype != np.float32:
-            raise ValueError(f"vectors of shape {found.vectors.shape} for {len(names)} items")
-        if not (np.abs(found.vectors) <= 1.001).all() or np.isnan(found.until):
+            embeddings = cls(names, arrays["vectors"], float(arrays["until"]))
+        vectors = embeddings.vectors
+        if vectors.shape != (len(names), DIMENSIONS) or vectors.dtype != np.float32:
+            raise ValueError(f"vectors of shape {vectors.shape} for {len(names)} items")
+        # NaN fails this comparison too, so it is refused with what is too long.
+        if not (np.abs(vectors) <= 1.001).all() or np.isnan(embeddings.until):
             raise ValueError("vectors longer than 1")
-        return found
+        return embeddings
 
-    def of_log(self, log: InteractionLog) -> "ItemEmbeddings":
-        """The same in the order of a log that may have grown since; of what came later nothing is known."""
+    def for_log(self, log: InteractionLog) -> "ItemEmbeddings":
+        """Return the embeddings in the order of a log that may have grown since; 0 for items that are new in it."""
         if self.item_ids == log.item_ids:
             return self
         rows = log.rows(self.item_ids)
         vectors = np.zeros((len(log.item_ids), DIMENSIONS), dtype=np.float32)
         vectors[rows[rows >= 0]] = self.vectors[rows >= 0]
         return ItemEmbeddings(log.item_ids, vectors, self.until)
+
+
+def _near_counts(user: Ints, item: Ints, size: int) -> "csr_matrix":
+    """Count how often two items lie within WINDOW steps in a user's history, a symmetric (items, items) matrix.
+
+    Args:
+        user: The user of each pair of a user and an item, grouped by user.
+        item: The item of each pair, in each user's order of time.
+        size: How many items there are.
+    """
+    from scipy.sparse import csr_matrix
+
+    near = csr_matrix((size, size), dtype=np.float32)
+    for step in range(1, WINDOW + 1):
+        same_user = user[step:] == user[:-step]
+        ones = np.ones(int(same_user.sum()), dtype=np.float32)
+        near += csr_matrix((ones, (item[:-step][same_user], item[step:][same_user])), shape=(size, size))
+    return near + near.T
+
+
+def _positive_information(counts: "csr_matrix") -> "csr_matrix":
+    """Return the positive pointwise mutual information of items from the counts of their pairs."""
+    from scipy.sparse import csr_matrix
+
+    pairs, size = counts.tocoo(), counts.shape[0]
+    count = np.bincount(pairs.row, weights=pairs.data, minlength=size)
+    smoothed = count**SMOOTHING
+    expected = count[pairs.row] * smoothed[pairs.col] / max(float(smoothed.sum()), 1.0)
+    information = np.log(pairs.data / np.maximum(expected, 1e-12)).astype(np.float32)
+    # A pair that never occurred counts as 0, so negative information would put a rare pair below it.
+    positive = information > 0
+    return csr_matrix((information[positive], (pairs.row[positive], pairs.col[positive])), shape=(size, size))

@@ -19,7 +19,13 @@ import numpy as np
 
 from whimbrel.tools.errors import DataError, StoreError
 from whimbrel.tools.log.interaction_log import InteractionLog
-from whimbrel.tools.log.topic_clusters import LEAST_ITEMS, name_clusters, read_clusters, with_topics, write_clusters
+from whimbrel.tools.log.topic_clusters import (
+    LEAST_CLUSTERED_ITEMS,
+    cluster_topics,
+    read_clusters,
+    with_cluster_topics,
+    write_clusters,
+)
 from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
 from whimbrel.tools.records import Interaction, Item, Occurrence
 from whimbrel.tools.store.caches import NumberCache, ReadCache
@@ -108,7 +114,7 @@ class Store:
         """
 
         def read(absent: list[str]) -> dict[str, Item]:
-            items = with_topics([item for item, _ in self.item_records(absent).values()], self._clusters)
+            items = with_cluster_topics([item for item, _ in self.item_records(absent).values()], self._clusters)
             return {item.item_id: item for item in items}
 
         return self._items.get(item_ids, read)
@@ -263,10 +269,10 @@ class Store:
         with self._database.decoding():
             without_topics = {item.item_id: item for item in self._catalogue() if not item.topics}
         vectors: dict[str, Vectors] = {}
-        for page in self._database.pages("items", "embeddings") if len(without_topics) >= LEAST_ITEMS else ():
+        for page in self._database.pages("items", "embeddings") if len(without_topics) >= LEAST_CLUSTERED_ITEMS else ():
             vectors.update((id_, vector) for id_, vector in page if id_ in without_topics)
         items = [item for id_, item in without_topics.items() if id_ in vectors]
-        clusters = name_clusters(items, np.array([vectors[item.item_id] for item in items], dtype=np.float32))
+        clusters = cluster_topics(items, np.array([vectors[item.item_id] for item in items], dtype=np.float32))
         with suppress(OSError):  # a store on a read-only disk can still be read
             write_clusters(self.folder / CLUSTERS_FILE, clusters)
         new_names = sorted(set(clusters.values()) - self.topic_names())
@@ -280,7 +286,7 @@ class Store:
                 yield Item.model_validate_json(metadata["item"])
 
     def _build_log(self) -> InteractionLog:
-        items = (item for bare in self._catalogue() for item in with_topics([bare], self._clusters))
+        items = (item for bare in self._catalogue() for item in with_cluster_topics([bare], self._clusters))
         events = (
             (occurrence.time, user_id, occurrence.item_id, occurrence.context)
             for user_id, occurrence in self._users.events()

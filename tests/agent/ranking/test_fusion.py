@@ -29,7 +29,7 @@ from whimbrel.agent.ranking.rank import Ranked
 from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.tools.arrays import standardise
 from whimbrel.tools.log.interaction_log import InteractionLog
-from whimbrel.tools.log.item_embeddings import LEAST_ITEMS, ItemEmbeddings
+from whimbrel.tools.log.item_embeddings import LEAST_EMBEDDED_ITEMS, ItemEmbeddings
 from whimbrel.tools.log.item_statistics import ItemStatistics
 from whimbrel.tools.retrieval.candidates import Candidate, retrieve
 from whimbrel.tools.retrieval.channels import LEARNED_CHANNELS, RetrievalQuery, reciprocal
@@ -219,12 +219,12 @@ def test_factors_lie_close_where_things_are_met_together_and_are_kept(tmp_path: 
     again = ItemEmbeddings.load(tmp_path / "embeddings.npz")
     assert np.array_equal(again.vectors, embeddings.vectors)
     grown = InteractionLog.build([*library.all_items(), Item(item_id="a new one", title="New")], [])
-    moved = again.of_log(grown)
+    moved = again.for_log(grown)
     assert len(moved.vectors) == len(library.all_items()) + 1
     assert np.array_equal(moved.vectors[grown.rows(["i100"])[0]], embeddings.vectors[100])
     assert not moved.vectors[grown.rows(["a new one"])[0]].any()
     few = InteractionLog.build(library.all_items(), [(1.0, "u", "i001", None)])
-    assert len(few.item_ids) > LEAST_ITEMS
+    assert len(few.item_ids) > LEAST_EMBEDDED_ITEMS
     assert ItemEmbeddings.of(few) is None
 
 
