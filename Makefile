@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell getconf _NPROCESSORS_ONLN)
 
-.PHONY: install sasrec demo test check lint types clean
+.PHONY: install sasrec demo test check lint types reference clean
 
 install: $(STAMP)
 
@@ -42,6 +42,10 @@ lint: install
 
 types: install
 	$(BIN)/mypy src/whimbrel
+
+# The pages in docs/reference, from the code.
+reference: install
+	$(BIN)/python -m whimbrel.agent.cli.reference
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
