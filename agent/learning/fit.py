@@ -21,7 +21,7 @@ from whimbrel.agent.learning.ranking import (
     learn_model_weights,
     learn_ranker,
 )
-from whimbrel.agent.learning.sessions import library_of, read_training, training_of
+from whimbrel.agent.learning.sessions import catalogue_of, read_training, training_of_cases
 from whimbrel.agent.pipeline import Resources
 from whimbrel.agent.ranking.fusion import CandidateKind
 from whimbrel.agent.schema.context import as_context
@@ -141,7 +141,7 @@ def fit_sessions(
     """
     draw = Draw(seed=seed, progress=progress or NoProgress())
     draw.progress.step("Reading sessions", None)
-    return _fit_log(library_of(read_training(sessions, items)), out, extras or Extras(), draw)
+    return _fit_log(catalogue_of(read_training(sessions, items)), out, extras or Extras(), draw)
 
 
 def fit_cases(extras: Extras, out: Path, *, seed: int = 0, progress: Progress | None = None) -> Fit:
@@ -151,7 +151,7 @@ def fit_cases(extras: Extras, out: Path, *, seed: int = 0, progress: Progress | 
         DataError: the cases are too few to learn anything from.
         ConfigError: `out` is a file.
     """
-    catalogue = library_of(training_of((case.blind, ()) for case in extras.cases if isinstance(case, Case)))
+    catalogue = catalogue_of(training_of_cases((case.blind, ()) for case in extras.cases if isinstance(case, Case)))
     return _fit_log(catalogue, out, extras, Draw(seed=seed, progress=progress or NoProgress()))
 
 

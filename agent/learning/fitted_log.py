@@ -14,52 +14,69 @@ from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.store.in_memory import InMemory
 
-LOG, ITEMS, TAUGHT = "log.npz", "items.jsonl", "taught.json"
+LOG, ITEMS, LEARNED_CASES = "log.npz", "items.jsonl", "taught.json"
 
 
-def write_fitted_log(library: InMemory, fitted: Fitted, folder: Path, taught: Sequence[BlindCase] = ()) -> None:
-    """All of it into a folder, each file replaced whole or not at all, with digests of the cases that it was `taught`
-    what is relevant in."""
+def write_fitted_log(
+    catalogue: InMemory, fitted: Fitted, folder: Path, learned_cases: Sequence[BlindCase] = ()
+) -> None:
+    """Write a log and what was learned from it into a folder; each file is replaced whole or not at all.
+
+    Args:
+        catalogue: The log and its items.
+        fitted: What was learned.
+        folder: Where the files go.
+        learned_cases: Cases whose relevant items were learned from. Their digests are kept, so that they are not used
+            as a test.
+    """
     fitted.save(folder)
-    with atomic_write(folder / TAUGHT) as partial:
-        partial.write_text(json.dumps(sorted(map(_digest, taught))), "utf-8")
+    with atomic_write(folder / LEARNED_CASES) as partial:
+        partial.write_text(json.dumps(sorted(map(_digest, learned_cases))), "utf-8")
     with atomic_write(folder / ITEMS) as partial, partial.open("w", encoding="utf-8") as file:
-        for item in library.all_items():
+        for item in catalogue.all_items():
             file.write(item.model_dump_json(exclude_defaults=True) + "\n")
-    library.log.save(folder / LOG)
+    catalogue.log.save(folder / LOG)
 
 
-def taught_cases(folder: Path, cases: Iterable[BlindCase]) -> int:
-    """How many of these cases the folder was taught what is relevant in: they are no test of it."""
+def count_learned_cases(folder: Path, cases: Iterable[BlindCase]) -> int:
+    """Count the cases whose relevant items the folder was learned from. They are no test of it.
+
+    Raises:
+        DataError: the file of digests is damaged.
+    """
     try:
-        known = set(json.loads((folder / TAUGHT).read_text("utf-8")))
+        digests = set(json.loads((folder / LEARNED_CASES).read_text("utf-8")))
     except FileNotFoundError:
-        known = set()
+        digests = set()
     except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"{str(folder / TAUGHT)!r} is damaged: run `whimbrel fit` again") from error
-    return sum(_digest(case) in known for case in cases) if known else 0
+        raise DataError(f"{str(folder / LEARNED_CASES)!r} is damaged: run `whimbrel fit` again") from error
+    return sum(_digest(case) in digests for case in cases) if digests else 0
 
 
 def _digest(case: BlindCase) -> str:
-    shown = [[item.item_id for item in items] for items in (case.history, case.candidates)]
-    return blake2b(json.dumps([case.user_id, *shown]).encode(), digest_size=8).hexdigest()
+    ids = [[item.item_id for item in items] for items in (case.history, case.candidates)]
+    return blake2b(json.dumps([case.user_id, *ids]).encode(), digest_size=8).hexdigest()
 
 
 def check_fitted_log(folder: Path) -> None:
-    """Raises: DataError: not all of it is there."""
+    """Check that a folder has the files of a fitted log.
+
+    Raises:
+        DataError: a file is absent.
+    """
     absent = [name for name in (LOG, ITEMS, FUSION) if not (folder / name).is_file()]
     if absent:
         raise DataError(
-            f"{str(folder)!r} holds nothing fitted (no {absent[0]}): write it with `whimbrel fit --sessions FILE "
-            "--items FILE --out FOLDER`"
+            f"{str(folder)!r} is not a fitted log (it has no {absent[0]}): write one with `whimbrel fit --sessions "
+            "FILE --items FILE --out FOLDER`"
         )
 
 
 def read_fitted_log(folder: Path) -> tuple[InMemory, Fitted]:
-    """What `write_fitted_log` wrote.
+    """Read what `write_fitted_log` wrote: the log with its items, and what was learned from it.
 
     Raises:
-        DataError: not all of it is there, or a file is damaged.
+        DataError: a file is absent or damaged.
     """
     check_fitted_log(folder)
     try:
@@ -69,6 +86,6 @@ def read_fitted_log(folder: Path) -> tuple[InMemory, Fitted]:
     items = list(read_items(folder / ITEMS))
     if not {item.item_id for item in items}.issuperset(log.item_ids):
         raise DataError(
-            f"{str(folder)!r} mixes two logs ({LOG} knows items that {ITEMS} lacks): run `whimbrel fit` again"
+            f"{str(folder)!r} mixes two logs ({LOG} has items that {ITEMS} lacks): run `whimbrel fit` again"
         )
     return InMemory(items, log, timed=False), Fitted.load(folder).for_log(log)

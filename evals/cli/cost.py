@@ -21,7 +21,7 @@ def cost(
     Needs a local model. Prints the median over users, and the mean with its 95% interval.
     """
     from whimbrel.agent.display.progress import progress_bars
-    from whimbrel.evals.runs.results import without_nan
+    from whimbrel.evals.runs.document import without_nan
     from whimbrel.evals.studies.cost import CostConfig, cost_markdown, measure_cost
 
     with progress_bars() as progress:

@@ -66,9 +66,7 @@ def run_plans(parts: "Sequence[tuple[Plan, Path]]", folder: Path, execution: Exe
         if len(parts) > 1:
             print(f"Fold {number} of {len(parts)}", file=sys.stderr)
         with progress_bars() as progress:
-            finished = run(
-                plan, plan_folder, limits=execution.limits, workers=execution.workers, progress=progress
-            )
+            finished = run(plan, plan_folder, limits=execution.limits, workers=execution.workers, progress=progress)
         for problem in finished.problems:
             print(f"whimbrel: {plan.cases}: {problem}", file=sys.stderr)
         done, total = done + finished.done, total + finished.total

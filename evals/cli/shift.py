@@ -45,7 +45,7 @@ def shift(
     from whimbrel.agent.fitted import read_topics
     from whimbrel.agent.language_models.specs import open_model
     from whimbrel.agent.shift.next_topics import NextTopics
-    from whimbrel.evals.runs.results import without_nan
+    from whimbrel.evals.runs.document import without_nan
     from whimbrel.evals.studies.shifts import measure_shifts, read_moments, shifts_markdown
     from whimbrel.tools.sources.tables import parse_map
 

@@ -49,7 +49,7 @@ def bootstrap_means(values: Floats, users: Ints, *, seed: int, draws: int = DRAW
     """
     count = int(users.max()) + 1 if len(users) else 0
     known = ~np.isnan(values)
-    sums = np.bincount(users[known], weights=values[known], minlength=count)
+    sums = np.bincount(users[known], weights=values[known], minlength=count).astype(np.float64)
     sizes = np.bincount(users[known], minlength=count).astype(np.float64)
     total, size = bootstrap_sums([sums, sizes], seed=seed, draws=draws)
     with np.errstate(invalid="ignore"):  # a draw of users without values has the mean NaN

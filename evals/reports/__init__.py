@@ -1,0 +1,1 @@
+"""Reports of a run: tables for a terminal, a page, Markdown and CSV."""

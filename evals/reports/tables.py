@@ -1,4 +1,4 @@
-"""Results as tables in a terminal."""
+"""Results as tables for a terminal, and how their figures are written."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,110 +11,124 @@ RANKING = ("auc", "mrr", "ndcg@5", "ndcg@10", "hr@1", "hr@5")
 SHIFT = ("accuracy", "f1", "average_precision", "brier")
 BOUNDARIES = ("precision", "recall", "f1", "average_precision", "brier")
 
+Row = Mapping[str, Any]
 
-def ranking_tables(document: Mapping[str, Any]) -> RenderableType:
-    """Systems by metric with intervals, how much the model lifts, slices, and what was left out and why."""
-    systems = document["system"]
-    best = sorted(systems, key=lambda name: -(systems[name].get("ndcg@10") or -1))
-    parts: list[RenderableType] = [_table(systems, best, RANKING)]
+
+def ranking_tables(document: Row) -> RenderableType:
+    """Show the results of a run: systems, lift of the language model, differences, shift, slices, and what is missing.
+
+    Args:
+        document: See `evals.runs.document.document_of`.
+    """
+    systems, cases = document["system"], document["cases"]
+    order = sorted(systems, key=lambda name: -(systems[name].get("ndcg@10") or -1))
+    parts: list[RenderableType] = [_metrics_table(systems, order, RANKING)]
     if "llm lift" in document:
-        parts.append(Text("\nLLM lift (whimbrel minus whimbrel-none, paired)"))
-        for metric, found in document["llm lift"].items():
-            parts.append(Text(f"  {metric:<8} {_difference(found)}"))
+        parts.append(Text("\nWhat the language model adds (whimbrel minus whimbrel-none, paired)"))
+        for metric, difference in document["llm lift"].items():
+            parts.append(Text(f"  {metric:<8} {_difference(difference)}"))
     if minus := document.get("minus"):
-        parts += [Text(f"\n{minus['metric']} of {minus['of']} minus that of the others, paired"), _minus(minus, best)]
-    for name, found in document.get("shift", {}).items():
+        parts.append(Text(f"\n{minus['metric']} of {minus['of']} minus that of each other system, paired"))
+        parts.append(_differences_table(minus, order))
+    for name, row in document.get("shift", {}).items():
         parts.append(
             Text(
-                f"\nShift said by {name} (n={found['n']}, {found['shifts']} shift): average precision "
-                f"{figure(found['average_precision'])}, Brier {figure(found['brier'])}, calibration error "
-                f"{figure(found['ece'])}"
+                f"\nInterest shifts predicted by {name} (n={row['n']}, {row['shifts']} of them shifts): "
+                f"average precision {figure(row['average_precision'])}, Brier score {figure(row['brier'])}, "
+                f"calibration error {figure(row['ece'])}"
             )
         )
     if document.get("slices"):
-        parts.append(Text("\nndcg@10 by slice"))
-        slices = Table(box=None, pad_edge=False, padding=(0, 1))
-        slices.add_column("system")
-        for label, found in document["slices"].items():
-            slices.add_column(f"{label} (n={found['n']})", justify="right", max_width=20)
-        for name in best:
-            slices.add_row(name, *(figure(found[name]["value"]) for found in document["slices"].values()))
-        parts.append(slices)
-    cases = document["cases"]
-    told = f"\n{cases['n']} cases of {cases['users']} users"
+        parts += [Text("\nndcg@10 by slice"), _slices_table(document["slices"], order)]
+    note = f"\n{cases['n']} cases of {cases['users']} users"
     if cases["without relevant items"]:
-        told += f"; {cases['without relevant items']} without relevant items are in no figure"
-    parts.append(Text(told + ". Intervals: 95%, paired bootstrap over users. Ties take their mean rank.", style="dim"))
+        note += f"; {cases['without relevant items']} cases without relevant items are left out"
+    note += ". Intervals: 95%, paired bootstrap over users. Tied items share their mean rank."
+    parts.append(Text(note, style="dim"))
     parts += [
         Text(f"{name} failed on {systems[name]['failed']} cases: see rankings.jsonl", style="red")
-        for name in best
+        for name in order
         if systems[name].get("failed")
     ]
-    parts += [Text(f"Left out: {name}: {reason}", style="dim") for name, reason in document["skipped"].items()]
+    parts += [Text(f"Skipped: {name}: {reason}", style="dim") for name, reason in document["skipped"].items()]
     return Group(*parts)
 
 
-def boundary_table(document: Mapping[str, Any]) -> RenderableType:
-    """Systems by metric."""
-    systems = document["system"]
-    best = sorted(systems, key=lambda name: -(systems[name]["f1"] or 0))
-    cases = document["cases"]
-    told = (
-        f"\n{cases['labelled pairs']} labelled pairs, {cases['switches']} of them switches, in {cases['n']} sessions."
+def boundary_table(document: Row) -> RenderableType:
+    """Show the results of `eval boundaries`.
+
+    Args:
+        document: See `evals.studies.boundaries.measure_boundaries`.
+    """
+    systems, cases = document["system"], document["cases"]
+    order = sorted(systems, key=lambda name: -(systems[name]["f1"] or 0))
+    note = (
+        f"\n{cases['labelled pairs']} labelled pairs, {cases['switches']} of them switches, in {cases['n']} sessions. "
+        "Intervals: 95%, bootstrap over sessions."
     )
-    return Group(
-        _table(systems, best, BOUNDARIES), Text(f"{told} Intervals: 95%, bootstrap over sessions.", style="dim")
-    )
+    return Group(_metrics_table(systems, order, BOUNDARIES), Text(note, style="dim"))
 
 
-def _table(systems: Mapping[str, Any], order: Sequence[str], metrics: Sequence[str]) -> Table:
+def _new_table(*heads: str) -> Table:
+    """Return a table without lines, its first column to the left and the others to the right."""
     table = Table(box=None, pad_edge=False, padding=(0, 1))
-    table.add_column("system")
-    table.add_column("n", justify="right")
-    for metric in metrics:
-        table.add_column(metric.replace("_", " "), justify="right")
+    for number, head in enumerate(heads):
+        table.add_column(head, justify="right" if number else "left")
+    return table
+
+
+def _metrics_table(systems: Mapping[str, Row], order: Sequence[str], metrics: Sequence[str]) -> Table:
+    table = _new_table("system", "n", *(metric.replace("_", " ") for metric in metrics))
     for name in order:
-        found = systems[name]
+        row = systems[name]
         cells = []
         for metric in metrics:
-            ci = found.get(f"{metric}_ci")
-            cells.append(figure(found[metric]) + (f"\n[dim]{figure(ci[0])}-{figure(ci[1])}[/]" if ci else ""))
-        table.add_row(name, str(found["n"]), *cells)
+            ends = row.get(f"{metric}_ci")
+            cells.append(figure(row[metric]) + (f"\n[dim]{figure(ends[0])}-{figure(ends[1])}[/]" if ends else ""))
+        table.add_row(name, str(row["n"]), *cells)
     return table
 
 
-def _minus(minus: Mapping[str, Any], order: Sequence[str]) -> Table:
+def _differences_table(minus: Row, order: Sequence[str]) -> Table:
     labels = [label for label in minus if label not in ("of", "metric")]
-    table = Table(box=None, pad_edge=False, padding=(0, 1))
-    for head in ("system", *(part for label in labels for part in (label, "p (Holm)"))):
-        table.add_column(head, justify="left" if head == "system" else "right")
+    table = _new_table("system", *(head for label in labels for head in (label, "p (Holm)")))
     for name in order:
-        told = [minus[label].get(name) for label in labels]
-        if told[0]:
-            pairs = [(_span(one), chance(one["p_holm"])) if one else ("-", "-") for one in told]
-            table.add_row(name, *(cell for pair in pairs for cell in pair))
+        if name not in minus["all cases"]:
+            continue
+        differences = [minus[label].get(name) for label in labels]
+        pairs = [(_signed_interval(row), p_value(row["p_holm"])) if row else ("-", "-") for row in differences]
+        table.add_row(name, *(cell for pair in pairs for cell in pair))
     return table
 
 
-def _span(found: Mapping[str, Any]) -> str:
-    low, high = found["ci"]
-    return f"{_signed(found['difference'])} [{_signed(low)}, {_signed(high)}]"
+def _slices_table(slices: Mapping[str, Row], order: Sequence[str]) -> Table:
+    table = _new_table("system")
+    for label, row in slices.items():
+        table.add_column(f"{label} (n={row['n']})", justify="right", max_width=20)
+    for name in order:
+        table.add_row(name, *(figure(row[name]["value"]) for row in slices.values()))
+    return table
 
 
-def _difference(found: Mapping[str, Any]) -> str:
-    return f"{_span(found)}, p = {chance(found['p'])}, n = {found['n']}"
+def _signed_interval(row: Row) -> str:
+    low, high = row["ci"]
+    return f"{_signed(row['difference'])} [{_signed(low)}, {_signed(high)}]"
+
+
+def _difference(row: Row) -> str:
+    return f"{_signed_interval(row)}, p = {p_value(row['p'])}, n = {row['n']}"
 
 
 def figure(value: float | None) -> str:
-    """Three places, without the 0 before the point; a dash for none."""
+    """Return a number with three decimals, without a 0 before the point; a dash for None."""
     if value is None:
         return "-"
     text = f"{value:.3f}"
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
-def chance(p: float | None) -> str:
-    """A p, never 0: below a thousandth it is told so."""
+def p_value(p: float | None) -> str:
+    """Return a p, which is never shown as 0."""
     return "<.001" if p is not None and p < 0.001 else figure(p)
 
 

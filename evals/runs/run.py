@@ -1,53 +1,71 @@
-"""A run: systems over cases, written as it goes, so that a killed run goes on where it stopped.
-
-A folder holds `manifest.json` (what makes the run repeatable), `plan.json` (where its files lay), `rankings.jsonl` (a
-line a case and system, system by system in the order of the cases) and `outcomes.jsonl` (the same lines: tied ranks,
-seconds, usage, failure). Lines are only ever appended; what stands after the last whole line of both files is cut off
-before a run goes on.
-"""
+"""A run: systems rank cases. Each line is written as it is made, so that a run that was killed resumes."""
 
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from whimbrel.agent.language_models.hosted.prices import PRICES_VARIABLE, price_of
 from whimbrel.agent.language_models.specs import hosted_by
 from whimbrel.agent.learning.cases import BlindCase, Case, Problem
 from whimbrel.agent.learning.sessions import Training
+from whimbrel.evals.runs.files import (
+    OUTCOMES,
+    PLAN,
+    RANKINGS,
+    SKIPPED,
+    append_line,
+    claim,
+    mend,
+    read_lines,
+    read_skipped,
+)
+from whimbrel.evals.runs.manifest import manifest_of
 from whimbrel.evals.runs.outcome import Outcome, outcome_of
-from whimbrel.evals.runs.plan import PLAN, Plan, manifest_of
+from whimbrel.evals.runs.plan import Plan
 from whimbrel.evals.systems.protocol import NotApplicableError, Scored, Scorer, Settings, System, from_ranking
 from whimbrel.evals.systems.registry import load_system
 from whimbrel.tools.errors import ConfigError, DataError, WhimbrelError
 from whimbrel.tools.progress import NoProgress, Progress
 
-RANKINGS, OUTCOMES, MANIFEST, SKIPPED = "rankings.jsonl", "outcomes.jsonl", "manifest.json", "skipped.json"
+CHUNK = 4
+"""Cases that a worker takes at once: few, so that the last worker does not keep the others waiting."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """When to stop between two cases; the same command goes on later. Of a budget as much must be left as the dearest
-    case so far took."""
+    """When a run stops between two cases. The same command resumes it.
+
+    Attributes:
+        seconds: Stop after this time.
+        cost_usd: Stop when the remaining budget is smaller than the most expensive case so far.
+    """
 
     seconds: float | None = None
     cost_usd: float | None = None
 
-    def over(self, started: float) -> bool:
-        """Whether the time is over; `started` is of the monotonic clock."""
+    def is_over(self, started: float) -> bool:
+        """Return whether the time is over; `started` is a time of the monotonic clock."""
         return self.seconds is not None and time.monotonic() - started >= self.seconds
 
-    def spent(self, cost_usd: float, dearest_usd: float) -> bool:
-        """Whether the budget may not do for another case."""
-        return self.cost_usd is not None and cost_usd + dearest_usd > self.cost_usd
+    def is_spent(self, cost_usd: float, most_expensive_usd: float) -> bool:
+        """Return whether the budget may not suffice for another case."""
+        return self.cost_usd is not None and cost_usd + most_expensive_usd > self.cost_usd
 
 
 @dataclass(frozen=True)
 class Finished:
-    """How far a run came. `skipped` maps systems that do not apply to the reason."""
+    """How far a run came.
+
+    Attributes:
+        done: Rankings that are written.
+        total: Rankings of the whole run.
+        skipped: Systems that cannot rank these cases, with the reason.
+        problems: Lines that are not cases.
+    """
 
     done: int
     total: int
@@ -56,8 +74,34 @@ class Finished:
 
     @property
     def whole(self) -> bool:
-        """Whether every case met every system."""
+        """Whether every system ranked every case."""
         return self.done == self.total
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The processes that rank.
+
+    Attributes:
+        count: Number of processes.
+        ray: Address of a Ray cluster, `local` to start one here, None for processes of this machine. The machines of a
+            cluster must see the plan's files.
+    """
+
+    count: int = 1
+    ray: str | None = None
+
+
+@dataclass
+class _Spending:
+    """What the cases so far cost, in US dollars."""
+
+    total: float
+    most_expensive: float
+
+    def add(self, cost_usd: float) -> None:
+        self.total += cost_usd
+        self.most_expensive = max(self.most_expensive, cost_usd)
 
 
 def run(
@@ -65,68 +109,71 @@ def run(
     folder: Path,
     *,
     limits: Limits | None = None,
-    workers: int = 1,
-    ray: str | None = None,
+    workers: Workers | None = None,
     progress: Progress | None = None,
 ) -> Finished:
-    """Rank every case with every system into `folder`, going on where an earlier run of the same plan stopped.
+    """Rank every case with every system into `folder`, resuming an earlier run of the same plan.
 
-    `workers` processes rank side by side, on this machine or, with the address of a Ray cluster (`local` starts one
-    here), over that; its machines must see the plan's files. However many there are, the file is the same.
+    The files are the same however many workers there are.
 
     Raises:
         ConfigError: the folder holds a run of another plan, or a system does not exist.
-        DataError: the cases or the training log cannot be read, or no line holds a case.
+        DataError: the cases or the training log cannot be read, or no line is a case.
     """
-    limits, progress = limits or Limits(), progress or NoProgress()
-    _see_price(limits, plan.settings.llm)
-    systems = {name: loaded(name) for name in plan.systems}
+    limits, workers, progress = limits or Limits(), workers or Workers(), progress or NoProgress()
+    _check_price(limits, plan.settings.llm)
+    systems = {name: load(name) for name in plan.systems}
     claim(folder, manifest_of(plan))
     (folder / PLAN).write_text(json.dumps(plan.document(), indent=1))
-    case_ids, problems = [], []
+    count, problems = _count_cases(plan)
+    lines_left = mend(folder)
+    skipped = read_skipped(folder)
+    training = plan.training()
+    costs = [outcome["cost_usd"] for outcome in read_lines(folder / OUTCOMES)]
+    spending = _Spending(sum(costs), max(costs, default=0.0))
+    started, done = time.monotonic(), 0
+    with (folder / RANKINGS).open("ab") as rankings, (folder / OUTCOMES).open("ab") as outcomes:
+        for name in (name for name in plan.systems if name not in skipped):
+            first = min(lines_left, count)
+            lines_left -= first
+            done += first
+            if first == count:
+                continue
+            if limits.is_spent(spending.total, spending.most_expensive):
+                return Finished(done, count * len(systems), skipped, problems)
+            progress.step(f"Ranking: {name}", count)
+            progress.advance(first)
+            try:
+                for blind, outcome in _outcomes(plan, name, systems[name], training, first, workers):
+                    ranking_line, outcome_line = outcome.lines(blind, name)
+                    append_line(outcomes, outcome_line)
+                    append_line(rankings, ranking_line)
+                    done += 1
+                    spending.add(outcome.scored.usage.cost_usd)
+                    progress.advance(1)
+                    if limits.is_over(started) or limits.is_spent(spending.total, spending.most_expensive):
+                        return Finished(done, count * len(systems), skipped, problems)
+            except _CannotLearnError as reason:
+                skipped[name] = str(reason)
+                (folder / SKIPPED).write_text(json.dumps(skipped))
+    return Finished(done, count * (len(systems) - len(skipped)), skipped, problems)
+
+
+def _count_cases(plan: Plan) -> tuple[int, tuple[Problem, ...]]:
+    """Return the number of cases of a plan, and the lines that are not cases. There may be too many cases to keep."""
+    count, problems = 0, []
     for case in plan.read():
         if isinstance(case, Problem):
             problems.append(case)
         else:
-            case_ids.append(case.blind.case_id)
-    if not case_ids:
+            count += 1
+    if not count:
         raise DataError(f"{str(plan.cases)!r} holds no case" + (f": {problems[0]}" if problems else ""))
-    done = _mend(folder)
-    skipped = read_skipped(folder)
-    training = plan.training()
-    costs = [o["cost_usd"] for o in read_lines(folder / OUTCOMES)]
-    started, cost, dearest, finished = time.monotonic(), sum(costs), max(costs, default=0.0), 0
-    with (folder / RANKINGS).open("ab") as rankings, (folder / OUTCOMES).open("ab") as outcomes:
-        for name in (name for name in plan.systems if name not in skipped):
-            first = min(done, len(case_ids))
-            done -= first
-            finished += first
-            if first == len(case_ids):
-                continue
-            if limits.spent(cost, dearest):
-                return Finished(finished, len(case_ids) * len(systems), skipped, tuple(problems))
-            progress.step(f"Ranking: {name}", len(case_ids))
-            progress.advance(first)
-            try:
-                for blind, outcome in _outcomes(plan, name, systems[name], training, first, workers, ray):
-                    ranking, facts = outcome.lines(blind, name)
-                    _append(outcomes, facts)
-                    _append(rankings, ranking)
-                    finished += 1
-                    cost += outcome.scored.usage.cost_usd
-                    dearest = max(dearest, outcome.scored.usage.cost_usd)
-                    progress.advance(1)
-                    if limits.over(started) or limits.spent(cost, dearest):
-                        return Finished(finished, len(case_ids) * len(systems), skipped, tuple(problems))
-            except _CannotLearnError as reason:
-                skipped[name] = str(reason)
-                (folder / SKIPPED).write_text(json.dumps(skipped))
-    total = len(case_ids) * (len(systems) - len(skipped))
-    return Finished(finished, total, skipped, tuple(problems))
+    return count, tuple(problems)
 
 
-def _see_price(limits: Limits, spec: str) -> None:
-    """A budget in money needs to know what the model costs; on a server of one's own it may be nothing."""
+def _check_price(limits: Limits, spec: str) -> None:
+    """Refuse a budget for a hosted model without a known price. A model on a server of one's own may cost nothing."""
     model, base_url = hosted_by(spec) or ("", "")
     if limits.cost_usd is not None and model and not base_url and price_of(model) is None:
         raise ConfigError(
@@ -136,36 +183,47 @@ def _see_price(limits: Limits, spec: str) -> None:
 
 
 def _outcomes(
-    plan: Plan, name: str, system: System, training: Training, first: int, workers: int, ray: str | None
+    plan: Plan, name: str, system: System, training: Training, first: int, workers: Workers
 ) -> Iterator[tuple[BlindCase, Outcome]]:
-    """Outcomes of the cases from the `first` on, in order."""
-    blinds = islice((case.blind for case in plan.read() if isinstance(case, Case)), first, None)
-    if workers == 1 and ray is None:
-        scorer = _learned(system, training, plan.settings)
-        for blind in blinds:
+    """Return the cases from number `first` on, in order, each with its outcome."""
+    cases = islice((case.blind for case in plan.read() if isinstance(case, Case)), first, None)
+    if workers.count == 1 and workers.ray is None:
+        scorer = _learn(system, training, plan.settings)
+        for blind in cases:
             yield blind, outcome_of(scorer, blind)
         return
-    with _pool(workers, ray, (plan, name)) as pool:
-        yield from pool.imap(_work, blinds, chunksize=4)
+    with _pool(workers, (plan, name)) as pool:
+        for blind, outcome in pool.imap(_rank_in_worker, map(_without_catalogue, cases), chunksize=CHUNK):
+            yield _with_catalogue(blind, plan), outcome
 
 
-def _pool(workers: int, ray: str | None, begin: tuple[Plan, str]) -> Any:
-    if ray is None:
+def _without_catalogue(blind: BlindCase) -> BlindCase:
+    """Return a case that is light to send to a worker, which has the catalogue already."""
+    return blind if blind.met is None else replace(blind, candidates=())
+
+
+def _with_catalogue(blind: BlindCase, plan: Plan) -> BlindCase:
+    return blind if blind.met is None else replace(blind, candidates=plan.catalogue)
+
+
+def _pool(workers: Workers, begin: tuple[Plan, str]) -> Any:
+    if workers.ray is None:
         import multiprocessing
 
-        return multiprocessing.get_context("spawn").Pool(workers, _begin_worker, begin)
+        return multiprocessing.get_context("spawn").Pool(workers.count, _begin_worker, begin)
     try:
         from ray.util.multiprocessing import Pool
     except ImportError as error:
         raise ConfigError(f"Ray is not installed ({error}): pip install 'whimbrel[ray]'") from error
-    return Pool(workers, _begin_worker, begin, ray_address=None if ray == "local" else ray)
+    address = None if workers.ray == "local" else workers.ray
+    return Pool(workers.count, _begin_worker, begin, ray_address=address)
 
 
 class _CannotLearnError(Exception):
     """Why a system is skipped."""
 
 
-def _learned(system: System, training: Training, settings: Settings) -> Scorer:
+def _learn(system: System, training: Training, settings: Settings) -> Scorer:
     try:
         return system(training, settings)
     except NotApplicableError as reason:
@@ -180,26 +238,35 @@ def _learned(system: System, training: Training, settings: Settings) -> Scorer:
         raise _CannotLearnError(f"failed to learn: {type(error).__name__}: {error}"[:300]) from error
 
 
-_worker: list[Scorer | Exception] = []
+_worker: list[tuple[Plan, Scorer | Exception]] = []
+"""The plan and the scorer of a worker process, set once when it begins: a pool has no other place for them."""
 
 
 def _begin_worker(plan: Plan, name: str) -> None:
-    """Learn; an error is kept for the first case, since a process that fails to begin would be begun again for ever."""
+    """Learn in a worker process.
+
+    An error is kept for the first case: a pool would start a process that fails to begin again and again.
+    """
     try:
-        _worker[:] = [_learned(loaded(name), plan.training(), plan.settings)]
+        _worker[:] = [(plan, _learn(load(name), plan.training(), plan.settings))]
     except Exception as error:
-        _worker[:] = [error]
+        _worker[:] = [(plan, error)]
 
 
-def _work(blind: BlindCase) -> tuple[BlindCase, Outcome]:
-    (scorer,) = _worker
+def _rank_in_worker(blind: BlindCase) -> tuple[BlindCase, Outcome]:
+    ((plan, scorer),) = _worker
     if isinstance(scorer, Exception):
         raise scorer
-    return blind, outcome_of(scorer, blind)
+    return blind, outcome_of(scorer, _with_catalogue(blind, plan))
 
 
-def loaded(name: str) -> System:
-    """A system by name, or the rankings of a file."""
+def load(name: str) -> System:
+    """Return the system of a name (see `load_system`), or one that reads its rankings from a file `*.jsonl`.
+
+    Raises:
+        ConfigError: there is no such system or file.
+        DataError: a line of the file has no ranking.
+    """
     if not name.endswith(".jsonl"):
         return load_system(name)
     rankings: dict[str, list[str]] = {}
@@ -216,72 +283,3 @@ def loaded(name: str) -> System:
         return from_ranking(rankings[case.case_id], case)
 
     return lambda training, settings: score
-
-
-def read_lines(path: Path) -> Iterator[Any]:
-    """Documents of a file of lines, none where there is no file.
-
-    Raises:
-        DataError: a line is not JSON.
-    """
-    if not path.is_file():
-        return
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise DataError(f"{str(path)!r}, line {number}: not JSON: {error}") from error
-
-
-def _append(file: IO[bytes], document: dict[str, Any]) -> None:
-    file.write(json.dumps(document, ensure_ascii=False).encode() + b"\n")
-    file.flush()
-
-
-def claim(folder: Path, manifest: dict[str, Any]) -> None:
-    """Make the folder, or see that it holds a run of this very manifest."""
-    path = folder / MANIFEST
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not path.is_file():
-            partial = path.with_suffix(".partial")
-            partial.write_text(json.dumps(manifest, indent=1))
-            partial.replace(path)
-            return
-        held = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"run folder {str(folder)!r} cannot be used: {error}") from error
-    other = [key for key in manifest if held.get(key) != json.loads(json.dumps(manifest[key]))]
-    if other:
-        raise ConfigError(
-            f"{str(folder)!r} holds a run with other {', '.join(other)}: give another --out, or remove it"
-        )
-
-
-def _mend(folder: Path) -> int:
-    """How many whole lines both files have; what stands behind them is cut off."""
-    paths = (folder / RANKINGS, folder / OUTCOMES)
-    whole = min(_whole_lines(path) for path in paths)
-    for path in paths:
-        if path.is_file():
-            with path.open("r+b") as file:
-                for _ in range(whole):
-                    file.readline()
-                file.truncate(file.tell())
-    return whole
-
-
-def _whole_lines(path: Path) -> int:
-    if not path.is_file():
-        return 0
-    with path.open("rb") as file:
-        return sum(line.endswith(b"\n") for line in file)
-
-
-def read_skipped(folder: Path) -> dict[str, str]:
-    """Systems that do not apply, with the reason."""
-    try:
-        return dict(json.loads((folder / SKIPPED).read_text()))
-    except (OSError, ValueError):
-        return {}

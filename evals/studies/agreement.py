@@ -14,9 +14,9 @@ import numpy as np
 from whimbrel.agent.learning.cases import Case
 from whimbrel.evals.metrics import ranking
 from whimbrel.evals.reports.tables import figure
+from whimbrel.evals.runs.files import RANKINGS, read_lines
 from whimbrel.evals.runs.plan import Plan, parts_of
 from whimbrel.evals.runs.results import results_of
-from whimbrel.evals.runs.run import RANKINGS, read_lines
 from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.progress import NoProgress, Progress
 

@@ -13,7 +13,7 @@ from whimbrel.agent.learning.cases import BoundaryCase, Problem, read_boundary_c
 from whimbrel.agent.profile.segment import SWITCH, spread_of, switch_probabilities
 from whimbrel.evals.metrics import binary
 from whimbrel.evals.metrics.decisions import measure_decisions
-from whimbrel.evals.runs.results import without_nan
+from whimbrel.evals.runs.document import without_nan
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.progress import Progress
 from whimbrel.tools.records import Item

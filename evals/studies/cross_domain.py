@@ -18,14 +18,14 @@ from whimbrel.agent.learning.cases import BoundaryCase, Problem, read_boundary_c
 from whimbrel.agent.profile.segment import (
     Segmenter,
     Spread,
-    shrunk_spread,
     likenesses,
     probabilities,
+    shrunk_spread,
     switch_features,
 )
 from whimbrel.evals.metrics import binary
 from whimbrel.evals.metrics.decisions import measure_decisions
-from whimbrel.evals.runs.results import without_nan
+from whimbrel.evals.runs.document import without_nan
 from whimbrel.evals.studies.boundaries import BOUNDARY_SYSTEMS
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.progress import NoProgress, Progress

@@ -15,9 +15,11 @@ import pytest
 
 from whimbrel.agent.learning.cases import BlindCase, Case, Problem, read_cases
 from whimbrel.agent.learning.sessions import Training
+from whimbrel.evals.runs.document import document_of
+from whimbrel.evals.runs.files import OUTCOMES, RANKINGS
 from whimbrel.evals.runs.plan import Plan
-from whimbrel.evals.runs.results import document_of, results_of
-from whimbrel.evals.runs.run import OUTCOMES, RANKINGS, Limits, run
+from whimbrel.evals.runs.results import results_of
+from whimbrel.evals.runs.run import Limits, Workers, run
 from whimbrel.evals.systems.protocol import Settings, from_ranking
 from whimbrel.evals.systems.registry import SYSTEMS, load_system
 from whimbrel.tools.errors import ConfigError
@@ -80,12 +82,12 @@ def test_wrong_lines_are_named_and_others_unaffected(tmp_path: Path) -> None:
     told = {problem.line: problem.reason for problem in read if isinstance(problem, Problem)}
     expected = {
         2: "no candidates",
-        3: "relevant item 'elsewhere' is no candidate",
-        4: "two candidates have one item_id",
+        3: "relevant item 'elsewhere' is not a candidate",
+        4: "two candidates have the same item_id",
         5: "not JSON",
         6: "not a JSON object",
-        7: "there before",
-        8: "no list of item ids",
+        7: "in an earlier line",
+        8: "not a list of item ids",
         9: "an item's title",
         10: "no case_id",
         12: "context 'max_price'",
@@ -159,7 +161,7 @@ def test_the_same_plan_gives_the_same_file_and_another_is_refused(cases: Path, t
 @pytest.mark.slow
 def test_two_processes_give_the_same_file_as_one(cases: Path, tmp_path: Path) -> None:
     run(Plan(cases, CHEAP[:2]), tmp_path / "one")
-    run(Plan(cases, CHEAP[:2]), tmp_path / "two", workers=2)
+    run(Plan(cases, CHEAP[:2]), tmp_path / "two", workers=Workers(2))
     assert (tmp_path / "one" / RANKINGS).read_bytes() == (tmp_path / "two" / RANKINGS).read_bytes()
 
 
