@@ -1,4 +1,4 @@
-"""Sessions read as sentences and as documents (`gensim`)."""
+"""Embeddings and topics of items, with sessions as sentences and documents (`gensim`)."""
 
 import zlib
 from typing import Any
@@ -10,12 +10,14 @@ from whimbrel.agent.learning.cases import BlindCase
 from whimbrel.agent.learning.sessions import Training, values_at
 from whimbrel.evals.systems.protocol import Scorer, Settings
 
-FACTORS, EPOCHS, LATEST = 64, 10, 10
+FACTORS, EPOCHS = 64, 10
+LATEST = 10
+"""Latest items of the history that item2vec averages."""
 TOPICS, PASSES = 50, 5
 
 
 def item2vec(training: Training, settings: Settings) -> Scorer:
-    """Cosine with the mean vector of the latest ten items; skip-gram over sessions (Barkan & Koenigstein, 2016)."""
+    """Score by the cosine with the mean of the latest ten items in skip-gram vectors (Barkan & Koenigstein, 2016)."""
     from gensim.models import Word2Vec
 
     model = Word2Vec(
@@ -44,12 +46,12 @@ def item2vec(training: Training, settings: Settings) -> Scorer:
 
 
 def _hash(text: str) -> int:
-    """Python's own hash of a text differs from run to run."""
+    """Hash a text the same in every run, as Python's own `hash` does not."""
     return zlib.crc32(text.encode())
 
 
 def lda(training: Training, settings: Settings) -> Scorer:
-    """Probability of an item under the topics of the history; a session is a document (Blei et al., 2003)."""
+    """Score by the probability of an item under the topics of the history (Blei et al., 2003)."""
     from gensim.models import LdaModel
 
     def words(rows: Any) -> list[tuple[int, int]]:

@@ -1,7 +1,7 @@
 """Matrix factorisation of sessions and items (`implicit`, `lightfm`).
 
-A case's person need not be in the training log: ALS solves for them from their history; BPR and LightFM, whose people
-are learned with the rest, take the known person or else the mean vector of the history's items.
+The person of a case need not be in the training log. ALS solves for their vector from their history. BPR and LightFM
+learn the vectors of people with the rest: they use that of a known person, else the mean vector of the history's items.
 """
 
 import warnings
@@ -21,11 +21,11 @@ Floats = NDArray[np.float64]
 
 
 def als(training: Training, settings: Settings) -> Scorer:
-    """Alternating least squares for implicit feedback (Hu et al., 2008), 64 factors."""
+    """Score by alternating least squares for implicit feedback (Hu et al., 2008), 64 factors."""
     from scipy.sparse import csr_matrix
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # advice on threads of BLAS
+        warnings.simplefilter("ignore")  # implicit advises on the threads of BLAS
         from implicit.cpu.als import AlternatingLeastSquares
 
         model = AlternatingLeastSquares(
@@ -46,20 +46,23 @@ def als(training: Training, settings: Settings) -> Scorer:
 
 
 def bpr(training: Training, settings: Settings) -> Scorer:
-    """Bayesian personalised ranking (Rendle et al., 2009), 64 factors."""
+    """Score by Bayesian personalised ranking (Rendle et al., 2009), 64 factors."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from implicit.cpu.bpr import BayesianPersonalizedRanking
 
         model = BayesianPersonalizedRanking(
-            factors=FACTORS - 1, iterations=BPR_ITERATIONS, random_state=settings.seed, num_threads=1
+            factors=FACTORS - 1,  # implicit adds a column of biases
+            iterations=BPR_ITERATIONS,
+            random_state=settings.seed,
+            num_threads=1,
         )
         model.fit(training.matrix, show_progress=False)
     return _scorer(training, np.asarray(model.user_factors), np.asarray(model.item_factors))
 
 
 def lightfm(training: Training, settings: Settings) -> Scorer:
-    """LightFM with the WARP loss and topics as features of items (Kula, 2015), 64 factors."""
+    """Score by LightFM with the WARP loss and topics as item features (Kula, 2015), 64 factors."""
     from lightfm import LightFM
 
     features = _features(training)
@@ -72,11 +75,11 @@ def lightfm(training: Training, settings: Settings) -> Scorer:
 
 
 def _features(training: Training) -> Any:
-    """Each item itself, and its topics, as a CSR matrix of shape (items, items + topics)."""
+    """Return for each item itself and its topics, as a CSR matrix of ones, shape (items, items + topics)."""
     from scipy.sparse import csr_matrix
 
     names = sorted({topic for item in training.items for topic in item.topics})
-    number = {name: len(training.items) + place for place, name in enumerate(names)}
+    number = {name: len(training.items) + column for column, name in enumerate(names)}
     pairs = [(row, row) for row in range(len(training.items))]
     pairs += [(row, number[topic]) for row, item in enumerate(training.items) for topic in item.topics]
     rows, columns = zip(*pairs, strict=True)
@@ -85,7 +88,7 @@ def _features(training: Training) -> Any:
 
 
 def _scorer(training: Training, users: Floats, items: Floats) -> Scorer:
-    """Inner products of a person and items."""
+    """Score by the inner product of the person and an item."""
     known = {user_id: session for session, user_id in enumerate(training.user_ids) if user_id}
 
     def score(case: BlindCase) -> Floats:

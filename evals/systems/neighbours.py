@@ -1,4 +1,4 @@
-"""What goes together in the sessions of others."""
+"""Nearest neighbours: items and sessions of others."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,29 +8,29 @@ from whimbrel.agent.learning.sessions import Training, values_at
 from whimbrel.evals.systems.protocol import Scorer, Settings
 
 SEEDS, HALF_LIFE = 20, 5
-"""Latest items of the history that are asked, and the age at which one counts half as much."""
+"""Latest items of the history that are used, and the age in items at which one counts half as much."""
 NEIGHBOURS, SAMPLED = 100, 1000
-"""Nearest sessions taken, among the latest that share an item with the history."""
+"""Nearest sessions that are used, and the latest sessions with an item of the history that they are found among."""
 
 
 def itemknn(training: Training, settings: Settings) -> Scorer:
-    """Cosine between the audiences of items (Sarwar et al., 2001), later items of the history weighing more."""
+    """Score by the cosine of items over sessions (Sarwar et al., 2001). Later items of the history weigh more."""
     columns, norms = training.columns, np.sqrt(np.maximum(np.asarray(training.matrix.sum(axis=0)).ravel(), 1.0))
 
     def score(case: BlindCase) -> NDArray[np.float64]:
         scores = np.zeros(len(training.items))
         seeds = list(dict.fromkeys(reversed(training.known_rows(case.history))))[:SEEDS]
         for age, seed in enumerate(seeds):
-            together = np.asarray((training.matrix.T @ columns[:, seed]).todense()).ravel() / (norms[seed] * norms)
-            together[seed] = 0.0
-            scores += 0.5 ** (age / HALF_LIFE) * together
+            similar = np.asarray((training.matrix.T @ columns[:, seed]).todense()).ravel() / (norms[seed] * norms)
+            similar[seed] = 0.0
+            scores += 0.5 ** (age / HALF_LIFE) * similar
         return values_at(scores, training.rows_of(case.candidates))
 
     return score
 
 
 def sessionknn(training: Training, settings: Settings) -> Scorer:
-    """Items of the sessions most alike (V-SKNN; Ludewig & Jannach, 2018): cosine, later items weighing more."""
+    """Score by the most similar sessions (V-SKNN; Ludewig & Jannach, 2018), by cosine. Later items weigh more."""
     matrix, columns = training.matrix, training.columns
     lengths = np.sqrt(np.maximum(np.diff(matrix.indptr), 1))
 
@@ -40,9 +40,9 @@ def sessionknn(training: Training, settings: Settings) -> Scorer:
             return np.zeros(len(case.candidates))
         weights = np.array([0.5 ** (age / HALF_LIFE) for age in range(len(seeds))], dtype=np.float32)
         sharing = np.unique(columns[:, seeds].indices)[-SAMPLED:]
-        alike = (matrix[sharing][:, seeds] @ weights) / (lengths[sharing] * np.linalg.norm(weights))
-        nearest = np.argsort(-alike, kind="stable")[:NEIGHBOURS]
-        scores = np.asarray(matrix[sharing[nearest]].T @ alike[nearest]).ravel()
+        similar = (matrix[sharing][:, seeds] @ weights) / (lengths[sharing] * np.linalg.norm(weights))
+        nearest = np.argsort(-similar, kind="stable")[:NEIGHBOURS]
+        scores = np.asarray(matrix[sharing[nearest]].T @ similar[nearest]).ravel()
         return values_at(scores, training.rows_of(case.candidates))
 
     return score

@@ -13,15 +13,16 @@ from whimbrel.evals.systems.protocol import Scorer, Settings
 
 FACTORS, LONGEST, BATCH = 64, 50, 128
 UPDATES, MOST_EPOCHS = 1000, 100
-"""Gradient steps that it learns for, whatever the size of the log, unless those are more epochs than this."""
+"""Gradient steps, whatever the size of the log, and the most epochs that these may take."""
 WHOLE_SOFTMAX, NEGATIVES = 10_000, 128
-"""Items up to which the loss is the softmax over all of them; beyond, over so many drawn ones."""
+"""Up to this many items the loss is the softmax over all of them; beyond, over this many sampled ones."""
 
 
 def sasrec(training: Training, settings: Settings) -> Scorer:
-    """SASRec (Kang & McAuley, 2018) with a softmax loss, as RecTools has it; unknown candidates come last.
+    """Score by SASRec (Kang & McAuley, 2018) with a softmax loss, as in RecTools. Unknown candidates come last.
 
-    A longer session is learned from piece by piece, none of it is left out."""
+    A session longer than the model's input is cut into pieces, so that all of it is learned from.
+    """
     pieces = _pieces(training)
     steps = math.ceil((int(pieces[-1]) + 1) / BATCH) if len(pieces) else 1
     with warnings.catch_warnings():
@@ -56,9 +57,9 @@ def sasrec(training: Training, settings: Settings) -> Scorer:
     def score(case: BlindCase) -> NDArray[np.float64]:
         rows = training.known_rows(case.history)[-LONGEST:]
         candidates = training.rows_of(case.candidates)
-        asked = [int(row) for row in candidates if row in learned]
+        known = [int(row) for row in candidates if row in learned]
         scores = np.full(len(candidates), -np.inf)
-        if not rows or not asked:
+        if not rows or not known:
             return scores
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -70,17 +71,17 @@ def sasrec(training: Training, settings: Settings) -> Scorer:
                     "datetime": pd.to_datetime(np.arange(len(rows)), unit="s"),
                 }
             )
-            found = model.recommend(
-                [0], Dataset.construct(history), k=len(asked), filter_viewed=False, items_to_recommend=asked
+            recommended = model.recommend(
+                [0], Dataset.construct(history), k=len(known), filter_viewed=False, items_to_recommend=known
             )
-        by_row = dict(zip(found["item_id"], found["score"], strict=True))
-        return np.array([by_row.get(int(row), -np.inf) for row in candidates], dtype=np.float64)
+        score_of = dict(zip(recommended["item_id"], recommended["score"], strict=True))
+        return np.array([score_of.get(int(row), -np.inf) for row in candidates], dtype=np.float64)
 
     return score
 
 
 def _pieces(training: Training) -> NDArray[np.int64]:
-    """The piece that each interaction belongs to: its session, cut after every `LONGEST` + 1 items."""
+    """Return the piece of each interaction: its session, cut after every LONGEST + 1 items."""
     within = np.arange(len(training.rows)) - training.offsets[training.session_of]
     starts = (within % (LONGEST + 1)) == 0
     return np.asarray(np.cumsum(starts) - 1, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""What needs no model of anybody: how often and how late."""
+"""Systems that know nothing of the person: how often and how recently items were chosen."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,21 +8,21 @@ from whimbrel.agent.learning.sessions import Training, values_at
 from whimbrel.evals.systems.protocol import NotApplicableError, Scorer, Settings
 
 RECENT = 0.1
-"""Share of the training interactions, the latest, that recent popularity counts."""
+"""Share of the training interactions that recent popularity counts, the latest ones."""
 
 
 def popularity(training: Training, settings: Settings) -> Scorer:
-    """Interactions of each item."""
+    """Score by the number of interactions of an item."""
     return lambda case: values_at(training.counts, training.rows_of(case.candidates))
 
 
 def inverse_popularity(training: Training, settings: Settings) -> Scorer:
-    """The least popular first: what wins where candidates were matched badly."""
+    """Score by the fewest interactions. It wins only where candidates were sampled badly."""
     return lambda case: -values_at(training.counts, training.rows_of(case.candidates))
 
 
 def recent_popularity(training: Training, settings: Settings) -> Scorer:
-    """Interactions of each item in the last tenth of the training log."""
+    """Score by the number of interactions in the last tenth of the training log."""
     if training.times is None:
         raise NotApplicableError("the training log has no times")
     latest = np.argsort(training.times, kind="stable")[-max(int(len(training.rows) * RECENT), 1) :]
@@ -31,7 +31,7 @@ def recent_popularity(training: Training, settings: Settings) -> Scorer:
 
 
 def newest(training: Training, settings: Settings) -> Scorer:
-    """The latest to appear first, by the time of the item or else of its first interaction."""
+    """Score by the time of an item, or else of its first interaction; the newest first."""
     first = np.full(len(training.items), np.inf)
     if training.times is not None:
         np.minimum.at(first, training.rows, training.times)
@@ -39,9 +39,9 @@ def newest(training: Training, settings: Settings) -> Scorer:
         raise NotApplicableError("no item has a time")
 
     def score(case: BlindCase) -> NDArray[np.float64]:
-        met = values_at(first, training.rows_of(case.candidates), missing=np.inf)
-        own = np.array([np.nan if item.time is None else item.time for item in case.candidates], dtype=np.float64)
-        appeared = np.where(np.isnan(own), met, own)
+        first_met = values_at(first, training.rows_of(case.candidates), missing=np.inf)
+        times = np.array([np.nan if item.time is None else item.time for item in case.candidates], dtype=np.float64)
+        appeared = np.where(np.isnan(times), first_met, times)
         return np.where(np.isfinite(appeared), appeared, -np.inf)
 
     return score

@@ -1,4 +1,4 @@
-"""Where people go from where they are."""
+"""Transitions between topics."""
 
 from itertools import pairwise
 
@@ -11,12 +11,14 @@ from whimbrel.evals.systems.protocol import NotApplicableError, Scorer, Settings
 
 
 def markov(training: Training, settings: Settings) -> Scorer:
-    """First-order Markov chain over topics, add-one smoothed: the probability of a candidate's likeliest topic after
-    the topics of the last item."""
+    """Score by a first-order Markov chain over topics, with add-one smoothing.
+
+    A candidate has the probability of its likeliest topic after the topics of the last item.
+    """
     names = sorted({topic for item in training.items for topic in item.topics})
     if not names:
         raise NotApplicableError("no item of the training log has topics")
-    number = {name: place for place, name in enumerate(names)}
+    number = {name: column for column, name in enumerate(names)}
     topics = [[number[topic] for topic in item.topics] for item in training.items]
     counts = np.ones((len(names), len(names)))
     for session in training.sessions():
@@ -26,10 +28,10 @@ def markov(training: Training, settings: Settings) -> Scorer:
     chain = counts / counts.sum(axis=1, keepdims=True)
 
     def score(case: BlindCase) -> NDArray[np.float64]:
-        here = [number[topic] for topic in case.history[-1].topics if topic in number] if case.history else []
-        there = chain[here].mean(axis=0) if here else counts.sum(axis=0) / counts.sum()
+        last = [number[topic] for topic in case.history[-1].topics if topic in number] if case.history else []
+        probability = chain[last].mean(axis=0) if last else counts.sum(axis=0) / counts.sum()
         return np.array(
-            [max((there[number[t]] for t in item.topics if t in number), default=0.0) for item in case.candidates]
+            [max((probability[number[t]] for t in item.topics if t in number), default=0.0) for item in case.candidates]
         )
 
     return score
