@@ -83,7 +83,8 @@ def measure_validity(log: SourceLog, requests: Requests, *, progress: Progress |
         answer = _parsed(ended.stdout)
         if answer is not None:
             counts["items"] += len(answer.recommendations)
-            counts["cited"] += sum(len(part.evidence) for part in (answer.shift, *answer.recommendations))
+            counts["cited"] += len(answer.shift.evidence)
+            counts["cited"] += sum(len(entry.evidence) for entry in answer.recommendations)
             counts["with warnings"] += bool(answer.warnings)
             seconds.append(answer.usage.seconds)
         progress.advance(1)

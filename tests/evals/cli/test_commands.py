@@ -72,7 +72,7 @@ def test_rank_gives_one_document_and_a_report_that_stands_alone(run: Run, cases:
     assert (out / "report.csv").read_text().startswith("system,metric,value,low,high,n")
     status, told, _ = run("rank", cases, "--system", systems, "--llm", "none", "--out", out)
     assert status == 0
-    assert "LLM lift" in told
+    assert "What the language model adds" in told
 
 
 def test_boundaries_give_one_document(run: Run, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_boundaries_give_one_document(run: Run, tmp_path: Path) -> None:
     assert document["system"]["topic-change"]["f1"] == 1
     assert document["system"]["whimbrel"]["average_precision"] == 1
     assert run("report", tmp_path / "out")[0] == 0
-    assert "What was said against what came" in (tmp_path / "out" / "report.html").read_text()
+    assert "Predicted probability and observed share" in (tmp_path / "out" / "report.html").read_text()
     assert run("boundaries", path, "--system", "nonesuch")[0] == 1
 
 
@@ -125,9 +125,63 @@ def test_a_log_gives_one_document(run: Run, shop_csv: Path, tmp_path: Path) -> N
         (["report", "/no/folder"], "holds no run"),
         (["log"], "give the log with --path"),
         (["log", "--path", "/no/file.csv"], "/no/file.csv"),
+        (["agreement", "/no/folder"], "holds no run"),
+        (["cost", "--store", "/no/store", "--llm", "none"], "not a local model"),
+        (["cross-domain", "/no/file.jsonl", "/no/other.jsonl"], "cannot be read"),
+        (["defaults", "topics", "shop=/no/file.csv", "--out", "/no/out.json"], "/no/file.csv"),
+        (["defaults", "fusion", "a/b=/no/file.csv", "--out", "/no/out.json"], "without slashes"),
+        (["explanations", "/no/store", "--llm", "none", "--out", "/no/out.jsonl"], "/no/store"),
+        (["lift", "shop=/no/file.csv", "--llm", "none"], "give two logs or more"),
+        (["scale", "10"], "give ITEMS:EVENTS"),
+        (["validity", "/no/file.csv", "--store", "/no/store"], "/no/file.csv"),
     ],
 )
 def test_errors_are_one_line(arguments: list[str], words: str, run: Run) -> None:
     status, out, err = run(*arguments)
     assert (status, out) == (1, "")
     assert words in err.splitlines()[-1]
+
+
+def test_planted_shifts_give_one_document_and_a_table(run: Run) -> None:
+    status, out, _ = run("planted", "--logs", 1, "--json")
+    assert status == 0
+    document = json.loads(out)
+    assert document["weekend"]["kind"] == "temporal"
+    assert all(row["right"] == row["named"].get(row["kind"], 0) for row in document.values())
+    status, out, _ = run("planted", "--logs", 1)
+    assert status == 0
+    assert f"| weekend | temporal | 1 | {document['weekend']['right']:.3f} [" in out
+
+
+def test_a_synthetic_shop_is_timed(run: Run) -> None:
+    status, out, _ = run("scale", "60:200", "--json")
+    assert status == 0
+    (row,) = json.loads(out)["sizes"]
+    assert row["items"] == 60
+    assert 0 < row["events"] <= 200  # an event is dropped if its topic has no item
+    assert row["ms"]["in all"]["p50"] <= row["ms"]["in all"]["p95"]
+
+
+def test_recommendations_are_checked_against_their_source(run: Run, shop: Path, shop_csv: Path) -> None:
+    arguments = ["validity", shop_csv, "--store", shop, "--users", 2, "--llm", "none", "--k", 2]
+    status, out, _ = run(*arguments, "--json")
+    document = json.loads(out)
+    assert (status, document["users"], document["valid"], document["problems"]) == (0, 2, 2, {})
+    assert document["cited"] > 0
+
+
+def test_an_answer_that_is_wrong_is_named(run: Run, shop: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text("user_id,title,time\nu1,Green tea,1600000000\nu1,Rake,1600000100\nu1,Rose seeds,1600000200\n")
+    status, out, errors = run("validity", other, "--store", shop, "--users", 1, "--llm", "none", "--k", 2)
+    assert status == 1
+    assert "met before" in errors
+    assert re.search(r"valid +0", out)
+
+
+def test_weights_are_learned_from_logs(run: Run, tmp_path: Path, shop_csv: Path) -> None:
+    out = tmp_path / "topics.json"
+    status, printed, _ = run("defaults", "topics", f"shop={shop_csv}", "--out", out, "--json")
+    assert status == 0
+    assert json.loads(printed) == json.loads(out.read_text())
+    assert json.loads(printed)["learned_from"] == "shop"
