@@ -34,7 +34,7 @@ class Colour(BaseModel):
     colour: str = Field(min_length=3, max_length=12)
 
 
-def asked(thing: str) -> list[Message]:
+def conversation_about(thing: str) -> list[Message]:
     return [
         {"role": "system", "content": 'Answer as JSON: {"colour": "..."}'},
         {"role": "user", "content": f"What colour is {thing}?"},
@@ -43,13 +43,13 @@ def asked(thing: str) -> list[Message]:
 
 @dataclass
 class Proxy:
-    """Stands before a server and spoils the next answers, one `fault` each; `got` counts the requests.
+    """Stands before a server and spoils the next answers, one `fault` each; `times` are those of the requests.
 
     `slow_seconds` is how long a slow answer takes."""
 
     address: str = ""
     faults: list[str] = field(default_factory=list)
-    got: list[float] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
     slow_seconds: float = 6.5
 
 
@@ -61,7 +61,7 @@ class Spoiling(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.state.got.append(time.monotonic())
+        self.state.times.append(time.monotonic())
         fault = self.state.faults.pop(0) if self.state.faults else ""
         if fault == "hang up":
             self.connection.shutdown(socket.SHUT_RDWR)
@@ -120,13 +120,15 @@ def model(request: pytest.FixtureRequest) -> LanguageModel:
     if request.param == "openai":
         return hosted_model(request.getfixturevalue("served"))
     name = {"bundled": "bundled", "qwen-1.5b": "qwen"}[request.param]
-    found: LocalModel = request.getfixturevalue(name)
-    found.forget()
-    return found
+    local: LocalModel = request.getfixturevalue(name)
+    local.forget()
+    return local
 
 
 def test_each_conversation_gets_a_reply_in_the_schema_with_what_it_cost(model: LanguageModel) -> None:
-    replies = model.generate([asked("the sky"), asked("fresh grass")], schema=Colour, max_tokens=40)
+    replies = model.generate(
+        [conversation_about("the sky"), conversation_about("fresh grass")], schema=Colour, max_tokens=40
+    )
     assert len(replies) == 2
     for reply in replies:
         assert reply.value is not None, reply.misfit
@@ -139,12 +141,14 @@ def test_each_conversation_gets_a_reply_in_the_schema_with_what_it_cost(model: L
 def test_a_prompt_that_does_not_fit_is_told_and_the_next_one_is_answered(model: LanguageModel) -> None:
     if isinstance(model, ScriptedModel):
         model = ScriptedModel({"Colour": {"colour": "blue"}})  # takes any length
-    long, short = model.generate([asked("tea " * 9000), asked("snow")], schema=Colour, max_tokens=20)
+    long, short = model.generate(
+        [conversation_about("tea " * 9000), conversation_about("snow")], schema=Colour, max_tokens=20
+    )
     assert isinstance(model, ScriptedModel) or (
         long.value is None and "context" in long.misfit.replace("4096", "context")
     )
     assert short.value is not None, short.misfit
-    assert model.generate([asked("snow")], schema=Colour, max_tokens=20)[0].value is not None
+    assert model.generate([conversation_about("snow")], schema=Colour, max_tokens=20)[0].value is not None
 
 
 def test_tokens_are_counted_and_never_too_few(model: LanguageModel) -> None:
@@ -178,21 +182,21 @@ def test_likelihoods_where_given_follow_the_order_asked_and_do_not_depend_on_the
 
 def test_options_are_weighed_and_what_was_mended_is_counted(model: LanguageModel) -> None:
     options = ["Green tea", "Garden hose", "Black tea", "Rake"]
-    found = score_options(model, history=["Oolong tea", "White tea"], wish="", options=options, permutations=2)
-    if found.values is not None:
-        assert found.values.shape == (4,)
-        assert np.isfinite(found.values).all()
+    scores = score_options(model, history=["Oolong tea", "White tea"], wish="", options=options, permutations=2)
+    if scores.values is not None:
+        assert scores.values.shape == (4,)
+        assert np.isfinite(scores.values).all()
     else:
-        assert found.warnings
-    assert found.usage.llm_calls == 2
+        assert scores.warnings
+    assert scores.usage.llm_calls == 2
 
 
 def test_a_recommendation_is_whole_with_its_cost_by_stage(model: LanguageModel, shop: Path) -> None:
     with Agent.open(shop, model) as agent:
-        found = agent.recommend("u1", k=3)
-    assert Recommendations.model_validate_json(found.model_dump_json()) == found
-    assert len(found.recommendations) == 3
-    usage = found.usage
+        answer = agent.recommend("u1", k=3)
+    assert Recommendations.model_validate_json(answer.model_dump_json()) == answer
+    assert len(answer.recommendations) == 3
+    usage = answer.usage
     assert set(usage.stages) == {"summarise", "predict_shift", "rank", "explain"}
     for name in ("llm_calls", "prompt_tokens", "cached_tokens", "completion_tokens", "repairs"):
         assert getattr(usage, name) == sum(getattr(stage, name) for stage in usage.stages.values())
@@ -203,26 +207,26 @@ def test_a_recommendation_is_whole_with_its_cost_by_stage(model: LanguageModel, 
 def test_a_server_that_fails_once_is_asked_again(fault: str, proxy: Proxy) -> None:
     model = hosted_model(proxy.address)
     proxy.faults = [fault]
-    (reply,) = model.generate([asked("the sky")], schema=Colour, max_tokens=30)
+    (reply,) = model.generate([conversation_about("the sky")], schema=Colour, max_tokens=30)
     assert reply.value is not None, reply.misfit
-    assert len(proxy.got) >= 2
+    assert len(proxy.times) >= 2
 
 
 def test_retry_after_is_waited_for(proxy: Proxy) -> None:
     model = hosted_model(proxy.address)
-    model.generate([asked("the sky")], schema=Colour, max_tokens=30)
-    proxy.faults, proxy.got = ["429 1.5"], []
-    model.generate([asked("the sky")], schema=Colour, max_tokens=30)
-    first, second = proxy.got
+    model.generate([conversation_about("the sky")], schema=Colour, max_tokens=30)
+    proxy.faults, proxy.times = ["429 1.5"], []
+    model.generate([conversation_about("the sky")], schema=Colour, max_tokens=30)
+    first, second = proxy.times
     assert 1.5 <= second - first < 4
 
 
 def test_500_is_tried_again_without_giving_up_the_format_that_worked(proxy: Proxy) -> None:
     model = hosted_model(proxy.address)
-    model.generate([asked("the sky")], schema=Colour, max_tokens=30)
+    model.generate([conversation_about("the sky")], schema=Colour, max_tokens=30)
     reply_format = model.reply_format
     proxy.faults = ["500", "500"]
-    (reply,) = model.generate([asked("snow")], schema=Colour, max_tokens=30)
+    (reply,) = model.generate([conversation_about("snow")], schema=Colour, max_tokens=30)
     assert reply.value is not None
     assert (
         model.reply_format == reply_format == "json_object with schema"
@@ -232,7 +236,7 @@ def test_500_is_tried_again_without_giving_up_the_format_that_worked(proxy: Prox
 def test_a_slow_server_is_given_up_after_the_time_allowed_and_asked_again(proxy: Proxy) -> None:
     model = hosted_model(proxy.address, timeout_seconds=5.0)
     proxy.faults = ["slow"]
-    (reply,) = model.generate([asked("the sky")], schema=Colour, max_tokens=30)
+    (reply,) = model.generate([conversation_about("the sky")], schema=Colour, max_tokens=30)
     assert reply.value is not None, reply.misfit
 
 
@@ -242,11 +246,11 @@ def test_a_server_that_keeps_failing_is_left_alone(proxy: Proxy, monkeypatch: py
     proxy.faults = ["hang up"] * 50
     for _ in range(retry.MAX_FAILURES):
         with pytest.raises(ModelError, match=r"is the server running|broke off"):
-            model.generate([asked("the sky")], schema=Colour, max_tokens=30)
-    reached = len(proxy.got)
+            model.generate([conversation_about("the sky")], schema=Colour, max_tokens=30)
+    reached = len(proxy.times)
     with pytest.raises(ModelError, match="left alone for 30 s"):
-        model.generate([asked("the sky")], schema=Colour, max_tokens=30)
-    assert len(proxy.got) == reached
+        model.generate([conversation_about("the sky")], schema=Colour, max_tokens=30)
+    assert len(proxy.times) == reached
 
 
 def test_a_recommendation_survives_every_fault_in_turn(proxy: Proxy, shop: Path) -> None:
@@ -254,9 +258,9 @@ def test_a_recommendation_survives_every_fault_in_turn(proxy: Proxy, shop: Path)
     proxy.slow_seconds = 15.5
     proxy.faults = ["429 0.1", "cut", "", "hang up", "", "malformed", "", "slow", "", "503"]
     with Agent.open(shop, model) as agent:
-        found = agent.recommend("u1", k=3)
-    assert len(found.recommendations) == 3
-    assert found.usage.stages["rank"].llm_calls == 2  # two orders of the candidates
+        answer = agent.recommend("u1", k=3)
+    assert len(answer.recommendations) == 3
+    assert answer.usage.stages["rank"].llm_calls == 2  # two orders of the candidates
 
 
 def test_likelihoods_of_a_server_are_taken_only_where_they_are_right(bundled: LocalModel, served: str) -> None:
@@ -267,8 +271,8 @@ def test_likelihoods_of_a_server_are_taken_only_where_they_are_right(bundled: Lo
 
         def do_POST(self) -> None:
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            found = right(bundled, request["prompt"], off=off)
-            data = json.dumps({"choices": [{"text": "", "index": 0, "logprobs": found}], "usage": None}).encode()
+            logprobs = right(bundled, request["prompt"], off=off)
+            data = json.dumps({"choices": [{"text": "", "index": 0, "logprobs": logprobs}], "usage": None}).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
@@ -302,11 +306,11 @@ def right(model: LocalModel, text: str, *, off: int) -> dict[str, Any]:
     with _ONE_AT_A_TIME:
         model.forget()
         tokens = model.llama.tokenise(text)
-        model.llama.decode([Row(token, place, 0, True) for place, token in enumerate(tokens)])
+        model.llama.decode([Row(token, position, 0, True) for position, token in enumerate(tokens)])
         logits = model.llama.logits(len(tokens)).copy()
         model.forget()
     pieces = [model.llama.detokenise([token]).decode("utf-8", "replace") for token in tokens]
-    offsets = [sum(map(len, pieces[:place])) for place in range(len(tokens))]
+    offsets = [sum(map(len, pieces[:position])) for position in range(len(tokens))]
     values = [None, *(float(logits[n][tokens[n + 1]]) - log_normaliser(logits[n]) for n in range(len(tokens) - 1))]
     best = np.argsort(-logits[-1])[:3]
     likeliest = {

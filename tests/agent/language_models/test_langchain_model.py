@@ -1,20 +1,15 @@
-"""LangChain on both sides: its chat models as language models here, the local model as one of its chat models."""
+"""Chat models of LangChain as language models."""
 
-import asyncio
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel, Field
 
-from whimbrel.agent import Agent, Budget, ConfigError, LangChainModel, LocalChatModel, ModelError
-from whimbrel.agent.language_models.local.model import LocalModel
+from whimbrel.agent import Agent, Budget, ConfigError, LangChainModel, ModelError
 from whimbrel.prompts import Message
 
 ASKED: list[Message] = [
@@ -28,7 +23,7 @@ class Colour(BaseModel):
 
 
 class Structured(GenericFakeChatModel):
-    """Says what it is told to, as the arguments of a tool, as most hosted models do."""
+    """Answers with the arguments of a tool, as most hosted models do."""
 
     def with_structured_output(self, schema: Any, *, include_raw: bool = False, **kwargs: Any) -> Any:
         assert include_raw
@@ -63,52 +58,10 @@ def test_a_model_that_fails_is_told_as_such() -> None:
 def test_an_agent_takes_a_chat_model_as_it_is(shop: Path) -> None:
     words = AIMessage('{"summary": "Lately mostly Tea."} or {"order": [2, 1]}')
     with Agent.open(shop, GenericFakeChatModel(messages=iter([words] * 40))) as agent:
-        found = agent.recommend("u1", k=3)
-    assert len(found.recommendations) == 3
-    assert found.usage.stages["rank"].llm_calls == 2
-    assert found.usage.repairs > 0
-
-
-@pytest.fixture(scope="module")
-def chat(bundled: LocalModel) -> LocalChatModel:
-    return LocalChatModel(local=bundled, max_tokens=24)
-
-
-@pytest.mark.slow
-def test_the_local_model_is_a_chat_model_that_streams_what_it_says(chat: LocalChatModel) -> None:
-    asked = [SystemMessage("You answer in one sentence."), HumanMessage("What is tea?")]
-    whole = chat.invoke(asked)
-    heard: list[str] = []
-
-    class Listener(BaseCallbackHandler):
-        def on_llm_new_token(self, token: str, **_: Any) -> None:
-            heard.append(token)
-
-    pieces = [str(piece.content) for piece in chat.stream(asked, {"callbacks": [Listener()]})]
-    assert len(pieces) > 3
-    assert "".join(pieces) == "".join(heard) == whole.content
-    assert whole.usage_metadata is not None
-    assert 0 < whole.usage_metadata["output_tokens"] <= 25
-    first = str(whole.content).split()[0]
-    assert str(chat.invoke(asked, stop=[first]).content) == ""
-    begun = chat.stream(asked)
-    next(begun)
-    with pytest.raises(ModelError, match="within a streamed reply"):
-        chat.invoke(asked)
-    leaving = threading.Thread(target=begun.close)  # type: ignore[attr-defined]  # as an event loop's executor does
-    leaving.start()
-    leaving.join()
-    del begun, leaving
-    assert [reply.content for reply in chat.batch([asked, asked])] == [whole.content] * 2
-
-
-@pytest.mark.slow
-def test_the_local_model_streams_within_an_event_loop(chat: LocalChatModel) -> None:
-    async def listen() -> str:
-        await asyncio.gather(*(asyncio.to_thread(time.sleep, 0.1) for _ in range(4)))  # several threads to run in
-        return "".join([str(piece.content) async for piece in chat.astream("What is tea?")])
-
-    assert asyncio.run(listen()) == chat.invoke("What is tea?").content
+        answer = agent.recommend("u1", k=3)
+    assert len(answer.recommendations) == 3
+    assert answer.usage.stages["rank"].llm_calls == 2
+    assert answer.usage.repairs > 0
 
 
 class Odd(GenericFakeChatModel):
@@ -142,18 +95,3 @@ def test_no_answer_of_a_chat_model_breaks_a_request(structured: Any) -> None:
 def test_a_budget_is_not_taken_for_a_model_that_cannot_keep_it() -> None:
     with pytest.raises(ConfigError, match="a budget is kept for models named by a spec"):
         Agent.open(None, GenericFakeChatModel(messages=iter([])), budget=Budget(tokens=1))
-
-
-@pytest.mark.slow
-def test_the_local_chat_model_holds_to_a_schema(chat: LocalChatModel) -> None:
-    answer = chat.with_structured_output(Colour).invoke("What colour is the sky on a clear day?")
-    assert isinstance(answer, Colour)
-    plain = chat.with_structured_output(Colour.model_json_schema()).invoke("What colour is snow?")
-    assert set(plain) == {"colour"}
-    (reply,) = LangChainModel(chat).generate([ASKED], schema=Colour, max_tokens=24)
-    assert reply.value is not None
-
-
-def test_only_local_models_become_chat_models() -> None:
-    with pytest.raises(ConfigError, match="no local model"):
-        LocalChatModel.open("none")
