@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.language_models.specs import open_model
-from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.learning.learn import Draw, draw_channel_choices, draw_choices, learn_channels, learn_rankers
 from whimbrel.agent.learning.ranking import AnsweredChoiceSet, ChoiceSet, ask_model, learn_model_weights
 from whimbrel.agent.learning.topics import fit_next_topics
@@ -124,9 +124,7 @@ def _draw(source: str, config: FusionConfig, progress: Progress) -> _Drawn:
     # Candidates are retrieved with channel weights of the log itself, as `whimbrel fit` would do.
     weights = learn_channels([channels], {}, seed=config.seed)
     with_channels = NOTHING.model_copy(update={"channels": weights})
-    by_kind = {
-        kind: draw_choices(library, kind, replace(fitted, fusion=with_channels), draw) for kind in KINDS
-    }
+    by_kind = {kind: draw_choices(library, kind, replace(fitted, fusion=with_channels), draw) for kind in KINDS}
     return _Drawn(by_kind, channels)
 
 

@@ -12,12 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from whimbrel.agent.language_models.specs import open_model
 from whimbrel.agent.fitted import Fitted
+from whimbrel.agent.language_models.specs import open_model
 from whimbrel.agent.learning.learn import Draw, draw_choices
-from whimbrel.agent.learning.ranking import AnsweredChoiceSet, ChoiceSet, ask_model, gains_with_model, learn_ranker, learn_model_weights
+from whimbrel.agent.learning.ranking import (
+    AnsweredChoiceSet,
+    ChoiceSet,
+    ask_model,
+    gains_with_model,
+    learn_model_weights,
+    learn_ranker,
+)
 from whimbrel.agent.ranking.fusion import LIKELIHOOD_FEATURES, Ranker
-from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.evals.data.catalogues import named_sources, read_library
 from whimbrel.evals.metrics.intervals import Interval, interval, sign_flip_p
 from whimbrel.evals.runs.plan import Part
@@ -114,7 +120,8 @@ def _learn_outside(
     part: Part, start: Ranker, choices: Sequence[ChoiceSet], answers: Sequence[AnsweredChoiceSet], seed: int
 ) -> Ranker:
     """Learn further from the people of a log who are not in `part`."""
-    ranker = learn_ranker([[choice for choice in choices if not part.holds(choice.user)]], start, seed=seed, trees=False)
+    outside = [choice for choice in choices if not part.holds(choice.user)]
+    ranker = learn_ranker([outside], start, seed=seed, trees=False)
     return learn_model_weights([[answer for answer in answers if not part.holds(answer.choice.user)]], ranker)
 
 

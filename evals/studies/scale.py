@@ -16,7 +16,6 @@ import numpy as np
 
 from whimbrel.agent.agent import Agent
 from whimbrel.agent.pipeline import STAGES, PipelineConfig, Request
-from whimbrel.agent.schema.context import Context
 from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.sources.ingest import ingest
