@@ -28,11 +28,11 @@ def _values_of(sentence: str) -> set[str]:
     return {re.split(r"[.\[]", name)[0] for _, name, *_ in Formatter().parse(sentence) if name is not None}
 
 
-def _takes(*names: str) -> AfterValidator:
-    """Check that a sentence takes exactly these values."""
+def _takes(*names: str, optional: str = "") -> AfterValidator:
+    """Check that a sentence takes exactly these values, and perhaps the optional one."""
 
     def check(sentence: str) -> str:
-        if _values_of(sentence) != set(names):
+        if _values_of(sentence) - {optional} != set(names):
             raise ValueError(f"takes {sorted(_values_of(sentence))}, must take {sorted(names)}")
         return sentence
 
@@ -190,6 +190,7 @@ class ReasonPhrases(_Table):
         others_one: Others chose the item after one event of the person.
         others_two: Others chose the item after either of two events.
         did: A verb and the titles that it holds for, with the day.
+        did_again: The same on another day, after `did` with the same verb.
         also_did: Joins two parts of `did`.
     """
 
@@ -207,6 +208,7 @@ class ReasonPhrases(_Table):
     likely: Annotated[str, _takes("did")]
     close: Annotated[str, _takes("did")]
     did: Annotated[str, _takes("verb", "titles", "day")]
+    did_again: Annotated[str, _takes("titles", "day", optional="verb")]
     also_did: str
 
 

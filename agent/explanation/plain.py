@@ -28,7 +28,7 @@ def plain_reason(entry: Ranked, citation: Citation, shift: Shift, say: Phrases) 
     topics = [topic for topic in shift.to_topics if topic in entry.candidate.item.topics]
     if citation.cause == "shift" and topics:
         return (reasons.stays if shift.kind == "none" else reasons.moves).format(topic=topics[0], did=did)
-    if citation.cause == "recent_popularity":
+    if citation.cause == "recent_popularity" and entry.candidate.popularity:  # else it was popular once, or is new
         return reasons.popular.format(times=times, did=did)
     if citation.cause == "novelty":
         return reasons.rare.format(times=times, did=did)
@@ -43,10 +43,12 @@ def plain_reason(entry: Ranked, citation: Citation, shift: Shift, say: Phrases) 
 
 def _did(events: Sequence[Interaction], say: Phrases) -> str:
     """Return `bought 'Tea' and 'Rusk' on 1 May 2020`; verb and day stand once for neighbours that share them."""
-    parts = []
+    parts, verb_before = [], ""
     for (verb, day), alike in groupby(events, lambda event: (say.events.verb(event.event), _day(event, say))):
         titles = [say.writing.title.format(title=event.title) for event in alike]
-        parts.append(say.reasons.did.format(verb=verb, titles=say.writing.conjunction.join(titles), day=day))
+        sentence = say.reasons.did_again if verb == verb_before else say.reasons.did
+        parts.append(sentence.format(verb=verb, titles=say.writing.conjunction.join(titles), day=day))
+        verb_before = verb
     return say.reasons.also_did.join(parts)
 
 

@@ -123,6 +123,22 @@ def test_of_two_events_it_is_not_said_that_anybody_did_both() -> None:
     assert one.recommendations[0].explanation.endswith("; others who chose it also chose this.")
 
 
+def test_verb_and_day_are_said_once_where_events_share_them() -> None:
+    def did(*given: Interaction) -> str:
+        item, vector = Item(item_id="c", title="Honey"), np.ones(2, dtype=np.float32)
+        together = {one.item_id: 0.5 for one in given}
+        ranked = [Ranked(Candidate(item, vector, seed_cosines=together), 1.0, {"itemknn": 1.0})]
+        found = explain(ranked, history=given, vectors={}, shift=NO_SHIFT, llm=None, worded=0)
+        return found.recommendations[0].explanation.split(";")[0]
+
+    chai, rusk = event("Chai"), event("Rusk")
+    assert did(chai, rusk) == "You bought 'Chai' and 'Rusk' on 1 January 1970"
+    later = rusk.model_copy(update={"time": 86_400.0})
+    assert did(chai, later) == "You bought 'Chai' on 1 January 1970 and 'Rusk' on 2 January 1970"
+    rated = later.model_copy(update={"event": "rating"})
+    assert did(chai, rated) == "You bought 'Chai' on 1 January 1970 and rated 'Rusk' on 2 January 1970"
+
+
 def test_what_is_known_varies_with_the_place_and_follows_the_cause() -> None:
     def copy(messages: list[dict[str, str]]) -> dict[str, object]:
         return {"events": [1], "reason": f"You bought [1], and {messages[-1]['content'].split('Known: ')[1]}."}
