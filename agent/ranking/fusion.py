@@ -128,5 +128,5 @@ class Rankers(BaseModel):
     @classmethod
     @cache
     def default(cls) -> Self:
-        """Return the shipped weights, learned from several logs by `whimbrel eval defaults fusion` (docs/design.md)."""
+        """Return the shipped weights, which `whimbrel eval defaults fusion` learned (docs/stages/rank.md)."""
         return cls.model_validate_json(resources.files(__package__).joinpath("fusion.json").read_text("utf-8"))

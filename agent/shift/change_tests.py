@@ -26,7 +26,7 @@ from whimbrel.tools.timestamps import DAY_SECONDS, hour_of, is_weekend
 
 SIGNIFICANCE_LEVEL = 0.03
 """A segment differs from the rest if its corrected p-value is at most this. False alarms on planted logs without a
-shift were 2.0 to 4.3% (`whimbrel eval planted`, docs/evaluation.md)."""
+shift were 2.0 to 4.3% (`whimbrel eval planted`, docs/evaluation/shift-and-migration.md)."""
 LEAST_UNITS = 8
 """Sessions, or comparable segments, without which no test is made."""
 LEAST_EVENTS_A_SIDE = 4

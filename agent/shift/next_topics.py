@@ -115,7 +115,8 @@ def _fill_habit_features(
 
     base = _smoothed_share(padded(habits.totals), 1.0, np.full(size, 1.0 / max(size, 1)))
     # A topic that no other user met is held to be as common as the mean topic, since nothing is known of it. With
-    # weights learned elsewhere this took the log loss on Last.fm from 6.946 to 6.211 (docs/evaluation.md).
+    # weights learned elsewhere this took the log loss on Last.fm from 6.946 to 6.211
+    # (docs/evaluation/shift-and-migration.md).
     base[known:] = base[:known].mean()
     base /= base.sum()
 
@@ -320,6 +321,6 @@ class NextTopics(BaseModel):
     def default(cls) -> Self:
         """Return the models that are shipped.
 
-        `python -m whimbrel.evals.studies.defaults` fitted them to the first parts of five logs (see docs/design.md).
+        `whimbrel eval defaults topics` fitted them to the first parts of five logs (docs/stages/predict-the-shift.md).
         """
         return cls.model_validate_json(resources.files(__package__).joinpath("next_topics.json").read_text("utf-8"))

@@ -22,7 +22,7 @@ CO_OCCURRENCE_STEPS = 10
 """How far from a seed, in steps of a user's distinct items, an item may lie to count in `co_occurrence`."""
 STEPS = np.concatenate([np.arange(-CO_OCCURRENCE_STEPS, 0), np.arange(1, CO_OCCURRENCE_STEPS + 1)])
 # SEED_HALF_LIFE, CO_OCCURRENCE_STEPS and these weights were chosen on training queries of three logs
-# (docs/evaluation.md, "Ranking with the learned fusion").
+# (docs/evaluation/ranking.md).
 STEP_WEIGHTS = 1 / np.sqrt(np.abs(STEPS))
 RECENT_SHARE, LEAST_RECENT_EVENTS = 0.02, 1000
 """The recent events are this share of those before the moment, and at least so many."""
