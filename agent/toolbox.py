@@ -1,31 +1,46 @@
-"""The agent's own functions as tools that a language model may call (LangChain): about one user, as of one moment."""
+"""The agent's functions as tools that a language model may call (LangChain), for one user and as of one moment."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from whimbrel.agent.pipeline import SHIFT, Request
 from whimbrel.agent.schema.context import Context
 from whimbrel.tools.errors import WhimbrelError
-from whimbrel.tools.log.item_statistics import ItemStatistics
+from whimbrel.tools.log.interaction_log import Floats, Ints
+from whimbrel.tools.log.item_statistics import ItemStatistics, recent_popularity
 from whimbrel.tools.records import Item, identifier
+from whimbrel.tools.timestamps import parse_time
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
     from whimbrel.agent.agent import Agent
 
-MOST = 20
-"""Items that one call returns at most."""
+MOST_RETURNED = 20
+"""How many items one call returns at most, so that an answer does not fill the model's context."""
 
-Count = Annotated[int, Field(ge=1, le=MOST, description="How many.")]
+ReturnedCount = Annotated[int, Field(ge=1, le=MOST_RETURNED, description="How many.")]
 ItemId = Annotated[str, Field(description="An item's id, as another tool returned it.")]
 
 
 def toolbox(agent: "Agent", user_id: str, at: object = None) -> "list[BaseTool]":
-    """Tools for `langchain.agents.create_agent`. They return JSON; a call that makes no sense returns its error in
-    words, so that the model can mend it. Titles are data of a catalogue, whatever they say.
+    """Make tools for `langchain.agents.create_agent`.
+
+    Each tool returns JSON. A wrong call returns its error as a sentence, so that the model can correct the call. Titles
+    are data of a catalogue; a title that reads like an instruction is none.
+
+    Args:
+        agent: The agent, opened with a store.
+        user_id: The user that the tools answer about; the model cannot choose another.
+        at: The moment, as in `Agent.recommend`: nothing at or after it is used. By default `Agent.now()`.
+
+    Example:
+        tools = toolbox(Agent.open("shop"), "42")
+        graph = create_agent(chat_model, tools)
 
     Raises:
         DataError: no such user.
@@ -33,93 +48,109 @@ def toolbox(agent: "Agent", user_id: str, at: object = None) -> "list[BaseTool]"
     """
     from langchain_core.tools import StructuredTool
 
-    from whimbrel.tools.timestamps import parse_time
+    user = _ToolUser(agent, identifier(user_id), agent.now() if at is None else parse_time(at))
+    # An unknown user is an error here, not in the middle of a conversation.
+    agent.store.history(user.user_id, before=user.before)
+    tools: list[Callable[..., Any]] = [
+        user.recommend,
+        user.history,
+        user.interest_shift,
+        user.similar_items,
+        user.met_together,
+        user.popular_now,
+    ]
+    return [
+        StructuredTool.from_function(_as_json(tool), name=tool.__name__, description=tool.__doc__ or "")
+        for tool in tools
+    ]
 
-    store, before = agent.store, agent.now() if at is None else parse_time(at)
-    user = identifier(user_id)
-    store.history(user, before=before)
+
+@dataclass(frozen=True)
+class _ToolUser:
+    """The user and the moment that the tools answer about. A model reads the docstrings of the public methods."""
+
+    agent: "Agent"
+    user_id: str
+    before: float
 
     def recommend(
-        count: Count = 5,
+        self,
+        count: ReturnedCount = 5,
         wish: Annotated[str, Field(description="What is wanted, in free words; may be empty.")] = "",
         avoid: Annotated[list[str] | None, Field(description="Topics or words that must not come.")] = None,
     ) -> Any:
         """New items for the user, each with the reason and the events behind it."""
-        found = agent.recommend(user, before, Context(query=wish, avoid=tuple(avoid or ())), count)
+        context = Context(query=wish, avoid=tuple(avoid or ()))
+        answer = self.agent.recommend(self.user_id, self.before, context, count)
         return {
-            "summary": found.summary,
+            "summary": answer.summary,
             "items": [
-                {"item_id": one.item_id, "title": one.title, "why": one.explanation} for one in found.recommendations
+                {"item_id": entry.item_id, "title": entry.title, "why": entry.explanation}
+                for entry in answer.recommendations
             ],
         }
 
-    def history(count: Count = 10) -> Any:
+    def history(self, count: ReturnedCount = 10) -> Any:
         """The user's latest events, the last one first."""
-        events = store.history(user, before=before)[-count:]
-        return [{**_told(event), "event": event.event} for event in reversed(events)]
+        events = self.agent.store.history(self.user_id, before=self.before)[-count:]
+        return [{**_item_facts(event), "event": event.event} for event in reversed(events)]
 
-    def interest_shift() -> Any:
+    def interest_shift(self) -> Any:
         """Where the user's interest is going: kind, topics and confidence."""
-        shift = agent.timeline(user, before).shift
+        shift = self.agent.run(Request(self.user_id, at=self.before), SHIFT).prediction.shift
         return shift.model_dump(mode="json", exclude={"evidence"})
 
-    def similar_items(item_id: ItemId, count: Count = 5) -> Any:
+    def similar_items(self, item_id: ItemId, count: ReturnedCount = 5) -> Any:
         """Items whose titles, topics and texts are nearest to an item's."""
-        vector = store.item_vectors([_known(item_id)])[item_id]
-        (near,) = store.nearest(vector[None], n=4 * count + 1)
-        ids, log = [other for other, _ in near if other != item_id], store.log
-        told = [row >= 0 and bool(log.appeared[row] < before) for row in log.rows(ids)]
-        return _listed([other for other, known in zip(ids, told, strict=True) if known][:count])
+        store = self.agent.store
+        vector = store.item_vectors([self._item(item_id).item_id])[item_id]
+        # The index knows no times: four times as many are asked for, since those that appear later are left out.
+        (neighbours,) = store.nearest(vector[None], n=4 * count + 1)
+        ids = [neighbour for neighbour, _ in neighbours if neighbour != item_id]
+        known = store.log.known(before=self.before)
+        rows = store.log.rows(ids)
+        return self._facts([id_ for id_, row in zip(ids, rows, strict=True) if row >= 0 and known[row]][:count])
 
-    def met_together(item_id: ItemId, count: Count = 5) -> Any:
+    def met_together(self, item_id: ItemId, count: ReturnedCount = 5) -> Any:
         """Items that people who met an item met too."""
-        item = store.items([_known(item_id)])[item_id]
-        statistics = ItemStatistics.of(store.log, [item], before=before)
-        best = (-statistics.itemknn).argsort(kind="stable")[:count]
-        return _listed([store.log.item_ids[row] for row in best if statistics.itemknn[row] > 0])
+        statistics = ItemStatistics.of(self.agent.store.log, [self._item(item_id)], before=self.before)
+        return self._highest(statistics.itemknn, count)
 
-    def popular_now(count: Count = 5) -> Any:
+    def popular_now(self, count: ReturnedCount = 5) -> Any:
         """Items that were met most often lately."""
-        statistics = ItemStatistics.of(store.log, [], before=before)
-        best = (-statistics.recent_popularity).argsort(kind="stable")[:count]
-        return _listed([store.log.item_ids[row] for row in best if statistics.recent_popularity[row] > 0])
+        return self._highest(recent_popularity(self.agent.store.log, before=self.before), count)
 
-    def _known(item_id: str) -> str:
-        if not store.items([item_id]):
+    def _item(self, item_id: str) -> Item:
+        items = self.agent.store.items([item_id])
+        if not items:
             raise WhimbrelError(f"no item {item_id!r}: use an id that another tool returned")
-        return item_id
+        return items[item_id]
 
-    def _listed(ids: list[str]) -> list[dict[str, Any]]:
-        items = store.items(ids)
-        return [_told(items[item_id]) for item_id in ids]
+    def _highest(self, values: Ints | Floats, count: int) -> list[dict[str, Any]]:
+        """Return the items of the highest values above 0, the highest first."""
+        rows = (-values).argsort(kind="stable")[:count]
+        item_ids = self.agent.store.log.item_ids
+        return self._facts([item_ids[row] for row in rows if values[row] > 0])
 
-    functions: list[Callable[..., Any]] = [
-        recommend,
-        history,
-        interest_shift,
-        similar_items,
-        met_together,
-        popular_now,
-    ]
-    return [
-        StructuredTool.from_function(_as_json(function), name=function.__name__, description=function.__doc__ or "")
-        for function in functions
-    ]
+    def _facts(self, item_ids: Sequence[str]) -> list[dict[str, Any]]:
+        items = self.agent.store.items(item_ids)
+        return [_item_facts(items[item_id]) for item_id in item_ids]
 
 
-def _told(item: Item) -> dict[str, Any]:
+def _item_facts(item: Item) -> dict[str, Any]:
     return {"item_id": item.item_id, "title": item.title, "topics": list(item.topics)}
 
 
 def _as_json(function: Callable[..., Any]) -> Callable[..., str]:
-    """The function with its result as JSON, and its errors in words."""
+    """Return the function with its result as JSON, and its errors as a sentence in JSON."""
     from functools import wraps
 
+    # `wraps` keeps the signature, from which LangChain makes the schema of the arguments.
     @wraps(function)
-    def told(*given: Any, **named: Any) -> str:
+    def call(*args: Any, **kwargs: Any) -> str:
         try:
-            return json.dumps(function(*given, **named), ensure_ascii=False)
+            return json.dumps(function(*args, **kwargs), ensure_ascii=False)
         except (WhimbrelError, ValueError) as error:
             return json.dumps({"error": str(error)}, ensure_ascii=False)
 
-    return told
+    return call

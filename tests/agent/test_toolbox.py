@@ -1,4 +1,4 @@
-"""The functions that a model may call."""
+"""The tools that a language model may call."""
 
 import json
 from pathlib import Path
@@ -10,28 +10,28 @@ from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, ToolMessage
 
 from whimbrel.agent import Agent, DataError
-from whimbrel.agent.toolbox import MOST, toolbox
+from whimbrel.agent.toolbox import MOST_RETURNED, toolbox
+from whimbrel.tools.timestamps import parse_time
 
 AT = "2020-10-03T12:00:00Z"
 
 
-def called(tools: dict[str, Any], name: str, **given: Any) -> Any:
-    return json.loads(tools[name].invoke(given))
+def called(tools: dict[str, Any], name: str, **arguments: Any) -> Any:
+    return json.loads(tools[name].invoke(arguments))
 
 
 def test_every_tool_answers_from_the_log_as_of_the_moment(shop: Path) -> None:
     with Agent.open(shop, llm="none") as agent:
         tools = {tool.name: tool for tool in toolbox(agent, "u1", AT)}
-        history = called(tools, "history", count=MOST)
-        met = {event.item_id for event in agent.store.history("u1", before=agent.now())}
-        assert {event["item_id"] for event in history} <= met
-        found = called(tools, "recommend", count=3)
-        assert [item["item_id"] for item in found["items"]] == [
-            one.item_id for one in agent.recommend("u1", AT, k=3).recommendations
-        ]
-        assert all(item["item_id"] not in met and item["why"] for item in found["items"])
-        shift = agent.recommend("u1", AT).shift
-        assert called(tools, "interest_shift") == shift.model_dump(mode="json", exclude={"evidence"})
+        events = agent.store.history("u1", before=parse_time(AT))
+        history = called(tools, "history", count=MOST_RETURNED)
+        latest_first = events[: -MOST_RETURNED - 1 : -1]
+        assert [event["item_id"] for event in history] == [event.item_id for event in latest_first]
+        met = {event.item_id for event in events}
+        answer = called(tools, "recommend", count=3)
+        expected = agent.recommend("u1", AT, k=3).recommendations
+        assert [item["item_id"] for item in answer["items"]] == [entry.item_id for entry in expected]
+        assert all(item["item_id"] not in met and item["why"] for item in answer["items"])
         first = history[0]["item_id"]
         for name in ("similar_items", "met_together"):
             listed = called(tools, name, item_id=first, count=4)
@@ -40,7 +40,35 @@ def test_every_tool_answers_from_the_log_as_of_the_moment(shop: Path) -> None:
         assert len(called(tools, "popular_now", count=2)) == 2
 
 
-def test_a_call_that_makes_no_sense_is_answered_in_words(shop: Path) -> None:
+def test_the_shift_is_that_of_the_timeline(shop: Path) -> None:
+    with Agent.open(shop, llm="none") as agent:
+        kinds = set()
+        for user_id in ("u0", "u5"):
+            (tool,) = (tool for tool in toolbox(agent, user_id) if tool.name == "interest_shift")
+            shift = agent.timeline(user_id).shift
+            assert json.loads(tool.invoke({})) == shift.model_dump(mode="json", exclude={"evidence"})
+            kinds.add(shift.kind)
+        assert len(kinds) == 2  # u0 moves to garden things in the last week, u5 does not
+
+
+def test_no_tool_returns_an_item_that_appears_later(shop: Path) -> None:
+    def topics(answer: list[dict[str, Any]]) -> set[str]:
+        return {topic for item in answer for topic in item["topics"]}
+
+    with Agent.open(shop, llm="none") as agent:
+        rake = next(event.item_id for event in agent.store.history("u0") if event.title == "Rake")
+        early, late = ({tool.name: tool for tool in toolbox(agent, "u0", at)} for at in (AT, None))
+        for name, arguments in (
+            ("similar_items", {"item_id": rake}),
+            ("met_together", {"item_id": rake}),
+            ("history", {}),
+            ("popular_now", {}),
+        ):
+            assert "Garden" not in topics(called(early, name, count=MOST_RETURNED, **arguments))
+            assert "Garden" in topics(called(late, name, count=MOST_RETURNED, **arguments))
+
+
+def test_a_wrong_call_is_answered_with_a_sentence(shop: Path) -> None:
     with Agent.open(shop, llm="none") as agent:
         tools = {tool.name: tool for tool in toolbox(agent, "u1")}
         assert "no item 'x'" in called(tools, "similar_items", item_id="x")["error"]
@@ -53,11 +81,11 @@ class Caller(GenericFakeChatModel):
         return self
 
 
-def test_an_agent_of_langchain_calls_them(shop: Path) -> None:
+def test_a_langchain_agent_calls_the_tools(shop: Path) -> None:
     wants = AIMessage("", tool_calls=[{"name": "popular_now", "args": {"count": 1}, "id": "1", "type": "tool_call"}])
     with Agent.open(shop, llm="none") as agent:
         graph = create_agent(Caller(messages=iter([wants, AIMessage("There.")])), toolbox(agent, "u1"))
         messages = graph.invoke({"messages": [("user", "What do people buy?")]})["messages"]
-    (told,) = [message for message in messages if isinstance(message, ToolMessage)]
-    assert json.loads(str(told.content))[0]["title"]
+    (reply,) = [message for message in messages if isinstance(message, ToolMessage)]
+    assert json.loads(str(reply.content))[0]["title"]
     assert messages[-1].content == "There."
