@@ -10,6 +10,8 @@ import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -104,7 +106,7 @@ def _placeholder(kind: Any) -> str:
 
 def _json_page() -> str:
     """Return the page of the JSON documents that commands print, with the meaning of their fields."""
-    from whimbrel.agent.chat.session import Answer
+    from whimbrel.agent.demo import Next
     from whimbrel.agent.learning.fit import Fit
     from whimbrel.agent.schema.results import CitedEvent, Recommendation, Recommendations, Shift, StageUsage
     from whimbrel.agent.shift.forecast import TopicForecast
@@ -115,8 +117,9 @@ def _json_page() -> str:
     sections = [
         _json_section("recommend", "`whimbrel recommend --json` prints:", Recommendations, Recommendation),
         _json_section("shift", "`whimbrel shift --json` prints:", Timeline, Period, TopicForecast),
+        _chat_section(),
         _json_section(
-            "chat", "`whimbrel chat --json` prints one such line for the opening and one for each line:", Answer
+            "demo", "`whimbrel demo --json` prints the document of `recommend` with this under `next`:", Next
         ),
         _json_section("SHIFT", "A shift of interest:", Shift),
         _json_section("EVENT", "An event of the log that a reason cites:", CitedEvent),
@@ -139,6 +142,19 @@ def _json_section(title: str, words: str, model: type[Any], *parts: type[Any]) -
     shape = "{" + ",\n ".join(lines) + "}"
     tables = [_field_table(part) for part in (model, *parts)]
     return "\n\n".join([f"## {title}", words, f"```text\n{shape}\n```", *filter(None, tables)])
+
+
+def _chat_section() -> str:
+    """Return an example of what `whimbrel chat --json` prints, made of what it prints for an answer without a list."""
+    from whimbrel.agent.chat.session import Answer
+    from whimbrel.agent.display.conversation import printer
+    from whimbrel.agent.display.terminal import View
+
+    with redirect_stdout(StringIO()) as printed:
+        printer(interactive=False, as_json=True, view=View("en", verbose=False))(Answer("..."))
+    shape = printed.getvalue().strip().replace("null", "RECOMMENDATIONS | null")
+    words = "`whimbrel chat --json` prints one such line for the opening and one for each line that it reads:"
+    return f"## chat\n\n{words}\n\n```text\n{shape}\n```"
 
 
 def _fields(model: type[Any]) -> dict[str, Any]:
