@@ -411,11 +411,11 @@ def _answer(state: State, seconds: float) -> Recommendations:
         )
     warnings += _unseen_situation(request.context, state.recall.history)
     if request.user_id and not state.recall.history:
-        warnings.append(f"nothing is known of user {request.user_id!r} before {iso(request.at or 0.0)}")
+        warnings.append(f"nothing is known about user {request.user_id!r} before {iso(request.at or 0.0)}")
     if len(recommendations) < request.k:
         warnings.append(
-            f"only {len(recommendations)} of {request.k} items fit: the others were met before, refused, or are too "
-            "like these"
+            f"the list has {len(recommendations)} of the {request.k} items asked for: all others were met before, refused, or "
+            "are too similar to these"
         )
     return Recommendations(
         user_id=request.user_id,
@@ -440,7 +440,7 @@ def _unseen_situation(context: Context, history: Sequence[Item]) -> list[str]:
     ]
     if not unknown or not history:
         return []
-    return [f"no event of this user was with {', '.join(unknown)}: it changes nothing"]
+    return [f"no event of this user has {', '.join(unknown)}, so it changes nothing"]
 
 
 def _usage(usage: Usage, seconds: float) -> dict[str, Any]:

@@ -148,7 +148,7 @@ def test_the_present_context_bears_on_the_present_alone(shop: Path) -> None:
         assert wished.shift.kind == "contextual"
         assert wished.periods == plain.periods == elsewhere.periods
         assert plain.shift == agent.recommend("u1", AT).shift
-        assert elsewhere.warnings == ("no event of this user was with place moon: it changes nothing",)
+        assert elsewhere.warnings == ("no event of this user has place moon, so it changes nothing",)
         with pytest.raises(DataError, match="no user 'nobody'"):
             agent.timeline("nobody", AT)
 
