@@ -1,10 +1,12 @@
-"""What was learned from a log, kept in one folder: `STORE/fitted`, or where `whimbrel fit --out` put it."""
+"""What was learned from a log, in one folder: `STORE/fitted`, or the folder that `whimbrel fit --out` wrote."""
 
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self, TypeVar
+
+from pydantic import BaseModel
 
 from whimbrel.agent.ranking.fusion import Rankers
 from whimbrel.agent.shift.next_topics import NextTopics
@@ -14,16 +16,24 @@ from whimbrel.tools.log.click_rates import ClickRates
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.item_embeddings import ItemEmbeddings
 
+# The names of the files stay as they are, whatever the code calls their contents: fitted folders outlive versions.
 NEXT_TOPICS, FUSION, CLICK_RATES, EMBEDDINGS = "next_topics.json", "fusion.json", "click_rates.json", "item_factors.npz"
 FILES = (NEXT_TOPICS, FUSION, CLICK_RATES, EMBEDDINGS)
 
 T = TypeVar("T")
+Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """Which topics come next, what each signal is worth, items as vectors of the log, and how often what was shown was
-    chosen."""
+    """What was learned from a log.
+
+    Attributes:
+        topics: The model of the topics of the next event.
+        fusion: The weights of retrieval channels and of features.
+        embeddings: Item embeddings of the log; None where it was too small to learn them.
+        click_rates: How often items were chosen when they were shown; None where that was not learned.
+    """
 
     topics: NextTopics
     fusion: Rankers
@@ -32,59 +42,66 @@ class Fitted:
 
     @classmethod
     def default(cls) -> Self:
-        """What is shipped: learned from several logs; embeddings are only ever those of one's own."""
+        """Return what is shipped with the package, learned from several logs; it has no embeddings or click rates."""
         return cls(NextTopics.default(), Rankers.default())
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """What lies in a folder; what is absent is that which is shipped.
+        """Read what `save` wrote; what is shipped stands in for an absent file.
+
+        Example:
+            Fitted.load(Path("shop/fitted")).fusion.learned_from
 
         Raises:
             DataError: a file is damaged, or of another version.
         """
         shipped = cls.default()
-        topics = _read(folder / NEXT_TOPICS, lambda path: NextTopics.model_validate_json(path.read_text("utf-8")))
-        fusion = _read(folder / FUSION, lambda path: Rankers.model_validate_json(path.read_text("utf-8")))
-        embeddings = _read(folder / EMBEDDINGS, ItemEmbeddings.load)
-        click_rates = _read(folder / CLICK_RATES, lambda path: ClickRates.model_validate_json(path.read_text("utf-8")))
-        return cls(topics or shipped.topics, fusion or shipped.fusion, embeddings, click_rates)
+        return cls(
+            topics=_read_model_if_present(folder / NEXT_TOPICS, NextTopics) or shipped.topics,
+            fusion=_read_model_if_present(folder / FUSION, Rankers) or shipped.fusion,
+            embeddings=_read_if_present(folder / EMBEDDINGS, ItemEmbeddings.load),
+            click_rates=_read_model_if_present(folder / CLICK_RATES, ClickRates),
+        )
 
     def save(self, folder: Path) -> None:
-        """Into a folder, each file replaced whole or not at all."""
+        """Write a file for each part into a folder, which is made where it is absent; files are replaced whole."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name, model in (
-            (NEXT_TOPICS, self.topics),
-            (FUSION, self.fusion),
-            (CLICK_RATES, self.click_rates or ClickRates()),
-        ):
+        models = {NEXT_TOPICS: self.topics, FUSION: self.fusion, CLICK_RATES: self.click_rates or ClickRates()}
+        for name, model in models.items():
             with atomic_write(folder / name) as partial:
                 partial.write_text(model.model_dump_json(indent=1), "utf-8")
+        # Embeddings of an earlier fit know another state of the log, so they must not stay beside the new files.
         if self.embeddings is None:
             (folder / EMBEDDINGS).unlink(missing_ok=True)
         else:
             self.embeddings.save(folder / EMBEDDINGS)
 
     def for_log(self, log: InteractionLog) -> "Fitted":
-        """The same with the embeddings in the order of a log, which may have grown since."""
+        """Return the same with the embeddings in the order of a log that may have grown since."""
         return self if self.embeddings is None else replace(self, embeddings=self.embeddings.for_log(log))
 
 
 def read_topics(path: Path) -> NextTopics:
-    """A file of what was learned of topics.
+    """Read a file that holds a model of the topics of the next event.
 
     Raises:
-        DataError: it cannot be read, is damaged, or of another version.
+        DataError: the file is absent, damaged, or of another version.
     """
-    found = _read(path, lambda path: NextTopics.model_validate_json(path.read_text("utf-8")))
-    if found is None:
+    topics = _read_model_if_present(path, NextTopics)
+    if topics is None:
         raise DataError(f"no file {str(path)!r}")
-    return found
+    return topics
 
 
-def _read(path: Path, read: Callable[[Path], T]) -> T | None:
+def _read_model_if_present(path: Path, model: type[Model]) -> Model | None:
+    return _read_if_present(path, lambda path: model.model_validate_json(path.read_text("utf-8")))
+
+
+def _read_if_present(path: Path, read: Callable[[Path], T]) -> T | None:
     if not path.is_file():
         return None
     try:
         return read(path)
+    # All that JSON, pydantic and numpy raise for a file that was cut, changed or written by another version.
     except (OSError, EOFError, ValueError, KeyError, TypeError, RecursionError, zipfile.BadZipFile) as error:
         raise DataError(f"{str(path)!r} is damaged or of another version: run `whimbrel fit` again") from error

@@ -254,7 +254,8 @@ class InteractionLog:
         Raises:
             OSError, ValueError, KeyError, zipfile.BadZipFile: the file is no whole log of this form.
         """
-        with np.load(path, allow_pickle=False) as arrays:
+        # numpy leaves a file open that it opened itself and that is no zip archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             stored = {name: arrays[_NAMES_IN_FILE.get(name, name)] for name in cls.__dataclass_fields__}
         values: dict[str, Any] = {
             name: _unpack(array) if array.dtype == np.uint8 else array for name, array in stored.items()

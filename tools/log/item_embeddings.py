@@ -78,7 +78,8 @@ class ItemEmbeddings:
         Raises:
             OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile: the file is no whole file of this form.
         """
-        with np.load(path, allow_pickle=False) as arrays:
+        # numpy leaves a file open that it opened itself and that is no zip archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             names = arrays["names"].tobytes().decode().split("\n")
             embeddings = cls(names, arrays["vectors"], float(arrays["until"]))
         vectors = embeddings.vectors
