@@ -3,13 +3,21 @@
 import re
 import shlex
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from whimbrel.agent.cli.main import COMMAND_GROUP
 from whimbrel.agent.cli.reference import command_tree, reference_pages
-from whimbrel.tools.sources.formats import open_source
+from whimbrel.agent.language_models.specs import MODEL_GROUP
+from whimbrel.agent.pipeline import STAGES
+from whimbrel.agent.ranking.features import FEATURES
+from whimbrel.evals.studies.boundaries import BOUNDARY_SYSTEMS
+from whimbrel.evals.systems.registry import SYSTEM_GROUP, SYSTEMS
+from whimbrel.tools.retrieval.channels import LEARNED_CHANNELS
+from whimbrel.tools.sources.formats import ENTRY_POINT_GROUP, FORMATS, open_source
 from whimbrel.tools.sources.ingest import ingest
 
 ROOT = Path(__file__).parent.parent.parent
@@ -83,6 +91,22 @@ def test_commands_and_options_that_are_named_exist(page: Path, whimbrel_command:
         for word in words:
             option = re.match(r"\[?(--[a-z0-9-]+)", word)
             assert option is None or option[1] in known | {"--help"}, f"{line}: {option[1]}"
+
+
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [
+        ("stages/rank.md", FEATURES),
+        ("stages/retrieve.md", (*LEARNED_CHANNELS, "wished", "taste", "explore")),
+        ("architecture.md", STAGES),
+        ("tasks/your-log.md", FORMATS),
+        ("tasks/evaluate.md", (*SYSTEMS, *BOUNDARY_SYSTEMS)),
+        ("tasks/extend.md", (COMMAND_GROUP, ENTRY_POINT_GROUP, SYSTEM_GROUP, MODEL_GROUP)),
+        ("tasks/python.md", ("ConfigError", "DataError", "StoreError", "ModelError")),
+    ],
+)
+def test_a_page_that_lists_names_lists_all_of_them(page: str, names: Iterable[str]) -> None:
+    assert [name for name in names if f"`{name}`" not in (DOCS / page).read_text()] == []
 
 
 @pytest.fixture(scope="module")
