@@ -75,6 +75,7 @@ def open_demo(llm: str, progress: Progress, tell: Callable[[str], None]) -> Agen
     try:
         return Agent.open(demo_folder(), llm, tell=tell)
     except StoreError:
+        # no store of this format yet
         source = read_completejourney(households=household_ids()[::ONE_IN])
         ingest(source, demo_folder(), command="completejourney", progress=progress)
         return Agent.open(demo_folder(), llm, tell=tell)
@@ -100,7 +101,7 @@ def demonstrate(
         raise DataError(
             f"household {user_id!r} bought nothing from October 2017 on: try `whimbrel demo` without --user"
         )
-    at = later[0].time
+    at = later[0].time  # what is at this moment is not known yet: the basket itself is part of what came next
     recommendations = agent.recommend(user_id, at, k=k, on_step=on_step)
     following = [event for event in later if event.time < at + NEXT_DAYS * DAY_SECONDS]
     return Demonstration(recommendations, _next(agent.store, recommendations, following))
@@ -140,6 +141,7 @@ def _household_that_moves(store: Store) -> str:
         habits = store.habits(before=at)
         shift = predict_shift(known, ShiftQuery(at=at, habits=habits)).shift
         if shift.kind != "none":
+            # of equal confidence the longer history, then the greater id, so that the choice never varies
             surest = max(surest or (0.0, 0, ""), (shift.confidence, len(known), user_id))
     if surest is None:
         raise DataError("no household of the sample has a shift of interest: name one with --user")

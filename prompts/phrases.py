@@ -125,6 +125,8 @@ class SummaryPhrases(_Table):
     Attributes:
         lately: For a history without topics: the latest titles.
         so_far: For a history that is all recent.
+        numbers_so_far: The same behind a sentence of the model, which has no numbers.
+        numbers: As `lately_and_before`, behind a sentence of the model.
         session: The intents of the latest session, joined by `then`.
         no_earlier_topics: What the model is told where there are no earlier topics.
     """
@@ -133,6 +135,8 @@ class SummaryPhrases(_Table):
     lately: Annotated[str, _takes("recent")]
     so_far: Annotated[str, _takes("recent")]
     lately_and_before: Annotated[str, _takes("recent", "earlier")]
+    numbers_so_far: Annotated[str, _takes("recent")]
+    numbers: Annotated[str, _takes("recent", "earlier")]
     topic_count: Annotated[str, _takes("topic", "count")]
     session: Annotated[str, _takes("intents")]
     then: str

@@ -107,7 +107,7 @@ class Session:
         chat, line = self._say.chat, line.strip()
         if not line:
             return Answer(chat.help)
-        if line.casefold().strip("!., ") in GREETINGS:
+        if line.casefold().strip("!., ") in GREETINGS:  # else "hi" would be searched for as a wish
             return Answer(self._joined(chat.hello, chat.help))
         if not line.startswith("/"):
             return self._wish(line)
@@ -155,6 +155,7 @@ class Session:
             return Answer(self._say.chat.less_of_what)
         self._context = self._context.model_copy(update={"avoid": (*self._context.avoid, topic)})
         vectors = self._agent.store.topic_vectors(before=self._at)
+        # a topic that nobody knows is left out all the same, by the titles that say it
         known = any(map(Refusal.of([topic], vectors).covers_topic, vectors))
         unknown = "" if known else self._say.chat.no_such_topic.format(topic=topic)
         return self._recommend(self._joined(self._left_out(), unknown))
@@ -164,6 +165,7 @@ class Session:
         return self._say.chat.left_out.format(names=names) if names else ""
 
     def _recommend(self, words: str) -> Answer:
+        # assigned only once it is made: after a failure /why still speaks of the list on the screen
         self._list = self._agent.recommend(self._user_id, self._at, self._context, self._k)
         nothing = "" if self._list.recommendations else self._say.chat.nothing_fits
         return Answer(self._joined(words, nothing), self._list)

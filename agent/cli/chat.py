@@ -52,6 +52,7 @@ def chat(
     from whimbrel.agent.display.terminal import View, console
     from whimbrel.tools.errors import ModelError
 
+    # --json is for programs: then a terminal is read like a pipe, without a prompt
     moment, interactive = parse_at(at), sys.stdin is not None and sys.stdin.isatty() and not json
     view = View(language, verbose)
     show = printer(interactive=interactive, as_json=json, view=view)

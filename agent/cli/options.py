@@ -182,7 +182,7 @@ def parse_context(pairs: list[str]) -> dict[str, object]:
             context[key.strip()] = value.strip()
     context |= {key: values for key, values in several.items() if values}
     try:
-        as_context(context)
+        as_context(context)  # refused here, where the option can be named, and before a model is opened
     except ValueError as error:
         raise ConfigError(f"--{error}") from None
     return context

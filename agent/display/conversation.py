@@ -27,7 +27,7 @@ def printer(*, interactive: bool, as_json: bool, view: View) -> Callable[[Answer
         answered = answer.recommendations
         if as_json:
             document = {"answer": answer.words, "recommendations": answered and answered.model_dump(mode="json")}
-            print(json.dumps(document, ensure_ascii=False), flush=True)
+            print(json.dumps(document, ensure_ascii=False), flush=True)  # whoever reads the pipe waits for it
         elif interactive:
             console().print(recommendations(answered, view) if answered and opening else _answer(answer, view))
         else:

@@ -36,7 +36,7 @@ def outcome_sentence(following: Next) -> str:
         >>> outcome_sentence(Next(days=14, bought=["Tea"], hits=1, topic_hits=1, of=5))
         '5 items were recommended, none of which the household had ever bought. In these 14 days it bought 1 of them.'
     """
-    similar = following.topic_hits - following.hits
+    similar = following.topic_hits - following.hits  # an item that was bought has its own topics, so it counts in both
     if following.hits:
         bought = f"bought {following.hits} of them"
         also = f", and something of the same kind as {similar} other{'' if similar == 1 else 's'}"

@@ -52,6 +52,7 @@ class ProgressBars:
     def finish(self) -> None:
         """Fill the current bar."""
         if self._task is not None:
+            # a step of unknown length ends with what it did; one without any work shows a full bar, not an empty one
             task = self._progress.tasks[self._task]
             self._progress.update(self._task, total=task.completed or 1, completed=task.completed or 1)
 

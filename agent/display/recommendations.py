@@ -35,7 +35,8 @@ def shift_panel(shift: Shift, title: str, view: View) -> RenderableType:
     filled = int(shift.confidence * BAR)
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")  # Chinese has no spaces to wrap at
+    # cut, not rounded: a bar is full, and a confidence 100%, only if it is certain
     table.add_row(screen.confidence, f"{'█' * filled}{'░' * (BAR - filled)} {int(shift.confidence * 100)}%")
     if shift.from_topics:
         table.add_row(screen.from_, Text(view.say.writing.comma.join(shift.from_topics)))

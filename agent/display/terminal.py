@@ -19,6 +19,7 @@ WIDEST = 110
 def console(*, stderr: bool = False) -> Console:
     """Open the terminal, as wide as it is up to WIDEST."""
     terminal = Console(stderr=stderr, highlight=False, emoji=False)
+    # rich takes a pipe for 80 columns, too narrow for titles and reasons
     if (not terminal.is_terminal and "COLUMNS" not in os.environ) or terminal.width > WIDEST:
         terminal.width = WIDEST
     return terminal
@@ -51,7 +52,7 @@ class View:
 
     def events(self, events: Sequence[CitedEvent]) -> list[str]:
         """Write one line an event. Without `verbose`, lines that read the same are written once."""
-        if not self.verbose:
+        if not self.verbose:  # a basket may hold two items of one title, which differ by id alone
             return list(dict.fromkeys(event_line(event, self.say) for event in events))
         moments = [self.say.screen.time_unknown if event.time is None else self.moment(event.time) for event in events]
         return [

@@ -115,6 +115,7 @@ def _draw(figure: "Figure", shown: Timeline) -> None:
     now = count - 0.5 + max(0.035 * count, 0.06)
     low, high = -0.5 - 0.01 * count, now + 0.05 * count
     marked = [(n + 0.5, period.shift) for n, period in enumerate(shown.periods) if period.shifts] + [(now, shown.shift)]
+    # words beside each other need room; closer marks are written upright, which needs a higher strip
     nearest = min((later[0] - earlier[0] for earlier, later in pairwise(marked)), default=high - low)
     upright = nearest < ROOM_ACROSS * (high - low)
     header, strip, stream = figure.subplots(3, 1, height_ratios=[0.62, 1.55 if upright else 0.7, 4.1])
@@ -185,6 +186,7 @@ def _stream(axes: "Axes", shown: Timeline) -> list[Any]:
         (total - bearing, NO_TOPIC, "no topic"),
     ):
         if row.sum() > LEAST_LAYER * total.sum():
+            # others lie half below and half above, so that the leading topics keep the middle
             around = _Layer(np.maximum(row, 0) / 2, colour, label)
             legend.append(around)
             layers = [around, *layers, around] if layers else [_Layer(2 * around.row, colour, label)]
@@ -216,6 +218,7 @@ def _smooth(rows: Floats) -> tuple[Floats, Floats]:
     Returns:
         The positions on the axis, shape (points,), and the values there, shape (rows, points).
     """
+    # each end repeats its value, so that the stream begins and ends with the axis
     edged = np.concatenate([rows[:, :1], rows, rows[:, -1:]], axis=1)
     x = np.linspace(0, rows.shape[1], rows.shape[1] * POINTS_PER_PERIOD + 1) + 0.5
     left = np.minimum(x.astype(int), edged.shape[1] - 2)

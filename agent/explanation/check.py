@@ -42,6 +42,7 @@ def reply_schema(cause: str, verbs: frozenset[str], language: Language) -> type[
     """
     generated = load_phrases(language).generated
     sentences = (generated.reason.format(verb="\0", relation=relation) for relation in generated.relations[cause])
+    # NUL stands for the verbs while the rest of the sentence is escaped
     pattern = "|".join(_literal(sentence).replace("\0", f"({'|'.join(sorted(verbs))})") for sentence in sentences)
     reason = Field(min_length=1, max_length=LONGEST_REASON, json_schema_extra={"pattern": f"^({pattern})$"})
     return create_model("ReasonReply", __base__=ReasonReply, reason=(str, reason))

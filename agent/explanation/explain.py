@@ -127,7 +127,7 @@ def explain(
         )
         for task, reply in zip(of_cause, replies, strict=True):
             usage += reply.usage
-            given = citations[task.position].events[:GIVEN_EVENTS]
+            given = citations[task.position].events[:GIVEN_EVENTS]  # the model saw no more, so it may cite no more
             problem = _problem(reply, task, ranked[task.position], given, language)
             if problem or reply.value is None:
                 problems.append(problem)

@@ -70,8 +70,10 @@ class Summary:
     def text(self) -> str:
         """The summary for people: the model's sentence if there is one, the counts, and the intents of the session."""
         say = load_phrases(self.language)
-        counts = plain_summary(self.recent, self.short_term, self.long_term, say)
-        sentences = [counts] if self.words == counts else [self.words, counts]
+        sentences = [self.words]
+        if self.words != plain_summary(self.recent, self.short_term, self.long_term, say):
+            # the model's words name at most NAMED_TOPICS of each term and no numbers
+            sentences.append(_numbers(self.short_term, self.long_term, say))
         return say.writing.sentence_gap.join([*sentences, *_intents(self.intents, say)])
 
 
@@ -179,6 +181,13 @@ def plain_summary(
     if not long_term:
         return say.summary.so_far.format(recent=in_words(short_term, say))
     return say.summary.lately_and_before.format(recent=in_words(short_term, say), earlier=in_words(long_term, say))
+
+
+def _numbers(short_term: Sequence[TopicCount], long_term: Sequence[TopicCount], say: Phrases) -> str:
+    """Write the counts that follow a sentence of the model."""
+    if not long_term:
+        return say.summary.numbers_so_far.format(recent=in_words(short_term, say))
+    return say.summary.numbers.format(recent=in_words(short_term, say), earlier=in_words(long_term, say))
 
 
 def in_words(topics: Sequence[TopicCount], say: Phrases) -> str:

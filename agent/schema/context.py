@@ -108,7 +108,7 @@ def read_wish(words: str) -> tuple[str, tuple[str, ...]]:
         >>> read_wish("a film, no horror or war")
         ('a film', ('horror', 'war'))
     """
-    words = str(clean_text(words))[:LONGEST_WISH].replace("\u2019", "'")
+    words = str(clean_text(words))[:LONGEST_WISH].replace("\u2019", "'")  # phones type a curly apostrophe
     refused = tuple(
         part.strip() for match in _REFUSAL.finditer(words) for part in _ALTERNATIVES.split(match[1]) if part.strip()
     )

@@ -102,7 +102,7 @@ def test_the_model_is_asked_in_chinese_and_its_good_sentences_are_shown(
         agent.recommend("u0", AT, {"query": "一把铲子"}, k=4)
     assert Recommendations.model_validate_json(found.model_dump_json()) == found
     assert (
-        found.summary == "最近主要是园艺，之前是茶饮和面包。最近：园艺（5次）。更早以前：茶饮（12次）、面包（12次）。"
+        found.summary == "最近主要是园艺，之前是茶饮和面包。次数：最近园艺（5次）；更早以前茶饮（12次）、面包（12次）。"
     )
     assert any("和它很搭配。" in entry.explanation for entry in found.recommendations)
     assert not [warning for warning in found.warnings if "replaced" in warning]
@@ -241,7 +241,7 @@ LOG = [bought("黑麦面包", topic="面包"), *[bought("龙井绿茶", topic="�
 def test_a_summary_is_shown_where_the_counts_support_it(said: str, shown: bool) -> None:
     found = summarise(LOG, ScriptedModel({"SummaryReply": {"summary": said}}), language="zh")
     assert bool(found.warnings) is not shown
-    assert found.text == (f"{said}最近：茶饮（5次）。更早以前：面包（1次）。" if shown else found.words)
+    assert found.text == (f"{said}次数：最近茶饮（5次）；更早以前面包（1次）。" if shown else found.words)
 
 
 LETTERS = st.text(st.characters(min_codepoint=0x4E00, max_codepoint=0x9FFF) | st.sampled_from("，。！“”《》、0a的和"))
