@@ -17,7 +17,13 @@ from whimbrel.agent.shift.forecast import (
     import_lightgbm,
     sha256,
 )
-from whimbrel.agent.shift.forecast_features import FEATURES, Float32s, Population, TopicWindows, features
+from whimbrel.agent.shift.forecast_features import (
+    FORECAST_FEATURES,
+    Float32s,
+    Population,
+    TopicWindows,
+    forecast_features,
+)
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.log.interaction_log import InteractionLog
@@ -124,7 +130,7 @@ def train_forecaster(windows: TopicWindows, *, targets: Sequence[int], validatio
     for target in targets:
         row, label = training_pairs(windows, target)
         # All pairs that were ever met are kept, and a sample of the others.
-        known = label | (row[:, FEATURES.index("share of windows")] > 0)
+        known = label | (row[:, FORECAST_FEATURES.index("share of windows")] > 0)
         drawn = known | (random.random(len(label)) < UNMET_SHARE)
         rows.append(row[drawn])
         labels.append(label[drawn])
@@ -151,7 +157,7 @@ def training_pairs(windows: TopicWindows, target: int) -> tuple[Float32s, NDArra
     """
     past = windows.until(target)
     all_users = np.arange(past.counts.shape[1])
-    columns = features(past, Population.of(past), themselves=all_users)
+    columns = forecast_features(past, Population.of(past), themselves=all_users)
     return columns.reshape(-1, columns.shape[2]), (windows.counts[target] > 0).reshape(-1)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from whimbrel.agent.shift.forecast_features import FEATURES, Ints, Population, TopicWindows, features
+from whimbrel.agent.shift.forecast_features import FORECAST_FEATURES, Ints, Population, TopicWindows, forecast_features
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.timestamps import DAY_SECONDS
@@ -82,12 +82,12 @@ class Forecaster:
     def probabilities(
         self, windows: TopicWindows, population: Population, *, themselves: Ints | None = None
     ) -> NDArray[np.float64]:
-        """Predict every user and topic. The arguments are those of `features`.
+        """Predict every user and topic. The arguments are those of `forecast_features`.
 
         Returns:
             Shape (users, topics), each in [0, 1].
         """
-        columns = features(windows, population, themselves=themselves)
+        columns = forecast_features(windows, population, themselves=themselves)
         flat = columns.reshape(-1, columns.shape[2])
         return np.asarray(self._booster.predict(flat), dtype=np.float64).reshape(columns.shape[:2])
 
@@ -108,7 +108,7 @@ class Forecaster:
             booster = lightgbm.Booster(model_str=path.read_text("utf-8"))
         except Exception as error:  # LightGBMError, or an error of reading or decoding the text
             raise DataError(f"{str(path)!r} holds no forecast ({str(error)[:80]}): run `whimbrel fit` again") from error
-        if booster.num_feature() != len(FEATURES):
+        if booster.num_feature() != len(FORECAST_FEATURES):
             raise DataError(f"{str(path)!r} was made by another version: run `whimbrel fit` again")
         return cls(booster)
 

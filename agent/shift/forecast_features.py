@@ -30,7 +30,7 @@ FOLLOWED_WINDOWS = 8
 SMOOTHING = 20.0
 """Meetings at the mean rate that are added to the counts of what follows what."""
 
-FEATURES = (
+FORECAST_FEATURES = (
     *(f"met, half-life {h:g}" for h in HALF_LIVES),
     *(f"counted, half-life {h:g}" for h in HALF_LIVES),
     "share of windows",
@@ -174,8 +174,8 @@ class Population:
         return lately, ever
 
 
-def features(windows: TopicWindows, population: Population, *, themselves: Ints | None) -> Float32s:
-    """Compute the FEATURES of every user and topic.
+def forecast_features(windows: TopicWindows, population: Population, *, themselves: Ints | None) -> Float32s:
+    """Compute the FORECAST_FEATURES of every user and topic.
 
     Args:
         windows: The past windows of the users asked about.

@@ -11,8 +11,9 @@ import pytest
 from whimbrel.agent import DataError
 from whimbrel.agent.learning.forecast import train_forecaster, training_pairs
 from whimbrel.agent.shift.forecast import Forecaster
-from whimbrel.agent.shift.forecast_features import FEATURES, Population, TopicWindows, features
-from whimbrel.evals.studies.migration import Meetings, measure_migration, read_meetings
+from whimbrel.agent.shift.forecast_features import FORECAST_FEATURES, Population, TopicWindows, forecast_features
+from whimbrel.evals.studies.migration import measure_migration
+from whimbrel.evals.studies.topic_windows import Meetings, Windowing, read_meetings
 
 USERS, TOPICS, WINDOWS = 120, 12, 16
 
@@ -57,16 +58,18 @@ def test_figures_know_nothing_of_the_window_asked_for_nor_later() -> None:
     changed, other = training_pairs(later, 10)
     np.testing.assert_array_equal(figures, changed)
     assert (truth != other).all()
-    assert figures.shape == (USERS * TOPICS, len(FEATURES))
+    assert figures.shape == (USERS * TOPICS, len(FORECAST_FEATURES))
     assert np.isfinite(figures).all()
 
 
 def test_one_person_has_the_figures_that_they_have_among_all() -> None:
     past = planted().until(12)
     population = Population.of(past)
-    everybody = features(past, population, themselves=np.arange(USERS))
+    everybody = forecast_features(past, population, themselves=np.arange(USERS))
     rows = np.array([3, 40])
-    np.testing.assert_allclose(features(past.of_users(rows), population, themselves=rows), everybody[rows], atol=1e-5)
+    np.testing.assert_allclose(
+        forecast_features(past.of_users(rows), population, themselves=rows), everybody[rows], atol=1e-5
+    )
 
 
 def test_a_forecast_is_kept_as_text_and_a_wrong_file_is_told(tmp_path: Path) -> None:
@@ -100,7 +103,7 @@ def test_every_system_is_measured_in_both_forms_and_the_planted_one_is_won() -> 
 
 
 def test_a_log_and_a_file_of_cases_are_read_into_windows(shop_csv: Path, tmp_path: Path) -> None:
-    found = read_meetings(str(shop_csv), format=None, mapped=(), window_days=5, window_events=5, least_events=20)
+    found = read_meetings(str(shop_csv), Windowing(days=5, events=5, least_events=20))
     assert found.windows.counts.shape[1] == 12  # the twenty who bought one table are left out
     assert set(found.windows.topics) >= {"Bread", "Garden", "Tea"}
     cases = tmp_path / "cases.jsonl"
@@ -108,7 +111,7 @@ def test_a_log_and_a_file_of_cases_are_read_into_windows(shop_csv: Path, tmp_pat
     cases.write_text(
         json.dumps({"case_id": "c", "history": history, "candidates": history[:2], "relevant": ["i0"]}) + "\n"
     )
-    windows = read_meetings(str(cases), format=None, mapped=(), window_days=1, window_events=3, least_events=1).windows
+    windows = read_meetings(str(cases), Windowing(days=1, events=3, least_events=1)).windows
     assert windows.counts.shape == (4, 1, 5)
     assert windows.counts.sum() == 12  # the oldest event is of a window that is not whole
     assert windows.counts[-1, 0].tolist() == [0, 0, 0, 2, 1]
