@@ -28,7 +28,7 @@ from whimbrel.agent.cli.options import (
 def chat(
     store: StoreOption,
     user: Annotated[
-        str, typer.Argument(metavar="[USER]", help="Id of the user in the log. Leave it out for somebody new.")
+        str, typer.Argument(metavar="USER", help="Id of the user in the log. Leave it out for somebody new.")
     ] = "",
     at: AtOption = None,
     k: Annotated[int, typer.Option("--k", min=1, help="Length of a list.")] = 5,

@@ -46,7 +46,7 @@ def fit(
 
     What is learned from a store is kept in its folder `fitted` and used from then on; remove that folder to undo it.
     What is learned from --sessions is kept in --out, for `whimbrel eval rank --fitted`. Cases also teach how often an
-    item is chosen when it is shown. A fit that was stopped resumes: it does not ask the language model again.
+    item is chosen when it is shown. A fit that was stopped resumes with the answers that the language model gave.
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.agent.language_models.specs import open_model

@@ -20,7 +20,7 @@ StoreOption = Annotated[
 ]
 LlmOption = Annotated[
     str,
-    typer.Option("--llm", metavar="SPEC", help="Language model; `whimbrel models list` names them, `none` is none."),
+    typer.Option("--llm", metavar="SPEC", help="Language model: a spec of `whimbrel models list`, or `none`."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 VerboseOption = Annotated[
