@@ -28,7 +28,7 @@ def words_of(text: str, known: Collection[str] = frozenset()) -> list[str]:
         >>> words_of("最近绿茶", {"最近"})
         ['最近', '绿茶']
     """
-    longest = max(map(len, known), default=0)
+    longest = max(map(len, known), default=0)  # no longer piece need be looked up
     words: list[str] = []
     for run in _RUN.findall(text.casefold()):
         is_cut = run not in known and _HOLDS_HAN.search(run)

@@ -192,7 +192,7 @@ def _score_by_likelihood(
 ) -> OptionScores:
     prompt = likelihood_prompt(language)
     titles = [option[:TITLE_LENGTH] for option in options]
-    distinct = list(dict.fromkeys(titles))
+    distinct = list(dict.fromkeys(titles))  # several items may share a title
     history_lines = "".join(f"- {title}\n" for title in history)
     wish_line = load("wish", language=language).fill({"wish": wish}) + "\n" if wish else ""
     after = llm.log_likelihood(
@@ -205,7 +205,7 @@ def _score_by_likelihood(
         asked = llm.log_likelihood(prompt.fill({"history": "", "wish": ""}), [f" {title}\n" for title in missing])
         computed = dict(zip(missing, asked.values, strict=True))
         usage, without = usage + asked.usage, without | computed
-        if likelihood_cache and np.isfinite(asked.values).all():
+        if likelihood_cache and np.isfinite(asked.values).all():  # else a later call asks again
             likelihood_cache.put(computed)
     with_history = dict(zip(distinct, after.values, strict=True))
     conditional = np.array([with_history[title] for title in titles])
@@ -255,7 +255,7 @@ def order_options(
 def _arrangements(options: int, count: int) -> list[NDArray[np.int64]]:
     """Return `count` arrangements of options: as given, reversed, then random ones, always the same."""
     straight = np.arange(options)
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(0)  # the same request gets the same answer, also from the cache of replies
     return [straight, straight[::-1], *(random.permutation(options) for _ in range(count - 2))][:count]
 
 

@@ -57,7 +57,7 @@ class CachingModel:
         asked = self.model.generate([conversations[n] for n in missing], schema=schema, max_tokens=max_tokens)
         new_replies = dict(zip(missing, asked, strict=True))
         for number, reply in new_replies.items():
-            if reply.value is not None:
+            if reply.value is not None:  # a reply that fits no schema may fit when asked again
                 self._cache.put({keys[number]: reply.value.model_dump_json()}, seconds=MAX_AGE_SECONDS)
         return [reply or new_replies[number] for number, reply in enumerate(replies)]
 

@@ -85,4 +85,5 @@ class ScriptedModel:
 
 
 def _pseudo_random_likelihood(prompt: str, continuation: str) -> float:
+    # a checksum, since `hash` would differ from process to process
     return -10.0 * (1 + zlib.crc32(f"{prompt}\n{continuation}".encode()) / 2**32)

@@ -33,7 +33,7 @@ class Recording:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        for name in _RECORDED:
+        for name in _RECORDED:  # the class's own methods show again
             delattr(self._llama, name)
 
     def _recorded(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:

@@ -80,7 +80,7 @@ class Connection:
             ) from error
         self.has_replied = False
         self._breaker = circuit_breaker()
-        self._exclusive, self._one_by_one = threading.Lock(), False
+        self._exclusive, self._one_by_one = threading.Lock(), False  # see `_take_turn`
         self._interrupted = threading.Event()
 
     def map(self, call: Callable[[A], R], arguments: Sequence[A]) -> list[R]:
@@ -94,8 +94,8 @@ class Connection:
         try:
             return list(pool.map(call, arguments))
         except KeyboardInterrupt:
-            self._interrupted.set()
-            self.client.close()
+            self._interrupted.set()  # ends waits before another try
+            self.client.close()  # ends requests in progress
             raise
         finally:
             pool.shutdown(wait=not self._interrupted.is_set(), cancel_futures=True)

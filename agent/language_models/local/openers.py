@@ -34,7 +34,7 @@ def open_bundled(*, tell: Callable[[str], None] | None = None) -> LocalModel:
     try:
         return LocalModel(build, spec="bundled")
     except ModelError:
-        if build.file == source:
+        if build.file == source:  # the package's own file cannot be made again here
             raise
         return LocalModel(replace_damaged_build(source, small=True), spec="bundled")
 

@@ -46,11 +46,12 @@ class PromptReader:
         """
         cached = self._reuse(tokens, fixed_tokens=fixed_tokens, with_logits=save)
         if cached < fixed_tokens:
-            self._extend(tokens[:fixed_tokens])
+            self._extend(tokens[:fixed_tokens])  # in a batch of their own, see above
             if fixed_tokens >= MIN_TOKENS_SAVED:
                 self._prefixes.put(tokens[:fixed_tokens], PromptState(self._llama.state()), fixed=True)
         if len(self.tokens) < len(tokens):
             self._extend(tokens)
+            # a copy: the next batch overwrites llama.cpp's own
             self.last_logits = self._llama.logits(1)[0].copy() if save else None
         if save and len(tokens) - cached >= MIN_TOKENS_SAVED:
             self._prefixes.put(tokens, PromptState(self._llama.state(), self.last_logits))
@@ -63,7 +64,7 @@ class PromptReader:
         """
         held = shared_prefix_length(tokens, self.tokens)
         if fixed_tokens >= MIN_TOKENS_SAVED and held < fixed_tokens:
-            self._prefixes.load(tokens[:fixed_tokens])
+            self._prefixes.load(tokens[:fixed_tokens])  # an earlier process may have saved them
         longest = self._prefixes.longest(tokens)
         if longest:
             saved_tokens, saved = longest
@@ -73,6 +74,7 @@ class PromptReader:
                 held = shared_prefix_length(tokens, self.tokens)
         if held == len(tokens) == len(self.tokens) and (self.last_logits is not None or not with_logits):
             return held
+        # logits are only computed for a token that is read, so the last one is read again
         held = min(held, len(tokens) - 1) if with_logits else held
         if not self._llama.truncate(0, held):
             self._llama.clear()
