@@ -10,8 +10,8 @@ Its function takes what the user gave as SOURCE and returns the rows:
     def read_lastfm(path: str) -> Source:
         return Source("lastfm", rows=..., total=None)
 
-`whimbrel ingest PATH --format lastfm` then reads it. Such a format is never guessed: it must be named. The formats of
-this package cannot be replaced.
+`whimbrel ingest PATH --format lastfm` then reads it. Such a format is never guessed, and it cannot replace a format of
+this package.
 """
 
 from collections.abc import Callable
@@ -43,8 +43,8 @@ def open_source(source: str, *, format: str | None = None, mapped: Mapped = ()) 
     """Return the rows of a source.
 
     Args:
-        source: A file, a folder, or `completejourney` for the installed data package. What it may be for a format of
-            another package, that package says.
+        source: A file, a folder, or `completejourney` for the installed data package. A format of another package
+            defines its own kind of source.
         format: One of `format_names()`; if None, it is guessed from the names of files or the first line.
         mapped: Pairs of column and field, for tables only.
 
@@ -91,13 +91,13 @@ def _read_by_entry_point(source: str, format: str, mapped: Mapped) -> Source:
         read: Callable[[str], object] = entry_point.load()
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"format {format!r} cannot be loaded from {entry_point.value!r}: {error}") from error
-    rows = read(source)
-    if not isinstance(rows, Source):
+    opened = read(source)
+    if not isinstance(opened, Source):
         raise ConfigError(
-            f"format {format!r}: {entry_point.value!r} returned {type(rows).__name__}, expected a Source of "
+            f"format {format!r}: {entry_point.value!r} returned {type(opened).__name__}, expected a Source of "
             "whimbrel.tools.sources.rows"
         )
-    return rows
+    return opened
 
 
 def _refuse_mapping(format: str, mapped: Mapped) -> None:
