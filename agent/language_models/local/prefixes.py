@@ -51,7 +51,6 @@ class PrefixCache:
 
     def longest(self, tokens: Sequence[int]) -> tuple[Tokens, PromptState] | None:
         """Return the state that shares the most first tokens with a prompt, and its tokens; None if there is none."""
-        # few states fit the budget, so each is compared
         best = max(self._states, key=lambda known: shared_prefix_length(known, tokens), default=None)
         if best is None:
             return None

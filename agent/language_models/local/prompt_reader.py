@@ -69,8 +69,9 @@ class PromptReader:
         if longest:
             saved_tokens, saved = longest
             gain = shared_prefix_length(saved_tokens, tokens) - held
-            if gain >= MIN_TOKENS_SAVED and self._llama.restore(saved.state):
-                self.tokens, self.last_logits = list(saved_tokens), saved.logits
+            if gain >= MIN_TOKENS_SAVED:
+                is_restored = self._llama.restore(saved.state)  # if not, nothing is held any more
+                self.tokens, self.last_logits = (list(saved_tokens), saved.logits) if is_restored else ([], None)
                 held = shared_prefix_length(tokens, self.tokens)
         if held == len(tokens) == len(self.tokens) and (self.last_logits is not None or not with_logits):
             return held
