@@ -62,13 +62,15 @@ def test_a_wheel_works_elsewhere_with_its_prompts_and_tokenizer(tmp_path: Path) 
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         archive.extractall(tmp_path / "elsewhere")
-    prompts = {f"whimbrel/prompts/{file.name}" for file in (ROOT / "prompts").glob("*.md")}
+    files = [*(ROOT / "prompts").glob("*.md"), *(ROOT / "prompts").glob("*.toml")]
+    prompts = {f"whimbrel/prompts/{file.name}" for file in files}
     assert prompts | {"whimbrel/tools/text/minilm_tokenizer.json", "whimbrel/evals/reports/report.html"} <= names
     program = (
         "import sys; sys.meta_path = [f for f in sys.meta_path if 'editable' not in str(f).lower()];"
         "sys.modules.pop('whimbrel', None);"
         "from whimbrel.tools.text.encoder import encode; import whimbrel.tools;"
         "from whimbrel.prompts import load; load('explain', version=3);"
+        "from whimbrel.prompts.phrases import load_phrases; load_phrases('zh');"
         "print(whimbrel.tools.__file__, encode(['tea']).shape)"
     )
     elsewhere = dict(os.environ, PYTHONPATH=str(tmp_path / "elsewhere"))
