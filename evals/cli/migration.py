@@ -29,19 +29,13 @@ def migration(
     windows.
     """
     from whimbrel.agent.display.progress import progress_bars
-    from whimbrel.evals.studies.migration import measure_migration, migration_markdown, read_meetings
+    from whimbrel.evals.studies.migration import measure_migration, migration_markdown
+    from whimbrel.evals.studies.topic_windows import Windowing, read_meetings
     from whimbrel.tools.sources.tables import parse_map
 
+    windowing = Windowing(window_days, window_events, least_events)
     with progress_bars() as progress:
-        meetings = read_meetings(
-            source,
-            format=format,
-            mapped=parse_map(map or []),
-            window_days=window_days,
-            window_events=window_events,
-            least_events=least_events,
-            progress=progress,
-        )
+        meetings = read_meetings(source, windowing, format=format, mapped=parse_map(map or []), progress=progress)
         document = measure_migration(meetings, seed=seed, progress=progress)
     if json:
         print_json(document)

@@ -46,7 +46,8 @@ def shift(
     from whimbrel.agent.language_models.specs import open_model
     from whimbrel.agent.shift.next_topics import NextTopics
     from whimbrel.evals.runs.document import without_nan
-    from whimbrel.evals.studies.shifts import measure_shifts, read_moments, shifts_markdown
+    from whimbrel.evals.studies.shift_moments import read_moments
+    from whimbrel.evals.studies.shifts import measure_shifts, shifts_markdown
     from whimbrel.tools.sources.tables import parse_map
 
     with progress_bars() as progress:

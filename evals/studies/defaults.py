@@ -13,7 +13,7 @@ from whimbrel.agent.learning.topics import fit_next_topics
 from whimbrel.agent.ranking.fusion import CandidateKind, Ranker, Rankers
 from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.evals.data.catalogues import named_sources, read_library
-from whimbrel.evals.studies.shifts import read_moments
+from whimbrel.evals.studies.shift_moments import read_moments
 from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.progress import NoProgress, Progress
 

@@ -12,7 +12,8 @@ from whimbrel.agent import DataError
 from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.evals.data.research_logs import log_of, read_frappe, read_lastfm
 from whimbrel.evals.metrics.decisions import abstention
-from whimbrel.evals.studies.shifts import measure_shifts, read_moments, shifts_markdown
+from whimbrel.evals.studies.shift_moments import read_moments
+from whimbrel.evals.studies.shifts import measure_shifts, shifts_markdown
 
 
 @pytest.fixture
