@@ -128,11 +128,11 @@ class InteractionLog:
         item = bisect_left(self.item_ids, item_id)
         user_ids = self.user_ids if user_id in self.user_ids else [*self.user_ids, user_id]
         text = _situation_text(context)
-        situations = self.situations or [""]
-        situations = situations if text in situations else [*situations, text]
+        situations = self.situations if text in self.situations else [*self.situations, text]
         position = int(np.searchsorted(self.time, time, side="right"))
         appeared = self.appeared.copy()
-        appeared[item] = min(appeared[item], time)
+        # -inf stands for an item of unknown age that nobody had met: it appears with its first event, as in `build`.
+        appeared[item] = min(appeared[item], time) if np.isfinite(appeared[item]) else time
         changed: dict[str, Any] = {
             "time": np.insert(self.time, position, time),
             "user": np.insert(self.user, position, user_ids.index(user_id)),
@@ -260,6 +260,9 @@ class InteractionLog:
         values: dict[str, Any] = {
             name: _unpack(array) if array.dtype == np.uint8 else array for name, array in stored.items()
         }
+        # Where no situation is known, the list [""] is written as no bytes, like an empty list.
+        if len(values["time"]) and not values["situations"]:
+            values["situations"] = [""]
         return cls(**values)
 
 
