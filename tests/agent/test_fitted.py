@@ -52,7 +52,13 @@ def test_embeddings_of_an_earlier_fit_do_not_stay_beside_a_fit_without(tmp_path:
 def test_a_damaged_file_is_an_error_that_names_it(name: str, tmp_path: Path) -> None:
     replace(Fitted.default(), embeddings=embeddings_of(["a", "b"])).save(tmp_path)
     whole = (tmp_path / name).read_bytes()
-    for damaged in (b"", b"[]", whole[:-10], whole.replace(b'"', b"'", 1) if name.endswith("json") else b"PK"):
+    for damaged in (
+        b"",
+        b"[]",
+        b'{"version": 2}',
+        whole[:-10],
+        whole.replace(b'"', b"'", 1) if name.endswith("json") else b"PK",
+    ):
         (tmp_path / name).write_bytes(damaged)
         with pytest.raises(DataError, match=f"{name}' is damaged or of another version: run `whimbrel fit` again"):
             Fitted.load(tmp_path)

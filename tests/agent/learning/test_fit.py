@@ -11,7 +11,6 @@ import pytest
 from whimbrel.agent.cli.main import main
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.ranking.fusion import Rankers
-from whimbrel.tools.log.click_rates import ClickRates
 
 Run = Callable[..., tuple[int, str, str]]
 SIZE = 300
@@ -214,10 +213,7 @@ def test_parts_of_one_run_are_not_those_of_another(run: Run, tmp_path: Path) -> 
         assert status == 1
         assert problem in errors
     assert {path: path.read_bytes() for path in fitted} == fitted
-    assert (
-        run("eval", "rank", cases, "--system", "popularity", "--llm", "none", "--out", tmp_path / "whole")[0]
-        == 0
-    )
+    assert run("eval", "rank", cases, "--system", "popularity", "--llm", "none", "--out", tmp_path / "whole")[0] == 0
     status, _, errors = run(
         "eval",
         "rank",
@@ -254,12 +250,3 @@ def test_a_fitted_folder_is_of_one_log_and_others_learn_from_it_too(
     status, _, errors = run("eval", "rank", cases, "--system", "whimbrel-none", "--llm", "none", "--fitted", fitted)
     assert status == 1
     assert "mixes two logs" in errors
-
-
-def test_an_item_shown_often_and_chosen_never_has_less_appeal_than_one_not_shown() -> None:
-    click_rates = ClickRates.of([(["a", "b", "c"], ["a"])] * 5 + [(["d", "a"], ["x"])])
-    rates = dict(zip("abdz", click_rates.rates(list("abdz")), strict=True))
-    assert rates["a"] > rates["z"] > rates["d"] > rates["b"]
-    assert "x" not in click_rates.chosen
-    assert np.isnan(ClickRates().rates(["a"])).all()
-    assert np.isnan(ClickRates.of([(["a"], [])]).rates(["a"])).all()

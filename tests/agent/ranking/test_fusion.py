@@ -1,6 +1,5 @@
 """The fusion of signals: learned from choices, additive, kept and read; what can be asked of a ranking."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,10 +25,9 @@ from whimbrel.agent.ranking.diversity import diverse
 from whimbrel.agent.ranking.features import FEATURES, LOG_FEATURES
 from whimbrel.agent.ranking.fusion import Ranker, Rankers
 from whimbrel.agent.ranking.rank import Ranked
-from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.tools.arrays import standardise
 from whimbrel.tools.log.interaction_log import InteractionLog
-from whimbrel.tools.log.item_embeddings import LEAST_EMBEDDED_ITEMS, ItemEmbeddings
+from whimbrel.tools.log.item_embeddings import ItemEmbeddings
 from whimbrel.tools.log.item_statistics import ItemStatistics
 from whimbrel.tools.retrieval.candidates import Candidate, retrieve
 from whimbrel.tools.retrieval.channels import LEARNED_CHANNELS, RetrievalQuery, reciprocal
@@ -209,47 +207,6 @@ def test_choices_know_nothing_of_what_comes_after_them() -> None:
             assert all(np.allclose(a.features[:, told], b.features[:, told]) for a, b in zip(seen, whole, strict=True))
 
 
-def test_factors_lie_close_where_things_are_met_together_and_are_kept(tmp_path: Path) -> None:
-    library = walks(600)
-    embeddings = ItemEmbeddings.of(library.log)
-    assert embeddings is not None
-    near = embeddings.vectors @ embeddings.vectors[100]
-    assert near[[99, 101, 102]].mean() > np.sort(near)[-20]
-    embeddings.save(tmp_path / "embeddings.npz")
-    again = ItemEmbeddings.load(tmp_path / "embeddings.npz")
-    assert np.array_equal(again.vectors, embeddings.vectors)
-    grown = InteractionLog.build([*library.all_items(), Item(item_id="a new one", title="New")], [])
-    moved = again.for_log(grown)
-    assert len(moved.vectors) == len(library.all_items()) + 1
-    assert np.array_equal(moved.vectors[grown.rows(["i100"])[0]], embeddings.vectors[100])
-    assert not moved.vectors[grown.rows(["a new one"])[0]].any()
-    few = InteractionLog.build(library.all_items(), [(1.0, "u", "i001", None)])
-    assert len(few.item_ids) > LEAST_EMBEDDED_ITEMS
-    assert ItemEmbeddings.of(few) is None
-
-
-def test_factors_of_a_later_time_are_not_used() -> None:
-    library = walks()
-    embeddings = ItemEmbeddings.of(library.log, before=1.6e9 + 60 * 1000)
-    assert embeddings is not None
-    history = list(library.items(["i100"]).values())
-    before, after = (
-        ItemStatistics.of(library.log, history, before=embeddings.until + s, embeddings=embeddings) for s in (-1, 1)
-    )
-    assert not before.embedding.any()
-    assert after.embedding.any()
-
-
-def test_factors_count_as_soon_as_all_that_they_know_is_past() -> None:
-    library = walks()
-    embeddings, end = ItemEmbeddings.of(library.log), library.log.end
-    assert embeddings is not None
-    assert end is not None
-    history = list(library.items(["i100"]).values())
-    assert ItemStatistics.of(library.log, history, before=end + 1, embeddings=embeddings).embedding.any()
-    assert not ItemStatistics.of(library.log, history, before=end, embeddings=embeddings).embedding.any()
-
-
 def test_a_history_with_topics_is_ranked_against_a_log_without() -> None:
     items = [Item(item_id=f"i{n}", title=f"Thing {n}") for n in range(3)]
     rows = [(float(n), "u", f"i{n}", None) for n in range(3)]
@@ -280,16 +237,6 @@ def test_damaged_trees_and_other_signals_are_refused(tmp_path: Path) -> None:
     ):
         assert wrong != text
         (tmp_path / "fusion.json").write_text(wrong)
-        with pytest.raises(DataError, match="whimbrel fit"):
-            Fitted.load(tmp_path)
-
-
-def test_what_was_fitted_is_kept_and_a_damaged_file_is_told(tmp_path: Path) -> None:
-    kept = Fitted(NextTopics.default(), Rankers.default().model_copy(update={"learned_from": "here"}))
-    kept.save(tmp_path)
-    assert Fitted.load(tmp_path).fusion.learned_from == "here"
-    for text in ("{", "[]", json.dumps({"version": 2})):
-        (tmp_path / "fusion.json").write_text(text)
         with pytest.raises(DataError, match="whimbrel fit"):
             Fitted.load(tmp_path)
 

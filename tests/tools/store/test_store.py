@@ -8,44 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from whimbrel.tools.errors import DataError, StoreError
-from whimbrel.tools.log.interaction_log import InteractionLog
-from whimbrel.tools.log.item_statistics import SEED_HALF_LIFE, ItemStatistics
-from whimbrel.tools.records import Item, Occurrence
+from whimbrel.tools.records import Occurrence
 from whimbrel.tools.retrieval.candidates import retrieve
 from whimbrel.tools.retrieval.channels import RetrievalQuery
 from whimbrel.tools.retrieval.interest import interest_of
 from whimbrel.tools.sources.formats import open_source
 from whimbrel.tools.sources.ingest import ingest
 from whimbrel.tools.store.store import open_store
-
-EVENTS = st.lists(st.tuples(st.integers(0, 50), st.sampled_from("abcd"), st.sampled_from("uvwxyz")), max_size=40)
-
-
-@settings(deadline=None)
-@given(EVENTS, EVENTS, st.integers(0, 50))
-def test_no_reading_of_the_log_sees_what_comes_later(
-    events: list[tuple[int, str, str]], more: list[tuple[int, str, str]], before: int
-) -> None:
-    items = [Item(item_id=id_, title=id_) for id_ in "uvwxyz"]
-    past = [(float(at), user, item, None) for at, user, item in events if at < before]
-    future = [(float(max(at, before)), user, item, None) for at, user, item in more]
-    short, whole = InteractionLog.build(items, past), InteractionLog.build(items, past + future)
-    assert np.array_equal(short.popularity(before=before), whole.popularity(before=before))
-    assert np.array_equal(short.users_per_item(before=before), whole.users_per_item(before=before))
-    history = [items[n] for n in (5, 0, 3)]
-    one, other = (ItemStatistics.of(log, history, before=before) for log in (short, whole))
-    assert one.seeds == other.seeds
-    assert np.allclose(one.seed_cosines(np.arange(6)), other.seed_cosines(np.arange(6)))
-    weights = 0.5 ** (np.arange(len(one.seeds)) / SEED_HALF_LIFE)
-    assert np.allclose(weights @ one.seed_cosines(np.arange(6)), one.itemknn)
-    for name in ("itemknn", "user_knn", "next_item", "co_occurrence", "recent_popularity", "popularity"):
-        assert np.allclose(getattr(one, name), getattr(other, name)), name
-    met = {item for _, _, item, _ in past} | ({*"uvwxyz"} - {item for _, _, item, _ in past + future})
-    assert {id_ for id_, known in zip("uvwxyz", whole.known(before=before), strict=True) if known} == met
 
 
 def test_a_planted_future_event_changes_no_candidate(shop_csv: Path, tmp_path: Path) -> None:
