@@ -1,6 +1,7 @@
 """How an interest moved, as a picture: topics over time as a stream, and the shifts predicted on the way."""
 
 import io
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -48,6 +49,8 @@ OTHER_FONTS: tuple[str, ...] = ("CJK", "Han S", "WenQuanYi", "YaHei", "SimHei", 
 OTHER_FONTS += ("Gothic", "Ming", "Fallback", "Arial Unicode", "Noto Sans")
 """Parts of the names of fonts that may have the letters that FONT lacks."""
 
+_FIRST_SENTENCE = re.compile(r"(?<=\.)\s|(?<=。)")
+
 Picture = Literal["svg", "png"]
 Floats = NDArray[np.float64]
 
@@ -91,7 +94,8 @@ def draw(shown: Timeline, format: Picture) -> bytes:
         figure = Figure(
             figsize=INCHES, dpi=DOTS_PER_INCH, facecolor="white", layout=ConstrainedLayoutEngine(h_pad=0.02, hspace=0)
         )
-        _draw(figure, shown)
+        # an SVG is shown with the reader's fonts, so its reason may have letters that the fonts here lack
+        _draw(figure, shown, with_reason=format == "svg" or not _letters_missing(shown.shift.reason))
         picture = io.BytesIO()
         title = f"Interest of user {shown.user_id} over time"
         metadata = {"Title": title, "Date": None} if format == "svg" else {"Title": title, "Software": None}
@@ -108,9 +112,9 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _draw(figure: "Figure", shown: Timeline) -> None:
-    headline = _headline(shown)
-    families = _families(" ".join([headline, shown.user_id, *shown.leading()]))
+def _draw(figure: "Figure", shown: Timeline, *, with_reason: bool) -> None:
+    headline = _headline(shown, with_reason=with_reason)
+    families, _ = _fonts(" ".join([headline, shown.user_id, *shown.leading()]))
     count = max(len(shown.periods), 1)
     now = count - 0.5 + max(0.035 * count, 0.06)
     low, high = -0.5 - 0.01 * count, now + 0.05 * count
@@ -140,8 +144,11 @@ def _draw(figure: "Figure", shown: Timeline) -> None:
         text.set_parse_math(False)
 
 
-def _headline(shown: Timeline) -> str:
-    """Write the present shift in two lines at most, wrapped by width: Chinese has no spaces to wrap at."""
+def _headline(shown: Timeline, *, with_reason: bool) -> str:
+    """Write the present shift in two lines at most, wrapped by width: Chinese has no spaces to wrap at.
+
+    Where there is no shift, the first sentence of the reason says why.
+    """
     from rich.console import Console
     from rich.text import Text
 
@@ -151,7 +158,8 @@ def _headline(shown: Timeline) -> str:
     )
     words = f"Now ({View().moment(shown.at)} UTC): {shift_mark(shift, View())}"
     if shift.kind == "none":
-        words += f"{f', next {to_topics}' if to_topics else ''}. {shift.reason}"
+        words += f"{f', next {to_topics}' if to_topics else ''}."
+        words += f" {_FIRST_SENTENCE.split(shift.reason)[0]}" if with_reason else ""
     else:
         words += f"{f', from {from_topics}' if from_topics else ''}{f' to {to_topics}' if to_topics else ''}."
     lines = [line.plain.rstrip() for line in Text(words).wrap(Console(width=LONGEST_LINE), LONGEST_LINE)]
@@ -271,8 +279,14 @@ def _dates(axes: "Axes", shown: Timeline) -> None:
     axes.set_xticks([n - shift for n in rows], dates)
 
 
-def _families(words: str) -> list[str]:
-    """Return fonts that are installed here and together have the letters, as far as any do."""
+def _letters_missing(words: str) -> bool:
+    """Return whether words have letters that no font here has."""
+    _, missing = _fonts(words)
+    return bool(missing)
+
+
+def _fonts(words: str) -> tuple[list[str], set[int]]:
+    """Return fonts that are installed here and together have the letters, and the letters that none of them has."""
     from matplotlib.font_manager import fontManager, get_font
 
     def letters(path: str) -> set[int]:
@@ -286,7 +300,7 @@ def _families(words: str) -> list[str]:
             if missing and part in entry.name and entry.name not in chosen and missing & (has := letters(entry.fname)):
                 chosen.append(entry.name)
                 missing -= has
-    return [*chosen, "sans-serif"]
+    return [*chosen, "sans-serif"], missing
 
 
 def shortened(words: str, longest: int) -> str:
