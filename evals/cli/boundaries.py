@@ -1,8 +1,11 @@
 """`whimbrel eval boundaries`: measure how well systems see a change of intent within a session."""
 
 import sys
+from typing import Annotated
 
-from whimbrel.agent.cli.options import JsonOption, LlmOption, example, print_json
+import typer
+
+from whimbrel.agent.cli.options import JsonOption, example, print_json
 from whimbrel.evals.cli.options import (
     CasesArgument,
     LimitOption,
@@ -17,7 +20,10 @@ from whimbrel.evals.cli.options import (
 def boundaries(
     cases: CasesArgument,
     system: SystemOption = None,
-    llm: LlmOption = "bundled",
+    llm: Annotated[
+        str,
+        typer.Option("--llm", metavar="SPEC", help="Has no effect: no system for boundaries asks a language model."),
+    ] = "bundled",
     out: OutOption = None,
     limit: LimitOption = None,
     seed: SeedOption = 0,
@@ -31,7 +37,7 @@ def boundaries(
 
     names = split_names(system) or tuple(BOUNDARY_SYSTEMS)
     with progress_bars() as progress:
-        document = measure_boundaries(cases, names, llm=llm, seed=seed, limit=limit, out=out, progress=progress)
+        document = measure_boundaries(cases, names, seed=seed, limit=limit, out=out, progress=progress)
     for problem in document["cases"]["wrong lines"]:
         print(f"whimbrel: {cases}: {problem}", file=sys.stderr)
     if json:

@@ -1,26 +1,18 @@
-"""Explanations measured: what is cited is looked up, what is named is compared, a run goes on where it stopped."""
+"""Explanations are measured: citations are looked up, names are compared, and a run resumes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_core.runnables import RunnableLambda
 
-from whimbrel.agent import Interaction, Item, ScriptedModel
+from whimbrel.agent import Agent, Interaction, Item, ScriptedModel
 from whimbrel.agent.explanation.explain import Explained
 from whimbrel.agent.schema.results import CitedEvent
-from whimbrel.evals.metrics.intervals import wilson
-from whimbrel.evals.studies import explanations
-from whimbrel.evals.studies.explanations import (
-    Settings,
-    bare,
-    explanation_table,
-    measure_explanations,
-    named_beyond,
-    nobody_else,
-)
-from whimbrel.prompts.phrases import WORDINGS
+from whimbrel.evals.studies.explanation_checks import foreign_names, without_names, wrong_others
+from whimbrel.evals.studies.explanations import Settings, explanation_table, measure_explanations
+from whimbrel.prompts.phrases import load_phrases
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.progress import NoProgress
 from whimbrel.tools.store.store import open_store
@@ -40,7 +32,7 @@ def measure(shop: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     return measure
 
 
-def test_what_holds_is_counted_as_such(measure: Callable[..., dict[str, Any]]) -> None:
+def test_true_explanations_are_counted_as_such(measure: Callable[..., dict[str, Any]]) -> None:
     document = measure()
     found = document["all"]
     assert found["explanations"] >= 12
@@ -51,9 +43,7 @@ def test_what_holds_is_counted_as_such(measure: Callable[..., dict[str, Any]]) -
     assert explanation_table(document).row_count == 2
 
 
-def test_a_run_goes_on_where_it_stopped_and_keeps_to_its_settings(
-    measure: Callable[..., dict[str, Any]], tmp_path: Path
-) -> None:
+def test_a_run_resumes_and_keeps_to_its_settings(measure: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     out = tmp_path / "explanations.jsonl"
     first = measure(n=4)
     written = out.read_text("utf-8")
@@ -75,36 +65,33 @@ def test_replaced_reasons_are_counted_by_their_cause(measure: Callable[..., dict
 def test_an_event_of_somebody_else_or_of_later_is_found(
     measure: Callable[..., dict[str, Any]], shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    built = explanations.build_pipeline
+    run = Agent.run
 
     def cheating(of: Callable[[Any], Interaction]) -> None:
-        def build(*given: Any) -> Any:
-            def change(found: dict[str, Any]) -> dict[str, Any]:
-                cited = CitedEvent.of(of(found["request"]))
-                entries = (e.model_copy(update={"evidence": (cited,)}) for e in found["explained"].recommendations)
-                return {**found, "explained": Explained(tuple(entries), asked=1)}
+        def cheat(self: Agent, request: Any) -> Any:
+            state, cited = run(self, request), CitedEvent.of(of(request))
+            entries = (e.model_copy(update={"evidence": (cited,)}) for e in state.explained.recommendations)
+            return replace(state, explained=Explained(tuple(entries), asked=1))
 
-            return built(*given) | RunnableLambda(change)
-
-        monkeypatch.setattr(explanations, "build_pipeline", build)
+        monkeypatch.setattr(Agent, "run", cheat)
 
     with open_store(shop) as store:
-        told = {user: store.history(user) for user in store.log.user_ids}
-    cheating(lambda request: next(events for user, events in told.items() if user != request.user_id)[0])
+        histories = {user: store.history(user) for user in store.log.user_ids}
+    cheating(lambda request: next(events for user, events in histories.items() if user != request.user_id)[0])
     found = measure(n=2)["all"]
     assert found["wrong citations"] == {"is no event of this user": found["cited events"]}
     assert found["cited events sound"]["value"] == 0
-    cheating(lambda request: told[request.user_id][-1])
+    cheating(lambda request: histories[request.user_id][-1])
     assert measure(n=2, seed=1)["all"]["wrong citations"].keys() == {"did not happen before"}
-    cheating(lambda request: told[request.user_id][0].model_copy(update={"title": "Caviar"}))
+    cheating(lambda request: histories[request.user_id][0].model_copy(update={"title": "Caviar"}))
     assert measure(n=2, seed=2)["all"]["wrong citations"].keys() == {"is told otherwise"}
 
 
 @pytest.mark.parametrize(
-    ("words", "beyond"),
+    ("words", "foreign"),
     [
         ("You bought 'Green tea', and 'Rye bread' (also Food) goes with it.", []),
-        ("It is close to what you know: you bought Green tea (1 May 2020).", []),
+        ("It is similar to what you chose before: you bought 'Green tea' on 1 May 2020.", []),
         ("Others who bought Green tea chose Rye bread too.", []),
         ("You bought 'Green tea', and 'Casablanca' goes with it.", ["'Casablanca'"]),
         ("You bought Green tea, as did Humphrey, and Rye bread goes with it.", ["Humphrey"]),
@@ -114,33 +101,25 @@ def test_an_event_of_somebody_else_or_of_later_is_found(
         ("你买了“Green tea”，“卡萨布兰卡”和它很搭配。", ["“卡萨布兰卡”"]),
     ],
 )
-def test_a_name_that_was_not_given_is_seen(words: str, beyond: list[str]) -> None:
-    rest = bare(words, titles=["Green tea", "Rye bread"], topics=["Food"], days=["1 May 2020"])
-    assert named_beyond(rest, WORDINGS["en"]) == beyond
+def test_a_name_that_was_not_given_is_seen(words: str, foreign: list[str]) -> None:
+    rest = without_names(words, titles=["Green tea", "Rye bread"], topics=["Food"], days=["1 May 2020"])
+    assert foreign_names(rest, load_phrases("en")) == foreign
 
 
-def test_the_score_interval_is_wilsons() -> None:
-    found = wilson(10, 10)  # low = n / (n + z^2)
-    assert (found.value, found.low, found.high) == (1, pytest.approx(10 / (10 + 1.959964**2)), pytest.approx(1))
-    half = wilson(50, 100)
-    assert half.low + half.high == pytest.approx(1)
-    assert half.low == pytest.approx(0.4038, abs=1e-4)
-
-
-def test_others_are_told_of_only_where_somebody_else_did_it() -> None:
+def test_a_reason_may_speak_of_others_only_if_somebody_else_did_it() -> None:
     from whimbrel.agent.schema.results import Recommendation
 
     items = [Item(item_id=name, title=name.upper()) for name in "abc"]
     rows = [(1.0, "u", "a"), (1.0, "v", "a"), (2.0, "v", "b"), (3.0, "w", "b"), (4.0, "w", "a")]
     log = InteractionLog.build(items, [(*row, None) for row in rows])
 
-    def said(item_id: str, at: float) -> str:
+    def problem(item_id: str, at: float) -> str:
         cited = CitedEvent(event_id="e", item_id="a", title="A", time=1.0, event="click")
         entry = Recommendation(
             rank=1, item_id=item_id, title="?", score=0.0, explanation="", evidence=(cited,), signals={}
         )
-        return nobody_else(entry, log, user_id="u", at=at)
+        return wrong_others(entry, log, user_id="u", at=at)
 
-    assert said("b", 2.5) == ""
-    assert said("b", 1.5) != ""  # v had not met it by then
-    assert said("c", 9.0) != ""
+    assert problem("b", 2.5) == ""
+    assert problem("b", 1.5) != ""  # v had not met it by then
+    assert problem("c", 9.0) != ""
