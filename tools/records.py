@@ -14,12 +14,12 @@ MOST_TOPICS = 32  # of one item
 
 
 def clean_text(value: object) -> object:
-    """Return a text as one line, without control, format and surrogate characters.
+    r"""Return a text as one line, without control, format and surrogate characters.
 
     A value of another type is returned as it is, so that validation refuses it.
 
     Example:
-        >>> clean_text(" Rye\\n bread\\u200b ")
+        >>> clean_text(" Rye\n bread\u200b ")
         'Rye bread'
     """
     if not isinstance(value, str):
