@@ -1,4 +1,4 @@
-"""Logs of research that are in no format of `ingest`: Last.fm's tags, Frappe's uses of apps in labelled situations."""
+"""Research data sets that `ingest` does not read: tags of Last.fm, and uses of apps in labelled situations (Frappe)."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -10,31 +10,31 @@ import numpy as np
 
 from whimbrel.evals.data.logs import Log
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.records import Interaction, Item
+from whimbrel.tools.records import MOST_TOPICS, Interaction, Item
 
 LASTFM, FRAPPE = "user_taggedartists.dat", "frappe.csv"
 EARLIEST_YEAR = 2005
-"""Last.fm's tags begin then; earlier dates are errors."""
-SITUATIONS = ("daytime", "weekday", "isweekend", "homework", "weather", "country")
+"""Last.fm's tags begin in this year; earlier dates in the file are errors."""
+SITUATION_COLUMNS = ("daytime", "weekday", "isweekend", "homework", "weather", "country")
 
 
 def is_lastfm(folder: Path) -> bool:
-    """Whether a folder is HetRec 2011's Last.fm (Cantador et al.)."""
+    """Return whether a folder is Last.fm of HetRec 2011 (Cantador et al.)."""
     return (folder / LASTFM).is_file()
 
 
 def is_frappe(folder: Path) -> bool:
-    """Whether a folder is Frappe (Baltrunas et al., 2015)."""
+    """Return whether a folder is Frappe (Baltrunas et al., 2015)."""
     return (folder / FRAPPE).is_file()
 
 
 def read_lastfm(folder: Path) -> list[Interaction]:
-    """One event each time that somebody tags an artist: its topics are the tags given.
+    """Read one event for each day on which a user tags an artist. Its topics are the tags of that day.
 
     Raises:
         DataError: a file is missing or of another form.
     """
-    with _sound(folder):
+    with _refusing_other_forms(folder):
         return _lastfm(folder)
 
 
@@ -54,7 +54,7 @@ def _lastfm(folder: Path) -> list[Interaction]:
             user_id=user,
             item_id=artist,
             title=artists.get(artist, artist),
-            topics=tuple(tags[:32]),
+            topics=tuple(tags[:MOST_TOPICS]),
             time=time,
             event="tag",
         )
@@ -63,7 +63,7 @@ def _lastfm(folder: Path) -> list[Interaction]:
 
 
 def read_artists(folder: Path) -> Log:
-    """The same as a log of artists who are known by their names alone.
+    """Read the same events as a log of artists without topics, who are known by their names alone.
 
     Raises:
         DataError: a file is missing or of another form.
@@ -72,23 +72,23 @@ def read_artists(folder: Path) -> Log:
 
 
 def read_frappe(folder: Path) -> list[Interaction]:
-    """One event a row, in no order: all have the time 0. An app's topic is its category.
+    """Read one event for each row. There is no order: all events have the time 0. An app's topic is its category.
 
     Raises:
         DataError: a file is missing or of another form.
     """
-    with _sound(folder):
+    with _refusing_other_forms(folder):
         return _frappe(folder)
 
 
 def _frappe(folder: Path) -> list[Interaction]:
     apps = {row["item"]: row for row in _rows(folder / "meta.csv")}
-    found = []
+    events = []
     for row in _rows(folder / FRAPPE):
         app = apps.get(row["item"], {})
         category = app.get("category", "unknown")
         if category != "unknown":
-            found.append(
+            events.append(
                 Interaction(
                     user_id=row["user"],
                     item_id=row["item"],
@@ -96,25 +96,29 @@ def _frappe(folder: Path) -> list[Interaction]:
                     topics=(category,),
                     time=0.0,
                     event="use",
-                    context={key: row[key] for key in SITUATIONS if row.get(key, "unknown") != "unknown"},
+                    context={key: row[key] for key in SITUATION_COLUMNS if row.get(key, "unknown") != "unknown"},
                 )
             )
-    return found
+    return events
 
 
 @contextmanager
-def _sound(folder: Path) -> Iterator[None]:
-    """Tells what is wrong with the files of a folder."""
+def _refusing_other_forms(folder: Path) -> Iterator[None]:
+    """Turn errors of parsing into a DataError that names the folder."""
     try:
         yield
     except (KeyError, ValueError, csv.Error) as error:
-        raise DataError(
-            f"{str(folder)!r} is of another form than expected ({type(error).__name__}: {error})"
-        ) from error
+        raise DataError(f"{str(folder)!r} is not of the expected form ({type(error).__name__}: {error})") from error
 
 
 def log_of(events: Sequence[Interaction]) -> Log:
-    """Events in order as a log. Two events of one item with other topics are of two items there."""
+    """Return events, in order, as a log.
+
+    A log has one set of topics for an item. Events of an item with different topics become events of different items.
+
+    Raises:
+        DataError: there are no events.
+    """
     items: dict[tuple[str, tuple[str, ...]], int] = {}
     users: dict[str, int] = {}
     rows = [
@@ -123,7 +127,7 @@ def log_of(events: Sequence[Interaction]) -> Log:
     ]
     titles = {(event.item_id, event.topics): event.title for event in events}
     if not rows:
-        raise DataError("the log holds no event")
+        raise DataError("the log has no event")
     user, item = np.array(rows, dtype=np.int64).reshape(-1, 2).T
     return Log(
         items=[Item(item_id=f"{key[0]} {number}", title=titles[key], topics=key[1]) for key, number in items.items()],
@@ -136,7 +140,7 @@ def log_of(events: Sequence[Interaction]) -> Log:
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
-    """Rows of a table with tabs between columns; those with fewer columns than the head are left out."""
+    """Return the rows of a tab-separated table. Rows with fewer columns than the head are left out."""
     try:
         with path.open(encoding="utf-8", errors="replace", newline="") as file:
             for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):

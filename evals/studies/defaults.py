@@ -31,8 +31,14 @@ ChoicesByKind = Mapping[CandidateKind, Sequence[ChoiceSet]]
 
 @dataclass(frozen=True)
 class FusionConfig:
-    """What is learned from: a model spec, choices of each log and kind, how many of them the model is asked about, and
-    a seed."""
+    """What rankers are learned from.
+
+    Attributes:
+        llm: Spec of the language model.
+        choices: Most choices of each log and kind of candidates.
+        asked: How many of them the model is asked about.
+        seed: Seed of the random numbers.
+    """
 
     llm: str = "bundled"
     choices: int = 2000
