@@ -54,6 +54,7 @@ def count_learned_cases(folder: Path, cases: Iterable[BlindCase]) -> int:
 
 
 def _digest(case: BlindCase) -> str:
+    # Not the case id: the same case may have another one in another file.
     ids = [[item.item_id for item in items] for items in (case.history, case.candidates)]
     return blake2b(json.dumps([case.user_id, *ids]).encode(), digest_size=8).hexdigest()
 

@@ -129,7 +129,7 @@ class Training:
 
         ones = np.ones(len(self.rows), dtype=np.float32)
         matrix = csr_matrix((ones, (self.session_of, self.rows)), shape=(len(self), len(self.items)))
-        matrix.sum_duplicates()
+        matrix.sum_duplicates()  # an item that a session has twice is one entry, set to 1 below
         matrix.data[:] = 1.0
         return matrix
 

@@ -67,6 +67,7 @@ def brier(truth: Truth, probability: Floats) -> float:
 
     if not len(truth):
         return math.nan
+    # The labels are named, since all decisions may have the same outcome.
     return float(brier_score_loss(truth, probability, pos_label=True, labels=[False, True]))
 
 
@@ -77,6 +78,7 @@ def reliability(truth: Truth, probability: Floats) -> list[tuple[float, float, i
         For each of ten bins of equal width that is not empty: the mean probability, the share of positives, and the
         number of decisions.
     """
+    # A probability of 1 would be of an eleventh bin.
     bins = np.minimum((probability * BINS).astype(int), BINS - 1)
     return [
         (float(probability[bins == b].mean()), float(truth[bins == b].mean()), int((bins == b).sum()))

@@ -53,6 +53,7 @@ def _draws(
 
     Metrics are computed from sums over groups, since calling scikit-learn for 500 draws takes seconds.
     """
+    # Hits, false alarms, misses and right rejections, then squared errors.
     yes = probability >= threshold
     columns = (yes & truth, yes & ~truth, ~yes & truth, ~yes & ~truth, (probability - truth) ** 2)
     sums = [np.array([column[rows].sum() for rows in groups], dtype=np.float64) for column in columns]
@@ -84,11 +85,12 @@ def average_precision_draws(
     last_of_step = np.append(np.diff(probability[order]) != 0, True)  # equal probabilities are one step
     draws = []
     for counts in bootstrap_counts(len(groups), seed=seed, draws=DRAWS):
+        # In parts, since weights have a row for each draw and a column for each decision.
         for some in np.array_split(counts, -(-counts.shape[0] * len(truth) // MOST_AT_ONCE)):
             weights = some[:, group_of_row[order]]
             hits = np.cumsum(weights * truth[order], axis=1)[:, last_of_step]
             decided = np.cumsum(weights, axis=1)[:, last_of_step]
-            gained = np.diff(hits, axis=1, prepend=0)
+            gained = np.diff(hits, axis=1, prepend=0)  # positives of each step: its width in recall, unnormalised
             area = (gained * hits / np.maximum(decided, 1)).sum(axis=1)
             draws.append(np.divide(area, hits[:, -1], out=np.full(len(some), np.nan), where=hits[:, -1] > 0))
     return np.concatenate(draws) if draws else np.empty(0)

@@ -78,6 +78,7 @@ def _resampled(count: int, *, seed: int, draws: int) -> Iterator[Ints]:
     """Draw `count` of `count` users with replacement, as parts of shape (some draws, count). None if `count` is 0."""
     random = np.random.default_rng(seed)
     rows = max(MOST_AT_ONCE // max(count, 1), 1)
+    # All draws at once would not fit into memory for a large log. The parts have the same numbers as one array.
     for start in range(0, draws if count else 0, rows):
         yield random.integers(0, count, size=(min(rows, draws - start), count))
 
@@ -116,8 +117,10 @@ def sign_flip_p(differences: Floats, users: Ints, *, seed: int, flips: int = FLI
     known = ~np.isnan(differences)
     if not known.any():
         return np.nan
+    # Users without a difference are left out, so that the others are numbered anew.
     _, numbered = np.unique(users[known], return_inverse=True)
     per_user = np.bincount(numbered, weights=differences[known]) / np.bincount(numbered)
+    # The sum has the same order as the mean, and the signs leave the number of users as it is.
     observed = abs(per_user.sum()) - ROUNDING
     random = np.random.default_rng(seed)
     rows = max(MOST_AT_ONCE // len(per_user), 1)
@@ -125,6 +128,7 @@ def sign_flip_p(differences: Floats, users: Ints, *, seed: int, flips: int = FLI
     for start in range(0, flips, rows):
         signs = random.integers(0, 2, size=(min(rows, flips - start), len(per_user)), dtype=np.int8) * 2 - 1
         as_extreme += int((np.abs(signs @ per_user) >= observed).sum())
+    # The observed signs are one of the possible draws, so p is never 0.
     return (as_extreme + 1) / (flips + 1)
 
 

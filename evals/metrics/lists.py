@@ -16,6 +16,7 @@ def novelty(top: Sequence[Item], *, popularity: Mapping[str, int], interactions:
     """
     if not top:
         return math.nan
+    # One added to each count, and one for items that the log does not know.
     total = interactions + len(popularity) + 1
     return sum(-math.log2((popularity.get(item.item_id, 0) + 1) / total) for item in top) / len(top)
 

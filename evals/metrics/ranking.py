@@ -29,6 +29,7 @@ def auc(ranks: Sequence[float], *, candidates: int) -> float:
     relevant, others = len(ranks), candidates - len(ranks)
     if not relevant or others <= 0 or math.inf in ranks:
         return math.nan
+    # The sum of ranks counts the pairs, as in the statistic of Mann and Whitney.
     return (relevant * candidates - sum(ranks) - relevant * (relevant - 1) / 2) / (relevant * others)
 
 

@@ -64,6 +64,7 @@ def lift_by_slice(results: Results) -> list[dict[str, Any]]:
         for label, within in results.slices.items()
     ]
     rows = [row for row in rows if row["n"] and not math.isnan(row["ci"][0])]
+    # One scale for all rows, with 0 in the middle.
     widest = max((abs(end) for row in rows for end in row["ci"]), default=1) or 1
     for row in rows:
         row["at"], row["from"], row["to"] = (
@@ -85,8 +86,10 @@ def quality_against_time(systems: Mapping[str, Row]) -> dict[str, Any]:
     if not points:
         return {"points": [], "unnamed": [], "x": [], "y": []}
     low = math.floor(math.log10(min(seconds for _, seconds, _, _ in points)))
+    # Whole powers of ten, at least one apart.
     high = max(math.ceil(math.log10(max(seconds for _, seconds, _, _ in points))), low + 1)
     highest = max(ends[1] for *_, ends in points)
+    # The smallest round step with which four ticks reach the highest interval.
     step = next(step for step in (0.025, 0.05, 0.1, 0.2, 0.25) if 4 * step >= highest or step == 0.25)
     steps = max(math.ceil(highest / step), 1)
 

@@ -188,6 +188,7 @@ def as_csv(document: Row, metrics: Sequence[str]) -> str:
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    # A vertical line in the name of a system would end its cell.
     escaped = [[cell.replace("|", "\\|") for cell in row] for row in (heads, *rows)]
     lines = [f"| {' | '.join(row)} |" for row in escaped]
     return [lines[0], f"|{'|'.join('---' for _ in heads)}|", *lines[1:]]

@@ -74,6 +74,7 @@ def _write(written: Written, page: str, markdown: str, csv: str) -> None:
 def _template() -> Any:
     from jinja2 import Environment
 
+    # Titles and ids come from other people's files: all of them are escaped.
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"figure": figure, "p_value": p_value}
     return environment.from_string(resources.files(__package__).joinpath("report.html").read_text("utf-8"))
@@ -127,6 +128,7 @@ def _worst_cases(parts: Parts, results: Results, system: str) -> list[dict[str, 
     known = np.flatnonzero(~np.isnan(values))
     lowest = known[np.argsort(values[known], kind="stable")][:WORST_CASES]
     mrr = {results.case_ids[row]: float(values[row]) for row in lowest}
+    # Both files are read in a stream: only the lines of the worst cases are kept.
     lines: dict[str, dict[str, Any]] = {}
     for _, folder in parts:
         for name in (RANKINGS, OUTCOMES):

@@ -40,6 +40,7 @@ def document_of(results: Results, *, skipped: Mapping[str, str], problems: Seque
         "groups": _groups(results),
         "shift": _shift(results),
     }
+    # Other systems are compared with Whimbrel, without its language model if it was not run with one.
     reference = next((name for name in ("whimbrel", "whimbrel-none") if name in results.systems), None)
     if reference and len(results.systems) > 1:
         slices = {name: results.slices[name] for name in (SHIFTS,) if name in results.slices}
@@ -107,6 +108,7 @@ def _groups(results: Results) -> dict[str, Any]:
             inside, outside = np.where(within, values, np.nan), np.where(within, np.nan, values)
             if np.isnan(inside).all() or np.isnan(outside).all():
                 continue
+            # The same seed draws the same users for both, so the difference is paired.
             inside_draws, outside_draws = (
                 bootstrap_means(part, users, seed=results.seed) for part in (inside, outside)
             )
@@ -131,6 +133,7 @@ def _shift(results: Results) -> dict[str, Any]:
         if not known.any():
             continue
         shifts = results.slices[SHIFTS][known]
+        # Groups are numbered anew, since some users have no case with topics.
         _, users = np.unique(results.users[known], return_inverse=True)
         groups = [np.flatnonzero(users == user) for user in range(int(users.max()) + 1)]
         all_confidence = np.array(result.confidence, dtype=np.float64)[known]

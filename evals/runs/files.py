@@ -51,6 +51,7 @@ def claim(folder: Path, manifest: dict[str, Any]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not path.is_file():
+            # A manifest that is written in part must not be taken for another run's.
             partial = path.with_suffix(".partial")
             partial.write_text(json.dumps(manifest, indent=1))
             partial.replace(path)
@@ -69,6 +70,7 @@ def claim(folder: Path, manifest: dict[str, Any]) -> None:
 def mend(folder: Path) -> int:
     """Cut off what follows the last line that is whole in both files, and return the number of whole lines."""
     paths = (folder / RANKINGS, folder / OUTCOMES)
+    # A process may have been killed between the two files.
     whole = min(_count_whole_lines(path) for path in paths)
     for path in paths:
         if path.is_file():

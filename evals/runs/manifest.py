@@ -33,6 +33,7 @@ def manifest_of(plan: Plan) -> dict[str, Any]:
         "systems": list(plan.systems),
         "settings": asdict(plan.settings),
         "fitted": _fitted_digest(Path(plan.settings.fitted)) if plan.settings.fitted else None,
+        # Of the other systems, none asks a language model.
         "model": _model_digest(plan.settings.llm) if "whimbrel" in plan.systems else None,
         "prompts": {name: hashlib.sha256(prompts.joinpath(name).read_bytes()).hexdigest() for name in prompt_files},
         "libraries": {name: _version(name) for name in LIBRARIES},

@@ -33,6 +33,7 @@ class Outcome:
         Equal scores are ordered at random, with a seed of the case's own, so that the order in which candidates are
         given cannot help. NaN counts as the lowest score. Items that the user met before are left out.
         """
+        # Infinity becomes the largest number, so that all scores can be negated and sorted.
         scores = np.nan_to_num(self.scored.scores, nan=-np.inf, posinf=np.finfo(float).max)
         seed = int.from_bytes(hashlib.blake2b(blind.case_id.encode(), digest_size=8).digest())
         order = np.lexsort((np.random.default_rng(seed).random(len(scores)), -scores))
@@ -76,7 +77,7 @@ def outcome_of(scorer: Scorer, blind: BlindCase) -> Outcome:
         if scored.scores.shape != (len(blind.candidates),):
             raise ValueError(f"{scored.scores.shape} scores for {len(blind.candidates)} candidates")
         failure = ""
-    except Exception as error:
+    except Exception as error:  # a system is foreign code: whatever it raises is its result
         scored = Scored(from_ranking([], blind).scores, Usage())  # without the warning that candidates were omitted
         failure = f"{type(error).__name__}: {error}"[:LONGEST_FAILURE]
     return Outcome(scored, time.perf_counter() - started, failure)

@@ -33,6 +33,7 @@ class Part:
 
     def holds(self, user_id: str) -> bool:
         """Return whether a user is in this part."""
+        # By a digest, so that a user is in the same part in every process and whatever the other users are.
         digest = hashlib.blake2b(f"{self.seed} {user_id}".encode(errors="replace"), digest_size=8).digest()
         return int.from_bytes(digest) % self.of == self.number
 
@@ -61,6 +62,7 @@ class Plan:
 
     def document(self) -> dict[str, Any]:
         """Return the plan as JSON, with absolute paths."""
+        # Absolute, so that `eval report` finds them from another folder.
         paths = {"cases": self.cases, "sessions": self.sessions, "items": self.items}
         return {
             **{name: str(path.resolve()) if path else None for name, path in paths.items()},
@@ -108,6 +110,7 @@ class Plan:
     def read_all(self) -> Iterator[Case | Problem]:
         """Return the cases of all parts, at most `limit`, and the lines that are not cases."""
         count = 0
+        # The file is read again each time, so that a run keeps one case at a time.
         for case in read_cases(self.cases, self.catalogue):
             yield case
             count += isinstance(case, Case)
@@ -153,5 +156,6 @@ def parts_of(folder: Path) -> list[tuple[Plan, Path]]:
     Raises:
         ConfigError: the folder does not hold a run.
     """
+    # By number: fold-10 comes after fold-9.
     folds = sorted(folder.glob(f"fold-*/{PLAN}"), key=lambda path: int(path.parent.name.partition("-")[2]))
     return [(Plan.of(path.parent), path.parent) for path in folds] or [(Plan.of(folder), folder)]

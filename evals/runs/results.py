@@ -50,6 +50,7 @@ class SystemResult:
         warned: Cases with warnings.
     """
 
+    # Arrays of doubles: a list of Python floats would take four times the memory.
     values: "dict[str, array[float]]" = field(default_factory=lambda: defaultdict(lambda: array("d")))
     totals: Counter[str] = field(default_factory=Counter)
     recommended: Counter[str] = field(default_factory=Counter)
@@ -159,9 +160,11 @@ def results_of(parts: Sequence[tuple[Plan, Path]]) -> Results:
             users.append(user_numbers.setdefault(case.blind.user_id, len(user_numbers)))
             results.case_ids.append(case.blind.case_id)
             results.empty += not case.relevant
+            # A case on the whole catalogue adds its items only once.
             if case.blind.met is None or not candidates.issuperset(by_id):
                 candidates.update(by_id)
             for name, is_in in slices_of(case, by_id, popularity.counts).items():
+                # A slice that appears late was empty for the cases before it.
                 slices[name] += [False] * (len(users) - 1 - len(slices[name])) + [is_in]
         _read_rankings(results.systems, plan, folder, popularity)
         for result in results.systems.values():
@@ -182,7 +185,7 @@ def _read_rankings(systems: dict[str, SystemResult], plan: Plan, folder: Path, p
     while pending is not None:
         name = str(pending[0]["system"])
         result = systems.setdefault(name, SystemResult())
-        result.pad(cases_before)
+        result.pad(cases_before)  # cases of earlier folds, where this system was not run
         for case in _cases(plan):
             if pending is None or pending[0]["system"] != name:
                 break
@@ -209,6 +212,7 @@ def _measure(
     position = {item_id: number for number, item_id in enumerate(line["ranking"])}
     ranks = np.arange(1, len(position) + 1, dtype=np.float64)
     for start, length in outcome["ties"]:
+        # Positions count from 0 and ranks from 1; the mean of start + 1 .. start + length.
         ranks[start : start + length] = start + (length + 1) / 2
     relevant = [float(ranks[position[item_id]]) if item_id in position else math.inf for item_id in case.relevant]
     top = [by_id[item_id] for item_id in line["ranking"][: lists.K]]

@@ -126,6 +126,7 @@ def run(
     claim(folder, manifest_of(plan))
     (folder / PLAN).write_text(json.dumps(plan.document(), indent=1))
     count, problems = _count_cases(plan)
+    # Lines are system by system, so their number says which systems are complete and where the next one goes on.
     lines_left = mend(folder)
     skipped = read_skipped(folder)
     training = plan.training()
@@ -146,6 +147,7 @@ def run(
             try:
                 for blind, outcome in _outcomes(plan, name, systems[name], training, first, workers):
                     ranking_line, outcome_line = outcome.lines(blind, name)
+                    # Outcomes first: a ranking on disk always has its outcome.
                     append_line(outcomes, outcome_line)
                     append_line(rankings, ranking_line)
                     done += 1
@@ -210,6 +212,7 @@ def _pool(workers: Workers, begin: tuple[Plan, str]) -> Any:
     if workers.ray is None:
         import multiprocessing
 
+        # Not fork, which is unsafe in a process with threads, such as those of llama.cpp.
         return multiprocessing.get_context("spawn").Pool(workers.count, _begin_worker, begin)
     try:
         from ray.util.multiprocessing import Pool
@@ -232,7 +235,7 @@ def _learn(system: System, training: Training, settings: Settings) -> Scorer:
         raise _CannotLearnError(
             f"not installed ({error}): pip install 'whimbrel[evals]'; for sasrec run `make sasrec`"
         ) from error
-    except WhimbrelError:
+    except WhimbrelError:  # a wrong configuration ends the run; it is not the system's failure
         raise
     except Exception as error:
         raise _CannotLearnError(f"failed to learn: {type(error).__name__}: {error}"[:300]) from error

@@ -59,6 +59,7 @@ def measure_cost(store: str, config: CostConfig, *, progress: Progress | None = 
         for user_id in chosen:
             costs.append(request_cost(agent, model, user_id, k=config.k))
             progress.advance(1)
+        # What the usual prompt, which lists everything, would cost in tokens.
         listed = [listed_tokens(agent, model, user_id, candidates=config.scored) for user_id in chosen]
     document: dict[str, Any] = {
         "model": config.llm,

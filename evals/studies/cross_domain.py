@@ -176,6 +176,7 @@ def _learn_weights(domains: Sequence[Domain], rows: Sequence[Truth]) -> Segmente
     truth = _joined([domain.truth for domain in domains], rows)
     neighbours = [np.concatenate([np.diagonal(alike, 1).T for alike in domain.likenesses]) for domain in domains]
     training = [pairs[wanted] for pairs, wanted in zip(neighbours, rows, strict=True)]
+    # Each domain is centred by itself but all share a scale, so that likenesses of two domains can be compared.
     scale = np.mean([pairs.std(axis=0) for pairs in training], axis=0) + SMALLEST
     centred = np.concatenate([(pairs - pairs.mean(axis=0)) / scale for pairs in training])
     _, weights_of_switch = _regression(centred, truth, RIDGE_LIKENESSES)
@@ -213,6 +214,7 @@ def _regression(columns: Floats, truth: Truth, ridge: float) -> tuple[float, Flo
     It is solved by Newton's method.
     """
     inputs = np.concatenate([np.ones((len(columns), 1)), columns], axis=1)
+    # The bias is hardly penalised; a little keeps the system solvable if all outcomes are equal.
     penalty = np.diag([1e-6, *[ridge] * columns.shape[1]])
     weights = np.zeros(inputs.shape[1])
     for _ in range(NEWTON_STEPS):

@@ -23,6 +23,7 @@ def wrong_citation(cited: CitedEvent, history: Sequence[Interaction], *, user_id
         return "is no event of this user"
     if event.time >= at:
         return "did not happen before"
+    # The user reads title, time and kind of the event, so all of them must be true.
     shown = (cited.item_id, cited.title, cited.time, cited.event)
     return "" if shown == (event.item_id, event.title, event.time, event.event) else "is told otherwise"
 

@@ -78,8 +78,10 @@ def measure_migration(
     progress = progress or NoProgress()
     windows = meetings.windows
     count = len(windows.counts)
+    # A short log tests fewer windows: some are needed to learn from and one to choose thresholds.
     tested = min(tested, max(count - 4, 1))
     validation = count - tested - 1
+    # The first two windows are never a target: there must be a past to predict from.
     targets = list(range(validation - 1, 1, -1))[:LEARNED_FROM]
     if not targets or not windows.topics:
         raise DataError(f"{count} windows with {len(windows.topics)} topics are too few: give a shorter window")
@@ -138,6 +140,7 @@ def _boosted_counts(
 
     def features(past: TopicWindows) -> NDArray[np.float32]:
         latest = past.counts[-RECENT_WINDOWS:]
+        # Early targets have fewer windows before them.
         padded = np.concatenate([np.zeros((RECENT_WINDOWS - len(latest), *latest.shape[1:]), np.float32), latest])
         stacked = np.concatenate([padded, past.counts.sum(axis=0)[None], past.met.sum(axis=0)[None]])
         return np.moveaxis(stacked, 0, 2).reshape(-1, RECENT_WINDOWS + 2)
@@ -194,6 +197,7 @@ def _measure_form(form: str, validation: Pairs, tests: Sequence[Pairs], seed: in
             difference = draws["whimbrel"] - draws[name]
             system["whimbrel minus this"] = systems["whimbrel"]["f1"] - system["f1"]
             system["whimbrel minus this_ci"] = list(percentile_interval(difference))
+            # A two-sided p of the bootstrap: how often the difference has the other sign.
             tail = min((difference <= 0).mean(), (difference >= 0).mean())
             p_values[name] = float(min(1.0, 2 * tail + 1 / DRAWS))
     for name, p in holm(p_values).items():
@@ -224,6 +228,7 @@ def _count(form: str, tests: Sequence[Pairs], name: str, threshold: float) -> _C
         predicted[pairs.users] += yes.sum(axis=1)
         positive[pairs.users] += (pairs.truth & asked).sum(axis=1)
         has_positive = (pairs.truth & asked).any(axis=1)
+        # The highest score of each user, for users who have something to find.
         top = np.where(asked, scores, -np.inf).argmax(axis=1)
         top_right += int(pairs.truth[np.arange(len(top)), top][has_positive].sum())
         top_asked += int(has_positive.sum())

@@ -61,6 +61,7 @@ def measure_planted(logs: int, seed: int = 0, *, progress: Progress | None = Non
     progress.step("Predicting shifts", logs * len(KINDS))
     document: dict[str, Any] = {}
     for log_kind, shift_kind in KINDS.items():
+        # A generator for each kind: a new kind of log leaves the others as they are.
         random = np.random.default_rng([seed, *log_kind.encode()])
         named = []
         for _ in range(logs):
@@ -106,6 +107,7 @@ def planted_log(kind: str, random: np.random.Generator) -> PlantedLog:
     history: list[Interaction] = []
     for number, times in enumerate(sessions):
         place, topic = PLACES[int(random.random() < 0.3)], int(random.choice(topics, p=taste))
+        # The last eighth of the sessions, at least eight of them.
         late = number >= len(sessions) - max(8, len(sessions) // 8)
         for time in times:
             topic = topic if random.random() < p_same else int(random.choice(topics, p=taste))

@@ -80,6 +80,7 @@ def measure_scale(
         with open_store(location) as store:
             agent = Agent(store, None, PipelineConfig(candidates=candidates))
             users = np.random.default_rng(seed).choice(store.log.user_ids, WARM_UP + USERS)
+            # A moment after the last event, so that the whole log is the past.
             at, timings = (store.log.end or 0.0) + 1, []
             progress.step("Recommending", len(users))
             for user in users:

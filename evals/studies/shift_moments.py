@@ -123,11 +123,13 @@ def _split_by_time(histories: _Histories, most: int, seed: int) -> Split:
     """Draw users in turn to learn from and to test, until both halves have `most` / 2 moments."""
     habits, times = TopicHabitsOverTime(histories.log), histories.log.time
     first, split = (float(times[int(len(times) * share)]) for share in (WARM_UP, SPLIT))
+    # A log of few users needs more moments of each.
     per_user = max(PER_USER, -(-most // max(len(histories.users), 1)))
     halves: tuple[list[TopicMoment], list[TopicMoment]] = ([], [])
     for number, row in enumerate(np.random.default_rng(seed).permutation(len(histories.users))):
         half, user = halves[number % 2], histories.users[row]
         if len(half) < most // 2:
+            # Users with an even number are learned from, before the split; the others are tested, after it.
             since, until = ((first, split), (split, np.inf))[number % 2]
             half += moments_of(
                 user, histories.of(user), habits, since=since, until=until, per_user=per_user, seed=seed + number

@@ -92,6 +92,7 @@ def measure_shifts(
         asked = _draw_asked(split, tested, users, limit, seed)
         document["llm lift"] = _llm_lift(llm, predictors[main], asked, seed, progress)
     progress.step("Predicting shifts", len(tested) * len(predictors))
+    # Moments of one user are drawn together.
     groups = [np.flatnonzero(users == user) for user in range(int(users.max()) + 1)]
     for name, predictor in predictors.items():
         predictions = _predict(predictor, tested, progress)
@@ -183,7 +184,7 @@ def _shortcut_scores(features: Sequence[str], tested: Sequence[TopicMoment]) -> 
     for moment in tested:
         values = topic_features(moment.history, at=moment.at, situation=moment.situation, habits=moment.habits)
         total = values[:, columns].sum(axis=1)
-        raised = np.exp(total - total.max())
+        raised = np.exp(total - total.max())  # less the maximum, so that no exponent overflows
         rows.append(_score(raised / raised.sum(), moment))
     return np.array(rows)
 

@@ -116,6 +116,7 @@ def meetings_of(log: Log, windowing: Windowing) -> Meetings:
     windows_ago = ((log.time.max() - log.time) / length).astype(np.int64)
     count = int((log.time.max() - log.time.min()) / length)
     kept = (row_of[log.user] >= 0) & (windows_ago < count)
+    # Windows count from the first whole one.
     events = _Events(row_of[log.user[kept]], log.item[kept], count - 1 - windows_ago[kept], _part(log.time)[kept])
     return _meetings(log.items, events, users=len(frequent), windows=count)
 
@@ -145,6 +146,7 @@ def _meetings(items: Sequence[Item], events: _Events, *, users: int, windows: in
     for item, count in zip(items, interactions.tolist(), strict=True):
         for topic in item.topics:
             frequency[topic] = frequency.get(topic, 0) + count
+    # The most frequent topics, ties by name, then all in the order of their names.
     topics = sorted(sorted(frequency, key=lambda topic: (-frequency[topic], topic))[:MOST_TOPICS])
     number = {topic: column for column, topic in enumerate(topics)}
     topics_of = [[number[topic] for topic in item.topics if topic in number] for item in items]

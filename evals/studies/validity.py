@@ -99,6 +99,7 @@ def validity_lines(document: Mapping[str, Any]) -> list[str]:
 
 def _recommend(user_id: str, at: float, requests: Requests) -> subprocess.CompletedProcess[str]:
     options = ["--at", iso(at), "--llm", requests.llm, "--k", str(requests.k), "--json"]
+    # A process for each request, as a person would run it.
     return subprocess.run(  # noqa: S603
         [sys.executable, "-m", "whimbrel.agent.cli.main", "recommend", user_id, "--store", requests.store, *options],
         capture_output=True,

@@ -29,10 +29,11 @@ def item2vec(training: Training, settings: Settings) -> Scorer:
         negative=10,
         epochs=EPOCHS,
         seed=settings.seed,
-        workers=1,
+        workers=1,  # more would make the vectors depend on how threads are scheduled
         hashfxn=_hash,
     )
     vectors = np.zeros((len(training.items), FACTORS))
+    # Items without interactions keep the vector 0, whose cosine with everything is 0.
     for row in np.flatnonzero(training.counts):
         vectors[row] = model.wv[str(row)] / max(float(np.linalg.norm(model.wv[str(row)])), 1e-12)
 

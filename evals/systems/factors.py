@@ -70,6 +70,7 @@ def lightfm(training: Training, settings: Settings) -> Scorer:
     model.fit(training.matrix, item_features=features, epochs=LIGHTFM_EPOCHS, num_threads=1)
     biases, factors = model.get_item_representations(features)
     _, users = model.get_user_representations()
+    # A bias is the factor of a person that is 1 for everybody.
     ones = np.ones((len(users), 1))
     return _scorer(training, np.hstack([users, ones]), np.hstack([factors, biases[:, None]]))
 

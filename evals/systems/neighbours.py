@@ -22,7 +22,7 @@ def itemknn(training: Training, settings: Settings) -> Scorer:
         seeds = list(dict.fromkeys(reversed(training.known_rows(case.history))))[:SEEDS]
         for age, seed in enumerate(seeds):
             similar = np.asarray((training.matrix.T @ columns[:, seed]).todense()).ravel() / (norms[seed] * norms)
-            similar[seed] = 0.0
+            similar[seed] = 0.0  # an item is most similar to itself, which says nothing
             scores += 0.5 ** (age / HALF_LIFE) * similar
         return values_at(scores, training.rows_of(case.candidates))
 
@@ -39,6 +39,7 @@ def sessionknn(training: Training, settings: Settings) -> Scorer:
         if not seeds:
             return np.zeros(len(case.candidates))
         weights = np.array([0.5 ** (age / HALF_LIFE) for age in range(len(seeds))], dtype=np.float32)
+        # Sessions are in the order of the log, so the last ones are the latest.
         sharing = np.unique(columns[:, seeds].indices)[-SAMPLED:]
         similar = (matrix[sharing][:, seeds] @ weights) / (lengths[sharing] * np.linalg.norm(weights))
         nearest = np.argsort(-similar, kind="stable")[:NEIGHBOURS]

@@ -46,6 +46,7 @@ def load_system(name: str) -> System:
     Raises:
         ConfigError: there is no such system, or it cannot be imported.
     """
+    # Our own names come first, so that no package can change what a report calls `popularity`.
     if name in SYSTEMS:
         return _imported(EntryPoint(name, f"whimbrel.evals.systems.{SYSTEMS[name]}", SYSTEM_GROUP))
     plugins = {plugin.name: plugin for plugin in entry_points(group=SYSTEM_GROUP)}

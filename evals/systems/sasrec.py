@@ -35,7 +35,7 @@ def sasrec(training: Training, settings: Settings) -> Scorer:
 
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
         seed_everything(settings.seed, verbose=False)
-        torch.use_deterministic_algorithms(True)
+        torch.use_deterministic_algorithms(True)  # equal manifests must give equal rankings
         model = SASRecModel(
             epochs=min(math.ceil(UPDATES / steps), MOST_EPOCHS),
             loss="softmax" if len(training.items) <= WHOLE_SOFTMAX else "sampled_softmax",
@@ -48,6 +48,7 @@ def sasrec(training: Training, settings: Settings) -> Scorer:
             deterministic=True,
             verbose=0,
         )
+        # RecTools sorts by time; the order of the log stands for it, so that a log without times works too.
         order = np.arange(len(training.rows))
         interactions = pd.DataFrame({"user_id": pieces, "item_id": training.rows, "weight": 1.0, "datetime": order})
         interactions["datetime"] = pd.to_datetime(interactions["datetime"], unit="s")

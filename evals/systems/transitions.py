@@ -20,7 +20,7 @@ def markov(training: Training, settings: Settings) -> Scorer:
         raise NotApplicableError("no item of the training log has topics")
     number = {name: column for column, name in enumerate(names)}
     topics = [[number[topic] for topic in item.topics] for item in training.items]
-    counts = np.ones((len(names), len(names)))
+    counts = np.ones((len(names), len(names)))  # add-one smoothing: every transition is possible
     for session in training.sessions():
         for before, after in pairwise(session):
             for topic in topics[before]:
