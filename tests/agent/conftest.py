@@ -46,9 +46,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("server")
     server = [sys.executable, "-m", "llama_cpp.server", "--model", str(servable(folder)), "--n_ctx", "2048"]
     log = folder / "log"
-    with log.open("wb") as told:
+    with log.open("wb") as output:
         process = subprocess.Popen(
-            ["timeout", "300", *server, "--host", "127.0.0.1", "--port", str(port)], stdout=told, stderr=told
+            ["timeout", "300", *server, "--host", "127.0.0.1", "--port", str(port)], stdout=output, stderr=output
         )
     try:
         for _ in range(300):

@@ -138,7 +138,7 @@ def test_each_conversation_gets_a_reply_in_the_schema_with_what_it_cost(model: L
     assert model.generate([], schema=Colour, max_tokens=40) == []
 
 
-def test_a_prompt_that_does_not_fit_is_told_and_the_next_one_is_answered(model: LanguageModel) -> None:
+def test_a_prompt_that_does_not_fit_gets_no_value_and_the_next_one_is_answered(model: LanguageModel) -> None:
     if isinstance(model, ScriptedModel):
         model = ScriptedModel({"Colour": {"colour": "blue"}})  # takes any length
     long, short = model.generate(
@@ -180,7 +180,7 @@ def test_likelihoods_where_given_follow_the_order_asked_and_do_not_depend_on_the
         assert values == pytest.approx(direct, abs=0.7)  # quantised: the order of evaluation moves it
 
 
-def test_options_are_weighed_and_what_was_mended_is_counted(model: LanguageModel) -> None:
+def test_options_are_scored_or_a_warning_says_why_not(model: LanguageModel) -> None:
     options = ["Green tea", "Garden hose", "Black tea", "Rake"]
     scores = score_options(model, history=["Oolong tea", "White tea"], wish="", options=options, permutations=2)
     if scores.values is not None:

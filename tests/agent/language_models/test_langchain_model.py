@@ -50,7 +50,7 @@ def test_arguments_of_a_tool_are_the_reply_and_tokens_those_that_the_model_count
     assert (first.usage.prompt_tokens, first.usage.cached_tokens, first.usage.completion_tokens) == (9, 5, 4)
 
 
-def test_a_model_that_fails_is_told_as_such() -> None:
+def test_a_chat_model_that_fails_is_an_error_with_its_name() -> None:
     with pytest.raises(ModelError, match="langchain:generic-fake-chat-model' failed"):
         LangChainModel(GenericFakeChatModel(messages=iter([]))).generate([ASKED], schema=Colour, max_tokens=9)
 

@@ -30,7 +30,7 @@ def chat(bundled: LocalModel) -> LocalChatModel:
 
 
 @pytest.mark.slow
-def test_the_local_model_is_a_chat_model_that_streams_what_it_says(chat: LocalChatModel) -> None:
+def test_the_local_model_is_a_chat_model_that_streams_its_replies(chat: LocalChatModel) -> None:
     conversation = [SystemMessage("You answer in one sentence."), HumanMessage("What is tea?")]
     whole = chat.invoke(conversation)
     streamed: list[str] = []

@@ -25,13 +25,13 @@ class Colour(BaseModel):
         '["not this"] {"colour": "blue"}',
     ],
 )
-def test_a_document_within_other_words_is_found_and_counted_as_mended(reply: str) -> None:
+def test_a_document_within_other_words_is_parsed_and_counted_as_repaired(reply: str) -> None:
     generation = parse_reply(reply, Colour, Usage(llm_calls=1))
     assert generation.value == Colour(colour="blue")
     assert (generation.usage.repairs, generation.usage.misfits, generation.usage.generations) == (1, 0, 1)
 
 
-def test_a_reply_that_fits_is_not_mended() -> None:
+def test_a_reply_that_fits_is_not_repaired() -> None:
     assert parse_reply('{"colour": "blue"}', Colour, Usage()).usage == Usage(generations=1)
 
 

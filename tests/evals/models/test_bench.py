@@ -2,6 +2,7 @@
 
 import pytest
 
+from whimbrel.agent import ScriptedModel
 from whimbrel.evals.models import bench as benches
 
 
@@ -9,8 +10,21 @@ from whimbrel.evals.models import bench as benches
 def test_models_bench_stands_beside_bare_llama_cpp(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"ROUNDS": 1, "SCORED": 4, "PREFIX": 60, "WRITTEN": 4}.items():
         monkeypatch.setattr(benches, name, value)
-    found = {speed.name: speed for speed in benches.bench("bundled")}
+    speeds = {speed.name: speed for speed in benches.bench("bundled")}
     for name in ("reading", "writing, held to a schema", "requests"):
-        ratio = found[name].ratio
+        ratio = speeds[name].ratio
         assert ratio is not None
         assert 0.2 < ratio < 5  # a measurement, not a bar: machines are busy
+
+
+def test_a_model_that_is_not_local_is_timed_without_a_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ScriptedModel({"LongReply": {"words": "tea " * 100}})
+    monkeypatch.setattr(benches, "open_some_model", lambda spec, tell: model)
+    speeds = list(benches.bench("scripted"))
+    assert [speed.unit for speed in speeds] == ["s", "s", "tokens/s", "requests/s"]
+    assert all(speed.ours > 0 and speed.ratio is None for speed in speeds)
+
+
+@pytest.mark.parametrize(("unit", "ratio"), [("s", 2.0), ("tokens/s", 0.5)])
+def test_a_ratio_is_that_of_times_whatever_the_unit(unit: str, ratio: float) -> None:
+    assert benches.Speed("reading", 4.0, 2.0, unit).ratio == ratio

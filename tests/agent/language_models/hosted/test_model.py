@@ -47,7 +47,7 @@ def refusal(param: str) -> dict[str, Any]:
     return {"error": {"message": f"Unsupported parameter: {param}", "param": param, "type": "x", "code": "y"}}
 
 
-def test_settings_and_forms_that_a_server_refuses_are_left_out_from_then_on(scripted_server: Any) -> None:
+def test_settings_and_formats_that_a_server_refuses_are_left_out_from_then_on(scripted_server: Any) -> None:
     address, got, replies = scripted_server
     replies += [
         (400, refusal("max_tokens")),
@@ -68,7 +68,7 @@ def test_settings_and_forms_that_a_server_refuses_are_left_out_from_then_on(scri
 
 
 @pytest.mark.parametrize("content", [None, "", "blue", '{"colour": ', '{"colour": 7}', '["blue"]', "{}"])
-def test_a_reply_that_fits_no_schema_is_told_and_counted(content: str | None, scripted_server: Any) -> None:
+def test_a_reply_that_fits_no_schema_is_a_misfit_and_counted(content: str | None, scripted_server: Any) -> None:
     address, _, replies = scripted_server
     replies.append((200, completion(content)))
     model = open_model(f"openai:m@{address}")
@@ -201,7 +201,7 @@ def test_a_budget_that_ends_leaves_a_list_without_the_model(scripted_server: Any
     assert any("without the language model: the budget of 1000 tokens" in warning for warning in answer.warnings)
 
 
-def test_no_secret_is_told(scripted_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_error_shows_a_secret(scripted_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-SECRET")
     address, _, replies = scripted_server
     replies.append((401, {"error": {"message": "Incorrect API key: Bearer sk-SECRET"}}))

@@ -237,7 +237,7 @@ def test_after_a_process_killed_half_way_the_next_one_goes_on(fake: FakeHub, tmp
 
 
 @pytest.mark.parametrize("left", [len(BODY), len(BODY) + 1])
-def test_what_is_left_of_another_file_is_told_or_thrown_away(fake: FakeHub, tmp_path: Path, left: int) -> None:
+def test_a_partial_file_with_other_content_is_an_error_or_removed(fake: FakeHub, tmp_path: Path, left: int) -> None:
     part = tmp_path / "hf" / "hub" / "models--maker--tiny" / "blobs" / PART
     part.parent.mkdir(parents=True)
     part.write_bytes(bytes(left))
@@ -254,7 +254,7 @@ def test_two_calls_at_once_fetch_a_file_once(fake: FakeHub) -> None:
     assert fake.bytes_sent == len(BODY)
 
 
-def test_bytes_that_are_not_what_the_hub_states_are_told_and_removed(fake: FakeHub, tmp_path: Path) -> None:
+def test_bytes_that_are_not_what_the_hub_states_are_an_error_and_removed(fake: FakeHub, tmp_path: Path) -> None:
     fake.body = BODY[:-1] + bytes([BODY[-1] ^ 1])
     wrong = hashlib.sha256(fake.body).hexdigest()
     with pytest.raises(ModelError, match=rf"damaged and is removed, its SHA-256 {wrong} is not {SHA256}: run again"):
@@ -264,7 +264,7 @@ def test_bytes_that_are_not_what_the_hub_states_are_told_and_removed(fake: FakeH
     assert pull(REPOSITORY, FILE).path.read_bytes() == BODY
 
 
-def test_a_file_damaged_in_the_cache_since_is_told_and_removed(fake: FakeHub, tmp_path: Path) -> None:
+def test_a_file_damaged_in_the_cache_is_an_error_and_removed(fake: FakeHub, tmp_path: Path) -> None:
     pulled = pull(REPOSITORY, FILE)
     with pulled.path.open("r+b") as opened:
         opened.seek(CUT)
@@ -275,7 +275,9 @@ def test_a_file_damaged_in_the_cache_since_is_told_and_removed(fake: FakeHub, tm
     assert pull(REPOSITORY, FILE).path.read_bytes() == BODY
 
 
-def test_another_checksum_than_the_hub_states_is_told_before_anything_is_fetched(fake: FakeHub, tmp_path: Path) -> None:
+def test_another_checksum_than_the_hub_states_is_an_error_before_anything_is_fetched(
+    fake: FakeHub, tmp_path: Path
+) -> None:
     with pytest.raises(ModelError, match=f"has SHA-256 {SHA256}, not {'0' * 64}"):
         pull(REPOSITORY, FILE, sha256="0" * 64)
     assert (fake.bytes_sent, blobs(tmp_path)) == (0, {})
@@ -309,7 +311,7 @@ def test_what_another_program_keeps_in_the_cache_is_refused_and_left_there(fake:
     assert blobs(tmp_path) == {fake.etag: len(fake.body)}
 
 
-def test_an_absent_file_is_told(fake: FakeHub) -> None:
+def test_an_absent_file_is_an_error(fake: FakeHub) -> None:
     with pytest.raises(ModelError, match=rf"no 'tny.gguf' of 'maker/tiny': check both names at {fake.url}/maker/tiny/"):
         pull(REPOSITORY, "tny.gguf")
 
@@ -336,14 +338,16 @@ def test_without_a_network_it_says_what_to_check(fake: FakeHub, monkeypatch: pyt
         pull(REPOSITORY, FILE)
 
 
-def test_a_file_that_does_not_fit_the_disk_is_told_before_it_is_fetched(fake: FakeHub) -> None:
+def test_a_file_that_does_not_fit_the_disk_is_an_error_before_it_is_fetched(fake: FakeHub) -> None:
     fake.size = 1 << 60
     with pytest.raises(ModelError, match=r"do not fit .* free space or set HF_HOME"):
         pull(REPOSITORY, FILE)
     assert fake.bytes_sent == 0
 
 
-def test_a_cache_that_cannot_be_written_is_told(fake: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_an_error(
+    fake: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "file"))
     with pytest.raises(ModelError, match=r"cannot be kept in .*file \(Not a directory\)"):
@@ -351,19 +355,19 @@ def test_a_cache_that_cannot_be_written_is_told(fake: FakeHub, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("repository", ["", "../x", "a b/c", "a/b/c", "/etc", "a--b", "a/b\n"])
-def test_what_cannot_name_a_repository_is_told(fake: FakeHub, repository: str) -> None:
+def test_an_impossible_name_of_a_repository_is_an_error(fake: FakeHub, repository: str) -> None:
     with pytest.raises(ConfigError, match="give OWNER/NAME"):
         pull(repository, FILE)
     assert fake.requests == []
 
 
 @pytest.mark.parametrize("file", ["", " ", "../../x.gguf", "/etc/passwd", "\ud800.gguf"])
-def test_what_cannot_name_a_file_is_told(fake: FakeHub, file: str) -> None:
+def test_an_impossible_name_of_a_file_is_an_error(fake: FakeHub, file: str) -> None:
     with pytest.raises(ConfigError, match="give "):
         pull(REPOSITORY, file)
     assert fake.requests == []
 
 
-def test_what_cannot_be_a_checksum_is_told(fake: FakeHub) -> None:
+def test_an_impossible_checksum_is_an_error(fake: FakeHub) -> None:
     with pytest.raises(ConfigError, match="64 hexadecimal digits"):
         pull(REPOSITORY, FILE, sha256="abc")

@@ -50,7 +50,7 @@ def test_a_build_that_kills_llama_cpp_is_left_out(bundled: LocalModel, monkeypat
 
 
 @pytest.mark.slow
-def test_a_finding_never_leads_to_another_file(
+def test_a_saved_build_never_leads_to_another_file(
     bundled: LocalModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model_builds, "cache_folder", lambda: tmp_path / "cache")
