@@ -74,9 +74,7 @@ def _commands_page() -> str:
 def _command_section(name: str, command: Any) -> str:
     """Return the usage, the help, the parameters and the examples of a command."""
     kinds = typing.get_type_hints(command.callback)
-    arguments = {
-        part.metavar or part.name.upper(): part for part in command.params if part.param_type_name == "argument"
-    }
+    arguments = {_argument(part): part for part in command.params if part.param_type_name == "argument"}
     options = [part for part in command.params if part.param_type_name == "option" and not part.hidden]
     lines = [f"## {name}", "", f"`{' '.join([name, *arguments, '[OPTIONS]'])}`", "", _plain(command.help), ""]
     lines += [f"- `{metavar}`: {_plain(argument.help or '')}" for metavar, argument in arguments.items()]
@@ -85,6 +83,12 @@ def _command_section(name: str, command: Any) -> str:
         rows = [_option_row(option, kinds[option.name]) for option in options]
         lines += ["| option | default | meaning |", "|---|---|---|", *rows, ""]
     return "\n".join([*lines, "```", *vars(command.callback)["examples"], "```", ""])
+
+
+def _argument(argument: Any) -> str:
+    """Return what stands for an argument, in brackets where it may be left out."""
+    name = str(argument.metavar or argument.name.upper()).strip("[]")
+    return name if argument.required else f"[{name}]"
 
 
 def _option_row(option: Any, kind: Any) -> str:
