@@ -124,7 +124,7 @@ def _next(store: Store, answer: Recommendations, following: list[Interaction]) -
 def _household_that_moves(store: Store) -> str:
     """Return the household with the surest shift at its moment, predicted without a model from what was known then.
 
-    Predicting for all households takes seconds, so the answer is kept beside the store.
+    The answer is kept beside the store, so that later runs need not predict for all households.
     """
     kept = store.folder / "moving.json"
     try:

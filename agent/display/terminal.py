@@ -19,7 +19,7 @@ WIDEST = 110
 def console(*, stderr: bool = False) -> Console:
     """Open the terminal, as wide as it is up to WIDEST."""
     terminal = Console(stderr=stderr, highlight=False, emoji=False)
-    # rich takes a pipe for 80 columns, too narrow for titles and reasons
+    # rich takes a pipe for 80 columns
     if (not terminal.is_terminal and "COLUMNS" not in os.environ) or terminal.width > WIDEST:
         terminal.width = WIDEST
     return terminal

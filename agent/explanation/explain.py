@@ -137,15 +137,14 @@ def explain(
     warnings: tuple[str, ...] = ()
     if problems:
         why = "; ".join(dict.fromkeys(problems))
-        warnings = (model_note(f"{len(problems)} of {len(tasks)} reasons were replaced by plain reasons ({why})"),)
+        warnings = (model_note(f"reasons: {len(problems)} of {len(tasks)} replaced by plain reasons ({why})"),)
     return Explained(_recommendations(ranked, reasons), usage, warnings, len(tasks), tuple(problems))
 
 
 def _tasks(ranked: Sequence[Ranked], citations: Sequence[Citation], shift: Shift, language: Language) -> list[_Task]:
     """Return the reasons that the model is to word.
 
-    An item with the short name of its event is left out: its reason would read as if the item were recommended because
-    it was bought.
+    An item with the short name of its event is left out: both would read the same in one sentence.
     """
     return [
         _task(position, entry, citation, shift, language)
