@@ -28,6 +28,9 @@ FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 RUNNABLE = re.compile(r"<!-- runnable -->\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"(?:^|`)(?:\$ )?(whimbrel [a-z][^`\n#|]*)", re.MULTILINE)
 README_LINES = 120
+CODE = ("prompts", "tools", "agent", "evals", "tests")
+FILES = [str(path) for folder in CODE for path in (ROOT / folder).rglob("*") if path.suffix != ".pyc"]
+EXAMPLE_FILES = ("pyproject.toml",)
 
 
 def page_name(page: Path) -> str:
@@ -91,6 +94,12 @@ def test_commands_and_options_that_are_named_exist(page: Path, whimbrel_command:
         for word in words:
             option = re.match(r"\[?(--[a-z0-9-]+)", word)
             assert option is None or option[1] in known | {"--help"}, f"{line}: {option[1]}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_files_that_are_named_exist(page: Path) -> None:
+    for name in re.findall(r"`([\w/]+\.(?:py|toml|json))`", page.read_text()):
+        assert name in EXAMPLE_FILES or any(file.endswith(f"/{name}") for file in FILES), name
 
 
 @pytest.mark.parametrize(
