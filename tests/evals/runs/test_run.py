@@ -1,4 +1,4 @@
-"""Runs over cases: blind, repeatable, resumable, and every wrong line named."""
+"""Runs over cases are repeatable and resumable, and their results follow from the files."""
 
 import hashlib
 import json
@@ -10,18 +10,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from whimbrel.agent.learning.cases import BlindCase, Case, Problem, read_cases
-from whimbrel.agent.learning.sessions import Training
+from whimbrel.agent.learning.cases import BlindCase, Case, read_cases
 from whimbrel.evals.runs.document import document_of
 from whimbrel.evals.runs.files import OUTCOMES, RANKINGS
 from whimbrel.evals.runs.plan import Plan
 from whimbrel.evals.runs.results import results_of
 from whimbrel.evals.runs.run import Limits, Workers, run
-from whimbrel.evals.systems.protocol import Settings, from_ranking
-from whimbrel.evals.systems.registry import SYSTEMS, load_system
+from whimbrel.evals.systems.protocol import Settings
 from whimbrel.tools.errors import ConfigError
 
 CHEAP = ("popularity", "bm25", "itemknn", "sessionknn", "inverse-popularity")
@@ -56,61 +53,14 @@ def cases(tmp_path: Path) -> Path:
     return write(tmp_path / "cases.jsonl", [case(n) for n in range(30)])
 
 
-def test_wrong_lines_are_named_and_others_unaffected(tmp_path: Path) -> None:
-    twice = case(3)
-    twice["candidates"].append(twice["candidates"][0])
-    path = write(
-        tmp_path / "c.jsonl",
-        [
-            case(0),
-            case(1, candidates=[]),
-            case(2, relevant=["elsewhere"]),
-            twice,
-            "{not json",
-            "[1]",
-            case(0),
-            case(4, relevant="i1"),
-            case(5, history=[{"item_id": "x"}]),
-            case(6, case_id=None),
-            case(7, relevant=[]),
-            case(8, context={"max_price": -1}),
-            case(9, candidates="catalogue", met=5),
-            case(10, user_id="half \ud800"),
-        ],
-    )
-    read = list(read_cases(path))
-    told = {problem.line: problem.reason for problem in read if isinstance(problem, Problem)}
-    expected = {
-        2: "no candidates",
-        3: "relevant item 'elsewhere' is not a candidate",
-        4: "two candidates have the same item_id",
-        5: "not JSON",
-        6: "not a JSON object",
-        7: "in an earlier line",
-        8: "not a list of item ids",
-        9: "an item's title",
-        10: "no case_id",
-        12: "context 'max_price'",
-        13: "no candidates",
-        14: "half a character",
-    }
-    assert told.keys() == expected.keys()
-    for line, words in expected.items():
-        assert words in told[line]
-    assert [c.blind.case_id for c in read if isinstance(c, Case)] == ["c0", "c7"]
+def test_wrong_lines_and_cases_without_relevant_items_are_counted(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.jsonl", [case(0), "{not json", case(7, relevant=[])])
     plan = Plan(path, ("bm25",))
     finished = run(plan, tmp_path / "out")
-    assert (finished.done, len(finished.problems)) == (2, 12)
+    assert (finished.done, len(finished.problems)) == (2, 1)
     document = document_of(results_of([(plan, tmp_path / "out")]), skipped={}, problems=finished.problems)
     assert document["cases"]["without relevant items"] == 1
     assert document["system"]["bm25"]["n"] == 1
-
-
-def test_a_case_shows_no_system_what_is_relevant(cases: Path) -> None:
-    for read in read_cases(cases):
-        assert isinstance(read, Case)
-        assert not hasattr(read.blind, "relevant")
-        assert "relevant" not in vars(read.blind)
 
 
 def test_every_ranking_is_of_all_candidates_and_metrics_follow(cases: Path, tmp_path: Path) -> None:
@@ -125,9 +75,9 @@ def test_every_ranking_is_of_all_candidates_and_metrics_follow(cases: Path, tmp_
         assert line.keys() == {"case_id", "system", "ranking", "warnings"}
         assert sorted(line["ranking"]) == sorted(c.item_id for c in by_id[line["case_id"]].blind.candidates)
     document = document_of(results_of([(plan, tmp_path / "out")]), skipped=finished.skipped, problems=())
-    for found in document["system"].values():
-        assert found["n"] == 30
-        assert found["ndcg@10_ci"][0] <= found["ndcg@10"] <= found["ndcg@10_ci"][1]
+    for row in document["system"].values():
+        assert row["n"] == 30
+        assert row["ndcg@10_ci"][0] <= row["ndcg@10"] <= row["ndcg@10_ci"][1]
     inverse = document["system"]["inverse-popularity"]["auc"] + document["system"]["popularity"]["auc"]
     assert inverse == pytest.approx(1, abs=1e-5)
 
@@ -166,6 +116,29 @@ def test_two_processes_give_the_same_file_as_one(cases: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
+def test_two_processes_rank_a_whole_catalogue_as_one_does(tmp_path: Path) -> None:
+    items = [item(n) for n in range(40)]
+    write(tmp_path / "items.jsonl", items)
+    write(tmp_path / "sessions.jsonl", [[f"i{(n + k) % 40}" for k in range(6)] for n in range(20)])
+    on_catalogue = [
+        {
+            "case_id": f"c{n}",
+            "history": items[n : n + 3],
+            "candidates": "catalogue",
+            "met": [f"i{n}"],
+            "relevant": ["i9"],
+        }
+        for n in range(9)
+    ]
+    cases = write(tmp_path / "cases.jsonl", on_catalogue)
+    plan = Plan(cases, ("itemknn", "bm25"), sessions=tmp_path / "sessions.jsonl", items=tmp_path / "items.jsonl")
+    run(plan, tmp_path / "one")
+    run(plan, tmp_path / "two", workers=Workers(2))
+    assert (tmp_path / "one" / RANKINGS).read_bytes() == (tmp_path / "two" / RANKINGS).read_bytes()
+    assert len(json.loads((tmp_path / "one" / RANKINGS).read_text().splitlines()[0])["ranking"]) == 39  # one was met
+
+
+@pytest.mark.slow
 def test_a_ray_cluster_gives_the_same_file(cases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'whimbrel[ray]'")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
@@ -186,7 +159,7 @@ def test_a_ray_cluster_gives_the_same_file(cases: Path, tmp_path: Path, monkeypa
     assert (tmp_path / "ray" / RANKINGS).read_bytes() == (tmp_path / "one" / RANKINGS).read_bytes()
 
 
-def test_a_run_stops_when_its_time_is_over_and_goes_on(cases: Path, tmp_path: Path) -> None:
+def test_a_run_stops_when_its_time_is_over_and_resumes(cases: Path, tmp_path: Path) -> None:
     plan = Plan(cases, CHEAP)
     stopped = run(plan, tmp_path / "out", limits=Limits(seconds=0))
     assert (stopped.done, stopped.total, stopped.whole) == (1, 150, False)
@@ -196,7 +169,7 @@ def test_a_run_stops_when_its_time_is_over_and_goes_on(cases: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_killed_again_and_again_it_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     cases = write(tmp_path / "cases.jsonl", [case(n) for n in range(500)])
     systems = "popularity,bm25,itemknn"
     run(Plan(cases, tuple(systems.split(","))), tmp_path / "whole")
@@ -259,37 +232,6 @@ def test_an_unknown_system_is_an_error(name: str, cases: Path, tmp_path: Path) -
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", [name for name in SYSTEMS if name not in {"whimbrel", "sasrec"}])
-def test_a_system_learns_from_sessions_and_knows_unknown_items(name: str) -> None:
-    events = [("u1", "a"), ("u1", "b"), ("u2", "a"), ("u2", "b"), ("u3", "a"), ("u3", "b"), ("u4", "c"), ("u4", "d")]
-    sessions: dict[str, list[tuple[str, float | None]]] = {}
-    for n, (user, name_) in enumerate(events):
-        sessions.setdefault(user, []).append((name_, 1e9 + n))
-    items = {i: _item(i) for i in "abcd"}
-    training = Training.of(sessions.items(), items)
-    scorer = load_system(name)(training, Settings())
-    pool = tuple(_item(i) for i in ("d", "b", "unknown"))
-    for history in ((_item("a"),), (), (_item("never met"),)):
-        given = scorer(BlindCase("1", "x", history, pool))
-        scores = getattr(given, "scores", given)
-        assert scores.shape == (3,)
-        assert not np.isnan(scores).any()
-    after_a = scorer(BlindCase("1", "x", (_item("a"),), pool))
-    if name in {"itemknn", "sessionknn", "als", "item2vec", "markov"}:
-        assert getattr(after_a, "scores", after_a)[1] == max(getattr(after_a, "scores", after_a))
-
-
-def _item(name: str) -> Any:
-    from whimbrel.tools.records import Item
-
-    return Item(item_id=name, title=f"thing {name}", topics=(f"topic {name}",))
-
-
-def test_a_list_of_ids_becomes_scores() -> None:
-    blind = BlindCase("1", "x", (), tuple(_item(i) for i in "abc"))
-    assert from_ranking(["c", "a"], blind).scores.tolist() == [-1, -3, 0]
-
-
 @pytest.mark.slow
 def test_the_bundled_model_ranks_the_same_twice(tmp_path: Path) -> None:
     plan = Plan(write(tmp_path / "c.jsonl", [case(n) for n in range(4)]), ("whimbrel", "whimbrel-none"))
@@ -302,17 +244,17 @@ def test_the_bundled_model_ranks_the_same_twice(tmp_path: Path) -> None:
     assert document["minus"]["of"] == "whimbrel"
 
 
-def test_it_is_told_by_how_much_whimbrel_is_above_each_other_system(cases: Path, tmp_path: Path) -> None:
+def test_whimbrel_is_compared_with_each_other_system(cases: Path, tmp_path: Path) -> None:
     plan = Plan(cases, ("whimbrel-none", "bm25", "popularity"))
     run(plan, tmp_path / "out")
     document = document_of(results_of([(plan, tmp_path / "out")]), skipped={}, problems=())
     system, minus = document["system"], document["minus"]
     assert minus["of"] == "whimbrel-none"
     assert set(minus["all cases"]) == {"bm25", "popularity"}
-    for name, found in minus["all cases"].items():
-        assert found["difference"] == pytest.approx(system["whimbrel-none"]["ndcg@10"] - system[name]["ndcg@10"])
-        assert found["ci"][0] <= found["difference"] <= found["ci"][1]
-        assert found["p_holm"] >= found["p"]
+    for name, difference in minus["all cases"].items():
+        assert difference["difference"] == pytest.approx(system["whimbrel-none"]["ndcg@10"] - system[name]["ndcg@10"])
+        assert difference["ci"][0] <= difference["difference"] <= difference["ci"][1]
+        assert difference["p_holm"] >= difference["p"]
 
 
 def test_the_digest_of_a_run_is_in_its_manifest(cases: Path, tmp_path: Path) -> None:
@@ -322,7 +264,7 @@ def test_the_digest_of_a_run_is_in_its_manifest(cases: Path, tmp_path: Path) -> 
     assert manifest["systems"] == ["bm25"]
 
 
-def test_groups_and_the_shift_said_are_measured(tmp_path: Path) -> None:
+def test_groups_and_predicted_shifts_are_measured(tmp_path: Path) -> None:
     lines = [
         case(
             n,
@@ -341,12 +283,12 @@ def test_groups_and_the_shift_said_are_measured(tmp_path: Path) -> None:
     means = [results.interval("bm25", "ndcg@10", results.slices[f"group {name}"]).value for name in ("old", "new")]
     assert gap["difference"] == pytest.approx(means[0] - means[1], abs=1e-6)
     assert document["groups"]["group new"]["bm25"]["difference"] == pytest.approx(-gap["difference"], abs=1e-6)
-    said = document["shift"]
-    assert list(said) == ["whimbrel-none"]  # no other system says anything of it
+    predicted = document["shift"]
+    assert list(predicted) == ["whimbrel-none"]  # bm25 predicts no shift
     outcomes = [json.loads(line) for line in (tmp_path / "run" / OUTCOMES).read_text().splitlines()]
     shifts = {line["case_id"]: line["shift"] for line in outcomes if line["system"] == "whimbrel-none"}
     assert len(shifts) == 40
-    told = [s for s in shifts.values() if s["kind"] != "none" or s["confidence"]]
-    assert said["whimbrel-none"]["n"] <= len(told)
-    assert 0 <= said["whimbrel-none"]["brier"] <= 1
-    assert sum(count for _, _, count in said["whimbrel-none"]["reliability"]) == said["whimbrel-none"]["n"]
+    judged = [s for s in shifts.values() if s["kind"] != "none" or s["confidence"]]
+    assert predicted["whimbrel-none"]["n"] <= len(judged)
+    assert 0 <= predicted["whimbrel-none"]["brier"] <= 1
+    assert sum(count for _, _, count in predicted["whimbrel-none"]["reliability"]) == predicted["whimbrel-none"]["n"]
