@@ -106,13 +106,13 @@ def planted_log(kind: str, random: np.random.Generator) -> PlantedLog:
     p_same = P_SAME_TOPIC.get(kind, 0.0)
     history: list[Interaction] = []
     for number, times in enumerate(sessions):
-        place, topic = PLACES[int(random.random() < 0.3)], int(random.choice(topics, p=taste))
+        location, topic = PLACES[int(random.random() < 0.3)], int(random.choice(topics, p=taste))
         # The last eighth of the sessions, at least eight of them.
         late = number >= len(sessions) - max(8, len(sessions) // 8)
         for time in times:
             topic = topic if random.random() < p_same else int(random.choice(topics, p=taste))
-            is_new = _new_interest_holds(kind, time, place, late) and random.random() < purity
-            history.append(_event(str(random.choice(NEW_TOPICS)) if is_new else f"Topic {topic}", time, place))
+            is_new = _new_interest_holds(kind, time, location, late) and random.random() < purity
+            history.append(_event(str(random.choice(NEW_TOPICS)) if is_new else f"Topic {topic}", time, location))
     if kind.startswith("session"):
         begin = history[-1].time + DAY_SECONDS / 2
         for step in range(int(random.integers(5, 10))):
@@ -126,9 +126,9 @@ def planted_log(kind: str, random: np.random.Generator) -> PlantedLog:
     return PlantedLog(history, _query_time(kind, history[-1].time, random), situation)
 
 
-def _new_interest_holds(kind: str, time: float, place: str, late: bool) -> bool:
+def _new_interest_holds(kind: str, time: float, location: str, late: bool) -> bool:
     if kind == "place":
-        return place == "work"
+        return location == "work"
     holds = {"weekend": _on_weekend(time), "evening": time % DAY_SECONDS >= 19 * 3600, "trend": late}
     return holds.get(kind, False)
 
@@ -156,7 +156,7 @@ def _session_times(random: np.random.Generator, *, days: int) -> Iterator[list[f
             yield [begin + 120.0 * step for step in range(int(random.integers(1, 6)))]
 
 
-def _event(topic: str, time: float, place: str) -> Interaction:
+def _event(topic: str, time: float, location: str) -> Interaction:
     return Interaction(
-        user_id="u", item_id=f"{topic} {time}", title=topic, topics=(topic,), time=time, context={"place": place}
+        user_id="u", item_id=f"{topic} {time}", title=topic, topics=(topic,), time=time, context={"place": location}
     )

@@ -52,15 +52,15 @@ def cases(tmp_path: Path) -> Path:
 def test_rank_gives_one_document_and_a_report_that_stands_alone(run: Run, cases: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     systems = "whimbrel,whimbrel-none,bm25,newest,similarity"
-    status, told, errors = run("rank", cases, "--system", systems, "--llm", "none", "--out", out, "--json")
+    status, out_text, errors = run("rank", cases, "--system", systems, "--llm", "none", "--out", out, "--json")
     assert status == 0
-    document = json.loads(told)
+    document = json.loads(out_text)
     assert "line 9: not JSON" in errors
     for name in systems.split(","):
-        found = document["system"][name]
-        assert found["n"] == 8
-        assert {"auc", "mrr", "ndcg@5", "ndcg@10", "hr@1", "hr@5"} <= found.keys()
-        assert found["ndcg@10_ci"][0] <= found["ndcg@10"] <= found["ndcg@10_ci"][1]
+        row = document["system"][name]
+        assert row["n"] == 8
+        assert {"auc", "mrr", "ndcg@5", "ndcg@10", "hr@1", "hr@5"} <= row.keys()
+        assert row["ndcg@10_ci"][0] <= row["ndcg@10"] <= row["ndcg@10_ci"][1]
     assert document["system"]["similarity"]["hr@1"] == 1
     assert document["llm lift"]["mrr"]["difference"] == 0
     assert run("report", out)[0] == 0
@@ -70,9 +70,9 @@ def test_rank_gives_one_document_and_a_report_that_stands_alone(run: Run, cases:
     assert not re.search(r"(?:src|href)=|https?://", page)
     assert "similarity" in (out / "report.md").read_text()
     assert (out / "report.csv").read_text().startswith("system,metric,value,low,high,n")
-    status, told, _ = run("rank", cases, "--system", systems, "--llm", "none", "--out", out)
+    status, out_text, _ = run("rank", cases, "--system", systems, "--llm", "none", "--out", out)
     assert status == 0
-    assert "What the language model adds" in told
+    assert "What the language model adds" in out_text
 
 
 def test_boundaries_give_one_document(run: Run, tmp_path: Path) -> None:
@@ -84,9 +84,9 @@ def test_boundaries_give_one_document(run: Run, tmp_path: Path) -> None:
         {"case_id": "y", "items": session[:1], "switch": []},
     ]
     path.write_text("\n".join(map(json.dumps, lines)))
-    status, told, errors = run("boundaries", path, "--json", "--out", tmp_path / "out")
+    status, out_text, errors = run("boundaries", path, "--json", "--out", tmp_path / "out")
     assert status == 0
-    document = json.loads(told)
+    document = json.loads(out_text)
     assert "line 6 (case 'x'): switch has 1 entries for 4 items, expected 3" in errors
     assert "line 7 (case 'y'): fewer than two items" in errors
     for name in ("whimbrel", "always", "similarity", "topic-change"):
@@ -102,17 +102,17 @@ def test_boundaries_give_one_document(run: Run, tmp_path: Path) -> None:
 
 def test_segments_are_probabilities() -> None:
     items = [Item(item_id=str(n), title=title) for n, title in enumerate(["Green tea", "Black tea", "Garden hose"])]
-    found = switch_probabilities(items)
-    assert found.shape == (2,)
-    assert np.all((found > 0) & (found < 1))
-    assert found[1] > found[0]
+    probability = switch_probabilities(items)
+    assert probability.shape == (2,)
+    assert np.all((probability > 0) & (probability < 1))
+    assert probability[1] > probability[0]
 
 
 def test_a_log_gives_one_document(run: Run, shop_csv: Path, tmp_path: Path) -> None:
     options = ["--path", shop_csv, "--system", "popularity,newest,itemknn", "--refits", 2, "--out", tmp_path / "out"]
-    status, told, _ = run("log", *options, "--json")
+    status, out_text, _ = run("log", *options, "--json")
     assert status == 0
-    document = json.loads(told)
+    document = json.loads(out_text)
     assert document["cases"]["n"] == 12
     assert document["system"].keys() == {"popularity", "newest", "itemknn"}
     assert run("report", tmp_path / "out")[0] == 0

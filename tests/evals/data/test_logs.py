@@ -111,10 +111,10 @@ def test_a_planted_future_event_is_seen_by_no_system(name: str, tmp_path: Path) 
             begin=BEGIN + 15 * DAY,
         )
         for fold in made:
-            place = fold.cases.parent
-            run(Plan(fold.cases, CHEAP, sessions=fold.sessions, items=fold.items), place)
+            folder = fold.cases.parent
+            run(Plan(fold.cases, CHEAP, sessions=fold.sessions, items=fold.items), folder)
             seen.append((planted, [path.read_text() for path in (fold.cases, fold.sessions, fold.items)]))
-            seen.append((planted, [(place / RANKINGS).read_text()]))
+            seen.append((planted, [(folder / RANKINGS).read_text()]))
     assert [files for planted, files in seen if planted] == [files for planted, files in seen if not planted]
     assert not any("Rocket" in text for _, files in seen for text in files)
 
@@ -122,12 +122,12 @@ def test_a_planted_future_event_is_seen_by_no_system(name: str, tmp_path: Path) 
 def test_a_whole_catalogue_is_ranked_without_what_was_met(tmp_path: Path) -> None:
     made = folds(log_file(tmp_path / "a.csv"), tmp_path / "out", refits=2)
     parts = [(Plan(fold.cases, CHEAP, sessions=fold.sessions, items=fold.items), fold.cases.parent) for fold in made]
-    for plan, place in parts:
-        assert run(plan, place).whole
+    for plan, folder in parts:
+        assert run(plan, folder).whole
         met = {str(case["case_id"]): set(case["met"]) for case in read(plan.cases)}  # type: ignore[call-overload]
-        for line in read(place / RANKINGS):
+        for line in read(folder / RANKINGS):
             assert not met[str(line["case_id"])] & set(line["ranking"])  # type: ignore[call-overload]
-    assert [place for _, place in parts_of(tmp_path / "out")] == [place for _, place in parts]
+    assert [folder for _, folder in parts_of(tmp_path / "out")] == [folder for _, folder in parts]
     document = document_of(results_of(parts), skipped={}, problems=())
     assert document["cases"]["n"] == sum(fold.count for fold in made)
     assert document["system"]["popularity"]["auc"] is None

@@ -31,8 +31,8 @@ def test_ranking_metrics_are_those_of_trec_eval(case: tuple[NDArray[np.float64],
     scores = scores.argsort().argsort().astype(np.float64)  # trec_eval reads floats of 32 bits
     ranks = ranking.mean_ranks(scores)[relevant].tolist()
     asked = {"ndcg_cut.5,10", "recip_rank", "map", "success.1,5", "recall.10", "P.5"}
-    judge = pytrec_eval.RelevanceEvaluator({"q": {str(place): 1 for place in relevant}}, asked)
-    theirs = judge.evaluate({"q": {str(place): float(score) for place, score in enumerate(scores)}})["q"]
+    judge = pytrec_eval.RelevanceEvaluator({"q": {str(row): 1 for row in relevant}}, asked)
+    theirs = judge.evaluate({"q": {str(row): float(score) for row, score in enumerate(scores)}})["q"]
     ours = {
         "ndcg_cut_5": ranking.ndcg_at_k(ranks, k=5),
         "ndcg_cut_10": ranking.ndcg_at_k(ranks, k=10),
@@ -75,9 +75,9 @@ def test_binary_metrics_are_arithmetic(pairs: list[tuple[bool, int]]) -> None:
         assert binary.f1(truth, probability) == pytest.approx(2 * hits / (2 * hits + wrong + missed))
         area, before = 0.0, 0
         for step in np.unique(probability)[::-1]:
-            found = (truth & (probability >= step)).sum()
-            area += (found - before) / truth.sum() * found / (probability >= step).sum()
-            before = found
+            hits_so_far = (truth & (probability >= step)).sum()
+            area += (hits_so_far - before) / truth.sum() * hits_so_far / (probability >= step).sum()
+            before = hits_so_far
         assert binary.average_precision(truth, probability) == pytest.approx(area)
     else:
         for metric in (binary.recall, binary.f1, binary.average_precision):

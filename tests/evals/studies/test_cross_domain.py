@@ -43,7 +43,7 @@ def sessions(name: str, shelves: dict[str, list[str]], count: int = 30) -> list[
             Item(item_id=f"{n}", title=random_.choice(shelves[shelf]), topics=(f"{name},{shelf}",))
             for n, shelf in enumerate(drawn)
         ]
-        switch = tuple((one != other) != (random_.random() < 0.1) for one, other in pairwise(drawn))
+        switch = tuple((first != second) != (random_.random() < 0.1) for first, second in pairwise(drawn))
         cases.append(BoundaryCase(f"{name}{number}", f"{name}{number}", tuple(items), (*switch[:-1], None)))
     return cases
 
@@ -76,22 +76,24 @@ def garden() -> Domain:
 
 
 def test_what_is_learned_in_one_domain_is_found_in_the_other(food: Domain, garden: Domain) -> None:
-    found = measure_transfer(food, garden, seed=0)
-    assert found["labelled pairs"] == 30 * 3
-    assert list(found["system"]) == ["always", "topic-change", "similarity", "whimbrel"]
-    assert found["system"]["whimbrel"]["f1"] > found["system"]["always"]["f1"]
-    assert found["system"]["whimbrel"]["average_precision"] > 0.8
-    low, high = found["system"]["whimbrel"]["f1_ci"]
-    assert low <= found["system"]["whimbrel"]["f1"] <= high
+    transfer = measure_transfer(food, garden, seed=0)
+    assert transfer["labelled pairs"] == 30 * 3
+    assert list(transfer["system"]) == ["always", "topic-change", "similarity", "whimbrel"]
+    assert transfer["system"]["whimbrel"]["f1"] > transfer["system"]["always"]["f1"]
+    assert transfer["system"]["whimbrel"]["average_precision"] > 0.8
+    low, high = transfer["system"]["whimbrel"]["f1_ci"]
+    assert low <= transfer["system"]["whimbrel"]["f1"] <= high
 
 
 def test_no_label_of_the_domain_tested_on_is_read(food: Domain, garden: Domain) -> None:
     turned = Domain(**{**vars(garden), "truth": ~garden.truth})
     segmenter = learn(food)
     assert np.array_equal(find(garden, segmenter), find(turned, segmenter))
-    one, other = (measure_transfer(food, domain, seed=0)["system"]["whimbrel"] for domain in (garden, turned))
-    assert one["threshold"] == other["threshold"]
-    assert one["precision"] + other["precision"] == pytest.approx(1)
+    true_labels, turned_labels = (
+        measure_transfer(food, domain, seed=0)["system"]["whimbrel"] for domain in (garden, turned)
+    )
+    assert true_labels["threshold"] == turned_labels["threshold"]
+    assert true_labels["precision"] + turned_labels["precision"] == pytest.approx(1)
 
 
 def test_the_best_threshold_is_the_best_of_all() -> None:
@@ -117,22 +119,22 @@ def test_likelihoods_are_a_row_of_their_own(food: Domain, garden: Domain) -> Non
     known = title_gains(Counting(), food.cases[0])  # type: ignore[arg-type]
     assert known.shape == (4,)
     assert np.isnan(known[3])
-    one, other = (
+    with_food, with_garden = (
         domain_of(d.name, d.cases, [title_gains(Counting(), case) for case in d.cases])  # type: ignore[arg-type]
         for d in (food, garden)
     )
-    found = measure_transfer(one, other, seed=0)["system"]
-    assert list(found)[-1] == "whimbrel with likelihoods"
-    assert found["whimbrel"] == measure_transfer(food, garden, seed=0)["system"]["whimbrel"]
+    systems = measure_transfer(with_food, with_garden, seed=0)["system"]
+    assert list(systems)[-1] == "whimbrel with likelihoods"
+    assert systems["whimbrel"] == measure_transfer(food, garden, seed=0)["system"]["whimbrel"]
 
 
 def test_the_command_prints_a_table_or_a_document(tmp_path: Path) -> None:
     paths = [written(tmp_path / "food.jsonl", sessions("food", FOOD, 8))]
     paths.append(written(tmp_path / "garden.jsonl", sessions("garden", GARDEN, 8)))
     command = [sys.executable, "-m", "whimbrel.agent.cli.main", "eval", "cross-domain", *map(str, paths)]
-    told = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout
-    document = json.loads(told)
-    assert [found["tested on"] for found in document["transfer"]] == ["garden", "food"]
+    out = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout
+    document = json.loads(out)
+    assert [transfer["tested on"] for transfer in document["transfer"]] == ["garden", "food"]
     assert "| whimbrel | 24 |" in markdown(document)
     wrong = subprocess.run([*command[:-1], "/no/file.jsonl"], capture_output=True, text=True)
     assert wrong.returncode == 1
@@ -157,10 +159,10 @@ def test_features_compare_neighbours_with_the_session() -> None:
 def test_few_sessions_hardly_move_the_spread_and_none_not_at_all() -> None:
     assert spread_of([]) == LEARNED.spread
     case = sessions("food", FOOD, 1)[0]
-    one, many = spread_of([case.items]), spread_of([case.items] * 500)
-    alone = np.abs(np.subtract(one.mean, LEARNED.spread.mean))
-    assert np.all(alone <= np.abs(np.subtract(many.mean, LEARNED.spread.mean)) + 1e-12)
-    assert np.all(np.array(many.deviation) > 0)
+    of_one, of_many = spread_of([case.items]), spread_of([case.items] * 500)
+    alone = np.abs(np.subtract(of_one.mean, LEARNED.spread.mean))
+    assert np.all(alone <= np.abs(np.subtract(of_many.mean, LEARNED.spread.mean)) + 1e-12)
+    assert np.all(np.array(of_many.deviation) > 0)
 
 
 def test_items_without_topics_have_probabilities() -> None:
@@ -173,6 +175,6 @@ def test_items_without_topics_have_probabilities() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not DATA.exists(), reason="the labelled sessions are not here")
 def test_real_sessions_are_ordered_better_than_by_titles() -> None:
-    one, other = (read_domain(DATA / f"{name}.jsonl") for name in ("clothing", "electronic"))
-    found = measure_transfer(one, other, seed=0)["system"]
-    assert found["whimbrel"]["average_precision"] > found["similarity"]["average_precision"]
+    clothing, electronic = (read_domain(DATA / f"{name}.jsonl") for name in ("clothing", "electronic"))
+    systems = measure_transfer(clothing, electronic, seed=0)["system"]
+    assert systems["whimbrel"]["average_precision"] > systems["similarity"]["average_precision"]

@@ -34,12 +34,15 @@ def measure(shop: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
 
 def test_true_explanations_are_counted_as_such(measure: Callable[..., dict[str, Any]]) -> None:
     document = measure()
-    found = document["all"]
-    assert found["explanations"] >= 12
-    assert found["cited events sound"]["value"] == found["name nothing else"]["value"] == 1
-    assert found["worded by the model"] > 0
-    assert (found["pass before repair"]["value"], found["pass before repair"]["n"]) == (1, found["worded by the model"])
-    assert found["wrong citations"] == found["named beyond"] == found["problems"] == {}
+    counts = document["all"]
+    assert counts["explanations"] >= 12
+    assert counts["cited events sound"]["value"] == counts["name nothing else"]["value"] == 1
+    assert counts["worded by the model"] > 0
+    assert (counts["pass before repair"]["value"], counts["pass before repair"]["n"]) == (
+        1,
+        counts["worded by the model"],
+    )
+    assert counts["wrong citations"] == counts["named beyond"] == counts["problems"] == {}
     assert explanation_table(document).row_count == 2
 
 
@@ -56,10 +59,10 @@ def test_a_run_resumes_and_keeps_to_its_settings(measure: Callable[..., dict[str
 
 
 def test_replaced_reasons_are_counted_by_their_cause(measure: Callable[..., dict[str, Any]]) -> None:
-    found = measure({"events": [1], "reason": "Pure magic."})["all"]
-    assert found["pass before repair"]["value"] == 0
-    assert found["problems"] == {"does not name the item": found["worded by the model"]}
-    assert found["cited events sound"]["value"] == 1
+    counts = measure({"events": [1], "reason": "Pure magic."})["all"]
+    assert counts["pass before repair"]["value"] == 0
+    assert counts["problems"] == {"does not name the item": counts["worded by the model"]}
+    assert counts["cited events sound"]["value"] == 1
 
 
 def test_an_event_of_somebody_else_or_of_later_is_found(
@@ -78,9 +81,9 @@ def test_an_event_of_somebody_else_or_of_later_is_found(
     with open_store(shop) as store:
         histories = {user: store.history(user) for user in store.log.user_ids}
     cheating(lambda request: next(events for user, events in histories.items() if user != request.user_id)[0])
-    found = measure(n=2)["all"]
-    assert found["wrong citations"] == {"is no event of this user": found["cited events"]}
-    assert found["cited events sound"]["value"] == 0
+    counts = measure(n=2)["all"]
+    assert counts["wrong citations"] == {"is no event of this user": counts["cited events"]}
+    assert counts["cited events sound"]["value"] == 0
     cheating(lambda request: histories[request.user_id][-1])
     assert measure(n=2, seed=1)["all"]["wrong citations"].keys() == {"did not happen before"}
     cheating(lambda request: histories[request.user_id][0].model_copy(update={"title": "Caviar"}))

@@ -23,9 +23,9 @@ def planted(seed: int = 0) -> TopicWindows:
     random = np.random.default_rng(seed)
     rows = []
     for user in range(USERS):
-        own = random.choice(TOPICS, 2, replace=False)
+        tastes = random.choice(TOPICS, 2, replace=False)
         for window in range(WINDOWS):
-            met = [(user + window) % TOPICS] if user % 2 else list(own[random.random(2) < 0.7])
+            met = [(user + window) % TOPICS] if user % 2 else list(tastes[random.random(2) < 0.7])
             met += list(random.choice(TOPICS, 1)) if random.random() < 0.2 else []
             rows += [(user, topic, window) for topic in met]
     user, topic, window = np.array(rows).T
@@ -41,13 +41,13 @@ def test_a_forecast_learns_what_follows_what_and_what_stays() -> None:
     windows = planted()
     forecast = train_forecaster(windows, targets=range(4, 13), validation=13)
     past = windows.until(15)
-    found = forecast.probabilities(past, Population.of(past), themselves=np.arange(USERS))
-    assert found.shape == (USERS, TOPICS)
-    assert ((found >= 0) & (found <= 1)).all()
+    probability = forecast.probabilities(past, Population.of(past), themselves=np.arange(USERS))
+    assert probability.shape == (USERS, TOPICS)
+    assert ((probability >= 0) & (probability <= 1)).all()
     turning = np.arange(1, USERS, 2)
-    assert (found[turning].argmax(axis=1) == (turning + 15) % TOPICS).mean() > 0.9
+    assert (probability[turning].argmax(axis=1) == (turning + 15) % TOPICS).mean() > 0.9
     truth = windows.counts[15] > 0
-    assert abs(found.mean() - truth.mean()) < 0.03  # calibrated in the large
+    assert abs(probability.mean() - truth.mean()) < 0.03  # calibrated in the large
 
 
 def test_figures_know_nothing_of_the_window_asked_for_nor_later() -> None:
@@ -93,19 +93,19 @@ def test_every_system_is_measured_in_both_forms_and_the_planted_one_is_won() -> 
         assert {"whimbrel", "user-cf", "persistence", "frequency", "markov", "habits", "boosted counts"} <= set(systems)
         ours = systems["whimbrel"]
         assert ours["f1_ci"][0] <= ours["f1"] <= ours["f1_ci"][1]
-        for name, found in systems.items():
-            precision, recall = found["precision"], found["recall"]
+        for name, row in systems.items():
+            precision, recall = row["precision"], row["recall"]
             f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0
-            assert found["f1"] == pytest.approx(f1), name
-            assert name == "whimbrel" or found["whimbrel minus this"] == pytest.approx(ours["f1"] - found["f1"])
+            assert row["f1"] == pytest.approx(f1), name
+            assert name == "whimbrel" or row["whimbrel minus this"] == pytest.approx(ours["f1"] - row["f1"])
         assert ours["f1"] > systems["user-cf"]["f1"]
     assert document["new"]["system"]["whimbrel"]["n"] < document["all"]["system"]["whimbrel"]["n"]
 
 
 def test_a_log_and_a_file_of_cases_are_read_into_windows(shop_csv: Path, tmp_path: Path) -> None:
-    found = read_meetings(str(shop_csv), Windowing(days=5, events=5, least_events=20))
-    assert found.windows.counts.shape[1] == 12  # the twenty who bought one table are left out
-    assert set(found.windows.topics) >= {"Bread", "Garden", "Tea"}
+    meetings = read_meetings(str(shop_csv), Windowing(days=5, events=5, least_events=20))
+    assert meetings.windows.counts.shape[1] == 12  # the twenty who bought one table are left out
+    assert set(meetings.windows.topics) >= {"Bread", "Garden", "Tea"}
     cases = tmp_path / "cases.jsonl"
     history = [{"item_id": f"i{n}", "title": f"i{n}", "topics": [f"t{n // 3}"]} for n in range(13)]
     cases.write_text(
@@ -128,9 +128,9 @@ def test_the_command_prints_one_document(shop_csv: Path) -> None:
         "--window-days",
         "3",
     ]
-    told = subprocess.run([*command, "--json"], capture_output=True, text=True)
-    assert told.returncode == 0, told.stderr
-    assert set(json.loads(told.stdout)) >= {"windows", "all", "new"}
+    ended = subprocess.run([*command, "--json"], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert set(json.loads(ended.stdout)) >= {"windows", "all", "new"}
     few = subprocess.run([*command[:-1], "400"], capture_output=True, text=True)
     assert few.returncode == 1
     assert "shorter window" in few.stderr

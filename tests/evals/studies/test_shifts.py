@@ -34,10 +34,10 @@ def frappe(tmp_path: Path) -> Path:
 def test_the_situation_tells_more_than_none(frappe: Path) -> None:
     assert read_frappe(frappe)[0].context.keys() == {"daytime", "weekday", "isweekend", "homework", "country"}
     document = measure_shifts(read_moments(str(frappe)), NextTopics.default())
-    found = document["topics"]
-    assert found["whimbrel"]["log loss"] < found["without the situation"]["log loss"]
-    assert found["without the situation"]["log loss, whimbrel minus this_ci"][1] < 0
-    assert found["whimbrel"]["top-1 accuracy"] > 0.8
+    topics = document["topics"]
+    assert topics["whimbrel"]["log loss"] < topics["without the situation"]["log loss"]
+    assert topics["without the situation"]["log loss, whimbrel minus this_ci"][1] < 0
+    assert topics["whimbrel"]["top-1 accuracy"] > 0.8
     assert document["system"]["whimbrel"]["said"]["ece"] < 0.15
     assert "without the situation" in shifts_markdown(document)
 
@@ -86,14 +86,14 @@ def test_the_surest_come_first_in_an_abstention_curve() -> None:
 
 def test_the_command_prints_one_document(frappe: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "whimbrel.agent.cli.main", "eval", "shift"]
-    told = subprocess.run([*command, str(frappe), "--json"], capture_output=True, text=True)
-    assert told.returncode == 0, told.stderr
-    document = json.loads(told.stdout)
+    ended = subprocess.run([*command, str(frappe), "--json"], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    document = json.loads(ended.stdout)
     assert {"moments", "users", "topics", "system"} <= document.keys()
     cases = tmp_path / "cases.jsonl"
     history = [{"item_id": f"i{n}", "title": f"i{n}", "topics": [f"t{n % 3}"]} for n in range(13)]
     line = {"case_id": "c", "history": history, "candidates": history[:2], "relevant": ["i0"]}
     cases.write_text("\n".join(json.dumps({**line, "case_id": f"c{n}"}) for n in range(4)))
-    told = subprocess.run([*command, str(cases)], capture_output=True, text=True)
-    assert told.returncode == 0, told.stderr
-    assert "learned elsewhere" in told.stdout
+    ended = subprocess.run([*command, str(cases)], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert "learned elsewhere" in ended.stdout

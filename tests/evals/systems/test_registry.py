@@ -54,10 +54,10 @@ def test_a_system_of_another_package_learns_and_scores() -> None:
 
 
 def test_an_unknown_system_is_told_every_name() -> None:
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as refused:
         load_system("shortes")
     for name in (*SYSTEMS, "shortest"):
-        assert name in str(told.value)
+        assert name in str(refused.value)
 
 
 @pytest.mark.parametrize(("name", "words"), [("absent", "cannot be imported"), ("number", "is not a function")])
