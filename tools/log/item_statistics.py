@@ -207,8 +207,8 @@ def _sums(rows: Ints, weights: Floats, size: int) -> Floats:
 
 def _neighbour_items(log: InteractionLog, seeds: SeedUsers, before: float) -> tuple[Ints, Ints]:
     """Return the items that the seeds' users met, flat, and the position of the seed of each; no seed with itself."""
-    items, pair = log.items_of(seeds.users, before=before)
-    seed = seeds.seed_of_pair[pair]
+    items, counts = log.items_of(seeds.users, before=before)
+    seed = np.repeat(seeds.seed_of_pair, counts)
     others = items != seeds.rows[seed]
     return items[others], seed[others]
 
@@ -228,10 +228,10 @@ def _user_knn(log: InteractionLog, shared: Floats, before: float) -> Floats:
         users = users[np.argsort(-shared[users], kind="stable")[: 4 * SIMILAR_USERS]]
     if not len(users):
         return np.zeros(size)
-    items, owner = log.items_of(users, before=before)
-    similarity = shared[users] / np.sqrt(np.maximum(np.bincount(owner, minlength=len(users)), 1))
+    items, counts = log.items_of(users, before=before)
+    similarity = shared[users] / np.sqrt(np.maximum(counts, 1))
     similarity[np.argsort(-similarity, kind="stable")[SIMILAR_USERS:]] = 0.0
-    return _sums(items, similarity[owner], size)
+    return _sums(items, np.repeat(similarity, counts), size)
 
 
 def _next_item(log: InteractionLog, seeds: SeedUsers, before: float) -> Floats:
