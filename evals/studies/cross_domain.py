@@ -211,7 +211,8 @@ def find(domain: Domain, segmenter: Segmenter) -> Floats:
 def _regression(columns: Floats, truth: Truth, ridge: float) -> tuple[float, Floats]:
     """Return the bias and weights of a logistic regression whose penalty is half of `ridge` times the squared weights.
 
-    It is solved by Newton's method.
+    It is solved here by Newton's method: scikit-learn refuses outcomes that are all equal, as those of a few sessions
+    may be.
     """
     inputs = np.concatenate([np.ones((len(columns), 1)), columns], axis=1)
     # The bias is hardly penalised; a little keeps the system solvable if all outcomes are equal.
