@@ -119,6 +119,10 @@ def cost_markdown(document: Mapping[str, Any]) -> str:
     ]
     for name, values in document.items():
         if isinstance(values, dict):
-            cells = [f"{value:.3g}" for value in (values["median"], values["mean"], *values["mean_ci"])]
+            cells = [_figure(value) for value in (values["median"], values["mean"], *values["mean_ci"])]
             lines.append(f"| {name.replace('_', ' ')} | {cells[0]} | {cells[1]} | {cells[2]} to {cells[3]} |")
     return "\n".join([*lines, "", f"A prompt that lists all titles would take {document['titles_listed']:.0f} tokens."])
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
