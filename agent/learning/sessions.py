@@ -57,6 +57,11 @@ class Training:
         Args:
             sessions: For each session the user id and its (item id, time or None), in order.
             items: Items by id. An item of a session that is not among them gets its id as its title.
+
+        Example:
+            >>> training = Training.of([("u", [("tea", None), ("bread", None)]), ("v", [("tea", None)])], {})
+            >>> [item.title for item in training.items], training.rows.tolist(), training.offsets.tolist()
+            (['tea', 'bread'], [0, 1, 0], [0, 2, 3])
         """
         known = dict(items)
         position = {item_id: row for row, item_id in enumerate(known)}

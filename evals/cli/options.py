@@ -49,5 +49,10 @@ MapOption = Annotated[
 
 
 def split_names(values: Iterable[str] | None) -> tuple[str, ...]:
-    """Return the names in option values that may each hold several between commas, without repeats."""
+    """Return the names in option values that may each hold several between commas, without repeats.
+
+    Example:
+        >>> split_names(["bm25,popularity", "bm25"])
+        ('bm25', 'popularity')
+    """
     return tuple(dict.fromkeys(name.strip() for value in values or () for name in value.split(",") if name.strip()))

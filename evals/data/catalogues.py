@@ -14,7 +14,12 @@ from whimbrel.tools.store.in_memory import InMemory
 
 
 def named_sources(sources: Sequence[str]) -> dict[str, str]:
-    """Return the sources by name of arguments `NAME=SOURCE`. A source without a name is its own name."""
+    """Return the sources by name of arguments `NAME=SOURCE`. A source without a name is its own name.
+
+    Example:
+        >>> named_sources(["films=ml-100k", "shop.csv"])
+        {'films': 'ml-100k', 'shop.csv': 'shop.csv'}
+    """
     parts = (source.partition("=") for source in sources)
     return {name: source or name for name, _, source in parts}
 

@@ -45,7 +45,12 @@ def recall(truth: Truth, probability: Floats, *, threshold: float = THRESHOLD) -
 
 
 def f1(truth: Truth, probability: Floats, *, threshold: float = THRESHOLD) -> float:
-    """Return 2 TP / (2 TP + FP + FN); NaN if there are no positives."""
+    """Return 2 TP / (2 TP + FP + FN); NaN if there are no positives.
+
+    Example:
+        >>> f1(np.array([True, True, False]), np.array([0.9, 0.2, 0.1]))  # one hit, one miss
+        0.6666666666666666
+    """
     from sklearn.metrics import f1_score
 
     return float(f1_score(truth, probability >= threshold)) if truth.any() else math.nan
@@ -77,6 +82,10 @@ def reliability(truth: Truth, probability: Floats) -> list[tuple[float, float, i
     Returns:
         For each of ten bins of equal width that is not empty: the mean probability, the share of positives, and the
         number of decisions.
+
+    Example:
+        >>> reliability(np.array([True, False, True]), np.array([0.25, 0.25, 0.75]))
+        [(0.25, 0.5, 2), (0.75, 1.0, 1)]
     """
     # A probability of 1 would be of an eleventh bin.
     bins = np.minimum((probability * BINS).astype(int), BINS - 1)

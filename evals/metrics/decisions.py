@@ -106,6 +106,10 @@ def abstention(right: Truth, confidence: Floats) -> list[list[float]]:
     Returns:
         For each twentieth of the answers, the most confident first: [share answered, share of these that is right,
         least confidence answered]. Empty if there are no answers.
+
+    Example:
+        >>> abstention(np.array([True, False]), np.array([0.9, 0.6]))
+        [[0.5, 1.0, 0.9], [1.0, 0.5, 0.6]]
     """
     if not len(right):
         return []

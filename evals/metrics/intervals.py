@@ -133,7 +133,12 @@ def sign_flip_p(differences: Floats, users: Ints, *, seed: int, flips: int = FLI
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Return p-values adjusted for their number (Holm, 1979). NaN stays NaN and does not count."""
+    """Return p-values adjusted for their number (Holm, 1979). NaN stays NaN and does not count.
+
+    Example:
+        >>> holm({"a": 0.01, "b": 0.04})  # 2 * 0.01, 1 * 0.04
+        {'a': 0.02, 'b': 0.04}
+    """
     from statsmodels.stats.multitest import multipletests
 
     known = [name for name, p in p_values.items() if not np.isnan(p)]
@@ -147,6 +152,11 @@ def wilson(count: int, of: int) -> Interval:
     """Return a share with its 95% score interval (Wilson, 1927); NaN if `of` is 0.
 
     Unlike the normal interval it has a width even if the share is 0 or 1.
+
+    Example:
+        >>> share = wilson(10, 10)
+        >>> share.value, round(share.low, 3), round(share.high, 3)
+        (1.0, 0.722, 1.0)
     """
     from statsmodels.stats.proportion import proportion_confint
 

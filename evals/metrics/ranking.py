@@ -17,7 +17,12 @@ from scipy.stats import rankdata
 
 
 def mean_ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the rank of each candidate, from 1, the highest score first, equal scores at their mean."""
+    """Return the rank of each candidate, from 1, the highest score first, equal scores at their mean.
+
+    Example:
+        >>> mean_ranks(np.array([0.2, 0.9, 0.2])).tolist()
+        [2.5, 1.0, 2.5]
+    """
     return np.asarray(rankdata(-scores, method="average"), dtype=np.float64)
 
 
@@ -25,6 +30,10 @@ def auc(ranks: Sequence[float], *, candidates: int) -> float:
     """Return the share of pairs of a relevant and another candidate in the right order, ties half (area under ROC).
 
     NaN if every candidate is relevant, or a relevant one is not ranked.
+
+    Example:
+        >>> auc([2.0], candidates=5)  # below one of four others
+        0.75
     """
     relevant, others = len(ranks), candidates - len(ranks)
     if not relevant or others <= 0 or math.inf in ranks:
@@ -39,7 +48,12 @@ def mrr(ranks: Sequence[float]) -> float:
 
 
 def ndcg_at_k(ranks: Sequence[float], *, k: int) -> float:
-    """Return binary NDCG@k in [0, 1] (Jarvelin & Kekalainen, 2002). The ideal list holds min(k, |relevant|) items."""
+    """Return binary NDCG@k in [0, 1] (Jarvelin & Kekalainen, 2002). The ideal list holds min(k, |relevant|) items.
+
+    Example:
+        >>> ndcg_at_k([1.0], k=5), ndcg_at_k([3.0], k=5), ndcg_at_k([6.0], k=5)
+        (1.0, 0.5, 0.0)
+    """
     if not ranks:
         return math.nan
     ideal = sum(1 / math.log2(1 + rank) for rank in range(1, min(k, len(ranks)) + 1))
@@ -62,7 +76,12 @@ def precision_at_k(ranks: Sequence[float], *, k: int) -> float:
 
 
 def average_precision(ranks: Sequence[float]) -> float:
-    """Return the mean over the relevant items of the precision at their rank. Its mean over cases is MAP."""
+    """Return the mean over the relevant items of the precision at their rank. Its mean over cases is MAP.
+
+    Example:
+        >>> average_precision([1.0, 4.0])  # 1/1 and 2/4
+        0.75
+    """
     if not ranks:
         return math.nan
     return sum(hits / rank for hits, rank in enumerate(sorted(ranks), start=1)) / len(ranks)

@@ -120,7 +120,12 @@ def _difference(row: Row) -> str:
 
 
 def figure(value: float | None) -> str:
-    """Return a number with three decimals, without a 0 before the point; a dash for None."""
+    """Return a number with three decimals, without a 0 before the point; a dash for None.
+
+    Example:
+        >>> figure(0.25), figure(-0.5), figure(1.0), figure(None)
+        ('.250', '-.500', '1.000', '-')
+    """
     if value is None:
         return "-"
     text = f"{value:.3f}"

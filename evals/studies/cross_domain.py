@@ -227,7 +227,12 @@ def _regression(columns: Floats, truth: Truth, ridge: float) -> tuple[float, Flo
 
 
 def best_threshold(truth: Truth, probability: Floats) -> float:
-    """Return the probability from which yes gives the best F1; the greatest if there are several."""
+    """Return the probability from which yes gives the best F1; the greatest if there are several.
+
+    Example:
+        >>> best_threshold(np.array([True, True, False]), np.array([0.9, 0.6, 0.1]))
+        0.6
+    """
     thresholds = np.unique(probability)[::-1]
     positives = len(probability) - np.searchsorted(np.sort(probability), thresholds)
     true_positives = truth.sum() - np.searchsorted(np.sort(probability[truth]), thresholds)

@@ -45,7 +45,12 @@ def wrong_others(entry: Recommendation, log: InteractionLog, *, user_id: str, at
 
 
 def without_names(sentence: str, *, titles: Sequence[str], topics: Sequence[str], days: Sequence[str]) -> str:
-    """Return a sentence with `_` in place of each of these names, with or without quotation marks."""
+    """Return a sentence with `_` in place of each of these names, with or without quotation marks.
+
+    Example:
+        >>> without_names("You bought 'Green tea' on 1 May 2020.", titles=["Green tea"], topics=[], days=["1 May 2020"])
+        'You bought _ on _.'
+    """
     names = {*titles, *map(short_name, titles), *topics, *days} - {""}
     # The longest name first: a title may be part of another.
     alternatives = "|".join(map(re.escape, sorted(names, key=lambda name: (-len(name), name))))

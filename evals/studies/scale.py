@@ -49,6 +49,10 @@ def parse_size(size: str) -> Shop:
 
     Raises:
         ConfigError: the text is not two whole numbers of at least 1.
+
+    Example:
+        >>> parse_size("10000:100000")
+        Shop(items=10000, events=100000)
     """
     items, _, events = size.partition(":")
     try:

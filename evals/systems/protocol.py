@@ -64,6 +64,14 @@ def from_ranking(ranking: Any, case: BlindCase) -> Scored:
 
     Ids that are not candidates and repeated ids are dropped. Candidates that are missing share the last rank. Both are
     counted in the warnings.
+
+    Example:
+        >>> from whimbrel.tools.records import Item
+        >>> case = BlindCase("1", "user", (), [Item(item_id=letter, title=letter) for letter in "abc"])
+        >>> from_ranking(["c", "a"], case).scores.astype(int).tolist()
+        [-1, -3, 0]
+        >>> from_ranking(["c", "z"], case).warnings
+        ('1 ids were invented or repeated', '2 candidates were omitted')
     """
     position = {item.item_id: row for row, item in enumerate(case.candidates)}
     unique = list(dict.fromkeys(str(item_id) for item_id in ranking))

@@ -45,6 +45,15 @@ def load_system(name: str) -> System:
 
     Raises:
         ConfigError: there is no such system, or it cannot be imported.
+
+    Example:
+        >>> from whimbrel.agent.learning.cases import BlindCase
+        >>> from whimbrel.agent.learning.sessions import Training
+        >>> from whimbrel.evals.systems.protocol import Settings
+        >>> training = Training.of([("u", [("tea", None), ("bread", None)]), ("v", [("tea", None)])], {})
+        >>> score = load_system("popularity")(training, Settings())
+        >>> score(BlindCase("1", "w", (), training.items)).tolist()
+        [2.0, 1.0]
     """
     # Our own names come first, so that no package can change what a report calls `popularity`.
     if name in SYSTEMS:
