@@ -89,7 +89,9 @@ def _moment_of_case(case: Case) -> TopicMoment:
     # A wish and a group are not part of the situation.
     situation = {key: str(value) for key, value in case.blind.context.items() if key not in ("query", "group")}
     times = [item.time for item in case.blind.history]
-    at = times[-1] if times and None not in times else None
+    at = None
+    if times and None not in times:
+        at = times[-1] if case.blind.at is None else case.blind.at
     titles = tuple(short_titles(case.blind.history[-TITLES:]))
     return TopicMoment(case.blind.user_id, TopicHistory.of(case.blind.history), at, situation, None, label, titles)
 

@@ -76,7 +76,17 @@ def test_moments_know_nothing_of_what_came(shop_csv: Path) -> None:
         assert moment.label
 
 
-def test_the_surest_come_first_in_an_abstention_curve() -> None:
+@pytest.mark.parametrize(("at", "expected"), [(9e8, 9e8), (None, 5.0), ("2001-09-09T01:46:40Z", 1e9)])
+def test_a_case_is_asked_at_its_own_moment_or_at_its_last_event(at: object, expected: float, tmp_path: Path) -> None:
+    history = [{"item_id": f"i{n}", "title": f"i{n}", "topics": ["t"], "time": float(n)} for n in range(6)]
+    case = {"case_id": "c", "history": history, "candidates": history[:2], "relevant": ["i0"], "at": at}
+    (tmp_path / "cases.jsonl").write_text(json.dumps(case))
+    (moment,) = read_moments(str(tmp_path / "cases.jsonl")).tested
+    assert moment.at == expected
+    assert moment.label == {"t"}
+
+
+def test_an_abstention_curve_begins_with_the_most_confident() -> None:
     confidence = np.linspace(0, 1, 100)
     curve = abstention(confidence > 0.5, confidence)
     assert curve[0][1] == 1
