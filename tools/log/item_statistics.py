@@ -66,10 +66,12 @@ class SeedUsers:
     @classmethod
     def of(cls, log: InteractionLog, history: Sequence[Item], *, before: float) -> "SeedUsers":
         """Find the seeds of a history that the log knows, and their users before a moment."""
+        # An item that the user rated below their mean is no sign of what they look for next.
         latest_first = dict.fromkeys(item.item_id for item in reversed(liked_of(history)))
         rows = log.rows(list(latest_first))
         item_ids = [item_id for item_id, row in zip(latest_first, rows, strict=True) if row >= 0][:MOST_SEEDS]
         rows = rows[rows >= 0][:MOST_SEEDS]
+        # The pairs of an item run from its first user to its last, so these are its latest users.
         pairs = [log.pairs_of(int(row), before=before)[-USERS_PER_SEED:] for row in rows]
         counts = np.array([len(of_seed) for of_seed in pairs], dtype=np.int64)
         flat = np.concatenate(pairs) if pairs else np.empty(0, dtype=np.int64)
@@ -230,6 +232,7 @@ def _user_knn(log: InteractionLog, shared: Floats, before: float) -> Floats:
         return np.zeros(size)
     items, counts = log.items_of(users, before=before)
     similarity = shared[users] / np.sqrt(np.maximum(counts, 1))
+    # The others count nothing. Their items are read already, so a similarity of 0 is cheaper than a second reading.
     similarity[np.argsort(-similarity, kind="stable")[SIMILAR_USERS:]] = 0.0
     return _sums(items, np.repeat(similarity, counts), size)
 

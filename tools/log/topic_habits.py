@@ -62,6 +62,7 @@ class TopicHabits:
         rows, column = log.frequent_topics(topic_row, MOST_COUNTED_TOPICS)
         counted = column[topic_row] >= 0
         topic, event = column[topic_row[counted]], event[counted]
+        # Topics that are not counted are gone by now, so the others of their event share the whole count.
         share = 1.0 / np.bincount(event, minlength=stop)[event]
         width = len(rows)
         time = log.time[:stop]
