@@ -138,7 +138,7 @@ def _documents(path: Path) -> Iterator[tuple[int, dict[str, Any] | Problem]]:
                     continue
                 try:
                     document = json.loads(line)
-                except (ValueError, RecursionError) as error:
+                except (ValueError, RecursionError) as error:  # JSON may be nested deeper than Python reads
                     yield number, Problem(number, "", f"not JSON: {error}")
                     continue
                 if not isinstance(document, dict):
@@ -172,6 +172,7 @@ def _case(document: dict[str, Any], catalogue: Sequence[Item]) -> Case:
     context = document.get("context") or {}
     if not isinstance(context, dict):
         raise ValueError("context is not a JSON object")
+    # Lists and documents of other people's files are no part of the situation.
     context = {str(key): value for key, value in context.items() if isinstance(value, str | int | float)}
     as_context(context)
     met = document.get("met") or []

@@ -12,8 +12,10 @@ def register(app: typer.Typer) -> None:
 
     It is the entry point `evals` of the group `whimbrel.commands`.
     """
+    # Imported here: whoever imports this package need not load every command.
     from whimbrel.evals.cli.models import bench_model, check_model
 
+    # `whimbrel models` exists already; it gets two more commands.
     for group in app.registered_groups:
         if group.name == "models" and group.typer_instance is not None:
             add_command(group.typer_instance, check_model, "check")
@@ -45,6 +47,7 @@ def build_eval_app() -> typer.Typer:
         no_args_is_help=True,
         rich_markup_mode=None,
     )
+    # Help lists commands in this order.
     for command in (rank, log, boundaries, migration, shift, report):
         add_command(app, command)
     studies: dict[str, Callable[..., None]] = {

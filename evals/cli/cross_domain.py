@@ -44,6 +44,7 @@ def cross_domain(
     from whimbrel.tools.errors import ConfigError
 
     model = open_model(llm, tell=lambda words: print(words, file=sys.stderr))
+    # A hosted model may return text alone.
     if model is not None and not model.scores:
         raise ConfigError(f"{llm!r} gives no likelihoods: give a local model, such as bundled")
     with progress_bars() as progress:

@@ -34,7 +34,7 @@ def explanations(
 
     settings = Settings(llm=llm, language=language, k=k, seed=seed)
     with progress_bars() as progress:
-        model = open_model(llm, remember=False)
+        model = open_model(llm, remember=False)  # a cached reply would not be timed
         document = measure_explanations(stores, settings, llm=model, n=n, out=out, progress=progress)
     if json:
         print_json(document)

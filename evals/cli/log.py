@@ -77,6 +77,7 @@ def log(
     from whimbrel.tools.sources.formats import open_source
     from whimbrel.tools.sources.tables import parse_map
 
+    # The data of completejourney comes with a package, so that it has no path.
     if (path is None and dataset != "completejourney") == (store is None):
         raise ConfigError("give the log with --path (and --dataset), or with --store")
     with progress_bars() as progress:

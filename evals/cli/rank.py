@@ -74,6 +74,7 @@ def rank(
 
     if fitted and crossfit:
         raise ConfigError("--crossfit fits each part itself: leave out --fitted")
+    # An absolute path, since `eval report` may run in another folder.
     settings = Settings(seed, llm, str(fitted.resolve()) if fitted else "")
     plan = Plan(cases, split_names(system) or tuple(SYSTEMS), settings, sessions, items, limit)
     if fitted:
@@ -84,6 +85,7 @@ def rank(
                 f"{str(fitted)!r} was fitted on {learned} of these cases: rank other cases, or use --crossfit instead "
                 "of --fitted"
             )
+    # A run in parts and one of all cases do not share a folder.
     with run_folder(out, in_parts=crossfit is not None) as folder:
         parts = fit_parts(plan, crossfit, folder) if crossfit else [(plan, folder)]
         run_plans(parts, folder, Execution(Limits(max_seconds, budget_usd), Workers(workers, ray)), json=json)

@@ -76,6 +76,7 @@ def run_plans(parts: "Sequence[tuple[Plan, Path]]", folder: Path, execution: Exe
             break
     if done < total:
         print(f"whimbrel: stopped after {done} of {total} rankings; the same command resumes the run", file=sys.stderr)
+    # A run that stopped early is reported up to where it came.
     document = document_of(results_of(parts[:number]), skipped=skipped, problems=problems)
     _write(folder / RESULTS, document)
     if json:

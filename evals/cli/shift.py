@@ -60,6 +60,7 @@ def shift(
     for problem in split.problems:
         print(f"whimbrel: {source}: {problem}", file=sys.stderr)
     if json:
+        # A mean over no cases is NaN, which JSON does not have.
         print_json(without_nan(document | {"wrong lines": [str(problem) for problem in split.problems]}))
     else:
         print(shifts_markdown(document))

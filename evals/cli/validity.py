@@ -29,6 +29,7 @@ def validity(
     from whimbrel.tools.sources.formats import open_source
     from whimbrel.tools.sources.tables import parse_map
 
+    # The source itself, not the store: the store is what is checked.
     log = read_log(open_source(source, format=format, mapped=parse_map(map or [])))
     with progress_bars() as progress:
         document = measure_validity(log, Requests(store, users, llm, k), progress=progress)

@@ -46,6 +46,7 @@ def _lastfm(folder: Path) -> list[Interaction]:
         for row in _rows(folder / name) if (folder / name).is_file() else ():
             if not row["year"] or int(row["year"]) < EARLIEST_YEAR:
                 continue
+            # The file knows days only: all tags of a day on one artist are one event.
             day = datetime(int(row["year"]), int(row["month"]), int(row["day"]), tzinfo=UTC)
             key = (day.timestamp(), row["userID"], row["artistID"])
             given.setdefault(key, []).append(names.get(row["tagID"], row["tagID"]))
@@ -87,6 +88,7 @@ def _frappe(folder: Path) -> list[Interaction]:
     for row in _rows(folder / FRAPPE):
         app = apps.get(row["item"], {})
         category = app.get("category", "unknown")
+        # An app without a category has no topic to predict.
         if category != "unknown":
             events.append(
                 Interaction(
@@ -144,7 +146,9 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
     try:
         with path.open(encoding="utf-8", errors="replace", newline="") as file:
             for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
+                # A short row has None in the columns that it lacks.
                 if None not in row.values():
+                    # A byte order mark sticks to the name of the first column.
                     yield {key.strip("\ufeff"): value for key, value in row.items() if key}
     except OSError as error:
         raise DataError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error

@@ -26,6 +26,7 @@ def ranking_markdown(document: Row, name: str) -> str:
         name: Name of the run.
     """
     cases, order = document["cases"], best_first(document["system"])
+    # A section without lines is left out.
     sections = [
         [f"### {name}: {cases['n']} cases of {cases['users']} users"],
         _systems(document, order),
@@ -182,6 +183,7 @@ def as_csv(document: Row, metrics: Sequence[str]) -> str:
     writer.writerow(["system", "metric", "value", "low", "high", "n"])
     for name, row in document["system"].items():
         for metric in metrics:
+            # Metrics of lists have no interval.
             low, high = row.get(f"{metric}_ci") or ("", "")
             writer.writerow([name, metric, row[metric], low, high, row["n"]])
     return out.getvalue()

@@ -56,6 +56,7 @@ def write_report(folder: Path) -> Written:
     results = results_of(parts)
     document = document_of(results, skipped=skipped, problems=problems)
     cases = parts[0][0].cases
+    # Folds have file names of their own; the run is then called after its folder.
     name = f"{cases.parent.name}/{cases.name}" if len(parts) == 1 else folder.name
     page = _ranking_page(name, parts, results, document)
     _write(written, page, ranking_markdown(document, name), as_csv(document, IN_CSV))

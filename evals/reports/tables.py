@@ -21,6 +21,7 @@ def ranking_tables(document: Row) -> RenderableType:
         document: See `evals.runs.document.document_of`.
     """
     systems, cases = document["system"], document["cases"]
+    # The best first; a system without any case comes last.
     order = sorted(systems, key=lambda name: -(systems[name].get("ndcg@10") or -1))
     parts: list[RenderableType] = [_metrics_table(systems, order, RANKING)]
     if "llm lift" in document:
@@ -93,6 +94,7 @@ def _differences_table(minus: Row, order: Sequence[str]) -> Table:
     labels = [label for label in minus if label not in ("of", "metric")]
     table = _new_table("system", *(head for label in labels for head in (label, "p (Holm)")))
     for name in order:
+        # The reference is not compared with itself.
         if name not in minus["all cases"]:
             continue
         differences = [minus[label].get(name) for label in labels]
@@ -104,6 +106,7 @@ def _differences_table(minus: Row, order: Sequence[str]) -> Table:
 def _slices_table(slices: Mapping[str, Row], order: Sequence[str]) -> Table:
     table = _new_table("system")
     for label, row in slices.items():
+        # Names of slices are long; they wrap instead of pushing columns out of the terminal.
         table.add_column(f"{label} (n={row['n']})", justify="right", max_width=20)
     for name in order:
         table.add_row(name, *(figure(row[name]["value"]) for row in slices.values()))

@@ -57,6 +57,7 @@ def _similarity(sessions: Sessions) -> list[Floats]:
     for session in sessions:
         vectors = title_vectors(session)
         cosine = (vectors[:-1] * vectors[1:]).sum(axis=1)
+        # Rounding can move a cosine beyond 1.
         probabilities.append(np.clip(1 - cosine, 0, 1).astype(np.float64))
     return probabilities
 
@@ -94,6 +95,7 @@ def measure_boundaries(
     truth = np.array([label for case in cases for label in case.switch if label is not None], dtype=bool)
     if not len(truth):
         raise DataError(f"{str(path)!r} has no labelled pair" + (f": {problems[0]}" if problems else ""))
+    # Labelled pairs of all sessions lie one behind the other; those of one session are drawn together.
     ends = np.cumsum([sum(known) for known in labelled])
     starts = np.concatenate([[0], ends[:-1]])
     groups = [np.arange(start, end) for start, end in zip(starts, ends, strict=True) if end > start]

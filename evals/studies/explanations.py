@@ -109,6 +109,7 @@ def measure_explanations(
         progress.advance(min(count, n))
         with open_store(name) as store:
             agent = Agent(store, llm, PipelineConfig(worded=settings.k, language=settings.language))
+            # The draw is the same each time, so that a run which was stopped continues it.
             for request in draw_requests(store, settings):
                 if count >= n:
                     break
@@ -135,6 +136,7 @@ def draw_requests(store: Store, settings: Settings) -> Iterator[Request]:
     for user_id in users:
         history = store.history(user_id)
         if len(history) >= LEAST_EVENTS:
+            # A generator for each user: the moment does not depend on which users came before.
             draw = random.Random(f"{settings.seed} {user_id}")  # noqa: S311
             at = history[draw.randrange(len(history) // 2, len(history))].time
             if history[0].time < at:
@@ -195,6 +197,7 @@ def check_explanation(entry: Recommendation, topics: Sequence[str], facts: Facts
     cited_ids = {cited.event_id for cited in entry.evidence}
     cited_topics = {topic for event in facts.history if event.event_id in cited_ids for topic in event.topics}
     days = [datetime.fromtimestamp(cited.time, tz=UTC) for cited in entry.evidence if cited.time is not None]
+    # What is left when every name that was given is taken out must hold no name.
     rest = without_names(
         entry.explanation,
         titles=[entry.title, *(cited.title for cited in entry.evidence)],
@@ -259,6 +262,7 @@ def _read_answers(out: Path) -> Iterator[Answer]:
 
 def _append(out: Path, answer: Answer) -> None:
     try:
+        # A run that was killed may have left half a line, which gets a line of its own.
         was_cut_off = out.is_file() and out.read_bytes()[-1:] not in (b"", b"\n")
         with out.open("a", encoding="utf-8") as file:
             file.write("\n" * was_cut_off + answer.model_dump_json() + "\n")

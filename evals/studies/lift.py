@@ -102,6 +102,7 @@ def lifts_of(
     """Measure one log: with weights from the other logs, and with weights learned further from its own other people."""
     others = [other for other in choices if other != name]
     tested = answers[name]
+    # First the features alone, then what the model adds to them.
     ranker = learn_ranker([choices[other] for other in others], NOTHING, seed=seed, trees=False)
     from_others = learn_model_weights([answers[other] for other in others], ranker)
     parts = [Part(number, PARTS, seed) for number in range(PARTS)]
@@ -128,6 +129,7 @@ def _learn_outside(
 def _lift(answers: Sequence[AnsweredChoiceSet], rankers: Sequence[Ranker], seed: int) -> Lift:
     """Measure the answers, each with the ranker beside it."""
     pairs = list(zip(answers, rankers, strict=True))
+    # One answer at a time, since each may have a ranker of its own.
     without = np.concatenate(
         [gains_with_model(ranker.model_copy(update=WITHOUT_MODEL), [answer]) for answer, ranker in pairs]
     )

@@ -71,6 +71,7 @@ def measure_shifts(
     tested = [moment for moment in split.tested if moment.label and len(moment.history.pair_topic)]
     if not tested:
         raise DataError("no event to predict has topics and a history with topics")
+    # The first predictor is the one that all others are compared with.
     predictors = {ELSEWHERE: elsewhere}
     if len(split.learned_from) >= LEAST_MOMENTS:
         progress.step("Learning", None)
@@ -78,6 +79,7 @@ def measure_shifts(
     _, users = np.unique([moment.user for moment in tested], return_inverse=True)
     main = next(iter(predictors))
     scores = {name: _topic_scores(predictor, tested) for name, predictor in predictors.items()}
+    # Without any situation the comparison would be of a predictor with itself.
     if any(moment.situation for moment in tested):
         scores["without the situation"] = _scores_without_situation(split, tested, predictors[main], seed)
     scores |= {name: _shortcut_scores(features, tested) for name, features in SHORTCUTS.items()}
@@ -192,6 +194,7 @@ def _shortcut_scores(features: Sequence[str], tested: Sequence[TopicMoment]) -> 
 def _score(probability: Floats, moment: TopicMoment) -> tuple[float, float]:
     """Return the log loss, a mean over the topics of the event, and whether the likeliest topic is one of them."""
     rows = moment.label_rows()
+    # Topics that the history does not name have no row, and the probability 0.
     of_label = np.concatenate([probability[rows], np.zeros(len(moment.label) - len(rows))])
     return float(-np.log(np.maximum(of_label, LEAST_PROBABILITY)).mean()), float(probability.argmax() in rows)
 

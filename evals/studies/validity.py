@@ -65,6 +65,7 @@ def measure_validity(log: SourceLog, requests: Requests, *, progress: Progress |
     """
     progress = progress or NoProgress()
     everybody = sorted(log.events)
+    # Evenly spread over the sorted ids, so that a run can be repeated without a seed.
     chosen = everybody[:: max(len(everybody) // requests.users, 1)][: requests.users]
     progress.step("Recommending", len(chosen))
     counts = {"users": len(chosen), "valid": 0, "items": 0, "cited": 0, "with warnings": 0}
