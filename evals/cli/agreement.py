@@ -11,9 +11,10 @@ from whimbrel.evals.cli.options import RunArgument
     "whimbrel eval agreement run",
 )
 def agreement(folder: RunArgument, json: JsonOption = False) -> None:
-    """Compare our metrics of a run with those of RecTools on the same rankings.
+    """Compare our metrics of a run with those of RecTools.
 
-    RecTools is installed by `make sasrec`. The exit status is 1 if a figure differs by 0.0005 or more.
+    Both measure the same rankings. RecTools is installed by `make sasrec`. The exit status is 1 if a figure differs by
+    0.0005 or more.
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.studies.agreement import TOLERANCE, agreement_lines, measure_agreement

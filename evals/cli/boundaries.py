@@ -29,7 +29,11 @@ def boundaries(
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Measure the probability that the intent changes between neighbouring items of a session against the labels."""
+    """Measure how well changes of intent are found.
+
+    Systems give the probability that the intent changes between neighbouring items of a session. It is compared with
+    the labels.
+    """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.agent.display.terminal import console
     from whimbrel.evals.reports.tables import boundary_table

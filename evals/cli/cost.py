@@ -16,9 +16,10 @@ def cost(
     k: Annotated[int, typer.Option("--k", min=1, help="Items to recommend.")] = 10,
     json: JsonOption = False,
 ) -> None:
-    """Measure the tokens and seconds of a recommendation beside bare llama.cpp doing the same work in the same run.
+    """Measure tokens and seconds beside bare llama.cpp.
 
-    Needs a local model. Prints the median over users, and the mean with its 95% interval.
+    Bare llama.cpp does the work of each recommendation again in the same run. Needs a local model. Prints the median
+    over users, and the mean with its 95% interval.
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.runs.document import without_nan

@@ -29,9 +29,9 @@ def cross_domain(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Learn where the intent changes in one domain and test it in another, then the reverse.
+    """Learn changes of intent in one domain, test in another.
 
-    The labels of the domain tested on are read by the metrics alone.
+    Then the reverse. The labels of the domain tested on are read by the metrics alone.
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.agent.language_models.specs import open_model

@@ -23,7 +23,9 @@ def explanations(
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Measure whether the events that explanations cite happened, and whether they name anything that was not given.
+    """Measure whether explanations keep to the facts.
+
+    The events that they cite must have happened, and they must name nothing that was not given.
 
     Users and moments of their histories are drawn at random; the language model words the reason of every item.
     """

@@ -21,9 +21,10 @@ def lift(
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Measure what a language model adds to each log's ranking, with weights learned from the other logs.
+    """Measure what a language model adds to a ranking.
 
-    Replies of the model are cached on disk, so the same command resumes.
+    The ranking is of items that no log knows, with weights that were learned from the other logs. Replies of the model
+    are cached on disk, so the same command resumes.
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.studies.lift import LiftConfig, document_of, markdown, measure_lifts

@@ -23,7 +23,10 @@ def migration(
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Measure which topics a person's next window of time will hold: all topics, and those new to their recent windows.
+    """Measure forecasts of the topics of the next window.
+
+    Which topics will a person's next window of time hold? Measured for all topics, and for those new to their recent
+    windows.
 
     The last windows are the test. The window before them chooses each system's threshold. Systems learn from earlier
     windows.

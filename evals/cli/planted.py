@@ -14,7 +14,10 @@ def planted(
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Measure on synthetic logs whether shifts that were planted are named, and none where nothing shifts."""
+    """Measure whether planted shifts are named.
+
+    The logs are synthetic. In some of them nothing shifts: no shift is right there.
+    """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.studies.planted import measure_planted, planted_markdown
 

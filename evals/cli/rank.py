@@ -57,7 +57,9 @@ def rank(
     budget_usd: BudgetOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Rank the candidates of each case and measure the rankings. No system is shown which candidates are relevant.
+    """Measure systems on a file of cases.
+
+    Each system ranks the candidates of each case. No system is shown which candidates are relevant.
 
     Without --sessions, systems learn from the histories of the cases; with --crossfit, also from what the users of the
     other parts chose. The same command resumes a run in --out that was stopped.

@@ -6,7 +6,10 @@ from whimbrel.evals.cli.options import RunArgument
 
 @example("whimbrel eval report run && open run/report.html")
 def report(folder: RunArgument, json: JsonOption = False) -> None:
-    """Report a run: as one page that needs no network (report.html), as Markdown and as CSV, in the run's folder."""
+    """Report a run as a page, as Markdown and as CSV.
+
+    The files are written into the run's folder. The page, report.html, needs no network.
+    """
     from whimbrel.evals.reports.report import write_report
 
     written = write_report(folder)

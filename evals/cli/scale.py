@@ -17,7 +17,10 @@ def scale(
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Measure ingestion, store size and request times without a language model on synthetic shops of these sizes."""
+    """Measure what the size of a log costs.
+
+    Measured are ingestion, the size of the store, and request times without a language model, on synthetic shops.
+    """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.studies.scale import measure_scale, parse_size, scale_markdown
 

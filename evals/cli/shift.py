@@ -37,7 +37,9 @@ def shift(
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Measure whether predictions come true: the next event's topics, the shift, its kind, and the confidence.
+    """Measure whether predicted topics and shifts come true.
+
+    Predicted are the topics of the next event, the shift, its kind, and the confidence.
 
     Systems learn from half of the people and are tested on the other half, at later times where times are known.
     """

@@ -20,8 +20,9 @@ def validity(
     k: Annotated[int, typer.Option("--k", min=1, help="Items per user.")] = 10,
     json: JsonOption = False,
 ) -> None:
-    """Run `whimbrel recommend --json` for users and check each answer against the log that the store was made from.
+    """Check that recommendations keep their promises.
 
+    Runs `whimbrel recommend --json` for users and checks each answer against the log that the store was made from.
     Cited events must have happened and recommended items must be new. The exit status is 1 if an answer is wrong.
     """
     from whimbrel.agent.display.progress import progress_bars
