@@ -5,29 +5,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import ValidationError
 
+from whimbrel.agent.answers import answer_of, unseen_situation
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.language_models.hosted.budget import Budget, BudgetError
 from whimbrel.agent.language_models.option_scores import likelihood_prompt
-from whimbrel.agent.language_models.protocol import LanguageModel, Usage
+from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.language_models.specs import as_model, open_model
 from whimbrel.agent.pipeline import RANK, RECOMMEND, SHIFT, PipelineConfig, Request, Resources, State, run
 from whimbrel.agent.ranking.rank import Ranking
 from whimbrel.agent.schema.context import Context, as_context
-from whimbrel.agent.schema.results import Recommendations, RequestUsage, Shift, StageUsage
+from whimbrel.agent.schema.results import Recommendations, Shift
 from whimbrel.agent.shift.forecast import forecast_topics
 from whimbrel.agent.shift.timeline import Timeline, timeline_of
-from whimbrel.tools.errors import ConfigError, DataError, ModelError, StoreError
+from whimbrel.tools.errors import ConfigError, DataError, StoreError
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Event, Interaction, Item, Occurrence, identifier
 from whimbrel.tools.retrieval.catalogue import Catalogue
 from whimbrel.tools.store.in_memory import InMemory
 from whimbrel.tools.store.store import Store, open_store
-from whimbrel.tools.timestamps import iso, parse_time
+from whimbrel.tools.timestamps import parse_time
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 Situation = Context | Mapping[str, object] | None
 LIVE_SECONDS = 7 * 24 * 3600
 """A log that ended no longer ago is live: then "now" is the clock's time, else the end of the log."""
-MODEL_STAGES = {"summary": "summarise", "prediction": "predict_shift", "ranking": "rank", "explained": "explain"}
-"""The stages that may ask the language model, by the value of the state that says what it cost."""
 
 
 class Agent:
@@ -198,7 +197,7 @@ class Agent:
         except BudgetError as error:
             warnings = (f"without the language model: {error}",)
             state = run(request, self._resources_without_model, on_step=on_step)
-        answer = _answer(state, time.perf_counter() - started)
+        answer = answer_of(state, time.perf_counter() - started)
         return answer.model_copy(update={"warnings": (*answer.warnings, *warnings)})
 
     def rank(
@@ -287,7 +286,7 @@ class Agent:
             topics=self._resources.fitted.topics,
         )
         ahead = forecast_topics(self.store.log, self.store.fitted, user, before=before)
-        warnings = (*timeline.warnings, *_unseen_situation(situation, history))
+        warnings = (*timeline.warnings, *unseen_situation(situation, history))
         return timeline.model_copy(update={"warnings": warnings, "outlook": ahead})
 
     def chat(self, user_id: str, at: object = None, k: int = 5) -> "Session":
@@ -390,59 +389,3 @@ def history_request(
 def _given_moment(at: object, context: Context) -> float | None:
     """Return the moment asked about: `at`, else that of the context, else None."""
     return context.moment if at is None else parse_time(at)
-
-
-def _answer(state: State, seconds: float) -> Recommendations:
-    """Turn a finished state into the answer.
-
-    Raises:
-        ModelError: none of the language model's replies fitted its schema.
-    """
-    request, recommendations = state.request, state.explained.recommendations
-    values = {"summary": state.summary, "prediction": state.prediction, "ranking": state.ranking}
-    results: dict[str, Any] = {**values, "explained": state.explained}
-    usages = {stage: results[name].usage for name, stage in MODEL_STAGES.items()}
-    usage = sum(usages.values(), Usage())
-    warnings = list(dict.fromkeys(warning for name in MODEL_STAGES for warning in results[name].warnings))
-    if usage.generations and usage.misfits == usage.generations:
-        raise ModelError(
-            f"none of the {usage.misfits} replies of the language model fitted its schema ({warnings[0]}): "
-            "use another model, or --llm none"
-        )
-    warnings += _unseen_situation(request.context, state.recall.history)
-    if request.user_id and not state.recall.history:
-        warnings.append(f"nothing is known about user {request.user_id!r} before {iso(request.at or 0.0)}")
-    if len(recommendations) < request.k:
-        warnings.append(
-            f"the list has {len(recommendations)} of the {request.k} items asked for: all others were met before, refused, or "
-            "are too similar to these"
-        )
-    return Recommendations(
-        user_id=request.user_id,
-        at=request.at or 0.0,
-        summary=state.summary.text,
-        shift=state.prediction.shift,
-        recommendations=recommendations,
-        usage=RequestUsage(
-            **_usage(usage, seconds),
-            stages={stage: StageUsage(**_usage(usages[stage], state.seconds[stage])) for stage in usages},
-        ),
-        warnings=tuple(warnings),
-    )
-
-
-def _unseen_situation(context: Context, history: Sequence[Item]) -> list[str]:
-    """Return a warning where the history never saw the situation."""
-    unknown = [
-        f"{key} {value}"
-        for key, value in context.situation.items()
-        if not any(getattr(event, "context", {}).get(key) == value for event in history)
-    ]
-    if not unknown or not history:
-        return []
-    return [f"no event of this user has {', '.join(unknown)}, so it changes nothing"]
-
-
-def _usage(usage: Usage, seconds: float) -> dict[str, Any]:
-    known = {name: value for name, value in vars(usage).items() if name in StageUsage.model_fields}
-    return known | {"seconds": round(seconds, 3)}
