@@ -16,12 +16,13 @@ from whimbrel.agent.language_models.hosted.budget import Budget, BudgetError
 from whimbrel.agent.language_models.option_scores import likelihood_prompt
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.language_models.specs import as_model, open_model
-from whimbrel.agent.pipeline import RANK, RECOMMEND, SHIFT, PipelineConfig, Request, Resources, State, run
+from whimbrel.agent.pipeline import RANK, RECOMMEND, SHIFT, run
 from whimbrel.agent.ranking.rank import Ranking
 from whimbrel.agent.schema.context import Context, as_context
 from whimbrel.agent.schema.results import Recommendations, Shift
 from whimbrel.agent.shift.forecast import forecast_topics
 from whimbrel.agent.shift.timeline import Timeline, timeline_of
+from whimbrel.agent.state import PipelineConfig, Request, Resources, State
 from whimbrel.tools.errors import ConfigError, DataError, StoreError
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Event, Interaction, Item, Occurrence, identifier

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from whimbrel.agent.pipeline import SHIFT, Request
+from whimbrel.agent.pipeline import SHIFT
 from whimbrel.agent.schema.context import Context
+from whimbrel.agent.state import Request
 from whimbrel.tools.errors import WhimbrelError
 from whimbrel.tools.log.interaction_log import Floats, Ints
 from whimbrel.tools.log.item_statistics import ItemStatistics, recent_popularity

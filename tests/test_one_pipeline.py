@@ -12,9 +12,10 @@ from whimbrel.agent import Agent
 from whimbrel.agent.cli.main import main
 from whimbrel.agent.demo import open_demo
 from whimbrel.agent.learning.cases import BlindCase, Case, read_cases
-from whimbrel.agent.pipeline import RANK, PipelineConfig
+from whimbrel.agent.pipeline import RANK
 from whimbrel.agent.ranking.rank import RankConfig
 from whimbrel.agent.schema.results import Recommendations
+from whimbrel.agent.state import PipelineConfig
 from whimbrel.evals.data.folds import Target, case_of, rows_by_user
 from whimbrel.evals.data.logs import Log, read_store
 from whimbrel.evals.systems.whimbrel import request_of, scored

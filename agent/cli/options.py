@@ -108,7 +108,7 @@ def open_agent(options: AgentOptions) -> "Agent":
     from whimbrel.agent.agent import Agent
     from whimbrel.agent.display.progress import steps
     from whimbrel.agent.language_models.hosted.budget import Budget
-    from whimbrel.agent.pipeline import PipelineConfig
+    from whimbrel.agent.state import PipelineConfig
 
     config = PipelineConfig.model_validate({"language": options.language, "rank": options.ranking or {}})
     budget = Budget(options.budget_tokens, options.budget_usd)

@@ -14,9 +14,10 @@ from pydantic import ValidationError
 
 from whimbrel.agent.language_models.option_scores import HISTORY_SHOWN
 from whimbrel.agent.learning.ranking import ChoiceSet
-from whimbrel.agent.pipeline import FEATURES, QUERY, Request, Resources, State, retrieval_query, run
+from whimbrel.agent.pipeline import FEATURES, QUERY, retrieval_query, run
 from whimbrel.agent.ranking.fusion import CandidateKind
 from whimbrel.agent.schema.context import Context
+from whimbrel.agent.state import Request, Resources, State
 from whimbrel.tools.log.click_rates import ClickRates
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.catalogue import Catalogue

@@ -13,8 +13,8 @@ from whimbrel.tools.progress import NoProgress, Progress
 if TYPE_CHECKING:
     from whimbrel.agent.learning.choice_sets import TrainingQuery
     from whimbrel.agent.learning.ranking import ChoiceSet
-    from whimbrel.agent.pipeline import Resources
     from whimbrel.agent.shift.next_topics import NextTopics
+    from whimbrel.agent.state import Resources
     from whimbrel.tools.retrieval.catalogue import Catalogue
 
 LEAST_USERS, LEAST_USERS_COLD = 200, 50
@@ -139,7 +139,7 @@ def _queries(
 ) -> "tuple[list[TrainingQuery], Resources]":
     """Draw training queries, none where there are too few users, and the resources as of the time before them."""
     from whimbrel.agent.learning.choice_sets import training_queries
-    from whimbrel.agent.pipeline import Resources
+    from whimbrel.agent.state import Resources
 
     log = catalogue.log
     cold = kind == "cold"

@@ -15,8 +15,8 @@ from whimbrel.agent import Agent
 from whimbrel.agent.language_models.local.model import LocalModel
 from whimbrel.agent.language_models.option_scores import HISTORY_SHOWN
 from whimbrel.agent.language_models.specs import open_model
-from whimbrel.agent.pipeline import PipelineConfig
 from whimbrel.agent.ranking.rank import RankConfig
+from whimbrel.agent.state import PipelineConfig
 from whimbrel.evals.metrics.intervals import interval
 from whimbrel.evals.models.recording import Recording
 from whimbrel.tools.errors import ConfigError

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from whimbrel.agent.agent import Agent
 from whimbrel.agent.language_models.protocol import LanguageModel
-from whimbrel.agent.pipeline import PipelineConfig, Request
 from whimbrel.agent.schema.results import CitedEvent, Recommendation
+from whimbrel.agent.state import PipelineConfig, Request
 from whimbrel.evals.metrics.intervals import wilson
 from whimbrel.evals.studies.explanation_checks import foreign_names, without_names, wrong_citation, wrong_others
 from whimbrel.prompts.phrases import Language, load_phrases

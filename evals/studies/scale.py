@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from whimbrel.agent.agent import Agent
-from whimbrel.agent.pipeline import STAGES, PipelineConfig, Request
+from whimbrel.agent.pipeline import STAGES
+from whimbrel.agent.state import PipelineConfig, Request
 from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.sources.ingest import ingest

@@ -13,9 +13,10 @@ from whimbrel.agent.learning.cases import BlindCase
 from whimbrel.agent.learning.fitted_log import read_fitted_log
 from whimbrel.agent.learning.learn import Draw, learn_from
 from whimbrel.agent.learning.sessions import Training, catalogue_of
-from whimbrel.agent.pipeline import RANK, Request
+from whimbrel.agent.pipeline import RANK
 from whimbrel.agent.ranking.fusion import CandidateKind
 from whimbrel.agent.ranking.rank import Ranking
+from whimbrel.agent.state import Request
 from whimbrel.evals.systems.protocol import Scored, Scorer, Settings
 from whimbrel.tools.store.in_memory import InMemory
 

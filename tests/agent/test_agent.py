@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from whimbrel.agent import Agent, DataError, Interaction, Item, ModelError, Recommendations, ScriptedModel
-from whimbrel.agent.pipeline import PipelineConfig
+from whimbrel.agent.state import PipelineConfig
 from whimbrel.tools.store.store import open_store
 
 AT = 1_600_000_000 + 34 * 86_400

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from whimbrel.agent import Agent, Interaction, Item, Recommendations, ScriptedModel
 from whimbrel.agent.explanation.check import ReasonReply, reason_problem
 from whimbrel.agent.language_models.access import ModelAccess
-from whimbrel.agent.pipeline import PipelineConfig
 from whimbrel.agent.profile.summarise import summarise
 from whimbrel.agent.ranking.fusion import Rankers
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.shift.predict import ShiftQuery, predict_shift
+from whimbrel.agent.state import PipelineConfig
 from whimbrel.prompts import Message, load
 from whimbrel.prompts.phrases import load_phrases
 from whimbrel.tools.sources.formats import open_source

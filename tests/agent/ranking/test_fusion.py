@@ -20,11 +20,11 @@ from whimbrel.agent.learning.ranking import (
     learn_model_weights,
     learn_ranker,
 )
-from whimbrel.agent.pipeline import Resources
 from whimbrel.agent.ranking.diversity import diverse
 from whimbrel.agent.ranking.features import FEATURES, LOG_FEATURES
 from whimbrel.agent.ranking.fusion import Ranker, Rankers
 from whimbrel.agent.ranking.rank import Ranked
+from whimbrel.agent.state import Resources
 from whimbrel.tools.arrays import standardise
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.item_embeddings import ItemEmbeddings
@@ -104,7 +104,7 @@ def test_retrieval_listens_to_the_channels_that_are_worth_most() -> None:
     def first(weights: dict[str, float]) -> list[Candidate]:
         return retrieve(library, RetrievalQuery(history, np.inf, interest), weights=weights, n=10)
 
-    nothing = dict.fromkeys(LEARNED_CHANNELS, 0.0)
+    nothing = dict.fromkeys((*LEARNED_CHANNELS, "taste"), 0.0)
     for channel in ("next_item", "popular", "short"):
         places = [found.channels.get(channel, 99) for found in first(nothing | {channel: 5.0})]
         assert places == list(range(1, 11))

@@ -1,0 +1,75 @@
+"""From a finished state to the answer that a caller gets: recommendations, what they cost, and warnings."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from whimbrel.agent.language_models.protocol import Usage
+from whimbrel.agent.state import State
+from whimbrel.agent.schema.context import Context
+from whimbrel.agent.schema.results import Recommendations, RequestUsage, StageUsage
+from whimbrel.tools.errors import ModelError
+from whimbrel.tools.records import Item
+from whimbrel.tools.timestamps import iso
+
+MODEL_STAGES = {"summary": "summarise", "prediction": "predict_shift", "ranking": "rank", "explained": "explain"}
+"""The stages that may ask the language model, by the value of the state that says what it cost."""
+
+
+def answer_of(state: State, seconds: float) -> Recommendations:
+    """Turn a finished state into the answer.
+
+    Args:
+        state: The state after all stages of `RECOMMEND`.
+        seconds: How long the request took in all.
+
+    Raises:
+        ModelError: none of the language model's replies fitted its schema.
+    """
+    request, recommendations = state.request, state.explained.recommendations
+    values = {"summary": state.summary, "prediction": state.prediction, "ranking": state.ranking}
+    results: dict[str, Any] = {**values, "explained": state.explained}
+    usages = {stage: results[name].usage for name, stage in MODEL_STAGES.items()}
+    usage = sum(usages.values(), Usage())
+    warnings = list(dict.fromkeys(warning for name in MODEL_STAGES for warning in results[name].warnings))
+    if usage.generations and usage.misfits == usage.generations:
+        raise ModelError(
+            f"none of the {usage.misfits} replies of the language model fitted its schema ({warnings[0]}): "
+            "use another model, or --llm none"
+        )
+    warnings += unseen_situation(request.context, state.recall.history)
+    if request.user_id and not state.recall.history:
+        warnings.append(f"nothing is known about user {request.user_id!r} before {iso(request.at or 0.0)}")
+    if len(recommendations) < request.k:
+        warnings.append(
+            f"the list has {len(recommendations)} of the {request.k} items asked for: all others were met before, "
+            "refused, or are too similar to these"
+        )
+    return Recommendations(
+        user_id=request.user_id,
+        at=request.at or 0.0,
+        summary=state.summary.text,
+        shift=state.prediction.shift,
+        recommendations=recommendations,
+        usage=RequestUsage(
+            **_usage(usage, seconds),
+            stages={stage: StageUsage(**_usage(usages[stage], state.seconds[stage])) for stage in usages},
+        ),
+        warnings=tuple(warnings),
+    )
+
+
+def unseen_situation(context: Context, history: Sequence[Item]) -> list[str]:
+    """Return a warning where the history never saw the situation."""
+    unknown = [
+        f"{key} {value}"
+        for key, value in context.situation.items()
+        if not any(getattr(event, "context", {}).get(key) == value for event in history)
+    ]
+    if not unknown or not history:
+        return []
+    return [f"no event of this user has {', '.join(unknown)}, so it changes nothing"]
+
+
+def _usage(usage: Usage, seconds: float) -> dict[str, Any]:
+    known = {name: value for name, value in vars(usage).items() if name in StageUsage.model_fields}
+    return known | {"seconds": round(seconds, 3)}
