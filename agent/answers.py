@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from whimbrel.agent.language_models.protocol import Usage
-from whimbrel.agent.state import State
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.results import Recommendations, RequestUsage, StageUsage
+from whimbrel.agent.state import State
 from whimbrel.tools.errors import ModelError
 from whimbrel.tools.records import Item
 from whimbrel.tools.timestamps import iso

@@ -51,8 +51,9 @@ def moments_of(
     per_user: int = PER_USER,
     seed: int = 0,
 ) -> list[TopicMoment]:
-    """Draw moments of one user: events in [since, until) with topics, enough events before them and none at the same
-    time.
+    """Draw moments of one user.
+
+    A moment is an event in [since, until) that has topics, enough events before it, and none at the same time.
 
     Args:
         user: Whose history it is.

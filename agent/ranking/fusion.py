@@ -1,7 +1,7 @@
-"""One score from all features: a weight each (a conditional logit; McFadden, 1974) and, where a log is long enough to
-learn them, trees on top (LambdaMART; Burges, 2010).
+"""The rankers: one score from all features, by a weight each and trees on top.
 
-Both are sums, so every score can be told apart into what each feature contributed.
+The weights are those of a conditional logit (McFadden, 1974). Trees (LambdaMART; Burges, 2010) are added where a log is
+long enough to learn them. Both are sums, so every score can be told apart into what each feature contributed.
 """
 
 from functools import cache, cached_property
