@@ -267,7 +267,7 @@ def test_feedback_is_known_to_the_next_request(tmp_path: Path) -> None:
     with open_store(tmp_path / "s") as store:
         assert store.log.time.tolist() == log.time.tolist()
         rebuilt = store._build_log()
-        for name in ("time", "appeared", "pair_time", "met_offset"):
+        for name in ("time", "appeared", "pair_time", "item_pair_offset"):
             assert getattr(rebuilt, name).tolist() == getattr(log, name).tolist()
 
 
