@@ -2,5 +2,7 @@
 
 import lazy_loader
 
+from whimbrel.agent import __all__ as _names
+
 __version__ = "0.1.0"
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"agent": _names})
