@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 
 from pydantic import BaseModel
 
-from whimbrel.agent.ranking.fusion import Rankers
+from whimbrel.agent.ranking.rankers import Rankers
 from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.files.atomic import atomic_write

@@ -10,8 +10,8 @@ from whimbrel.agent.explanation.explain import Explained
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.access import NO_MODEL, ModelAccess
 from whimbrel.agent.profile.summarise import Summary
-from whimbrel.agent.ranking.fusion import CandidateKind
 from whimbrel.agent.ranking.rank import RankConfig, Ranking
+from whimbrel.agent.ranking.rankers import CandidateKind
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.results import Shift
 from whimbrel.agent.shift.predict import Prediction

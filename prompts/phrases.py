@@ -261,6 +261,10 @@ class ScreenPhrases(_Table):
 
     Attributes:
         shift_line: A shift in one line, in a conversation.
+        no_shift_line: The same where no shift is named. `percent` is the probability that the interest stays.
+        stays: The label of that probability.
+        stays_percent: That probability with its meaning.
+        stays_mark: That probability in short, as in a timeline.
         from_: The topics that a shift leaves.
         to: The topics that it goes to.
         next: The most likely topics, where there is no shift.
@@ -274,7 +278,11 @@ class ScreenPhrases(_Table):
     shift_title: Annotated[str, _takes("kind")]
     shift_title_at: Annotated[str, _takes("moment", "kind")]
     shift_line: Annotated[str, _takes("kind", "percent", "reason")]
+    no_shift_line: Annotated[str, _takes("kind", "percent", "reason")]
     confidence: str
+    stays: str
+    stays_percent: Annotated[str, _takes("percent")]
+    stays_mark: Annotated[str, _takes("percent")]
     from_: str
     to: str
     next: str

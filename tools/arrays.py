@@ -3,17 +3,17 @@
 import numpy as np
 from numpy.typing import NDArray
 
-_NO_SPREAD = 1e-9  # a standard deviation below it is rounding error of equal values
+_NO_SPREAD = 1e-9  # a smaller standard deviation is only the rounding error of equal values
 
 
 def standardise(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Scale the finite values to mean 0 and standard deviation 1.
 
     Args:
-        values: One number an entry, shape (n,). NaN and infinities count as unknown.
+        values: One number per entry, shape (n,). NaN and infinities count as unknown.
 
     Returns:
-        An array of the same shape, 0 for unknown entries. It is all 0 where the known values are equal or absent.
+        An array of the same shape. Unknown entries are 0. All entries are 0 if the known values are equal or absent.
 
     Example:
         >>> standardise(np.array([1.0, np.nan, 3.0])).tolist()

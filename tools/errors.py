@@ -1,23 +1,23 @@
-"""Every error that a user can meet. The message says what happened and what to do next.
+"""Every error that a user can see. The message says what happened and what to do next.
 
-Errors of a programmer remain `ValueError` and `TypeError`.
+A programming mistake raises `ValueError` or `TypeError` instead.
 """
 
 
 class WhimbrelError(Exception):
-    """Base of all errors that a person can act on. The command line prints the message as one line and exits with 1."""
+    """Base of all errors that a user can fix. The command line prints the message as one line and exits with 1."""
 
 
 class ConfigError(WhimbrelError):
-    """An option, a model spec or the installation is wrong: change it and run again."""
+    """An option, a model spec or the installation is wrong. Change it and run again."""
 
 
 class DataError(WhimbrelError):
-    """A file, a row or an id is not what was expected: correct the data or the mapping."""
+    """A file, a row or an id is not valid. Correct the data or the column mapping."""
 
 
 class StoreError(WhimbrelError):
-    """The store cannot be opened or read: it is locked, unfinished, of another encoder, or out of reach."""
+    """The store cannot be used: it is locked, unfinished, unreachable, or was made with another encoder."""
 
 
 class ModelError(WhimbrelError):

@@ -16,7 +16,7 @@ MOST_TOPICS = 32  # of one item
 def clean_text(value: object) -> object:
     r"""Return a text as one line, without control, format and surrogate characters.
 
-    A value of another type is returned as it is, so that validation refuses it.
+    A value of another type is returned unchanged. Validation then rejects it.
 
     Example:
         >>> clean_text(" Rye\n bread\u200b ")
@@ -26,17 +26,17 @@ def clean_text(value: object) -> object:
         return value
     if value.isprintable():
         return " ".join(value.split())
-    # Categories of Unicode: control characters and line ends become spaces; format characters, surrogates, private and
-    # unassigned ones are dropped.
+    # Control characters and line ends (Unicode categories Cc, Zl, Zp) become spaces. Format, surrogate, private and
+    # unassigned characters are dropped.
     spaced = "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in value)
     return " ".join("".join(c for c in spaced if unicodedata.category(c) not in {"Cf", "Cs", "Co", "Cn"}).split())
 
 
 def _clean_identifier(value: object) -> object:
-    """Return an id as text. A text loses only the spaces around it; `7`, `7.0` and `"7"` are one id.
+    """Return an id as text, without the spaces around it. `7`, `7.0` and `"7"` are the same id.
 
     Raises:
-        ValueError: the id holds a control character.
+        ValueError: the id contains a control character.
     """
     if isinstance(value, bool):
         return value
@@ -52,7 +52,7 @@ def _clean_identifier(value: object) -> object:
 
 
 def identifier(value: object) -> str:
-    """Return an id in the form in which records hold it.
+    """Return an id in the form that records use.
 
     Example:
         >>> identifier(7.0)
@@ -72,7 +72,7 @@ def _clean_event(value: object) -> object:
 
 
 def _clean_topics(value: object) -> object:
-    """Return topics from a list, or from one text with `|` between them, without empty and repeated ones."""
+    """Return the distinct topics of a list, or of a text that separates them by `|`. Empty topics are dropped."""
     if value is None:
         return ()
     if isinstance(value, str):
@@ -95,7 +95,7 @@ Title = Annotated[str, BeforeValidator(_clean_title), Field(min_length=1, max_le
 
 
 def item_id_of(title: str) -> str:
-    """Return the id of an item that has only a title. Titles that differ in case alone have one id."""
+    """Return the id of an item that has only a title. Titles that differ only in case get the same id."""
     return "t" + blake2b(title.casefold().encode(), digest_size=8).hexdigest()
 
 
@@ -103,12 +103,12 @@ class Item(BaseModel):
     """Something that can be recommended.
 
     Attributes:
-        item_id: Derived from the title if none is given.
+        item_id: The id. If it is not given, it is derived from the title.
         title: One line of at most 500 characters.
-        topics: Categories, tags or genres, the most important first; at most 32.
+        topics: At most 32 categories, tags or genres, the most important first.
         text: A description, cut at 4,000 characters.
-        price: In the currency of the shop; None if unknown.
-        image: A path or an address.
+        price: The price in the shop's currency; None if unknown.
+        image: A file path or a web address.
         time: When the item appeared, in seconds since 1970 UTC (ISO 8601 in JSON); None if unknown.
 
     Example:
@@ -136,15 +136,15 @@ class Item(BaseModel):
 
 
 class Event(BaseModel):
-    """An interaction: which user met which item, when, how, and in what situation.
+    """An interaction of a user with an item: its time, its kind and its situation.
 
     Attributes:
-        user_id: The user.
-        item_id: The item.
-        time: In seconds since 1970 UTC (ISO 8601 in JSON).
-        event: A word in lower case, such as `purchase`, `click` or `rating`.
-        rating: On any scale, the higher the better; None if there is none.
-        context: The situation as far as the log knows it, such as `{"place": "work"}`.
+        user_id: The user's id.
+        item_id: The item's id.
+        time: The time in seconds since 1970 UTC (ISO 8601 in JSON).
+        event: The kind of interaction, a word in lower case such as `purchase`, `click` or `rating`.
+        rating: The user's rating on any scale, the higher the better; None if there is none.
+        context: What the log knows about the situation, such as `{"place": "work"}`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -158,13 +158,13 @@ class Event(BaseModel):
 
     @property
     def event_id(self) -> str:
-        """A digest of user, item, time and event, so that equal events have one id wherever they are read."""
+        """A digest of user, item, time and kind. Equal events have the same id in every source."""
         key = repr((self.user_id, self.item_id, iso(self.time), self.event))
         return blake2b(key.encode(), digest_size=8).hexdigest()
 
 
 class Occurrence(NamedTuple):
-    """A validated event of one user without its item, in the form that the store keeps: cheap enough for millions."""
+    """A validated event of one user, in the form that the store keeps. It is a tuple, so millions fit in memory."""
 
     time: float
     item_id: str
@@ -174,18 +174,18 @@ class Occurrence(NamedTuple):
 
     @property
     def key(self) -> tuple[float, str, str]:
-        """Identifies the event among those of its user. Occurrences are ordered by it."""
+        """The time, item and kind, which identify an event of a user. Occurrences are sorted by them."""
         return self.time, self.item_id, self.event
 
 
 class Interaction(Event, Item):
-    """An event together with its item. `time` is the moment of the event."""
+    """An event together with its item. `time` is the time of the event."""
 
     time: Time
 
     @classmethod
     def join(cls, user_id: str, occurrence: Occurrence, item: Item) -> "Interaction":
-        """Return the interaction of an occurrence and its item, which are not validated again."""
+        """Combine an occurrence and its item into an interaction. They are not validated again."""
         time, _, event, rating, context = occurrence
         of_event = {"time": time, "event": event, "rating": rating, "context": context or {}}
         return cls.model_construct(**{**dict(item), "user_id": user_id, **of_event})
@@ -201,8 +201,8 @@ DISLIKED = frozenset(
 def without_rejected(history: Sequence[Item]) -> list[Item]:
     """Return the history without rejected items.
 
-    An item loses its events up to the last one that rejects it (see `DISLIKED`). Later events of it stay: the user
-    came back to it.
+    For each item, the events up to its last rejection (see `DISLIKED`) are removed. Events after the rejection stay,
+    because the user came back to the item.
     """
     rejections = {
         item.item_id: position for position, item in enumerate(history) if getattr(item, "event", "") in DISLIKED
@@ -211,7 +211,7 @@ def without_rejected(history: Sequence[Item]) -> list[Item]:
 
 
 def rejected_ids(history: Sequence[Item]) -> tuple[str, ...]:
-    """Return the ids of the items of which `without_rejected` leaves nothing, in the order of the history."""
+    """Return the ids of the items that `without_rejected` removes entirely, in the order of the history."""
     remaining = {item.item_id for item in without_rejected(history)}
     return tuple(dict.fromkeys(item.item_id for item in history if item.item_id not in remaining))
 
@@ -219,7 +219,7 @@ def rejected_ids(history: Sequence[Item]) -> tuple[str, ...]:
 def liked(history: Sequence[Item]) -> list[Item]:
     """Return the history without dislikes. A rating below the user's own mean counts as a dislike.
 
-    Events without a rating stay; a history without ratings is returned whole.
+    Events without a rating stay. A history without any ratings is returned unchanged.
     """
     ratings = [rating for item in history if (rating := getattr(item, "rating", None)) is not None]
     if not ratings:

@@ -12,19 +12,19 @@ from pydantic import BeforeValidator, PlainSerializer
 DAY_SECONDS = 24 * 3600
 EARLIEST = datetime(1800, 1, 1, tzinfo=UTC).timestamp()
 LATEST = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
-# A text of these digits is a year or a date without dashes (`2017`, `20170601`) and no number of Unix seconds.
+# Such a text is a year or a date without dashes (`2017`, `20170601`). It is not read as Unix seconds.
 _DATE = re.compile(r"(?:18|19|20|21)\d\d(?:[01]\d[0-3]\d)?")
 
 
 def parse_time(value: object) -> float:
-    """Return the seconds since 1970 UTC of a time.
+    """Convert a time to seconds since 1970 UTC.
 
     Args:
-        value: An ISO 8601 text, Unix seconds (number or text) or a `datetime`. Without a zone it is taken as UTC.
+        value: An ISO 8601 text, Unix seconds (number or text) or a `datetime`. Without a time zone it is read as UTC.
 
     Raises:
-        ValueError: the value has no known format, is not finite, or is outside the years 1800 to 2200 (as
-            milliseconds are).
+        ValueError: the value has no known format, is not finite, or is outside the years 1800 to 2200. Milliseconds
+            are outside these years.
 
     Example:
         >>> parse_time("2017-06-01T18:00:00Z")
@@ -71,7 +71,7 @@ def is_weekend(times: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def iso(seconds: float) -> str:
-    """Return a time in ISO 8601 with `Z`, with a fraction of a second only if there is one.
+    """Format a time as ISO 8601 with `Z`. A fraction of a second is written only if it is not 0.
 
     Example:
         >>> iso(1496340000.0)

@@ -67,6 +67,6 @@ def _words(answer: Answer, view: View) -> list[str]:
 
 def _shift_line(shift: Shift, view: View) -> str:
     screen = view.say.screen
-    return screen.shift_line.format(
-        kind=screen.kinds[shift.kind], percent=int(shift.confidence * 100), reason=shift.reason
-    )
+    kind, percent = screen.kinds[shift.kind], int(shift.confidence * 100)
+    line = screen.shift_line if shift.kind != "none" else screen.no_shift_line
+    return line.format(kind=kind, percent=percent, reason=shift.reason)

@@ -36,14 +36,19 @@ def shift_panel(shift: Shift, title: str, view: View) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")  # Chinese has no spaces to wrap at
-    # cut, not rounded: a bar is full, and a confidence 100%, only if it is certain
-    table.add_row(screen.confidence, f"{'█' * filled}{'░' * (BAR - filled)} {int(shift.confidence * 100)}%")
+    # Percents are cut and not rounded, so that only a certain prediction has a full bar and 100%.
+    bar, percent = f"{'█' * filled}{'░' * (BAR - filled)}", int(shift.confidence * 100)
+    if shift.kind != "none":
+        table.add_row(screen.confidence, f"{bar} {percent}%")
+    elif shift.confidence:  # It is 0 where nothing is known: then there is no probability to show.
+        table.add_row(screen.stays, f"{bar} {screen.stays_percent.format(percent=percent)}")
     if shift.from_topics:
         table.add_row(screen.from_, Text(view.say.writing.comma.join(shift.from_topics)))
     if shift.to_topics:
         label = screen.to if shift.kind != "none" else screen.next
         table.add_row(label, Text(view.say.writing.comma.join(shift.to_topics)))
-    table.add_row(screen.because, Text(shift.reason))
+    # The label begins the sentence, so the reason goes on in lower case.
+    table.add_row(screen.because, Text(shift.reason[:1].lower() + shift.reason[1:]))
     if shift.evidence:
         table.add_row(screen.events, Text("\n".join(view.events(shift.evidence)), style="cyan"))
     return Panel(table, title=title, title_align="left")

@@ -92,9 +92,13 @@ def dated(time: float, unit: str) -> str:
 
 
 def shift_mark(shift: Shift, view: View) -> str:
-    """Write a shift in short: `temporal 97%`, or `none` alone where nothing could be told."""
-    kind = view.say.screen.kinds[shift.kind]
-    return f"{kind} {percent(shift.confidence)}%" if shift.confidence else kind
+    """Write a shift in short: `temporal 97%`, `stays 90%` if no shift is named, or `none` if nothing is known."""
+    screen = view.say.screen
+    if not shift.confidence:
+        return screen.kinds[shift.kind]
+    if shift.kind == "none":
+        return screen.stays_mark.format(percent=percent(shift.confidence))
+    return f"{screen.kinds[shift.kind]} {percent(shift.confidence)}%"
 
 
 def percent(share: float) -> int:

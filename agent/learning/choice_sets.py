@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from whimbrel.agent.language_models.option_scores import HISTORY_SHOWN
 from whimbrel.agent.learning.ranking import ChoiceSet
 from whimbrel.agent.pipeline import FEATURES, QUERY, retrieval_query, run
-from whimbrel.agent.ranking.fusion import CandidateKind
+from whimbrel.agent.ranking.rankers import CandidateKind
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.state import Request, Resources, State
 from whimbrel.tools.log.click_rates import ClickRates

@@ -22,7 +22,7 @@ from whimbrel.agent.learning.ranking import (
     learn_ranker,
 )
 from whimbrel.agent.learning.sessions import catalogue_of, read_training, training_of_cases
-from whimbrel.agent.ranking.fusion import CandidateKind
+from whimbrel.agent.ranking.rankers import CandidateKind
 from whimbrel.agent.schema.context import as_context
 from whimbrel.agent.state import Resources
 from whimbrel.tools.errors import ConfigError, DataError

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from whimbrel.agent.fitted import Fitted
-from whimbrel.agent.ranking.fusion import CandidateKind, Ranker, Rankers
+from whimbrel.agent.ranking.rankers import CandidateKind, Ranker, Rankers
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.item_embeddings import ItemEmbeddings
 from whimbrel.tools.progress import NoProgress, Progress

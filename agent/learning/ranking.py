@@ -11,7 +11,7 @@ from whimbrel.agent.language_models.option_scores import score_options
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.learning.conditional_logit import Labelled, best_ridge, fit_weights
 from whimbrel.agent.ranking.features import FEATURES, LOG_FEATURES
-from whimbrel.agent.ranking.fusion import LIKELIHOOD_FEATURES, Ranker
+from whimbrel.agent.ranking.rankers import LIKELIHOOD_FEATURES, Ranker
 from whimbrel.tools.log.interaction_log import Floats
 from whimbrel.tools.retrieval.channels import LEARNED_CHANNELS
 

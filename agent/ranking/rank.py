@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.language_models.option_scores import score_options
 from whimbrel.agent.language_models.protocol import NO_USAGE, Usage
-from whimbrel.agent.ranking.fusion import CandidateKind, Ranker
+from whimbrel.agent.ranking.rankers import CandidateKind, Ranker
 from whimbrel.tools.arrays import standardise
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.candidates import Candidate

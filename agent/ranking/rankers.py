@@ -129,4 +129,4 @@ class Rankers(BaseModel):
     @cache
     def default(cls) -> Self:
         """Return the shipped weights, which `whimbrel eval defaults fusion` learned (docs/stages/rank.md)."""
-        return cls.model_validate_json(resources.files(__package__).joinpath("fusion.json").read_text("utf-8"))
+        return cls.model_validate_json(resources.files(__package__).joinpath("shipped_weights.json").read_text("utf-8"))

@@ -1,31 +1,15 @@
 """The context of a request: the situation, and what the person says they want."""
 
-import re
 from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from whimbrel.agent.schema.wishes import LONGEST_WISH, read_wish
 from whimbrel.tools.records import Item, clean_text
 from whimbrel.tools.timestamps import parse_time
 
-LONGEST_WISH = 500
-"""Characters of a wish that are read."""
 EARLIEST_MOMENT = parse_time("1980")
 """A `time` below it is an hour or a year, not a moment."""
-
-_REFUSAL = re.compile(
-    r"\b(?:(?:do|does|did) not (?:want|like|need)|(?:don't|doesn't|didn't|never) (?:want|like|need)|nothing with|"
-    r"anything but|no|(?<!can )not(?= )|without|except|avoid|hate|less)\s+"
-    r"(?!too\b|very\b|so\b|only\b|sure\b|wait\b|matter\b|problem\b)(?:any |more |the |a |an )?"
-    r"([^,.;!?]+?)(?=\s+(?:but|and (?:no|not)|please|today|tonight)\b|[,.;!?]|$)",
-    re.IGNORECASE,
-)
-_OPENING = re.compile(
-    r"^(?:\s*(?:but|and|i|i'm|i'd|am|please|want|would like|like|in the mood for|looking for|give me|show me)\b)+",
-    re.IGNORECASE,
-)
-_ENDING = re.compile(r"(?:\b(?:but|and|i|please)\s*)+$", re.IGNORECASE)
-_ALTERNATIVES = re.compile(r"\s*(?:/|\bor\b|\band\b|&)\s*", re.IGNORECASE)
 
 
 class Context(BaseModel):
@@ -99,22 +83,6 @@ class Context(BaseModel):
         return self.model_copy(
             update={"query": want or self.query, "avoid": tuple(dict.fromkeys([*self.avoid, *refused]))}
         )
-
-
-def read_wish(words: str) -> tuple[str, tuple[str, ...]]:
-    """Read what is wanted and what is refused.
-
-    Example:
-        >>> read_wish("a film, no horror or war")
-        ('a film', ('horror', 'war'))
-    """
-    words = str(clean_text(words))[:LONGEST_WISH].replace("\u2019", "'")  # phones type a curly apostrophe
-    refused = tuple(
-        part.strip() for match in _REFUSAL.finditer(words) for part in _ALTERNATIVES.split(match[1]) if part.strip()
-    )
-    want = re.sub(r"\s*([,.;!?])(?:\s*[,.;!?])+", r"\1", _REFUSAL.sub("", words))
-    want = _ENDING.sub("", _OPENING.sub("", want.strip(" ,.;!?")))
-    return want.strip(" ,.;!?"), refused
 
 
 def as_context(context: "Context | Mapping[str, object] | None") -> Context:

@@ -1,4 +1,4 @@
-"""Logs of any format as catalogues in memory, to learn from and to draw choices of."""
+"""Read a log of any format into a catalogue in memory, from which choices are learned and drawn."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from whimbrel.tools.store.in_memory import InMemory
 
 
 def named_sources(sources: Sequence[str]) -> dict[str, str]:
-    """Return the sources by name of arguments `NAME=SOURCE`. A source without a name is its own name.
+    """Return the sources of arguments `NAME=SOURCE`, keyed by name. A source without a name is its own name.
 
     Example:
         >>> named_sources(["films=ml-100k", "shop.csv"])
@@ -28,8 +28,8 @@ def read_library(source: str, progress: Progress) -> InMemory:
     """Read a log into memory.
 
     Args:
-        source: A log in a format of `ingest`, a folder of Last.fm, `SESSIONS,ITEMS` as of `fit`, or a file of boundary
-            cases, each of which is a session.
+        source: A log in a format of `ingest`, a Last.fm folder, the files `SESSIONS,ITEMS` that `fit` takes, or a file
+            of boundary cases. A boundary case becomes a session.
         progress: Where progress is shown.
 
     Raises:

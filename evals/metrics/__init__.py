@@ -1,1 +1,1 @@
-"""Metrics, each a function of plain values. Its docstring states the convention, since libraries differ."""
+"""Metrics as functions of plain values. Each docstring states the convention, since libraries differ."""

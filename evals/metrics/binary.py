@@ -1,14 +1,14 @@
 """Metrics of probabilities against yes-or-no outcomes, computed by scikit-learn.
 
-`truth` and `probability` have one entry for each decision, shape (n,). A decision is yes where the probability is at
+`truth` and `probability` have one entry for each decision, shape (n,). A decision is yes if its probability is at
 least the threshold.
 
 Conventions that differ from scikit-learn's defaults:
 
-- A metric that nothing can be said of is NaN, not 0 or an error: recall, F1 and average precision without a positive,
-  accuracy and Brier score without a decision. Precision is 0 if no decision is yes.
-- `reliability` puts a probability on the edge of two bins into the higher one, and returns the size of each bin.
-  `sklearn.calibration.calibration_curve` puts it into the lower one and returns no sizes, so bins are counted here.
+- An undefined metric is NaN, not 0 or an error. Recall, F1 and average precision are undefined without a positive.
+  Accuracy and Brier score are undefined without a decision. Precision is 0 if no decision is yes.
+- `reliability` puts a probability on the edge of two bins into the higher bin, and returns the size of each bin.
+  `sklearn.calibration.calibration_curve` uses the lower bin and returns no sizes, so bins are counted here.
 """
 
 import math
@@ -24,21 +24,21 @@ BINS = 10
 
 
 def accuracy(truth: Truth, probability: Floats, *, threshold: float = THRESHOLD) -> float:
-    """Return the share of right decisions; NaN if there are none."""
+    """Return the share of decisions that were right; NaN if there are no decisions."""
     from sklearn.metrics import accuracy_score
 
     return float(accuracy_score(truth, probability >= threshold)) if len(truth) else math.nan
 
 
 def precision(truth: Truth, probability: Floats, *, threshold: float = THRESHOLD) -> float:
-    """Return the share of yes decisions that were right; 0 if there are none."""
+    """Return the share of yes decisions that were right; 0 if no decision is yes."""
     from sklearn.metrics import precision_score
 
     return float(precision_score(truth, probability >= threshold, zero_division=0)) if len(truth) else 0.0
 
 
 def recall(truth: Truth, probability: Floats, *, threshold: float = THRESHOLD) -> float:
-    """Return the share of positives that a decision found; NaN if there are none."""
+    """Return the share of positives that were decided yes; NaN if there are no positives."""
     from sklearn.metrics import recall_score
 
     return float(recall_score(truth, probability >= threshold)) if truth.any() else math.nan
@@ -59,7 +59,7 @@ def f1(truth: Truth, probability: Floats, *, threshold: float = THRESHOLD) -> fl
 def average_precision(truth: Truth, probability: Floats) -> float:
     """Return the area under the step function of precision over recall; NaN if there are no positives.
 
-    Equal probabilities are one step. Any scores will do, not only probabilities.
+    Equal probabilities are one step. Scores of any scale work, not only probabilities.
     """
     from sklearn.metrics import average_precision_score
 
@@ -72,7 +72,7 @@ def brier(truth: Truth, probability: Floats) -> float:
 
     if not len(truth):
         return math.nan
-    # The labels are named, since all decisions may have the same outcome.
+    # scikit-learn cannot infer both labels if all decisions have the same outcome.
     return float(brier_score_loss(truth, probability, pos_label=True, labels=[False, True]))
 
 
@@ -80,14 +80,14 @@ def reliability(truth: Truth, probability: Floats) -> list[tuple[float, float, i
     """Return the points of the reliability diagram.
 
     Returns:
-        For each of ten bins of equal width that is not empty: the mean probability, the share of positives, and the
-        number of decisions.
+        One point for each non-empty bin of ten bins of equal width. A point is the mean probability, the share of
+        positives, and the number of decisions.
 
     Example:
         >>> reliability(np.array([True, False, True]), np.array([0.25, 0.25, 0.75]))
         [(0.25, 0.5, 2), (0.75, 1.0, 1)]
     """
-    # A probability of 1 would be of an eleventh bin.
+    # A probability of 1 would fall into an eleventh bin.
     bins = np.minimum((probability * BINS).astype(int), BINS - 1)
     return [
         (float(probability[bins == b].mean()), float(truth[bins == b].mean()), int((bins == b).sum()))
@@ -97,7 +97,10 @@ def reliability(truth: Truth, probability: Floats) -> list[tuple[float, float, i
 
 
 def expected_calibration_error(truth: Truth, probability: Floats) -> float:
-    """Return the mean over decisions of |mean probability - share of positives| in their bin (Naeini et al., 2015)."""
+    """Return the expected calibration error (Naeini et al., 2015); NaN if there are no decisions.
+
+    The error of a bin is |mean probability - share of positives|. Bins are weighted by their number of decisions.
+    """
     if not len(truth):
         return math.nan
     points = reliability(truth, probability)

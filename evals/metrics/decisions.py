@@ -30,13 +30,13 @@ def measure_decisions(
     Args:
         truth: Outcomes, shape (n,).
         probability: Their probabilities, shape (n,).
-        groups: The rows that are drawn together, those of one session or user. Each row is in one group.
+        groups: The rows of each session or user. The rows of a group are drawn together. Each row is in one group.
         seed: Seed of the draws.
-        threshold: Probability from which a decision is yes.
+        threshold: A decision is yes if its probability is at least this.
 
     Returns:
-        Each metric of `binary` by its report key, its interval under `KEY_ci`, and the points of the `reliability`
-        diagram.
+        Each metric of `binary` under its report key, and its interval under `KEY_ci`. `reliability` holds the points
+        of the reliability diagram.
     """
     document: dict[str, Any] = {"n": len(truth), **binary.all_of(truth, probability, threshold=threshold)}
     document["threshold"] = threshold
@@ -49,11 +49,12 @@ def measure_decisions(
 def _draws(
     truth: Truth, probability: Floats, groups: Sequence[NDArray[np.int64]], seed: int, threshold: float
 ) -> dict[str, Floats]:
-    """Return the bootstrap draws of each metric, all from the same draws of groups.
+    """Return the bootstrap draws of each metric.
 
-    Metrics are computed from sums over groups, since calling scikit-learn for 500 draws takes seconds.
+    All metrics use the same draws of groups. They are computed from sums over groups, since calling scikit-learn for
+    500 draws takes seconds.
     """
-    # Hits, false alarms, misses and right rejections, then squared errors.
+    # The columns are hits, false alarms, misses, right rejections and squared errors.
     yes = probability >= threshold
     columns = (yes & truth, yes & ~truth, ~yes & truth, ~yes & ~truth, (probability - truth) ** 2)
     sums = [np.array([column[rows].sum() for rows in groups], dtype=np.float64) for column in columns]
@@ -74,9 +75,10 @@ def _draws(
 def average_precision_draws(
     truth: Truth, probability: Floats, groups: Sequence[NDArray[np.int64]], *, seed: int
 ) -> Floats:
-    """Return `binary.average_precision` of the rows of each bootstrap draw of groups, shape (draws,).
+    """Return the average precision of each bootstrap draw of groups, shape (draws,).
 
-    Rows are sorted once; a draw weights each row by how often its group was drawn.
+    It equals `binary.average_precision`. Rows are sorted once. A draw weights each row by how often its group was
+    drawn.
     """
     group_of_row = np.zeros(len(truth), dtype=np.int64)
     for number, rows in enumerate(groups):
@@ -85,27 +87,27 @@ def average_precision_draws(
     last_of_step = np.append(np.diff(probability[order]) != 0, True)  # equal probabilities are one step
     draws = []
     for counts in bootstrap_counts(len(groups), seed=seed, draws=DRAWS):
-        # In parts, since weights have a row for each draw and a column for each decision.
+        # Draws are handled in parts, since `weights` has a row for each draw and a column for each decision.
         for some in np.array_split(counts, -(-counts.shape[0] * len(truth) // MOST_AT_ONCE)):
             weights = some[:, group_of_row[order]]
             hits = np.cumsum(weights * truth[order], axis=1)[:, last_of_step]
             decided = np.cumsum(weights, axis=1)[:, last_of_step]
-            gained = np.diff(hits, axis=1, prepend=0)  # positives of each step: its width in recall, unnormalised
+            gained = np.diff(hits, axis=1, prepend=0)  # positives of each step: its unnormalised width in recall
             area = (gained * hits / np.maximum(decided, 1)).sum(axis=1)
             draws.append(np.divide(area, hits[:, -1], out=np.full(len(some), np.nan), where=hits[:, -1] > 0))
     return np.concatenate(draws) if draws else np.empty(0)
 
 
 def abstention(right: Truth, confidence: Floats) -> list[list[float]]:
-    """Return how often answers are right if only the most confident are given.
+    """Return how often answers are right if only the most confident answers are given.
 
     Args:
         right: Whether each answer is right, shape (n,).
         confidence: How sure each answer is, shape (n,).
 
     Returns:
-        For each twentieth of the answers, the most confident first: [share answered, share of these that is right,
-        least confidence answered]. Empty if there are no answers.
+        One point for each twentieth of the answers, the most confident first. A point is [share of answers given,
+        share of these that is right, lowest confidence among these]. Empty if there are no answers.
 
     Example:
         >>> abstention(np.array([True, False]), np.array([0.9, 0.6]))

@@ -1,4 +1,4 @@
-"""Metrics of a list that do not need relevant items: its first ten items against the history and the log."""
+"""Metrics of a list's first ten items that need no relevant items, only the history and the log."""
 
 import math
 from collections import Counter
@@ -12,19 +12,19 @@ K = 10
 def novelty(top: Sequence[Item], *, popularity: Mapping[str, int], interactions: int) -> float:
     """Return the mean self-information of the items in bits (Zhou et al., 2010); NaN for an empty list.
 
-    It is -log2 of an item's share of all interactions, with one added to each count.
+    The self-information of an item is -log2 of its share of all interactions. Each count is raised by one.
     """
     if not top:
         return math.nan
-    # One added to each count, and one for items that the log does not know.
+    # One is added for each item of the log, and one for all items that are not in it.
     total = interactions + len(popularity) + 1
     return sum(-math.log2((popularity.get(item.item_id, 0) + 1) / total) for item in top) / len(top)
 
 
 def popularity_bias(top: Sequence[Item], *, popularity: Mapping[str, int], history: Sequence[Item]) -> float:
-    """Return the mean popularity of the list minus that of the history; NaN if either is empty.
+    """Return the mean popularity of the list minus the mean popularity of the history; NaN if either is empty.
 
-    Popularity is the logarithm of the count plus 1. Above 0 the list is more popular than what the person chose
+    Popularity is log(count + 1). A value above 0 means that the list is more popular than the user's history
     (Abdollahpouri et al., 2019).
     """
     if not top or not history:
@@ -37,9 +37,10 @@ def popularity_bias(top: Sequence[Item], *, popularity: Mapping[str, int], histo
 
 
 def diversity(top: Sequence[Item]) -> float:
-    """Return the mean over pairs of 1 - Jaccard of their topics (Ziegler et al., 2005).
+    """Return how much the topics of the items differ (Ziegler et al., 2005).
 
-    Items without topics are left out. NaN if fewer than two items are left.
+    It is 1 - Jaccard similarity of the topics, averaged over all pairs of items. Items without topics are left out.
+    NaN if fewer than two items are left.
     """
     topics = [set(item.topics) for item in top if item.topics]
     pairs = [(first, second) for n, first in enumerate(topics) for second in topics[:n]]
@@ -47,9 +48,9 @@ def diversity(top: Sequence[Item]) -> float:
 
 
 def miscalibration(top: Sequence[Item], *, history: Sequence[Item]) -> float:
-    """Return the Jensen-Shannon divergence in bits of the list's topics from the history's (after Steck, 2018).
+    """Return the Jensen-Shannon divergence, in bits, between the list's and the history's topics (after Steck, 2018).
 
-    0 if they agree, 1 if they share nothing; NaN if either has no topics.
+    0 if the shares of topics agree, 1 if there is no common topic. NaN if either has no topics.
     """
     from scipy.spatial.distance import jensenshannon
 

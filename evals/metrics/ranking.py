@@ -1,11 +1,12 @@
 """Metrics of one ranking, from the ranks of its relevant items.
 
-`ranks` are the ranks, from 1, of all relevant items among the candidates, in any order. Items of equal score share
-their mean rank, so a rank may be 2.5. An item that is not ranked has the rank infinity. Without a relevant item every
-metric is NaN: such a case is counted and left out of the mean, never taken as 0.
+`ranks` holds the ranks of all relevant items among the candidates, in any order. Ranks start at 1. Items of equal
+score share their mean rank, so a rank may be 2.5. An item that is not ranked has the rank infinity.
 
-They are computed here, since libraries break ties by the order listed; tests compare them with trec_eval, scikit-learn
-and RecTools where conventions agree.
+Without a relevant item every metric is NaN. Such a case is counted and left out of the mean. It never counts as 0.
+
+The metrics are computed here, since libraries break ties by the order of the list. Tests compare them with trec_eval,
+scikit-learn and RecTools if the conventions agree.
 """
 
 import math
@@ -17,7 +18,7 @@ from scipy.stats import rankdata
 
 
 def mean_ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the rank of each candidate, from 1, the highest score first, equal scores at their mean.
+    """Return the rank of each candidate. The highest score has rank 1, and equal scores share their mean rank.
 
     Example:
         >>> mean_ranks(np.array([0.2, 0.9, 0.2])).tolist()
@@ -27,23 +28,24 @@ def mean_ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def auc(ranks: Sequence[float], *, candidates: int) -> float:
-    """Return the share of pairs of a relevant and another candidate in the right order, ties half (area under ROC).
+    """Return the area under the ROC curve: the share of pairs that are in the right order.
 
-    NaN if every candidate is relevant, or a relevant one is not ranked.
+    A pair is a relevant candidate and one that is not relevant. A tie counts half. NaN if every candidate is relevant,
+    or if a relevant candidate is not ranked.
 
     Example:
-        >>> auc([2.0], candidates=5)  # below one of four others
+        >>> auc([2.0], candidates=5)  # above three of the four other candidates
         0.75
     """
     relevant, others = len(ranks), candidates - len(ranks)
     if not relevant or others <= 0 or math.inf in ranks:
         return math.nan
-    # The sum of ranks counts the pairs, as in the statistic of Mann and Whitney.
+    # The pairs are counted from the sum of ranks, as in the Mann-Whitney statistic.
     return (relevant * candidates - sum(ranks) - relevant * (relevant - 1) / 2) / (relevant * others)
 
 
 def mrr(ranks: Sequence[float]) -> float:
-    """Return the reciprocal rank of the first relevant item, over the whole list."""
+    """Return the reciprocal rank of the first relevant item in the whole list."""
     return 1 / min(ranks) if ranks else math.nan
 
 
@@ -61,22 +63,25 @@ def ndcg_at_k(ranks: Sequence[float], *, k: int) -> float:
 
 
 def hit_rate_at_k(ranks: Sequence[float], *, k: int) -> float:
-    """Return 1 if a relevant item is among the first k, else 0."""
+    """Return 1 if a relevant item is among the first k items, else 0."""
     return float(min(ranks) <= k) if ranks else math.nan
 
 
 def recall_at_k(ranks: Sequence[float], *, k: int) -> float:
-    """Return the share of the relevant items that is among the first k."""
+    """Return the share of the relevant items that are among the first k items."""
     return sum(rank <= k for rank in ranks) / len(ranks) if ranks else math.nan
 
 
 def precision_at_k(ranks: Sequence[float], *, k: int) -> float:
-    """Return the number of relevant items among the first k, divided by k even if there are fewer candidates."""
+    """Return the number of relevant items among the first k, divided by k.
+
+    The divisor is k even if there are fewer candidates.
+    """
     return sum(rank <= k for rank in ranks) / k if ranks else math.nan
 
 
 def average_precision(ranks: Sequence[float]) -> float:
-    """Return the mean over the relevant items of the precision at their rank. Its mean over cases is MAP.
+    """Return the precision at the rank of each relevant item, averaged. Its mean over cases is MAP.
 
     Example:
         >>> average_precision([1.0, 4.0])  # 1/1 and 2/4

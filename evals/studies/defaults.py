@@ -10,7 +10,7 @@ from whimbrel.agent.language_models.specs import open_model
 from whimbrel.agent.learning.learn import Draw, draw_channel_choices, draw_choices, learn_channels, learn_rankers
 from whimbrel.agent.learning.ranking import AnsweredChoiceSet, ChoiceSet, ask_model, learn_model_weights
 from whimbrel.agent.learning.topics import fit_next_topics
-from whimbrel.agent.ranking.fusion import CandidateKind, Ranker, Rankers
+from whimbrel.agent.ranking.rankers import CandidateKind, Ranker, Rankers
 from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.evals.data.catalogues import named_sources, read_library
 from whimbrel.evals.studies.shift_moments import read_moments

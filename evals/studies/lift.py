@@ -23,7 +23,7 @@ from whimbrel.agent.learning.ranking import (
     learn_model_weights,
     learn_ranker,
 )
-from whimbrel.agent.ranking.fusion import LIKELIHOOD_FEATURES, Ranker
+from whimbrel.agent.ranking.rankers import LIKELIHOOD_FEATURES, Ranker
 from whimbrel.evals.data.catalogues import named_sources, read_library
 from whimbrel.evals.metrics.intervals import Interval, interval, sign_flip_p
 from whimbrel.evals.runs.plan import Part

@@ -1,4 +1,4 @@
-"""Embeddings and topics of items, with sessions as sentences and documents (`gensim`)."""
+"""Item embeddings and topic models from `gensim`. A session serves as a sentence or a document."""
 
 import zlib
 from typing import Any
@@ -17,7 +17,7 @@ TOPICS, PASSES = 50, 5
 
 
 def item2vec(training: Training, settings: Settings) -> Scorer:
-    """Score by the cosine with the mean of the latest ten items in skip-gram vectors (Barkan & Koenigstein, 2016)."""
+    """Score by the cosine with the mean skip-gram vector of the latest ten items (Barkan & Koenigstein, 2016)."""
     from gensim.models import Word2Vec
 
     model = Word2Vec(
@@ -33,7 +33,7 @@ def item2vec(training: Training, settings: Settings) -> Scorer:
         hashfxn=_hash,
     )
     vectors = np.zeros((len(training.items), FACTORS))
-    # Items without interactions keep the vector 0, whose cosine with everything is 0.
+    # Items without interactions keep the zero vector, so they score 0.
     for row in np.flatnonzero(training.counts):
         vectors[row] = model.wv[str(row)] / max(float(np.linalg.norm(model.wv[str(row)])), 1e-12)
 
@@ -47,7 +47,7 @@ def item2vec(training: Training, settings: Settings) -> Scorer:
 
 
 def _hash(text: str) -> int:
-    """Hash a text the same in every run, as Python's own `hash` does not."""
+    """Hash a text to the same number in every run. Python's own `hash` differs between runs."""
     return zlib.crc32(text.encode())
 
 

@@ -1,7 +1,7 @@
 """Matrix factorisation of sessions and items (`implicit`, `lightfm`).
 
-The person of a case need not be in the training log. ALS solves for their vector from their history. BPR and LightFM
-learn the vectors of people with the rest: they use that of a known person, else the mean vector of the history's items.
+The user of a case may be missing from the training log. ALS solves for the user's vector from the history. BPR and
+LightFM learn the vectors of users in training. For an unknown user they take the mean vector of the history's items.
 """
 
 import warnings
@@ -25,7 +25,7 @@ def als(training: Training, settings: Settings) -> Scorer:
     from scipy.sparse import csr_matrix
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # implicit advises on the threads of BLAS
+        warnings.simplefilter("ignore")  # implicit warns about the number of BLAS threads
         from implicit.cpu.als import AlternatingLeastSquares
 
         model = AlternatingLeastSquares(
@@ -70,13 +70,16 @@ def lightfm(training: Training, settings: Settings) -> Scorer:
     model.fit(training.matrix, item_features=features, epochs=LIGHTFM_EPOCHS, num_threads=1)
     biases, factors = model.get_item_representations(features)
     _, users = model.get_user_representations()
-    # A bias is the factor of a person that is 1 for everybody.
+    # The bias of an item is one more factor, which is 1 for every user.
     ones = np.ones((len(users), 1))
     return _scorer(training, np.hstack([users, ones]), np.hstack([factors, biases[:, None]]))
 
 
 def _features(training: Training) -> Any:
-    """Return for each item itself and its topics, as a CSR matrix of ones, shape (items, items + topics)."""
+    """Return the features of each item as a CSR matrix of ones, shape (items, items + topics).
+
+    The features of an item are the item itself and its topics.
+    """
     from scipy.sparse import csr_matrix
 
     names = sorted({topic for item in training.items for topic in item.topics})
@@ -89,7 +92,7 @@ def _features(training: Training) -> Any:
 
 
 def _scorer(training: Training, users: Floats, items: Floats) -> Scorer:
-    """Score by the inner product of the person and an item."""
+    """Score by the inner product of the user's vector and the item's vector."""
     known = {user_id: session for session, user_id in enumerate(training.user_ids) if user_id}
 
     def score(case: BlindCase) -> Floats:

@@ -1,4 +1,4 @@
-"""Nearest neighbours: items and sessions of others."""
+"""Nearest neighbours: items that are similar to the history, and sessions that are similar to it."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,9 +8,9 @@ from whimbrel.agent.learning.sessions import Training, values_at
 from whimbrel.evals.systems.protocol import Scorer, Settings
 
 SEEDS, HALF_LIFE = 20, 5
-"""Latest items of the history that are used, and the age in items at which one counts half as much."""
+"""SEEDS is the number of latest history items used. An item HALF_LIFE items back counts half as much as the last."""
 NEIGHBOURS, SAMPLED = 100, 1000
-"""Nearest sessions that are used, and the latest sessions with an item of the history that they are found among."""
+"""NEIGHBOURS nearest sessions are used. They are searched among the SAMPLED latest sessions that share an item."""
 
 
 def itemknn(training: Training, settings: Settings) -> Scorer:
@@ -22,7 +22,7 @@ def itemknn(training: Training, settings: Settings) -> Scorer:
         seeds = list(dict.fromkeys(reversed(training.known_rows(case.history))))[:SEEDS]
         for age, seed in enumerate(seeds):
             similar = np.asarray((training.matrix.T @ columns[:, seed]).todense()).ravel() / (norms[seed] * norms)
-            similar[seed] = 0.0  # an item is most similar to itself, which says nothing
+            similar[seed] = 0.0  # every item is most similar to itself, so this carries no information
             scores += 0.5 ** (age / HALF_LIFE) * similar
         return values_at(scores, training.rows_of(case.candidates))
 

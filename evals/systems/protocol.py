@@ -1,4 +1,4 @@
-"""What a system is: a function that learns from a `Training` and returns a scorer of cases."""
+"""The interface of a system: a function that learns from a `Training` and returns a scorer of cases."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from whimbrel.agent.schema.results import Shift
 
 @dataclass(frozen=True)
 class Settings:
-    """What a system may depend on beside the training log.
+    """What a system may depend on in addition to the training log.
 
     Attributes:
         seed: Seed of all random numbers.
         llm: Spec of the language model, for `whimbrel`.
-        fitted: Folder that `whimbrel fit --out` wrote, for `whimbrel`; "" to learn from the training log.
+        fitted: Folder that `whimbrel fit --out` wrote, for `whimbrel`. If it is "", learn from the training log.
     """
 
     seed: int = 0
@@ -30,14 +30,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class Scored:
-    """Scores of a case's candidates, and what else a system may report.
+    """The scores of a case's candidates, and further values that a system may report.
 
     Attributes:
         scores: One score for each candidate, shape (candidates,). Higher is better; equal scores share their rank.
         usage: Tokens, seconds and cost of a language model.
-        warnings: What went wrong.
+        warnings: Problems that did not stop the system.
         shift: The interest shift that the system predicts.
-        reason: Why the first item came first, in words.
+        reason: Why the first item is ranked first, in words.
         p_topic_change: Probability that the next event has none of the recent topics.
     """
 
@@ -50,20 +50,20 @@ class Scored:
 
 
 Scorer = Callable[[BlindCase], "NDArray[np.float64] | Scored"]
-"""Scores the candidates of a case, which does not show what is relevant."""
+"""Scores the candidates of a case. The case does not show which of them are relevant."""
 System = Callable[[Training, Settings], Scorer]
 """Learns from a log and returns a scorer."""
 
 
 class NotApplicableError(Exception):
-    """A system has nothing to learn from in these data. Raised while it learns, not for a single case."""
+    """The training log lacks what a system needs. Raised while the system learns, not for a single case."""
 
 
 def from_ranking(ranking: Any, case: BlindCase) -> Scored:
     """Return scores for a list of item ids, the best first.
 
-    Ids that are not candidates and repeated ids are dropped. Candidates that are missing share the last rank. Both are
-    counted in the warnings.
+    Repeated ids are dropped, and so are ids that are not candidates. Candidates that are missing share the last rank.
+    The warnings count both.
 
     Example:
         >>> from whimbrel.tools.records import Item

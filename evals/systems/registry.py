@@ -1,4 +1,4 @@
-"""Systems by name: those of this package, those that other packages add, and functions and files of a user."""
+"""Systems by name. They come from this package, from other packages, or from a function of the user."""
 
 import importlib
 from importlib.metadata import EntryPoint, entry_points
@@ -7,8 +7,8 @@ from whimbrel.evals.systems.protocol import System, from_ranking
 from whimbrel.tools.errors import ConfigError
 
 SYSTEM_GROUP = "whimbrel.systems"
-"""Entry points of other packages. Each is a name and a `System`, a function of (Training, Settings) that returns a
-scorer:
+"""The group of entry points by which other packages add systems. An entry point has a name and names a `System`, which
+is a function of (Training, Settings) that returns a scorer:
 
     [project.entry-points."whimbrel.systems"]
     my-system = "my_package.my_module:my_system"
@@ -33,15 +33,15 @@ SYSTEMS = {
     "lightfm": "factors:lightfm",
     "sasrec": "sasrec:sasrec",
 }
-"""Systems of this package, each with its module and function below `whimbrel.evals.systems`."""
+"""The systems of this package, with the module and function of each below `whimbrel.evals.systems`."""
 
 
 def load_system(name: str) -> System:
     """Return the system of a name.
 
     Args:
-        name: One of SYSTEMS, the name of an entry point of SYSTEM_GROUP, or `package.module:function` for a user's own
-            function from a `BlindCase` to item ids, the best first.
+        name: One of SYSTEMS, the name of an entry point of SYSTEM_GROUP, or `package.module:function`. Such a function
+            takes a `BlindCase` and returns item ids, the best first.
 
     Raises:
         ConfigError: there is no such system, or it cannot be imported.
@@ -55,7 +55,7 @@ def load_system(name: str) -> System:
         >>> score(BlindCase("1", "w", (), training.items)).tolist()
         [2.0, 1.0]
     """
-    # Our own names come first, so that no package can change what a report calls `popularity`.
+    # The names of this package come first, so that no other package can replace a system such as `popularity`.
     if name in SYSTEMS:
         return _imported(EntryPoint(name, f"whimbrel.evals.systems.{SYSTEMS[name]}", SYSTEM_GROUP))
     plugins = {plugin.name: plugin for plugin in entry_points(group=SYSTEM_GROUP)}

@@ -13,15 +13,15 @@ from whimbrel.evals.systems.protocol import Scorer, Settings
 
 FACTORS, LONGEST, BATCH = 64, 50, 128
 UPDATES, MOST_EPOCHS = 1000, 100
-"""Gradient steps, whatever the size of the log, and the most epochs that these may take."""
+"""Training takes UPDATES gradient steps, whatever the size of the log, but at most MOST_EPOCHS epochs."""
 WHOLE_SOFTMAX, NEGATIVES = 10_000, 128
-"""Up to this many items the loss is the softmax over all of them; beyond, over this many sampled ones."""
+"""Up to WHOLE_SOFTMAX items, the loss is the softmax over all of them. Above, it uses NEGATIVES sampled items."""
 
 
 def sasrec(training: Training, settings: Settings) -> Scorer:
     """Score by SASRec (Kang & McAuley, 2018) with a softmax loss, as in RecTools. Unknown candidates come last.
 
-    A session longer than the model's input is cut into pieces, so that all of it is learned from.
+    A session longer than the model's input is cut into pieces, so that the model learns from the whole session.
     """
     pieces = _pieces(training)
     steps = math.ceil((int(pieces[-1]) + 1) / BATCH) if len(pieces) else 1
@@ -48,7 +48,7 @@ def sasrec(training: Training, settings: Settings) -> Scorer:
             deterministic=True,
             verbose=0,
         )
-        # RecTools sorts by time; the order of the log stands for it, so that a log without times works too.
+        # RecTools sorts by time. The position in the log replaces the time, so that a log without times works too.
         order = np.arange(len(training.rows))
         interactions = pd.DataFrame({"user_id": pieces, "item_id": training.rows, "weight": 1.0, "datetime": order})
         interactions["datetime"] = pd.to_datetime(interactions["datetime"], unit="s")
@@ -82,7 +82,7 @@ def sasrec(training: Training, settings: Settings) -> Scorer:
 
 
 def _pieces(training: Training) -> NDArray[np.int64]:
-    """Return the piece of each interaction: its session, cut after every LONGEST + 1 items."""
+    """Return the piece of each interaction. A session is cut into pieces of LONGEST + 1 items."""
     within = np.arange(len(training.rows)) - training.offsets[training.session_of]
     starts = (within % (LONGEST + 1)) == 0
     return np.asarray(np.cumsum(starts) - 1, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Systems that know nothing of the person: how often and how recently items were chosen."""
+"""Systems that know nothing about the user. They use only how often and how recently items were chosen."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from whimbrel.agent.learning.sessions import Training, values_at
 from whimbrel.evals.systems.protocol import NotApplicableError, Scorer, Settings
 
 RECENT = 0.1
-"""Share of the training interactions that recent popularity counts, the latest ones."""
+"""Recent popularity counts this share of the training interactions, the latest ones."""
 
 
 def popularity(training: Training, settings: Settings) -> Scorer:
@@ -17,7 +17,7 @@ def popularity(training: Training, settings: Settings) -> Scorer:
 
 
 def inverse_popularity(training: Training, settings: Settings) -> Scorer:
-    """Score by the fewest interactions. It wins only where candidates were sampled badly."""
+    """Score the item with the fewest interactions highest. This wins only if candidates were sampled badly."""
     return lambda case: -values_at(training.counts, training.rows_of(case.candidates))
 
 
@@ -31,7 +31,7 @@ def recent_popularity(training: Training, settings: Settings) -> Scorer:
 
 
 def newest(training: Training, settings: Settings) -> Scorer:
-    """Score by the time of an item, or else of its first interaction; the newest first."""
+    """Score by the time of an item, the newest first. An item without a time has that of its first interaction."""
     first = np.full(len(training.items), np.inf)
     if training.times is not None:
         np.minimum.at(first, training.rows, training.times)

@@ -15,7 +15,7 @@ from whimbrel.tools.text.title_index import TitleIndex
 
 
 def bm25(training: Training, settings: Settings) -> Scorer:
-    """Score by BM25 of the words that a candidate's title shares with the latest titles (see `TitleIndex`)."""
+    """Score by BM25 over the words that a candidate's title shares with the latest titles (see `TitleIndex`)."""
 
     @cache
     def catalogue_index() -> TitleIndex:
@@ -30,7 +30,7 @@ def bm25(training: Training, settings: Settings) -> Scorer:
 
 
 def similarity(training: Training, settings: Settings) -> Scorer:
-    """Score by the cosine of a candidate's text vector with the short- and the long-term interest."""
+    """Score by the cosine of a candidate's text vector with the short-term plus the long-term interest."""
 
     def score(case: BlindCase) -> NDArray[np.float64]:
         if not case.history:

@@ -13,7 +13,7 @@ from whimbrel.evals.systems.protocol import NotApplicableError, Scorer, Settings
 def markov(training: Training, settings: Settings) -> Scorer:
     """Score by a first-order Markov chain over topics, with add-one smoothing.
 
-    A candidate has the probability of its likeliest topic after the topics of the last item.
+    The score of a candidate is the probability of its likeliest topic, given the topics of the last item.
     """
     names = sorted({topic for item in training.items for topic in item.topics})
     if not names:

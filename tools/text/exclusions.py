@@ -1,4 +1,4 @@
-"""What a user refuses: words in titles and topics, or topics that mean nearly the same."""
+"""Items that a user refuses, by words in titles and topics or by topics of nearly the same meaning."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -9,24 +9,29 @@ import numpy as np
 from whimbrel.tools.records import Item
 from whimbrel.tools.text.encoder import Vectors, encode
 
-REFUSED_SIMILARITY = 0.5  # cosine from which a topic means nearly the same as a refused word
+REFUSED_SIMILARITY = 0.5  # a topic with at least this cosine means nearly the same as a refused word
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Patterns that must not occur in the title or the topics of an item, and names of refused topics."""
+    """What must not occur in an item.
+
+    Attributes:
+        patterns: Patterns that must not occur in the title or the topics.
+        topics: Names of refused topics.
+    """
 
     patterns: tuple[re.Pattern[str], ...]
     topics: Collection[str]
 
     @classmethod
     def of(cls, avoid: Sequence[str], topic_vectors: Mapping[str, Vectors]) -> "Refusal":
-        """Return the refusal of some words.
+        """Build a refusal from the words that a user avoids.
 
         Args:
-            avoid: The words, as the user gave them. `snacks` refuses `snack`, too.
-            topic_vectors: The vectors of topics by name. For a word that is in no topic's name (`alcohol`), topics
-                whose names mean nearly the same are refused (`Beers`, `Wines`).
+            avoid: The words, as the user gave them. `snacks` also refuses `snack`.
+            topic_vectors: The vectors of topics, keyed by name. A word may occur in no topic's name (`alcohol`). Topics
+                of nearly the same meaning are then refused (`Beers`, `Wines`).
         """
         words = [word for word in avoid if word.strip()]
         patterns = tuple(_pattern(word) for word in words)
@@ -39,20 +44,21 @@ class Refusal:
         return cls(patterns, frozenset(name for name, refused in zip(names, near, strict=True) if refused))
 
     def covers_topic(self, name: str) -> bool:
-        """Whether a topic of this name is refused."""
+        """Return whether a topic with this name is refused."""
         return name in self.topics or any(pattern.search(name) for pattern in self.patterns)
 
     def covers(self, item: Item) -> bool:
-        """Whether this item is refused."""
+        """Return whether this item is refused."""
         text = " ".join([item.title, *item.topics])
         return any(topic in self.topics for topic in item.topics) or any(p.search(text) for p in self.patterns)
 
 
 def _pattern(word: str) -> re.Pattern[str]:
-    """Return the pattern of a whole word in singular and plural: `snacks` finds `snack`, `berry` finds `berries`."""
+    """Return a pattern that matches a whole word in singular and plural: `snacks` also matches `snack`."""
     word = word.strip().casefold()
-    if any(c > "\u2e7f" for c in word):  # written without spaces, as Chinese is: found anywhere in a text
+    if any(c > "\u2e7f" for c in word):  # scripts without spaces, such as Chinese: match anywhere
         return re.compile(re.escape(word), re.IGNORECASE)
+    # English plural endings: `berries` and `berry`, `toys` and `toy`, `snacks` and `snack`.
     stem, ending = word, r"(?:e?s)?"
     if len(word) > 4 and word.endswith("ies"):
         stem, ending = word[:-3], r"(?:y|ies)"

@@ -1,4 +1,4 @@
-"""Text vectors of items; a text is encoded once a process."""
+"""Text vectors of items. Recently used texts are not encoded again."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ import numpy as np
 from whimbrel.tools.records import Item
 from whimbrel.tools.text.encoder import DIMENSION, Vectors, encode, encoder_text
 
-MOST_TEXTS = 100_000  # at 384 floats of 4 bytes each they take 150 MB
+MOST_TEXTS = 100_000  # their vectors, of 384 floats of 4 bytes each, take 150 MB
 CATALOGUE_SIZE = 1000
-"""Items from which on a sequence is taken for a whole catalogue, whose vectors are kept in one array."""
+"""A sequence of at least this many items is treated as a whole catalogue. Its vectors are kept in one array."""
 
 
 class _VectorCache:
-    """Vectors by text, the least recently used of which are dropped, and those of the latest catalogue."""
+    """Vectors keyed by text, and the vectors of the latest catalogue. The least recently used texts are dropped."""
 
     def __init__(self) -> None:
         self._by_text: OrderedDict[str, Vectors] = OrderedDict()
@@ -27,12 +27,12 @@ class _VectorCache:
         with self._lock:
             if len(items) < CATALOGUE_SIZE:
                 return self._stacked(items)
-            # Evaluation hands over the same catalogue with every case. Comparing tuples is cheap for the same items
-            # (Python compares the elements by identity first) and right for a list that was changed in place.
+            # Evaluation passes the same catalogue with every case. Comparing tuples of the same items is cheap, since
+            # Python compares elements by identity first. It also notices a list that was changed in place.
             catalogue = tuple(items)
             if catalogue != self._catalogue:
                 vectors = self._stacked(catalogue)
-                vectors.flags.writeable = False  # several callers share it
+                vectors.flags.writeable = False  # several callers share this array
                 self._catalogue, self._catalogue_vectors = catalogue, vectors
             return self._catalogue_vectors
 
@@ -54,7 +54,7 @@ _cache = _VectorCache()
 def item_vectors(items: Sequence[Item]) -> Vectors:
     """Return the unit vector of each item's title, topics and text, shape (items, 384).
 
-    The array of a long sequence is read-only, since it is shared with later calls for equal items.
+    For CATALOGUE_SIZE items or more the array is read-only, since later calls with equal items return the same array.
     """
     return _cache.vectors(items) if items else np.empty((0, DIMENSION), dtype=np.float32)
 

@@ -1,4 +1,4 @@
-"""An index of the words of titles."""
+"""An index of the words that occur in titles."""
 
 import re
 import unicodedata
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-# A word, or one character of scripts without spaces (Japanese, Chinese). Combining marks and the vowel signs of Indic
-# scripts are parts of words.
+# A word, or one character of a script without spaces (Japanese, Chinese). Combining marks and Indic vowel signs are
+# parts of words.
 _WORD = re.compile(r"[぀-ヿ一-鿿]|(?:[^\W぀-ヿ一-鿿]|[\u0300-\u036f\u0900-\u0dff])+")
 
 
 class TitleIndex:
-    """Titles, to be scored by the words they share with other titles: BM25 (Robertson et al., 1994; `bm25s`)."""
+    """Scores titles by the words that they share with other titles: BM25 (Robertson et al., 1994; `bm25s`)."""
 
     def __init__(self, titles: Sequence[str]) -> None:
         import bm25s
@@ -26,7 +26,7 @@ class TitleIndex:
     def shared(self, others: Sequence[str]) -> NDArray[np.float64]:
         """Return the BM25 score of each title for the words of `others`, shape (titles,).
 
-        A rare word counts more. A word of several `others`, such as the year of many films, counts once for each.
+        A rare word counts more. A word that occurs in several `others` counts once for each of them.
         """
         query = [word for title in others for word in dict.fromkeys(_words(title))] if self._size else []
         known = [word for word in query if word and word in self._index.vocab_dict]

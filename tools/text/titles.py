@@ -1,15 +1,15 @@
-"""Titles cut to a length that a prompt can afford."""
+"""Titles cut to a length that suits a prompt."""
 
 from collections.abc import Iterable
 
 from whimbrel.tools.records import Item
 
 TITLE_LENGTH = 80
-"""Characters of a title that a prompt or a sentence shows."""
+"""How many characters of a title a prompt or a sentence shows."""
 
 
 def short_titles(items: Iterable[Item]) -> list[str]:
-    """Return the titles of `items`, each cut to TITLE_LENGTH characters, in order.
+    """Return the titles of `items` in order, each cut to TITLE_LENGTH characters.
 
     Example:
         >>> short_titles([Item(item_id="i1", title="Green tea")])

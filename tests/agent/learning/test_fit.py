@@ -10,7 +10,7 @@ import pytest
 
 from whimbrel.agent.cli.main import main
 from whimbrel.agent.fitted import Fitted
-from whimbrel.agent.ranking.fusion import Rankers
+from whimbrel.agent.ranking.rankers import Rankers
 
 Run = Callable[..., tuple[int, str, str]]
 SIZE = 300

@@ -63,8 +63,8 @@ def test_no_shift_is_named_to_where_the_user_is_already() -> None:
 
 
 def test_it_abstains_and_says_why() -> None:
-    assert predicted([]).shift.reason.startswith("Cannot tell: nothing")
-    assert predicted([Item(title="a")]).shift.reason.startswith("Cannot tell: the events have no topics")
+    assert predicted([]).shift.reason.startswith("Nothing is known")
+    assert predicted([Item(title="a")]).shift.reason.startswith("The events have no topics")
     few = predicted([event(START + n, "Tea") for n in range(3)], at=START + 10)
     assert (few.shift.kind, few.shift.to_topics) == ("none", ("Tea",))
     assert "too few" in few.shift.reason
@@ -74,7 +74,7 @@ def test_it_abstains_and_says_why() -> None:
     )
     assert scattered.shift.kind == "none"
     assert scattered.shift.confidence < 0.5
-    assert scattered.shift.reason.startswith("Cannot tell: the next event probably (")
+    assert scattered.shift.reason.startswith("Nothing shows which kind of shift comes next. ")
 
 
 def test_the_confidence_that_nothing_shifts_is_the_probability_that_the_topics_stay() -> None:

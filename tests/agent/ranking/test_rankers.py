@@ -22,8 +22,8 @@ from whimbrel.agent.learning.ranking import (
 )
 from whimbrel.agent.ranking.diversity import diverse
 from whimbrel.agent.ranking.features import FEATURES, LOG_FEATURES
-from whimbrel.agent.ranking.fusion import Ranker, Rankers
 from whimbrel.agent.ranking.rank import Ranked
+from whimbrel.agent.ranking.rankers import Ranker, Rankers
 from whimbrel.agent.state import Resources
 from whimbrel.tools.arrays import standardise
 from whimbrel.tools.log.interaction_log import InteractionLog
