@@ -42,7 +42,7 @@ def topics(
         print(learned.model_dump_json(indent=1))
 
 
-@example("whimbrel eval defaults fusion films=ml-100k games=sessions.jsonl,items.jsonl --out fusion.json")
+@example("whimbrel eval defaults fusion films=ml-100k games=sessions.jsonl,items.jsonl --out shipped_weights.json")
 def fusion(
     sources: NamedSourcesArgument,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File for the weights.")],
@@ -56,7 +56,7 @@ def fusion(
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Learn the weights of `fusion.json`, among them that of the language model's likelihood.
+    """Learn the weights of `shipped_weights.json`, among them that of the language model's likelihood.
 
     Beside --out, OUT.without-NAME.json is learned from all logs but one, to be tested on that one. Replies of the model
     are cached on disk, so the same command resumes.
