@@ -1,8 +1,8 @@
 """The context of a request: the situation, and what the person says they want."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from whimbrel.agent.schema.wishes import LONGEST_WISH, read_wish
 from whimbrel.tools.records import Item, clean_text
@@ -38,6 +38,16 @@ class Context(BaseModel):
     more: tuple[str, ...] = ()
     unavailable: tuple[str, ...] = ()
     max_price: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _clean_texts(cls, data: object) -> object:
+        """Clean keys and texts as those of the log are cleaned; ids only lose what no id can hold."""
+        if not isinstance(data, Mapping):
+            return data
+        cleaned = {clean_text(key): _cleaned(value, clean_text) for key, value in data.items()}
+        ids = {key: _cleaned(data[key], _without_surrogates) for key in ("more", "unavailable") if key in data}
+        return cleaned | ids
 
     @field_validator("query", mode="before")
     @classmethod
@@ -83,6 +93,15 @@ class Context(BaseModel):
         return self.model_copy(
             update={"query": want or self.query, "avoid": tuple(dict.fromkeys([*self.avoid, *refused]))}
         )
+
+
+def _cleaned(value: object, clean: Callable[[object], object]) -> object:
+    return [clean(entry) for entry in value] if isinstance(value, list | tuple) else clean(value)
+
+
+def _without_surrogates(value: object) -> object:
+    """Return a text without halves of characters, which no file can hold: a command line may pass them."""
+    return value.encode("utf-8", "ignore").decode() if isinstance(value, str) else value
 
 
 def as_context(context: "Context | Mapping[str, object] | None") -> Context:
