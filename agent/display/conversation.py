@@ -68,5 +68,7 @@ def _words(answer: Answer, view: View) -> list[str]:
 def _shift_line(shift: Shift, view: View) -> str:
     screen = view.say.screen
     kind, percent = screen.kinds[shift.kind], int(shift.confidence * 100)
+    if shift.kind == "none" and not shift.confidence:  # Nothing is known, so there is no probability to show.
+        return f"{screen.shift_title.format(kind=kind)}{view.say.writing.full_stop} {shift.reason}"
     line = screen.shift_line if shift.kind != "none" else screen.no_shift_line
     return line.format(kind=kind, percent=percent, reason=shift.reason)

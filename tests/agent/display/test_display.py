@@ -10,7 +10,7 @@ from rich.console import Console, RenderableType
 from whimbrel.agent import Interaction
 from whimbrel.agent.display.recommendations import recommendations
 from whimbrel.agent.display.terminal import View
-from whimbrel.agent.display.timeline_text import timeline
+from whimbrel.agent.display.timeline_text import shift_mark, timeline
 from whimbrel.agent.schema.results import (
     CitedEvent,
     Recommendation,
@@ -71,6 +71,19 @@ def test_only_verbose_reports_on_the_model() -> None:
         assert part in verbose
     assert "2 calls" in printed(recommendations(answer("Tea", calls=2), View(verbose=True)), 80)
     assert [is_model_note(warning) for warning in answer("Tea").warnings] == [True, False]
+
+
+def test_without_a_shift_the_probability_that_topics_stay_is_no_confidence() -> None:
+    shift = Shift(kind="none", to_topics=("Tea",), confidence=0.9, reason="The 3 events are too few.")
+    shown = printed(recommendations(answer("Tea").model_copy(update={"shift": shift}), View()), 110)
+    assert "90% that the next event keeps to recent topics" in shown
+    assert re.search(r"because +the 3 events are too few\.", shown)
+    assert "confidence" not in shown
+    assert shift_mark(shift, View()) == "stays 90%"
+    unknown = Shift(kind="none", reason="Nothing is known yet.")
+    shown = printed(recommendations(answer("Tea").model_copy(update={"shift": unknown}), View()), 110)
+    assert "%" not in shown
+    assert shift_mark(unknown, View()) == "none"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
