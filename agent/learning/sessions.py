@@ -2,11 +2,11 @@
 
 import gzip
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,33 @@ from numpy.typing import NDArray
 from whimbrel.agent.learning.cases import BlindCase, read_item
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.interaction_log import InteractionLog
-from whimbrel.tools.records import Item, clean_text
+from whimbrel.tools.records import Item, Occurrence, clean_text
 from whimbrel.tools.store.in_memory import InMemory
 
 Ints = NDArray[np.int64]
 
 UNKNOWN = -1
 """Row of an item that is in no training log."""
+NO_DETAILS = ("interaction", None, None)
+"""Event word, rating and situation of an event whose log does not say them."""
+DETAIL_COLUMNS: Mapping[str, type | tuple[type, ...]] = {"events": str, "ratings": (int, float), "contexts": dict}
+"""Columns of a session document with event words, ratings and situations, and the types of their values."""
+
+
+class SessionEvent(NamedTuple):
+    """One event of a session: the item, its time, and what else the log says of the event."""
+
+    item_id: str
+    time: float | None = None
+    event: str = "interaction"
+    rating: float | None = None
+    context: Mapping[str, str] | None = None
+
+    @classmethod
+    def of(cls, item: Item) -> "SessionEvent":
+        """Return the event of an item in a history."""
+        event, rating = getattr(item, "event", "interaction"), getattr(item, "rating", None)
+        return cls(item.item_id, item.time, event, rating, getattr(item, "context", None) or None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +58,7 @@ class Training:
         times: The time of each interaction, shape as `rows`; None if a time is unknown.
         timed: Whether any candidate of the cases has a time.
         catalogue: The items that cases without candidates of their own are about.
+        details: The interactions with their event words, ratings and situations; None if none is known.
     """
 
     items: list[Item]
@@ -47,15 +68,16 @@ class Training:
     times: NDArray[np.float64] | None = None
     timed: bool = False
     catalogue: tuple[Item, ...] = ()
+    details: Sequence[SessionEvent] | None = None
 
     @classmethod
     def of(
-        cls, sessions: Iterable[tuple[str, Sequence[tuple[str, float | None]]]], items: dict[str, Item]
+        cls, sessions: Iterable[tuple[str, Sequence[tuple[str, float | None] | SessionEvent]]], items: dict[str, Item]
     ) -> "Training":
         """Build a training log.
 
         Args:
-            sessions: For each session the user id and its (item id, time or None), in order.
+            sessions: For each session the user id and its events in order, each a `SessionEvent` or (item id, time).
             items: Items by id. An item of a session that is not among them gets its id as its title.
 
         Example:
@@ -65,9 +87,11 @@ class Training:
         """
         known = dict(items)
         position = {item_id: row for row, item_id in enumerate(known)}
-        rows, offsets, users, times = [], [0], [], []
+        rows, offsets, users, times, details = [], [0], [], [], list[SessionEvent]()
         for user_id, events in sessions:
-            for item_id, time in events:
+            for event in events:
+                item_id, time = event[0], event[1]
+                details.append(event if isinstance(event, SessionEvent) else SessionEvent(item_id, time))
                 if item_id not in position:
                     position[item_id] = len(known)
                     # Validation would change some ids; an id stays as the log has it.
@@ -85,6 +109,7 @@ class Training:
             offsets=np.array(offsets, dtype=np.int64),
             user_ids=users,
             times=all_times if len(all_times) and not np.isnan(all_times).any() else None,
+            details=details if any(detail[2:] != NO_DETAILS for detail in details) else None,
         )
 
     def __len__(self) -> int:
@@ -155,17 +180,17 @@ def training_of_cases(cases: Iterable[tuple[BlindCase, Sequence[str]]]) -> Train
     sessions = []
     for case, chosen in cases:
         now = case.history[-1].time if case.history else None
-        events = [(item, item.time) for item in case.history]
-        events += [(item, now) for item in (case.candidates if chosen else ()) if item.item_id in chosen]
-        items.update({item.item_id: item for item, _ in events})
-        sessions.append((case.user_id, [(item.item_id, time) for item, time in events]))
+        taken = [item for item in (case.candidates if chosen else ()) if item.item_id in chosen]
+        items.update({item.item_id: item for item in [*case.history, *taken]})
+        events = [SessionEvent.of(item) for item in case.history]
+        sessions.append((case.user_id, [*events, *(SessionEvent(item.item_id, now) for item in taken)]))
     return Training.of(sessions, items)
 
 
 def training_of_catalogue(catalogue: InMemory) -> Training:
     """Build a training log from a catalogue in memory. Each person is one session."""
     log = catalogue.log
-    sessions = ((user, [(item.item_id, item.time) for item in catalogue.history(user)]) for user in log.user_ids)
+    sessions = ((user, [SessionEvent.of(item) for item in catalogue.history(user)]) for user in log.user_ids)
     return Training.of(sessions, {item.item_id: item for item in catalogue.all_items()})
 
 
@@ -174,16 +199,23 @@ def catalogue_of(training: Training) -> InMemory:
 
     Without times the order of interactions stands for them. A session without a user becomes a person of its own.
     """
+    timed, details = training.times is not None, training.details
     times = training.times if training.times is not None else np.arange(len(training.rows), dtype=np.float64)
     users = [user_id or f"session {number}" for number, user_id in enumerate(training.user_ids)]
-    log = InteractionLog.build(
-        training.items,
-        (
-            (float(time), users[session], training.items[row].item_id, None)
-            for time, session, row in zip(times, training.session_of, training.rows, strict=True)
-        ),
-    )
-    return InMemory(training.items, log, timed=training.times is not None)
+    events = [
+        (float(time), users[session], training.items[row].item_id, details[number].context if details else None)
+        for number, (time, session, row) in enumerate(zip(times, training.session_of, training.rows, strict=True))
+    ]
+    log = InteractionLog.build(training.items, events)
+    if details is None or not timed:
+        return InMemory(training.items, log, timed=timed)
+    histories: dict[str, list[Occurrence]] = {}
+    for (time, user_id, item_id, context), detail in zip(events, details, strict=True):
+        occurrence = Occurrence(time, item_id, detail.event, detail.rating, dict(context) if context else None)
+        histories.setdefault(user_id, []).append(occurrence)
+    # Training queries count on histories whose events of one moment are ordered as in the log.
+    ordered = {user_id: sorted(history, key=lambda event: event.key) for user_id, history in histories.items()}
+    return InMemory(training.items, log, timed=True, histories=ordered)
 
 
 def values_at(values: NDArray[Any], rows: Ints, *, missing: float = 0.0) -> NDArray[np.float64]:
@@ -198,7 +230,7 @@ def read_training(sessions: Path, items: Path | None) -> Training:
 
     Args:
         sessions: One session per line: a JSON list of item ids in order, or a document with `items`, `times` (Unix
-            seconds) and `user_id`.
+            seconds), `user_id` and, as `eval log` writes them, `events`, `ratings` and `contexts`.
         items: One item per line, or None.
 
     Raises:
@@ -209,8 +241,8 @@ def read_training(sessions: Path, items: Path | None) -> Training:
     return Training.of((_session(line, document) for line, document in lines), catalogue)
 
 
-def _session(line: str, document: Any) -> tuple[str, list[tuple[str, float | None]]]:
-    """Return the user id, and the ids and times of the items of a session."""
+def _session(line: str, document: Any) -> tuple[str, list[SessionEvent]]:
+    """Return the user id and the events of a session."""
     fields = document if isinstance(document, dict) else {"items": document}
     ids, times = fields.get("items"), fields.get("times")
     if not isinstance(ids, list) or not all(isinstance(item_id, str | int) for item_id in ids):
@@ -221,7 +253,19 @@ def _session(line: str, document: Any) -> tuple[str, list[tuple[str, float | Non
         numbers = [float(time) for time in times] if times is not None else [None] * len(ids)
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{line}: times are not numbers") from error
-    return str(fields.get("user_id") or ""), [(str(i), time) for i, time in zip(ids, numbers, strict=True)]
+    details = _details(fields, len(ids))
+    events = [SessionEvent(str(i), time, *detail) for i, time, detail in zip(ids, numbers, details, strict=True)]
+    return str(fields.get("user_id") or ""), events
+
+
+def _details(session: Mapping[str, Any], count: int) -> list[tuple[Any, ...]]:
+    """Return event word, rating and situation of each event; values of another type count as absent."""
+    columns = []
+    for (name, kind), absent in zip(DETAIL_COLUMNS.items(), NO_DETAILS, strict=True):
+        values = session.get(name)
+        column = values if isinstance(values, list) and len(values) == count else [absent] * count
+        columns.append([value if isinstance(value, kind) else absent for value in column])
+    return list(zip(*columns, strict=True))
 
 
 def read_items(path: Path) -> Iterator[Item]:
