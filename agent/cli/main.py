@@ -57,7 +57,11 @@ def build_app(group: str | None = None) -> typer.Typer:
         from importlib.metadata import entry_points
 
         for entry_point in entry_points(group=COMMAND_GROUP):
-            entry_point.load()(app)
+            try:
+                entry_point.load()(app)
+            # Any error at all: a broken package must not take the other commands with it.
+            except Exception as error:
+                _print_error(f"the commands of {entry_point.value!r} are left out ({type(error).__name__}: {error})")
     return app
 
 
@@ -67,7 +71,14 @@ def _packages_add_commands() -> bool:
     importlib.metadata takes 30 ms to import, a third of the time of `whimbrel --help`; this look takes 3.
     """
     files = (file for folder in sys.path for file in Path(folder).glob("*.dist-info/entry_points.txt"))
-    return any(f"[{COMMAND_GROUP}]" in file.read_text("utf-8") for file in files)
+    return any(_holds(file, f"[{COMMAND_GROUP}]".encode()) for file in files)
+
+
+def _holds(file: Path, section: bytes) -> bool:
+    try:
+        return section in file.read_bytes()
+    except OSError:  # a file that cannot be read names no command, as for importlib.metadata
+        return False
 
 
 def main() -> None:
@@ -85,12 +96,17 @@ def run(app: typer.Typer) -> None:
     try:
         app()
     except (WhimbrelError, OSError) as error:
-        line = "".join(c if c.isprintable() else " " for c in str(error))
-        print(f"whimbrel: {' '.join(line.split())}", file=sys.stderr)
+        _print_error(str(error))
         sys.exit(1)
     except KeyboardInterrupt:
         print("whimbrel: interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _print_error(message: str) -> None:
+    """Print a message as one line on stderr."""
+    line = "".join(c if c.isprintable() else " " for c in message)
+    print(f"whimbrel: {' '.join(line.split())}", file=sys.stderr)
 
 
 def _print_version(asked: bool) -> None:
