@@ -69,8 +69,9 @@ def load_system(name: str) -> System:
         )
     try:
         rank = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"system {name!r} cannot be imported: {error}") from error
+    # Any error at all, since code of another package runs here.
+    except Exception as error:
+        raise ConfigError(f"system {name!r} cannot be imported ({type(error).__name__}: {error})") from error
     if not callable(rank):
         raise ConfigError(f"system {name!r} is not a function")
     return lambda training, settings: lambda case: from_ranking(rank(case), case)
@@ -79,8 +80,10 @@ def load_system(name: str) -> System:
 def _imported(entry_point: EntryPoint) -> System:
     try:
         system: System = entry_point.load()
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"system {entry_point.name!r} cannot be imported: {error}") from error
+    except Exception as error:
+        raise ConfigError(
+            f"system {entry_point.name!r} cannot be imported ({type(error).__name__}: {error})"
+        ) from error
     if not callable(system):
         raise ConfigError(f"system {entry_point.name!r} is not a function")
     return system

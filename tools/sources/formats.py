@@ -18,7 +18,7 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
-from whimbrel.tools.errors import ConfigError, DataError
+from whimbrel.tools.errors import ConfigError, DataError, WhimbrelError
 from whimbrel.tools.sources.amazon import is_amazon, read_amazon
 from whimbrel.tools.sources.completejourney import read_completejourney
 from whimbrel.tools.sources.mind import is_mind, read_mind
@@ -89,9 +89,17 @@ def _read_by_entry_point(source: str, format: str, mapped: Mapped) -> Source:
     _refuse_mapping(format, mapped)
     try:
         read: Callable[[str], object] = entry_point.load()
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"format {format!r} cannot be loaded from {entry_point.value!r}: {error}") from error
-    opened = read(source)
+    # Any error at all, since code of another package runs here.
+    except Exception as error:
+        raise ConfigError(
+            f"format {format!r} cannot be loaded from {entry_point.value!r} ({type(error).__name__}: {error})"
+        ) from error
+    try:
+        opened = read(source)
+    except (WhimbrelError, OSError):
+        raise
+    except Exception as error:
+        raise DataError(f"format {format!r}: {entry_point.value!r} failed ({type(error).__name__}: {error})") from error
     if not isinstance(opened, Source):
         raise ConfigError(
             f"format {format!r}: {entry_point.value!r} returned {type(opened).__name__}, expected a Source of "

@@ -2,6 +2,7 @@
 
 import sys
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -40,6 +41,7 @@ def _other_package(monkeypatch: pytest.MonkeyPatch) -> None:
     plugins = [
         EntryPoint("shortest", "other_package:shortest", SYSTEM_GROUP),
         EntryPoint("absent", "no_such_package:system", SYSTEM_GROUP),
+        EntryPoint("broken", "broken_package:system", SYSTEM_GROUP),
         EntryPoint("number", "other_package:number", SYSTEM_GROUP),
         EntryPoint("popularity", "no_such_package:system", SYSTEM_GROUP),
     ]
@@ -63,6 +65,17 @@ def test_an_unknown_system_is_told_every_name() -> None:
 @pytest.mark.parametrize(("name", "words"), [("absent", "cannot be imported"), ("number", "is not a function")])
 def test_an_entry_point_that_is_no_system_is_named(name: str, words: str) -> None:
     with pytest.raises(ConfigError, match=f"{name}.*{words}"):
+        load_system(name)
+
+
+@pytest.mark.parametrize("error", ["raise RuntimeError('half installed')", "1 +", "raise ValueError"])
+@pytest.mark.parametrize("name", ["broken", "broken_package:rank"])
+def test_a_package_that_fails_at_import_is_named(
+    error: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_package.py").write_text(error)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=f"{name}.*cannot be imported"):
         load_system(name)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from whimbrel.tools.errors import ConfigError, DataError
+from whimbrel.tools.errors import ConfigError, DataError, WhimbrelError
 from whimbrel.tools.sources.formats import FORMATS, format_names, open_source
 from whimbrel.tools.sources.ingest import ingest
 from whimbrel.tools.sources.rows import Row, Source
@@ -32,6 +32,7 @@ def _a_package_with_formats(monkeypatch: pytest.MonkeyPatch) -> None:
         "lines": "line_formats:read_lines",
         "nothing": "line_formats:read_nothing",
         "absent": "line_formats:read_absent",
+        "broken": "broken_formats:read",
         "csv": "line_formats:read_nothing",
     }
     fakes = metadata.EntryPoints(metadata.EntryPoint(name, value, "whimbrel.sources") for name, value in values.items())
@@ -47,7 +48,7 @@ def test_a_named_format_of_another_package_is_read(tmp_path: Path) -> None:
 
 
 def test_an_unknown_format_lists_those_of_other_packages() -> None:
-    assert format_names() == [*FORMATS, "absent", "lines", "nothing"]
+    assert format_names() == [*FORMATS, "absent", "broken", "lines", "nothing"]
     with pytest.raises(ConfigError, match=r"unknown format 'xml': give one of completejourney, .*, lines, nothing"):
         open_source("log.txt", format="xml")
 
@@ -69,6 +70,25 @@ def test_another_package_cannot_replace_a_format(tmp_path: Path) -> None:
 def test_a_format_that_cannot_be_used_says_why(format: str, mapped: list[tuple[str, str]], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         open_source("log.txt", format=format, mapped=mapped)
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("raise RuntimeError('half installed')", "cannot be loaded from 'broken_formats:read' .RuntimeError"),
+        ("1 +", "cannot be loaded from 'broken_formats:read' .SyntaxError"),
+        ("read = 5", "'broken_formats:read' failed .TypeError"),
+        ("def read(path): 1 / 0", "'broken_formats:read' failed .ZeroDivisionError"),
+    ],
+)
+def test_a_package_that_fails_is_named(
+    module: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_formats.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "broken_formats", raising=False)
+    with pytest.raises(WhimbrelError, match=words):
+        open_source("log.txt", format="broken")
 
 
 REVIEW = {"user_id": "AGKH", "parent_asin": "B00005N5PF", "rating": 4.0, "timestamp": 1588687728923}
