@@ -17,9 +17,9 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "Whimbrel needs Python 3.11 or later; $(PYTHON) is `$(PYTHON) --version 2>&1`. Set PYTHON=..." >&2; exit 1; }
 	@printf 'int main(void) { return 0; }' | $${CXX:-c++} -x c++ -o /dev/null - 2>/dev/null || \
 	  { echo "Whimbrel needs a C and C++ compiler to build llama.cpp: install one (Debian: apt install g++; macOS: xcode-select --install)" >&2; exit 1; }
-	@echo "Installing into $(VENV); llama.cpp is built from source the first time, which takes minutes."
+	@echo "Installing into $(VENV). The first time, llama.cpp is built from source: 4 to 9 minutes, shown as 'Building wheel'."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 # RecTools asks for an older NumPy on Python 3.11 and 3.12 than it needs, so it is installed past that.
