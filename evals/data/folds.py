@@ -1,7 +1,7 @@
-"""A whole log as cases, strictly as of the time of each: what a system learns from ended before its first case.
+"""Cut a whole log into cases, each of which shows the log as of its own time.
 
-Cases are cut into folds by time. A fold learns from all events before its first case. The history of a case reaches up
-to its own time (`at`), the moment asked about. What happens later is in no file that a system reads.
+Cases are split into folds by time. In a fold, systems learn from all events before its first case. The history of a
+case ends at the time of the case (`at`), the moment asked about. Files that a system reads hold no later event.
 """
 
 import itertools
@@ -22,7 +22,7 @@ from whimbrel.tools.log.sessions import SESSION_GAP_SECONDS
 PROTOCOLS = ("leave-last-out", "time-split", "next-session")
 CANDIDATES = ("catalogue", "uniform", "popularity")
 SAMPLED = 99
-"""Candidates drawn beside each relevant one."""
+"""Number of candidates that are sampled for a case, in addition to the relevant ones."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Protocol:
     Attributes:
         name: One of PROTOCOLS.
         candidates: One of CANDIDATES.
-        refits: The number of folds, each of which learns anew.
-        warm_up: The share of the events that only serves to learn from, where `begin` is None.
-        begin: The time before which events only serve to learn from.
-        users: How many users are taken at most; None for all.
-        seed: The seed of all chance.
+        refits: The number of folds. Systems learn again in each fold.
+        warm_up: The first share of the events, which is only learned from. It is used if `begin` is None.
+        begin: Events before this time are only learned from.
+        users: The largest number of users; None for all.
+        seed: The seed of the random numbers.
     """
 
     name: str = "leave-last-out"
@@ -60,7 +60,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class Target:
-    """What a user does from `time` on that is to be predicted: rows of the log."""
+    """The events of a user, from `time` on, that are to be predicted. `rows` are rows of the log."""
 
     user: int
     time: float
@@ -85,7 +85,7 @@ def write_folds(log: Log, protocol: Protocol, folder: Path) -> list[Fold]:
 
 
 def targets_of(log: Log, protocol: Protocol) -> list[Target]:
-    """Return what is to be predicted, ordered by time.
+    """Return the events to predict, as targets ordered by time.
 
     Raises:
         ConfigError: an unknown protocol or way to draw candidates, or `refits` < 1.
@@ -104,7 +104,7 @@ def targets_of(log: Log, protocol: Protocol) -> list[Target]:
         kept = np.random.default_rng(protocol.seed).permutation(len(targets))[: protocol.users]
         targets = [targets[number] for number in np.sort(kept)]
     if not targets:
-        raise DataError("no case is left: every user's last event lies in the warm-up; lower it")
+        raise DataError("no case is left: every user's last event lies in the warm-up, so shorten it")
     return sorted(targets, key=lambda target: (target.time, target.user))
 
 
@@ -113,7 +113,7 @@ def case_of(log: Log, target: Target, rows: Ints) -> dict[str, Any]:
 
     Args:
         log: The log.
-        target: What is to be predicted.
+        target: The events to predict.
         rows: All events of the user, in order.
     """
     before = rows[log.time[rows] < target.time]
@@ -137,7 +137,7 @@ def _new_items(log: Log, target: Target, met: Ints) -> list[int]:
 
 
 def _event(log: Log, row: int) -> dict[str, Any]:
-    """Return an event of a history: the item, with time, event word, rating and situation."""
+    """Return an event of a history as JSON: the item with its time, event word, rating and situation."""
     event: dict[str, Any] = log.items[log.item[row]].model_dump(mode="json", exclude_defaults=True)
     event |= {"time": float(log.time[row])}
     if log.details:
@@ -156,9 +156,10 @@ def rows_by_user(log: Log) -> Iterator[Ints]:
 
 
 def _last(log: Log, begin: float, random: np.random.Generator) -> list[Target]:
-    """Return each user's last event, where it lies behind the warm-up and some event of the user lies before it.
+    """Return each user's last event.
 
-    Of several events at one moment (a basket) one is drawn, since their order says nothing.
+    It must lie after the warm-up and after another event of the user. If several events share the last time (a basket),
+    one of them is drawn, since their order carries no information.
     """
     return [
         Target(user, float(log.time[rows[-1]]), random.choice(rows[log.time[rows] == log.time[rows[-1]]], 1))
@@ -168,7 +169,7 @@ def _last(log: Log, begin: float, random: np.random.Generator) -> list[Target]:
 
 
 def _split(log: Log, begin: float, random: np.random.Generator) -> list[Target]:
-    """Return all that each user does from the moment on, for users known before it."""
+    """Return all events of each user from `begin` on. Users without an earlier event are left out."""
     return [
         Target(user, float(begin), rows[log.time[rows] >= begin])
         for user, rows in enumerate(rows_by_user(log))
@@ -177,7 +178,7 @@ def _split(log: Log, begin: float, random: np.random.Generator) -> list[Target]:
 
 
 def _next_session(log: Log, begin: float, random: np.random.Generator) -> list[Target]:
-    """Return each user's last session."""
+    """Return each user's last session, if it begins after the warm-up and is not the user's first."""
     targets = []
     for user, rows in enumerate(rows_by_user(log)):
         gaps = np.flatnonzero(np.diff(log.time[rows]) > SESSION_GAP_SECONDS)
@@ -195,7 +196,7 @@ _TARGETS: dict[str, Callable[[Log, float, np.random.Generator], list[Target]]] =
 
 
 def _write_fold(log: Log, protocol: Protocol, targets: Sequence[Target], folder: Path) -> Fold:
-    """Write a fold: nothing from its first case's time on is learned from."""
+    """Write the files of a fold. Only events before the time of its first case are learned from."""
     begin = targets[0].time
     past = np.flatnonzero(log.time < begin)
     counts = np.bincount(log.item[past], minlength=len(log.items))
@@ -237,13 +238,13 @@ def _sessions(log: Log, past: Ints) -> Iterator[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class _Sampler:
-    """Samples candidates beside the relevant ones.
+    """Samples candidates in addition to the relevant ones.
 
     Attributes:
         counts: Events of each item before the fold begins, shape (items,).
         how: "uniform", or "popularity" for candidates about as popular as the relevant ones.
-        random: The source of chance.
-        appeared: When each item was first known, shape (items,).
+        random: The random number generator.
+        appeared: The time from which each item is known, shape (items,).
     """
 
     log: Log
@@ -257,7 +258,7 @@ class _Sampler:
         case = case_of(self.log, target, rows)
         met = np.unique(self.log.item[rows[self.log.time[rows] < target.time]])
         new = _new_items(self.log, target, met)
-        # An item may be new to the log, as the relevant one may be.
+        # The pool may hold items that no earlier event mentions, since a relevant item may be such an item too.
         pool = np.setdiff1d(np.flatnonzero(self.appeared < target.time), np.union1d(met, new))
         listed = self.random.permutation(np.array([*new, *self._drawn(pool, new)], dtype=np.int64))
         items = [self.log.items[row].model_dump(mode="json", exclude_defaults=True) for row in listed]
@@ -267,14 +268,17 @@ class _Sampler:
         n = min(SAMPLED, len(pool))
         if self.how == "uniform" or not new:
             return np.asarray(self.random.choice(pool, n, replace=False))
-        # Shuffled first, so that items of equal distance are drawn at random.
+        # The pool is shuffled first, so that items at equal distance are drawn at random.
         shuffled = self.random.permutation(pool)
         distance = np.abs(np.log1p(self.counts[shuffled]) - np.mean(np.log1p(self.counts[list(new)])))
         return np.asarray(shuffled[np.argsort(distance, kind="stable")[:n]])
 
 
 def _appeared(log: Log) -> NDArray[np.float64]:
-    """Return when each item was first met or, where that is known and earlier, appeared, shape (items,)."""
+    """Return the time from which each item is known, shape (items,).
+
+    It is the time of the item's first event, or the item's own time if that is earlier.
+    """
     appeared = np.array([np.inf if item.time is None else item.time for item in log.items], dtype=np.float64)
     np.minimum.at(appeared, log.item, log.time)
     return appeared

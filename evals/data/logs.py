@@ -1,4 +1,4 @@
-"""A whole log in memory, as arrays ordered by time, from any source or store."""
+"""A whole log in memory, as arrays ordered by time. It is read from any source or store."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ class Log:
     """Events ordered by time, then by user, then by item.
 
     Attributes:
-        items: The items; `item` holds their positions.
-        user_ids: The users; `user` holds their positions.
-        user: The user of each event, shape (events,).
-        item: The item of each event, shape (events,).
+        items: The items.
+        user_ids: The ids of the users.
+        user: The user of each event, as a position in `user_ids`, shape (events,).
+        item: The item of each event, as a position in `items`, shape (events,).
         time: The time of each event in Unix seconds, shape (events,).
-        rejected: Rows of the source that made no sense.
-        details: Event word, rating and situation of each event, where the source tells them.
+        rejected: Number of invalid rows of the source.
+        details: Event word, rating and situation of each event; None if the source does not contain them.
     """
 
     items: list[Item]
@@ -40,7 +40,9 @@ class Log:
 
 
 def read_log(source: Source, progress: Progress | None = None) -> Log:
-    """Read a source in any format of `ingest`; equal events count once, and rows that make no sense are counted.
+    """Read a source in any format of `ingest`.
+
+    Equal events are kept once. Invalid rows are left out and counted.
 
     Raises:
         DataError: the source cannot be read to its end, or holds no valid event.
@@ -80,9 +82,9 @@ def _take(
     items: dict[str, Item],
     events: dict[tuple[float, str, str, str], Occurrence],
 ) -> bool:
-    """Add a row to items and events; return False where it makes no sense.
+    """Add a row to items and events. Return False if the row is invalid.
 
-    The time of an item is kept for a catalogue's row only: elsewhere it is the time of the event.
+    The time of a catalogue row is the time of the item. The time of any other row is the time of the event.
     """
     if problem:
         return False
@@ -116,7 +118,7 @@ def read_store(location: str) -> Log:
         if log.end is None:
             raise DataError(f"store {location!r} holds no event")
         items = store.items(log.item_ids)
-        # The log keeps no event words and ratings; a user's events have the same order in both.
+        # The log lacks event words and ratings, so they come from the histories, which have the same order.
         details: list[Occurrence | None] = [None] * len(log.time)
         order = np.argsort(log.user, kind="stable")
         bounds = np.searchsorted(log.user[order], np.arange(len(log.user_ids) + 1))

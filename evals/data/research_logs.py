@@ -1,4 +1,7 @@
-"""Research data sets that `ingest` does not read: tags of Last.fm, and uses of apps in labelled situations (Frappe)."""
+"""Read research data sets that `ingest` does not read.
+
+They are Last.fm (tags that users give to artists) and Frappe (uses of apps in labelled situations).
+"""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -14,22 +17,22 @@ from whimbrel.tools.records import MOST_TOPICS, Interaction, Item
 
 LASTFM, FRAPPE = "user_taggedartists.dat", "frappe.csv"
 EARLIEST_YEAR = 2005
-"""Last.fm's tags begin in this year; earlier dates in the file are errors."""
+"""The tags of Last.fm begin in this year. Earlier dates in the file are errors."""
 SITUATION_COLUMNS = ("daytime", "weekday", "isweekend", "homework", "weather", "country")
 
 
 def is_lastfm(folder: Path) -> bool:
-    """Return whether a folder is Last.fm of HetRec 2011 (Cantador et al.)."""
+    """Return whether a folder holds the Last.fm data of HetRec 2011 (Cantador et al.)."""
     return (folder / LASTFM).is_file()
 
 
 def is_frappe(folder: Path) -> bool:
-    """Return whether a folder is Frappe (Baltrunas et al., 2015)."""
+    """Return whether a folder holds the Frappe data (Baltrunas et al., 2015)."""
     return (folder / FRAPPE).is_file()
 
 
 def read_lastfm(folder: Path) -> list[Interaction]:
-    """Read one event for each day on which a user tags an artist. Its topics are the tags of that day.
+    """Read one event for each user, artist and day with a tag. The topics of the event are the tags of that day.
 
     Raises:
         DataError: a file is missing or of another form.
@@ -46,7 +49,7 @@ def _lastfm(folder: Path) -> list[Interaction]:
         for row in _rows(folder / name) if (folder / name).is_file() else ():
             if not row["year"] or int(row["year"]) < EARLIEST_YEAR:
                 continue
-            # The file knows days only: all tags of a day on one artist are one event.
+            # The file holds dates without hours, so all tags of a user for an artist on a day are one event.
             day = datetime(int(row["year"]), int(row["month"]), int(row["day"]), tzinfo=UTC)
             key = (day.timestamp(), row["userID"], row["artistID"])
             given.setdefault(key, []).append(names.get(row["tagID"], row["tagID"]))
@@ -64,7 +67,7 @@ def _lastfm(folder: Path) -> list[Interaction]:
 
 
 def read_artists(folder: Path) -> Log:
-    """Read the same events as a log of artists without topics, who are known by their names alone.
+    """Read the same events as a log whose artists have only names, no topics.
 
     Raises:
         DataError: a file is missing or of another form.
@@ -73,7 +76,9 @@ def read_artists(folder: Path) -> Log:
 
 
 def read_frappe(folder: Path) -> list[Interaction]:
-    """Read one event for each row. There is no order: all events have the time 0. An app's topic is its category.
+    """Read one event for each row. The topic of an app is its category.
+
+    The data set has no times, so every event has the time 0.
 
     Raises:
         DataError: a file is missing or of another form.
@@ -106,7 +111,7 @@ def _frappe(folder: Path) -> list[Interaction]:
 
 @contextmanager
 def _refusing_other_forms(folder: Path) -> Iterator[None]:
-    """Turn errors of parsing into a DataError that names the folder."""
+    """Turn parsing errors into a DataError that names the folder."""
     try:
         yield
     except (KeyError, ValueError, csv.Error) as error:
@@ -114,9 +119,9 @@ def _refusing_other_forms(folder: Path) -> Iterator[None]:
 
 
 def log_of(events: Sequence[Interaction]) -> Log:
-    """Return events, in order, as a log.
+    """Return events as a log, in the same order.
 
-    A log has one set of topics for an item. Events of an item with different topics become events of different items.
+    In a log each item has one set of topics. If events of one item differ in topics, they become different items.
 
     Raises:
         DataError: there are no events.
@@ -142,13 +147,13 @@ def log_of(events: Sequence[Interaction]) -> Log:
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
-    """Return the rows of a tab-separated table. Rows with fewer columns than the head are left out."""
+    """Return the rows of a tab-separated table. Rows with fewer columns than the header are left out."""
     try:
         with path.open(encoding="utf-8", errors="replace", newline="") as file:
             for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
-                # A short row has None in the columns that it lacks.
+                # csv fills the missing columns of a short row with None.
                 if None not in row.values():
-                    # A byte order mark sticks to the name of the first column.
+                    # The name of the first column may begin with a byte order mark.
                     yield {key.strip("\ufeff"): value for key, value in row.items() if key}
     except OSError as error:
         raise DataError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error

@@ -1,4 +1,4 @@
-"""Coordinates of the charts of a report page, in the units of their view boxes."""
+"""Compute the coordinates of the charts of a report page, in the units of their view boxes."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,15 +13,15 @@ Row = Mapping[str, Any]
 LEFT, RIGHT, TOP, BOTTOM = 50, 610, 20, 280
 """The area of the scatter plot within its box of 640 by 320."""
 LABEL_HEIGHT, LABEL_WIDTH = 11, 105
-"""Room that the name of a system takes."""
+"""Space that the name of a system takes."""
 LEAST_SECONDS = 1e-5
-"""Seconds of the fastest point that is drawn: the axis is logarithmic."""
+"""Faster systems are drawn at this time, since a logarithmic axis has no zero."""
 
 
 def reliability_diagrams(systems: Mapping[str, Row]) -> list[dict[str, Any]]:
     """Return the points of a reliability diagram for each system, in boxes of 160 by 160.
 
-    The area of a point grows with the number of its decisions.
+    A point with more decisions is larger.
     """
     return [
         {
@@ -37,7 +37,7 @@ def reliability_diagrams(systems: Mapping[str, Row]) -> list[dict[str, Any]]:
 
 
 def abstention_curves(shift: Mapping[str, Row]) -> list[dict[str, Any]]:
-    """Return for each system how often predictions are right if only the most confident are given.
+    """Return for each system how often predictions are right if only the most confident predictions are given.
 
     The curves are lines in boxes of 160 by 160.
     """
@@ -55,7 +55,10 @@ def abstention_curves(shift: Mapping[str, Row]) -> list[dict[str, Any]]:
 
 
 def lift_by_slice(results: Results) -> list[dict[str, Any]]:
-    """Return what the language model adds to all cases and to each slice, with marks in boxes of 100 by 10."""
+    """Return what the language model adds over all cases and in each slice.
+
+    The positions of the marks refer to boxes of 100 by 10.
+    """
     if not {"whimbrel", "whimbrel-none"} <= results.systems.keys():
         return []
     rows = [{"label": "all cases", **results.difference("whimbrel", "whimbrel-none", PRIMARY)}]
@@ -64,7 +67,7 @@ def lift_by_slice(results: Results) -> list[dict[str, Any]]:
         for label, within in results.slices.items()
     ]
     rows = [row for row in rows if row["n"] and not math.isnan(row["ci"][0])]
-    # One scale for all rows, with 0 in the middle.
+    # All rows share one scale, with 0 in the middle.
     widest = max((abs(end) for row in rows for end in row["ci"]), default=1) or 1
     for row in rows:
         row["at"], row["from"], row["to"] = (
@@ -76,7 +79,7 @@ def lift_by_slice(results: Results) -> list[dict[str, Any]]:
 def quality_against_time(systems: Mapping[str, Row]) -> dict[str, Any]:
     """Return a scatter plot of the primary metric against seconds per case (logarithmic), in a box of 640 by 320.
 
-    A name is left out, and listed under `unnamed`, if there is no room for it.
+    If there is no space for the name of a system, the name is listed under `unnamed` instead.
     """
     points = [
         (name, max(row["seconds"] / max(row["n"], 1), LEAST_SECONDS), row[PRIMARY], row[f"{PRIMARY}_ci"])
@@ -86,7 +89,7 @@ def quality_against_time(systems: Mapping[str, Row]) -> dict[str, Any]:
     if not points:
         return {"points": [], "unnamed": [], "x": [], "y": []}
     low = math.floor(math.log10(min(seconds for _, seconds, _, _ in points)))
-    # Whole powers of ten, at least one apart.
+    # The axis runs between two different powers of ten.
     high = max(math.ceil(math.log10(max(seconds for _, seconds, _, _ in points))), low + 1)
     highest = max(ends[1] for *_, ends in points)
     # The smallest round step with which four ticks reach the highest interval.
@@ -100,7 +103,7 @@ def quality_against_time(systems: Mapping[str, Row]) -> dict[str, Any]:
         return float(BOTTOM - (BOTTOM - TOP) * value / (step * steps))
 
     drawn: list[dict[str, Any]] = []
-    # Whimbrel's own names are placed first, then the best systems'.
+    # The names of Whimbrel are placed first, then those of the best systems.
     for name, seconds, value, ends in sorted(points, key=lambda point: (not _is_ours(point[0]), -point[2])):
         drawn.append(
             {
@@ -129,7 +132,7 @@ def _is_ours(name: str) -> bool:
 
 
 def _label_height(x: float, y: float, drawn: Sequence[Row]) -> float | None:
-    """Return the height for the name of a point that overlaps no other name; None if there is none nearby."""
+    """Return a height at which the name of a point overlaps no other name; None if there is no such height nearby."""
     for moved in (0, -LABEL_HEIGHT, LABEL_HEIGHT, -2 * LABEL_HEIGHT, 2 * LABEL_HEIGHT):
         height = y + 4 + moved
         if not any(

@@ -81,7 +81,7 @@ def _differences(document: Row, order: Sequence[str]) -> list[str]:
     of_all, of_shifts = minus["all cases"], minus.get(SHIFTS, {})
     rows = [[name, *_tested(of_all.get(name)), *_tested(of_shifts.get(name))] for name in order if name in of_all]
     return [
-        f"{minus['metric']} of {minus['of']} minus that of each other system (paired; p after Holm):",
+        f"{minus['metric']} of {minus['of']} minus {minus['metric']} of each other system (paired, p after Holm):",
         "",
         *_table(["system", "all cases", "p", SHIFTS, "p"], rows),
     ]
@@ -145,7 +145,7 @@ def _groups(document: Row, order: Sequence[str]) -> list[str]:
     if not groups:
         return []
     return [
-        f"{PRIMARY} of a group minus that of all other cases:",
+        f"{PRIMARY} in a group minus {PRIMARY} in all other cases:",
         "",
         *_table(
             ["system", *(f"{label} (n={document['slices'][label]['n']})" for label in groups)],
@@ -172,25 +172,25 @@ def boundary_markdown(document: Row) -> str:
     )
     thresholds = ", ".join(f"{name} {figure(row['threshold'])}" for name, row in systems.items())
     lines += ["", f"{cases['switches']} pairs are switches. Intervals: 95%, bootstrap over sessions."]
-    lines += [f"Probability from which a pair is called a switch: {thresholds}."]
+    lines += [f"A pair is called a switch if its probability is at least the threshold: {thresholds}."]
     return "\n".join(lines) + "\n"
 
 
 def as_csv(document: Row, metrics: Sequence[str]) -> str:
-    """Return one line for each system and metric: value, interval, n."""
+    """Return the metrics as CSV. Each line is one system and metric, with value, interval and n."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["system", "metric", "value", "low", "high", "n"])
     for name, row in document["system"].items():
         for metric in metrics:
-            # Metrics of lists have no interval.
+            # The metrics in LISTS have no interval.
             low, high = row.get(f"{metric}_ci") or ("", "")
             writer.writerow([name, metric, row[metric], low, high, row["n"]])
     return out.getvalue()
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    # A vertical line in the name of a system would end its cell.
+    # A "|" in the name of a system would end its cell.
     escaped = [[cell.replace("|", "\\|") for cell in row] for row in (heads, *rows)]
     lines = [f"| {' | '.join(row)} |" for row in escaped]
     return [lines[0], f"|{'|'.join('---' for _ in heads)}|", *lines[1:]]
@@ -213,5 +213,5 @@ def _tested(row: Row | None) -> tuple[str, str]:
 
 
 def _right_of_confident(row: Row, share: float = 0.5) -> float | None:
-    """Return the share that was right among the most confident `share` of the cases."""
+    """Return how often predictions were right among the most confident `share` of the cases."""
     return next((right for answered, right, _ in row["abstention"] if answered >= share), None)

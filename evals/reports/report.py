@@ -1,4 +1,4 @@
-"""A run as one page that needs no network, as Markdown and as CSV."""
+"""Write a run as one page that needs no network, as Markdown and as CSV."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.records import clean_text
 
 WORST_CASES, TITLES = 20, 6
-"""Worst cases that are shown, and titles of each list in one."""
+"""The page shows WORST_CASES cases. Each list of a case shows at most TITLES titles."""
 LISTS = ("novelty@10", "diversity@10", "coverage@10", "popularity_bias@10", "miscalibration@10")
 IN_CSV = (*RANKING, "map", "hr@10", "recall@10", "precision@10", *LISTS)
 
@@ -39,7 +39,7 @@ class Written:
 
 
 def write_report(folder: Path) -> Written:
-    """Write a report of what a run folder holds so far, into that folder.
+    """Write a report of all rankings that a run folder holds so far. Its files go into the same folder.
 
     Raises:
         ConfigError: the folder holds no run, or the files cannot be written.
@@ -56,7 +56,7 @@ def write_report(folder: Path) -> Written:
     results = results_of(parts)
     document = document_of(results, skipped=skipped, problems=problems)
     cases = parts[0][0].cases
-    # Folds have file names of their own; the run is then called after its folder.
+    # With several folds there are several files of cases, so the run is called after its folder.
     name = f"{cases.parent.name}/{cases.name}" if len(parts) == 1 else folder.name
     page = _ranking_page(name, parts, results, document)
     _write(written, page, ranking_markdown(document, name), as_csv(document, IN_CSV))
@@ -75,7 +75,7 @@ def _write(written: Written, page: str, markdown: str, csv: str) -> None:
 def _template() -> Any:
     from jinja2 import Environment
 
-    # Titles and ids come from other people's files: all of them are escaped.
+    # Titles and ids come from untrusted files, so all of them are escaped.
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"figure": figure, "p_value": p_value}
     return environment.from_string(resources.files(__package__).joinpath("report.html").read_text("utf-8"))
@@ -129,7 +129,7 @@ def _worst_cases(parts: Parts, results: Results, system: str) -> list[dict[str, 
     known = np.flatnonzero(~np.isnan(values))
     lowest = known[np.argsort(values[known], kind="stable")][:WORST_CASES]
     mrr = {results.case_ids[row]: float(values[row]) for row in lowest}
-    # Both files are read in a stream: only the lines of the worst cases are kept.
+    # Both files are read line by line, and only the lines of the worst cases are kept.
     lines: dict[str, dict[str, Any]] = {}
     for _, folder in parts:
         for name in (RANKINGS, OUTCOMES):
@@ -146,7 +146,7 @@ def _worst_cases(parts: Parts, results: Results, system: str) -> list[dict[str, 
 
 
 def _case_row(case: Case, line: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the page shows of a case: what the system saw, what it ranked first, and where the relevant are."""
+    """Return what the page shows of a case: what the system saw, its first items, and the relevant items' ranks."""
     titles = {item.item_id: item.title for item in case.blind.candidates}
     ranking = line["ranking"]
     return {

@@ -1,4 +1,4 @@
-"""Results as tables for a terminal, and how their figures are written."""
+"""Results as tables for a terminal, and the format of their numbers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,13 +15,16 @@ Row = Mapping[str, Any]
 
 
 def ranking_tables(document: Row) -> RenderableType:
-    """Show the results of a run: systems, lift of the language model, differences, shift, slices, and what is missing.
+    """Show the results of a run.
+
+    They are the metrics of the systems, what the language model adds, paired differences, the predicted shifts, and the
+    slices. Notes at the end name failures and skipped systems.
 
     Args:
         document: See `evals.runs.document.document_of`.
     """
     systems, cases = document["system"], document["cases"]
-    # The best first; a system without any case comes last.
+    # The best system comes first, and a system without a value comes last.
     order = sorted(systems, key=lambda name: -(systems[name].get("ndcg@10") or -1))
     parts: list[RenderableType] = [_metrics_table(systems, order, RANKING)]
     if "llm lift" in document:
@@ -29,7 +32,7 @@ def ranking_tables(document: Row) -> RenderableType:
         for metric, difference in document["llm lift"].items():
             parts.append(Text(f"  {metric:<8} {_difference(difference)}"))
     if minus := document.get("minus"):
-        parts.append(Text(f"\n{minus['metric']} of {minus['of']} minus that of each other system, paired"))
+        parts.append(Text(f"\n{minus['metric']} of {minus['of']} minus {minus['metric']} of each other system, paired"))
         parts.append(_differences_table(minus, order))
     for name, row in document.get("shift", {}).items():
         parts.append(
@@ -43,7 +46,7 @@ def ranking_tables(document: Row) -> RenderableType:
         parts += [Text("\nndcg@10 by slice"), _slices_table(document["slices"], order)]
     note = f"\n{cases['n']} cases of {cases['users']} users"
     if cases["without relevant items"]:
-        note += f"; {cases['without relevant items']} cases without relevant items are left out"
+        note += f". {cases['without relevant items']} cases without relevant items are left out"
     note += ". Intervals: 95%, paired bootstrap over users. Tied items share their mean rank."
     parts.append(Text(note, style="dim"))
     parts += [
@@ -71,7 +74,7 @@ def boundary_table(document: Row) -> RenderableType:
 
 
 def _new_table(*heads: str) -> Table:
-    """Return a table without lines, its first column to the left and the others to the right."""
+    """Return a table without lines. The first column is aligned to the left, and all other columns to the right."""
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     for number, head in enumerate(heads):
         table.add_column(head, justify="right" if number else "left")
@@ -106,7 +109,7 @@ def _differences_table(minus: Row, order: Sequence[str]) -> Table:
 def _slices_table(slices: Mapping[str, Row], order: Sequence[str]) -> Table:
     table = _new_table("system")
     for label, row in slices.items():
-        # Names of slices are long; they wrap instead of pushing columns out of the terminal.
+        # Names of slices are long, so they wrap. Otherwise they would push columns out of the terminal.
         table.add_column(f"{label} (n={row['n']})", justify="right", max_width=20)
     for name in order:
         table.add_row(name, *(figure(row[name]["value"]) for row in slices.values()))
@@ -123,7 +126,7 @@ def _difference(row: Row) -> str:
 
 
 def figure(value: float | None) -> str:
-    """Return a number with three decimals, without a 0 before the point; a dash for None.
+    """Return a number with three decimals and without a 0 before the point. None becomes a dash.
 
     Example:
         >>> figure(0.25), figure(-0.5), figure(1.0), figure(None)
@@ -136,7 +139,7 @@ def figure(value: float | None) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """Return a p, which is never shown as 0."""
+    """Return a p-value as text. A p-value below .001 is shown as "<.001"."""
     return "<.001" if p is not None and p < 0.001 else figure(p)
 
 

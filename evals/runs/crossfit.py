@@ -1,4 +1,4 @@
-"""Cross-fitting: rank each part of the users after a fit on the cases of the others, so that no case is in both."""
+"""Cross-fitting: rank each part of the users after a fit on the cases of all other parts."""
 
 import sys
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ from whimbrel.tools.errors import DataError
 
 
 def fit_parts(plan: Plan, count: int, folder: Path) -> list[tuple[Plan, Path]]:
-    """Fit once for each of `count` parts of a plan's users, unless that was done before.
+    """Fit once for each of `count` parts of a plan's users. A part that was fitted before is not fitted again.
 
     Returns:
-        The plan of each part, with its folder below `folder`, which also holds what was fitted for it.
+        The plan of each part, with its folder below `folder`. The folder also holds what was fitted for the part.
 
     Raises:
-        ConfigError: the folder holds what was fitted for another plan, or a system does not exist.
-        DataError: too few users have cases, or the others are too few to learn from.
+        ConfigError: the folder was used for another plan, or a system does not exist.
+        DataError: too few users have cases, or a part leaves too few cases to learn from.
     """
     for name in plan.systems:
-        load(name)  # an unknown system is an error before the fits, which take long
+        load(name)  # fits take long, so an unknown system must be an error before them
     parts = [Part(number, count, plan.settings.seed) for number in range(count)]
     cases = [case for case in plan.read_all() if isinstance(case, Case)]
     if not all(any(part.holds(case.blind.user_id) for case in cases) for part in parts):

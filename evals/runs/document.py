@@ -16,11 +16,11 @@ PRIMARY = "ndcg@10"
 """The metric that systems are ordered and compared by."""
 WITH_INTERVAL = ("auc", "mrr", "map", "ndcg@5", "ndcg@10", "hr@1", "hr@5", "hr@10", "recall@10", "precision@10")
 LIFT_METRICS = ("auc", "mrr", "ndcg@5", "ndcg@10", "hr@1")
-"""Metrics that whimbrel is compared in with and without its language model."""
+"""Metrics in which whimbrel with its language model is compared with whimbrel without it."""
 
 
 def document_of(results: Results, *, skipped: Mapping[str, str], problems: Sequence[object]) -> dict[str, Any]:
-    """Return the results as one JSON document; NaN becomes null.
+    """Return the results as one JSON document, with null for NaN.
 
     Args:
         results: The results.
@@ -40,7 +40,7 @@ def document_of(results: Results, *, skipped: Mapping[str, str], problems: Seque
         "groups": _groups(results),
         "shift": _shift(results),
     }
-    # Other systems are compared with Whimbrel, without its language model if it was not run with one.
+    # The reference is Whimbrel with its language model, or without it if only that was run.
     reference = next((name for name in ("whimbrel", "whimbrel-none") if name in results.systems), None)
     if reference and len(results.systems) > 1:
         slices = {name: results.slices[name] for name in (SHIFTS,) if name in results.slices}
@@ -59,7 +59,7 @@ def document_of(results: Results, *, skipped: Mapping[str, str], problems: Seque
 
 
 def _system(results: Results, name: str) -> dict[str, Any]:
-    """Return the metrics of a system over all cases, and what it cost."""
+    """Return the metrics and the cost of a system over all cases."""
     result = results.systems[name]
     row: dict[str, Any] = {"n": int((~np.isnan(result.column(PRIMARY))).sum())}
     for metric in result.values:
@@ -85,7 +85,7 @@ def _slice(results: Results, within: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def _differences(results: Results, reference: str, within: NDArray[np.bool_] | None = None) -> dict[str, Any]:
-    """Return the primary metric of a system minus that of each other one, with p adjusted for their number."""
+    """Return the primary metric of the reference minus that of each other system, with p-values after Holm."""
     differences = {
         name: results.difference(reference, name, PRIMARY, within) for name in results.systems if name != reference
     }
@@ -94,9 +94,9 @@ def _differences(results: Results, reference: str, within: NDArray[np.bool_] | N
 
 
 def _groups(results: Results) -> dict[str, Any]:
-    """Return for each group and system the primary metric in the group minus that of all other cases.
+    """Return for each group and system the primary metric in the group minus that in all other cases.
 
-    The 95% interval comes from the same draws of users for both.
+    Each difference has a 95% interval. Both sides of it use the same draws of users.
     """
     groups: dict[str, Any] = {}
     for label, within in results.slices.items():
@@ -120,9 +120,9 @@ def _groups(results: Results) -> dict[str, Any]:
 
 
 def _shift(results: Results) -> dict[str, Any]:
-    """Return for each system how well it predicted whether the interest shifts, and which shift came true.
+    """Return for each system how well it predicted whether the interest shifts.
 
-    Cases without topics are left out.
+    `said` measures how often the predicted shift came true. Cases without topics are left out.
     """
     if SHIFTS not in results.slices or STAYS not in results.slices:
         return {}
@@ -133,7 +133,7 @@ def _shift(results: Results) -> dict[str, Any]:
         if not known.any():
             continue
         shifts = results.slices[SHIFTS][known]
-        # Groups are numbered anew, since some users have no case with topics.
+        # Users get new numbers, since some of them have no case with topics.
         _, users = np.unique(results.users[known], return_inverse=True)
         groups = [np.flatnonzero(users == user) for user in range(int(users.max()) + 1)]
         all_confidence = np.array(result.confidence, dtype=np.float64)[known]
@@ -155,7 +155,7 @@ def _shift(results: Results) -> dict[str, Any]:
 
 
 def without_nan(value: Any) -> Any:
-    """Return the same document with numbers that JSON has: rounded to six places, null for NaN and infinity."""
+    """Return the same document for JSON. Numbers are rounded to six places. NaN and infinity become null."""
     if isinstance(value, dict):
         return {key: without_nan(inner) for key, inner in value.items()}
     if isinstance(value, list):

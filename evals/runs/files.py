@@ -1,9 +1,10 @@
 """The files of a run folder.
 
-`manifest.json` is what the rankings depend on, `plan.json` where the run's inputs were. `rankings.jsonl` has a line
-for each case and system, system by system in the order of the cases. `outcomes.jsonl` has the same lines with tied
-ranks, seconds, usage and failures. Lines are only ever appended. Before a run resumes, what follows the last line that
-is whole in both files is cut off.
+`manifest.json` holds everything that the rankings depend on. `plan.json` holds the paths of the run's inputs.
+`rankings.jsonl` has one line for each case and system. All lines of one system follow each other, in the order of the
+cases. `outcomes.jsonl` has the same lines, with tied ranks, seconds, usage and failures.
+
+Lines are only appended. Before a run resumes, both files are cut to the lines that are complete in both.
 """
 
 import json
@@ -16,11 +17,11 @@ from whimbrel.tools.errors import ConfigError, DataError
 RANKINGS, OUTCOMES = "rankings.jsonl", "outcomes.jsonl"
 PLAN, MANIFEST, SKIPPED, RESULTS = "plan.json", "manifest.json", "skipped.json", "results.json"
 BOUNDARIES = "boundaries.jsonl"
-"""What a run of `eval boundaries` has instead of rankings and outcomes."""
+"""A run of `eval boundaries` has this file instead of rankings and outcomes."""
 
 
 def read_lines(path: Path) -> Iterator[Any]:
-    """Return the documents of a file, one per line; none if there is no file.
+    """Return the documents of a file, one per line. If there is no file, there are no documents.
 
     Raises:
         DataError: a line is not JSON.
@@ -36,13 +37,13 @@ def read_lines(path: Path) -> Iterator[Any]:
 
 
 def append_line(file: IO[bytes], document: dict[str, Any]) -> None:
-    """Append a document to a file and hand it to the operating system at once."""
+    """Append a document to a file and flush it at once."""
     file.write(json.dumps(document, ensure_ascii=False).encode() + b"\n")
     file.flush()
 
 
 def claim(folder: Path, manifest: dict[str, Any]) -> None:
-    """Make the folder of a run, or check that it holds a run with this manifest.
+    """Create the folder of a run, or check that it holds a run with this manifest.
 
     Raises:
         ConfigError: the folder cannot be used, or holds another run.
@@ -51,7 +52,7 @@ def claim(folder: Path, manifest: dict[str, Any]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not path.is_file():
-            # A manifest that is written in part must not be taken for another run's.
+            # A manifest that is only partly written must not look like the manifest of another run.
             partial = path.with_suffix(".partial")
             partial.write_text(json.dumps(manifest, indent=1))
             partial.replace(path)
@@ -59,7 +60,7 @@ def claim(folder: Path, manifest: dict[str, Any]) -> None:
         existing = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise ConfigError(f"run folder {str(folder)!r} cannot be used: {error}") from error
-    # The manifest is compared as JSON: a tuple there is a list in the file.
+    # Both are compared as JSON, since a tuple of the manifest is a list in the file.
     differing = [key for key in manifest if existing.get(key) != json.loads(json.dumps(manifest[key]))]
     if differing:
         raise ConfigError(
@@ -68,9 +69,9 @@ def claim(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def mend(folder: Path) -> int:
-    """Cut off what follows the last line that is whole in both files, and return the number of whole lines."""
+    """Cut both files to the lines that are complete in both, and return the number of these lines."""
     paths = (folder / RANKINGS, folder / OUTCOMES)
-    # A process may have been killed between the two files.
+    # A process may have been killed after it wrote to one of the two files.
     whole = min(_count_whole_lines(path) for path in paths)
     for path in paths:
         if path.is_file():

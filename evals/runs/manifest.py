@@ -33,7 +33,7 @@ def manifest_of(plan: Plan) -> dict[str, Any]:
         "systems": list(plan.systems),
         "settings": asdict(plan.settings),
         "fitted": _fitted_digest(Path(plan.settings.fitted)) if plan.settings.fitted else None,
-        # Of the other systems, none asks a language model.
+        # Only this system asks a language model.
         "model": _model_digest(plan.settings.llm) if "whimbrel" in plan.systems else None,
         "prompts": {name: hashlib.sha256(prompts.joinpath(name).read_bytes()).hexdigest() for name in prompt_files},
         "libraries": {name: _version(name) for name in LIBRARIES},
@@ -52,13 +52,13 @@ def _digest(path: Path) -> str:
 
 
 def _fitted_digest(folder: Path) -> str:
-    """Return a digest of all files of a fitted log; an absent file counts as "-"."""
+    """Return a digest of all files of a fitted log. A missing file counts as "-"."""
     files = [folder / name for name in (*FILES, LOG, ITEMS)]
     return hashlib.sha256("".join(_digest(file) if file.is_file() else "-" for file in files).encode()).hexdigest()
 
 
 def _model_digest(spec: str) -> str:
-    """Return a digest of a model's file and its build; the spec itself if the model is not on this machine."""
+    """Return a digest of a model's file, and its build. If the model is not on this machine, return the spec."""
     from whimbrel.agent.language_models.local.openers import build_of
 
     try:

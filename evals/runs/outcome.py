@@ -1,4 +1,4 @@
-"""The outcome of one case with one system: an order of the candidates, what it cost, whether the system failed."""
+"""The outcome of one case with one system: the order of the candidates, the cost, and a failure if there was one."""
 
 import hashlib
 import time
@@ -13,27 +13,27 @@ from whimbrel.agent.learning.cases import BlindCase
 from whimbrel.evals.systems.protocol import Scored, Scorer, from_ranking
 
 LISTED = 100
-"""Items that a line of rankings has for a case on the whole catalogue. Metrics need ten; MAP in `eval agreement` reads
-all of them."""
+"""How many items of a ranking are written for a case on the whole catalogue. Most metrics read the first ten. MAP in
+`eval agreement` reads all of them."""
 LONGEST_FAILURE = 300
-"""Characters of an error that are kept."""
+"""How many characters of an error message are kept."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a system made of a case. `failure` is its error, "" if there was none."""
+    """The answer of a system to a case, and the time it took. `failure` is the system's error, or "" if none."""
 
     scored: Scored
     seconds: float
     failure: str = ""
 
     def ordered(self, blind: BlindCase) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return the candidates as rows, the best first, and their scores in that order.
+        """Return the positions of the candidates, the best first, and their scores in that order.
 
-        Equal scores are ordered at random, with a seed of the case's own, so that the order in which candidates are
-        given cannot help. NaN counts as the lowest score. Items that the user met before are left out.
+        Equal scores are ordered at random, so that the order of the input has no influence. Each case has its own seed.
+        NaN counts as the lowest score. Items that the user already interacted with are left out.
         """
-        # Infinity becomes the largest number, so that all scores can be negated and sorted.
+        # NaN becomes minus infinity and infinity the largest number, so that all scores can be sorted.
         scores = np.nan_to_num(self.scored.scores, nan=-np.inf, posinf=np.finfo(float).max)
         seed = int.from_bytes(hashlib.blake2b(blind.case_id.encode(), digest_size=8).digest())
         order = np.lexsort((np.random.default_rng(seed).random(len(scores)), -scores))
@@ -45,8 +45,8 @@ class Outcome:
     def lines(self, blind: BlindCase, system: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the lines of the case in `rankings.jsonl` and in `outcomes.jsonl`.
 
-        The ranking has all candidates, or for a case on the whole catalogue the first hundred. `ties` are the runs of
-        equal scores, each as [first position from 0, length].
+        The ranking holds all candidates. For a case on the whole catalogue it holds only the first hundred. `ties`
+        lists each run of equal scores as [first position, length]. Positions count from 0.
         """
         rows, ordered_scores = self.ordered(blind)
         listed = len(rows) if blind.met is None else LISTED
@@ -69,7 +69,7 @@ class Outcome:
 
 
 def outcome_of(scorer: Scorer, blind: BlindCase) -> Outcome:
-    """Score a case. If the system fails, it ranks nothing and its error is kept, and the run continues."""
+    """Score a case. If the system fails, it ranks nothing, its error is kept, and the run continues."""
     started = time.perf_counter()
     try:
         result = scorer(blind)
@@ -77,7 +77,7 @@ def outcome_of(scorer: Scorer, blind: BlindCase) -> Outcome:
         if scored.scores.shape != (len(blind.candidates),):
             raise ValueError(f"{scored.scores.shape} scores for {len(blind.candidates)} candidates")
         failure = ""
-    except Exception as error:  # a system is foreign code: whatever it raises is its result
+    except Exception as error:  # a system is third-party code, so any exception counts as its result
         scored = Scored(from_ranking([], blind).scores, Usage())  # without the warning that candidates were omitted
         failure = f"{type(error).__name__}: {error}"[:LONGEST_FAILURE]
     return Outcome(scored, time.perf_counter() - started, failure)

@@ -1,4 +1,4 @@
-"""What a run is made of: cases, systems, settings, and the log that systems learn from."""
+"""The plan of a run: cases, systems, settings, and the log that systems learn from."""
 
 import hashlib
 import json
@@ -25,7 +25,10 @@ from whimbrel.tools.records import Item
 
 @dataclass(frozen=True)
 class Part:
-    """Part `number` (from 0) of `of` parts of the users, who are assigned by a digest of their id and the seed."""
+    """One part of the users: number `number`, counted from 0, of `of` parts.
+
+    A digest of the user's id and the seed decides which part a user is in.
+    """
 
     number: int
     of: int
@@ -33,23 +36,23 @@ class Part:
 
     def holds(self, user_id: str) -> bool:
         """Return whether a user is in this part."""
-        # By a digest, so that a user is in the same part in every process and whatever the other users are.
+        # With a digest, a user is in the same part in every process, whoever the other users are.
         digest = hashlib.blake2b(f"{self.seed} {user_id}".encode(errors="replace"), digest_size=8).digest()
         return int.from_bytes(digest) % self.of == self.number
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is run.
+    """What a run depends on.
 
     Attributes:
         cases: File of cases.
         systems: Names of systems.
         settings: What systems may depend on.
         sessions: File of sessions to learn from; None to learn from the histories of the cases.
-        items: File of items: those of the sessions, and the catalogue of cases without candidates of their own.
+        items: File of the items of the sessions. They are also the candidates of cases that do not list candidates.
         limit: Use only this many cases.
-        part: Rank only the cases of these users. Systems then learn also from what the other users chose.
+        part: Rank only the cases of these users. Systems then also learn from what all other users chose.
     """
 
     cases: Path
@@ -96,7 +99,7 @@ class Plan:
             ) from error
 
     def read(self) -> Iterator[Case | Problem]:
-        """Return the cases to rank, and the lines that are not cases."""
+        """Return the cases to rank, and a problem for each line that is not a case."""
         for case in self.read_all():
             if self._holds(case):
                 yield case
@@ -104,13 +107,13 @@ class Plan:
     def _holds(self, case: Case | Problem) -> bool:
         if self.part is None:
             return True
-        # A wrong line has no user; it is reported with the first part alone.
+        # An invalid line has no user. It is reported once, with the first part.
         return self.part.holds(case.blind.user_id) if isinstance(case, Case) else self.part.number == 0
 
     def read_all(self) -> Iterator[Case | Problem]:
-        """Return the cases of all parts, at most `limit`, and the lines that are not cases."""
+        """Return the cases of all parts, at most `limit`, and a problem for each line that is not a case."""
         count = 0
-        # The file is read again each time, so that a run keeps one case at a time.
+        # The file is read again each time, so that a run holds only one case in memory.
         for case in read_cases(self.cases, self.catalogue):
             yield case
             count += isinstance(case, Case)
@@ -119,7 +122,7 @@ class Plan:
 
     @cached_property
     def catalogue(self) -> tuple[Item, ...]:
-        """The candidates of cases without candidates of their own."""
+        """The candidates of cases that do not list candidates."""
         return tuple(read_items(self.items)) if self.items else ()
 
     @cached_property
@@ -127,16 +130,16 @@ class Plan:
         return {item.item_id: item for item in self.catalogue}
 
     def candidates_by_id(self, case: Case) -> Mapping[str, Item]:
-        """Return the candidates of one of the plan's cases by id."""
-        if case.blind.met is not None:  # the case is on the whole catalogue, which is indexed once
+        """Return the candidates of one of the plan's cases, keyed by id."""
+        if case.blind.met is not None:  # the case is on the whole catalogue, whose index is built once
             return self._catalogue_by_id
         return {item.item_id: item for item in case.blind.candidates}
 
     def training(self) -> Training:
         """Return what systems learn from.
 
-        It is the log that was given, or that `settings.fitted` was learned from; else the histories of the cases, and
-        what the users of other parts chose.
+        It is the file of sessions if there is one, else the log that `settings.fitted` was learned from. Without
+        either, systems learn from the histories of the cases, and from what the users of other parts chose.
         """
         cases = [case for case in self.read_all() if isinstance(case, Case)]
         timed = any(item.time is not None for case in cases if case.blind.met is None for item in case.blind.candidates)
@@ -151,11 +154,11 @@ class Plan:
 
 
 def parts_of(folder: Path) -> list[tuple[Plan, Path]]:
-    """Return the plans of a run folder with the folder of each: one plan, or one for each fold.
+    """Return the plans of a run folder, each with its own folder. There is one plan, or one for each fold.
 
     Raises:
         ConfigError: the folder does not hold a run.
     """
-    # By number: fold-10 comes after fold-9.
+    # Folds are sorted by number, so that fold-10 comes after fold-9.
     folds = sorted(folder.glob(f"fold-*/{PLAN}"), key=lambda path: int(path.parent.name.partition("-")[2]))
     return [(Plan.of(path.parent), path.parent) for path in folds] or [(Plan.of(folder), folder)]

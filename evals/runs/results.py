@@ -1,6 +1,6 @@
-"""The results of a run: every metric of every case and system, read from the files of the run.
+"""The results of a run: every metric of every case and system, computed from the files of the run.
 
-The truth is read here and nowhere before: rankings are on disk when the first metric is taken.
+The relevant items are read only here. All rankings are on disk before the first metric is computed.
 """
 
 import math
@@ -25,11 +25,11 @@ from whimbrel.tools.records import Item
 USAGE = ("seconds", "llm_calls", "prompt_tokens", "completion_tokens", "cost_usd")
 METRICS = (*ranking.all_of([], candidates=0), *lists.all_of([], history=[], popularity={}, interactions=1))
 SHIFTS, STAYS, GROUP = "interest shifts", "interest stays", "group "
-"""Names of slices; GROUP begins the name of a slice of cases with that `context.group`."""
+"""Names of slices. The slice of the cases with a `context.group` is called GROUP followed by that group."""
 RECENT = 5
-"""Latest events whose topics are the recent ones: the interest shifts if no relevant item has any of them."""
+"""The topics of this many latest events are recent. The interest shifts if no relevant item has a recent topic."""
 COLD_EVENTS = 5
-"""Users with fewer events are cold."""
+"""A user with fewer events is cold."""
 
 Floats = NDArray[np.float64]
 Truth = NDArray[np.bool_]
@@ -37,20 +37,20 @@ Truth = NDArray[np.bool_]
 
 @dataclass
 class SystemResult:
-    """What one system made of the cases.
+    """The results of one system over the cases.
 
     Attributes:
-        values: By metric, one value for each case, in the order of the cases; NaN if there is none.
-        totals: Sums of USAGE.
+        values: One value for each case, in the order of the cases, keyed by metric. NaN if there is no value.
+        totals: The sum of each value that USAGE names.
         recommended: How often each item was among the first ten.
         p_topic_change: For each case, the predicted probability that the interest moves; NaN if none was predicted.
         confidence: For each case, the confidence in the predicted shift; NaN if it cannot be judged.
         came_true: For each case, whether the predicted shift came true (1 or 0); NaN if it cannot be judged.
-        failed: Cases on which the system failed.
-        warned: Cases with warnings.
+        failed: Number of cases on which the system failed.
+        warned: Number of cases with warnings.
     """
 
-    # Arrays of doubles: a list of Python floats would take four times the memory.
+    # Values are arrays of doubles, since lists of Python floats would take four times the memory.
     values: "dict[str, array[float]]" = field(default_factory=lambda: defaultdict(lambda: array("d")))
     totals: Counter[str] = field(default_factory=Counter)
     recommended: Counter[str] = field(default_factory=Counter)
@@ -64,7 +64,7 @@ class SystemResult:
         return max((len(values) for values in self.values.values()), default=0)
 
     def pad(self, length: int) -> None:
-        """Fill up with NaN: cases that the system did not rank."""
+        """Append NaN up to `length` cases, for cases that the system did not rank."""
         for metric in METRICS:
             self.values[metric].extend([math.nan] * (length - len(self.values[metric])))
         for column in (self.p_topic_change, self.confidence, self.came_true):
@@ -83,9 +83,9 @@ class Results:
         systems: The result of each system.
         users: The user of each case, numbered from 0, shape (cases,).
         case_ids: The id of each case.
-        slices: By name, whether each case is in the slice, shape (cases,).
-        empty: Cases without relevant items.
-        candidates: Items that are a candidate of any case.
+        slices: Whether each case is in the slice, shape (cases,), keyed by the name of the slice.
+        empty: Number of cases without relevant items.
+        candidates: Number of items that are a candidate of at least one case.
         seed: Seed of intervals and tests.
     """
 
@@ -98,14 +98,14 @@ class Results:
     seed: int
 
     def interval(self, system: str, metric: str, within: Truth | None = None) -> Interval:
-        """Return the mean and 95% interval of a metric over all cases, or over those `within` a slice."""
+        """Return the mean and 95% interval of a metric over all cases, or only over the cases `within` a slice."""
         values = self.systems[system].column(metric)
         if within is not None:
             values = np.where(within[: len(values)], values, np.nan)
         return interval(values, self.users[: len(values)], seed=self.seed)
 
     def difference(self, first: str, second: str, metric: str, within: Truth | None = None) -> dict[str, Any]:
-        """Return the mean paired difference of two systems, its interval, and the p of a sign-flip test over users."""
+        """Return the mean paired difference of two systems, its interval, and its p-value (sign flips over users)."""
         minuends, subtrahends = self.systems[first].column(metric), self.systems[second].column(metric)
         n = min(len(minuends), len(subtrahends))
         values = minuends[:n] - subtrahends[:n]
@@ -124,7 +124,7 @@ class Results:
 
 @dataclass(frozen=True)
 class _Popularity:
-    """Interactions of each item in the training log, and in all."""
+    """The number of interactions in the training log, for each item and in total."""
 
     counts: Mapping[str, int]
     total: int
@@ -137,16 +137,16 @@ class _Popularity:
 
 
 def results_of(parts: Sequence[tuple[Plan, Path]]) -> Results:
-    """Measure what run folders hold so far.
+    """Compute the results of all rankings that run folders hold so far.
 
     Args:
-        parts: Plans with the folder of each: one, or one for each fold.
+        parts: Plans, each with its folder. There is one, or one for each fold.
 
     Returns:
         The results. A case that a system did not rank has NaN in all its metrics.
 
     Raises:
-        DataError: lines of a folder are not those of its plan's cases.
+        DataError: the lines of a folder do not match the cases of its plan.
     """
     results = Results({}, np.empty(0, dtype=np.int64), [], {}, 0, 0, parts[0][0].settings.seed)
     user_numbers: dict[str, int] = {}
@@ -160,11 +160,11 @@ def results_of(parts: Sequence[tuple[Plan, Path]]) -> Results:
             users.append(user_numbers.setdefault(case.blind.user_id, len(user_numbers)))
             results.case_ids.append(case.blind.case_id)
             results.empty += not case.relevant
-            # A case on the whole catalogue adds its items only once.
+            # All cases on the whole catalogue have the same items, which are added once.
             if case.blind.met is None or not candidates.issuperset(by_id):
                 candidates.update(by_id)
             for name, is_in in slices_of(case, by_id, popularity.counts).items():
-                # A slice that appears late was empty for the cases before it.
+                # If a slice first appears here, no earlier case is in it.
                 slices[name] += [False] * (len(users) - 1 - len(slices[name])) + [is_in]
         _read_rankings(results.systems, plan, folder, popularity)
         for result in results.systems.values():
@@ -178,14 +178,14 @@ def results_of(parts: Sequence[tuple[Plan, Path]]) -> Results:
 
 
 def _read_rankings(systems: dict[str, SystemResult], plan: Plan, folder: Path, popularity: _Popularity) -> None:
-    """Measure the lines of one folder, beside the cases that they are about."""
+    """Measure the lines of one folder, each together with its case."""
     lines = zip(read_lines(folder / RANKINGS), read_lines(folder / OUTCOMES), strict=True)
     pending = next(lines, None)
     cases_before = max((len(result) for result in systems.values()), default=0)
     while pending is not None:
         name = str(pending[0]["system"])
         result = systems.setdefault(name, SystemResult())
-        result.pad(cases_before)  # cases of earlier folds, where this system was not run
+        result.pad(cases_before)  # earlier folds may have cases that this system did not rank
         for case in _cases(plan):
             if pending is None or pending[0]["system"] != name:
                 break
@@ -212,13 +212,13 @@ def _measure(
     position = {item_id: number for number, item_id in enumerate(line["ranking"])}
     ranks = np.arange(1, len(position) + 1, dtype=np.float64)
     for start, length in outcome["ties"]:
-        # Positions count from 0 and ranks from 1; the mean of start + 1 .. start + length.
+        # Positions count from 0 and ranks from 1. Tied items get the mean of start + 1 .. start + length.
         ranks[start : start + length] = start + (length + 1) / 2
     relevant = [float(ranks[position[item_id]]) if item_id in position else math.inf for item_id in case.relevant]
     top = [by_id[item_id] for item_id in line["ranking"][: lists.K]]
     values = ranking.all_of(relevant, candidates=len(by_id))
     if case.blind.met is not None:
-        values["auc"] = math.nan  # of the whole catalogue only the first ranks are on file
+        values["auc"] = math.nan  # the file holds only the first hundred ranks of the whole catalogue
     values |= lists.all_of(top, history=case.blind.history, popularity=popularity.counts, interactions=popularity.total)
     for metric, value in values.items():
         result.values[metric].append(value)
@@ -236,8 +236,8 @@ def _measure(
 def came_true(shift: Mapping[str, Any], case: Case, by_id: Mapping[str, Item]) -> bool | None:
     """Return whether the shift that a system predicted came true.
 
-    A shift did if a relevant item has one of the topics that it moves to. "No shift" did if a relevant item has a
-    recent topic. None if nothing was predicted, or there are no topics to judge by.
+    A shift came true if a relevant item has one of the topics that it moves to. "No shift" came true if a relevant item
+    has a recent topic. None if nothing was predicted, or if topics are missing.
     """
     relevant, recent = _topics_of(case, by_id)
     if not (relevant and recent) or (shift["kind"] == "none" and not shift["confidence"]):
@@ -246,16 +246,16 @@ def came_true(shift: Mapping[str, Any], case: Case, by_id: Mapping[str, Item]) -
 
 
 def _topics_of(case: Case, by_id: Mapping[str, Item]) -> tuple[set[str], set[str]]:
-    """Return the topics of the relevant items, and those of the latest events."""
+    """Return the topics of the relevant items, and the topics of the latest events."""
     relevant = {topic for item_id in case.relevant if item_id in by_id for topic in by_id[item_id].topics}
     return relevant, {topic for item in case.blind.history[-RECENT:] for topic in item.topics}
 
 
 def slices_of(case: Case, by_id: Mapping[str, Item], popularity: Mapping[str, int]) -> dict[str, bool]:
-    """Return by name of a slice whether the case is in it.
+    """Return whether the case is in each slice, keyed by the name of the slice.
 
-    The interest shifts if no topic of a relevant item is among those of the latest five events. A case without topics
-    is in neither of the two slices of interest.
+    The interest shifts if no relevant item has a topic of the latest five events. A case without topics is neither in
+    the slice SHIFTS nor in the slice STAYS.
     """
     blind = case.blind
     relevant, recent = _topics_of(case, by_id)

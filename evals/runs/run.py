@@ -1,4 +1,4 @@
-"""A run: systems rank cases. Each line is written as it is made, so that a run that was killed resumes."""
+"""A run: systems rank cases. Each ranking is written at once, so that a killed run can resume."""
 
 import json
 import time
@@ -32,7 +32,7 @@ from whimbrel.tools.errors import ConfigError, DataError, WhimbrelError
 from whimbrel.tools.progress import NoProgress, Progress
 
 CHUNK = 4
-"""Cases that a worker takes at once: few, so that the last worker does not keep the others waiting."""
+"""How many cases a worker takes at once. The number is small, so that all workers finish at about the same time."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,18 @@ class Limits:
 
     Attributes:
         seconds: Stop after this time.
-        cost_usd: Stop when the remaining budget is smaller than the most expensive case so far.
+        cost_usd: Budget. Stop when less remains of it than the most expensive case so far cost.
     """
 
     seconds: float | None = None
     cost_usd: float | None = None
 
     def is_over(self, started: float) -> bool:
-        """Return whether the time is over; `started` is a time of the monotonic clock."""
+        """Return whether the time is over. `started` is a value of `time.monotonic`."""
         return self.seconds is not None and time.monotonic() - started >= self.seconds
 
     def is_spent(self, cost_usd: float, most_expensive_usd: float) -> bool:
-        """Return whether the budget may not suffice for another case."""
+        """Return whether another case could exceed the budget."""
         return self.cost_usd is not None and cost_usd + most_expensive_usd > self.cost_usd
 
 
@@ -61,9 +61,9 @@ class Finished:
     """How far a run came.
 
     Attributes:
-        done: Rankings that are written.
-        total: Rankings of the whole run.
-        skipped: Systems that cannot rank these cases, with the reason.
+        done: Number of rankings that are written.
+        total: Number of rankings of the whole run.
+        skipped: Systems that cannot rank these cases, each with the reason.
         problems: Lines that are not cases.
     """
 
@@ -84,8 +84,8 @@ class Workers:
 
     Attributes:
         count: Number of processes.
-        ray: Address of a Ray cluster, `local` to start one here, None for processes of this machine. The machines of a
-            cluster must see the plan's files.
+        ray: Address of a Ray cluster. `local` starts a cluster here, and None uses processes of this machine. All
+            machines of a cluster must be able to read the plan's files.
     """
 
     count: int = 1
@@ -94,7 +94,7 @@ class Workers:
 
 @dataclass
 class _Spending:
-    """What the cases so far cost, in US dollars."""
+    """The cost of the cases so far, in US dollars."""
 
     total: float
     most_expensive: float
@@ -112,9 +112,9 @@ def run(
     workers: Workers | None = None,
     progress: Progress | None = None,
 ) -> Finished:
-    """Rank every case with every system into `folder`, resuming an earlier run of the same plan.
+    """Rank every case with every system and write the rankings to `folder`.
 
-    The files are the same however many workers there are.
+    An earlier run of the same plan in that folder is resumed. The number of workers does not change the files.
 
     Raises:
         ConfigError: the folder holds a run of another plan, or a system does not exist.
@@ -126,7 +126,7 @@ def run(
     claim(folder, manifest_of(plan))
     (folder / PLAN).write_text(json.dumps(plan.document(), indent=1))
     count, problems = _count_cases(plan)
-    # Lines are system by system, so their number says which systems are complete and where the next one goes on.
+    # All lines of a system follow each other. Their number shows which systems are complete and where to resume.
     lines_left = mend(folder)
     skipped = read_skipped(folder)
     training = plan.training()
@@ -147,7 +147,7 @@ def run(
             try:
                 for blind, outcome in _outcomes(plan, name, systems[name], training, first, workers):
                     ranking_line, outcome_line = outcome.lines(blind, name)
-                    # Outcomes first: a ranking on disk always has its outcome.
+                    # The outcome is written first, so that every ranking on disk has its outcome.
                     append_line(outcomes, outcome_line)
                     append_line(rankings, ranking_line)
                     done += 1
@@ -162,7 +162,10 @@ def run(
 
 
 def _count_cases(plan: Plan) -> tuple[int, tuple[Problem, ...]]:
-    """Return the number of cases of a plan, and the lines that are not cases. There may be too many cases to keep."""
+    """Return the number of cases of a plan, and the lines that are not cases.
+
+    The cases themselves are not kept, since they may not fit into memory.
+    """
     count, problems = 0, []
     for case in plan.read():
         if isinstance(case, Problem):
@@ -175,19 +178,19 @@ def _count_cases(plan: Plan) -> tuple[int, tuple[Problem, ...]]:
 
 
 def _check_price(limits: Limits, spec: str) -> None:
-    """Refuse a budget for a hosted model without a known price. A model on a server of one's own may cost nothing."""
+    """Refuse a budget for a hosted model without a known price. A model with a base URL may be free, so it passes."""
     model, base_url = hosted_by(spec) or ("", "")
     if limits.cost_usd is not None and model and not base_url and price_of(model) is None:
         raise ConfigError(
-            f"the price of {model!r} is not known, so no budget can be kept: name it in a file and set "
-            f"{PRICES_VARIABLE} to that, or stop by --max-seconds"
+            f"the price of {model!r} is not known, so no budget can be kept: write the price to a file and set "
+            f"{PRICES_VARIABLE} to its path, or limit the run with --max-seconds"
         )
 
 
 def _outcomes(
     plan: Plan, name: str, system: System, training: Training, first: int, workers: Workers
 ) -> Iterator[tuple[BlindCase, Outcome]]:
-    """Return the cases from number `first` on, in order, each with its outcome."""
+    """Return the cases in order, each with its outcome. The first `first` cases are left out."""
     cases = islice((case.blind for case in plan.read() if isinstance(case, Case)), first, None)
     if workers.count == 1 and workers.ray is None:
         scorer = _learn(system, training, plan.settings)
@@ -200,7 +203,7 @@ def _outcomes(
 
 
 def _without_catalogue(blind: BlindCase) -> BlindCase:
-    """Return a case that is light to send to a worker, which has the catalogue already."""
+    """Return a case without its catalogue, since every worker has the catalogue already."""
     return blind if blind.met is None else replace(blind, candidates=())
 
 
@@ -212,7 +215,7 @@ def _pool(workers: Workers, begin: tuple[Plan, str]) -> Any:
     if workers.ray is None:
         import multiprocessing
 
-        # Not fork, which is unsafe in a process with threads, such as those of llama.cpp.
+        # Processes are spawned, since fork is unsafe in a process with threads, and llama.cpp starts threads.
         return multiprocessing.get_context("spawn").Pool(workers.count, _begin_worker, begin)
     try:
         from ray.util.multiprocessing import Pool
@@ -235,20 +238,21 @@ def _learn(system: System, training: Training, settings: Settings) -> Scorer:
         raise _CannotLearnError(
             f"not installed ({error}): pip install 'whimbrel[evals]'; for sasrec run `make sasrec`"
         ) from error
-    except WhimbrelError:  # a wrong configuration ends the run; it is not the system's failure
+    except WhimbrelError:  # a wrong configuration is not the system's failure, so it ends the run
         raise
     except Exception as error:
         raise _CannotLearnError(f"failed to learn: {type(error).__name__}: {error}"[:300]) from error
 
 
 _worker: list[tuple[Plan, Scorer | Exception]] = []
-"""The plan and the scorer of a worker process, set once when it begins: a pool has no other place for them."""
+"""The plan and the scorer of a worker process, set once when it begins. A pool offers no other place for them."""
 
 
 def _begin_worker(plan: Plan, name: str) -> None:
     """Learn in a worker process.
 
-    An error is kept for the first case: a pool would start a process that fails to begin again and again.
+    An error is kept and raised at the first case. If it were raised here, the pool would start the process again and
+    again.
     """
     try:
         _worker[:] = [(plan, _learn(load(name), plan.training(), plan.settings))]
@@ -264,7 +268,7 @@ def _rank_in_worker(blind: BlindCase) -> tuple[BlindCase, Outcome]:
 
 
 def load(name: str) -> System:
-    """Return the system of a name (see `load_system`), or one that reads its rankings from a file `*.jsonl`.
+    """Return the system of a name (see `load_system`). A name `*.jsonl` gives a system that reads its rankings.
 
     Raises:
         ConfigError: there is no such system or file.
