@@ -1,4 +1,4 @@
-"""The agent: items and interactions, a language model, and the questions that can be asked of them from Python."""
+"""The agent: the Python interface to a store of items and interactions, with a language model."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 Situation = Context | Mapping[str, object] | None
 LIVE_SECONDS = 7 * 24 * 3600
-"""A log that ended no longer ago is live: then "now" is the clock's time, else the end of the log."""
+"""A log is live if its last event is at most this old. "Now" is the clock's time for a live log, else the log's end."""
 
 
 class Agent:
@@ -59,14 +59,14 @@ class Agent:
         fitted: Fitted | None = None,
         owns_llm: bool = False,
     ) -> None:
-        """Make an agent of opened parts; `Agent.open` opens them.
+        """Make an agent from parts that are already open. `Agent.open` also opens them.
 
         Args:
             catalogue: The source of items and interactions; None for an empty one.
             llm: The language model, or None to work without one.
             config: The settings that are not learned.
-            fitted: What was learned; by default what lies with the store, or what is shipped.
-            owns_llm: Whether `close` closes the model too.
+            fitted: The learned models. By default they are read from the store, or the shipped ones are used.
+            owns_llm: Whether `close` closes the language model too.
         """
         self._catalogue = catalogue or InMemory([], InteractionLog.build([], []), timed=True)
         self._llm = llm
@@ -92,12 +92,12 @@ class Agent:
             llm: A model spec, a LangChain chat model, or a `LanguageModel` of your own.
             config: The settings that are not learned.
             budget: What a hosted model may cost.
-            remember: Whether replies are kept on disk and used again; by default for hosted models only.
-            tell: Called with a sentence when opening the model takes long.
+            remember: Whether replies are kept on disk and reused. By default only those of hosted models are.
+            tell: Called with a progress message if opening the model takes long.
 
         Raises:
             StoreError: there is no such store, or it cannot be opened.
-            ConfigError: `llm` is no model spec.
+            ConfigError: `llm` is not a valid model spec.
             ModelError: the model cannot be loaded.
         """
         opened = open_store(store) if store is not None else None
@@ -106,7 +106,7 @@ class Agent:
                 model = open_model(llm, budget=budget, remember=remember, tell=tell)
                 return cls(opened, model, config, owns_llm=True)
             if budget and budget != Budget():
-                raise ConfigError("a budget is kept for models named by a spec: give this model a limit of its own")
+                raise ConfigError("a budget is kept for models named by a spec: set a limit on this model itself")
             return cls(opened, as_model(llm, remember=bool(remember)), config)
         except BaseException:
             if opened:
@@ -120,7 +120,7 @@ class Agent:
         self.close()
 
     def close(self) -> None:
-        """Release the store, and the model where this agent opened it."""
+        """Close the store. Close the language model too if this agent opened it."""
         if isinstance(self._catalogue, Store):
             self._catalogue.close()
         close = getattr(self._llm, "close", None)
@@ -132,7 +132,7 @@ class Agent:
         """The store that this agent was opened with.
 
         Raises:
-            StoreError: it was opened without one.
+            StoreError: the agent was opened without a store.
         """
         if not isinstance(self._catalogue, Store):
             raise StoreError("this agent has no store: give one to Agent.open")
@@ -153,7 +153,7 @@ class Agent:
         *,
         on_step: Callable[[str], None] | None = None,
     ) -> State:
-        """Run stages of the pipeline on a request; every other method is a short form of this one.
+        """Run stages of the pipeline on a request. The methods that recommend, rank or predict call this one.
 
         Raises:
             BudgetError: the budget of a hosted model is spent.
@@ -171,22 +171,21 @@ class Agent:
         *,
         on_step: Callable[[str], None] | None = None,
     ) -> Recommendations:
-        """Recommend up to `k` items that the user has not met before `at`, each with its reason.
+        """Recommend up to `k` items that are new to the user at the time `at`, each with its reason.
 
         Args:
-            user_id: Whose history is read; "" for somebody new.
-            at: The moment asked about: ISO 8601, Unix seconds or a `datetime`. Nothing that happened at or after it is
-                used. By default the `time` of the context if that is a date, else now, or the end of a log that ended
-                over a week ago.
+            user_id: The user whose history is read; "" for a new user.
+            at: The requested time: ISO 8601, Unix seconds or a `datetime`. Only earlier events are used. By default it
+                is the `time` of the context if that is a date, else the time that `now` returns.
             context: The situation, a wish and refusals (see `Context`).
             k: The length of the list.
-            on_step: Called with the name of each stage as it ends.
+            on_step: Called with the name of each stage when the stage ends.
 
         Raises:
             DataError: no such user.
-            TypeError: `context` is no mapping.
+            TypeError: `context` is not a mapping.
             ModelError: the model cannot be reached, or none of its replies fitted a schema.
-            ValueError: `k` is no whole number from 1, or `at` is in no known format.
+            ValueError: `k` is not a positive integer, or the format of `at` is unknown.
         """
         if isinstance(k, bool) or not isinstance(k, int) or k < 1:
             raise ValueError(f"k must be a whole number from 1, got {k!r}")
@@ -204,19 +203,19 @@ class Agent:
     def rank(
         self, history: Sequence[Item], candidates: Sequence[Item], context: Situation = None, *, at: object = None
     ) -> list[str]:
-        """Rank candidates for a history: ids of all of them, the best first. Refused candidates come last.
+        """Rank candidates for a history. Return the ids of all candidates, the best first.
 
-        What the log knows of these items counts too, up to the moment asked about.
+        Refused candidates come last. Statistics of the candidates in the log count too, up to the requested time.
 
         Args:
-            history: The events, the first one first; none of it is looked up.
+            history: The user's events, oldest first. They are not looked up in the store.
             candidates: The items to rank.
             context: The situation, a wish and refusals (see `Context`).
-            at: The moment asked about; by default the `time` of the context if that is a date, else the last time in
+            at: The requested time. By default it is the `time` of the context if that is a date, else the last time in
                 the history.
 
         Raises:
-            ValueError: two candidates have one id.
+            ValueError: two candidates have the same id.
         """
         return [entry.candidate.item.item_id for entry in self.ranking(history, candidates, context, at=at).ranked]
 
@@ -225,7 +224,7 @@ class Agent:
     ) -> Ranking:
         """Rank candidates as `rank` does, with scores, signals, usage and warnings."""
         if len({item.item_id for item in candidates}) < len(candidates):
-            raise ValueError("candidates repeat an item_id")
+            raise ValueError("two candidates have the same item_id")
         situation = as_context(context)
         moment = _given_moment(at, situation)
         request = Request(
@@ -242,37 +241,37 @@ class Agent:
         at: object = None,
         without: Sequence[str] = (),
     ) -> Ranking:
-        """Rank what retrieval brings from the whole catalogue for a history.
+        """Retrieve candidates from the whole catalogue for a history, and rank them.
 
         Args:
-            history: The events, the first one first.
+            history: The user's events, oldest first.
             context: The situation, a wish and refusals (see `Context`).
-            k: The length of the list, which is `Ranking.list`; the other candidates stand behind it.
-            at: The moment asked about, as in `rank`.
-            without: Ids of items that must not come, besides those of the history.
+            k: The length of `Ranking.list`. The other candidates follow the list in `Ranking.ranked`.
+            at: The requested time, as in `rank`.
+            without: Ids of further items that must not be recommended. Items of the history never are.
         """
         request = history_request(history, context, at=at, k=k)
         return self.run(replace(request, without=without), RANK).ranking
 
     def predict_shift(self, history: Sequence[Item], context: Situation = None, *, at: object = None) -> Shift:
-        """Predict the interest shift at the end of a history, which runs from the first event to the last."""
+        """Predict the interest shift at the end of a history, whose events are ordered oldest first."""
         return self.run(history_request(history, context, at=at), SHIFT).prediction.shift
 
     def timeline(self, user_id: str, at: object = None, context: Situation = None) -> Timeline:
-        """Show how the user's interest moved before `at`, period by period, and where it goes now.
+        """Show how the user's interest moved in each period before `at`, and the shift predicted at `at`.
 
-        The context is the present one. It counts for the shift as of `at` alone, as does the language model.
+        The context and the language model are used only for the shift at `at`. Earlier periods do without them.
 
         Args:
-            user_id: Whose history is read.
-            at: The moment asked about, as in `recommend`.
+            user_id: The user whose history is read.
+            at: The requested time, as in `recommend`.
             context: The situation and a wish.
 
         Raises:
             DataError: no such user.
-            TypeError: `context` is no mapping.
+            TypeError: `context` is not a mapping.
             ModelError: the model cannot be reached.
-            ValueError: `at` is in no known format.
+            ValueError: the format of `at` is unknown.
         """
         situation = as_context(context)
         user, before = identifier(user_id), self._moment(at, situation)
@@ -291,7 +290,7 @@ class Agent:
         return timeline.model_copy(update={"warnings": warnings, "outlook": ahead})
 
     def chat(self, user_id: str, at: object = None, k: int = 5) -> "Session":
-        """Start a conversation with a user, or on behalf of one."""
+        """Start a conversation with a user, or with somebody who asks for that user."""
         from whimbrel.agent.chat.session import Session
 
         return Session(
@@ -312,20 +311,20 @@ class Agent:
         rating: float | None = None,
         context: Mapping[str, str] | None = None,
     ) -> None:
-        """Record what a user did. History, popularity and co-occurrence know it at once.
+        """Record what a user did. The history, popularity and co-occurrence include the event at once.
 
         Args:
-            user_id: Who did it; may be new.
+            user_id: The user, who may be new.
             item_id: An item of the store.
-            event: A word as `click`, `purchase` or `rating`. One of `tools.records.DISLIKED` (`dislike`, `skip`,
-                `return`) takes the item out of what is followed and recommended.
-            at: When; by default now.
-            rating: The rating given, if any.
-            context: The situation, as texts.
+            event: A word such as `click`, `purchase` or `rating`. A word in `tools.records.DISLIKED` (`dislike`,
+                `skip`, `return`) removes the item from the history that is read and from recommendations.
+            at: The time of the event; by default the clock's time.
+            rating: The user's rating, if any.
+            context: The situation, as strings keyed by name.
 
         Raises:
-            DataError: no such item, or a value makes no sense.
-            ValueError: `at` is in no known format.
+            DataError: the item does not exist, or a value is invalid.
+            ValueError: the format of `at` is unknown.
         """
         when = time.time() if at is None else parse_time(at)
         fields = {"user_id": user_id, "item_id": item_id, "time": when, "event": event, "rating": rating}
@@ -338,9 +337,9 @@ class Agent:
         self.store.add(checked.user_id, occurrence)
 
     def forget(self, user_id: str) -> int:
-        """Remove a user's events from the store; return how many there were.
+        """Remove a user's events from the store. Return how many were removed.
 
-        What was learned from the log (`fitted`) holds no events and stays. Rejected rows stay in `rejects`.
+        The models learned from the log (`fitted`) hold no events, so they stay. Rejected rows stay in `rejects`.
 
         Raises:
             DataError: no such user.
@@ -348,7 +347,7 @@ class Agent:
         return self.store.forget(identifier(user_id))
 
     def now(self) -> float:
-        """Return the clock's time; for a log that ended over a week ago, the moment just after its last event."""
+        """Return the clock's time, or one second after the last event if the log ended over a week ago."""
         end = self._catalogue.log.end
         clock = time.time()
         return clock if end is None or clock - end <= LIVE_SECONDS else end + 1
@@ -371,14 +370,14 @@ def history_request(
     k: int = 10,
     candidates: Sequence[Item] | None = None,
 ) -> Request:
-    """Return the request for a history that is given instead of looked up.
+    """Return the request for a history that the caller supplies.
 
     Args:
-        history: The events, the first one first.
+        history: The user's events, oldest first.
         context: The situation, a wish and refusals (see `Context`).
-        at: The moment asked about; by default the `time` of the context if that is a date, else the last time in the
-            history.
-        k: The length of the list; of given candidates all are listed.
+        at: The requested time. By default it is the `time` of the context if that is a date, else the last time in
+            the history.
+        k: The length of the list. It is ignored if `candidates` are supplied, since all of them are listed.
         candidates: The items to rank; None for the whole catalogue.
     """
     situation = as_context(context)
@@ -388,5 +387,5 @@ def history_request(
 
 
 def _given_moment(at: object, context: Context) -> float | None:
-    """Return the moment asked about: `at`, else that of the context, else None."""
+    """Return the time `at`. If that is None, return the context's time, or None if the context has no date."""
     return context.moment if at is None else parse_time(at)

@@ -1,4 +1,4 @@
-"""From a finished state to the answer that a caller gets: recommendations, what they cost, and warnings."""
+"""Turn a finished state into the answer for the caller: recommendations, their cost, and warnings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from whimbrel.tools.records import Item
 from whimbrel.tools.timestamps import iso
 
 MODEL_STAGES = {"summary": "summarise", "prediction": "predict_shift", "ranking": "rank", "explained": "explain"}
-"""The stages that may ask the language model, by the value of the state that says what it cost."""
+"""The stages that may ask the language model, keyed by the attribute of the state that holds their result."""
 
 
 def answer_of(state: State, seconds: float) -> Recommendations:
@@ -20,7 +20,7 @@ def answer_of(state: State, seconds: float) -> Recommendations:
 
     Args:
         state: The state after all stages of `RECOMMEND`.
-        seconds: How long the request took in all.
+        seconds: How long the whole request took.
 
     Raises:
         ModelError: none of the language model's replies fitted its schema.
@@ -41,8 +41,8 @@ def answer_of(state: State, seconds: float) -> Recommendations:
         warnings.append(f"nothing is known about user {request.user_id!r} before {iso(request.at or 0.0)}")
     if len(recommendations) < request.k:
         warnings.append(
-            f"the list has {len(recommendations)} of the {request.k} items asked for: all others were met before, "
-            "refused, or are too similar to these"
+            f"the list has {len(recommendations)} of the {request.k} items asked for: every other item is already in "
+            "the history, is refused, or is too similar to a listed one"
         )
     return Recommendations(
         user_id=request.user_id,
@@ -59,7 +59,7 @@ def answer_of(state: State, seconds: float) -> Recommendations:
 
 
 def unseen_situation(context: Context, history: Sequence[Item]) -> list[str]:
-    """Return a warning where the history never saw the situation."""
+    """Return a warning if no event of the history has the same situation."""
     unknown = [
         f"{key} {value}"
         for key, value in context.situation.items()

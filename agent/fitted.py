@@ -1,4 +1,4 @@
-"""What was learned from a log, in one folder: `STORE/fitted`, or the folder that `whimbrel fit --out` wrote."""
+"""The models learned from a log, in one folder: `STORE/fitted`, or the folder that `whimbrel fit --out` wrote."""
 
 import zipfile
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from whimbrel.tools.log.click_rates import ClickRates
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.item_embeddings import ItemEmbeddings
 
-# The names of the files stay as they are, whatever the code calls their contents: fitted folders outlive versions.
+# These file names must not change, even if classes are renamed: newer versions read folders that older ones wrote.
 NEXT_TOPICS, FUSION, CLICK_RATES, EMBEDDINGS = "next_topics.json", "fusion.json", "click_rates.json", "item_factors.npz"
 FILES = (NEXT_TOPICS, FUSION, CLICK_RATES, EMBEDDINGS)
 
@@ -26,13 +26,13 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Fitted:
-    """What was learned from a log.
+    """The models learned from a log.
 
     Attributes:
-        topics: The model of the topics of the next event.
+        topics: The model that predicts the topics of the next event.
         fusion: The weights of retrieval channels and of features.
-        embeddings: Item embeddings of the log; None where it was too small to learn them.
-        click_rates: How often items were chosen when they were shown; None where that was not learned.
+        embeddings: Item embeddings learned from the log; None if the log was too small to learn them.
+        click_rates: How often items were chosen when they were shown; None if that was not learned.
     """
 
     topics: NextTopics
@@ -42,18 +42,18 @@ class Fitted:
 
     @classmethod
     def default(cls) -> Self:
-        """Return what is shipped with the package, learned from several logs; it has no embeddings or click rates."""
+        """Return the shipped models, which were learned from several logs. They have no embeddings or click rates."""
         return cls(NextTopics.default(), Rankers.default())
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote; what is shipped stands in for an absent file.
+        """Read the files that `save` wrote. The shipped model replaces an absent file, if there is one.
 
         Example:
             Fitted.load(Path("shop/fitted")).fusion.learned_from
 
         Raises:
-            DataError: a file is damaged, or of another version.
+            DataError: a file is damaged or was written by another version.
         """
         shipped = cls.default()
         return cls(
@@ -64,28 +64,28 @@ class Fitted:
         )
 
     def save(self, folder: Path) -> None:
-        """Write a file for each part into a folder, which is made where it is absent; files are replaced whole."""
+        """Write one file for each model into a folder. Create the folder if it is absent, and replace files whole."""
         folder.mkdir(parents=True, exist_ok=True)
         models = {NEXT_TOPICS: self.topics, FUSION: self.fusion, CLICK_RATES: self.click_rates or ClickRates()}
         for name, model in models.items():
             with atomic_write(folder / name) as partial:
                 partial.write_text(model.model_dump_json(indent=1), "utf-8")
-        # Embeddings of an earlier fit know another state of the log, so they must not stay beside the new files.
+        # Embeddings of an earlier fit describe an older log, so they must not stay in the folder with the new files.
         if self.embeddings is None:
             (folder / EMBEDDINGS).unlink(missing_ok=True)
         else:
             self.embeddings.save(folder / EMBEDDINGS)
 
     def for_log(self, log: InteractionLog) -> "Fitted":
-        """Return the same with the embeddings in the order of a log that may have grown since."""
+        """Return a copy whose embeddings follow the item order of a log, which may have grown since the fit."""
         return self if self.embeddings is None else replace(self, embeddings=self.embeddings.for_log(log))
 
 
 def read_topics(path: Path) -> NextTopics:
-    """Read a file that holds a model of the topics of the next event.
+    """Read the model that predicts the topics of the next event.
 
     Raises:
-        DataError: the file is absent, damaged, or of another version.
+        DataError: the file is absent, damaged, or was written by another version.
     """
     topics = _read_model_if_present(path, NextTopics)
     if topics is None:
@@ -102,6 +102,8 @@ def _read_if_present(path: Path, read: Callable[[Path], T]) -> T | None:
         return None
     try:
         return read(path)
-    # All that JSON, pydantic and numpy raise for a file that was cut, changed or written by another version.
+    # JSON, pydantic and numpy raise these if the file was cut, changed or written by another version.
     except (OSError, EOFError, ValueError, KeyError, TypeError, RecursionError, zipfile.BadZipFile) as error:
-        raise DataError(f"{str(path)!r} is damaged or of another version: run `whimbrel fit` again") from error
+        raise DataError(
+            f"{str(path)!r} is damaged or was written by another version: run `whimbrel fit` again"
+        ) from error

@@ -1,12 +1,13 @@
 """From a request to recommendations: recall, summarise, predict the shift, retrieve, compare, rank, explain.
 
-Every door of the agent enters here, and so do learning and evaluation: what is measured is what users get. A request
-becomes a `State`, which the stages fill from left to right. A door names the stages that it needs:
+Every method of the agent runs this pipeline. Learning and evaluation run it too, so they measure what users get. A
+request becomes a `State`, and each stage adds values to it. The caller names the stages that it needs:
 
     state = run(Request(user_id="42", at=1_500_000_000.0), resources, RECOMMEND)
     state.explained.recommendations
 
-Read the stages from top to bottom: each takes the state so far and returns it with one more value.
+The stages stand in this file in the order in which they run. Each takes the state so far and returns it with its own
+values added.
 """
 
 import time
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 
 def recall(state: State, resources: Resources) -> State:
-    """Read the user's history as of the moment asked about."""
+    """Read the user's history before the requested time."""
     request, catalogue = state.request, resources.catalogue
     if request.history is None:
         before = np.inf if request.at is None else request.at
@@ -55,7 +56,7 @@ def recall(state: State, resources: Resources) -> State:
 
 
 def summarise_history(state: State, resources: Resources) -> State:
-    """Say what the user is about, in topics and in words."""
+    """Summarise the user's interests as topics and as text."""
     recall, model = state.recall, resources.model
     summary = summarise(recall.history, model.llm, vectors=recall.vectors, language=model.language)
     return replace(state, summary=summary)
@@ -75,7 +76,7 @@ def predict(state: State, resources: Resources) -> State:
 
 
 def focus(state: State, resources: Resources) -> State:
-    """Turn history, predicted topics and wish into vectors of interest."""
+    """Turn the history, the predicted topics and the wish into interest vectors."""
     recall, context = state.recall, state.request.context
     interest = interest_of(
         recall.history,
@@ -88,7 +89,7 @@ def focus(state: State, resources: Resources) -> State:
 
 
 def retrieval_query(state: State, resources: Resources) -> RetrievalQuery:
-    """Return what retrieval is asked for this user at this moment."""
+    """Return the retrieval query for this user and time."""
     request, recall = state.request, state.recall
     return RetrievalQuery(
         recall.history,
@@ -101,7 +102,7 @@ def retrieval_query(state: State, resources: Resources) -> RetrievalQuery:
 
 
 def gather(state: State, resources: Resources) -> State:
-    """Retrieve candidates from the catalogue, or take those of the request."""
+    """Retrieve candidates from the catalogue, or take the candidates that the request supplies."""
     request, config = state.request, resources.config
     if request.candidates is not None:
         return _given(state, request.candidates, resources)
@@ -117,7 +118,7 @@ def gather(state: State, resources: Resources) -> State:
 
 
 def compare(state: State, resources: Resources) -> State:
-    """Compute the features that candidates are ranked by."""
+    """Compute the features from which the candidates are ranked."""
     if not state.candidates:
         return state
     features = features_of(
@@ -131,7 +132,7 @@ def compare(state: State, resources: Resources) -> State:
 
 
 def order(state: State, resources: Resources) -> State:
-    """Order the candidates, and choose the list that is shown."""
+    """Order the candidates and choose the list that is shown."""
     request, config = state.request, resources.config.rank
     given = request.candidates is not None
     ranking = rank(
@@ -149,7 +150,7 @@ def order(state: State, resources: Resources) -> State:
 
 
 def give_reasons(state: State, resources: Resources) -> State:
-    """Explain each entry of the list by events that happened."""
+    """Explain each entry of the list with events from the user's history."""
     explained = explain(
         state.ranking.list,
         history=[event for event in state.recall.history if isinstance(event, Interaction)],
@@ -179,7 +180,7 @@ SHIFT = ("recall", "predict_shift")
 QUERY = ("recall", "predict_shift", "interest")
 FEATURES = (*QUERY, "retrieve", "compare")
 RANK = (*FEATURES, "rank")
-"""What doors run: a recommendation, a shift, what retrieval is asked, what learning reads, and a ranking."""
+"""The stages of a recommendation, a shift, a retrieval query, the features for learning, and a ranking."""
 
 
 def run(
@@ -192,10 +193,10 @@ def run(
     """Run stages on a request.
 
     Args:
-        request: What is asked.
-        resources: What the stages draw on.
-        stages: Names of `STAGES`, in their order.
-        on_step: Called with the name of each stage as it ends.
+        request: The request.
+        resources: The catalogue, the learned models, the language model and the settings.
+        stages: Names from `STAGES`, in the same order.
+        on_step: Called with the name of each stage when the stage ends.
 
     Raises:
         DataError: the catalogue has no such user.
@@ -212,7 +213,9 @@ def run(
 
 
 def as_runnable(resources: Resources, stages: Sequence[str] = RECOMMEND) -> "Runnable[Request, State]":
-    """Return the pipeline as a LangChain Runnable, one named step a stage, for callbacks, tracing and batches.
+    """Return the pipeline as a LangChain Runnable, for callbacks, tracing and batches.
+
+    Each stage is one named step.
 
     Example:
         as_runnable(resources).batch([Request(user_id="1", at=at), Request(user_id="2", at=at)])
@@ -229,7 +232,7 @@ def as_runnable(resources: Resources, stages: Sequence[str] = RECOMMEND) -> "Run
 
 
 def _with_topics(history: Sequence[Item]) -> Sequence[Item]:
-    """Return the history; where no item has a topic, topics are clusters of the titles."""
+    """Return the history. If none of its items has a topic, clusters of the titles become the topics."""
     if any(item.topics for item in history):
         return history
     items = list({item.item_id: item for item in history}.values())
@@ -239,7 +242,7 @@ def _with_topics(history: Sequence[Item]) -> Sequence[Item]:
 
 
 def _vectors(state: State, history: Sequence[Item], catalogue: Catalogue) -> dict[str, Vectors]:
-    """Return the vectors of the history: the catalogue's for its own users, else those of the items as given."""
+    """Return item vectors: from the catalogue for its own users, else computed from the items in the request."""
     more = state.request.context.more
     if state.request.history is None:
         return catalogue.item_vectors(sorted({item.item_id for item in history} | set(more)))
@@ -250,7 +253,7 @@ def _vectors(state: State, history: Sequence[Item], catalogue: Catalogue) -> dic
 
 
 def _wishable_topics(state: State, catalogue: Catalogue) -> dict[str, Vectors]:
-    """Return the topics that a wish may mean: the catalogue's, those of the history and of given candidates."""
+    """Return the topics that a wish may mean: from the catalogue, the history and the supplied candidates."""
     known = catalogue.topic_vectors(before=state.recall.before)
     items = [*state.recall.history, *(state.request.candidates or ())]
     others = sorted({topic for item in items for topic in item.topics} - known.keys())
@@ -263,7 +266,7 @@ def _topic_vectors(topics: Sequence[str], catalogue: Catalogue) -> list[Vectors]
 
 
 def _given(state: State, items: Sequence[Item], resources: Resources) -> State:
-    """Take the candidates of the request; those that the context refuses are set apart."""
+    """Take the candidates that the request supplies. Candidates that the context refuses are kept separately."""
     recall, context = state.recall, state.request.context
     refusal = Refusal.of(context.avoid, {})
     excluded = [item for item in items if refusal.covers(item) or not context.admits(item)]

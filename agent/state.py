@@ -1,4 +1,4 @@
-"""The values of the pipeline: what is asked, what stages draw on, and what they made of a request so far."""
+"""The data classes of the pipeline: the request, the resources of the stages, and their results so far."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,11 +26,11 @@ from whimbrel.tools.text.encoder import Vectors
 
 
 class PipelineConfig(BaseModel):
-    """The settings of a request that are not learned.
+    """The settings of the pipeline that are not learned.
 
     Attributes:
-        candidates: How many candidates retrieval brings, or twice the length of the list if that is more.
-        worded: How many reasons the language model words, from the first recommendation on.
+        candidates: How many candidates are retrieved. If twice the length of the list is more, that many are retrieved.
+        worded: For how many of the first recommendations the language model writes the reason.
         rank: The settings of ranking.
         language: The language of summaries, reasons and prompts.
     """
@@ -45,16 +45,16 @@ class PipelineConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked, and as of when.
+    """One request, and the time for which it is answered.
 
     Attributes:
-        user_id: The user whose history the catalogue holds; "" for somebody new.
-        history: The events themselves, the first one first, in place of the catalogue's history of `user_id`.
-        at: The moment asked about, in Unix seconds. None stands for the end of the given history.
+        user_id: The user whose history is read from the catalogue; "" for a new user.
+        history: The user's events, oldest first. They replace the catalogue's history of `user_id`.
+        at: The requested time, in Unix seconds. None means the time of the last event in `history`.
         context: The situation, and what the user said they want or refuse.
         k: The length of the list.
-        candidates: The items to rank. None retrieves them from the whole catalogue.
-        without: Ids of items that must not be retrieved, besides those of the history.
+        candidates: The items to rank. If None, candidates are retrieved from the whole catalogue.
+        without: Ids of further items that must not be retrieved. Items of the history are never retrieved.
     """
 
     user_id: str = ""
@@ -68,10 +68,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Resources:
-    """What stages draw on: the items and interactions, what was learned, the language model, and the settings.
+    """What the stages read: items and interactions, the learned models, the language model, and the settings.
 
     Attributes:
-        click_rates: How often each item was chosen when it was shown; by default what was learned.
+        click_rates: How often each item was chosen when it was shown. By default the rates in `fitted` are used.
     """
 
     catalogue: Catalogue
@@ -83,14 +83,14 @@ class Resources:
 
 @dataclass(frozen=True)
 class Recall:
-    """What is known of the user before the moment asked about.
+    """What is known of the user before the requested time.
 
     Attributes:
-        history: The events in order, without the items that the user turned away from.
-        vectors: Unit text vectors of the items in the history, and of those that the context wants more like, by id.
-        refused: Ids of the items that the user turned away from.
-        at: The moment asked about, in Unix seconds; None where no times are known.
-        before: The time up to which the log counts, by the clock of the log; infinite where `at` is None.
+        history: The events in order, without the items that the user rejected.
+        vectors: Unit text vectors by item id, for the items of the history and of `Context.more`.
+        refused: Ids of the items that the user rejected.
+        at: The requested time, in Unix seconds; None if no times are known.
+        before: Only events of the log before this time are read. It is infinite if `at` is None.
     """
 
     history: Sequence[Item] = ()
@@ -102,14 +102,14 @@ class Recall:
 
 @dataclass(frozen=True)
 class State:
-    """A request with what the stages made of it; the values of stages that were not run are empty.
+    """A request with the results of its stages. A stage that was not run leaves its result empty.
 
     Attributes:
-        candidates: What may be recommended.
-        excluded: Given candidates that the context refuses; they come last.
-        kind: How the candidates came about, which decides the weights they are ranked with.
+        candidates: The items that may be recommended.
+        excluded: Candidates that the caller supplied and the context refuses. They are ranked last.
+        kind: The kind of candidates. It decides which weights rank them.
         features: Standardised features of the candidates, shape (candidates, features).
-        seconds: How long each stage took, by name, in seconds.
+        seconds: How many seconds each stage took, keyed by the stage's name.
     """
 
     request: Request

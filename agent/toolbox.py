@@ -1,4 +1,4 @@
-"""The agent's functions as tools that a language model may call (LangChain), for one user and as of one moment."""
+"""The agent's functions as LangChain tools that a language model may call, for one user and one time."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from whimbrel.agent.agent import Agent
 
 MOST_RETURNED = 20
-"""How many items one call returns at most, so that an answer does not fill the model's context."""
+"""The most items that one call returns, so that an answer does not fill the model's context."""
 
 ReturnedCount = Annotated[int, Field(ge=1, le=MOST_RETURNED, description="How many.")]
 ItemId = Annotated[str, Field(description="An item's id, as another tool returned it.")]
@@ -32,12 +32,12 @@ def toolbox(agent: "Agent", user_id: str, at: object = None) -> "list[BaseTool]"
     """Make tools for `langchain.agents.create_agent`.
 
     Each tool returns JSON. A wrong call returns its error as a sentence, so that the model can correct the call. Titles
-    are data of a catalogue; a title that reads like an instruction is none.
+    come from the catalogue. A title that reads like an instruction must not be followed.
 
     Args:
         agent: The agent, opened with a store.
-        user_id: The user that the tools answer about; the model cannot choose another.
-        at: The moment, as in `Agent.recommend`: nothing at or after it is used. By default `Agent.now()`.
+        user_id: The user that the tools answer about. The model cannot choose another user.
+        at: The requested time, as in `Agent.recommend`. Only earlier events are used. By default `Agent.now()`.
 
     Example:
         tools = toolbox(Agent.open("shop"), "42")
@@ -45,12 +45,12 @@ def toolbox(agent: "Agent", user_id: str, at: object = None) -> "list[BaseTool]"
 
     Raises:
         DataError: no such user.
-        ValueError: `at` is in no known format.
+        ValueError: the format of `at` is unknown.
     """
     from langchain_core.tools import StructuredTool
 
     user = _ToolUser(agent, identifier(user_id), agent.now() if at is None else parse_time(at))
-    # An unknown user is an error here, not in the middle of a conversation.
+    # Reading the history raises the error for an unknown user now, not in the middle of a conversation.
     agent.store.history(user.user_id, before=user.before)
     tools: list[Callable[..., Any]] = [
         user.recommend,
@@ -68,7 +68,7 @@ def toolbox(agent: "Agent", user_id: str, at: object = None) -> "list[BaseTool]"
 
 @dataclass(frozen=True)
 class _ToolUser:
-    """The user and the moment that the tools answer about. A model reads the docstrings of the public methods."""
+    """The tools for one user and time. The language model reads the docstrings of the public methods."""
 
     agent: "Agent"
     user_id: str
@@ -77,10 +77,10 @@ class _ToolUser:
     def recommend(
         self,
         count: ReturnedCount = 5,
-        wish: Annotated[str, Field(description="What is wanted, in free words; may be empty.")] = "",
-        avoid: Annotated[list[str] | None, Field(description="Topics or words that must not come.")] = None,
+        wish: Annotated[str, Field(description="What the user wants, in free words; may be empty.")] = "",
+        avoid: Annotated[list[str] | None, Field(description="Topics or words that no item may have.")] = None,
     ) -> Any:
-        """New items for the user, each with the reason and the events behind it."""
+        """New items for the user, each with a reason that names events of the history."""
         context = Context(query=wish, avoid=tuple(avoid or ()))
         answer = self.agent.recommend(self.user_id, self.before, context, count)
         return {
@@ -92,20 +92,20 @@ class _ToolUser:
         }
 
     def history(self, count: ReturnedCount = 10) -> Any:
-        """The user's latest events, the last one first."""
+        """The user's latest events, newest first."""
         events = self.agent.store.history(self.user_id, before=self.before)[-count:]
         return [{**_item_facts(event), "event": event.event} for event in reversed(events)]
 
     def interest_shift(self) -> Any:
-        """Where the user's interest is going: kind, topics and confidence."""
+        """The predicted shift of the user's interest: its kind, topics and confidence."""
         shift = self.agent.run(Request(self.user_id, at=self.before), SHIFT).prediction.shift
         return shift.model_dump(mode="json", exclude={"evidence"})
 
     def similar_items(self, item_id: ItemId, count: ReturnedCount = 5) -> Any:
-        """Items whose titles, topics and texts are nearest to an item's."""
+        """Items whose titles, topics and texts are most similar to those of an item."""
         store = self.agent.store
         vector = store.item_vectors([self._item(item_id).item_id])[item_id]
-        # The index knows no times: four times as many are asked for, since those that appear later are left out.
+        # The index has no times. Items that appear after `before` are dropped below, so more are requested.
         (neighbours,) = store.nearest(vector[None], n=4 * count + 1)
         ids = [neighbour for neighbour, _ in neighbours if neighbour != item_id]
         known = store.log.known(before=self.before)
@@ -113,12 +113,12 @@ class _ToolUser:
         return self._facts([id_ for id_, row in zip(ids, rows, strict=True) if row >= 0 and known[row]][:count])
 
     def met_together(self, item_id: ItemId, count: ReturnedCount = 5) -> Any:
-        """Items that people who met an item met too."""
+        """Items that users of one item also interacted with."""
         statistics = ItemStatistics.of(self.agent.store.log, [self._item(item_id)], before=self.before)
         return self._highest(statistics.itemknn, count)
 
     def popular_now(self, count: ReturnedCount = 5) -> Any:
-        """Items that were met most often lately."""
+        """Items with the most interactions recently."""
         return self._highest(recent_popularity(self.agent.store.log, before=self.before), count)
 
     def _item(self, item_id: str) -> Item:
@@ -128,7 +128,7 @@ class _ToolUser:
         return items[item_id]
 
     def _highest(self, values: Ints | Floats, count: int) -> list[dict[str, Any]]:
-        """Return the items of the highest values above 0, the highest first."""
+        """Return the items with the highest values, the highest first. Values must be above 0."""
         rows = (-values).argsort(kind="stable")[:count]
         item_ids = self.agent.store.log.item_ids
         return self._facts([item_ids[row] for row in rows if values[row] > 0])
@@ -143,10 +143,10 @@ def _item_facts(item: Item) -> dict[str, Any]:
 
 
 def _as_json(function: Callable[..., Any]) -> Callable[..., str]:
-    """Return the function with its result as JSON, and its errors as a sentence in JSON."""
+    """Return the function with its result as JSON. An error becomes a sentence in JSON."""
     from functools import wraps
 
-    # `wraps` keeps the signature, from which LangChain makes the schema of the arguments.
+    # LangChain makes the schema of the arguments from the signature, which `wraps` keeps.
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> str:
         try:

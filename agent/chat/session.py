@@ -1,4 +1,4 @@
-"""A conversation: it opens with a list, then answers line by line, all as of one moment."""
+"""A conversation: it opens with a list and then answers each line, always as of the same moment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from whimbrel.tools.timestamps import iso
 
 GREETINGS = frozenset({"hello", "hi", "hey", "good morning", "good evening", "thanks", "thank you", "ok", "okay"})
 LONGEST_NUMBER = 20
-"""Characters of an unknown number that are repeated to the person."""
+"""Most characters of an unknown number that an answer repeats."""
 
 
 class TopicStore(Protocol):
-    """A store, as far as a session needs it."""
+    """The part of a store that a session needs."""
 
     def topic_vectors(self, *, before: float) -> Mapping[str, Vectors]:
-        """Return the unit vectors of the topics known before a moment, by name."""
+        """Return the unit vectors of the topics known before a moment, keyed by topic."""
 
 
 class Recommender(Protocol):
-    """An agent, as far as a session needs it."""
+    """The part of an agent that a session needs."""
 
     @property
     def store(self) -> TopicStore:
@@ -41,10 +41,10 @@ class Answer:
     """The answer to one line.
 
     Attributes:
-        words: What is said; may be empty where there is a list.
+        words: The answer in words. It may be empty if there is a list.
         recommendations: The new list, if the line asks for one.
         done: Whether the conversation is over.
-        figures: The score, its signals and event ids behind an explanation, for those who ask for them.
+        figures: The score, the signals and the event ids behind an explanation. Only `--verbose` shows them.
     """
 
     words: str
@@ -56,7 +56,7 @@ class Answer:
 class Session:
     """A conversation with one person.
 
-    It keeps what the person said and the last list. The store is only read.
+    It remembers the person's wishes and the last list. It only reads the store.
 
     Example:
         session = agent.chat("42")
@@ -66,14 +66,14 @@ class Session:
     """
 
     def __init__(self, agent: Recommender, user_id: str, *, at: float, k: int, language: Language = "en") -> None:
-        """Begin a conversation; `open` makes the first list.
+        """Begin a conversation. Call `open` for the first list.
 
         Args:
-            agent: Who recommends.
-            user_id: The person; empty for somebody new.
-            at: The moment that all answers are as of, in Unix seconds.
+            agent: The agent that recommends.
+            user_id: The person. Empty for a new person.
+            at: The moment of all answers, in Unix seconds.
             k: The length of a list.
-            language: The language of the session's own words.
+            language: The language of the answers.
         """
         self._agent = agent
         self._user_id = user_id
@@ -90,8 +90,8 @@ class Session:
     def say(self, line: str) -> Answer:
         """Answer one line.
 
-        A line that cannot be followed is answered too, and changes nothing. Neither does a line whose answer fails or
-        is interrupted.
+        A line that cannot be understood is also answered, but changes nothing. If the answer fails or is interrupted,
+        the line changes nothing either.
 
         Raises:
             ModelError: The language model cannot be reached.
@@ -99,7 +99,7 @@ class Session:
         before = self._context
         try:
             return self._answer(line)
-        except BaseException:  # an interrupt must not leave half a wish behind
+        except BaseException:  # an interrupt, too, must not leave half of a wish in the context
             self._context = before
             raise
 
@@ -107,7 +107,7 @@ class Session:
         chat, line = self._say.chat, line.strip()
         if not line:
             return Answer(chat.help)
-        if line.casefold().strip("!., ") in GREETINGS:  # else "hi" would be searched for as a wish
+        if line.casefold().strip("!., ") in GREETINGS:  # otherwise "hi" would be read as a wish
             return Answer(self._joined(chat.hello, chat.help))
         if not line.startswith("/"):
             return self._wish(line)
@@ -155,7 +155,7 @@ class Session:
             return Answer(self._say.chat.less_of_what)
         self._context = self._context.model_copy(update={"avoid": (*self._context.avoid, topic)})
         vectors = self._agent.store.topic_vectors(before=self._at)
-        # a topic that nobody knows is left out all the same, by the titles that say it
+        # A word that is no known topic still counts: titles that contain it are left out.
         known = any(map(Refusal.of([topic], vectors).covers_topic, vectors))
         unknown = "" if known else self._say.chat.no_such_topic.format(topic=topic)
         return self._recommend(self._joined(self._left_out(), unknown))
@@ -165,7 +165,7 @@ class Session:
         return self._say.chat.left_out.format(names=names) if names else ""
 
     def _recommend(self, words: str) -> Answer:
-        # assigned only once it is made: after a failure /why still speaks of the list on the screen
+        # If this call fails, the old list stays, so that /why still explains the list on the screen.
         self._list = self._agent.recommend(self._user_id, self._at, self._context, self._k)
         nothing = "" if self._list.recommendations else self._say.chat.nothing_fits
         return Answer(self._joined(words, nothing), self._list)

@@ -1,26 +1,26 @@
-"""The letter and colour of each leading topic, the same in the terminal and in a picture."""
+"""The letter and the colour of each leading topic. They are the same in the terminal and in a picture."""
 
 from whimbrel.agent.shift.timeline import LEADING_TOPICS
 
 LETTERS = "ABCDEFGH"
 COLOURS = ("#332288", "#ddcc77", "#117733", "#88ccee", "#882255", "#44aa99", "#cc6677", "#999933")
-"""Paul Tol's muted scheme, which people of any colour vision can tell apart. Dark and light colours alternate, since
-neighbours touch."""
+"""Paul Tol's muted scheme, in which people of any colour vision can distinguish the colours. Dark and light colours
+alternate, because neighbours touch."""
 OTHERS = "#e2e2e2"
 MARKS = {"situational": "■", "temporal": "▲", "contextual": "●"}
-"""The sign of each kind of shift in the terminal."""
+"""The symbol of each kind of shift in the terminal."""
 
 if not len(LETTERS) == len(COLOURS) == LEADING_TOPICS:
     raise ValueError("each leading topic needs a letter and a colour")
 
 
 def ink(colour: str) -> str:
-    """Return black or white, whichever can be read on a colour.
+    """Return black or white, whichever is easier to read on a colour.
 
     Example:
         >>> ink("#332288"), ink("#ddcc77")
         ('#ffffff', '#000000')
     """
     red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
-    # brightness as the eye weighs the three colours (ITU-R BT.601), of 255
+    # The brightness, from 0 to 255, with the three colours weighted as the eye sees them (ITU-R BT.601).
     return "#000000" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "#ffffff"

@@ -1,4 +1,4 @@
-"""A conversation in a terminal, in a pipe, or as JSON documents."""
+"""Show a conversation in a terminal, in a pipe, or as JSON documents."""
 
 import json
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from whimbrel.agent.schema.results import Shift
 
 
 def printer(*, interactive: bool, as_json: bool, view: View) -> Callable[[Answer], None]:
-    """Return the function that prints the answers of a conversation, to be called with each in order.
+    """Return a function that prints an answer. Call it with each answer of a conversation in order.
 
     Args:
-        interactive: Whether a person types; the first list is then shown in full.
-        as_json: Print each answer as one JSON document a line instead.
-        view: How a person wants answers shown.
+        interactive: Whether a person types. The first list is shown in full then.
+        as_json: Whether to print each answer as one JSON document on a line.
+        view: How answers are shown to a person.
     """
     opening = True
 
@@ -27,7 +27,7 @@ def printer(*, interactive: bool, as_json: bool, view: View) -> Callable[[Answer
         answered = answer.recommendations
         if as_json:
             document = {"answer": answer.words, "recommendations": answered and answered.model_dump(mode="json")}
-            print(json.dumps(document, ensure_ascii=False), flush=True)  # whoever reads the pipe waits for it
+            print(json.dumps(document, ensure_ascii=False), flush=True)  # the reader of the pipe waits for this line
         elif interactive:
             console().print(recommendations(answered, view) if answered and opening else _answer(answer, view))
         else:
@@ -50,7 +50,7 @@ def _answer(answer: Answer, view: View) -> RenderableType:
 def _plain(answer: Answer, view: View, *, opening: bool) -> str:
     """Write an answer for a pipe: a line for each recommendation, and an empty line at the end.
 
-    Only the opening tells the summary.
+    Only the opening contains the summary.
     """
     lines = _words(answer, view)
     if answered := answer.recommendations:
@@ -69,6 +69,7 @@ def _shift_line(shift: Shift, view: View) -> str:
     screen = view.say.screen
     kind, percent = screen.kinds[shift.kind], int(shift.confidence * 100)
     if shift.kind == "none" and not shift.confidence:  # Nothing is known, so there is no probability to show.
-        return f"{screen.shift_title.format(kind=kind)}{view.say.writing.full_stop} {shift.reason}"
+        title = f"{screen.shift_title.format(kind=kind)}{view.say.writing.full_stop}"
+        return view.say.writing.sentence_gap.join([title, shift.reason])
     line = screen.shift_line if shift.kind != "none" else screen.no_shift_line
     return line.format(kind=kind, percent=percent, reason=shift.reason)

@@ -1,4 +1,4 @@
-"""The demonstration in a terminal."""
+"""Show the demonstration in a terminal."""
 
 from rich.console import RenderableType
 from rich.panel import Panel
@@ -8,20 +8,20 @@ from whimbrel.agent.demo import Demonstration, Next
 from whimbrel.agent.display.terminal import View
 
 SHOWN_BOUGHT = 12
-"""Titles of what was bought that are shown."""
+"""Most titles of bought items that are shown."""
 
 
 def setting(shown: Demonstration, households: int, view: View) -> str:
-    """Say whose moment this is: the household, the time, and what is known."""
+    """Describe the moment: the household, the time, and what is known."""
     answer = shown.recommendations
     return (
         f"The Complete Journey: a year of grocery shopping by {households} households. Household {answer.user_id} "
-        f"begins to shop on {view.moment(answer.at)} UTC. Whimbrel knows what was bought before, and nothing after."
+        f"begins to shop on {view.moment(answer.at)} UTC. Whimbrel only knows what was bought before that."
     )
 
 
 def outcome(following: Next) -> RenderableType:
-    """Show what was really bought next, and what of it was recommended."""
+    """Show what was really bought next, and how much of it was recommended."""
     bought = "; ".join(following.bought[:SHOWN_BOUGHT])
     more = len(following.bought) - SHOWN_BOUGHT
     words = Text(f"{bought}{f' and {more} more' if more > 0 else ''}\n")
@@ -30,13 +30,13 @@ def outcome(following: Next) -> RenderableType:
 
 
 def outcome_sentence(following: Next) -> str:
-    """Say how many recommended items were bought, and of how many others something of the same kind was.
+    """Say how many recommended items were bought, and for how many others something of the same kind was bought.
 
     Example:
         >>> outcome_sentence(Next(days=14, bought=["Tea"], hits=1, topic_hits=1, of=5))
         '5 items were recommended, none of which the household had ever bought. In these 14 days it bought 1 of them.'
     """
-    similar = following.topic_hits - following.hits  # an item that was bought has its own topics, so it counts in both
+    similar = following.topic_hits - following.hits  # `topic_hits` also counts the items that were bought themselves
     if following.hits:
         bought = f"bought {following.hits} of them"
         also = f", and something of the same kind as {similar} other{'' if similar == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""What a person sees on stderr while they wait: bars, steps, a sign of life."""
+"""Show progress on stderr while a person waits: bars, the current step, or that an answer is being made."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ STEPS = {
     "rank": "Ranking",
     "explain": "Explaining",
 }
-"""What a person reads while a step of the pipeline runs, in the order of the steps."""
+"""The words shown while each step of the pipeline runs, in the order of the steps."""
 
 
 class ProgressBars:
@@ -39,7 +39,7 @@ class ProgressBars:
         self._task: TaskID | None = None
 
     def step(self, name: str, total: int | None) -> None:
-        """Begin a bar; the one before is filled."""
+        """Fill the current bar and begin a new one."""
         self.finish()
         self._progress.start()
         self._task = self._progress.add_task(name, total=total)
@@ -52,14 +52,14 @@ class ProgressBars:
     def finish(self) -> None:
         """Fill the current bar."""
         if self._task is not None:
-            # a step of unknown length ends with what it did; one without any work shows a full bar, not an empty one
+            # The total of a step of unknown length becomes what it did. A step without work shows a full bar.
             task = self._progress.tasks[self._task]
             self._progress.update(self._task, total=task.completed or 1, completed=task.completed or 1)
 
 
 @contextmanager
 def progress_bars() -> Iterator[ProgressBars]:
-    """Show bars while the block runs. The last one is filled only if the block ends well."""
+    """Show bars while the block runs. The last bar is only filled if the block ends without an error."""
     columns = (
         TextColumn("{task.description:<28}"),
         BarColumn(),
@@ -79,7 +79,7 @@ def progress_bars() -> Iterator[ProgressBars]:
 
 
 class StepStatus:
-    """Shows which step of the pipeline runs. Call it with the name of each step that ended."""
+    """Shows which step of the pipeline runs. Call it with the name of each step as it ends."""
 
     def __init__(self, update: Callable[[str], None]) -> None:
         self._update = update
@@ -92,23 +92,23 @@ class StepStatus:
             self.show(STEPS[names[next_step]])
 
     def show(self, words: str) -> None:
-        """Show what goes on."""
+        """Show these words as the current activity."""
         self._update(f"{words}...")
 
 
 @contextmanager
 def steps() -> Iterator[StepStatus]:
-    """Show which step runs while the block runs, if stderr is a terminal."""
+    """Show the current step while the block runs, if stderr is a terminal."""
     with console(stderr=True).status(f"{STEPS['recall']}...") as status:
         yield StepStatus(lambda words: status.update(words))
 
 
 def watched(work: Callable[[Callable[[str], None]], Iterator[T]], doing: str) -> Iterator[T]:
-    """Yield what `work` yields, and show what it is doing meanwhile, if stderr is a terminal.
+    """Yield what `work` yields. If stderr is a terminal, show the current activity at the same time.
 
     Args:
-        work: Takes a function that shows other words.
-        doing: The words to begin with.
+        work: It is called with a function that changes the shown words.
+        doing: The words that are shown first.
     """
     with console(stderr=True).status(f"{doing}...") as status:
         yield from work(lambda words: status.update(f"{words}..."))
@@ -116,7 +116,7 @@ def watched(work: Callable[[Callable[[str], None]], Iterator[T]], doing: str) ->
 
 @contextmanager
 def thinking(*, shown: bool) -> Iterator[None]:
-    """Show a sign of life while the block makes an answer."""
+    """Show "Thinking..." while the block makes an answer, if `shown`."""
     if not shown:
         yield
         return

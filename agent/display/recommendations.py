@@ -1,4 +1,4 @@
-"""Recommendations in a terminal: the summary, the shift of interest, the list with its reasons."""
+"""Show recommendations in a terminal: the summary, the shift of interest, and the list with its reasons."""
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -10,7 +10,7 @@ from whimbrel.agent.display.terminal import View
 from whimbrel.agent.schema.results import Recommendations, RequestUsage, Shift
 
 BAR = 20
-"""Columns of the bar that shows a confidence."""
+"""Columns of the bar that shows a probability."""
 
 
 def recommendations(answer: Recommendations, view: View) -> RenderableType:
@@ -30,7 +30,7 @@ def recommendations(answer: Recommendations, view: View) -> RenderableType:
 
 
 def shift_panel(shift: Shift, title: str, view: View) -> RenderableType:
-    """Show a shift: how sure it is, its topics, the reason and the events behind it."""
+    """Show a shift: its probability, its topics, the reason and the events behind it."""
     screen = view.say.screen
     filled = int(shift.confidence * BAR)
     table = Table.grid(padding=(0, 2))
@@ -55,7 +55,7 @@ def shift_panel(shift: Shift, title: str, view: View) -> RenderableType:
 
 
 def recommended(answer: Recommendations, view: View) -> Table:
-    """Show the list: each title with its reason and, if `verbose`, the events that it rests on."""
+    """Show the list: each title with its reason and, if `verbose`, the cited events."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), show_header=False)
     table.add_column(justify="right", style="bold")
     table.add_column(ratio=1, overflow="fold")

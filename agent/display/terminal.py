@@ -1,4 +1,4 @@
-"""The terminal: how wide it is, and how a person wants answers shown."""
+"""The width of the terminal, and how answers are shown to a person."""
 
 import os
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from whimbrel.agent.schema.results import CitedEvent, is_model_note
 from whimbrel.prompts.phrases import Language, Phrases, load_phrases
 
 WIDEST = 110
-"""Columns: a longer line is hard to read. A pipe gets as many."""
+"""Most columns of a line, because longer lines are hard to read. A pipe gets this number, too."""
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Open the terminal, as wide as it is up to WIDEST."""
+    """Open the terminal with its own width, but at most WIDEST columns."""
     terminal = Console(stderr=stderr, highlight=False, emoji=False)
-    # rich takes a pipe for 80 columns
+    # Rich assumes 80 columns for a pipe.
     if (not terminal.is_terminal and "COLUMNS" not in os.environ) or terminal.width > WIDEST:
         terminal.width = WIDEST
     return terminal
@@ -27,11 +27,11 @@ def console(*, stderr: bool = False) -> Console:
 
 @dataclass(frozen=True)
 class View:
-    """How a person wants answers shown.
+    """How answers are shown to a person.
 
     Attributes:
         language: The language of titles and labels.
-        verbose: Whether event ids, what the model cost, and reports on its replies are shown too.
+        verbose: Whether event ids, the model's cost, and notes about its replies are also shown.
     """
 
     language: Language = "en"
@@ -51,8 +51,8 @@ class View:
         return self.say.writing.date.format(time=datetime.fromtimestamp(time, tz=UTC))
 
     def events(self, events: Sequence[CitedEvent]) -> list[str]:
-        """Write one line an event. Without `verbose`, lines that read the same are written once."""
-        if not self.verbose:  # a basket may hold two items of one title, which differ by id alone
+        """Write one line for each event. Without `verbose`, lines that read the same are written once."""
+        if not self.verbose:  # a basket may hold two items with the same title, which only differ in their id
             return list(dict.fromkeys(event_line(event, self.say) for event in events))
         moments = [self.say.screen.time_unknown if event.time is None else self.moment(event.time) for event in events]
         return [
@@ -61,6 +61,6 @@ class View:
         ]
 
     def notes(self, warnings: Sequence[str]) -> list[Text]:
-        """Write the warnings. Without `verbose`, reports on the model's replies are left out: nobody has to act."""
+        """Write the warnings. Without `verbose`, notes about the model's replies are left out."""
         shown = [warning for warning in warnings if self.verbose or not is_model_note(warning)]
         return [Text(self.say.screen.note.format(words=warning), style="yellow") for warning in shown]

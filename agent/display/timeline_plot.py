@@ -1,4 +1,4 @@
-"""How an interest moved, as a picture: topics over time as a stream, and the shifts predicted on the way."""
+"""Draw a timeline as a picture: a stream of topics over time, with the shifts that were predicted."""
 
 import io
 import re
@@ -27,27 +27,29 @@ if TYPE_CHECKING:
 
 INCHES, DOTS_PER_INCH = (11.0, 6.4), 160
 POINTS_PER_PERIOD = 24
-"""Points drawn from one period to the next."""
+"""Number of points that are drawn for each period."""
 LONGEST_ID, LONGEST_NAME, LONGEST_LINE, LONGEST_TITLE = 24, 30, 125, 94
-"""Columns of text that fit in their places at INCHES."""
+"""Most columns of text that fit in a picture of size INCHES: of a user's id, a topic, a line, and the title."""
 ROOM_ACROSS = 0.085
-"""The words of neighbouring shifts are written across if they are this share of the axis apart, else upright."""
+"""The words of shifts are horizontal if neighbouring shifts are at least this share of the axis apart. Otherwise they
+are vertical."""
 LEAST_HEIGHT = 2.0
-"""Events on each side of the middle line that fill the height at least, so that a single event stays a narrow band."""
+"""The height of the picture holds at least this number of events on each side of the middle line. A single event
+therefore stays a narrow band."""
 LEAST_LETTER = 0.04
-"""Share of the height that a stream must reach somewhere to get its letter."""
+"""A topic's layer gets its letter only if it reaches this share of the height somewhere."""
 LEAST_LAYER = 0.002
-"""Share of the events from which events of other topics, or of none, get a layer. Shares are rounded, so smaller ones
-may be no events at all."""
+"""Events with other topics, or with no topic, get a layer if they are more than this share of the events. A smaller
+share may be a rounding error."""
 MOST_TICKS = 7
-"""Dates under the axis."""
+"""Most dates under the axis."""
 MARKERS = {"situational": "s", "temporal": "^", "contextual": "o", "none": "D"}
 INK, PALE, NO_TOPIC = "#222222", "#777777", "#b8b0a8"
 FONT = "DejaVu Sans"
-"""Ships with matplotlib."""
+"""This font comes with matplotlib."""
 OTHER_FONTS: tuple[str, ...] = ("CJK", "Han S", "WenQuanYi", "YaHei", "SimHei", "SimSun", "PingFang", "Hiragino")
 OTHER_FONTS += ("Gothic", "Ming", "Fallback", "Arial Unicode", "Noto Sans")
-"""Parts of the names of fonts that may have the letters that FONT lacks."""
+"""Parts of the names of fonts that may have letters missing from FONT."""
 
 _FIRST_SENTENCE = re.compile(r"(?<=\.)\s|(?<=。)")
 
@@ -56,10 +58,10 @@ Floats = NDArray[np.float64]
 
 
 def picture_format(path: Path) -> Picture:
-    """Return the format that a file's suffix names.
+    """Return the picture format for a file's suffix.
 
     Raises:
-        ConfigError: The suffix is another one, or the folder does not exist.
+        ConfigError: The suffix is neither .svg nor .png, or the folder does not exist.
     """
     suffix = path.suffix.lower()
     if suffix not in {".svg", ".png"}:
@@ -70,7 +72,7 @@ def picture_format(path: Path) -> Picture:
 
 
 def write_plot(shown: Timeline, path: Path) -> None:
-    """Draw a timeline into a file, which is written whole or not at all.
+    """Draw a timeline into a file. The file is either written completely or not at all.
 
     Raises:
         ConfigError: See `picture_format`.
@@ -82,9 +84,9 @@ def write_plot(shown: Timeline, path: Path) -> None:
 
 
 def draw(shown: Timeline, format: Picture) -> bytes:
-    """Draw a timeline; the same timeline gives the same bytes.
+    """Draw a timeline. The same timeline always gives the same bytes.
 
-    Words in an SVG stay text, so that the reader's fonts show letters that the fonts here lack.
+    Words in an SVG stay text, so that the reader's fonts can show letters that are missing from the fonts here.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -94,7 +96,7 @@ def draw(shown: Timeline, format: Picture) -> bytes:
         figure = Figure(
             figsize=INCHES, dpi=DOTS_PER_INCH, facecolor="white", layout=ConstrainedLayoutEngine(h_pad=0.02, hspace=0)
         )
-        # an SVG is shown with the reader's fonts, so its reason may have letters that the fonts here lack
+        # An SVG is shown with the reader's fonts, so its reason may have letters that are missing from the fonts here.
         _draw(figure, shown, with_reason=format == "svg" or not _letters_missing(shown.shift.reason))
         picture = io.BytesIO()
         title = f"Interest of user {shown.user_id} over time"
@@ -105,7 +107,7 @@ def draw(shown: Timeline, format: Picture) -> bytes:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the warning for each letter that no font has; it is drawn as a box."""
+    """Silence the warning for each letter that no font has. Such a letter is drawn as a box."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
@@ -119,7 +121,7 @@ def _draw(figure: "Figure", shown: Timeline, *, with_reason: bool) -> None:
     now = count - 0.5 + max(0.035 * count, 0.06)
     low, high = -0.5 - 0.01 * count, now + 0.05 * count
     marked = [(n + 0.5, period.shift) for n, period in enumerate(shown.periods) if period.shifts] + [(now, shown.shift)]
-    # words beside each other need room; closer marks are written upright, which needs a higher strip
+    # Horizontal words need room. If marks are too close together, the words are vertical and need a higher strip.
     nearest = min((later[0] - earlier[0] for earlier, later in pairwise(marked)), default=high - low)
     upright = nearest < ROOM_ACROSS * (high - low)
     header, strip, stream = figure.subplots(3, 1, height_ratios=[0.62, 1.55 if upright else 0.7, 4.1])
@@ -145,9 +147,10 @@ def _draw(figure: "Figure", shown: Timeline, *, with_reason: bool) -> None:
 
 
 def _headline(shown: Timeline, *, with_reason: bool) -> str:
-    """Write the present shift in two lines at most, wrapped by width: Chinese has no spaces to wrap at.
+    """Write the present shift in at most two lines.
 
-    Where there is no shift, the first sentence of the reason says why.
+    Lines are wrapped by width, because Chinese has no spaces at which to wrap. If there is no shift, the first sentence
+    of the reason follows.
     """
     from rich.console import Console
     from rich.text import Text
@@ -168,7 +171,7 @@ def _headline(shown: Timeline, *, with_reason: bool) -> str:
 
 @dataclass(frozen=True)
 class _Layer:
-    """The events of one topic in each period, shape (periods,), and how they are drawn."""
+    """The number of events of one topic in each period, shape (periods,), and how they are drawn."""
 
     row: Floats
     colour: str
@@ -177,7 +180,7 @@ class _Layer:
 
 
 def _stream(axes: "Axes", shown: Timeline) -> list[Any]:
-    """Draw the topics around a middle line, as wide as they have events, and return what explains them."""
+    """Draw the topics around a middle line, each as wide as its number of events. Returns the entries of the legend."""
     from matplotlib.patches import Patch
 
     leading, others = shown.leading(), shown.others()
@@ -194,7 +197,7 @@ def _stream(axes: "Axes", shown: Timeline) -> list[Any]:
         (total - bearing, NO_TOPIC, "no topic"),
     ):
         if row.sum() > LEAST_LAYER * total.sum():
-            # others lie half below and half above, so that the leading topics keep the middle
+            # Other topics are drawn half below and half above, so that the leading topics stay in the middle.
             around = _Layer(np.maximum(row, 0) / 2, colour, label)
             legend.append(around)
             layers = [around, *layers, around] if layers else [_Layer(2 * around.row, colour, label)]
@@ -221,22 +224,22 @@ def _stream(axes: "Axes", shown: Timeline) -> list[Any]:
 
 
 def _smooth(rows: Floats) -> tuple[Floats, Floats]:
-    """Interpolate rows of one value a period, shape (rows, periods), so that no value overshoots its neighbours.
+    """Interpolate rows with one value for each period, shape (rows, periods), without overshooting.
 
     Returns:
         The positions on the axis, shape (points,), and the values there, shape (rows, points).
     """
-    # each end repeats its value, so that the stream begins and ends with the axis
+    # The first and the last value are repeated, so that the stream fills the whole axis.
     edged = np.concatenate([rows[:, :1], rows, rows[:, -1:]], axis=1)
     x = np.linspace(0, rows.shape[1], rows.shape[1] * POINTS_PER_PERIOD + 1) + 0.5
     left = np.minimum(x.astype(int), edged.shape[1] - 2)
     part = x - left
-    eased = part * part * (3 - 2 * part)  # smoothstep: flat at both ends, so that rows have no corners
+    eased = part * part * (3 - 2 * part)  # smoothstep, whose slope is 0 at both ends, so that rows have no corners
     return x - 1, edged[:, left] * (1 - eased) + edged[:, left + 1] * eased
 
 
 def _marks(strip: "Axes", stream: "Axes", marked: Sequence[tuple[float, Shift]], *, upright: bool) -> list[Any]:
-    """Mark each shift where it was predicted, and last the present one, with its kind and confidence."""
+    """Mark each shift at the time of its prediction, and the present shift at the end. Returns the legend's entries."""
     from matplotlib.lines import Line2D
 
     for n, (x, shift) in enumerate(marked):
@@ -265,7 +268,7 @@ def _marks(strip: "Axes", stream: "Axes", marked: Sequence[tuple[float, Shift]],
 
 
 def _dates(axes: "Axes", shown: Timeline) -> None:
-    """Write dates under the axis: those of units of time where they begin, those of sessions in their middle."""
+    """Write dates under the axis: at the beginning of a unit of time, or in the middle of a session."""
     axes.tick_params(axis="x", colors=INK, labelsize=9)
     for side in ("left", "right", "top"):
         axes.spines[side].set_visible(False)
@@ -286,7 +289,7 @@ def _letters_missing(words: str) -> bool:
 
 
 def _fonts(words: str) -> tuple[list[str], set[int]]:
-    """Return fonts that are installed here and together have the letters, and the letters that none of them has."""
+    """Return installed fonts that together have the letters of some words, and the letters that none of them has."""
     from matplotlib.font_manager import fontManager, get_font
 
     def letters(path: str) -> set[int]:
@@ -304,7 +307,7 @@ def _fonts(words: str) -> tuple[list[str], set[int]]:
 
 
 def shortened(words: str, longest: int) -> str:
-    """Cut words to a width in columns. Letters of East Asia take two.
+    """Cut words to a width in columns. East Asian letters take two columns.
 
     Example:
         >>> shortened("Soft drinks and juices", 14)

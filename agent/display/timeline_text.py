@@ -1,4 +1,4 @@
-"""How an interest moved, in a terminal: a line for each period, and the present shift."""
+"""Show a timeline in a terminal: a line for each period, then the present shift."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -16,20 +16,20 @@ from whimbrel.agent.shift.timeline import Period, Timeline
 from whimbrel.agent.shift.topic_history import RECENT_EVENTS
 
 LEAST_BAR, MOST_BAR = 16, 46
-"""Columns that a bar of topics takes."""
+"""Least and most columns of a bar of topics."""
 LEAST_MARK = 26
-"""Columns that a shift takes at least."""
+"""Least columns of a predicted shift."""
 SHORT_GAP = 2
-"""Up to so many empty periods in a row get a line each; more of them share one line."""
+"""Up to this number of empty periods in a row get a line each. More empty periods share one line."""
 DATES = {"month": "%b %Y", "quarter": "%b %Y", "year": "%Y", "decade": "%Y", "session": "%-d %b %Y %H:%M"}
 DATES |= dict.fromkeys(("minute", "5 minutes", "15 minutes", "hour", "6 hours"), "%-d %b %H:%M")
-"""How the beginning of a period is written in a column or on an axis, by its unit; short, since space is scarce."""
+"""The format of a period's beginning in a column or on an axis, keyed by unit. It is short, because space is scarce."""
 EXPECTED = 5
-"""Topics of the next event that are shown."""
+"""Most topics of the next event that are shown."""
 
 
 def timeline(shown: Timeline, *, width: int, coloured: bool, view: View | None = None) -> RenderableType:
-    """Show a timeline in a terminal of `width` columns. Without colours, letters still tell the topics apart."""
+    """Show a timeline in a terminal of `width` columns. Without colours, letters still distinguish the topics."""
     view = view or View()
     say = view.say
     parts: list[RenderableType] = []
@@ -47,7 +47,7 @@ def timeline(shown: Timeline, *, width: int, coloured: bool, view: View | None =
 
 
 def _next_event(shown: Timeline, view: View) -> Iterator[str]:
-    """Yield a sentence on the likeliest topics of the next event, and on whether it leaves the latest ones."""
+    """Yield a sentence about the next event: its likeliest topics, and whether it leaves the latest topics."""
     if not shown.topics:
         return
     say = view.say.timeline
@@ -59,7 +59,7 @@ def _next_event(shown: Timeline, view: View) -> Iterator[str]:
 
 
 def _outlook(shown: Timeline, view: View) -> Iterator[str]:
-    """Yield a sentence on what the next days will hold, where the store was fitted."""
+    """Yield a sentence about the topics of the next days, if the store was fitted."""
     if shown.outlook is None:
         return
     say = view.say.timeline
@@ -74,7 +74,7 @@ def _shares(topics: Mapping[str, float], view: View) -> str:
 
 
 def heading(shown: Timeline, view: View) -> str:
-    """Say whose timeline it is, how many events it has, from when to when, and how long a period is."""
+    """Write the title: the user, the number of events, the dates, and the length of a period."""
     say = view.say.timeline
     first, last = view.date(shown.periods[0].start), view.date(shown.periods[-1].end - 1)
     steps = say.in_units if shown.unit[0].isdigit() else say.by_unit
@@ -87,7 +87,7 @@ def heading(shown: Timeline, view: View) -> str:
 
 
 def dated(time: float, unit: str) -> str:
-    """Write the beginning of a period, as exactly as its length asks for."""
+    """Write the beginning of a period, as precisely as the length of the period requires."""
     return f"{datetime.fromtimestamp(time, tz=UTC):{DATES.get(unit, '%-d %b %Y')}}"
 
 
@@ -102,9 +102,9 @@ def shift_mark(shift: Shift, view: View) -> str:
 
 
 def percent(share: float) -> int:
-    """Return whole percents, cut off: 99.5% is not all.
+    """Return whole percents, cut off and not rounded, so that 99.5% does not become 100%.
 
-    The small addition is for shares that add up to a whole percent but for rounding.
+    A small number is added, because rounding errors can make a share slightly less than a whole percent.
     """
     return int(share * 100 + 1e-3)
 
@@ -129,11 +129,11 @@ def _legend(leading: dict[str, float], shown: Timeline, view: View) -> Renderabl
 
 
 def _lines(shown: Timeline, leading: list[str], width: int, coloured: bool, view: View) -> Table:
-    """Show a line for each period: its beginning, how many events it has, its topics, the shift predicted then."""
+    """Show a line for each period: its beginning, its number of events, its topics, and the shift predicted then."""
     say = view.say.timeline
     unit = say.units[shown.unit]
     dates = [dated(period.start, shown.unit) for period in shown.periods]
-    date_width = max(map(cell_len, [*dates, unit]))  # a letter of East Asia takes two columns
+    date_width = max(map(cell_len, [*dates, unit]))  # an East Asian letter takes two columns
     events_width = max(cell_len(say.events_column), len(f"{shown.events:,}"))
     gaps = 3  # one column between two neighbours
     bar_width = min(max(width - date_width - events_width - LEAST_MARK - gaps, LEAST_BAR), MOST_BAR)
@@ -177,7 +177,7 @@ def _bar(period: Period, leading: list[str], columns: int, coloured: bool) -> Te
 
 
 def _mark(period: Period, leading: list[str], view: View) -> Text:
-    """Name the shift that was predicted at the end of a period; leading topics by their letters."""
+    """Name the shift that was predicted at the end of a period. Leading topics are named by their letters."""
     letters = dict(zip(leading, LETTERS, strict=False))
     names = view.say.writing.comma.join(letters.get(topic, topic) for topic in period.shift.to_topics)
     towards = view.say.timeline.mark_to.format(topics=names) if names else ""

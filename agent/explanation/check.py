@@ -1,4 +1,4 @@
-"""Check a reason that the language model worded: it may say no more than it was given."""
+"""Check a reason that the language model worded: it may only say what the model was given."""
 
 import re
 from bisect import bisect_right
@@ -14,19 +14,19 @@ from whimbrel.prompts.phrases import Language, Phrases, load_phrases
 from whimbrel.tools.records import Interaction, Item
 
 LONGEST_REASON = 140
-"""Characters of a reason with its names still left out."""
+"""Most characters of a reason before its names are filled in."""
 
 _NAME_MARK = "\U00010530"
-"""Begins the words that stand for names while a sentence is checked: a letter of Caucasian Albanian, which no catalogue
-of today holds."""
+"""Begins the marks that replace names while a sentence is checked. It is a letter of Caucasian Albanian, which no
+present-day catalogue holds."""
 
 
 class ReasonReply(BaseModel):
-    """The reply asked of the model.
+    """The reply that the model is asked for.
 
     Attributes:
-        events: Numbers of the events that the reason cites, from 1.
-        reason: A sentence with the names of the events and the item, or `[1]` and `[item]` in their places.
+        events: The numbers, from 1, of the events that the reason cites.
+        reason: A sentence that names the events and the item, or has `[1]` and `[item]` in their places.
     """
 
     events: list[int] = Field(min_length=1, max_length=CITED)
@@ -35,21 +35,22 @@ class ReasonReply(BaseModel):
 
 @cache
 def reply_schema(cause: str, verbs: frozenset[str], language: Language) -> type[ReasonReply]:
-    """Build the reply's schema with a pattern to which a grammar can hold a model.
+    """Build the reply's schema with a pattern that a grammar can enforce.
 
-    The pattern admits what the person did (`verbs`) and what the cause lets be said of the item. The model sees it, but
-    a reply is not matched against it: `reason_problem` checks the reply.
+    The pattern allows the sentences of the cause, with any of `verbs` for what the person did. The model sees the
+    pattern. A reply is not matched against it, because `reason_problem` checks the reply.
     """
     generated = load_phrases(language).generated
     sentences = (generated.reason.format(verb="\0", relation=relation) for relation in generated.relations[cause])
-    # NUL stands for the verbs while the rest of the sentence is escaped
+    # NUL stands for the verbs while the rest of the sentence is escaped.
     pattern = "|".join(_literal(sentence).replace("\0", f"({'|'.join(sorted(verbs))})") for sentence in sentences)
     reason = Field(min_length=1, max_length=LONGEST_REASON, json_schema_extra={"pattern": f"^({pattern})$"})
     return create_model("ReasonReply", __base__=ReasonReply, reason=(str, reason))
 
 
 def _literal(text: str) -> str:
-    """Return a pattern that matches the text itself, without the escapes that llama.cpp's grammars do not know."""
+    """Return a pattern that matches the text itself. It only uses escapes that llama.cpp's grammars know."""
+    # Most special characters go into brackets, as in `[.]`. Brackets themselves cannot, so they get a backslash.
     return re.sub(r"[.?*+(){}|]", r"[\g<0>]", re.sub(r"[\[\]]", r"\\\g<0>", text))
 
 
@@ -63,24 +64,24 @@ def reason_problem(
 ) -> str:
     """Say why a model's reason must not be shown.
 
-    A reason must cite events that it was given and name each of them. Then it must name the item: an item that is named
-    first would seem to be among what the person did. Then it must say how they belong together, in words that it was
-    given (see `language_models.grounding`).
+    A reason must cite events that the model was given, and must name each of them. After the events it must name the
+    item, because an item that is named first would seem to be among what the person did. Then it must say how they
+    belong together, in words that the model was given (see `language_models.grounding`).
 
     Args:
         reply: The model's reply with all names filled in.
         item: The recommended item.
         evidence: The events that the model was given.
         language: The language of the sentence.
-        of_others: Whether the sentence may tell what other people chose.
+        of_others: Whether the sentence may say what other people chose.
 
     Returns:
-        What the sentence does wrong, as in "does not name the item"; empty if it may be shown.
+        What the sentence does wrong, as in "does not name the item". It is empty if the sentence may be shown.
     """
     if not set(reply.events) <= set(range(1, len(evidence) + 1)):
         return "cites an event that was not given"
     if _NAME_MARK in reply.reason:
-        return "brings in a sign that it was not given"
+        return "brings in a character that it was not given"
     say = load_phrases(language)
     generated = say.generated
     cited = {str(number): evidence[number - 1] for number in reply.events}
@@ -107,7 +108,10 @@ def _order_problem(
     known: frozenset[str],
     say: Phrases,
 ) -> str:
-    """Say what is wrong with the order of a sentence: what the person did, the item, how they belong together."""
+    """Say what is wrong with the order of a sentence.
+
+    The order is: what the person did, then the item, then how they belong together.
+    """
     generated = say.generated
     clauses = [words_of(clause, known) for clause in generated.clauses(sentence)]
     words = [word for clause in clauses for word in clause]
@@ -128,7 +132,8 @@ def _order_problem(
         return "does not name the event it cites"
     last_event = max(positions[-1] for positions in events_at)
     item_clause = clause_of[item_at[0]]
-    # where order alone does not tell, the item needs a clause of its own, and no verb of the person may follow
+    # In a language in which the order does not show the roles, the item needs a clause of its own. No verb for what the
+    # person did may follow the last event.
     apart = clause_of[last_event] < item_clause == clause_of[item_at[-1]]
     apart = apart and set(verbs).isdisjoint(words[last_event + 1 :])
     if last_event > item_at[0] or (generated.clause_ends and not apart):
@@ -140,7 +145,7 @@ def _order_problem(
 
 
 def _with_marks(sentence: str, titles: Mapping[str, str], marks: Mapping[str, str], say: Phrases) -> str:
-    """Replace names by marks, the longest first: what a title says is no claim of the sentence."""
+    """Replace names with marks, the longest first, so that a title's words do not count as words of the sentence."""
     for name in sorted(titles, key=lambda name: -len(titles[name])):
         forms = (titles[name], short_name(titles[name]))
         quoted = [re.escape(say.writing.title.format(title=form)) for form in forms]
@@ -153,12 +158,15 @@ def _with_marks(sentence: str, titles: Mapping[str, str], marks: Mapping[str, st
 
 
 def _positions(words: Sequence[str], title: str, *, other: str, say: Phrases) -> list[int]:
-    """Find the telling words of a title. Words that the `other` title has too count only if it has no others."""
+    """Return where the distinctive words of a title stand.
+
+    Words that the `other` title shares are only used if the title has no words of its own.
+    """
     telling = _telling(title, say) - _telling(other, say) or _telling(title, say)
     return [position for position, word in enumerate(words) if word in telling]
 
 
 def _telling(text: str, say: Phrases) -> set[str]:
-    """Return the words that tell one title from others: no common words and, if there are others, no figures."""
+    """Return the words that distinguish a title: no common words, and numbers only if there are no other words."""
     words = {word for word in words_of(text) if word not in say.generated.common_words}
     return {word for word in words if not word.isdigit()} or words

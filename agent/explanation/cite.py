@@ -1,4 +1,4 @@
-"""Cite the events behind a recommendation: first the cause that carried the item, then the events that support it."""
+"""Find what a recommendation rests on: the cause that ranked the item high, and the events that support it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ CAUSES = {
     "likelihood": ("likelihood", "order"),
     "wish": ("wish",),
 }
-"""What can be said of a recommended item, and the signals of the ranking that say it."""
+"""What can be said about a recommended item, and the ranking's signals that support it."""
 
 
 @dataclass(frozen=True)
 class Citation:
-    """Why an item was ranked high, and the events of the person that support it.
+    """Why an item was ranked high, and the person's events that support it.
 
     Attributes:
         cause: One of CAUSES.
-        events: At most CITED events, the strongest first. Empty for somebody whose history is empty.
+        events: At most CITED events, the strongest first. Empty if the person has no history.
     """
 
     cause: str
@@ -37,9 +37,9 @@ class Citation:
 
 
 def by_cause(signals: Mapping[str, float]) -> dict[str, float]:
-    """Add up the contributions of an item's signals by cause.
+    """Add up the contributions of an item's signals for each cause.
 
-    Causes that have none of their signals are left out, as are signals of no cause.
+    A cause is left out if the item has none of its signals. Signals that belong to no cause are ignored.
 
     Example:
         >>> by_cause({"topics": 0.5, "shift": 0.25, "wish": -1.0})
@@ -53,23 +53,25 @@ def by_cause(signals: Mapping[str, float]) -> dict[str, float]:
 
 
 def cite(entry: Ranked, latest: Mapping[str, Interaction], vectors: Mapping[str, Vectors]) -> Citation:
-    """Cite the person's events that carried a ranked item.
+    """Cite the person's events that support a ranked item.
 
     Args:
         entry: The item with the contributions of its signals.
-        latest: The person's latest event of each item that they liked, by item id, in order of time.
-        vectors: Unit text vectors of those items, by item id.
+        latest: The person's latest event of each liked item, keyed by item id, in order of time.
+        vectors: Unit text vectors of those items, keyed by item id.
 
     Returns:
-        The strongest cause. Its events are those that co-occur most with the item where the cause is `others`, else
-        those with the nearest text. Where none has either, the latest event is cited.
+        The strongest cause and its events. If the cause is `others`, the events whose items co-occur most with the item
+        are cited. For any other cause, the events with the nearest text are cited. If there are no such events, the
+        latest event is cited.
     """
     if not latest:
         return Citation("wish" if entry.signals.get("wish", 0) > 0 else "recent_popularity", [])
     contributions = by_cause(entry.signals)
     together = {item_id: cosine for item_id, cosine in entry.candidate.seed_cosines.items() if item_id in latest}
     if not any(together.values()):
-        # user_knn and the embeddings count towards "others" without a shared event; then no event supports the claim
+        # The signals `user_knn` and the embeddings belong to "others", but need no shared event. Without a shared event
+        # nothing in the history supports a reason about other people.
         contributions.pop("others", None)
     cause = max(contributions, key=lambda name: contributions[name], default="similarity")
     if cause == "others":
@@ -80,6 +82,6 @@ def cite(entry: Ranked, latest: Mapping[str, Interaction], vectors: Mapping[str,
         strength = dict(zip(known, map(float, cosines), strict=True))
     strongest = sorted((id_ for id_ in strength if strength[id_] > 0), key=lambda id_: (-strength[id_], id_))
     by_title: dict[str, Interaction] = {}
-    for item_id in strongest:  # two items of one title would read as one event told twice
+    for item_id in strongest:  # two items with the same title would read like one event that is mentioned twice
         by_title.setdefault(latest[item_id].title.casefold(), latest[item_id])
     return Citation(cause, list(by_title.values())[:CITED] or [list(latest.values())[-1]])

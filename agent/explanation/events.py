@@ -1,4 +1,4 @@
-"""An event of the person in one line, for people."""
+"""Write an event of the person in one line of plain words."""
 
 from datetime import UTC, datetime
 

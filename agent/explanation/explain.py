@@ -1,9 +1,9 @@
-"""Explain a list: for each item the events behind it, then the words.
+"""Explain a list: cite events for each item, then write a reason.
 
-The signals that carried an item decide which of the person's events are cited, and what may be said of both. Every item
-gets a plain sentence. For the first items the language model words a livelier one, in which `[1]` and `[item]` stand
-for the names: names are filled in afterwards, so the model can garble no title. A reason of the model that cites or
-names anything else is dropped, and the plain sentence stays.
+The item's strongest signals decide which of the person's events are cited, and what may be said about the events and
+the item. Every item gets a plain sentence. For the first items, the language model words a livelier sentence, with
+`[1]` and `[item]` in place of the names. The names are filled in afterwards, so the model cannot garble a title. If a
+model's reason cites or names anything else, it is dropped and the plain sentence stays.
 """
 
 import re
@@ -23,9 +23,10 @@ from whimbrel.tools.records import Interaction, liked
 from whimbrel.tools.text.encoder import Vectors
 
 WORDED_CAUSES = ("others", "similarity", "shift")
-"""Causes whose reason the model may word. The events alone do not tell the others, so these are always plain."""
+"""Causes whose reason the model may word. The events alone do not show any other cause, so the reasons of other causes
+are always plain."""
 GIVEN_EVENTS = 1
-"""Events that the model words a reason from, the strongest first. With two, the smallest models mix them up."""
+"""Number of strongest events that the model is given for a reason. With two, the smallest models mix them up."""
 REASON_TOKENS = 60
 """Most tokens of a reply in English."""
 
@@ -38,10 +39,10 @@ class Explained:
 
     Attributes:
         recommendations: The list, the best first.
-        usage: What asking the model cost.
-        warnings: Reports on replaced reasons.
+        usage: What the calls of the model cost.
+        warnings: Notes about replaced reasons.
         asked: How many reasons the model was asked to word.
-        problems: For each of these that was replaced, why.
+        problems: For each replaced reason, why it was replaced.
     """
 
     recommendations: tuple[Recommendation, ...]
@@ -63,9 +64,9 @@ class _Task:
 
     Attributes:
         position: The item's position in the ranking, from 0.
-        cause: What is said of the item, of WORDED_CAUSES.
-        names: The names by what stands for them: `1` for the event, `item` for the item.
-        aside: What stands behind the item's name: a topic of it.
+        cause: What is said about the item: one of WORDED_CAUSES.
+        names: The names, keyed by their placeholder: `1` for the event and `item` for the item.
+        aside: The addition after the item's name: one of its topics.
         messages: The conversation that asks for the reason.
     """
 
@@ -76,7 +77,7 @@ class _Task:
     messages: list[Message]
 
     def filled(self, reason: str, *, aside: str = "") -> str:
-        """Fill the names into a reason. A place that has no name stays as it is."""
+        """Fill the names into a reason. A placeholder without a name stays as it is."""
         names = {**self.names, "item": self.names["item"] + aside}
         return _PLACE.sub(lambda place: names.get(place[1], place[0]), " ".join(reason.split()))
 
@@ -96,10 +97,10 @@ def explain(
     Args:
         ranked: The items of the list, the best first.
         history: The person's events, the latest last. May be empty.
-        vectors: Unit text vectors of the items in the history, by item id.
+        vectors: Unit text vectors of the items in the history, keyed by item id.
         shift: The predicted shift of interest.
-        llm: The language model, or None to write all reasons plainly.
-        worded: The model words the reasons of so many items, from the first on.
+        llm: The language model, or None if all reasons are to be plain.
+        worded: How many reasons, from the first item on, the model words.
         language: The language of the sentences.
 
     Raises:
@@ -115,7 +116,7 @@ def explain(
     usage, problems, tasks = Usage(), list[str](), list[_Task]()
     if llm is not None:
         tasks = _tasks(ranked[:worded], citations, shift, language)
-    for cause in WORDED_CAUSES:  # one schema a cause, so that a grammar admits only what this cause supports
+    for cause in WORDED_CAUSES:  # one schema for each cause, so that a grammar only allows what this cause supports
         of_cause = [task for task in tasks if task.cause == cause]
         if llm is None or not of_cause:
             continue
@@ -127,7 +128,7 @@ def explain(
         )
         for task, reply in zip(of_cause, replies, strict=True):
             usage += reply.usage
-            given = citations[task.position].events[:GIVEN_EVENTS]  # the model saw no more, so it may cite no more
+            given = citations[task.position].events[:GIVEN_EVENTS]  # the model may only cite the events that it saw
             problem = _problem(reply, task, ranked[task.position], given, language)
             if problem or reply.value is None:
                 problems.append(problem)
@@ -144,7 +145,7 @@ def explain(
 def _tasks(ranked: Sequence[Ranked], citations: Sequence[Citation], shift: Shift, language: Language) -> list[_Task]:
     """Return the reasons that the model is to word.
 
-    An item with the short name of its event is left out: both would read the same in one sentence.
+    An item is left out if its event has the same short name, because both would read the same in one sentence.
     """
     return [
         _task(position, entry, citation, shift, language)

@@ -9,7 +9,7 @@ _ARTICLE_LAST = re.compile(r"^(.+), (the|an?)$", re.IGNORECASE)
 
 
 def short_name(title: str) -> str:
-    """Return a title without brackets and size, cut to TITLE_LENGTH characters.
+    """Return a title without brackets and size, with a leading article, and cut to TITLE_LENGTH characters.
 
     Example:
         >>> short_name("Crow, The (1994)"), short_name("Granola bars, 12 oz")

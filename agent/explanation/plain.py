@@ -1,4 +1,4 @@
-"""Plain sentences: reasons that Whimbrel writes itself, from the figures alone."""
+"""Write plain reasons, without a language model, from the contributions of an item's signals."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from whimbrel.prompts.phrases import Phrases
 from whimbrel.tools.records import Interaction
 
 LEAST_SHARE = 0.1
-"""A cause is named by `why` if it has at least this share of the strongest cause's contribution, for or against."""
+"""`why` names a cause if its contribution, for or against, is at least this share of the strongest contribution."""
 
 
 def plain_reason(entry: Ranked, citation: Citation, shift: Shift, say: Phrases) -> str:
@@ -28,12 +28,12 @@ def plain_reason(entry: Ranked, citation: Citation, shift: Shift, say: Phrases) 
     topics = [topic for topic in shift.to_topics if topic in entry.candidate.item.topics]
     if citation.cause == "shift" and topics:
         return (reasons.stays if shift.kind == "none" else reasons.moves).format(topic=topics[0], did=did)
-    if citation.cause == "recent_popularity" and entry.candidate.popularity:  # else it was popular once, or is new
+    if citation.cause == "recent_popularity" and entry.candidate.popularity:  # 0 for a new item or one of the past
         return reasons.popular.format(times=times, did=did)
     if citation.cause == "novelty":
         return reasons.rare.format(times=times, did=did)
     sentences = {
-        # never "both": that anybody chose both events and the item is not known
+        # Never "both", because it is not known whether anybody chose the item and both events.
         "others": reasons.others_one if len(citation.events) == 1 else reasons.others_two,
         "wish": reasons.fits_wish,
         "likelihood": reasons.likely,
@@ -42,7 +42,7 @@ def plain_reason(entry: Ranked, citation: Citation, shift: Shift, say: Phrases) 
 
 
 def _did(events: Sequence[Interaction], say: Phrases) -> str:
-    """Return `bought 'Tea' and 'Rusk' on 1 May 2020`; verb and day stand once for neighbours that share them."""
+    """Return `bought 'Tea' and 'Rusk' on 1 May 2020`. Neighbours with the same verb and day share both words."""
     parts, verb_before = [], ""
     for (verb, day), alike in groupby(events, lambda event: (say.events.verb(event.event), _day(event, say))):
         titles = [say.writing.title.format(title=event.title) for event in alike]
@@ -57,11 +57,11 @@ def _day(event: Interaction, say: Phrases) -> str:
 
 
 def why(signals: Mapping[str, float], say: Phrases) -> str:
-    """Say in words what speaks for an item and against it, the strongest cause first.
+    """Say what speaks for an item and against it, the strongest cause first.
 
     Args:
-        signals: The contributions that add up to the item's score. They are relative to the other candidates.
-        say: The sentences of a language.
+        signals: The contributions that add up to the item's score, relative to the other candidates.
+        say: The sentences of the language.
 
     Example:
         "Mostly because it is popular; also because it fits what you asked for. Against it: many people know it."

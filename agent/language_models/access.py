@@ -1,4 +1,4 @@
-"""Group what every stage needs to ask a language model."""
+"""The values that every stage needs to ask a language model."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ from whimbrel.prompts.phrases import Language
 
 @dataclass(frozen=True)
 class ModelAccess:
-    """The language model, the language it answers in, and the cache of its unconditional likelihoods.
+    """A language model, the language of its answers, and a cache of its likelihoods without a history.
 
     Attributes:
         llm: The model, or None to work without one.
         language: The language of prompts, replies and the sentences that the product writes itself.
-        likelihood_cache: Likelihoods of titles without a history. None asks the model each time.
+        likelihood_cache: Likelihoods of titles without a history. If None, the model is asked each time.
 
     Example:
         >>> ModelAccess(language="zh").llm is None

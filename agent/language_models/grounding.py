@@ -1,14 +1,14 @@
-"""Test of whether a model's sentence says only what it was given, as far as words can show it.
+"""Check that a model's sentence uses only words from the texts that the model was given.
 
-The vocabulary is closed: a sentence may use the words of the texts that it was given and the connecting words of its
-language. No connecting word says anything about the world: there is no negation among them, no praise and no cause.
+The vocabulary is closed. A sentence may use the words of those texts and the connecting words of its language. The
+connecting words state nothing about the world: none of them is a negation, a word of praise or a cause.
 """
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 REPEATED_WORDS = 3
-"""A sentence may not say the same so many words in a row twice."""
+"""A sentence may not contain the same run of this many words twice."""
 
 _RUN = re.compile(r"\w+")
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -19,8 +19,9 @@ _TWO_SPELT = re.compile(rf"[^\W{_HAN}]{{2}}")  # two letters or digits that are 
 def words_of(text: str, known: Collection[str] = frozenset()) -> list[str]:
     """Return the words of a text, in lower case.
 
-    Chinese has no spaces between words. A run of letters with Chinese in it, unless it is known as a whole, is cut
-    into the longest `known` words from left to right; what lies between them counts as one word.
+    Chinese has no spaces between words. A run of letters that contains Chinese is therefore cut, unless the whole run
+    is a known word. It is cut from left to right into the longest `known` words. The letters between two known words
+    count as one word.
 
     Example:
         >>> words_of("Green tea, 12 oz")
@@ -28,7 +29,7 @@ def words_of(text: str, known: Collection[str] = frozenset()) -> list[str]:
         >>> words_of("最近绿茶", {"最近"})
         ['最近', '绿茶']
     """
-    longest = max(map(len, known), default=0)  # no longer piece need be looked up
+    longest = max(map(len, known), default=0)  # longer pieces are not looked up
     words: list[str] = []
     for run in _RUN.findall(text.casefold()):
         is_cut = run not in known and _HOLDS_HAN.search(run)
@@ -53,29 +54,30 @@ def _cut(run: str, known: Collection[str], longest: int) -> Iterator[str]:
 
 
 def _is_whole(run: str, start: int, end: int) -> bool:
-    """Return whether cuts at both positions leave figures and words of other scripts whole: `5` is no part of `15`."""
+    """Return whether neither cut splits a number or a word in another script, as `15` into `1` and `5`."""
     return not any(cut > 0 and _TWO_SPELT.fullmatch(run[cut - 1 : cut + 1]) for cut in (start, end))
 
 
 def prose_problem(sentence: str, given: Iterable[str], *, connecting: Collection[str], marks: str = "") -> str:
-    """Return why a sentence must not be shown; empty if nothing speaks against it.
+    """Return why a sentence must not be shown, or an empty text if it may be shown.
 
     Args:
         sentence: What the model wrote.
-        given: The texts that it may take words from.
-        connecting: Words that it may use besides, in lower case.
-        marks: Signs that it may use besides those in `given`; empty allows all.
+        given: The texts whose words the sentence may use.
+        connecting: Other words that the sentence may use, in lower case.
+        marks: Characters that are neither letters nor digits. The sentence may use them and those in `given`. If
+            empty, it may use any.
 
     Returns:
-        The end of a sentence about it, as "repeats itself".
+        A message without its subject, which is the sentence: "repeats itself".
     """
     given = list(given)
     if not re.search(r"[.!?。！？]$", sentence.strip()):
-        return "is no whole sentence"
+        return "is not a whole sentence"
     if re.search(r"https?:|www\.|[<>{}\[\]`|*#]", sentence):
-        return "is no plain sentence"
+        return "is not plain text"
     if not sentence.isprintable():
-        return "holds control characters"
+        return "contains control characters"
     known = frozenset(connecting).union(*map(words_of, given))
     words = words_of(sentence, known)
     runs = [tuple(words[n : n + REPEATED_WORDS]) for n in range(len(words) - REPEATED_WORDS + 1)]
@@ -83,10 +85,10 @@ def prose_problem(sentence: str, given: Iterable[str], *, connecting: Collection
         return "repeats itself"
     unsupported = next((word for word in words if word not in known), None)
     if unsupported is not None:
-        kind = "a figure" if any(c.isdigit() for c in unsupported) else "a word"
-        return f"brings in {kind} that it was not given"
+        kind = "a number" if any(c.isdigit() for c in unsupported) else "a word"
+        return f"uses {kind} that the model was not given"
     if marks and set(_RUN.sub("", sentence)).difference(marks, *given):
-        return "brings in a sign that it was not given"
+        return "uses a character that the model was not given"
     return ""
 
 
@@ -95,7 +97,7 @@ def has_unclosed_quote(sentence: str, quotes: Sequence[str]) -> bool:
 
     Args:
         sentence: The sentence.
-        quotes: Pairs of an opening and a closing mark.
+        quotes: Pairs of an opening mark and a closing mark.
 
     Example:
         >>> has_unclosed_quote("Lately “tea.", ["“”"])

@@ -1,4 +1,4 @@
-"""Any chat model of LangChain as a language model of Whimbrel."""
+"""Use of any LangChain chat model as a language model of Whimbrel."""
 
 import json
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from whimbrel.prompts import Message
 from whimbrel.tools.errors import ModelError
 
 CONCURRENT_REQUESTS = 4
-"""Conversations that the chat model is asked at once."""
+"""The number of conversations that the chat model answers at once."""
 
 
 class LangChainModel:
-    """A LangChain chat model, asked for structured output if it offers any, else for plain words.
+    """A LangChain chat model. It is asked for structured output if it offers any, else for plain text.
 
     Example:
         >>> from langchain_core.language_models.fake_chat_models import FakeListChatModel
@@ -41,7 +41,7 @@ class LangChainModel:
     def generate(
         self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
     ) -> list[Generation[T]]:
-        """Return one reply per conversation. The chat model's own limit on tokens holds, not `max_tokens`."""
+        """Return one reply per conversation. `max_tokens` is ignored; the chat model has its own limit."""
         prompts = [convert_to_messages([(m["role"], m["content"]) for m in messages]) for messages in conversations]
         replies = self._ask(prompts, schema)
         return [self._read(reply, schema, prompt) for reply, prompt in zip(replies, prompts, strict=True)]
@@ -77,7 +77,7 @@ class LangChainModel:
         return parse_reply(text, schema, self._usage(raw.usage_metadata or {}, prompt, text))
 
     def _usage(self, counts: Any, prompt: list[BaseMessage], text: str) -> Usage:
-        """Return the chat model's token counts, or our own estimate where it gives none."""
+        """Return the chat model's token counts, or our own estimate if it gives none."""
         prompt_tokens = reported_tokens(counts, "input_tokens")
         completion_tokens = reported_tokens(counts, "output_tokens")
         if prompt_tokens is None:
@@ -92,5 +92,5 @@ class LangChainModel:
 
     def _failure(self, error: Exception) -> ModelError:
         return ModelError(
-            f"{self.spec!r} failed ({type(error).__name__}: {str(error)[:160]}): try again, or another model"
+            f"{self.spec!r} failed ({type(error).__name__}: {str(error)[:160]}): try again, or use another model"
         )

@@ -1,4 +1,4 @@
-"""A local language model of Whimbrel as a chat model of LangChain."""
+"""Use of a local language model of Whimbrel as a LangChain chat model."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -21,13 +21,13 @@ _ROLES = {"human": "user", "ai": "assistant", "system": "system"}
 
 
 class LocalChatModel(BaseChatModel):
-    """A local model (`bundled`, `gguf:PATH` or `hf:REPO:FILE`) as a chat model of LangChain.
+    """A local model (`bundled`, `gguf:PATH` or `hf:REPO:FILE`) as a LangChain chat model.
 
-    Writes the likeliest reply. With `with_structured_output` a grammar holds replies to the schema.
+    The model always writes its likeliest reply. After `with_structured_output`, a grammar makes replies fit the schema.
 
     Attributes:
         local: The `LocalModel`.
-        max_tokens: Most tokens of a reply, unless a call says otherwise.
+        max_tokens: The most tokens of a reply, unless a call sets another limit.
 
     Example:
         >>> chat = LocalChatModel.open("bundled")  # doctest: +SKIP
@@ -44,12 +44,12 @@ class LocalChatModel(BaseChatModel):
         """Open the model of a spec.
 
         Raises:
-            ConfigError: The spec is not that of a local model.
+            ConfigError: The spec does not name a local model.
             ModelError: The model cannot be loaded.
         """
         model = open_model(spec, remember=False)
         if not isinstance(model, LocalModel):
-            raise ConfigError(f"{spec!r} is no local model: give bundled, gguf:PATH or hf:REPO:FILE")
+            raise ConfigError(f"{spec!r} is not a local model: give bundled, gguf:PATH or hf:REPO:FILE")
         return cls(local=model, **settings)
 
     @property
@@ -98,7 +98,7 @@ class LocalChatModel(BaseChatModel):
     def _translated(
         self, messages: Sequence[BaseMessage], settings: dict[str, Any]
     ) -> tuple[list[Message], dict[str, Any]]:
-        """Return messages and settings as the local model takes them."""
+        """Return messages and settings in the form that the local model takes."""
         conversation = [
             Message(role=_ROLES.get(m.type, "user"), content=str(m.text))  # type: ignore[typeddict-item]
             for m in messages
@@ -113,8 +113,8 @@ class LocalChatModel(BaseChatModel):
         """Return a runnable whose replies fit a schema.
 
         Args:
-            schema: A pydantic model, for replies that are its instances, or a JSON schema, for dicts.
-            include_raw: Reply with the keys `raw`, `parsed` and `parsing_error` instead, and raise no error.
+            schema: A pydantic model or a JSON schema. Replies are instances of the model, or dicts.
+            include_raw: Return a dict with the keys `raw`, `parsed` and `parsing_error` instead. No error is raised.
             **kwargs: Ignored.
         """
         typed = schema if isinstance(schema, type) and issubclass(schema, BaseModel) else None
@@ -137,7 +137,7 @@ class LocalChatModel(BaseChatModel):
 
 
 def _until_stop(pieces: Iterator[str], stop: list[str]) -> Iterator[str]:
-    """Yield a text in pieces, up to the first of the texts in `stop`."""
+    """Yield a text in pieces. End before the first occurrence of a text in `stop`."""
     held, longest = "", max(map(len, stop), default=1) - 1
     for piece in pieces:
         held += piece
@@ -145,7 +145,7 @@ def _until_stop(pieces: Iterator[str], stop: list[str]) -> Iterator[str]:
         if ends:
             yield held[: min(ends)]
             return
-        if len(held) > longest:  # the rest may be the beginning of a text in `stop`
+        if len(held) > longest:  # the characters held back may begin a text in `stop`
             yield held[: len(held) - longest]
             held = held[len(held) - longest :]
     if held:

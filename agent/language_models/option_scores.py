@@ -1,7 +1,7 @@
 """Scores of options by a language model: which of several named options comes next.
 
-A model with likelihoods is asked how much likelier the history makes each name. A model without them is asked to order
-the options by their numbers.
+A model with likelihoods shows how much likelier the history makes each name. A model without likelihoods is asked to
+write the numbers of the options in order.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,24 +19,29 @@ from whimbrel.tools.arrays import standardise
 from whimbrel.tools.text.titles import TITLE_LENGTH
 
 UNCONDITIONAL_WEIGHT = 1.0
-"""Share of an option's likelihood without the history that is subtracted: all of it, so that neither a long nor a known
-title gains. The best share depends on the catalogue; a ranker that is fitted learns it from `model_features`."""
+"""Weight of the log-likelihood without the history, which is subtracted from the one with the history.
+
+With weight 1 neither a short title nor a well-known title has an advantage. The best weight depends on the catalogue. A
+fitted ranker learns it from `model_features`.
+"""
 HISTORY_SHOWN = 15
-"""Latest titles that the model sees."""
+"""The number of latest titles that the model sees."""
 HISTORY_SHARE = 0.25
-"""Largest share of the model's context that these titles may take."""
+"""The largest share of the model's context that these titles may take."""
 LINEAR_NATS = 4.0
-"""Gains in likelihood up to about so many nats count in full, larger ones ever less."""
+"""Gains in likelihood count in full up to about this many nats. Larger gains are damped."""
 MAX_NUMBERS = 200
-"""Most numbers in an order, for models that a schema holds to."""
+"""The most numbers in an order. The schema sets this limit."""
 NO_OPTION = 0
-"""Stands in an order for an entry that is no number; options are numbered from 1."""
+"""Stands in an order for an entry that is not a number. Options are numbered from 1."""
 
 
 def _number(value: Any) -> int:
-    """Return an entry of an order as a number: models write `3`, `3.0`, `"3"`, `"#3"` and `"3."`."""
+    """Return an entry of an order as a number. Models write `3`, `3.0`, `"3"`, `"#3"` and `"3."`."""
     if isinstance(value, str) and value.strip().lstrip("#").rstrip(".)").isdecimal():
-        value = int(value.strip().lstrip("#").rstrip(".)")[:9])  # an endless figure is no option
+        value = int(
+            value.strip().lstrip("#").rstrip(".)")[:9]
+        )  # nine digits are enough, and `int` refuses endless ones
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else NO_OPTION
@@ -50,17 +55,17 @@ Numbers = Annotated[
 
 
 class OrderReply(BaseModel):
-    """Reply to the question for an order.
+    """Reply of a model that was asked to order options.
 
     Attributes:
-        order: Numbers of options, the likeliest first; NO_OPTION for an entry that is no number.
+        order: Numbers of options, the likeliest first; NO_OPTION for an entry that is not a number.
     """
 
     order: Numbers
 
     @classmethod
     def from_words(cls, text: str) -> "OrderReply | None":
-        """Read an order in plain words, see `parse_order`."""
+        """Read an order from plain text, see `parse_order`."""
         numbers = parse_order(text)
         return cls(order=numbers) if numbers else None
 
@@ -69,11 +74,11 @@ class LikelihoodCache(Protocol):
     """Cache of the log-likelihoods of titles without a history, for one model and prompt."""
 
     def get(self, names: Sequence[str]) -> Mapping[str, float]:
-        """Return those that are cached."""
+        """Return the cached values of these titles, keyed by title."""
         ...
 
     def put(self, values: Mapping[str, float]) -> None:
-        """Cache some."""
+        """Add values to the cache, keyed by title."""
         ...
 
 
@@ -82,12 +87,12 @@ class OptionScores:
     """Scores of options.
 
     Attributes:
-        values: One score an option, higher is likelier, comparable within this list only, shape (options,). None if the
-            model gave none.
-        usage: What they cost.
-        warnings: What was repaired or left out, for a person.
-        conditional: Log-likelihoods after the history, from a model with likelihoods.
-        unconditional: Log-likelihoods without a history, from such a model.
+        values: One score per option, shape (options,). A higher score is likelier. Scores are comparable within this
+            list only. None if the model gave no scores.
+        usage: What the scores cost.
+        warnings: What was repaired or left out, in sentences for the user.
+        conditional: Log-likelihoods after the history. None if the model gives no likelihoods.
+        unconditional: Log-likelihoods without a history. None if the model gives no likelihoods.
     """
 
     values: NDArray[np.float64] | None
@@ -100,10 +105,13 @@ class OptionScores:
         """Return the features that a ranker weighs, each of mean 0; None if the model gave no scores.
 
         Returns:
-            Shape (options, 2) from a model with likelihoods: how much likelier the history makes each option, in nats,
-            and how likely each option is without it, standardised. Large gains are damped: a title that repeats one
-            of the history gains fifty nats. Shape (options, 1) from a model without: its order, of standard deviation 1
-            if it is the same however the options are arranged, and 0 if it only repeats their arrangement.
+            For a model with likelihoods, shape (options, 2). The first column is how much likelier the history makes
+            each option, in nats divided by LINEAR_NATS. Large gains are damped: a title that occurs in the history
+            gains fifty nats. The second column is the log-likelihood of each option without the history, standardised.
+
+            For a model without likelihoods, shape (options, 1): the model's order. Its standard deviation is 1 if the
+            model gives the same order for every arrangement of the options. It is 0 if the model only repeats the
+            arrangement.
         """
         if self.conditional is not None and self.unconditional is not None:
             # arcsinh is linear near 0 and logarithmic far from it
@@ -111,7 +119,7 @@ class OptionScores:
             return np.stack([gains - gains.mean(), standardise(self.unconditional)], axis=1)
         if self.values is None:
             return None
-        # standard deviation of the positions 1 to n; mean positions of orders that disagree vary less
+        # Standard deviation of the positions 1 to n. The mean positions of orders that disagree vary less.
         full_spread = max(((len(self.values) ** 2 - 1) / 12) ** 0.5, 1e-9)
         return np.asarray((self.values - self.values.mean()) / full_spread)[:, None]
 
@@ -130,12 +138,12 @@ def score_options(
 
     Args:
         llm: The language model.
-        history: Names of what came before, the latest last; the model sees the latest ones that fit.
-        wish: What the user asks for, empty for nothing.
-        options: Names of what may come next.
-        likelihood_cache: Keeps what does not depend on the history.
-        permutations: How often a model without likelihoods is asked: for the options as given, then reversed, then in
-            random arrangements, since models favour what they see first.
+        history: Titles of earlier events, the latest last. The model sees the latest ones that fit.
+        wish: What the user asks for; empty without a wish.
+        options: Names of the options.
+        likelihood_cache: Cache of the likelihoods that do not depend on the history.
+        permutations: How often a model without likelihoods is asked. The first two times it sees the options as given
+            and reversed, then in random arrangements. Models favour the options that they see first.
         language: Language of the prompt.
 
     Example:
@@ -155,14 +163,17 @@ def score_options(
     )
     if not omitted:
         return scores
-    warning = f"the model was shown {len(shown)} of the latest {len(shown) + omitted} events: no more fit its context"
+    warning = (
+        f"the model saw {len(shown)} of the latest {len(shown) + omitted} events: its context has no room for more"
+    )
     return replace(scores, warnings=(warning, *scores.warnings))
 
 
 def titles_that_fit(history: Sequence[str], llm: LanguageModel) -> list[str]:
     """Return the latest titles that fit the model's context, in order.
 
-    Earlier mentions of a title that comes again are left out first, since they say least, then the oldest titles.
+    If not all fit, earlier mentions of a repeated title are left out first, since they say least. The oldest titles
+    are left out next.
     """
     latest = list(history[-HISTORY_SHOWN:])
     room = int(HISTORY_SHARE * llm.context_tokens)
@@ -178,7 +189,7 @@ def titles_that_fit(history: Sequence[str], llm: LanguageModel) -> list[str]:
 
 
 def likelihood_prompt(language: str = "en") -> Prompt:
-    """Return the prompt that likelihoods are computed after."""
+    """Return the prompt after which the likelihoods of titles are computed."""
     return load("next", language=language)
 
 
@@ -205,14 +216,14 @@ def _score_by_likelihood(
         asked = llm.log_likelihood(prompt.fill({"history": "", "wish": ""}), [f" {title}\n" for title in missing])
         computed = dict(zip(missing, asked.values, strict=True))
         usage, without = usage + asked.usage, without | computed
-        if likelihood_cache and np.isfinite(asked.values).all():  # else a later call asks again
+        if likelihood_cache and np.isfinite(asked.values).all():  # a value that is not finite is asked for again later
             likelihood_cache.put(computed)
     with_history = dict(zip(distinct, after.values, strict=True))
     conditional = np.array([with_history[title] for title in titles])
     unconditional = np.array([without[title] for title in titles])
     values = conditional - UNCONDITIONAL_WEIGHT * unconditional
     if not np.isfinite(values).all():
-        return OptionScores(None, usage, ("the model's likelihoods were left out: some are no numbers",))
+        return OptionScores(None, usage, ("the model's likelihoods were left out: some are not finite",))
     return OptionScores(values, usage, conditional=conditional, unconditional=unconditional)
 
 
@@ -225,7 +236,7 @@ def order_options(
     permutations: int = 1,
     language: str = "en",
 ) -> OptionScores:
-    """Return minus the mean position of each option in the model's orders; arguments are those of `score_options`."""
+    """Return minus the mean position of each option in the model's orders. See `score_options` for the arguments."""
     arrangements = _arrangements(len(options), permutations)
     prompt = load("order", language=language)
     conversations = [
@@ -238,7 +249,7 @@ def order_options(
         )
         for indices in arrangements
     ]
-    # room for the braces and the key, and for each number with its comma
+    # 16 tokens for the braces and the key, 5 for each number with its comma
     replies = llm.generate(conversations, schema=OrderReply, max_tokens=16 + 5 * len(options))
     orders = [_scores_of_order(reply, len(options)) for reply in replies]
     usage = sum((order.usage for order in orders), NO_USAGE)
@@ -253,19 +264,20 @@ def order_options(
 
 
 def _arrangements(options: int, count: int) -> list[NDArray[np.int64]]:
-    """Return `count` arrangements of options: as given, reversed, then random ones, always the same."""
+    """Return `count` arrangements of options: as given, reversed, then random ones that are the same in every call."""
     straight = np.arange(options)
-    random = np.random.default_rng(0)  # the same request gets the same answer, also from the cache of replies
+    random = np.random.default_rng(0)  # a fixed seed: the same request finds its answer in the cache of replies
     return [straight, straight[::-1], *(random.permutation(options) for _ in range(count - 2))][:count]
 
 
 def _scores_of_order(reply: Generation[OrderReply], options: int) -> OptionScores:
     """Return minus the position of each option in an order.
 
-    Options that the model leaves out share the mean of the positions after those that it names.
+    The options that the model leaves out come after the named ones. All of them get the mean of the remaining
+    positions.
     """
     if reply.value is None:
-        warning = f"the model's order was left out: it fitted no schema: {reply.misfit!r}"
+        warning = f"the model's order was left out: the reply did not fit the schema: {reply.misfit!r}"
         return OptionScores(None, reply.usage, (warning,))
     named = [number for number in dict.fromkeys(reply.value.order) if 1 <= number <= options]
     omitted = options - len(named)

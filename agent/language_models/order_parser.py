@@ -1,7 +1,7 @@
-"""Parser of an order of numbered options that is written in plain words instead of JSON.
+"""Parser of an order of numbered options that is written in plain text instead of JSON.
 
 It reads two forms: one line of numbers (`3, 1, 2` or `3 > 1 > 2`), and lines that each begin with a number
-(`3. Title`). Anything else would have to be guessed. A figure within a title is never taken for a number.
+(`3. Title`). Any other form would have to be guessed. Digits within a title are never read as an option's number.
 """
 
 import re
@@ -11,7 +11,7 @@ _NUMBERED_LINE = re.compile(r"^\s*(?:[-*]\s*)?[\[(#]*(\d{1,4})[\])]*[.):,]?(?=\s
 
 
 def parse_order(text: str) -> list[int]:
-    r"""Return the numbers of an order, the likeliest first; empty if the text is no such order.
+    r"""Return the numbers of an order, the likeliest first; an empty list if the text has neither form.
 
     Example:
         >>> parse_order("I would say: 3. Tea 1. Jam")
@@ -20,7 +20,7 @@ def parse_order(text: str) -> list[int]:
         [3, 1]
     """
     lines_of_numbers = _LINE_OF_NUMBERS.findall(text)
-    if lines_of_numbers:  # the last one, after any thoughts
+    if lines_of_numbers:  # the last line counts: thoughts may come before it
         return [int(number) for number in re.findall(r"\d+", lines_of_numbers[-1])]
     lines = [(int(number), rest.strip()) for number, rest in _NUMBERED_LINE.findall(text)]
     numbers = [number for number, _ in lines]

@@ -1,8 +1,8 @@
 """Parsing of a model's reply into an instance of a schema.
 
-Thoughts, code fences, prose around the document and a missing end are tolerated, and counted as a repair. Nothing else
-is: a library that repairs any text, such as json-repair, makes values of prose and completes words that were cut off
-(`[1, tru` becomes `[1, "tru"]`), so that a reply which should be discarded would be used.
+Four faults are tolerated and counted as a repair: thoughts, code fences, prose around the document, and a missing end.
+A reply with any other fault is discarded. A library that repairs any text, such as json-repair, would accept too much:
+it turns prose into values and completes words that were cut off (`[1, tru` becomes `[1, "tru"]`).
 """
 
 import json
@@ -16,9 +16,9 @@ from pydantic_core import from_json
 from whimbrel.agent.language_models.protocol import Generation, T, Usage
 
 MAX_CHARACTERS = 100_000
-"""Characters of a reply that are parsed."""
+"""A repair reads no more than this many characters of a reply."""
 MAX_STARTS = 50
-"""Brackets in a reply that are tried as the start of a document, which bounds the time for a reply full of brackets."""
+"""At most this many brackets are tried as the start of a document. A reply full of brackets would take long."""
 
 _THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL | re.IGNORECASE)
 _END_OF_THOUGHT = re.compile("</think>", re.IGNORECASE)
@@ -28,16 +28,16 @@ _START = re.compile(r"[{\[]")
 def parse_reply(reply: str, schema: type[T], usage: Usage) -> Generation[T]:
     """Return a reply as an instance of a schema.
 
-    A reply that is more or less than one JSON document is repaired: the last document that fits is taken, and the end
-    of one that was cut off is completed. A schema can read plain words by a class method `from_words`.
+    A reply that is not exactly one JSON document is repaired. The last document that fits is taken. A document that
+    was cut off is completed. A schema with a class method `from_words` can also read plain text.
 
     Args:
         reply: What the model wrote.
-        schema: The pydantic model that it was asked for.
-        usage: What the reply cost; the generation, and a repair or misfit, are added to it.
+        schema: The pydantic model that the reply must fit.
+        usage: What the reply cost. The generation is added to it, and the repair or misfit if there was one.
 
     Returns:
-        Without a value, and with the start of the reply, if it fits no schema.
+        The generation. If the reply does not fit, it has no value and holds the start of the reply.
     """
     try:
         return Generation(schema.model_validate_json(reply), usage + Usage(generations=1))
@@ -50,10 +50,10 @@ def parse_reply(reply: str, schema: type[T], usage: Usage) -> Generation[T]:
 
 
 def _repair(reply: str, schema: type[T]) -> T | None:
-    # a closing tag may be left alone: some chat templates write the opening one
+    # a closing tag may lack its opening tag, which some chat templates write themselves
     answer = _END_OF_THOUGHT.split(_THOUGHT.sub("", reply))[-1]
     values = [value for document in _documents(answer) if (value := _validate(document, schema)) is not None]
-    if values:  # the last one: models quote an example or think aloud first
+    if values:  # the last one counts: models first quote an example or think aloud
         return values[-1]
     from_words = getattr(schema, "from_words", None)
     value = from_words(answer) if from_words else None
@@ -61,7 +61,7 @@ def _repair(reply: str, schema: type[T]) -> T | None:
 
 
 def _documents(text: str) -> Iterator[Any]:
-    """Yield the JSON documents in a text, in order; one that is cut off at the end of the text is completed."""
+    """Yield the JSON documents in a text, in order. A document that the text cuts off is completed."""
     decoder, position = json.JSONDecoder(), 0
     for _ in range(MAX_STARTS):
         start = _START.search(text, position)
@@ -79,7 +79,10 @@ def _documents(text: str) -> Iterator[Any]:
 
 
 def _validate(document: Any, schema: type[T]) -> T | None:
-    """Return an instance of the schema: the document itself, its only value, or the document as the only field."""
+    """Return an instance of the schema, or None if the document does not fit.
+
+    Three readings are tried: the document itself, its only value, and the document as the schema's only field.
+    """
     candidates = [document]
     if isinstance(document, dict) and len(document) == 1:
         candidates += document.values()
@@ -94,5 +97,5 @@ def _validate(document: Any, schema: type[T]) -> T | None:
 
 
 def strict_schema(schema: type[BaseModel]) -> dict[str, Any]:
-    """Return the JSON schema that a server is asked to hold a reply to, without other fields."""
+    """Return the JSON schema that a server's replies must fit. It allows no other fields."""
     return schema.model_json_schema() | {"additionalProperties": False}

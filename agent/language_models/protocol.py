@@ -1,4 +1,4 @@
-"""The protocol of a language model: replies that fit a schema and, from some models, likelihoods of texts."""
+"""The protocol of a language model. All models reply in a schema, and some give likelihoods of texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -13,18 +13,19 @@ T = TypeVar("T", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Usage:
-    """Cost of some calls of a model; costs are added with `+`.
+    """Cost of some calls of a model. `+` adds two costs.
 
     Attributes:
         llm_calls: Calls of the model.
-        prompt_tokens: Tokens that the model had before it, whether read or taken from a cache.
-        cached_tokens: Those of them that it did not have to read again.
-        completion_tokens: Tokens written.
-        cost_usd: US dollars; 0 if the price is not known.
-        generations: Replies asked for.
-        misfits: Replies that fitted no schema.
+        prompt_tokens: Tokens of the prompts, whether the model read them or took them from a cache.
+        cached_tokens: The tokens among `prompt_tokens` that were taken from a cache.
+        completion_tokens: Tokens that the model wrote.
+        cost_usd: Cost in US dollars; 0 if the price is not known.
+        generations: Replies that were asked for.
+        misfits: Replies that did not fit their schema.
         remembered: Replies and likelihoods from the cache on disk, which cost nothing.
-        repairs: Repairs of replies: documents completed, numbers invented, repeated or left out.
+        repairs: Faults of replies that were mended. They are documents that were cut off, and numbers that were
+            invented, repeated or left out.
 
     Example:
         >>> (Usage(llm_calls=1, prompt_tokens=9) + Usage(llm_calls=1)).llm_calls
@@ -53,9 +54,9 @@ class Generation(Generic[T]):
     """A reply.
 
     Attributes:
-        value: An instance of the schema asked for, None if the reply fits no schema.
-        usage: What it cost.
-        misfit: The start of a reply that fits no schema, or why there is no reply.
+        value: An instance of the requested schema; None if the reply does not fit it.
+        usage: What the reply cost.
+        misfit: The start of a reply that does not fit the schema, or the reason why there is no reply.
     """
 
     value: T | None
@@ -68,8 +69,8 @@ class Likelihoods:
     """Log-likelihoods of continuations.
 
     Attributes:
-        values: Natural logarithms, each summed over the tokens of a continuation, in the order asked.
-        usage: What they cost.
+        values: One natural logarithm per continuation, in the order asked. It is the sum over the tokens.
+        usage: What the likelihoods cost.
     """
 
     values: list[float]
@@ -81,17 +82,20 @@ class LanguageModel(Protocol):
 
     @property
     def spec(self) -> str:
-        """What a person calls the model."""
+        """The name by which the user calls the model."""
         ...
 
     @property
     def digest(self) -> str:
-        """Name of the weights, or of model and server if those are out of sight. Models of one digest answer alike."""
+        """Name of the weights, or of the model and its server if the weights are not accessible.
+
+        Models with the same digest give the same answers.
+        """
         ...
 
     @property
     def context_tokens(self) -> int:
-        """Most tokens of a prompt and its reply together."""
+        """The most tokens of a prompt and its reply together."""
         ...
 
     @property
@@ -100,7 +104,7 @@ class LanguageModel(Protocol):
         ...
 
     def count_tokens(self, text: str) -> int:
-        """Return the number of tokens of a text; an estimate is never too low."""
+        """Return the number of tokens of a text. If it is an estimate, it is never too low."""
         ...
 
     def generate(
@@ -109,17 +113,17 @@ class LanguageModel(Protocol):
         """Return one reply per conversation, in order.
 
         Args:
-            conversations: Each a list of messages that ends with the user's.
+            conversations: Lists of messages. The user's message is the last in each.
             schema: A pydantic model that the replies must fit.
-            max_tokens: Most tokens of a reply.
+            max_tokens: The most tokens of a reply.
 
         Raises:
-            ModelError: The model cannot be reached or run. A reply that fits no schema is not an error.
+            ModelError: The model cannot be reached or run. A reply that does not fit the schema is not an error.
         """
         ...
 
     def log_likelihood(self, prompt: str, continuations: Sequence[str]) -> Likelihoods:
-        """Return how likely each text is to follow `prompt`.
+        """Return the log-likelihood of each text after `prompt`.
 
         Raises:
             ModelError: The model gives no likelihoods.
@@ -127,5 +131,5 @@ class LanguageModel(Protocol):
         ...
 
     def forget(self) -> None:
-        """Drop what was read before, so that the next answer does not depend on it."""
+        """Drop the earlier prompts, so that the next answer does not depend on them."""
         ...

@@ -1,4 +1,4 @@
-"""Cache of replies on disk: the same question to the same model is asked once."""
+"""Cache of replies on disk. The same question is put to the same model only once."""
 
 import hashlib
 import json
@@ -13,17 +13,17 @@ from whimbrel.tools.files.disk_cache import DiskCache
 from whimbrel.tools.files.paths import cache_folder
 
 MAX_BYTES = 256 << 20
-"""Size of the cache."""
+"""The largest size of the cache."""
 MAX_AGE_SECONDS = 30 * 24 * 3600.0
 """Replies are dropped after 30 days."""
 
 
 class CachingModel:
-    """A model that answers from the cache on disk what it was asked before.
+    """A model that answers repeated questions from a cache on disk.
 
-    A question is the same if the model's digest, every word and every setting are. Replies that fit no schema are not
-    cached. Safe for several processes. The cache holds replies and digests of questions, not the questions; if it
-    cannot be used, the model is asked.
+    A question is repeated if the model's digest, every word and every setting are the same. A reply that does not fit
+    its schema is not cached. Several processes may share the cache. It holds replies and digests of questions, but not
+    the questions. If the cache cannot be used, the model is asked.
 
     Example:
         >>> from whimbrel.agent import ScriptedModel
@@ -46,7 +46,7 @@ class CachingModel:
     def generate(
         self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
     ) -> list[Generation[T]]:
-        """Return one reply per conversation; only those that are not cached are asked for."""
+        """Return one reply per conversation. The model is asked only for replies that are not cached."""
         json_schema = schema.model_json_schema()
         keys = [
             self._key([[m["role"], m["content"]] for m in messages], json_schema, max_tokens)
@@ -57,12 +57,12 @@ class CachingModel:
         asked = self.model.generate([conversations[n] for n in missing], schema=schema, max_tokens=max_tokens)
         new_replies = dict(zip(missing, asked, strict=True))
         for number, reply in new_replies.items():
-            if reply.value is not None:  # a reply that fits no schema may fit when asked again
+            if reply.value is not None:  # a misfit is not cached, since another reply may fit
                 self._cache.put({keys[number]: reply.value.model_dump_json()}, seconds=MAX_AGE_SECONDS)
         return [reply or new_replies[number] for number, reply in enumerate(replies)]
 
     def log_likelihood(self, prompt: str, continuations: Sequence[str]) -> Likelihoods:
-        """Return the log-likelihoods of continuations; a list of them is cached as a whole."""
+        """Return the log-likelihoods of continuations. The whole list is one entry of the cache."""
         key = self._key(prompt, list(continuations))
         values: Any = self._cache.get([key]).get(key)
         if _are_likelihoods(values, len(continuations)):
@@ -72,7 +72,7 @@ class CachingModel:
         return likelihoods
 
     def forget(self) -> None:
-        """Let the model forget what it read; the cache stays."""
+        """Let the model forget the earlier prompts. The cache stays."""
         self.model.forget()
 
     def close(self) -> None:

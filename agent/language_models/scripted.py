@@ -1,4 +1,4 @@
-"""A language model with scripted replies, for tests and demonstrations without a real one."""
+"""A language model with scripted replies, for tests and demonstrations without a real model."""
 
 import json
 import zlib
@@ -13,10 +13,10 @@ Script = Mapping[str, Any] | str
 
 
 class ScriptedModel:
-    """A model whose replies are given beforehand, by the name of the schema asked for.
+    """A model whose replies are prepared, keyed by the name of the requested schema.
 
     Attributes:
-        conversations: The conversations that it was asked, in order.
+        conversations: The conversations that the model has answered, in order.
 
     Example:
         >>> model = ScriptedModel({"SummaryReply": {"summary": "Lately mostly tea."}})
@@ -37,12 +37,12 @@ class ScriptedModel:
         """Prepare a model.
 
         Args:
-            replies: By the name of the schema: a mapping, sent as JSON; a text, sent as it is; or a function of the
-                messages that returns one of these. A schema without a reply gets `{}`.
-            likelihood: Log-likelihood of a continuation after a prompt. By default a number that looks random and is
-                the same for the same texts.
+            replies: The replies, keyed by the schema's name. A mapping is sent as JSON, and a text is sent unchanged.
+                A function gets the messages and returns a mapping or a text. A schema without a reply gets `{}`.
+            likelihood: Function that returns the log-likelihood of a continuation after a prompt. By default it
+                returns a number that looks random and is the same for the same texts.
             scores: Whether the model gives likelihoods.
-            context_tokens: Most tokens of a prompt and its reply; a word counts as a token.
+            context_tokens: The most tokens of a prompt and its reply. A word counts as a token.
         """
         self.scores, self.context_tokens = scores, context_tokens
         self._replies = dict(replies or {})
@@ -75,7 +75,7 @@ class ScriptedModel:
         usage = Usage(
             llm_calls=1,
             prompt_tokens=words * len(continuations) + sum(len(text.split()) for text in continuations),
-            cached_tokens=words * max(len(continuations) - 1, 0),  # as a model that reads the prompt once
+            cached_tokens=words * max(len(continuations) - 1, 0),  # like a model that reads the prompt once
         )
         return Likelihoods([self._likelihood(prompt, text) for text in continuations], usage)
 

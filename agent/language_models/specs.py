@@ -1,16 +1,16 @@
-"""Model specs: the names by which the command line calls language models.
+"""Model specs: the names of language models on the command line.
 
-A spec is `bundled`, `none`, or a prefix with the rest behind a colon, as in `gguf:model.gguf`. Other packages add
-model backends by an entry point of the group `whimbrel.models`. Its name becomes the prefix, and it refers to a
-function from the rest of the spec to a model (see `LanguageModel` in `protocol.py`):
+A spec is `bundled`, `none`, or a prefix, a colon and a rest, as in `gguf:model.gguf`. Other packages add model backends
+by an entry point of the group `whimbrel.models`. Its name is the prefix. It refers to a function that takes the rest of
+the spec and returns a model (see `LanguageModel` in `protocol.py`):
 
     [project.entry-points."whimbrel.models"]
     mlx = "my_package.models:open_mlx"
 
     def open_mlx(rest: str) -> LanguageModel: ...
 
-`--llm mlx:some-model` then calls `open_mlx("some-model")`, and `whimbrel models list` lists `mlx:REST`. Prefixes of
-Whimbrel's own cannot be replaced.
+`--llm mlx:some-model` then calls `open_mlx("some-model")`, and `whimbrel models list` lists `mlx:REST`. Whimbrel's own
+prefixes cannot be replaced.
 """
 
 import sys
@@ -31,33 +31,33 @@ SPECS = {
     "openai:MODEL@BASE_URL": "a model of any OpenAI-compatible server",
     "none": "no language model: the other signals alone",
 }
-"""Whimbrel's own specs and what they stand for."""
+"""Whimbrel's own specs and their descriptions."""
 MODEL_GROUP = "whimbrel.models"
-"""Entry points of other packages that open models."""
+"""Group of the entry points by which other packages open models."""
 
 _OWN_PREFIXES = {spec.partition(":")[0] for spec in SPECS}
 
 
 def list_specs() -> dict[str, str]:
-    """Return all specs that can be given, Whimbrel's own first, with what they stand for.
+    """Return all specs with their descriptions, Whimbrel's own first.
 
-    Nothing of other packages is imported.
+    Other packages are not imported for this.
     """
     plugins = {f"{name}:REST": f"a model opened by {entry.value}" for name, entry in sorted(_plugins().items())}
     return SPECS | plugins
 
 
 def hosted_by(spec: str) -> tuple[str, str] | None:
-    """Return the model and base URL of a spec `openai:MODEL[@BASE_URL]`, None for any other spec.
+    """Return the model and the base URL of a spec `openai:MODEL[@BASE_URL]`; None for any other spec.
 
-    The base URL is empty for OpenAI's own.
+    The base URL is empty for OpenAI's own server.
 
     Example:
         >>> hosted_by("openai:qwen@http://127.0.0.1:8000/v1")
         ('qwen', 'http://127.0.0.1:8000/v1')
     """
     prefix, _, rest = spec.partition(":")
-    model, has_address, address = rest.rpartition("@http")  # the last one: a model's name may hold an @
+    model, has_address, address = rest.rpartition("@http")  # the last @, since a model's name may contain one
     model, base_url = (model, f"http{address}") if has_address else rest.partition("@")[::2]
     return (model, base_url) if prefix == "openai" and model else None
 
@@ -73,12 +73,13 @@ def open_model(
 
     Args:
         spec: One of `list_specs`.
-        budget: Limits what a hosted model may cost; other models ignore it.
-        remember: Answer from the cache on disk what was asked before. None does so for hosted models only.
+        budget: Limit on the cost of a hosted model. Other models ignore it.
+        remember: Whether repeated questions are answered from the cache on disk. If None, only those to hosted models
+            are.
         tell: Called with a sentence before a step that takes long.
 
     Raises:
-        ConfigError: The spec is none, or a package or a key is missing.
+        ConfigError: The spec is not valid, or a package or a key is missing.
         ModelError: The model cannot be loaded.
     """
     model = _open_uncached(spec, budget, tell)
@@ -93,17 +94,17 @@ def open_some_model(spec: str, *, tell: Callable[[str], None] | None = None) -> 
     """Open the model of a spec, without the cache on disk.
 
     Raises:
-        ConfigError: As `open_model`, and for the spec `none`.
-        ModelError: As `open_model`.
+        ConfigError: The spec is `none`, or `open_model` raised the error.
+        ModelError: `open_model` raised the error.
     """
     model = open_model(spec, remember=False, tell=tell)
     if model is None:
-        raise ConfigError(f"{spec!r} is no model: see `whimbrel models list`")
+        raise ConfigError(f"{spec!r} is not a model: see `whimbrel models list`")
     return model
 
 
 def as_model(llm: Any, *, remember: bool = False) -> LanguageModel | None:
-    """Return a model given from Python: a chat model of LangChain is wrapped, any other taken as it is."""
+    """Return a model that a Python caller supplies. LangChain chat models are wrapped, others returned unchanged."""
     model = _wrap_langchain(llm)
     if model is None or not remember:
         return model
@@ -113,7 +114,7 @@ def as_model(llm: Any, *, remember: bool = False) -> LanguageModel | None:
 
 
 def _wrap_langchain(llm: Any) -> LanguageModel | None:
-    # whoever holds a chat model has imported LangChain, so it need not be imported to find out
+    # A caller with a chat model has already imported LangChain. Importing it here would cost the others time.
     chat_class = getattr(sys.modules.get("langchain_core.language_models"), "BaseChatModel", ())
     if isinstance(llm, chat_class):
         from whimbrel.agent.language_models.langchain_model import LangChainModel
@@ -145,16 +146,16 @@ def _open_uncached(spec: str, budget: Budget | None, tell: Callable[[str], None]
         model, base_url = hosted
         if base_url and not base_url.startswith(("http://", "https://")):
             raise ConfigError(
-                f"{base_url!r} in model spec {spec!r} is no address: it must start with http:// or https://"
+                f"{base_url!r} in model spec {spec!r} is not an address: it must start with http:// or https://"
             )
         return HostedModel(model, base_url=base_url or None, spec=spec, budget=budget)
     if rest and (plugin := _plugins().get(prefix)):
         return _open_plugin(plugin, rest, spec)
-    raise ConfigError(f"{spec!r} is no model spec: give one of {', '.join(list_specs())}")
+    raise ConfigError(f"{spec!r} is not a model spec: give one of {', '.join(list_specs())}")
 
 
 def _plugins() -> dict[str, metadata.EntryPoint]:
-    """Return the entry points of other packages by prefix."""
+    """Return the entry points of other packages, keyed by prefix."""
     entries = metadata.entry_points(group=MODEL_GROUP)
     return {entry.name: entry for entry in entries if entry.name not in _OWN_PREFIXES}
 
@@ -164,8 +165,8 @@ def _open_plugin(plugin: metadata.EntryPoint, rest: str, spec: str) -> LanguageM
         open_plugin_model = plugin.load()
     except Exception as error:
         raise ConfigError(
-            f"model spec {spec!r}: {plugin.value} cannot be imported ({type(error).__name__}: {error}): reinstall the "
-            "package that it is of"
+            f"model spec {spec!r}: {plugin.value} cannot be imported ({type(error).__name__}: {error}): reinstall its "
+            "package"
         ) from error
     try:
         return cast("LanguageModel", open_plugin_model(rest))

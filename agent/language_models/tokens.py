@@ -1,4 +1,4 @@
-"""Token counts of models whose vocabulary is not at hand: counted, estimated, or read from a server's reply."""
+"""Token counts of hosted models: counted by tiktoken, estimated, or read from a server's reply."""
 
 import hashlib
 import math
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 MAX_TOKENS_REPORTED = 10**8
-"""A larger count cannot be one."""
+"""A larger number in a server's reply is not taken as a token count."""
 MIN_CHARACTERS_PER_TOKEN = 1.4
-"""Fewest ASCII letters and blanks to a token: codes have about that many, English words about four."""
+"""The fewest ASCII letters and blanks per token. Codes have about this many per token, English words about four."""
 
-# The address at which tiktoken finds a vocabulary; its cache names files by the digest of this address.
+# The address from which tiktoken fetches a vocabulary. The file in its cache is named by the digest of this address.
 _VOCABULARY_URL = "https://openaipublic.blob.core.windows.net/encodings/{}.tiktoken"
 _LETTERS = re.compile(r"[A-Za-z ]")
 
@@ -22,11 +22,11 @@ _LETTERS = re.compile(r"[A-Za-z ]")
 class TokenCounter:
     """Counts the tokens of a text for a hosted model.
 
-    Uses tiktoken if the model's vocabulary is in tiktoken's cache, which is never downloaded. Otherwise it estimates
-    from above, so that a budget is not exceeded.
+    It uses tiktoken if tiktoken's cache holds the model's vocabulary. It never downloads a vocabulary. Otherwise it
+    estimates the number. The estimate is never too low, so that a budget is not exceeded.
 
     Attributes:
-        how: Says in words which of the two it does.
+        how: The method in words: tiktoken or the estimate.
     """
 
     def __init__(self, model: str) -> None:
@@ -38,12 +38,12 @@ class TokenCounter:
         if self._encoding:
             return len(self._encoding.encode(text, disallowed_special=()))
         letters = len(_LETTERS.findall(text))
-        # every other byte may be a token of its own, as in rare scripts
+        # each of the remaining bytes may be one token, as in rare scripts
         return math.ceil(letters / MIN_CHARACTERS_PER_TOKEN) + len(text.encode("utf-8", "replace")) - letters
 
 
 def reported_tokens(counts: Any, name: str) -> int | None:
-    """Return a token count that a server reports; None if it reports none, or no possible one.
+    """Return a token count that a server reports; None if it is missing or impossible.
 
     Args:
         counts: The server's counts, as an object or a dict. Servers send anything here, including negative numbers.
@@ -61,12 +61,12 @@ def _cached_encoding(model: str) -> Any:
 
         name = tiktoken.encoding_name_for_model(model)
         return tiktoken.get_encoding(name) if _is_cached(name) else None
-    except Exception:  # an unknown model, a damaged cache: the estimate serves as well
+    except Exception:  # for an unknown model or a damaged cache, the estimate is used instead
         return None
 
 
 def _is_cached(encoding: str) -> bool:
-    # as tiktoken looks for it
+    # tiktoken looks for the file in the same way
     folder = os.environ.get("TIKTOKEN_CACHE_DIR") or os.environ.get("DATA_GYM_CACHE_DIR")
     file = hashlib.sha1(_VOCABULARY_URL.format(encoding).encode(), usedforsecurity=False).hexdigest()
     return (Path(folder or Path(tempfile.gettempdir()) / "data-gym-cache") / file).is_file()

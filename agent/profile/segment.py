@@ -1,9 +1,11 @@
-"""Cut a session where its intent changes: a probability between each two neighbouring items.
+"""Cut a session into parts of one intent, by the probability of a switch between each two neighbouring items.
 
-Two linear steps. First the titles and topics of two items make their likeness. Then the likeness of two neighbours,
-compared with their likeness to the rest of the session, makes the probability of a switch. Features are standardised by
-the sessions that they come from, which needs no labels: what counts as alike differs between catalogues, but what it
-says about the intent differs far less. The whole session is read, also what came after an item.
+The probability is computed in two linear steps. The first step computes the likeness of two items from their titles and
+topics. The second step compares the likeness of two neighbours with their likeness to the rest of the session.
+
+Features are standardised with the sessions that they come from, which needs no labels. The usual likeness differs
+between catalogues, but what a likeness above the usual says about the intent hardly differs. The whole session is read,
+including the items after a switch.
 """
 
 import re
@@ -21,15 +23,26 @@ from whimbrel.tools.text.item_vectors import title_vectors
 Floats = NDArray[np.float64]
 
 LIKENESSES = ("titles", "categories", "words", "depth")
-"""How alike two items are: the cosine of their titles; the Jaccard index of the categories in their topics, and of the
-words in their topics; how many steps their closest topics have in common, as a share of DEEPEST."""
+"""Measures of how alike two items are.
+
+- `titles`: the cosine of their titles
+- `categories`: the Jaccard index of the categories in their topics
+- `words`: the Jaccard index of the words in their topics
+- `depth`: the number of steps that their closest topics have in common, as a share of DEEPEST
+"""
 FEATURES = ("neighbour", "nearest", "nearest of the lonelier", "session", "company")
-"""Of two neighbours: their likeness; the likeness of the nearest other item to either, first the greater, then the
-smaller one; the mean likeness in the session; how much their likenesses to the other items differ."""
+"""Features of two neighbours.
+
+- `neighbour`: their likeness
+- `nearest`: for each neighbour, the likeness to the nearest other item is taken; this is the greater of the two
+- `nearest of the lonelier`: the smaller of the two
+- `session`: the mean likeness in the session
+- `company`: how much their likenesses to the other items differ
+"""
 DEEPEST = 5
-"""Steps of a topic that are compared."""
+"""Most steps of a topic that are compared."""
 PSEUDO_PAIRS = 50
-"""The learned spread counts as much as so many pairs of neighbours of the sessions at hand."""
+"""The learned spread counts as much as this number of pairs of neighbours in the given sessions."""
 
 _PATH, _STEP, _WORD = re.compile(r"\],\s*\["), re.compile(r",(?! )"), re.compile(r"\w+")
 
@@ -48,10 +61,10 @@ class Segmenter:
 
     Attributes:
         likeness: A weight for each of LIKENESSES.
-        bias: The log odds of a switch where all features are average.
+        bias: The log odds of a switch if all features are average.
         weights: A weight for each of FEATURES, standardised.
         spread: The spread of the features in the sessions that were learned from.
-        switch: The probability from which a switch is reported.
+        switch: A switch is reported if its probability is at least this.
     """
 
     likeness: tuple[float, ...]
@@ -61,18 +74,19 @@ class Segmenter:
     switch: float
 
 
-# Learned from 6,424 labelled pairs of Amazon sessions (clothing, electronics) with
-# `whimbrel eval cross-domain --weights`. Learned on one and tested on the other: average precision .544 (electronics)
-# and .690 (clothing), where title similarity alone has .438 and .579; F1 .558 and .671.
+# Learned from 6,424 labelled pairs of Amazon sessions (clothing and electronics) with
+# `whimbrel eval cross-domain --weights`. Weights learned on one domain were tested on the other one. On electronics the
+# average precision is .544 (.438 for title similarity alone) and F1 is .558. On clothing the average precision is .690
+# (.579 for title similarity alone) and F1 is .671.
 LEARNED = Segmenter(
     likeness=(3.209, 1.638, 0.708, 0.505),
     bias=-0.868,
     weights=(-0.947, 0.292, 0.417, -0.611, 0.293),
     spread=Spread(mean=(1.985, 3.480, 2.351, 1.945, 0.844), deviation=(1.141, 1.181, 0.972, 0.645, 0.590)),
-    switch=0.36,  # the best F1 on sessions that the weights were not learned from
+    switch=0.36,  # the threshold with the best F1 on sessions that were not used to learn the weights
 )
 SWITCH = LEARNED.switch
-"""The probability from which a switch is reported."""
+"""A switch is reported if its probability is at least this."""
 
 
 def switch_probabilities(
@@ -80,12 +94,12 @@ def switch_probabilities(
 ) -> Floats:
     """Return the probability that the intent changes between each two neighbours, shape (len(items) - 1,).
 
-    The probability is higher the less the two are alike, and the more each is like other items of the session.
+    The probability is high if the two are not alike but each is like other items of the session.
 
     Args:
         items: A session in order.
-        among: The spread of the features in sessions like this one (see `spread_of`). By default that of the sessions
-            that the segmenter learned from.
+        among: The spread of the features in sessions like this one (see `spread_of`). The default is the spread in the
+            sessions that the segmenter learned from.
         segmenter: The learned weights.
     """
     return probabilities(switch_features(likenesses(items) @ segmenter.likeness), among or segmenter.spread, segmenter)
@@ -100,14 +114,14 @@ def probabilities(features: Floats, among: Spread, segmenter: Segmenter) -> Floa
 def segments(items: Sequence[Item], vectors: Vectors | None = None) -> list[tuple[Item, ...]]:
     """Cut a session where its intent probably changes.
 
-    Events of one moment are never parted, since their order says nothing: a basket stays whole.
+    Events of one moment, such as a basket, always stay together, because their order says nothing.
 
     Args:
         items: The session in order. May be empty.
-        vectors: Unit text vectors of the items, shape (items, 384), where they are known; else titles are encoded.
+        vectors: Unit text vectors of the items, shape (items, 384). If they are None, the titles are encoded.
 
     Returns:
-        The parts, in order; together they are the session.
+        The parts in order. Together they are the session.
     """
     if not items:
         return []
@@ -122,13 +136,13 @@ def segments(items: Sequence[Item], vectors: Vectors | None = None) -> list[tupl
 
 
 def spread_of(sessions: Iterable[Sequence[Item]], *, segmenter: Segmenter = LEARNED) -> Spread:
-    """Return the spread of the features in sessions, shrunk to the learned spread where there are few pairs."""
+    """Return the spread of the features in sessions. The fewer pairs there are, the nearer it is to the learned one."""
     features = [switch_features(likenesses(items) @ segmenter.likeness) for items in sessions]
     return shrunk_spread(np.concatenate(features), segmenter.spread) if features else segmenter.spread
 
 
 def shrunk_spread(features: Floats, learned: Spread) -> Spread:
-    """Return the spread of features, shape (pairs, features), as if PSEUDO_PAIRS pairs had the learned spread."""
+    """Return the spread of features, shape (pairs, features), with PSEUDO_PAIRS pairs of the learned spread added."""
     count, total = len(features), len(features) + PSEUDO_PAIRS
     usual = np.array(learned.mean)
     mean = (features.sum(axis=0) + PSEUDO_PAIRS * usual) / total
@@ -141,7 +155,7 @@ def switch_features(alike: Floats) -> Floats:
     """Return FEATURES of each two neighbours, shape (items - 1, 5), from the likeness of each two items.
 
     Args:
-        alike: Shape (items, items), symmetric.
+        alike: The likeness of each two items, shape (items, items). It is symmetric.
     """
     size = len(alike)
     if size < 2:
@@ -165,11 +179,11 @@ def switch_features(alike: Floats) -> Floats:
 def likenesses(items: Sequence[Item], vectors: Vectors | None = None) -> Floats:
     """Return LIKENESSES of each two items, shape (items, items, 4).
 
-    Where one of two items has no topics, each likeness of topics is taken to be one half.
+    If one of two items has no topics, each likeness of topics counts as one half.
 
     Args:
         items: A session.
-        vectors: Unit vectors, shape (items, 384), in the place of those of the titles.
+        vectors: Unit vectors, shape (items, 384), that replace the vectors of the titles.
     """
     vectors = (title_vectors(items) if vectors is None else vectors).astype(np.float64)
     paths = [_paths(item) for item in items]
@@ -190,13 +204,16 @@ def likenesses(items: Sequence[Item], vectors: Vectors | None = None) -> Floats:
 
 
 def _paths(item: Item) -> list[tuple[str, ...]]:
-    """Return topics as paths of categories: "Clothing, Shoes & Jewelry,Women],[Sports,Yoga" holds two of two steps."""
+    """Return topics as paths of categories.
+
+    The topic "Clothing, Shoes & Jewelry,Women],[Sports,Yoga" holds two paths of two steps each.
+    """
     paths = (_STEP.split(path.strip("[]").casefold()) for topic in item.topics for path in _PATH.split(topic))
     return [path for parts in paths if (path := tuple(step.strip() for step in parts if step.strip()))]
 
 
 def _membership(sets: Sequence[Set[Hashable]]) -> Floats:
-    """Return which members each set has, 1 or 0, shape (sets, members)."""
+    """Return 1 for each member that a set has and 0 for each other one, shape (sets, members)."""
     column = {member: number for number, member in enumerate(dict.fromkeys(member for each in sets for member in each))}
     table = np.zeros((len(sets), len(column)))
     for row, members in enumerate(sets):
@@ -205,6 +222,6 @@ def _membership(sets: Sequence[Set[Hashable]]) -> Floats:
 
 
 def _jaccard(membership: Floats) -> Floats:
-    """Return the Jaccard index of each two sets, shape (sets, sets); 0 where both are empty."""
+    """Return the Jaccard index of each two sets, shape (sets, sets). It is 0 if both are empty."""
     both, sizes = membership @ membership.T, membership.sum(axis=1)
     return np.asarray(both / np.maximum(sizes[:, None] + sizes[None, :] - both, 1), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Summarise a history: topics of the short and the long term by count, and a sentence about them."""
+"""Summarise a history: count the topics of the short and the long term, and write a sentence about them."""
 
 import re
 from collections import Counter
@@ -20,22 +20,23 @@ from whimbrel.tools.text.encoder import Vectors
 from whimbrel.tools.text.titles import short_titles
 
 LEAST_RECENT, MOST_RECENT, RECENT_SHARE = 5, 30, 5
-"""The short term is one event in RECENT_SHARE, but no fewer and no more events than these."""
+"""The short term is the latest fifth of the events (1 in RECENT_SHARE), but at least LEAST_RECENT and at most
+MOST_RECENT events."""
 SHOWN_TOPICS = 4
-"""Topics of each term in the plain sentence."""
+"""Most topics of each term in the plain sentence."""
 NAMED_TOPICS = 2
-"""Topics of each term that the model words. With more, the smallest models lose the thread."""
+"""Most topics of each term in the model's sentence. With more, the smallest models confuse them."""
 SHOWN_INTENTS = 3
-"""Latest intents of a session in the plain sentence."""
+"""Number of latest intents of a session that the plain sentence names."""
 SHOWN_TITLES = 3
-"""Latest titles in the plain sentence of a history without topics."""
+"""Number of latest titles that the plain sentence names if the history has no topics."""
 SUMMARY_TOKENS = 64
 """Most tokens of the model's reply in English."""
 
 
 @dataclass(frozen=True)
 class TopicCount:
-    """How often a topic occurs among some events, and its share of all topics there."""
+    """How often a topic occurs among some events, and its share of all their topics."""
 
     topic: str
     count: int
@@ -47,12 +48,12 @@ class Summary:
     """A history in topics and in words.
 
     Attributes:
-        recent: The events of the short term, see `recent_count`.
-        long_term: Topics of all other events, the most frequent first.
-        short_term: Topics of the recent events, the most frequent first.
-        words: The model's sentence, or the plain one.
-        usage: What asking the model cost.
-        warnings: A report on a replaced sentence.
+        recent: The events of the short term (see `recent_count`).
+        long_term: The topics of all earlier events, the most frequent first.
+        short_term: The topics of the recent events, the most frequent first.
+        words: The model's sentence, or the plain sentence.
+        usage: What the call of the model cost.
+        warnings: A note if the model's sentence was replaced.
         language: The language of the sentence.
         intents: The latest session among the recent events, cut where its intent probably changes (see `segment`).
     """
@@ -68,17 +69,17 @@ class Summary:
 
     @property
     def text(self) -> str:
-        """The summary for people: the model's sentence if there is one, the counts, and the intents of the session."""
+        """The summary for people: the sentence, the counts, and the intents of the session."""
         say = load_phrases(self.language)
         sentences = [self.words]
         if self.words != plain_summary(self.recent, self.short_term, self.long_term, say):
-            # the model's words name at most NAMED_TOPICS of each term and no numbers
+            # The model's sentence names at most NAMED_TOPICS of each term and no numbers, so the counts are added.
             sentences.append(_numbers(self.short_term, self.long_term, say))
         return say.writing.sentence_gap.join([*sentences, *_intents(self.intents, say)])
 
 
 class SummaryReply(BaseModel):
-    """The reply asked of the model."""
+    """The reply that the model is asked for."""
 
     summary: str = Field(min_length=1, max_length=160)
 
@@ -102,12 +103,12 @@ def summarise(
 ) -> Summary:
     """Summarise a history.
 
-    The sentence is the model's where the counts support it, else a plain one.
+    The model writes the sentence. If the counts do not support it, a plain sentence replaces it.
 
     Args:
         history: Events, the latest last. May be empty.
         llm: The language model, or None for a plain sentence.
-        vectors: Unit text vectors of the items, by item id, where they are known.
+        vectors: Known unit text vectors of items, keyed by item id.
         language: The language of the sentence.
 
     Raises:
@@ -144,16 +145,16 @@ def summarise(
 
 
 def _latest_session(recent: Sequence[Item]) -> Sequence[Item]:
-    """Return the events of the latest session; all events where no times are known."""
+    """Return the events of the latest session, or all events if no times are known."""
     if not recent:
         return recent
     return recent[open_session_start([np.nan if item.time is None else item.time for item in recent]) :]
 
 
 def _intents(intents: Sequence[Sequence[Item]], say: Phrases) -> list[str]:
-    """Return the sentence about a session; none where the session has only one intent.
+    """Return the sentence about a session in a list, which is empty if the session has only one intent.
 
-    An intent is named by its most frequent topic or, without topics, by its last title.
+    An intent is named after its most frequent topic. If it has no topics, it is named after its last title.
     """
     names = [next((count.topic for count in count_topics(events)), short_titles(events[-1:])[0]) for events in intents]
     changes = [name for name, before in zip(names, [None, *names], strict=False) if name != before]
@@ -163,7 +164,7 @@ def _intents(intents: Sequence[Sequence[Item]], say: Phrases) -> list[str]:
 
 
 def count_topics(events: Sequence[Item]) -> tuple[TopicCount, ...]:
-    """Count the topics of some events, the most frequent first, equally frequent ones by name."""
+    """Count the topics of some events, the most frequent first. Equally frequent topics are ordered by name."""
     counts = Counter(topic for event in events for topic in event.topics)
     total = sum(counts.values())
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
@@ -173,7 +174,7 @@ def count_topics(events: Sequence[Item]) -> tuple[TopicCount, ...]:
 def plain_summary(
     recent: Sequence[Item], short_term: Sequence[TopicCount], long_term: Sequence[TopicCount], say: Phrases
 ) -> str:
-    """Write a summary from the counts alone, as in `Lately: Soup (3). Before that: Eggs (2).`."""
+    """Write a summary from the counts alone: `Lately: Soup (3). Before that: Eggs (2).`."""
     if not recent:
         return say.summary.nothing_known
     if not short_term:
@@ -202,18 +203,18 @@ def summary_problem(words: str, recent: Sequence[str], earlier: Sequence[str], s
 
     Args:
         words: The sentence.
-        recent: The recent topics that the model was given, of which it must name one.
-        earlier: The earlier topics that it was given, none of which may stand as recent.
+        recent: The recent topics that the model was given. The sentence must name one of them.
+        earlier: The earlier topics that the model was given. The sentence must not call any of them recent.
         say: The sentences and words of the language.
 
     Returns:
-        What the sentence does wrong, as in "names no recent topic"; empty if it may be shown.
+        What the sentence does wrong, as in "names no recent topic". It is empty if the sentence may be shown.
     """
     generated, sentence = say.generated, words.casefold()
     recent_names, earlier_names = ({topic.casefold() for topic in topics} for topics in (recent, earlier))
     if not any(name in sentence for name in recent_names):
         return "names no recent topic"
-    # Marks stand for the topics from here on, the longest first, since one name may be part of another.
+    # Marks replace the topics from here on. The longest topic is replaced first, since one name may contain another.
     names = sorted(recent_names | earlier_names, key=lambda name: (-len(name), name))
     for number, name in enumerate(names):
         sentence = sentence.replace(name, f"\ue000{number}\ue001")
@@ -226,7 +227,8 @@ def summary_problem(words: str, recent: Sequence[str], earlier: Sequence[str], s
     without_topics = re.sub("\ue000\\d+\ue001", " ", sentence)
     if has_unclosed_quote(without_topics, generated.quotes):
         return "opens a quotation that it does not close"
-    # First the form of the whole sentence, in which every word counts as given; then the words beside the topics.
+    # The first call checks the form of the whole sentence and allows every word. The second call checks the words
+    # around the topics.
     return prose_problem(words, [words], connecting=generated.summary_words) or prose_problem(
         without_topics, [], connecting=generated.summary_words, marks=generated.marks
     )

@@ -1,4 +1,4 @@
-"""The context of a request: the situation, and what the person says they want."""
+"""The context of a request: the situation, and the person's wishes."""
 
 from collections.abc import Callable, Mapping
 
@@ -9,20 +9,21 @@ from whimbrel.tools.records import Item, clean_text
 from whimbrel.tools.timestamps import parse_time
 
 EARLIEST_MOMENT = parse_time("1980")
-"""A `time` below it is an hour or a year, not a moment."""
+"""A `time` before this date is a number such as an hour or a year, and not a moment."""
 
 
 class Context(BaseModel):
-    """What is known of a request beside the history.
+    """What is known about a request apart from the history.
 
-    Any other key describes the situation, as in `place="work"`, and is compared with the situations in the log. One
-    key is special: a `time` that is a date is the moment of the request, for a history that is given without a store.
+    Any other key describes the situation, as in `place="work"`. It is compared with the situations in the log. One key
+    is special: if `time` is a date, it is the moment of the request. It counts only if the history is given without a
+    store.
 
     Attributes:
         query: A wish in free words.
         avoid: Topics, titles or words that must not be recommended.
-        more: Ids of items; more like them is wanted.
-        unavailable: Ids of items that cannot be had.
+        more: Ids of items for which similar items are wanted.
+        unavailable: Ids of items that are not available.
         max_price: The highest price. Items whose price is not known are allowed.
 
     Example:
@@ -42,7 +43,7 @@ class Context(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _clean_texts(cls, data: object) -> object:
-        """Clean keys and texts as those of the log are cleaned; ids only lose what no id can hold."""
+        """Clean keys and texts as the log's texts are cleaned. Ids only lose the characters that no id can hold."""
         if not isinstance(data, Mapping):
             return data
         cleaned = {clean_text(key): _cleaned(value, clean_text) for key, value in data.items()}
@@ -61,19 +62,20 @@ class Context(BaseModel):
         return (value,) if isinstance(value, str) else value
 
     def admits(self, item: Item) -> bool:
-        """Return whether an item can be had, at a price that is wanted."""
+        """Return whether an item is available and costs no more than `max_price`."""
         too_expensive = self.max_price is not None and item.price is not None and item.price > self.max_price
         return item.item_id not in self.unavailable and not too_expensive
 
     @property
     def situation(self) -> dict[str, str]:
         """The keys that describe the situation, with their values as texts."""
+        # A `time` is part of the situation only if it is a word such as `morning` and not a moment.
         given = {key: str(value) for key, value in (self.__pydantic_extra__ or {}).items()}
         return {key: value for key, value in given.items() if key != "time" or self.moment is None}
 
     @property
     def moment(self) -> float | None:
-        """The moment of the request in Unix seconds; None where `time` is a word such as `morning`, or absent."""
+        """The moment of the request in Unix seconds. None if `time` is absent or a word such as `morning`."""
         try:
             seconds = parse_time((self.__pydantic_extra__ or {}).get("time"))
         except ValueError:
@@ -81,9 +83,9 @@ class Context(BaseModel):
         return seconds if seconds >= EARLIEST_MOMENT else None
 
     def wanting(self, words: str) -> "Context":
-        """Return this context with what a person now says.
+        """Return this context with a new wish added.
 
-        What they refuse is added to `avoid`. What they want, if anything, replaces the query.
+        What the wish refuses is added to `avoid`. What it wants, if anything, replaces the query.
 
         Example:
             >>> Context(query="tea").wanting("something for a birthday, no snacks").avoid
@@ -100,16 +102,16 @@ def _cleaned(value: object, clean: Callable[[object], object]) -> object:
 
 
 def _without_surrogates(value: object) -> object:
-    """Return a text without halves of characters, which no file can hold: a command line may pass them."""
+    """Return a text without surrogates: halves of characters that a command line may pass but no file can hold."""
     return value.encode("utf-8", "ignore").decode() if isinstance(value, str) else value
 
 
 def as_context(context: "Context | Mapping[str, object] | None") -> Context:
-    """Make a context of what a caller gave. A query is read for what it refuses.
+    """Make a context from the caller's value, and move what its query refuses to `avoid`.
 
     Raises:
-        TypeError: It is neither a context nor a mapping.
-        ValueError: A value makes no sense.
+        TypeError: The value is neither a context nor a mapping.
+        ValueError: A field has an invalid value.
     """
     if context is not None and not isinstance(context, Context | Mapping):
         raise TypeError(f"context must be a Context or a mapping as {{'place': 'work'}}, got {context!r}")

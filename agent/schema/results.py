@@ -1,4 +1,4 @@
-"""The results of a request: a shift of interest, recommendations, and the events that both rest on."""
+"""The results of a request: a shift of interest, recommendations, and the events that support them."""
 
 from typing import Annotated, Literal
 
@@ -10,8 +10,8 @@ from whimbrel.tools.timestamps import Time
 ShiftKind = Literal["situational", "temporal", "contextual", "none"]
 
 MODEL_NOTE = "the model"
-"""How a warning begins that only reports on the language model's replies, such as a sentence that was replaced. Nobody
-has to act on it, so a person's screen leaves it out; see `is_model_note`."""
+"""The beginning of a warning that only reports on the language model's replies, such as a replaced sentence. Nobody has
+to act on such a warning, so screens leave it out (see `is_model_note`)."""
 
 
 def model_note(words: str) -> str:
@@ -37,7 +37,7 @@ class CitedEvent(_Result):
     """An event of the user's log.
 
     Attributes:
-        time: When it happened. None only for a history that was given without times.
+        time: When the event happened. None only if the history was given without times.
     """
 
     event_id: str
@@ -48,7 +48,7 @@ class CitedEvent(_Result):
 
     @classmethod
     def of(cls, interaction: Interaction) -> "CitedEvent":
-        """Cite an event as it stands in the log."""
+        """Cite an event of the log."""
         return cls(
             event_id=interaction.event_id,
             item_id=interaction.item_id,
@@ -62,13 +62,13 @@ class Shift(_Result):
     """Where the interest of a person is going.
 
     Attributes:
-        kind: `none` where the interest stays, or where too little is known to tell; `reason` says which.
+        kind: The kind of shift. It is `none` if the interest stays or too little is known, and `reason` says which.
         from_topics: Topics that the interest leaves.
-        to_topics: Topics that it moves to; of kind `none`, the topics that are likeliest next.
-        confidence: The calibrated probability, in [0, 1], that the next event confirms the shift (or that the interest
-            stays).
-        evidence: Events that the shift is seen from, the latest first.
-        reason: One or two sentences for people.
+        to_topics: Topics that the interest moves to. If the kind is `none`, they are the likeliest next topics.
+        confidence: The calibrated probability, in [0, 1], that the next event has one of `to_topics`. If the kind is
+            `none`, it is the probability that the next event has one of the latest events' topics.
+        evidence: Events that show the shift, the latest first.
+        reason: A few sentences for people.
     """
 
     kind: ShiftKind
@@ -83,8 +83,8 @@ class Recommendation(_Result):
     """One recommended item.
 
     Attributes:
-        rank: Its position in the list, from 1.
-        score: Higher is better; comparable within one list only.
+        rank: The item's position in the list, from 1.
+        score: Higher is better. Scores can only be compared within one list.
         explanation: The reason, a sentence for people.
         evidence: The person's events that the reason rests on, the strongest first.
         signals: Weighted contributions that add up to `score`.
@@ -103,11 +103,11 @@ class StageUsage(_Result):
     """What one stage cost.
 
     Attributes:
-        cached_tokens: Prompt tokens that the model had read before.
+        cached_tokens: Prompt tokens that the model had already read.
         remembered: Replies that came from the reply cache and cost nothing.
-        misfits: Replies that fitted no schema.
-        repairs: What had to be mended in replies: numbers that were invented, repeated or left out, and documents that
-            were cut off.
+        misfits: Replies that did not fit their schema.
+        repairs: Repairs of replies. Numbers that were invented, repeated or left out are repaired, and so are documents
+            that were cut off.
     """
 
     llm_calls: int = 0
@@ -131,11 +131,11 @@ class Recommendations(_Result):
     """The answer to one request.
 
     Attributes:
-        user_id: Who asked; empty for somebody new.
+        user_id: The person who asked. Empty for a new person.
         at: The moment of the request. Nothing that happened at or after it was used.
         summary: What the person is interested in, in one or two sentences.
-        recommendations: The list, the best first; shorter than was asked for where too few items fit.
-        warnings: What the caller should know of this answer, a sentence each.
+        recommendations: The list, the best first. It is shorter than requested if too few items fit.
+        warnings: What the caller should know about this answer, in one sentence each.
     """
 
     user_id: str

@@ -16,14 +16,14 @@ _REFUSAL = re.compile(
     r"([^,.;!?]+?)(?=\s+(?:but|and (?:no|not)|please|today|tonight)\b|[,.;!?]|$)",
     re.IGNORECASE,
 )
-# Words that open a wish and say nothing of what is wanted.
+# Words that begin a wish but do not say what is wanted.
 _OPENING = re.compile(
     r"^(?:\s*(?:but|and|i|i'm|i'd|am|please|want|would like|like|in the mood for|looking for|give me|show me)\b)+",
     re.IGNORECASE,
 )
-# Words that are left over at the end after a refusal was cut out.
+# Words that are left at the end after a refusal was removed.
 _ENDING = re.compile(r"(?:\b(?:but|and|i|please)\s*)+$", re.IGNORECASE)
-# What parts two refused things, as in "no horror or war".
+# Separates two refused things, as in "no horror or war".
 _ALTERNATIVES = re.compile(r"\s*(?:/|\bor\b|\band\b|&)\s*", re.IGNORECASE)
 
 

@@ -1,11 +1,16 @@
 """Test whether segments of a history differ from the rest of it by more than chance.
 
-The segments are the open session, the latest sessions (a trend), and the sessions at this time of the day, the week or
-the year or in this situation (habits). The difference is the Jensen-Shannon divergence between the topics inside and
-outside the segment. Trends and habits are tested by permuting sessions, the open session by comparing it with earlier
-segments of its length. P-values are corrected for the number of tests (Bonferroni).
+There are three kinds of segments:
 
-Habits are tested without the open session, since what a session does now is no habit yet.
+- the open session
+- the latest sessions, which show a trend
+- the sessions at this time of the day, week or year, or in this situation, which show a habit
+
+The difference is the Jensen-Shannon divergence between the topics inside and outside the segment. Trends and habits are
+tested by permuting sessions. The open session is compared with earlier segments of the same length. P-values are
+corrected for the number of tests (Bonferroni).
+
+Tests of habits leave the open session out, because one session does not make a habit.
 """
 
 import re
@@ -25,51 +30,55 @@ from whimbrel.tools.log.sessions import session_numbers, session_starts
 from whimbrel.tools.timestamps import DAY_SECONDS, hour_of, is_weekend
 
 SIGNIFICANCE_LEVEL = 0.03
-"""A segment differs from the rest if its corrected p-value is at most this. False alarms on planted logs without a
-shift were 2.0 to 4.3% (`whimbrel eval planted`, docs/evaluation/shift-and-migration.md)."""
+"""A segment differs from the rest if its corrected p-value is at most this.
+
+On planted logs without a shift, 2.0 to 4.3% of the predictions were false alarms (`whimbrel eval planted`,
+docs/evaluation/shift-and-migration.md)."""
 LEAST_UNITS = 8
-"""Sessions, or comparable segments, without which no test is made."""
+"""A test needs at least this number of sessions or of comparable segments."""
 LEAST_EVENTS_A_SIDE = 4
-"""Events that must lie inside a segment of sessions, and as many outside it."""
+"""A test of sessions needs at least this number of events inside the segment, and the same number outside."""
 PERMUTATIONS = 499
-"""The smallest p-value is then 1 in 500: after correction, up to 15 tests can still reach SIGNIFICANCE_LEVEL."""
+"""Random draws per test. The smallest p-value is then 1 in 500. With a correction for up to 15 tests it can still
+reach SIGNIFICANCE_LEVEL."""
 MOST_SESSIONS = 400
-"""Latest sessions that trends and habits are tested on. It bounds the work of the permutations."""
+"""Trends and habits are tested on this number of latest sessions. It bounds the work of the permutations."""
 MOST_TESTED_TOPICS = 60
-"""The most frequent topics, which a test tells apart; the others count as one topic."""
+"""A test distinguishes this number of most frequent topics. All other topics count as one."""
 USUAL_SHARE = 0.6
-"""A habit that holds more than this share of the sessions is the usual state of the user."""
+"""A habit that holds more than this share of the sessions is the user's usual state."""
 NEAR_HOURS = 3
-"""Events at most so many hours apart are at the same time of the day."""
+"""Events at most this number of hours apart are at the same time of the day."""
 NEAR_DAYS, YEAR_DAYS = 30, 365.25
-"""Events at most so many days of the year apart are in the same season."""
+"""Events at most NEAR_DAYS days of the year apart are in the same season."""
 SEASON_LOG_DAYS = 400
-"""Days that a history must span before seasons are tested: in a shorter one no season recurs."""
+"""Seasons are tested only if the history spans more days than this. In a shorter history no season recurs."""
 LEAST_SPREAD = 0.02
-"""Smallest standard deviation of divergences, in bits. Without it any difference from segments that are all alike
-would be significant."""
+"""Smallest standard deviation of divergences, in bits. If all earlier segments are alike, any difference from them
+would be significant without it."""
 TEMPORAL_KEY = re.compile(r"time|hour|day|week|month|season|date|year|quarter", re.IGNORECASE)
-"""Keys of a situation that name a time. A shift with one of them is temporal, with any other key situational."""
+"""Matches the keys of a situation that name a time. A shift with such a key is temporal. With any other key it is
+situational."""
 
 _ROUNDING = 1e-12
-"""Divergences that differ by less are equal."""
+"""Divergences that differ by less than this count as equal."""
 
 
 @dataclass(frozen=True)
 class ChangeTest:
-    """A segment of a history, and how surely its topics differ from those of the other events.
+    """A segment of a history, and how surely its topics differ from the topics of the other events.
 
     Attributes:
-        kind: The kind of shift that the segment would make.
+        kind: The kind of shift that is named if the interest moves to this segment.
         inside: The events of the segment, shape (events,).
         shares_inside: The share of each topic inside the segment, shape (topics,).
-        shares_outside: The same outside the segment.
-        p_value: The chance of so great a difference where nothing changes.
-        z_score: How many standard deviations the difference lies above that of comparable segments.
-        is_habit: Whether the segment comes again, as a time of the day does; a trend or a session does not.
-        implies_move: Whether the interest would have to move to be in this segment. It does not where the user was in
-            the segment last and usually is.
-        session_counts: How many sessions lie inside and outside; (0, 0) for a segment of events.
+        shares_outside: The share of each topic outside the segment, shape (topics,).
+        p_value: The probability of such a large difference if nothing changes.
+        z_score: How many standard deviations the difference lies above the mean difference of comparable segments.
+        is_habit: Whether the segment recurs. A time of the day recurs. A trend or a session does not.
+        implies_move: Whether the interest has to move to be in this segment. This is False if the latest event lies in
+            the segment and the segment is the user's usual state.
+        session_counts: How many sessions lie inside and outside. It is (0, 0) for a segment of events.
         words_inside: The segment in words.
         words_outside: The other events in words.
     """
@@ -90,16 +99,17 @@ class ChangeTest:
 def run_change_tests(
     history: TopicHistory, *, at: float | None, situation: Mapping[str, str], say: Phrases
 ) -> list[ChangeTest]:
-    """Run every change test that the history has enough events for.
+    """Run every change test for which the history has enough events.
 
     Args:
         history: The user's events before the moment.
-        at: The moment in Unix seconds; None leaves out habits of time.
+        at: The moment in Unix seconds. If it is None, habits of time are not tested.
         situation: The situation at the moment, as keys and values.
         say: The phrases that name segments.
 
     Returns:
-        The tests with corrected p-values, the smallest p-value first and of equal ones the largest z-score first.
+        The tests with corrected p-values, the smallest p-value first. Among equal p-values the largest z-score is
+        first.
     """
     session = history.open_session(at)
     tests = [*_test_session(history, session, say), *_test_sessions(history, session, at, situation, say)]
@@ -108,19 +118,19 @@ def run_change_tests(
 
 
 def strongest_change(tests: Sequence[ChangeTest]) -> ChangeTest | None:
-    """Return the change that a shift is named for, None where there is none.
+    """Return the change that a shift is named after, or None if there is none.
 
-    Of the tests that are significant and imply a move, habits go before trends, and trends before the open session;
-    then the largest z-score decides.
+    Only tests that are significant and imply a move count. Habits go before trends, and trends before the open
+    session. Within a group the largest z-score wins.
     """
     significant = [test for test in tests if test.p_value <= SIGNIFICANCE_LEVEL and test.implies_move]
     return max(significant, key=lambda test: (test.is_habit, test.kind != "contextual", test.z_score), default=None)
 
 
 def rising_topics(test: ChangeTest, *, most: int) -> list[int]:
-    """Return the rows of up to `most` topics that a segment holds more of, the largest contribution first.
+    """Return the rows of up to `most` topics that are more frequent inside a segment than outside.
 
-    The order is that of each topic's term of the Kullback-Leibler divergence from the other events.
+    They are ordered by each topic's term in the Kullback-Leibler divergence from the other events, the largest first.
     """
     gain = test.shares_inside * np.log((test.shares_inside + 1e-3) / (test.shares_outside + 1e-3))
     return [int(row) for row in np.argsort(-gain, kind="stable")[:most] if gain[row] > 0]
@@ -155,7 +165,7 @@ def _test_sessions(
 
 
 def _segments_in_time(times: Floats, at: float, say: Phrases) -> list[tuple[Mask, ShiftKind, str]]:
-    """Return the events at the hour, in the part of the week, on the weekday and in the season of a moment."""
+    """Return the segments that share the hour, part of the week, weekday or season of a moment."""
     moment = np.array([at])
     hours_apart = np.abs(hour_of(times) - hour_of(moment))
     when = datetime.fromtimestamp(at, tz=UTC)
@@ -175,11 +185,11 @@ def _segments_in_time(times: Floats, at: float, say: Phrases) -> list[tuple[Mask
 
 @dataclass(frozen=True)
 class _Sessions:
-    """A history and the session of each event that is tested.
+    """A history and the session number of each tested event.
 
     Attributes:
         history: The events.
-        number: The session of each event, shape (events,), -1 for events that are not tested.
+        number: The session number of each event, shape (events,). It is -1 for events that are not tested.
     """
 
     history: TopicHistory
@@ -187,11 +197,11 @@ class _Sessions:
 
     @classmethod
     def of(cls, history: TopicHistory, tested: Mask) -> "_Sessions | None":
-        """Number the sessions of the tested events; None where there are too few."""
+        """Number the sessions of the tested events. Returns None if there are too few."""
         events = np.flatnonzero(tested)
         if len(events) < 2 * LEAST_EVENTS_A_SIDE:
             return None
-        # Without times every event is a session of its own.
+        # If times are unknown, every event is a session of its own.
         session_number = np.arange(len(events)) if history.times is None else session_numbers(history.times[events])
         if session_number[-1] + 1 < LEAST_UNITS:
             return None
@@ -201,7 +211,7 @@ class _Sessions:
         return cls(history, number)
 
     def test_trends(self, say: Phrases) -> Iterator[ChangeTest]:
-        """Test the sessions that hold the recent events of the profile, and those that hold half of them."""
+        """Test the sessions of the profile's recent events, then the sessions of the later half of these events."""
         tested = np.flatnonzero(self.number >= 0)
         recent = recent_count(len(tested))
         for width in dict.fromkeys((recent, max(recent // 2, 2))):
@@ -218,15 +228,18 @@ class _Sessions:
                 )
 
     def test(self, inside: Mask, kind: ShiftKind) -> ChangeTest | None:
-        """Test a segment against as many sessions drawn at random; None where there are too few events or sessions.
+        """Test a segment against random draws of the same number of sessions.
 
-        A session that lies partly inside the segment is cut into two there.
+        A session that lies partly inside the segment is split into two at its border.
+
+        Returns:
+            None if there are too few events or sessions.
         """
         history, tested = self.history, self.number >= 0
         inside = inside & tested
         if min(inside.sum(), (tested & ~inside).sum()) < LEAST_EVENTS_A_SIDE:
             return None
-        # Two numbers for each session: one for its events inside the segment, one for those outside.
+        # Each session gets two numbers: one for its events inside the segment, one for its events outside.
         _, number = np.unique(self.number[tested] * 2 + inside[tested], return_inverse=True)
         session_of = np.full(history.event_count, -1, dtype=np.int64)
         session_of[tested] = number
@@ -238,13 +251,13 @@ class _Sessions:
             return None
         kept = session_of[history.pair_event] >= 0
         topic, session = history.pair_topic[kept], session_of[history.pair_event[kept]]
-        # Each session weighs 1, however many events it has: a long one is no more than one observation.
+        # Each session weighs 1, however many events it has, because its events are not independent observations.
         weight = history.pair_share[kept] / np.bincount(number)[session]
         column, columns = _topic_columns(topic)
         counts = np.bincount(session * columns + column, weights=weight, minlength=sessions * columns)
         counts = counts.reshape(sessions, columns)
-        random = np.random.default_rng(0)  # a fixed seed: the same history gives the same p-value
-        # The segment itself is one of the draws, so that no p-value is 0.
+        random = np.random.default_rng(0)  # a fixed seed, so that the same history gives the same p-value
+        # The segment itself counts as one of the draws, so that no p-value is 0.
         draws = np.stack([is_inside, *(random.permutation(is_inside) for _ in range(PERMUTATIONS))]).astype(np.float64)
         drawn = draws @ counts
         divergence = _divergence(drawn, counts.sum(axis=0) - drawn)
@@ -265,9 +278,9 @@ class _Sessions:
 
 
 def _test_session(history: TopicHistory, session: Mask, say: Phrases) -> Iterator[ChangeTest]:
-    """Test the open session against earlier segments of its length.
+    """Test the open session against earlier segments of the same length.
 
-    Where times are unknown, or the session holds most of the history, its latest events are tested instead.
+    If times are unknown or the session holds at least half of the history, the latest events are tested instead.
     """
     length = int(session.sum())
     take_latest = history.times is None or 2 * length >= history.event_count
@@ -280,19 +293,19 @@ def _test_session(history: TopicHistory, session: Mask, say: Phrases) -> Iterato
 
 
 def _test_latest_events(history: TopicHistory, width: int, say: Phrases) -> ChangeTest | None:
-    """Test the latest `width` events; None where too few earlier segments are as long."""
+    """Test the latest `width` events. Returns None if too few earlier segments have this length."""
     starts = _segment_starts(history, width)
     if len(starts) < LEAST_UNITS:
         return None
     column, columns = _topic_columns(history.pair_topic)
     per_event = np.zeros((history.event_count + 1, columns))
     np.add.at(per_event, (history.pair_event + 1, column), history.pair_share)
-    # With running sums the counts of any segment are the difference of two rows.
+    # Running sums make the counts of any segment the difference between two rows.
     running = per_event.cumsum(axis=0)
     total, latest = running[-1], running[-1] - running[history.event_count - width]
     past = running[starts + width] - running[starts]
     observed = float(_divergence(latest[None], (total - latest)[None])[0])
-    # The latest events are left out of the rest that earlier segments are compared with.
+    # Each earlier segment is compared with the rest of the history. The latest events are left out of that rest.
     comparable = _divergence(past, total - past - latest)
     p_value, z_score = _exceedance(observed, comparable)
     inside = np.arange(history.event_count) >= history.event_count - width
@@ -311,9 +324,9 @@ def _test_latest_events(history: TopicHistory, width: int, say: Phrases) -> Chan
 
 
 def _topic_columns(topic: Ints) -> tuple[Ints, int]:
-    """Return the column of each topic in a table of counts, and how many columns there are.
+    """Return the column of each topic in a table of counts, and the number of columns.
 
-    The MOST_TESTED_TOPICS most frequent topics have a column each, all others share one.
+    Each of the MOST_TESTED_TOPICS most frequent topics has its own column. All other topics share one column.
     """
     topics, number, counts = np.unique(topic, return_inverse=True, return_counts=True)
     if len(topics) <= MOST_TESTED_TOPICS:
@@ -324,10 +337,11 @@ def _topic_columns(topic: Ints) -> tuple[Ints, int]:
 
 
 def _segment_starts(history: TopicHistory, width: int) -> Ints:
-    """Return where earlier segments of `width` events start.
+    """Return the positions at which earlier segments of `width` events start.
 
-    They start with sessions that are as long, if there are enough of these; else they are laid half overlapping over
-    the whole history. None reaches into the latest `width` events.
+    If enough sessions have at least `width` events, the segments are the beginnings of those sessions. Otherwise the
+    segments cover the whole history, each overlapping the next by half. No segment reaches into the latest `width`
+    events.
     """
     last = history.event_count - 2 * width
     if history.times is not None:
@@ -342,12 +356,13 @@ def _segment_starts(history: TopicHistory, width: int) -> Ints:
 def _exceedance(observed: float, comparable: Floats) -> tuple[float, float]:
     """Return the p-value and the z-score of a divergence among comparable ones.
 
-    The p-value is the larger of the tail of Student's t and of the share of comparable values that are as great.
+    The p-value is the larger of two estimates: the tail of Student's t, and the share of values that are at least as
+    large as the observed one.
     """
-    from scipy.special import stdtr  # Student's t without the import of all of scipy.stats
+    from scipy.special import stdtr  # Student's t, without the slow import of scipy.stats
 
     count = len(comparable)
-    # The factor is that of a prediction interval: the mean of the comparable values is itself an estimate.
+    # The factor comes from the prediction interval, because the mean of the comparable values is itself an estimate.
     spread = max(float(comparable.std(ddof=1)), LEAST_SPREAD) * (1 + 1 / count) ** 0.5
     z_score = (observed - float(comparable.mean())) / spread
     as_great = int((comparable >= observed - _ROUNDING).sum())

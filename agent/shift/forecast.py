@@ -1,7 +1,7 @@
-"""Forecast which topics a user's next window of time will hold, with a probability for each.
+"""Forecast the topics of a user's next window of time, with a probability for each.
 
 Gradient-boosted trees (LightGBM, Ke et al., 2017) turn the features of a user and a topic into a probability.
-`whimbrel.agent.learning.forecast` fits them to a log, this module loads them and predicts.
+`whimbrel.agent.learning.forecast` fits the trees to a log. This module loads them and predicts.
 """
 
 import hashlib
@@ -21,22 +21,23 @@ from whimbrel.tools.timestamps import DAY_SECONDS
 
 FORECASTER_FILE, SETTINGS_FILE = "forecast.txt", "outlook.json"
 WINDOW_DAYS = (1, 3, 7, 14, 30, 91)
-"""Lengths that a window may have: from a day to a quarter of a year."""
+"""Lengths that a window may have, from a day to a quarter of a year."""
 MOST_WINDOWS = 27
-"""Latest windows that are read."""
+"""Number of latest windows that are read."""
 MOST_FORECAST_TOPICS, MOST_FORECAST_USERS = 400, 5000
-"""The most frequent topics, and the latest active users, that are read. They bound the size of the arrays."""
+"""How many topics and users are read: the most frequent topics, and the users who were active last. The numbers bound
+the size of the arrays."""
 LEAST_EVENTS_A_USER = 8
-"""Events before the moment without which a user is not read, unless the forecast is for this user."""
+"""A user is read only with at least this number of events before the moment. The user asked about is always read."""
 
 
 class TopicForecast(BaseModel):
-    """The topics that the next `days` will probably hold, each with its probability, the likeliest first.
+    """The topics that will probably occur in the next `days`, each with its probability, the likeliest first.
 
     Attributes:
-        days: The length of the window ahead.
+        days: The length of the window ahead, in days.
         topics: The topics whose probability reaches the fitted threshold.
-        new: The topics that none of the recent windows held and whose probability reaches the threshold for those.
+        new: Topics that occurred in none of the recent windows. Their probability reaches the threshold for new topics.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -47,14 +48,14 @@ class TopicForecast(BaseModel):
 
 
 class ForecastSettings(BaseModel):
-    """What belongs to a fitted forecaster. In JSON the fields keep the keys `days`, `said`, `said_of_new`, `forecast`.
+    """The settings of a fitted forecaster. In JSON the keys are `days`, `said`, `said_of_new` and `forecast`.
 
     Attributes:
-        days: The length of its windows.
-        threshold: The probability from which on a topic is forecast.
-        new_topic_threshold: The same for topics of none of the recent windows.
-        forecaster_sha256: The digest of the forecaster's file. It is checked before the file is loaded, since LightGBM
-            ends the process over a damaged file.
+        days: The length of a window, in days.
+        threshold: A topic is forecast if its probability is at least this.
+        new_topic_threshold: The threshold for a topic that occurred in none of the recent windows.
+        forecaster_sha256: The digest of the forecaster's file. It is checked before the file is loaded, because
+            LightGBM ends the process if a file is damaged.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, serialize_by_alias=True)
@@ -67,14 +68,14 @@ class ForecastSettings(BaseModel):
 
 @dataclass(frozen=True)
 class LogWindows:
-    """A log cut into windows before a moment, and the row of each user in them."""
+    """The windows of a log before a moment, and each user's row in them."""
 
     windows: TopicWindows
     row_of: dict[str, int]
 
 
 class Forecaster:
-    """Fitted trees that tell how likely the next window of a user holds a topic."""
+    """Fitted trees that predict the probability of each topic in a user's next window."""
 
     def __init__(self, booster: Any) -> None:
         self._booster = booster
@@ -82,10 +83,10 @@ class Forecaster:
     def probabilities(
         self, windows: TopicWindows, population: Population, *, themselves: Ints | None = None
     ) -> NDArray[np.float64]:
-        """Predict every user and topic. The arguments are those of `forecast_features`.
+        """Predict the probability of every topic for every user. It takes the arguments of `forecast_features`.
 
         Returns:
-            Shape (users, topics), each in [0, 1].
+            Shape (users, topics), each value in [0, 1].
         """
         columns = forecast_features(windows, population, themselves=themselves)
         flat = columns.reshape(-1, columns.shape[2])
@@ -101,7 +102,7 @@ class Forecaster:
 
         Raises:
             ConfigError: LightGBM is not installed.
-            DataError: The file holds no forecaster, or one of another version.
+            DataError: The file holds no forecaster, or a forecaster of another version.
         """
         lightgbm = import_lightgbm()
         try:
@@ -119,11 +120,11 @@ def forecast_topics(log: InteractionLog, folder: Path, user_id: str, *, before: 
     Args:
         log: The events of all users.
         folder: Where `fit_forecast` kept the forecaster.
-        user_id: The user asked about.
-        before: The moment in Unix seconds; events at or after it are not read.
+        user_id: The user whose next window is forecast.
+        before: The moment in Unix seconds. Events at or after it are not read.
 
     Returns:
-        None where no forecaster was fitted, or the log holds nothing of the user before the moment.
+        None if no forecaster was fitted, or if the log holds no event of the user before the moment.
 
     Raises:
         DataError: The files in the folder are damaged or of another version.
@@ -137,7 +138,7 @@ def forecast_topics(log: InteractionLog, folder: Path, user_id: str, *, before: 
     except (OSError, ValueError) as error:
         raise DataError(f"{str(folder)!r} is damaged or of another version: run `whimbrel fit` again") from error
     cut = cut_into_windows(log, before=before, days=settings.days, user_id=user_id)
-    # The trees were fitted to windows with at least two before them.
+    # The trees were only fitted to windows that had at least two windows before them.
     if len(cut.windows.counts) < 2 or user_id not in cut.row_of:
         return None
     user_row = np.array([cut.row_of[user_id]])
@@ -159,16 +160,17 @@ def forecast_topics(log: InteractionLog, folder: Path, user_id: str, *, before: 
 
 
 def cut_into_windows(log: InteractionLog, *, before: float, days: int, user_id: str | None = None) -> LogWindows:
-    """Cut a log into windows of equal length, the last of them ending before a moment.
+    """Cut a log into windows of equal length that end before a moment.
 
     Args:
         log: The events of all users.
-        before: The moment in Unix seconds. The last window ends there, or a second after the last event before it.
-        days: The length of a window.
-        user_id: A user who is kept however few events they have.
+        before: The moment in Unix seconds. The last window ends then, or a second after the last earlier event if that
+            is sooner.
+        days: The length of a window, in days.
+        user_id: A user who is always kept, even with few events.
     """
     stop = int(np.searchsorted(log.time, before))
-    # Windows end with the log, so that a log that ended long ago has no empty windows behind it.
+    # The last window ends with the log, so that a log that ended long ago has no empty windows at its end.
     end = min(before, float(log.time[stop - 1]) + 1) if stop else before
     windows_back = ((end - log.time[:stop]) // (days * DAY_SECONDS)).astype(np.int64)
     user_row = _user_rows(log, stop, user_id)
@@ -191,9 +193,9 @@ def cut_into_windows(log: InteractionLog, *, before: float, days: int, user_id: 
 
 
 def _user_rows(log: InteractionLog, stop: int, user_id: str | None) -> Ints:
-    """Return the row of each user of the log in the windows, shape (users,), -1 for users who are left out."""
+    """Return each user's row in the windows, shape (users,). It is -1 for users who are left out."""
     latest = np.zeros(len(log.user_ids), dtype=np.int64)
-    latest[log.user[:stop]] = np.arange(stop)  # events run from early to late, so each user's last event stays
+    latest[log.user[:stop]] = np.arange(stop)  # later events overwrite earlier ones, so each user's last event stays
     counts = np.bincount(log.user[:stop], minlength=len(log.user_ids))
     active = np.flatnonzero(counts >= LEAST_EVENTS_A_USER)
     active = active[np.argsort(-latest[active], kind="stable")[:MOST_FORECAST_USERS]]

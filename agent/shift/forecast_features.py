@@ -1,8 +1,13 @@
-"""Features of a topic forecast: what a user and a topic did in past windows, beside what all users did.
+"""Features of a topic forecast, computed from the past windows of a user and of all users.
 
-A window is a period of time (or a number of events, where no times are known). For each user and topic the features
-tell how often and how lately the user met the topic, how much the user takes up at all, how common the topic is and
-whether it rises, what similar users met, and what follows the topics that the user met last.
+A window is a period of time. If no times are known, it is a number of events. A "meeting" is an event of a user with a
+topic. For each user and topic the features describe:
+
+- how often and how recently the user had the topic
+- how active the user is
+- how common the topic is, and whether it becomes more common
+- what similar users had
+- which topics usually follow the user's latest ones
 """
 
 from collections.abc import Sequence
@@ -17,18 +22,18 @@ Float32s = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 HALF_LIVES = (1.5, 4.0, 10.0)
-"""Windows after which a meeting counts half. Each half-life makes a feature of its own."""
+"""Half-lives in windows: a meeting this number of windows ago counts half. Each half-life makes its own features."""
 RECENT_WINDOWS = 4
-"""The latest windows that count as recent. A topic that a user met in none of them is new to the user."""
+"""Number of latest windows that count as recent. A topic is new to a user if none of them has it."""
 NEIGHBOURS, EMBEDDING_SIZE = 100, 16
-"""Similar users whose rates are averaged, and dimensions of the space that tastes are projected to."""
+"""Number of similar users whose rates are averaged, and dimensions of the space onto which tastes are projected."""
 MOST_SVD_USERS = 4000
-"""Beyond so many users the projection is computed from every n-th, which leaves at most twice as many. It bounds the
-time of the singular value decomposition."""
+"""With more users than this, the projection is computed from every n-th user, which leaves at most twice as many. It
+bounds the time of the singular value decomposition."""
 FOLLOWED_WINDOWS = 8
-"""Latest pairs of neighbouring windows from which it is counted which topic follows which."""
+"""Number of latest pairs of neighbouring windows in which it is counted which topic follows which."""
 SMOOTHING = 20.0
-"""Meetings at the mean rate that are added to the counts of what follows what."""
+"""Number of meetings at the mean rate that are added to the counts of which topic follows which."""
 
 FORECAST_FEATURES = (
     *(f"met, half-life {h:g}" for h in HALF_LIVES),
@@ -55,7 +60,7 @@ FORECAST_FEATURES = (
 
 @dataclass(frozen=True)
 class TopicWindows:
-    """How often each user met each topic in each window.
+    """How many events each user had with each topic in each window.
 
     Attributes:
         topics: The names of the topics.
@@ -76,7 +81,16 @@ class TopicWindows:
         topics: Sequence[str],
         windows: int,
     ) -> Self:
-        """Count meetings, given as three arrays with one entry a meeting; `users` and `windows` are how many exist."""
+        """Count meetings from three arrays with one entry for each meeting.
+
+        Args:
+            user: The user's row.
+            topic: The topic's column.
+            window: The number of the window, from 0.
+            users: How many users there are.
+            topics: The names of the topics.
+            windows: How many windows there are.
+        """
         counts = np.zeros((windows, users, len(topics)), dtype=np.float32)
         np.add.at(counts, (np.asarray(window), np.asarray(user), np.asarray(topic)), 1.0)
         return cls(tuple(topics), counts)
@@ -86,17 +100,17 @@ class TopicWindows:
         return TopicWindows(self.topics, self.counts[:end])
 
     def of_users(self, rows: Ints) -> "TopicWindows":
-        """Return the windows of some users."""
+        """Return the windows of the users in these rows."""
         return TopicWindows(self.topics, self.counts[:, rows])
 
     @cached_property
     def met(self) -> Float32s:
-        """1 where a user met a topic in a window, else 0."""
+        """1 if a user had an event with a topic in a window, else 0."""
         return (self.counts > 0).astype(np.float32)
 
     @cached_property
     def recent(self) -> NDArray[np.bool_]:
-        """Whether a user met a topic in one of the RECENT_WINDOWS latest windows, shape (users, topics)."""
+        """Whether a user had a topic in one of the RECENT_WINDOWS latest windows, shape (users, topics)."""
         return np.asarray(self.met[-RECENT_WINDOWS:].any(axis=0))
 
 
@@ -105,15 +119,17 @@ class Population:
     """What all users did in their windows up to a moment.
 
     Attributes:
-        latest: Share of users who met each topic in the last window, shape (topics,).
-        lately: The same over the recent windows.
-        returning: Share of those who met a topic in the window before the last and met it again, shape (topics,).
+        latest: Share of users who had each topic in the last window, shape (topics,).
+        lately: The mean of that share over the recent windows, shape (topics,).
+        returning: Of the users who had a topic in the last window but one, the share who had it again in the last
+            window, shape (topics,).
         rarity: Inverse document frequency of each topic, shape (topics,).
-        tastes: Unit vectors of what each user met, shape (users, topics).
-        rates: Share of windows in which a user met a topic, shape (users, topics).
-        recent_rates: The same over the recent windows.
+        tastes: Unit vectors of each user's topics, shape (users, topics).
+        rates: Share of all windows in which a user had a topic, shape (users, topics).
+        recent_rates: Share of the recent windows in which a user had a topic, shape (users, topics).
         axes: Principal axes of the tastes, shape (EMBEDDING_SIZE or fewer, topics).
-        follows: How much likelier a topic is in the window after another, shape (topics before, topics after).
+        follows: How much likelier a topic becomes if another one was in the window before, shape (topics before,
+            topics after).
     """
 
     latest: Float32s
@@ -133,7 +149,8 @@ class Population:
         users, topics = met.shape[1:]
         returning = (met[-1] * met[-2]).sum(axis=0) / (met[-2].sum(axis=0) + 1) if len(met) > 1 else np.zeros(topics)
         total = np.log1p(windows.counts.sum(axis=0))
-        # A topic that all users met keeps a small weight, else tastes of such topics alone would be zero vectors.
+        # A topic that all users had keeps a small weight. Without it, a taste of such topics alone would be a zero
+        # vector.
         rarity = np.log(users / (1 + (total > 0).sum(axis=0))).clip(0.05)
         tastes = _unit_rows(total * rarity)
         sample = tastes if users <= MOST_SVD_USERS else tastes[:: users // MOST_SVD_USERS]
@@ -151,12 +168,12 @@ class Population:
         )
 
     def rates_of_similar(self, tastes: Float32s, *, themselves: Ints | None) -> tuple[Float32s, Float32s]:
-        """Average the rates of topics among the users nearest to each taste.
+        """Average the rates of topics over the users nearest to each taste.
 
         Args:
             tastes: Unit vectors, shape (users, topics).
-            themselves: The rows of these users in the population, who are not their own neighbours; None where they
-                do not belong to it.
+            themselves: The rows of these users in the population, so that nobody is their own neighbour. None if they
+                do not belong to the population.
 
         Returns:
             The rates in the recent windows and in all windows, each of shape (users, topics).
@@ -168,7 +185,7 @@ class Population:
         nearest = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
         weight = np.take_along_axis(similarity, nearest, axis=1)
         weight = weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-9)
-        # One user at a time: for all users at once the rates would be an array of (users, NEIGHBOURS, topics).
+        # One user at a time, because all users at once would need an array of shape (users, NEIGHBOURS, topics).
         lately = np.stack([w @ self.recent_rates[rows] for w, rows in zip(weight, nearest, strict=True)])
         ever = np.stack([w @ self.rates[rows] for w, rows in zip(weight, nearest, strict=True)])
         return lately, ever
@@ -178,9 +195,9 @@ def forecast_features(windows: TopicWindows, population: Population, *, themselv
     """Compute the FORECAST_FEATURES of every user and topic.
 
     Args:
-        windows: The past windows of the users asked about.
+        windows: The past windows of the users to predict.
         population: What all users did in the same windows.
-        themselves: The rows of these users in the population; None where they do not belong to it.
+        themselves: The rows of these users in the population. None if they do not belong to the population.
 
     Returns:
         Shape (users, topics, features).
@@ -194,7 +211,7 @@ def forecast_features(windows: TopicWindows, population: Population, *, themselv
             weight = 0.5 ** (age / half_life)
             columns.append(np.tensordot(weight / weight.sum(), values, 1))
     ever = met.mean(axis=0)
-    # A topic never met is held to be farther back than any window.
+    # A topic that a user never had counts as farther back than any window.
     since = np.where(met.any(axis=0), _windows_since(met), np.float32(2 * length))
     breadth = met.sum(axis=2)
     tastes = _unit_rows(np.log1p(windows.counts.sum(axis=0)) * population.rarity)
@@ -215,19 +232,19 @@ def forecast_features(windows: TopicWindows, population: Population, *, themselv
 
 
 def _follows(met: Float32s) -> Float32s:
-    """Return how much likelier a topic is behind another than otherwise, shape (topics before, topics after)."""
+    """Return how much likelier a topic becomes after another topic, shape (topics before, topics after)."""
     topics = met.shape[2]
     if len(met) < 2:
         return np.zeros((topics, topics), dtype=np.float32)
     before, after = met[:-1].reshape(-1, topics), met[1:].reshape(-1, topics)
     count = before.sum(axis=0)[:, None]
     lift = (before.T @ after) / (count + SMOOTHING) - after.mean(axis=0)[None] * count / (count + SMOOTHING)
-    np.fill_diagonal(lift, 0.0)  # that a topic follows itself is told by the features of the user's own windows
+    np.fill_diagonal(lift, 0.0)  # other features already show whether a topic follows itself
     return np.asarray(lift, dtype=np.float32)
 
 
 def _windows_since(met: Float32s) -> Float32s:
-    """Return how many windows ago a topic was last met, 0 for the last window."""
+    """Return how many windows ago each user last had each topic. It is 0 for the last window."""
     return np.asarray(met[::-1].argmax(axis=0), dtype=np.float32)
 
 

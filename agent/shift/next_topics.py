@@ -1,8 +1,9 @@
-"""Predict the topics of a user's next event: a probability for each topic, from features that have names.
+"""Predict a probability for each topic of a user's next event, from named features.
 
-Each feature says how much likelier it makes a topic than the mean of the user (or of all users) would make it, in
-nats. A conditional logit (McFadden, 1974) weighs and adds them, so every probability can be traced to the feature that
-made it. Logistic calibrations then give the probability that the next event has any topic of a set.
+Each feature says, in nats, how much likelier it makes a topic than the topic's mean share. The mean is taken over the
+user's events or over the events of all users. A conditional logit (McFadden, 1974) weighs the features and adds them
+up, so every probability can be traced to its features. Logistic calibrations then give the probability that the next
+event has any topic of a set.
 """
 
 from collections.abc import Mapping
@@ -34,19 +35,22 @@ TOPIC_FEATURES = (
     "everybody's situation",
     "everybody's sequence",
 )
-"""Features of a topic. `ever` and `everybody` are the logarithms of the topic's share among all events of the user and
-of all users. The others are how far a share differs from these: among the latest events, in the open session, at this
-hour, in this part of the week, in this situation, and among the events that followed the last event's topics. The names
-are keys of `next_topics.json` and of the phrases that explain a prediction."""
+"""Features of a topic.
+
+`ever` is the logarithm of the topic's share among all events of the user. `everybody` is the logarithm of its share
+among the events of all users. Each other feature compares one of these shares with the share in a part of the events:
+the latest events, the open session, this hour, this part of the week, this situation, or the events that followed the
+last event's topics. The names are keys of `next_topics.json` and of the phrases that explain a prediction."""
 
 HALF_LIVES = (20.0, 4.0)
-"""Events after which an event counts half, for `lately` and `last event`."""
+"""Half-lives in events: an event this number of events ago counts half, for `lately` and for `last event`."""
 HOURS_APART = 4
-"""Times of day that lie so many hours apart say nothing of each other."""
+"""Events at least this number of hours of the day apart do not count towards each other's hour."""
 STAY_RATE_EVENTS = 60
-"""Latest events from which `stay_rate` is counted."""
+"""Number of latest events over which `stay_rate` is counted."""
 USER_PRIOR_EVENTS, ALL_USERS_PRIOR_EVENTS = 4.0, 30.0
-"""Events of the mean distribution that are added to observed counts, so that few events move a share little."""
+"""Events of the mean distribution that are added to observed counts, so that a few events change a share only a
+little."""
 
 
 def topic_features(
@@ -56,9 +60,9 @@ def topic_features(
 
     Args:
         history: The user's events before the moment.
-        at: The moment in Unix seconds; None leaves the features of the hour and the weekend at 0.
+        at: The moment in Unix seconds. If it is None, the features of the hour and the weekend stay 0.
         situation: The situation at the moment, as keys and values.
-        habits: Topic base rates of all users before the moment; None leaves their features at 0.
+        habits: Topic base rates of all users before the moment. If it is None, their features stay 0.
 
     Returns:
         Shape (topics, features), in nats.
@@ -82,7 +86,7 @@ def topic_features(
     session = history.open_session(at)
     column["session"][:] = difference(session.astype(np.float64), USER_PRIOR_EVENTS / 2)
     if at is not None and history.times is not None:
-        # The open session is left out: its events lie at this hour anyway, and are no habit yet.
+        # The open session is left out, because its events lie at this hour anyway and do not show a habit.
         hours_apart = np.abs(hour_of(history.times) - hour_of(np.array([at])))
         nearness = np.maximum(1 - np.minimum(hours_apart, 24 - hours_apart) / HOURS_APART, 0.0)
         column["hour"][:] = difference(nearness * ~session)
@@ -90,7 +94,7 @@ def topic_features(
         column["weekend"][:] = difference(same_part * ~session * 1.0)
     for key, value in situation.items():
         same = np.array([other.get(key) == value for other in history.situations], dtype=np.float64)
-        if 0 < same.sum() < len(same):  # a value of all events, or of none, tells no topic from another
+        if 0 < same.sum() < len(same):  # a value that all events or no events have favours no topic
             column["situation"][:] += difference(same)
     if history.event_count > 1:
         last_topics = np.zeros(size, dtype=bool)
@@ -107,15 +111,15 @@ def _fill_habit_features(
     situation: Mapping[str, str],
     habits: TopicHabits,
 ) -> Floats:
-    """Fill the features of all users into their columns; return the share of each topic among all events."""
+    """Fill the columns of all users' features, and return the share of each topic among all events."""
     size, known = len(history.topic_names), len(habits.topics)
 
     def padded(counts: Floats) -> Floats:
         return np.concatenate([counts, np.zeros(size - known)])
 
     base = _smoothed_share(padded(habits.totals), 1.0, np.full(size, 1.0 / max(size, 1)))
-    # A topic that no other user met is held to be as common as the mean topic, since nothing is known of it. With
-    # weights learned elsewhere this took the log loss on Last.fm from 6.946 to 6.211
+    # A topic that no other user has counts as common as the mean topic, because nothing else is known about it. With
+    # weights from other logs, this lowered the log loss on Last.fm from 6.946 to 6.211
     # (docs/evaluation/shift-and-migration.md).
     base[known:] = base[:known].mean()
     base /= base.sum()
@@ -140,7 +144,7 @@ def _fill_habit_features(
         last_topics = history.topics_of(history.event_count - 1)
         followers = habits.next_topic[last_topics[last_topics < known]].sum(axis=0).astype(np.float64)
         column["everybody's sequence"][:] = difference(followers)
-    # Counts of all users hold nothing of topics that only this user met.
+    # The counts of all users hold nothing about topics that only this user has.
     for name, values in column.items():
         if name.startswith("everybody") and name != "everybody":
             values[known:] = 0.0
@@ -148,7 +152,7 @@ def _fill_habit_features(
 
 
 def _smoothed_share(counts: Floats, prior_events: float, mean: Floats) -> Floats:
-    """Return shares of counts to which `prior_events` events of the mean distribution were added."""
+    """Return the shares of counts after `prior_events` events of the mean distribution were added."""
     return np.asarray((counts + prior_events * mean) / (counts.sum() + prior_events))
 
 
@@ -158,8 +162,9 @@ class TopicDistribution:
 
     Attributes:
         history: The events that the prediction rests on.
-        probability: Of each topic, shape (topics,), adding up to 1. An event with several topics shares its 1.
-        contributions: What each feature adds to the logarithm of each topic, shape (topics, features).
+        probability: The probability of each topic, shape (topics,). They add up to 1, since an event with several
+            topics counts as a fraction for each.
+        contributions: What each feature adds to the logarithm of each topic's probability, shape (topics, features).
     """
 
     history: TopicHistory
@@ -167,7 +172,7 @@ class TopicDistribution:
     contributions: Floats
 
     def probability_of(self, topics: Mask) -> float:
-        """Return the probability of a set of topics, given as a mask over topics."""
+        """Return the total probability of a set of topics, given as a mask over topics."""
         return float(self.probability[topics].sum())
 
     def likeliest(self, count: int) -> dict[str, float]:
@@ -176,7 +181,7 @@ class TopicDistribution:
         return {self.history.topic_names[row]: round(float(self.probability[row]), 4) for row in order}
 
     def strongest_feature(self, topic: str) -> tuple[str, float]:
-        """Return the feature that raises a topic most, and how many times likelier than the mean topic it makes it."""
+        """Return the feature that raises a topic most above the mean topic, and the factor by which it does so."""
         row = self.history.topic_names.index(topic)
         above_mean = self.contributions[row] - self.probability @ self.contributions
         strongest = int(above_mean.argmax())
@@ -191,16 +196,18 @@ TOPIC_SET_FEATURES = (
     "log odds of staying",
     "minus log10 of the p-value",
 )
-"""Features of a set of topics, from which a calibration computes the probability that the next event has one of them.
+"""Features of a set of topics. A calibration computes from them the probability that the next event has one of the
+topics.
 
-The second is the share of events with one of the topics among the events of a segment, or among all events with the
-latest weighing more. The fifth is `stay_rate`. The last is 0 where no change test belongs to the set."""
+The second feature is the share of a segment's events that have one of the topics. Without a segment, it is the share
+among all events, of which the latest weigh more. The fifth is `stay_rate`. The last is 0 if no change test belongs to
+the set."""
 
 Weight = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 
 
 class Calibration(BaseModel):
-    """A logistic regression on TOPIC_SET_FEATURES: a bias and a weight for each."""
+    """A logistic regression on TOPIC_SET_FEATURES: a bias, and a weight for each feature."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -222,7 +229,7 @@ def topic_set_features(
     Args:
         predicted: The topics of the next event.
         topics: The set, as a mask over topics.
-        inside: The events of the segment that the set comes from, as a mask over events.
+        inside: The events of the segment that the set comes from, as a mask over events. None if there is no segment.
         p_value: The p-value of that segment's change test.
     """
     history = predicted.history
@@ -230,11 +237,11 @@ def topic_set_features(
     latest = 0.5 ** (np.arange(history.event_count)[::-1] / HALF_LIVES[1])
     weights = latest if inside is None else inside.astype(np.float64)
     probability = predicted.probability_of(topics)
-    # Two events at the predicted probability are added, so that a share of few events is no extreme.
+    # Two events at the predicted probability are added, so that the share of a few events is not extreme.
     share_inside = (has_topic @ weights + 2 * probability) / (weights.sum() + 2)
     share_ever = (has_topic.sum() + 2 * probability) / (len(has_topic) + 2)
     topics_per_event = len(history.pair_topic) / max(len(np.unique(history.pair_event)), 1)
-    # Below 1 in 1000 a p-value is no better evidence: permutations cannot measure it.
+    # A p-value below 1 in 1000 counts as 1 in 1000, because permutations cannot measure it.
     surprise = min(-np.log10(max(p_value, 1e-3)), 3.0)
     return np.array(
         [
@@ -249,7 +256,7 @@ def topic_set_features(
 
 
 def stay_rate(history: TopicHistory) -> float:
-    """Return how often an event had a topic of the RECENT_EVENTS events before it, lately."""
+    """Return how often the latest events had a topic of the RECENT_EVENTS events before them."""
     stayed = observed = 0
     first = max(history.event_count - STAY_RATE_EVENTS, RECENT_EVENTS)
     bounds = np.searchsorted(history.pair_event, np.arange(history.event_count + 1))
@@ -259,7 +266,7 @@ def stay_rate(history: TopicHistory) -> float:
             observed += 1
             before = history.pair_topic[bounds[event - RECENT_EVENTS] : bounds[event]]
             stayed += bool(np.isin(topics, before).any())
-    return (stayed + 3) / (observed + 4)  # 3 of 4 where nothing is observed
+    return (stayed + 3) / (observed + 4)  # 3 of 4 if nothing is observed
 
 
 def _log_odds(share: float) -> float:
@@ -273,9 +280,9 @@ class NextTopicModel(BaseModel):
     In JSON the calibrations keep the keys `stays` and `comes`.
 
     Attributes:
-        weights: The weight of each feature, by its name in TOPIC_FEATURES; 0 for a name that is absent.
-        stay_calibration: The probability that the next event has a topic of the latest RECENT_EVENTS events.
-        shift_calibration: The probability that the next event has one of the topics that a shift names.
+        weights: The weight of each feature, keyed by its name in TOPIC_FEATURES. The weight of an absent name is 0.
+        stay_calibration: Gives the probability that the next event has a topic of the latest RECENT_EVENTS events.
+        shift_calibration: Gives the probability that the next event has one of the topics that a shift names.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, serialize_by_alias=True)
@@ -287,22 +294,22 @@ class NextTopicModel(BaseModel):
     def predict(
         self, history: TopicHistory, *, at: float | None, situation: Mapping[str, str], habits: TopicHabits | None
     ) -> TopicDistribution:
-        """Predict the topics of the next event. The arguments are those of `topic_features`."""
+        """Predict the topics of the next event. It takes the arguments of `topic_features`."""
         features = topic_features(history, at=at, situation=situation, habits=habits)
         contributions = features * np.array([self.weights.get(name, 0.0) for name in TOPIC_FEATURES])
         total = contributions.sum(axis=1)
-        raised = np.exp(total - total.max()) if len(total) else total  # the maximum is taken off against overflow
+        raised = np.exp(total - total.max()) if len(total) else total  # the maximum is subtracted to avoid overflow
         return TopicDistribution(history, raised / max(float(raised.sum()), 1e-300), contributions)
 
 
 class NextTopics(BaseModel):
-    """Two fitted models: one for users of a log, and one for users of whom only their own history is known.
+    """Two fitted models: one for users of a log, and one for users whose history is all that is known.
 
     In JSON they keep the keys `among` and `alone`.
 
     Attributes:
         with_habits: The model that also reads the topic base rates of all users.
-        without_habits: The model that reads the user's own history alone.
+        without_habits: The model that only reads the user's own history.
         learned_from: The logs that the models were fitted to, in words.
     """
 
@@ -313,7 +320,7 @@ class NextTopics(BaseModel):
     learned_from: str = ""
 
     def model_for(self, habits: TopicHabits | None) -> NextTopicModel:
-        """Return the model to use where these topic base rates are known."""
+        """Return the model to use with these topic base rates, or without any."""
         return self.with_habits if habits else self.without_habits
 
     @classmethod

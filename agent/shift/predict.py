@@ -1,9 +1,12 @@
 """Predict the shift of interest: its kind, the topics of the next event, and a calibrated confidence.
 
-A shift is named if a segment of the history (this time of the week, this situation, the latest sessions, the open
-session) differs from the rest by more than chance and the interest has to move to be there. Its `confidence` is the
-probability that the next event has one of `to_topics`. If no shift is named, `confidence` is the probability that the
-next event has one of the topics of the latest events. A wish that the user stated needs no test.
+A segment of the history is the events at this time of the week, the events in this situation, the latest sessions or
+the open session. A shift is named if two conditions hold: a segment differs from the rest by more than chance, and the
+interest has to move to be there.
+
+The `confidence` of a shift is the probability that the next event has one of `to_topics`. If no shift is named,
+`confidence` is the probability that the next event has one of the topics of the latest events. A wish that the user
+stated needs no test.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,16 +38,17 @@ from whimbrel.tools.text.exclusions import Refusal
 from whimbrel.tools.text.titles import short_titles
 
 ABSTAIN_BELOW = 0.5
-"""If the probability that the interest stays is lower, the prediction names neither a shift nor that it stays."""
+"""If no shift is named and the probability that the interest stays is below this, the reason says that it may move."""
 MOST_TO_TOPICS, MOST_OPTIONS, MOST_CITED = 3, 8, 5
-"""Topics that a shift names, topics that the language model may order for it, and events cited as evidence."""
+"""Most topics that a shift names, most topics that the language model orders for it, and most events cited as
+evidence."""
 LLM_ORDER_WEIGHT = 0.2
-"""How many places (as a share of all options) one standard deviation of the language model's scores moves a topic."""
+"""One standard deviation of the language model's scores moves a topic by this share of all places."""
 WISH_SIMILARITY, WISH_SHARE = 0.35, 0.7
-"""A wish means the topics with at least this cosine to it, and at least this share of the nearest topic's cosine."""
+"""A wish means a topic if their cosine is at least WISH_SIMILARITY and at least WISH_SHARE of the highest cosine."""
 WISH_CONFIDENCE, UNCLEAR_WISH_CONFIDENCE = 0.9, 0.5
-"""Confidence in a wish, and in a wish that is near to no topic: it may be a new interest or none. Both are set by hand,
-since no log that was measured holds wishes with what followed them (docs/evaluation.md)."""
+"""Confidence in a wish that is close to a topic, and in a wish that is close to none. Both are set by hand, because no
+measured log records both a wish and its outcome (docs/evaluation.md)."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,11 @@ class ShiftQuery:
     """The moment and situation that a shift is predicted for.
 
     Attributes:
-        at: Unix seconds of the moment asked about, or None where no times are known.
-        context: The situation at that moment, with the wish that the user stated, if any.
-        topic_vectors: Unit vectors of the topics that a stated wish may mean, by name. Read only if there is a wish.
-        habits: Topic base rates of all users, counted before `at`. None where no log of other users is known.
+        at: The moment in Unix seconds, or None if no times are known.
+        context: The situation at that moment, with the user's stated wish, if any.
+        topic_vectors: Unit vectors of the topics that a stated wish may mean, keyed by topic. They are only read if
+            there is a wish.
+        habits: Topic base rates of all users, counted before `at`. None if no log of other users is known.
     """
 
     at: float | None
@@ -69,13 +74,13 @@ class Prediction:
     """A predicted shift and what it rests on.
 
     Attributes:
-        shift: The shift of interest, of kind `none` where none is named.
-        usage: What asking the language model cost.
-        warnings: What went wrong on the way, in words.
-        topics: The probability of each topic of the next event, the likeliest first, adding up to about 1. Empty where
+        shift: The shift of interest. Its kind is `none` if no shift is named.
+        usage: What the calls of the language model cost.
+        warnings: What went wrong during the prediction, in words.
+        topics: The probability of each topic of the next event, the likeliest first. They add up to about 1. Empty if
             no event of the history has a topic.
-        p_topic_change: The probability that the next event has none of the latest events' topics. None where
-            `topics` is empty.
+        p_topic_change: The probability that the next event has none of the latest events' topics. None if `topics` is
+            empty.
     """
 
     shift: Shift
@@ -96,9 +101,9 @@ def predict_shift(
 
     Args:
         history: Events in order of time, the latest last. May be empty.
-        query: The moment and situation asked about.
+        query: The moment and the situation to predict for.
         model: The language model that orders the topics of a shift, if there is one.
-        topics: The fitted models of the next topics; by default those that are shipped.
+        topics: The fitted models of the next topics. The default is the pair that is shipped.
 
     Example:
         >>> tea = [Item(title=f"Tea {day}", topics=("Tea",), time=86400.0 * day) for day in range(30)]
@@ -107,7 +112,7 @@ def predict_shift(
         ('none', ('Tea',))
     """
     say, context = load_phrases(model.language), query.context
-    # Habits without topics come from an empty log: then only the user's own history is known.
+    # Habits without topics come from an empty log. Only the user's own history is known then.
     habits = query.habits if query.habits and query.habits.topics else None
     next_topics = (topics or NextTopics.default()).model_for(habits)
     arrays = TopicHistory.of(history, habits)
@@ -151,9 +156,9 @@ def _no_shift(
 def _ordered_topics(
     history: Sequence[Item], arrays: TopicHistory, change: ChangeTest, model: ModelAccess
 ) -> tuple[list[int], Usage, tuple[str, ...]]:
-    """Return the rows of the topics that a change leads to, in the order of their rise and of the language model."""
+    """Return the rows of the topics that a change leads to, ordered by their rise and by the language model."""
     rows = rising_topics(change, most=MOST_OPTIONS)
-    if model.llm is None or len(rows) <= MOST_TO_TOPICS:  # with so few options all are named, in any order
+    if model.llm is None or len(rows) <= MOST_TO_TOPICS:  # with so few options, all are named in any case
         return rows, NO_USAGE, ()
     scores = score_options(
         model.llm,
@@ -177,7 +182,7 @@ def _shift_to(
     next_topics: NextTopicModel,
     say: Phrases,
 ) -> Shift:
-    """Return the shift that a change test makes, to the topics of these rows."""
+    """Return the shift that a change test shows, to the topics in these rows."""
     names = predicted.history.topic_names
     to_topics = tuple(names[row] for row in rows)
     mask = np.zeros(len(names), dtype=bool)
@@ -185,7 +190,7 @@ def _shift_to(
     confidence = next_topics.shift_calibration.probability(
         topic_set_features(predicted, mask, inside=change.inside, p_value=change.p_value)
     )
-    # `from_topics` are those whose share fell most.
+    # `from_topics` are the topics whose share fell most.
     falling = np.argsort(change.shares_inside - change.shares_outside, kind="stable")[:MOST_TO_TOPICS]
     sentence = say.shift.shifted.format(
         topics=say.writing.listed(to_topics),
@@ -236,7 +241,7 @@ def _likeliest_topic(predicted: TopicDistribution, say: Phrases) -> str:
 def _shift_to_wish(history: Sequence[Item], query: ShiftQuery, say: Phrases) -> Shift:
     """Return the shift to what the user asked for. Topics that the user refused are left out.
 
-    The confidence falls with the share of the wish that the recent events cover already.
+    The more of the wish the recent events already cover, the lower is the confidence.
     """
     context, topic_vectors = query.context, query.topic_vectors
     refusal = Refusal.of(context.avoid, topic_vectors)
@@ -269,22 +274,22 @@ def _shift_to_wish(history: Sequence[Item], query: ShiftQuery, say: Phrases) -> 
 def cite(events: Sequence[Item], topics: Sequence[str]) -> tuple[CitedEvent, ...]:
     """Return the latest events as evidence, the latest first and each item once.
 
-    Only events of a log can be cited. Where some have one of the topics, only those are.
+    Only events of a log can be cited. If some of them have one of the topics, only those events are cited.
     """
     logged = [event for event in reversed(events) if isinstance(event, Interaction)]
-    # Where no event has one of the topics, any event of the log is better evidence than none.
+    # If no event has one of the topics, any event of the log is better evidence than none.
     fitting = [event for event in logged if set(event.topics) & set(topics)] or logged
-    # The latest event of each item is kept: it is entered last.
+    # The latest event of each item is entered last, so it is the one that stays.
     distinct = {event.item_id: event for event in reversed(fitting)}
     latest = sorted(distinct.values(), key=lambda event: -event.time)[:MOST_CITED]
     return tuple(CitedEvent.of(event) for event in latest)
 
 
 def _as_confidence(probability: float) -> float:
-    """Return a probability with three places; none is shown as certain."""
+    """Round a probability to three places, but never to 0 or 1."""
     return round(min(max(probability, 0.001), 0.999), 3)
 
 
 def _percent(share: float) -> str:
-    """Return whole percents, cut and not rounded: 99.5% is not all."""
+    """Return whole percents, cut off and not rounded, so that 99.5% does not become 100%."""
     return f"{int(share * 100)}%"

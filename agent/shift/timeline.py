@@ -21,16 +21,16 @@ from whimbrel.tools.records import Interaction
 from whimbrel.tools.timestamps import DAY_SECONDS, Time
 
 MOST_PERIODS = 40
-"""Periods at most; the unit of time is chosen for it."""
+"""Most periods of a timeline. The unit of time is chosen so that there are no more."""
 LEAST_SESSION_PERIODS, MOST_SESSION_PERIODS = 2, 12
-"""A history with so many sessions has a period for each; other histories are cut into equal units of time."""
+"""A history with 2 to 12 sessions has one period for each session. Other histories are cut into equal units of time."""
 LEADING_TOPICS = 8
-"""Topics that have a colour of their own; the remaining ones are shown together as others."""
+"""Number of topics that have a colour of their own. All other topics are shown together."""
 MOST_WORK = 16_000_000
-"""Cells (events by topics, summed over the periods) that may be read: about 2 s on a slow core. Where a history has
-more, the prediction of a period rests on as many of its latest events as this allows."""
+"""Most cells (events times topics, summed over the periods) that are read, which takes about 2 s on a slow core. If a
+history has more, the prediction of each period reads only as many of the latest events as this allows."""
 EVENT_WORK = 25
-"""Cells that one event costs beside its topics."""
+"""Cells that one event costs in addition to one cell for each topic."""
 
 
 class _Value(BaseModel):
@@ -38,14 +38,14 @@ class _Value(BaseModel):
 
 
 class Period(_Value):
-    """The events from `start` on and before `end`.
+    """The events at or after `start` and before `end`.
 
     Attributes:
-        start: Unix seconds; `from` in JSON.
-        end: Unix seconds; `to` in JSON.
+        start: The start in Unix seconds. In JSON it is `from`.
+        end: The end in Unix seconds. In JSON it is `to`.
         events: How many events there are.
-        topics: The share of each topic among these events, the largest first. The topics of one event share it. Events
-            without topics are what the shares lack to 1.
+        topics: The share of each topic among these events, the largest first. An event with several topics counts as a
+            fraction for each. If some events have no topics, the shares add up to less than 1.
         shift: The shift predicted as of `end` from the events before it, without a situation.
     """
 
@@ -57,23 +57,24 @@ class Period(_Value):
 
     @property
     def shifts(self) -> bool:
-        """Whether the period shows a shift. An empty one does not: its shift is that of the periods before it."""
+        """Whether the period shows a shift. An empty period does not, because it only repeats an earlier prediction."""
         return self.events > 0 and self.shift.kind != "none"
 
 
 class Timeline(_Value):
-    """How the interest of a user moved up to a moment, and where it goes from there.
+    """How the interest of a user moved up to a moment, and where it goes next.
 
     Attributes:
-        user_id: Whose history it is.
+        user_id: The user whose history it is.
         at: The moment, in Unix seconds.
         shift: The shift predicted as of `at`.
-        periods: The periods up to the last event before `at`, the earliest first; `timeline` in JSON.
-        unit: What a period is: the name of one of UNITS, or `session`. Left out of JSON.
-        warnings: What the user should know, in words. Left out of JSON.
+        periods: The periods up to the last event before `at`, the earliest first. In JSON they are `timeline`.
+        unit: The length of a period: the name of one of UNITS, or `session`. JSON does not include it.
+        warnings: What the user should know, in words. JSON does not include them.
         topics: The probability of each topic of the next event, the likeliest first.
-        p_topic_change: The probability that the next event has none of the latest events' topics; `moves` in JSON.
-        outlook: The topics that the next window of time will hold; None unless the store is fitted.
+        p_topic_change: The probability that the next event has none of the latest events' topics. In JSON it is
+            `moves`.
+        outlook: The topics that the next window of time will probably hold. None unless the store is fitted.
     """
 
     user_id: str
@@ -98,7 +99,7 @@ class Timeline(_Value):
         return {topic: counts[topic] / self.events for topic in first}
 
     def others(self) -> float:
-        """Return the share of the events whose topics are not leading, 0 where there are none."""
+        """Return the total share of the topics that are not leading. It is 0 if there are no events."""
         counts, leading = self._counts(), self.leading()
         return sum(count for topic, count in counts.items() if topic not in leading) / max(self.events, 1)
 
@@ -112,7 +113,7 @@ class Timeline(_Value):
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit of time that periods can have: so many seconds, counted from a Monday, or so many calendar months."""
+    """The length of a period: a number of seconds, counted from a Monday, or a number of calendar months."""
 
     name: str
     seconds: int = 0
@@ -126,14 +127,14 @@ class Unit:
         return (moment.year * 12 + moment.month - 1) // self.months
 
     def start(self, number: int) -> float:
-        """Return when the period with a number starts, in Unix seconds."""
+        """Return the start of the period with this number, in Unix seconds."""
         if self.seconds:
             return float(_MONDAY + number * self.seconds)
         year, month = divmod(number * self.months, 12)
         return datetime(year, month + 1, 1, tzinfo=UTC).timestamp()
 
 
-_MONDAY = -3 * DAY_SECONDS  # 29 December 1969: Unix time starts on a Thursday
+_MONDAY = -3 * DAY_SECONDS  # 29 December 1969, since Unix time starts on a Thursday
 UNITS = (
     Unit("minute", 60),
     Unit("5 minutes", 300),
@@ -148,12 +149,12 @@ UNITS = (
     Unit("year", months=12),
     Unit("decade", months=120),
 )
-"""From short to long. Decades cut any history that a log can hold into no more than MOST_PERIODS periods."""
+"""The units from short to long. With decades, no history that a log can hold has more than MOST_PERIODS periods."""
 
 
 @dataclass(frozen=True)
 class _Span:
-    """The times of a period, and its events: from position `first` up to `last`, which is not in it."""
+    """The times of a period and the positions of its events: from `first` up to but not including `last`."""
 
     start: float
     end: float
@@ -176,23 +177,23 @@ def timeline_of(
 ) -> Timeline:
     """Build the timeline of a history.
 
-    The shift at the end of a period is predicted from the events before that end alone: without a situation, without
-    the habits of other users and without a language model.
+    The shift at the end of a period is predicted only from the events before that end. The prediction uses no
+    situation, no habits of other users and no language model.
 
     Args:
         history: Events in order of time. Events at or after `at` are left out.
         present: The prediction as of `at` for this history, made by the caller.
-        user_id: Whose history it is.
-        at: Unix seconds of the moment that the timeline ends at.
-        language: The language of the reasons of the shifts.
-        topics: The fitted model of the next topics; by default the one that is shipped.
+        user_id: The user whose history it is.
+        at: The end of the timeline in Unix seconds.
+        language: The language of the shifts' reasons.
+        topics: The fitted models of the next topics. The default is the pair that is shipped.
     """
     known = history[: bisect_left(history, at, key=lambda event: event.time)]
     times = [event.time for event in known]
     unit = _unit(times)
     spans = list(_spans(times, unit, at))
     most_events = _most_events_read(known, spans)
-    # The hour and the day at which a period ends mean something only where periods are shorter than a day.
+    # The hour and the day of a period's end only mean something if periods are shorter than a day.
     tells_hour = unit is None or 0 < unit.seconds < DAY_SECONDS
     periods = tuple(
         Period(
@@ -222,9 +223,9 @@ def timeline_of(
 
 
 def _unit(times: Sequence[float]) -> Unit | None:
-    """Return the shortest unit that makes no more than MOST_PERIODS periods; None where sessions are the periods.
+    """Return the shortest unit that makes no more than MOST_PERIODS periods, or None if each session is a period.
 
-    A few sessions are shown as they are: of equal units of time most would be empty.
+    A few sessions are shown as they are, because most units of equal length would be empty.
     """
     if not times or LEAST_SESSION_PERIODS <= len(session_starts(times)) <= MOST_SESSION_PERIODS:
         return None
@@ -234,7 +235,8 @@ def _unit(times: Sequence[float]) -> Unit | None:
 def _spans(times: Sequence[float], unit: Unit | None, at: float) -> Iterator[_Span]:
     """Return the times of the periods.
 
-    A session ends a second after its last event, a unit of time where the next one starts, and none after `at`.
+    A session ends a second after its last event. A unit of time ends when the next one starts. No period ends after
+    `at`.
     """
     if not times:
         return
@@ -243,12 +245,12 @@ def _spans(times: Sequence[float], unit: Unit | None, at: float) -> Iterator[_Sp
             yield _Span.between(unit.start(number), min(unit.start(number + 1), at), times)
         return
     for first, last in pairwise([*session_starts(times).tolist(), len(times)]):
-        # The last event itself belongs to its session, whose end is not included.
+        # The end of a period is exclusive. The added second keeps the last event in its session.
         yield _Span.between(times[first], min(times[last - 1] + 1, at), times)
 
 
 def _most_events_read(known: Sequence[Interaction], spans: Sequence[_Span]) -> int:
-    """Return how many events the prediction of a period may rest on."""
+    """Return how many events the prediction of a period may read."""
     topics = len({topic for event in known for topic in event.topics})
     cost = min(topics, MOST_TOPICS) + EVENT_WORK
     if sum(span.last for span in spans) * cost <= MOST_WORK:
@@ -262,6 +264,6 @@ def _topic_shares(events: Sequence[Interaction]) -> dict[str, float]:
     for event in events:
         for topic in event.topics:
             counts[topic] = counts.get(topic, 0.0) + 1 / len(event.topics)
-    # Rounded first, so that topics with equal shares stand in alphabetical order whatever the rounding errors.
+    # Counts are rounded before sorting, so that rounding errors cannot change the order of topics with equal shares.
     ordered = sorted(counts.items(), key=lambda pair: (-round(pair[1], 6), pair[0]))
     return {topic: round(count / len(events), 6) for topic, count in ordered}

@@ -16,26 +16,26 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 RECENT_EVENTS = 5
-"""The topics of so many latest events are taken for the present interest."""
+"""The present interest is the topics of this number of latest events."""
 MOST_TOPICS = 1000
-"""A user's own topics that are told apart, the most frequent ones. It bounds the arrays of a prediction."""
+"""The number of a user's most frequent topics that are read. It bounds the size of a prediction's arrays."""
 
 
 @dataclass(frozen=True)
 class TopicHistory:
     """The events of one user in order of time, as arrays.
 
-    An event may have several topics. The three `pair_` arrays are flat over all pairs of an event and one of its
-    topics, ordered by event; events without topics have no pair.
+    An event may have several topics. The three `pair_` arrays have one entry for each pair of an event and one of its
+    topics, ordered by event. Events without topics have no pair.
 
     Attributes:
         topic_names: Every topic that a prediction may name. A topic's row is its position here.
-        event_count: How many events there are, those without topics included.
+        event_count: The number of events, including events without topics.
         pair_topic: The topic's row, shape (pairs,).
         pair_event: The event's position, shape (pairs,).
         pair_share: 1 divided by the number of topics of the event, shape (pairs,).
         times: Unix seconds of the events, shape (events,). None unless the time of every event is known.
-        situations: The situation of each event, as keys and values.
+        situations: The situation of each event, each as keys and values.
     """
 
     topic_names: tuple[str, ...]
@@ -52,7 +52,7 @@ class TopicHistory:
 
         Args:
             history: Events in order of time. Plain items count as events without a time or a situation.
-            habits: Their topics come first in `topic_names`, followed by topics that only this user met.
+            habits: Their topics come first in `topic_names`. Topics that only this user has follow.
         """
         counts: dict[str, int] = {}
         for item in history:
@@ -68,7 +68,7 @@ class TopicHistory:
             if topic in row_of
         ]
         event, topic_row = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-        # Events without a pair are never looked up; the maximum keeps their zero counts from being divided by.
+        # Events without topics have a count of 0. The maximum avoids a division by it, and its result is never read.
         share = 1.0 / np.maximum(np.bincount(event, minlength=len(history)), 1)[event]
         times = [item.time for item in history]
         return cls(
@@ -96,12 +96,12 @@ class TopicHistory:
 
     def topics_of(self, event: int) -> Ints:
         """Return the rows of one event's topics."""
-        # Pairs are ordered by event, so those of one event lie between two positions.
+        # Pairs are ordered by event, so the pairs of one event are neighbours.
         first, last = np.searchsorted(self.pair_event, [event, event + 1])
         return self.pair_topic[first:last]
 
     def events_with(self, topics: Mask) -> Mask:
-        """Return which events have any of these topics, shape (events,), from a mask over topics."""
+        """Return which events have any topic of a mask over topics, shape (events,)."""
         return np.bincount(self.pair_event, weights=topics[self.pair_topic], minlength=self.event_count) > 0
 
     def recent_topics(self) -> Mask:
@@ -113,13 +113,12 @@ class TopicHistory:
     def open_session(self, at: float | None) -> Mask:
         """Return which events belong to the session that is open at a moment, shape (events,).
 
-        Args:
-            at: The moment in Unix seconds, or None for that of the last event.
+        If times are unknown, the latest RECENT_EVENTS events count as the session.
 
-        Returns:
-            Without times the latest RECENT_EVENTS events stand in for the session.
+        Args:
+            at: The moment in Unix seconds, or None for the time of the last event.
         """
-        if self.times is None:  # then no gap shows where the session starts
+        if self.times is None:  # no gap can show where the session starts
             return np.arange(self.event_count) >= self.event_count - RECENT_EVENTS
         if not self.event_count:
             return np.zeros(0, dtype=bool)

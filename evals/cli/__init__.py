@@ -1,4 +1,4 @@
-"""The commands that measure: `whimbrel eval ...`, and two of `whimbrel models`."""
+"""The commands that measure: `whimbrel eval ...`, `whimbrel models check` and `whimbrel models bench`."""
 
 from collections.abc import Callable
 
@@ -15,20 +15,20 @@ EVAL_HELP = (
 def register(app: typer.Typer, group: str | None = None) -> None:
     """Add the commands of this package to the command line.
 
-    `whimbrel.agent.cli.main` calls it by the name of this module.
+    `whimbrel.agent.cli.main` imports this module by its name and calls this function.
 
     Args:
         app: The command `whimbrel`.
-        group: The group that is asked for; None for all. The commands of another group are left out, since building
-            them would double the time of `whimbrel --help`.
+        group: The group of commands that the user runs; None for all groups. The commands of other groups are not
+            built, since that would double the time of `whimbrel --help`.
     """
     if group not in (None, "eval", "models"):
         app.add_typer(typer.Typer(help=EVAL_HELP), name="eval")
         return
-    # Imported here: whoever imports this package need not load every command.
+    # These are imported here, so that an import of this package does not load every command.
     from whimbrel.evals.cli.models import bench_model, check_model
 
-    # `whimbrel models` exists already; it gets two more commands.
+    # `whimbrel models` exists already and gets two more commands.
     for registered in app.registered_groups:
         if registered.name == "models" and registered.typer_instance is not None:
             add_command(registered.typer_instance, check_model, "check")
@@ -37,7 +37,7 @@ def register(app: typer.Typer, group: str | None = None) -> None:
 
 
 def build_eval_app() -> typer.Typer:
-    """Build `whimbrel eval`: first what measures a user's own systems, then the studies of Whimbrel itself."""
+    """Build `whimbrel eval`: first the commands for any system, then the studies of Whimbrel itself."""
     from whimbrel.evals.cli.agreement import agreement
     from whimbrel.evals.cli.boundaries import boundaries
     from whimbrel.evals.cli.cost import cost

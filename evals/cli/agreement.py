@@ -13,8 +13,8 @@ from whimbrel.evals.cli.options import RunArgument
 def agreement(folder: RunArgument, json: JsonOption = False) -> None:
     """Compare our metrics of a run with those of RecTools.
 
-    Both measure the same rankings. RecTools is installed by `make sasrec`. The exit status is 1 if a figure differs by
-    0.0005 or more.
+    Both measure the same rankings. `make sasrec` installs RecTools. The exit status is 1 if a metric differs by 0.0005
+    or more.
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.studies.agreement import TOLERANCE, agreement_lines, measure_agreement

@@ -1,4 +1,4 @@
-"""`whimbrel eval boundaries`: measure how well systems see a change of intent within a session."""
+"""`whimbrel eval boundaries`: measure how well systems find changes of intent within a session."""
 
 import sys
 from typing import Annotated
@@ -31,8 +31,8 @@ def boundaries(
 ) -> None:
     """Measure how well changes of intent are found.
 
-    Systems give the probability that the intent changes between neighbouring items of a session. It is compared with
-    the labels.
+    For each pair of neighbouring items of a session, systems give the probability that the intent changes. This
+    probability is compared with the label.
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.agent.display.terminal import console

@@ -1,4 +1,4 @@
-"""`whimbrel eval cost`: measure what a recommendation costs beside bare llama.cpp."""
+"""`whimbrel eval cost`: compare the cost of a recommendation with bare llama.cpp."""
 
 from typing import Annotated
 
@@ -16,10 +16,10 @@ def cost(
     k: Annotated[int, typer.Option("--k", min=1, help="Items to recommend.")] = 10,
     json: JsonOption = False,
 ) -> None:
-    """Measure tokens and seconds beside bare llama.cpp.
+    """Compare tokens and seconds with bare llama.cpp.
 
-    Bare llama.cpp does the work of each recommendation again in the same run. Needs a local model. Prints the median
-    over users, and the mean with its 95% interval.
+    In the same run, bare llama.cpp repeats the model calls of each recommendation. A local model is needed. The median
+    over users is printed, and the mean with its 95% interval.
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.runs.document import without_nan

@@ -17,7 +17,7 @@ def cross_domain(
     llm: Annotated[
         str,
         typer.Option(
-            "--llm", metavar="SPEC", help="Measure also what this local model's likelihoods of titles add (slow)."
+            "--llm", metavar="SPEC", help="Also measure what this local model's likelihoods of titles add (slow)."
         ),
     ] = "none",
     limit: Annotated[
@@ -25,13 +25,13 @@ def cross_domain(
     ] = None,
     seed: SeedOption = 0,
     weights: Annotated[
-        bool, typer.Option("--weights", help="Print instead the weights that are learned from both files together.")
+        bool, typer.Option("--weights", help="Only print the weights that are learned from both files together.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
     """Learn changes of intent in one domain, test in another.
 
-    Then the reverse. The labels of the domain tested on are read by the metrics alone.
+    Both directions are measured. Only the metrics read the labels of the domain under test.
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.agent.language_models.specs import open_model
@@ -44,7 +44,7 @@ def cross_domain(
     from whimbrel.tools.errors import ConfigError
 
     model = open_model(llm, tell=lambda words: print(words, file=sys.stderr))
-    # A hosted model may return text alone.
+    # Some hosted models return only text.
     if model is not None and not model.scores:
         raise ConfigError(f"{llm!r} gives no likelihoods: give a local model, such as bundled")
     with progress_bars() as progress:

@@ -12,7 +12,7 @@ from whimbrel.evals.cli.options import MapOption, NamedSourcesArgument, SeedOpti
 def build_defaults_app() -> typer.Typer:
     """Build `whimbrel eval defaults`."""
     app = typer.Typer(
-        help="Learn the weights that are shipped with the agent. Several logs are used; each counts the same.",
+        help="Learn the weights that are shipped with the agent. They come from several logs, which count equally.",
         no_args_is_help=True,
         rich_markup_mode=None,
     )

@@ -11,7 +11,7 @@ from whimbrel.evals.cli.options import SeedOption
 
 @example("whimbrel eval explanations shop --n 700 --llm bundled --out explanations.jsonl")
 def explanations(
-    stores: Annotated[list[str], typer.Argument(metavar="STORE...", help="Stores, each with another folder name.")],
+    stores: Annotated[list[str], typer.Argument(metavar="STORE...", help="Stores, each with a different folder name.")],
     out: Annotated[
         Path,
         typer.Option("--out", metavar="FILE", help="File for the answers, one per line. The same command resumes."),
@@ -25,9 +25,9 @@ def explanations(
 ) -> None:
     """Measure whether explanations keep to the facts.
 
-    The events that they cite must have happened, and they must name nothing that was not given.
+    The events that an explanation cites must have happened. It may name only what the model was given.
 
-    Users and moments of their histories are drawn at random; the language model words the reason of every item.
+    Users and moments of their histories are drawn at random. The language model words the reason of every item.
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.agent.display.terminal import console
@@ -36,7 +36,7 @@ def explanations(
 
     settings = Settings(llm=llm, language=language, k=k, seed=seed)
     with progress_bars() as progress:
-        model = open_model(llm, remember=False)  # a cached reply would not be timed
+        model = open_model(llm, remember=False)  # a cached reply would make the times too short
         document = measure_explanations(stores, settings, llm=model, n=n, out=out, progress=progress)
     if json:
         print_json(document)

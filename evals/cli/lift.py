@@ -1,4 +1,4 @@
-"""`whimbrel eval lift`: measure what a language model adds to the ranking of items that no log knows."""
+"""`whimbrel eval lift`: measure what a language model adds to the ranking of items without any log."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ def lift(
     sources: NamedSourcesArgument,
     llm: LlmOption = "bundled",
     choices: Annotated[
-        int, typer.Option("--choices", min=1, help="Choices of each log that the features are weighted by.")
+        int, typer.Option("--choices", min=1, help="Choices of each log from which feature weights are learned.")
     ] = 1000,
     asked: Annotated[
         int, typer.Option("--asked", min=1, help="Choices of each log that the language model is asked about.")
@@ -23,8 +23,8 @@ def lift(
 ) -> None:
     """Measure what a language model adds to a ranking.
 
-    The ranking is of items that no log knows, with weights that were learned from the other logs. Replies of the model
-    are cached on disk, so the same command resumes.
+    The items are ranked as if no log had any of them. The weights come from all logs except the one under test. Replies
+    of the model are cached on disk, so the same command resumes.
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.studies.lift import LiftConfig, document_of, markdown, measure_lifts

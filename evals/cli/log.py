@@ -43,7 +43,9 @@ def log(
     begin: Annotated[
         str | None,
         typer.Option(
-            "--begin", metavar="TIME", help="Only learn from events before this time; by default the first half."
+            "--begin",
+            metavar="TIME",
+            help="Events before this time are only learned from. By default, these are the first half of the events.",
         ),
     ] = None,
     refits: Annotated[int, typer.Option("--refits", min=1, help="Number of folds. Systems learn again in each.")] = 5,
@@ -62,8 +64,8 @@ def log(
 ) -> None:
     """Cut a log into cases and measure systems on them.
 
-    Systems see the log as of the time of each case: in a fold they learn only from events before its first case. Items
-    that a user met before are not ranked.
+    Systems see the log as of the time of each case. In each fold they learn only from events before its first case.
+    Items that a user already interacted with are not ranked.
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.cli.run_plans import Execution, run_folder, run_plans
@@ -77,7 +79,7 @@ def log(
     from whimbrel.tools.sources.formats import open_source
     from whimbrel.tools.sources.tables import parse_map
 
-    # The data of completejourney comes with a package, so that it has no path.
+    # The data of completejourney comes with a package, so it has no path.
     if (path is None and dataset != "completejourney") == (store is None):
         raise ConfigError("give the log with --path (and --dataset), or with --store")
     with progress_bars() as progress:

@@ -1,4 +1,4 @@
-"""`whimbrel eval migration`: measure forecasts of the topics of a person's next window of time."""
+"""`whimbrel eval migration`: measure forecasts of the topics in a person's next time window."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ def migration(
     ],
     format: FormatOption = None,
     map: MapOption = None,
-    window_days: Annotated[float, typer.Option("--window-days", help="Length of a window, for a log with times.")] = 14,
+    window_days: Annotated[float, typer.Option("--window-days", help="Days per window, for a log with times.")] = 14,
     window_events: Annotated[
         int, typer.Option("--window-events", min=1, help="Events per window, for cases without times.")
     ] = 5,
@@ -25,11 +25,11 @@ def migration(
 ) -> None:
     """Measure forecasts of the topics of the next window.
 
-    Which topics will a person's next window of time hold? Measured for all topics, and for those new to their recent
-    windows.
+    Which topics will a person's next time window hold? This is measured for all topics, and for topics that are in none
+    of the person's recent windows.
 
-    The last windows are the test. The window before them chooses each system's threshold. Systems learn from earlier
-    windows.
+    Systems are tested on the last windows. The window before these is used to choose each system's threshold. Systems
+    learn from still earlier windows.
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.studies.migration import measure_migration, migration_markdown

@@ -1,4 +1,4 @@
-"""`whimbrel models check` and `bench`: whether a language model does what is asked of it, and how fast it is."""
+"""`whimbrel models check` and `bench`: check that a language model works with Whimbrel, and time it."""
 
 from typing import Annotated
 
@@ -11,11 +11,12 @@ SpecArgument = Annotated[str, typer.Argument(metavar="SPEC", help="A model spec:
 
 @example("whimbrel models check bundled; whimbrel models check gguf:model.gguf")
 def check_model(spec: SpecArgument, json: JsonOption = False) -> None:
-    """Load a model and check that it does what is asked of it; exit with status 1 if it does not.
+    """Load a model and check that it works with Whimbrel.
 
-    Checks whether it answers in a schema, whether its likelihoods are those of direct evaluation, how it counts tokens,
-    and how far an option's position in the prompt decides its position in the model's order (0 not at all, 1 entirely),
-    for the options as given and for the mean with the options reversed.
+    The checks are: whether the model answers in a schema, whether its likelihoods equal those of direct evaluation, and
+    how it counts tokens. A last check asks how far the position of an option in the prompt decides its place in the
+    model's order (0: not at all, 1: entirely). This is measured for the given options, and for the mean of the given
+    and the reversed options. The exit status is 1 if a check fails.
     """
     from dataclasses import asdict
 
@@ -39,8 +40,8 @@ def check_model(spec: SpecArgument, json: JsonOption = False) -> None:
 def bench_model(spec: SpecArgument, json: JsonOption = False) -> None:
     """Time a model: reading, writing, candidates after one prompt, whole requests.
 
-    A local model is compared with bare llama.cpp that makes the same calls in the same run: the ratio says how many
-    times its time Whimbrel takes.
+    A local model is compared with bare llama.cpp, which makes the same calls in the same run. The ratio is the time of
+    Whimbrel divided by the time of bare llama.cpp.
     """
     from dataclasses import asdict
 

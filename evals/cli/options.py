@@ -1,4 +1,4 @@
-"""Options that several commands of `whimbrel eval` share, and how their values are read."""
+"""Options that several commands of `whimbrel eval` share, and functions that read their values."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 CasesArgument = Annotated[Path, typer.Argument(metavar="CASES", help="A file of cases, one JSON document per line.")]
-RunArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The folder that `--out` of a run named.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run, as given to its `--out`.")]
 NamedSourcesArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="NAME=SOURCE ...",
-        help="Logs, each with a name. A source is a log in a format of `ingest`, a folder of Last.fm, "
-        "`SESSIONS,ITEMS` as of `whimbrel fit`, or a file of boundary cases (.jsonl).",
+        help="Logs, each with a name. A source is a log in a format of `ingest`, a Last.fm folder, "
+        "the files `SESSIONS,ITEMS` as for `whimbrel fit`, or a file of boundary cases (.jsonl).",
     ),
 ]
 SystemOption = Annotated[
@@ -21,7 +21,7 @@ SystemOption = Annotated[
     typer.Option(
         "--system",
         metavar="NAME,...",
-        help="Systems to compare; by default all. Also package.module:function, or a ranking file (.jsonl).",
+        help="Systems to compare, by default all. A package.module:function or a ranking file (.jsonl) works too.",
     ),
 ]
 OutOption = Annotated[
@@ -49,7 +49,7 @@ MapOption = Annotated[
 
 
 def split_names(values: Iterable[str] | None) -> tuple[str, ...]:
-    """Return the names in option values that may each hold several between commas, without repeats.
+    """Return the names in option values, without repeats. A value may hold several names between commas.
 
     Example:
         >>> split_names(["bm25,popularity", "bm25"])

@@ -1,4 +1,4 @@
-"""`whimbrel eval planted`: measure whether planted shifts are named."""
+"""`whimbrel eval planted`: measure whether planted shifts are recognised."""
 
 from typing import Annotated
 
@@ -14,9 +14,9 @@ def planted(
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Measure whether planted shifts are named.
+    """Measure whether planted shifts are recognised.
 
-    The logs are synthetic. In some of them nothing shifts: no shift is right there.
+    The logs are synthetic. In some logs nothing shifts, and the right answer is "no shift".
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.studies.planted import measure_planted, planted_markdown

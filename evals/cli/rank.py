@@ -31,7 +31,9 @@ def rank(
     out: OutOption = None,
     sessions: Annotated[
         Path | None,
-        typer.Option("--sessions", metavar="FILE", help="A log to learn from: one JSON list of item ids per line."),
+        typer.Option(
+            "--sessions", metavar="FILE", help="A log to learn from, with one JSON list of item ids per line."
+        ),
     ] = None,
     items: Annotated[
         Path | None, typer.Option("--items", metavar="FILE", help="The items of that log, one JSON document per line.")
@@ -46,7 +48,7 @@ def rank(
             "--crossfit",
             min=2,
             metavar="PARTS",
-            help="Split the users into this many parts. Rank each part after a fit on the cases of the others.",
+            help="Split the users into this many parts. Rank each part after a fit on the cases of all other parts.",
         ),
     ] = None,
     limit: LimitOption = None,
@@ -61,8 +63,8 @@ def rank(
 
     Each system ranks the candidates of each case. No system is shown which candidates are relevant.
 
-    Without --sessions, systems learn from the histories of the cases; with --crossfit, also from what the users of the
-    other parts chose. The same command resumes a run in --out that was stopped.
+    Without --sessions, systems learn from the histories of the cases. With --crossfit, they also learn from what the
+    users of all other parts chose. If a run in --out was stopped, the same command resumes it.
     """
     from whimbrel.agent.learning.cases import Case
     from whimbrel.agent.learning.fitted_log import check_fitted_log, count_learned_cases
@@ -81,13 +83,13 @@ def rank(
     plan = Plan(cases, split_names(system) or tuple(SYSTEMS), settings, sessions, items, limit)
     if fitted:
         check_fitted_log(fitted)
-        # A case that the fit learned from is no test of it.
+        # A case that the fit learned from cannot test the fit.
         if learned := count_learned_cases(fitted, (case.blind for case in plan.read() if isinstance(case, Case))):
             raise ConfigError(
                 f"{str(fitted)!r} was fitted on {learned} of these cases: rank other cases, or use --crossfit instead "
                 "of --fitted"
             )
-    # A run in parts and one of all cases do not share a folder.
+    # A run in parts and a run of all cases cannot share a folder.
     with run_folder(out, in_parts=crossfit is not None) as folder:
         parts = fit_parts(plan, crossfit, folder) if crossfit else [(plan, folder)]
         run_plans(parts, folder, Execution(Limits(max_seconds, budget_usd), Workers(workers, ray)), json=json)

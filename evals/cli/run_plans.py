@@ -1,4 +1,4 @@
-"""What `eval rank` and `eval log` share: the folder of a run, running the plans in it, and showing the results."""
+"""Code that `eval rank` and `eval log` share: it locks the folder of a run, runs the plans and prints the results."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Execution:
-    """How plans are run: when to stop, and by which processes."""
+    """How plans are run: the limits at which they stop, and the processes that rank."""
 
     limits: "Limits"
     workers: "Workers"
@@ -24,10 +24,10 @@ class Execution:
 
 @contextmanager
 def run_folder(out: Path | None, *, in_parts: bool) -> Iterator[Path]:
-    """Lock the folder of a run while the block runs; without `out`, use a temporary folder.
+    """Lock the folder of a run while the block runs. Without `out`, use a temporary folder.
 
     Raises:
-        ConfigError: `out` holds a run in parts where one of all cases is asked for, or the reverse.
+        ConfigError: `out` holds a run in parts but this run is not in parts, or the reverse.
     """
     import tempfile
 
@@ -39,7 +39,7 @@ def run_folder(out: Path | None, *, in_parts: bool) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="whimbrel-") as folder:
             yield Path(folder)
         return
-    # Folds and a single plan in one folder would be reported as one run.
+    # If folds and a single plan shared a folder, `eval report` would take them for one run.
     if any(out.glob("fold-*")) if not in_parts else (out / PLAN).is_file():
         raise ConfigError(f"{str(out)!r} holds a run of another kind: give another --out, or remove it")
     with exclusive(out, "run folder"):
@@ -47,7 +47,7 @@ def run_folder(out: Path | None, *, in_parts: bool) -> Iterator[Path]:
 
 
 def run_plans(parts: "Sequence[tuple[Plan, Path]]", folder: Path, execution: Execution, *, json: bool) -> None:
-    """Run the plans one after the other, each in its own folder, then print the results of all of them.
+    """Run the plans one after the other, each in its own folder, then print the results of all plans.
 
     The results are also written to a file in `folder`.
     """
@@ -75,8 +75,8 @@ def run_plans(parts: "Sequence[tuple[Plan, Path]]", folder: Path, execution: Exe
         if not finished.whole:
             break
     if done < total:
-        print(f"whimbrel: stopped after {done} of {total} rankings; the same command resumes the run", file=sys.stderr)
-    # A run that stopped early is reported up to where it came.
+        print(f"whimbrel: stopped after {done} of {total} rankings. The same command resumes the run.", file=sys.stderr)
+    # A run that stopped early is reported with the rankings it has.
     document = document_of(results_of(parts[:number]), skipped=skipped, problems=problems)
     _write(folder / RESULTS, document)
     if json:

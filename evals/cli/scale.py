@@ -1,4 +1,4 @@
-"""`whimbrel eval scale`: measure what the size of a catalogue and a log costs."""
+"""`whimbrel eval scale`: measure how time and disk space grow with the size of a catalogue and a log."""
 
 from typing import Annotated
 
@@ -10,16 +10,15 @@ from whimbrel.evals.cli.options import SeedOption
 
 @example("whimbrel eval scale 10000:100000 100000:1000000")
 def scale(
-    sizes: Annotated[
-        list[str], typer.Argument(metavar="ITEMS:EVENTS ...", help="Sizes; each becomes a synthetic shop.")
-    ],
+    sizes: Annotated[list[str], typer.Argument(metavar="ITEMS:EVENTS ...", help="Sizes of synthetic shops.")],
     candidates: Annotated[int, typer.Option("--candidates", min=1, help="Candidates that retrieval returns.")] = 200,
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Measure what the size of a log costs.
+    """Measure how cost grows with the size of a log.
 
-    Measured are ingestion, the size of the store, and request times without a language model, on synthetic shops.
+    The shops are synthetic. The command measures ingestion, the size of the store, and the times of requests without a
+    language model.
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.studies.scale import measure_scale, parse_size, scale_markdown

@@ -15,7 +15,7 @@ def shift(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SOURCE", help="A log in a format of `ingest`, a folder of Last.fm or Frappe, or cases (.jsonl)."
+            metavar="SOURCE", help="A log in a format of `ingest`, a Last.fm or Frappe folder, or cases (.jsonl)."
         ),
     ],
     format: FormatOption = None,
@@ -29,7 +29,7 @@ def shift(
     ] = None,
     llm: Annotated[
         str,
-        typer.Option("--llm", metavar="SPEC", help="Measure also what this language model's likelihoods add."),
+        typer.Option("--llm", metavar="SPEC", help="Also measure what this language model's likelihoods add."),
     ] = "none",
     limit: Annotated[
         int, typer.Option("--limit", min=1, help="Number of events that the language model is asked about.")
@@ -39,9 +39,9 @@ def shift(
 ) -> None:
     """Measure whether predicted topics and shifts come true.
 
-    Predicted are the topics of the next event, the shift, its kind, and the confidence.
+    The predictions are the topics of the next event, the shift, its kind, and the confidence.
 
-    Systems learn from half of the people and are tested on the other half, at later times where times are known.
+    Systems learn from half of the people and are tested on the other half. If times are known, the test is also later.
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.agent.fitted import read_topics

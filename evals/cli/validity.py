@@ -1,4 +1,4 @@
-"""`whimbrel eval validity`: check from outside that recommendations keep their promises."""
+"""`whimbrel eval validity`: check recommendations against the log that the store was made from."""
 
 import sys
 from typing import Annotated
@@ -20,17 +20,17 @@ def validity(
     k: Annotated[int, typer.Option("--k", min=1, help="Items per user.")] = 10,
     json: JsonOption = False,
 ) -> None:
-    """Check that recommendations keep their promises.
+    """Check recommendations against the log.
 
-    Runs `whimbrel recommend --json` for users and checks each answer against the log that the store was made from.
-    Cited events must have happened and recommended items must be new. The exit status is 1 if an answer is wrong.
+    For each user, `whimbrel recommend --json` is run, and its answer is checked against the log that the store was made
+    from. Cited events must have happened and recommended items must be new. The exit status is 1 if an answer is wrong.
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.studies.validity import Requests, measure_validity, read_log, validity_lines
     from whimbrel.tools.sources.formats import open_source
     from whimbrel.tools.sources.tables import parse_map
 
-    # The source itself, not the store: the store is what is checked.
+    # The log is read from the source, since the store is part of what is checked.
     log = read_log(open_source(source, format=format, mapped=parse_map(map or [])))
     with progress_bars() as progress:
         document = measure_validity(log, Requests(store, users, llm, k), progress=progress)

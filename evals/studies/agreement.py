@@ -1,7 +1,7 @@
-"""Compare our metrics with those of RecTools on the same rankings of the same split.
+"""Compare our metrics with those of RecTools on the same rankings.
 
-RecTools (`make sasrec` installs it) does not average over ties. Our metrics are therefore shown twice: as reported,
-where tied items share their mean rank, and "as listed", where the order of the ranking file counts.
+RecTools (`make sasrec` installs it) does not average over ties. Our metrics are therefore shown twice. As "reported",
+tied items share their mean rank. "As listed", the order of the ranking file breaks ties.
 """
 
 import warnings
@@ -22,7 +22,7 @@ from whimbrel.tools.progress import NoProgress, Progress
 
 METRICS = ("ndcg@10", "hr@10", "recall@10", "map")
 TOLERANCE = 0.0005
-"""Difference from which a figure is wrong in the third decimal, the last that reports show."""
+"""A difference of this size changes the third decimal, which is the last one that reports show."""
 
 Parts = Sequence[tuple[Plan, Path]]
 
@@ -31,8 +31,8 @@ def measure_agreement(folder: Path, *, progress: Progress | None = None) -> dict
     """Compare the metrics of a run folder with RecTools.
 
     Returns:
-        By system and metric the figures `reported`, `as listed` and `rectools`, and over all of them the `largest
-        difference as listed`.
+        `system` holds the values `reported`, `as listed` and `rectools` for each system and metric. `largest difference
+        as listed` is the largest difference between `as listed` and `rectools`.
 
     Raises:
         ConfigError: RecTools is not installed, or the folder holds no run.
@@ -60,7 +60,7 @@ def measure_agreement(folder: Path, *, progress: Progress | None = None) -> dict
 
 
 def agreement_lines(document: dict[str, Any]) -> list[str]:
-    """Return the figures of `measure_agreement` as lines of text."""
+    """Return the results of `measure_agreement` as lines of text."""
     lines = [
         f"{system:<20} {metric:<10} reported {figure(values['reported'])}  as listed {values['as listed']:.6f}  "
         f"RecTools {values['rectools']:.6f}"
@@ -71,9 +71,9 @@ def agreement_lines(document: dict[str, Any]) -> list[str]:
 
 
 def rectools_figures(parts: Parts, system: str) -> dict[str, float]:
-    """Return RecTools' means over the cases of all folds that have a relevant item.
+    """Return the metrics of RecTools, as means over the cases with a relevant item in all folds.
 
-    NDCG is relative to the best achievable ranking; MAP is over the hundred items listed.
+    NDCG is divided by that of the best achievable ranking. MAP is computed over the hundred listed items.
     """
     try:
         import pandas as pd
@@ -100,13 +100,13 @@ def rectools_figures(parts: Parts, system: str) -> dict[str, float]:
         "map": MAP(k=100),
     }
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pandas warns of what RecTools does
+        warnings.simplefilter("ignore")  # RecTools calls pandas in a way that makes it warn
         rankings, interactions = pd.DataFrame(ranked_rows), pd.DataFrame(relevant_rows)
         return {name: float(metric.calc(rankings, interactions)) for name, metric in metrics.items()}
 
 
 def listed_figures(parts: Parts, system: str) -> dict[str, float]:
-    """Return our means over the same cases, with ranks in the order listed."""
+    """Return our metrics as means over the same cases. The ranks follow the order of the ranking file."""
     values: dict[str, list[float]] = {name: [] for name in METRICS}
     for plan, folder in parts:
         relevant = _relevant(plan)

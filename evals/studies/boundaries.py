@@ -23,12 +23,12 @@ from whimbrel.tools.text.item_vectors import title_vectors
 Floats = NDArray[np.float64]
 Sessions = Sequence[Sequence[Item]]
 BoundarySystem = Callable[[Sessions], list[Floats]]
-"""Returns for each session the probability of a switch after every item but the last."""
+"""Returns an array for each session: the probability of a switch after each item except the last."""
 
 THRESHOLDS = {"whimbrel": SWITCH}
-"""Probability from which a system calls a pair a switch, if it is not .5."""
+"""Thresholds of systems whose threshold is not .5. A pair is called a switch if its probability is at least that."""
 CHUNK = 1000
-"""Sessions of one call. Their texts are encoded in one batch, and a system may standardise by their spread."""
+"""Number of sessions in one call. Their texts are encoded in one batch. A system may standardise by their spread."""
 
 
 def _whimbrel(sessions: Sessions) -> list[Floats]:
@@ -57,7 +57,7 @@ def _similarity(sessions: Sessions) -> list[Floats]:
     for session in sessions:
         vectors = title_vectors(session)
         cosine = (vectors[:-1] * vectors[1:]).sum(axis=1)
-        # Rounding can move a cosine beyond 1.
+        # Rounding can make a cosine larger than 1.
         probabilities.append(np.clip(1 - cosine, 0, 1).astype(np.float64))
     return probabilities
 
@@ -73,7 +73,7 @@ BOUNDARY_SYSTEMS: dict[str, BoundarySystem] = {
 def measure_boundaries(
     path: Path, names: Sequence[str], *, seed: int, limit: int | None, out: Path | None, progress: Progress
 ) -> dict[str, Any]:
-    """Measure systems over all labelled pairs of neighbours, with 95% bootstrap intervals over sessions.
+    """Measure systems on all labelled pairs of neighbouring items, with 95% bootstrap intervals over sessions.
 
     Args:
         path: File of boundary cases.
@@ -95,7 +95,7 @@ def measure_boundaries(
     truth = np.array([label for case in cases for label in case.switch if label is not None], dtype=bool)
     if not len(truth):
         raise DataError(f"{str(path)!r} has no labelled pair" + (f": {problems[0]}" if problems else ""))
-    # Labelled pairs of all sessions lie one behind the other; those of one session are drawn together.
+    # The labelled pairs of all sessions are in one array. The pairs of one session form a group and are drawn together.
     ends = np.cumsum([sum(known) for known in labelled])
     starts = np.concatenate([[0], ends[:-1]])
     groups = [np.arange(start, end) for start, end in zip(starts, ends, strict=True) if end > start]
@@ -135,7 +135,7 @@ def _read(path: Path, limit: int | None) -> tuple[list[BoundaryCase], list[Probl
 
 
 def _predict(name: str, cases: Sequence[BoundaryCase], progress: Progress) -> list[Floats]:
-    """Return the probabilities of a system, an array for each case. The system is not shown the labels."""
+    """Return the probabilities of a system, one array for each case. The system is not shown the labels."""
     progress.step(f"Boundaries: {name}", len(cases))
     probabilities = []
     for start in range(0, len(cases), CHUNK):

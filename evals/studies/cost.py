@@ -1,7 +1,7 @@
-"""Measure the tokens and seconds of a recommendation beside bare llama.cpp doing the same in the same run.
+"""Compare the tokens and seconds of a recommendation with bare llama.cpp in the same run.
 
-The calls of llama.cpp that a request makes are recorded and then repeated with nothing around them. Before each, the
-model forgets everything but its instructions.
+The calls that a request makes to llama.cpp are recorded. Then the same calls are repeated without Whimbrel. Before the
+request and before the repetition, the model forgets everything except its instructions.
 """
 
 import time
@@ -26,7 +26,14 @@ from whimbrel.tools.store.store import open_store
 
 @dataclass(frozen=True)
 class CostConfig:
-    """What is measured: a local model's spec, users, candidates that the model scores, and items to recommend."""
+    """What is measured.
+
+    Attributes:
+        llm: Spec of a local model.
+        users: Number of users.
+        scored: Number of candidates that the model scores.
+        k: Number of items to recommend.
+    """
 
     llm: str = "bundled"
     users: int = 10
@@ -38,7 +45,7 @@ def measure_cost(store: str, config: CostConfig, *, progress: Progress | None = 
     """Measure requests of users that are evenly spread over a store.
 
     Returns:
-        Each figure of `request_cost` as its median over users, and its mean with a 95% interval.
+        Each value of `request_cost` as its median over users, and as its mean with a 95% interval.
 
     Raises:
         ConfigError: the model is not a local one.
@@ -59,7 +66,7 @@ def measure_cost(store: str, config: CostConfig, *, progress: Progress | None = 
         for user_id in chosen:
             costs.append(request_cost(agent, model, user_id, k=config.k))
             progress.advance(1)
-        # What the usual prompt, which lists everything, would cost in tokens.
+        # For comparison: the tokens of a prompt that lists the titles of all candidates.
         listed = [listed_tokens(agent, model, user_id, candidates=config.scored) for user_id in chosen]
     document: dict[str, Any] = {
         "model": config.llm,
@@ -77,7 +84,7 @@ def measure_cost(store: str, config: CostConfig, *, progress: Progress | None = 
 
 
 def request_cost(agent: Agent, llm: LocalModel, user_id: str, *, k: int) -> dict[str, float]:
-    """Measure one request: its seconds, those of bare llama.cpp for the same work, and its tokens."""
+    """Measure one request: its seconds, its tokens, and the seconds of bare llama.cpp for the same calls."""
     llm.forget()
     with Recording(llm.llama) as recording:
         started = time.perf_counter()
@@ -100,7 +107,10 @@ def request_cost(agent: Agent, llm: LocalModel, user_id: str, *, k: int) -> dict
 
 
 def listed_tokens(agent: Agent, llm: LocalModel, user_id: str, *, candidates: int) -> int:
-    """Count the tokens of a prompt that lists the latest titles and the candidates by number, without instructions."""
+    """Count the tokens of a prompt that lists the latest titles and the candidates in numbered lines.
+
+    Instructions are not counted.
+    """
     history = agent.store.history(user_id)[-HISTORY_SHOWN:]
     options = list(agent.store.log.item_ids)[:candidates]
     items = agent.store.items(options)
@@ -109,7 +119,7 @@ def listed_tokens(agent: Agent, llm: LocalModel, user_id: str, *, candidates: in
 
 
 def cost_markdown(document: Mapping[str, Any]) -> str:
-    """Return the figures of `measure_cost` as a Markdown table."""
+    """Return the results of `measure_cost` as a Markdown table."""
     lines = [
         f"{document['model']} ({document['form']}): {document['n']} users, {document['scored']} candidates scored, "
         f"{document['k']} recommended",

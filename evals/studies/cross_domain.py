@@ -1,8 +1,8 @@
 """Learn boundaries of intent in one domain and find them in another.
 
-Only the metrics read the labels of the domain under test. The spread of its features is known, which takes no labels.
-Weights and thresholds come from the domain that is learned from. A threshold is chosen on sessions that the weights
-were not learned from.
+Only the metrics read the labels of the domain under test. The spread of its features is used, which needs no labels.
+Weights and thresholds come from the domain that is learned from. The threshold is chosen by cross-validation: the
+sessions that choose it are held out from the weights.
 """
 
 from collections.abc import Sequence
@@ -36,16 +36,16 @@ Truth = NDArray[np.bool_]
 
 METRICS = ("precision", "recall", "f1", "average_precision", "brier", "ece")
 LIST = "Shopping list:\n-"
-"""What a language model reads before the titles of a session, one per line."""
+"""A language model reads this before the titles of a session, which follow one per line."""
 FOLDS = 5
-"""Folds of sessions for the choice of the threshold."""
+"""Number of folds of sessions when the threshold is chosen."""
 SMALLEST = 1e-9
-"""Added to standard deviations, which may be 0."""
+"""Added to standard deviations, since they may be 0."""
 NEWTON_STEPS = 12
 RULES = ("always", "topic-change", "similarity")
-"""Systems that learn nothing, except the threshold of similarity."""
+"""Systems that do not learn. Only the threshold of `similarity` is learned."""
 RIDGE_LIKENESSES, RIDGE_FEATURES = 1.0, 10.0
-"""Ridge of the two regressions, on standardised columns."""
+"""Ridge penalties of the two regressions, whose columns are standardised."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ class Domain:
     Attributes:
         name: Name of the domain.
         cases: The sessions.
-        likenesses: The likenesses of all pairs of items, an array for each session.
-        truth: Whether the intent switches, for all pairs of neighbours, session after session.
-        known: Whether the pair is labelled, shape as `truth`.
-        session: The session of each pair, shape as `truth`.
-        gains: How much likelier the session before it makes a title, shape (pairs, 1), or (pairs, 0) if no language
-            model was asked.
+        likenesses: The likenesses of all pairs of items, one array for each session.
+        truth: Whether the intent switches, for each pair of neighbouring items of all sessions, shape (pairs,).
+        known: Whether each pair is labelled, shape (pairs,).
+        session: The session of each pair, shape (pairs,).
+        gains: How much likelier the second title of each pair becomes after the session so far, shape (pairs, 1). The
+            shape is (pairs, 0) if no language model was asked.
     """
 
     name: str
@@ -82,7 +82,7 @@ def read_domain(
     """Read the sessions of a file that have a labelled pair, at most the first `limit`.
 
     Raises:
-        DataError: the file cannot be read, a line is wrong, or no pair is labelled.
+        DataError: the file cannot be read, a line is invalid, or no pair is labelled.
         ModelError: the language model gives no likelihoods.
     """
     progress = progress or NoProgress()
@@ -129,10 +129,10 @@ def domain_of(name: str, cases: Sequence[BoundaryCase], gains: Sequence[Floats] 
 
 
 def title_gains(model: LanguageModel, case: BoundaryCase) -> Floats:
-    """Ask a model how much likelier the session so far makes each title but the first.
+    """Ask a model how much likelier each title becomes after the session so far. The first title is left out.
 
     Returns:
-        Nats per token, shape (pairs,); NaN where no label is known, since nothing is asked there.
+        Nats per token, shape (pairs,). NaN for pairs without a label, since the model is not asked about them.
 
     Raises:
         ModelError: the model gives no likelihoods.
@@ -149,15 +149,15 @@ def title_gains(model: LanguageModel, case: BoundaryCase) -> Floats:
 
 
 def learn_without_gains(domains: Sequence[Domain]) -> Segmenter:
-    """Learn a segmenter from several domains without their language model's likelihoods, as it is shipped."""
+    """Learn a segmenter from several domains without a language model, like the one that is shipped."""
     return learn(*(domain.without_gains() for domain in domains))
 
 
 def learn(*domains: Domain) -> Segmenter:
-    """Learn a segmenter from the labelled pairs of domains, each standardised by its own spread.
+    """Learn a segmenter from the labelled pairs of domains. Each domain is standardised by its own spread.
 
-    The threshold gives the best F1 on these pairs, where the probabilities of each session come from weights that were
-    learned without it.
+    The threshold gives the best F1 on these pairs. For this, the probabilities of each session come from weights that
+    were learned without that session.
     """
     folds = [(np.random.default_rng(0).permutation(len(domain.cases)) % FOLDS)[domain.session] for domain in domains]
     held_out = [np.zeros(len(domain.truth)) for domain in domains]
@@ -172,15 +172,15 @@ def learn(*domains: Domain) -> Segmenter:
 
 
 def _learn_weights(domains: Sequence[Domain], rows: Sequence[Truth]) -> Segmenter:
-    """Learn from these rows of pairs of each domain: first weights of likenesses, then of the features made of them."""
+    """Learn from these pairs of each domain: first the weights of likenesses, then the weights of their features."""
     truth = _joined([domain.truth for domain in domains], rows)
     neighbours = [np.concatenate([np.diagonal(alike, 1).T for alike in domain.likenesses]) for domain in domains]
     training = [pairs[wanted] for pairs, wanted in zip(neighbours, rows, strict=True)]
-    # Each domain is centred by itself but all share a scale, so that likenesses of two domains can be compared.
+    # Each domain is centred by itself. All domains share a scale, so that their likenesses can be compared.
     scale = np.mean([pairs.std(axis=0) for pairs in training], axis=0) + SMALLEST
     centred = np.concatenate([(pairs - pairs.mean(axis=0)) / scale for pairs in training])
     _, weights_of_switch = _regression(centred, truth, RIDGE_LIKENESSES)
-    likeness = tuple((-weights_of_switch / scale).tolist())  # what speaks against a switch is likeness
+    likeness = tuple((-weights_of_switch / scale).tolist())  # likeness is evidence against a switch
     features = [features_of(domain, likeness) for domain in domains]
     means = [columns.mean(axis=0) for columns in features]
     deviations = [columns.std(axis=0) + SMALLEST for columns in features]
@@ -197,13 +197,13 @@ def _joined(arrays: Sequence[NDArray[Any]], rows: Sequence[Truth]) -> NDArray[An
 
 
 def features_of(domain: Domain, likeness: Sequence[float]) -> Floats:
-    """Return the features of all pairs; the last column holds the gains of titles if they are known."""
+    """Return the features of all pairs. If the gains of titles are known, they are the last column."""
     features = np.concatenate([switch_features(alike @ np.array(likeness)) for alike in domain.likenesses])
     return np.concatenate([features, domain.gains], axis=1)
 
 
 def find(domain: Domain, segmenter: Segmenter) -> Floats:
-    """Return the probability of a switch for all pairs of a domain, standardised by its own spread of features."""
+    """Return the probability of a switch for each pair of a domain. Features are standardised by their own spread."""
     features = features_of(domain, segmenter.likeness)
     return probabilities(features, shrunk_spread(features, segmenter.spread), segmenter)
 
@@ -211,11 +211,11 @@ def find(domain: Domain, segmenter: Segmenter) -> Floats:
 def _regression(columns: Floats, truth: Truth, ridge: float) -> tuple[float, Floats]:
     """Return the bias and weights of a logistic regression whose penalty is half of `ridge` times the squared weights.
 
-    It is solved here by Newton's method: scikit-learn refuses outcomes that are all equal, as those of a few sessions
-    may be.
+    It is solved here by Newton's method, since scikit-learn refuses outcomes that are all equal. The outcomes of a few
+    sessions may be all equal.
     """
     inputs = np.concatenate([np.ones((len(columns), 1)), columns], axis=1)
-    # The bias is hardly penalised; a little keeps the system solvable if all outcomes are equal.
+    # The bias has a tiny penalty, which keeps the system solvable if all outcomes are equal.
     penalty = np.diag([1e-6, *[ridge] * columns.shape[1]])
     weights = np.zeros(inputs.shape[1])
     for _ in range(NEWTON_STEPS):
@@ -227,7 +227,7 @@ def _regression(columns: Floats, truth: Truth, ridge: float) -> tuple[float, Flo
 
 
 def best_threshold(truth: Truth, probability: Floats) -> float:
-    """Return the probability from which yes gives the best F1; the greatest if there are several.
+    """Return the threshold with the best F1, the highest one on ties. At or above it, the answer is yes.
 
     Example:
         >>> best_threshold(np.array([True, True, False]), np.array([0.9, 0.6, 0.1]))
@@ -242,7 +242,7 @@ def best_threshold(truth: Truth, probability: Floats) -> float:
 def measure_both_directions(
     first: Domain, second: Domain, *, seed: int, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Measure what is learned in either domain in the other one."""
+    """Learn in each of the two domains and test in the other one."""
     progress = progress or NoProgress()
     progress.step("Learning and testing", 2)
     transfers = []
@@ -253,11 +253,11 @@ def measure_both_directions(
 
 
 def measure_transfer(learned_in: Domain, tested_on: Domain, *, seed: int) -> dict[str, Any]:
-    """Measure each system on one domain, with what it learns learned in the other.
+    """Measure each system in one domain after it learned in the other.
 
     Returns:
-        Metrics with 95% bootstrap intervals over sessions. `whimbrel with likelihoods` is a system if a language model
-        was asked in both domains.
+        Metrics with 95% bootstrap intervals over sessions. The system `whimbrel with likelihoods` is included if a
+        language model was asked in both domains.
     """
     known = tested_on.known
     rows = np.arange(known.sum())
@@ -290,12 +290,12 @@ def measure_transfer(learned_in: Domain, tested_on: Domain, *, seed: int) -> dic
 
 
 def _rule(name: str, domain: Domain) -> Floats:
-    """Return the probabilities of a system that learns nothing, for the labelled pairs."""
+    """Return the probabilities of a system that does not learn, for the labelled pairs."""
     return np.concatenate(BOUNDARY_SYSTEMS[name]([case.items for case in domain.cases]))[domain.known]
 
 
 def markdown(document: dict[str, Any]) -> str:
-    """Return the figures of `measure_both_directions` as Markdown tables."""
+    """Return the results of `measure_both_directions` as Markdown tables."""
     lines = []
     for transfer in document["transfer"]:
         lines += [

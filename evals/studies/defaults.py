@@ -1,4 +1,4 @@
-"""Learn the weights that are shipped with the agent from several logs. Each log counts the same."""
+"""Learn the weights that are shipped with the agent. They come from several logs, which count equally."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,25 +18,26 @@ from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.progress import NoProgress, Progress
 
 KINDS: tuple[CandidateKind, ...] = ("retrieved", "given")
-"""Kinds of candidates that choices are drawn for. Those of `given` also teach `cold`, with all of the log left out."""
+"""Choices are drawn for these kinds of candidates. The choices of `given` are also used to learn `cold`: for that, all
+features that come from the log are removed."""
 ALL_KINDS: tuple[CandidateKind, ...] = (*KINDS, "cold")
 ORDER_WEIGHT = 0.3
-"""Weight of the order of a model without likelihoods, in log odds a standard deviation of an order that is sure. It is
-set, not learned: the local models repeat the order that they are shown."""
+"""Weight of the order that a model without likelihoods returns, in log odds per standard deviation of a certain
+order. It is set by hand, since local models repeat the order that they are shown and so cannot teach it."""
 NOTHING = Rankers(retrieved=Ranker(weights={}), given=Ranker(weights={}), cold=Ranker(weights={}))
-"""What learning starts from."""
+"""Rankers without weights, from which learning starts."""
 
 ChoicesByKind = Mapping[CandidateKind, Sequence[ChoiceSet]]
 
 
 @dataclass(frozen=True)
 class FusionConfig:
-    """What rankers are learned from.
+    """The choices that rankers are learned from.
 
     Attributes:
         llm: Spec of the language model.
-        choices: Most choices of each log and kind of candidates.
-        asked: How many of them the model is asked about.
+        choices: The largest number of choices for each log and kind of candidates.
+        asked: The number of these choices that the model is asked about.
         seed: Seed of the random numbers.
     """
 
@@ -48,7 +49,7 @@ class FusionConfig:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """The choices of one log: by kind of candidates, and those of the retrieval channels."""
+    """The choices of one log: choices keyed by the kind of candidates, and choices for the retrieval channels."""
 
     by_kind: dict[CandidateKind, list[ChoiceSet]]
     channels: list[ChoiceSet]
@@ -62,11 +63,11 @@ def learn_topics(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> NextTopics:
-    """Learn what predicts the next topics from the first part of each log, and write it to `out`.
+    """Learn the predictor of the next topics from the first part of each log, and write it to `out`.
 
     Args:
         sources: Logs as `NAME=SOURCE`.
-        out: The file that is written.
+        out: The file to write.
         mapped: Columns and their fields, as for `ingest`.
         seed: Seed of the random numbers.
         progress: Where progress is shown.
@@ -84,10 +85,10 @@ def learn_topics(
 def learn_fusions(
     sources: Sequence[str], out: Path, config: FusionConfig, *, progress: Progress | None = None
 ) -> list[Path]:
-    """Learn what ranks candidates from all logs, and again from all logs but one, to be tested on that one.
+    """Learn rankers from all logs. For each log, also learn rankers from all other logs, to be tested on that log.
 
     Returns:
-        The files that were written: `out`, and one beside it for each log that was left out.
+        The files that were written: `out`, and next to it one file for each log that was left out.
 
     Raises:
         ConfigError: the name of a log cannot be part of a file name.
@@ -124,10 +125,10 @@ def learn_fusions(
 
 def _draw(source: str, config: FusionConfig, progress: Progress) -> _Drawn:
     library, draw = read_library(source, progress), Draw(config.choices, config.seed, progress)
-    # The topics are those that are shipped; the rankers are not read while choice sets are drawn.
+    # The shipped topic weights are used. The rankers are not read while choices are drawn.
     fitted = Fitted.default()
     channels = draw_channel_choices(library, replace(fitted, fusion=NOTHING), draw)
-    # Candidates are retrieved with channel weights of the log itself, as `whimbrel fit` would do.
+    # Candidates are retrieved with channel weights that are learned from the log itself, as `whimbrel fit` does.
     weights = learn_channels([channels], {}, seed=config.seed)
     with_channels = NOTHING.model_copy(update={"channels": weights})
     by_kind = {kind: draw_choices(library, kind, replace(fitted, fusion=with_channels), draw) for kind in KINDS}

@@ -1,4 +1,4 @@
-"""Checks of one explanation: whether what it cites happened, and whether it names anything that it was not given."""
+"""Checks of one explanation: whether its cited events happened, and whether it names only what it was given."""
 
 import re
 from collections.abc import Sequence
@@ -23,15 +23,16 @@ def wrong_citation(cited: CitedEvent, history: Sequence[Interaction], *, user_id
         return "is no event of this user"
     if event.time >= at:
         return "did not happen before"
-    # The user reads title, time and kind of the event, so all of them must be true.
+    # The user reads the title, time and kind of the event, so all of these must be true.
     shown = (cited.item_id, cited.title, cited.time, cited.event)
     return "" if shown == (event.item_id, event.title, event.time, event.event) else "is told otherwise"
 
 
 def wrong_others(entry: Recommendation, log: InteractionLog, *, user_id: str, at: float) -> str:
-    """Return what is wrong with a reason that speaks of other people.
+    """Return what is wrong with a reason that mentions other people.
 
-    Empty if, for each cited event, somebody else met both its item and the recommended one before `at`.
+    Empty if the reason is true. Then, for each cited event, another user interacted with both the cited and the
+    recommended item before `at`.
     """
 
     def others_who_met(item_id: str) -> set[int]:
@@ -45,24 +46,24 @@ def wrong_others(entry: Recommendation, log: InteractionLog, *, user_id: str, at
 
 
 def without_names(sentence: str, *, titles: Sequence[str], topics: Sequence[str], days: Sequence[str]) -> str:
-    """Return a sentence with `_` in place of each of these names, with or without quotation marks.
+    """Return a sentence in which `_` replaces each of these names, with or without quotation marks.
 
     Example:
         >>> without_names("You bought 'Green tea' on 1 May 2020.", titles=["Green tea"], topics=[], days=["1 May 2020"])
         'You bought _ on _.'
     """
     names = {*titles, *map(short_name, titles), *topics, *days} - {""}
-    # The longest name first: a title may be part of another.
+    # The longest name comes first, since one title may be part of another.
     alternatives = "|".join(map(re.escape, sorted(names, key=lambda name: (-len(name), name))))
     pattern = rf"'(?:{alternatives})'|“(?:{alternatives})”|(?<![^\W_])(?:{alternatives})(?![^\W_])"
     return re.sub(pattern, "_", sentence) if alternatives else sentence
 
 
 def foreign_names(rest: str, phrases: Phrases) -> list[str]:
-    """Return what still looks like a name in a sentence `without_names`.
+    """Return all parts of a sentence that still look like names after `without_names`.
 
-    That is what is quoted, and capitalised words, except at the beginning of a sentence words of our own phrases. A
-    name in small letters without quotation marks is not seen.
+    These are quoted parts and capitalised words. At the beginning of a sentence, words of our own phrases do not count.
+    A name in small letters without quotation marks is not found.
     """
     our_words = phrases.generated.reason_words | phrases.generated.others_words | {"chosen", "nothing"}
     unquoted = _QUOTED.sub(" ", rest)

@@ -1,8 +1,8 @@
-"""Measure whether explanations keep to the facts, and how many of the model's reasons stand as it worded them.
+"""Measure whether explanations keep to the facts, and how many of the model's reasons are kept unchanged.
 
-Users and moments of their histories are drawn at random; the model words the reason of every item. Cited events are
-looked up in the store. Names in an explanation are compared with those that it was given. The same command resumes a
-run.
+Users and moments of their histories are drawn at random. The model words the reason of every item. Cited events are
+looked up in the store. Names in an explanation are compared with the names that the model was given. The same command
+resumes a run.
 """
 
 import random
@@ -38,7 +38,7 @@ FOREIGN_NAMES_SHOWN = 20
 
 
 class Settings(BaseModel):
-    """What an answer depends on."""
+    """The settings that an answer depends on."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -49,15 +49,15 @@ class Settings(BaseModel):
 
 
 class Explanation(BaseModel):
-    """One checked explanation, in a line of the file of answers.
+    """One checked explanation. The file of answers holds it as part of an `Answer`.
 
     Attributes:
         item: Title of the recommended item.
         words: The explanation.
-        bare: The explanation with `_` in place of the names that it was given.
-        cited: The events that it cites.
-        wrong: What is wrong with these.
-        named: Names that it was not given.
+        bare: The explanation in which `_` replaces the names that the model was given.
+        cited: The events that the explanation cites.
+        wrong: The errors in these citations.
+        named: Names in the explanation that the model was not given.
     """
 
     item: str
@@ -71,7 +71,7 @@ class Explanation(BaseModel):
 class Answer(BaseModel):
     """The explanations of one request.
 
-    `asked` is the number of reasons that the model worded, `problems` why those were replaced that were.
+    `asked` is the number of reasons that the model worded. `problems` lists why a reason of the model was replaced.
     """
 
     store: str
@@ -87,7 +87,7 @@ class Answer(BaseModel):
 def measure_explanations(
     stores: Sequence[str], settings: Settings, *, llm: LanguageModel | None, n: int, out: Path, progress: Progress
 ) -> dict[str, Any]:
-    """Collect answers until there are `n` explanations for each store, and count what is wrong with them.
+    """Collect answers until there are `n` explanations for each store, and count their errors.
 
     Args:
         stores: Stores to recommend from.
@@ -109,7 +109,7 @@ def measure_explanations(
         progress.advance(min(count, n))
         with open_store(name) as store:
             agent = Agent(store, llm, PipelineConfig(worded=settings.k, language=settings.language))
-            # The draw is the same each time, so that a run which was stopped continues it.
+            # The draw is the same each time, so a run that was stopped can continue it.
             for request in draw_requests(store, settings):
                 if count >= n:
                     break
@@ -130,13 +130,16 @@ def measure_explanations(
 
 
 def draw_requests(store: Store, settings: Settings) -> Iterator[Request]:
-    """Return requests of all users with enough events, in random order, each before an event of their latter half."""
+    """Return one request for each user with enough events, in random order of users.
+
+    The moment of a request is the time of a random event in the second half of the user's history.
+    """
     users = sorted(store.log.user_ids)
     random.Random(settings.seed).shuffle(users)  # noqa: S311
     for user_id in users:
         history = store.history(user_id)
         if len(history) >= LEAST_EVENTS:
-            # A generator for each user: the moment does not depend on which users came before.
+            # Each user has a separate generator, so the moment does not depend on the users drawn before.
             draw = random.Random(f"{settings.seed} {user_id}")  # noqa: S311
             at = history[draw.randrange(len(history) // 2, len(history))].time
             if history[0].time < at:
@@ -145,11 +148,11 @@ def draw_requests(store: Store, settings: Settings) -> Iterator[Request]:
 
 @dataclass(frozen=True)
 class Facts:
-    """What an explanation is checked against.
+    """The facts that an explanation is checked against.
 
     Attributes:
-        user_id: Whom the recommendation is for.
-        at: The moment that it was made for.
+        user_id: The user who gets the recommendation.
+        at: The moment of the recommendation.
         history: The user's events.
         log: The events of all users.
         to_topics: The topics that the predicted shift moves to.
@@ -197,7 +200,7 @@ def check_explanation(entry: Recommendation, topics: Sequence[str], facts: Facts
     cited_ids = {cited.event_id for cited in entry.evidence}
     cited_topics = {topic for event in facts.history if event.event_id in cited_ids for topic in event.topics}
     days = [datetime.fromtimestamp(cited.time, tz=UTC) for cited in entry.evidence if cited.time is not None]
-    # What is left when every name that was given is taken out must hold no name.
+    # After every given name is removed, the rest must hold no name.
     rest = without_names(
         entry.explanation,
         titles=[entry.title, *(cited.title for cited in entry.evidence)],
@@ -246,13 +249,13 @@ def _summarise(answers: Sequence[Answer]) -> dict[str, Any]:
 
 
 def _share(count: int, of: int) -> dict[str, Any] | None:
-    """Return a share with its interval; None of nothing."""
+    """Return a share with its interval; None if `of` is 0."""
     share = wilson(count, of)
     return {"value": share.value, "ci": [share.low, share.high], "n": of} if of else None
 
 
 def _read_answers(out: Path) -> Iterator[Answer]:
-    """Return the answers of earlier runs. A line that was cut off is left out."""
+    """Return the answers of earlier runs. An incomplete line is left out."""
     for line in out.read_text("utf-8").splitlines() if out.is_file() else ():
         try:
             yield Answer.model_validate_json(line)
@@ -262,7 +265,7 @@ def _read_answers(out: Path) -> Iterator[Answer]:
 
 def _append(out: Path, answer: Answer) -> None:
     try:
-        # A run that was killed may have left half a line, which gets a line of its own.
+        # A run that was killed may have left half a line. The next answer must begin on a new line.
         was_cut_off = out.is_file() and out.read_bytes()[-1:] not in (b"", b"\n")
         with out.open("a", encoding="utf-8") as file:
             file.write("\n" * was_cut_off + answer.model_dump_json() + "\n")

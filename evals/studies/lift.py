@@ -1,9 +1,11 @@
-"""Measure what a language model adds to the ranking of candidates that no log knows, for one log after the other.
+"""Measure what a language model adds to the ranking of items, as if no log had any of the items.
 
-A choice is one event among 20 items; half of the other items are sampled uniformly and half by popularity. The weights
-of the features and of the model's likelihoods come from the other logs, so that the log under test has taught nothing.
-They are then learned further from other people of the same log, as `whimbrel fit` would do, in PARTS folds. Replies of
-the model are cached on disk, so that a run that was stopped resumes.
+One log after the other is tested. A choice shows 20 items, one of which the user chose. Half of the remaining items are
+sampled uniformly and half by popularity.
+
+The weights of the features and of the model's likelihoods first come from all logs except the one under test. In a
+second step they are learned further from other people of the log under test, in PARTS folds, as `whimbrel fit` does.
+Replies of the model are cached on disk, so a run that was stopped can resume.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,16 +37,23 @@ NOTHING = Ranker(weights={})
 WITHOUT_MODEL = dict.fromkeys((*LIKELIHOOD_FEATURES, "order"), 0.0)
 """Weights of a ranker that ignores the language model."""
 OTHERS, OWN = "other logs", "own people"
-"""Where weights come from: other logs alone, or also other people of the same log."""
+"""Where weights come from: only from other logs, or also from other people of the same log."""
 PARTS = 5
 
 Lifts = Mapping[str, Mapping[str, "Lift"]]
-"""By log and by where the weights come from."""
+"""Lifts keyed by log, then by where the weights come from."""
 
 
 @dataclass(frozen=True)
 class LiftConfig:
-    """What is measured: a model spec, choices of each log to learn from and to ask the model about, and a seed."""
+    """What is measured.
+
+    Attributes:
+        llm: Spec of the language model.
+        choices: Number of choices of each log from which feature weights are learned.
+        asked: Number of choices of each log that the model is asked about.
+        seed: Seed of the random numbers.
+    """
 
     llm: str = "bundled"
     choices: int = 1000
@@ -54,7 +63,15 @@ class LiftConfig:
 
 @dataclass(frozen=True)
 class Lift:
-    """NDCG@10 of a log's choices without and with a model, the difference with its p, and the mean weights."""
+    """What a model adds to the ranking of one log's choices.
+
+    Attributes:
+        without: NDCG@10 without the model.
+        with_: NDCG@10 with the model.
+        lift: The paired difference of the two.
+        p: The p-value of the difference.
+        weights: The mean weights of the model's signals.
+    """
 
     without: Interval
     with_: Interval
@@ -99,10 +116,13 @@ def lifts_of(
     *,
     seed: int,
 ) -> dict[str, Lift]:
-    """Measure one log: with weights from the other logs, and with weights learned further from its own other people."""
+    """Measure one log with weights from all other logs, then with weights learned further from its own people.
+
+    No weights are learned from the people that they are tested on.
+    """
     others = [other for other in choices if other != name]
     tested = answers[name]
-    # First the features alone, then what the model adds to them.
+    # The weights of the features are learned first, then those of the model's likelihoods.
     ranker = learn_ranker([choices[other] for other in others], NOTHING, seed=seed, trees=False)
     from_others = learn_model_weights([answers[other] for other in others], ranker)
     parts = [Part(number, PARTS, seed) for number in range(PARTS)]
@@ -127,9 +147,9 @@ def _learn_outside(
 
 
 def _lift(answers: Sequence[AnsweredChoiceSet], rankers: Sequence[Ranker], seed: int) -> Lift:
-    """Measure the answers, each with the ranker beside it."""
+    """Measure the answers, each with the ranker at the same position."""
     pairs = list(zip(answers, rankers, strict=True))
-    # One answer at a time, since each may have a ranker of its own.
+    # Answers are measured one at a time, since each may have a different ranker.
     without = np.concatenate(
         [gains_with_model(ranker.model_copy(update=WITHOUT_MODEL), [answer]) for answer, ranker in pairs]
     )
@@ -162,7 +182,7 @@ def markdown(lifts: Lifts) -> str:
 
 
 def document_of(lifts: Lifts) -> dict[str, Any]:
-    """Return lifts as values that JSON knows."""
+    """Return lifts as JSON values."""
     return {
         name: {
             origin: {

@@ -1,8 +1,10 @@
-"""Measure forecasts of the topics that a person's next window of time will hold.
+"""Measure forecasts of the topics that a person's next time window will hold.
 
-For every person and topic: will the next window have it? The harder form asks only for topics that none of the
-person's recent windows had. The last windows are the test. The window before them chooses the threshold of each system.
-Systems learn from windows before that: no system knows anything of a tested window.
+For every person and topic, the question is whether the next window holds the topic. The harder form asks only about
+topics that are in none of the person's recent windows.
+
+Systems are tested on the last windows. The window before these is used to choose the threshold of each system. Systems
+learn only from still earlier windows.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,24 +33,24 @@ Floats = NDArray[np.float64]
 Truth = NDArray[np.bool_]
 
 TESTED, LEARNED_FROM = 3, 5
-"""Windows that are tested, and most windows that are learned from."""
+"""The last TESTED windows are tested. Systems learn from at most LEARNED_FROM windows."""
 FORMS = ("all", "new")
-"""All topics, or only those of no recent window."""
+"""The question is asked about all topics, or only about topics of no recent window."""
 BASELINE = "user-cf"
 CALIBRATED = ("whimbrel", "boosted counts")
 """Systems whose scores are probabilities."""
 HABIT_PRIOR = 5
-"""Meetings at the person's overall shares that are added to those of the same part of the week."""
+"""Number of meetings, at the person's overall shares, that are added to the meetings in the same part of the week."""
 SMALLEST = 1e-12
-"""Keeps a ratio finite whose denominator may be 0."""
+"""The smallest denominator of a ratio, so that the ratio stays finite."""
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """One window: scores of every system for users (rows) and topics (columns), and the truth.
+    """One window with the scores of every system and the truth. Arrays have the shape (users, topics).
 
     Attributes:
-        scores: By system.
+        scores: The scores of each system, keyed by its name.
         truth: Whether the window has the topic.
         new: Whether no recent window of the user has the topic.
         users: The user of each row.
@@ -60,7 +62,7 @@ class Pairs:
     users: NDArray[np.int64]
 
     def asked(self, form: str) -> Truth:
-        """Return whether a form asks for each pair."""
+        """Return for each pair whether a form asks about it."""
         return self.new if form == "new" else np.ones_like(self.new)
 
 
@@ -70,7 +72,8 @@ def measure_migration(
     """Measure every system in both forms, with 95% intervals over users.
 
     Returns:
-        For each form the metrics of the systems, compared with `user-cf` and with `whimbrel`, and the best baseline.
+        For each form, the metrics of the systems and the name of the best baseline. Each system is compared with
+        `user-cf` and with `whimbrel`.
 
     Raises:
         DataError: the log has too few windows or no topic.
@@ -78,10 +81,10 @@ def measure_migration(
     progress = progress or NoProgress()
     windows = meetings.windows
     count = len(windows.counts)
-    # A short log tests fewer windows: some are needed to learn from and one to choose thresholds.
+    # In a short log fewer windows are tested, since some are needed to learn from and one to choose thresholds.
     tested = min(tested, max(count - 4, 1))
     validation = count - tested - 1
-    # The first two windows are never a target: there must be a past to predict from.
+    # The first two windows are never predicted, since predictions need a past.
     targets = list(range(validation - 1, 1, -1))[:LEARNED_FROM]
     if not targets or not windows.topics:
         raise DataError(f"{count} windows with {len(windows.topics)} topics are too few: give a shorter window")
@@ -108,7 +111,7 @@ def measure_migration(
 def _score_window(
     meetings: Meetings, end: int, forecaster: Forecaster, boosted: Callable[[TopicWindows], Floats]
 ) -> Pairs:
-    """Score window `end` from the windows before it, for users who were active there."""
+    """Score window `end` from all earlier windows, for users who were active in them."""
     past = meetings.windows.until(end)
     population = Population.of(past)
     everybody = np.arange(past.counts.shape[1])
@@ -135,12 +138,12 @@ def _score_window(
 def _boosted_counts(
     windows: TopicWindows, targets: Sequence[int], validation: int, seed: int
 ) -> Callable[[TopicWindows], Floats]:
-    """Learn gradient-boosted trees over the counts of the last windows alone."""
+    """Learn gradient-boosted trees whose only features are the counts of the last windows and overall."""
     import lightgbm
 
     def features(past: TopicWindows) -> NDArray[np.float32]:
         latest = past.counts[-RECENT_WINDOWS:]
-        # Early targets have fewer windows before them.
+        # An early target may have fewer than RECENT_WINDOWS windows before it, so zeros are added.
         padded = np.concatenate([np.zeros((RECENT_WINDOWS - len(latest), *latest.shape[1:]), np.float32), latest])
         stacked = np.concatenate([padded, past.counts.sum(axis=0)[None], past.met.sum(axis=0)[None]])
         return np.moveaxis(stacked, 0, 2).reshape(-1, RECENT_WINDOWS + 2)
@@ -164,9 +167,10 @@ def _boosted_counts(
 
 
 def _habits(meetings: Meetings, end: int) -> Floats:
-    """Return the shares of topics among a user's meetings in the part of day and week of their latest meeting.
+    """Return the shares of topics among each user's meetings in one part of the week.
 
-    The shares are shrunk to those of all their meetings.
+    It is the part of the week (day part, weekend or not) of the user's latest meeting. The shares are shrunk towards
+    the shares among all meetings of the user.
     """
     users, topics = meetings.windows.counts.shape[1:]
     past = np.flatnonzero(meetings.window < end)
@@ -181,7 +185,7 @@ def _habits(meetings: Meetings, end: int) -> Floats:
 
 
 def _measure_form(form: str, validation: Pairs, tests: Sequence[Pairs], seed: int) -> dict[str, Any]:
-    """Measure one form: thresholds from the validation window, metrics from the tested ones."""
+    """Measure one form. Thresholds come from the validation window, and metrics from the tested windows."""
     systems: dict[str, dict[str, Any]] = {}
     draws: dict[str, Floats] = {}
     asked = validation.asked(form)
@@ -197,7 +201,7 @@ def _measure_form(form: str, validation: Pairs, tests: Sequence[Pairs], seed: in
             difference = draws["whimbrel"] - draws[name]
             system["whimbrel minus this"] = systems["whimbrel"]["f1"] - system["f1"]
             system["whimbrel minus this_ci"] = list(percentile_interval(difference))
-            # A two-sided p of the bootstrap: how often the difference has the other sign.
+            # The two-sided p-value of the bootstrap counts how often the difference has the opposite sign.
             tail = min((difference <= 0).mean(), (difference >= 0).mean())
             p_values[name] = float(min(1.0, 2 * tail + 1 / DRAWS))
     for name, p in holm(p_values).items():
@@ -208,7 +212,10 @@ def _measure_form(form: str, validation: Pairs, tests: Sequence[Pairs], seed: in
 
 @dataclass(frozen=True)
 class _Counts:
-    """Decisions of a system over the tested windows, by user, and how often the highest score was right."""
+    """Counts of a system's decisions over the tested windows, for each user.
+
+    `top_right` counts how often the topic with the highest score was right, among `top_asked` users and windows.
+    """
 
     right: Floats
     predicted: Floats
@@ -228,7 +235,7 @@ def _count(form: str, tests: Sequence[Pairs], name: str, threshold: float) -> _C
         predicted[pairs.users] += yes.sum(axis=1)
         positive[pairs.users] += (pairs.truth & asked).sum(axis=1)
         has_positive = (pairs.truth & asked).any(axis=1)
-        # The highest score of each user, for users who have something to find.
+        # The topic with the highest score is judged for each user who has a topic to find.
         top = np.where(asked, scores, -np.inf).argmax(axis=1)
         top_right += int(pairs.truth[np.arange(len(top)), top][has_positive].sum())
         top_asked += int(has_positive.sum())
@@ -269,12 +276,12 @@ def _measure_system(
 
 
 def migration_markdown(document: Mapping[str, Any]) -> str:
-    """Return the figures of `measure_migration` as Markdown tables."""
+    """Return the results of `measure_migration` as Markdown tables."""
     lines = []
     for form in FORMS:
         systems = document[form]["system"]
         first = next(iter(systems.values()))
-        asked = "All topics" if form == "all" else f"Topics of none of the last {RECENT_WINDOWS} windows"
+        asked = "All topics" if form == "all" else f"Only topics that none of the last {RECENT_WINDOWS} windows has"
         lines += [
             f"{asked}: {first['n']:,} pairs, {first['positive']:,} positive, {document['users']:,} users, "
             f"{document['topics']} topics\n",

@@ -1,8 +1,9 @@
-"""Measure on synthetic logs whether planted shifts are named, and whether none is named where nothing shifts.
+"""Measure on synthetic logs whether planted shifts are recognised, and whether stationary logs get "no shift".
 
-People draw topics from tastes of their own. In a planted log a new interest takes over at weekends, in the evening, at
-work, in the last sessions, or in the current session. Between 70% and 100% of the events there are of the new interest
-(the purity). In a stationary log nothing changes; there either each event or each session draws its topic.
+Each person draws topics from an individual taste. In a planted log, a new interest takes over at weekends, in the
+evening, at work, in the last sessions, or in the current session. Between 70% and 100% of these events have a topic of
+the new interest (the purity). In a stationary log the taste does not change. Either each event or each session draws a
+topic from it.
 """
 
 from collections import Counter
@@ -22,7 +23,7 @@ from whimbrel.tools.timestamps import DAY_SECONDS, is_weekend
 START = 1_600_000_000 // DAY_SECONDS * DAY_SECONDS
 """Midnight at which every log begins."""
 NEW_TOPICS = ("Climbing", "Maps", "Tents")
-"""Topics of the interest that is planted."""
+"""Topics of the planted interest."""
 PLACES = ("home", "work")
 KINDS = {
     "weekend": "temporal",
@@ -36,14 +37,14 @@ KINDS = {
     "stationary, runs of a topic": "none",
     "stationary without times": "none",
 }
-"""Each kind of log with the kind of shift that is right for it."""
+"""The right kind of shift, keyed by the kind of log."""
 P_SAME_TOPIC = {"stationary, a topic a session": 1.0, "stationary, runs of a topic": 0.7}
-"""Probability that an event keeps the topic of the one before it in the session; 0 in the other logs."""
+"""Probability that an event keeps the topic of the previous event in its session. For all other kinds it is 0."""
 
 
 @dataclass(frozen=True)
 class PlantedLog:
-    """A synthetic log of one person, and the moment and situation that the shift is predicted for."""
+    """A synthetic log of one person, with the moment and the situation for which the shift is predicted."""
 
     history: Sequence[Item]
     at: float | None
@@ -54,14 +55,14 @@ def measure_planted(logs: int, seed: int = 0, *, progress: Progress | None = Non
     """Predict the shift of `logs` logs of each kind.
 
     Returns:
-        For each kind of log: the right kind of shift, the kinds that were named, and the share that was right with its
-        95% bootstrap interval.
+        For each kind of log: the right kind of shift, how often each kind was predicted, and the share of right
+        predictions with its 95% bootstrap interval.
     """
     progress = progress or NoProgress()
     progress.step("Predicting shifts", logs * len(KINDS))
     document: dict[str, Any] = {}
     for log_kind, shift_kind in KINDS.items():
-        # A generator for each kind: a new kind of log leaves the others as they are.
+        # Each kind has a separate generator, so that a new kind of log does not change the existing logs.
         random = np.random.default_rng([seed, *log_kind.encode()])
         named = []
         for _ in range(logs):
@@ -80,7 +81,7 @@ def measure_planted(logs: int, seed: int = 0, *, progress: Progress | None = Non
 
 
 def planted_markdown(document: Mapping[str, Any]) -> str:
-    """Return the figures of `measure_planted` as a Markdown table."""
+    """Return the results of `measure_planted` as a Markdown table."""
     lines = ["| planted | kind | n | right | named |", "|---|---|---|---|---|"]
     for log_kind, row in document.items():
         low, high = row["right_ci"]
@@ -107,7 +108,7 @@ def planted_log(kind: str, random: np.random.Generator) -> PlantedLog:
     history: list[Interaction] = []
     for number, times in enumerate(sessions):
         location, topic = PLACES[int(random.random() < 0.3)], int(random.choice(topics, p=taste))
-        # The last eighth of the sessions, at least eight of them.
+        # A session is late if it is in the last eighth of the sessions, or one of the last eight.
         late = number >= len(sessions) - max(8, len(sessions) // 8)
         for time in times:
             topic = topic if random.random() < p_same else int(random.choice(topics, p=taste))
@@ -134,7 +135,7 @@ def _new_interest_holds(kind: str, time: float, location: str, late: bool) -> bo
 
 
 def _query_time(kind: str, last: float, random: np.random.Generator) -> float:
-    """Return the moment to predict for: after the last event, at a time when the new interest holds."""
+    """Return a moment after the last event at which the new interest applies."""
     if kind == "weekend":
         return float(next(day for day in last + DAY_SECONDS * np.arange(0.5, 8) if _on_weekend(day)))
     if kind == "evening":
@@ -149,7 +150,7 @@ def _on_weekend(time: float) -> bool:
 
 
 def _session_times(random: np.random.Generator, *, days: int) -> Iterator[list[float]]:
-    """Draw at most one session a day, of one to five events two minutes apart."""
+    """Draw at most one session a day. A session has one to five events, two minutes apart."""
     for day in range(days):
         if random.random() < 0.8:
             begin = START + day * DAY_SECONDS + random.uniform(6, 23) * 3600

@@ -1,7 +1,7 @@
-"""Measure on synthetic shops what the size of a catalogue and a log costs.
+"""Measure how time and disk space grow with the size of a catalogue and a log, on synthetic shops.
 
-A shop has a number of items in a few hundred topics, and events of a twentieth as many people. Each person keeps to a
-few topics that change now and then. Within a topic, an item's frequency falls with its rank. The quality of
+The items of a shop have a few hundred topics. There is one person for every twenty events. Each person has a few
+topics, which change occasionally. Within a topic, an item's frequency falls with its rank. The quality of
 recommendations is not measured.
 """
 
@@ -27,14 +27,14 @@ WORDS = (
     "amber apple autumn basket blue bright canvas cedar classic clear copper coral cotton crisp daily dark deep desert",
     "blanket bottle bowl brush cable candle chair clock coat cup desk drill fan flask glove hammer hat jar knife",
 )
-"""First and second words of titles."""
+"""The first words of titles, then the second words."""
 TOPICS, TOPICS_PER_PERSON = 300, 4
 P_KEEP_TOPICS = 0.97
 """Probability that an event changes none of the person's topics."""
 EVENTS_PER_PERSON = 20
 FIRST_TIME = 1_600_000_000.0
 USERS, WARM_UP = 200, 20
-"""Number of requests that are timed, and of requests before the first of these, which still fill caches."""
+"""USERS requests are timed. WARM_UP requests run before them and fill the caches."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Shop:
 
 
 def parse_size(size: str) -> Shop:
-    """Return the size that `ITEMS:EVENTS` names.
+    """Return the size that a text `ITEMS:EVENTS` describes.
 
     Raises:
         ConfigError: the text is not two whole numbers of at least 1.
@@ -71,8 +71,8 @@ def measure_scale(
     """Ingest a synthetic shop into a temporary store, then time requests without a language model.
 
     Returns:
-        Seconds and speed of ingestion, the size of the store, and percentiles of milliseconds over users, for each
-        step and for the whole request.
+        Seconds and speed of ingestion, and the size of the store. `ms` holds percentiles over users of the
+        milliseconds of each step and of the whole request.
     """
     progress = progress or NoProgress()
     with TemporaryDirectory(prefix="whimbrel-") as folder:
@@ -85,7 +85,7 @@ def measure_scale(
         with open_store(location) as store:
             agent = Agent(store, None, PipelineConfig(candidates=candidates))
             users = np.random.default_rng(seed).choice(store.log.user_ids, WARM_UP + USERS)
-            # A moment after the last event, so that the whole log is the past.
+            # Requests are made one second after the last event, so that the whole log is the past.
             at, timings = (store.log.end or 0.0) + 1, []
             progress.step("Recommending", len(users))
             for user in users:
@@ -104,7 +104,7 @@ def measure_scale(
 
 
 def scale_markdown(measured: Sequence[Mapping[str, Any]]) -> str:
-    """Return figures of `measure_scale`, one for each shop, as a Markdown table."""
+    """Return the results of `measure_scale` for several shops as a Markdown table."""
     steps = list(measured[0]["ms"])
     lines = [
         f"| items | events | ingestion s | events/s | store MB | {' | '.join(f'{step} ms' for step in steps)} |",

@@ -1,6 +1,6 @@
-"""The moments that predictions of the next topics and of the shift are tested at, and those that they learn from.
+"""Draw moments at which the next topics and the shift are predicted, both to learn from and to test.
 
-A moment is an event of one person: what happened before it is known, its topics are the label.
+A moment is an event of one person. What happened before the event is known. The topics of the event are the label.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,14 +24,14 @@ from whimbrel.tools.sources.formats import open_source
 from whimbrel.tools.text.titles import short_titles
 
 WARM_UP, SPLIT = 0.3, 0.65
-"""Shares of a log. No moment lies in the first; moments to learn from lie before the second, tested ones after it."""
+"""Shares of a log. Moments to learn from lie between WARM_UP and SPLIT. Tested moments lie after SPLIT."""
 TIMELESS_PER_USER, LONGEST_TIMELESS = 5, 300
-"""Moments of one person in a log without times, and events of their history."""
+"""In a log without times, a person has at most TIMELESS_PER_USER moments and LONGEST_TIMELESS events."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Moments to learn from, moments of other people to test, and lines of the source that are wrong."""
+    """Moments to learn from, moments of other people to test, and the invalid lines of the source."""
 
     learned_from: list[TopicMoment]
     tested: list[TopicMoment]
@@ -47,15 +47,15 @@ def read_moments(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Split:
-    """Read moments, half of the people to learn from and half to test.
+    """Read moments. Half of the people are learned from, and the other half are tested.
 
-    In a log with times the tested moments are also later. Cases are all tested.
+    In a log with times, the tested moments are also later. In a file of cases, all cases are tested.
 
     Args:
-        source: A log in a format of `ingest`, a folder of Last.fm or Frappe, or a file of cases (.jsonl).
-        format: Format of the log, if it cannot be told from the source.
+        source: A log in a format of `ingest`, a Last.fm or Frappe folder, or a file of cases (.jsonl).
+        format: Format of the log, if it cannot be recognised from the source.
         mapped: Columns and their fields, as for `ingest`.
-        moments: Most moments, over both halves.
+        moments: The largest number of moments, over both halves.
         seed: Seed of the split and of the draws.
         progress: Where progress is shown.
 
@@ -86,7 +86,7 @@ def _split_of_cases(path: Path) -> Split:
 def _moment_of_case(case: Case) -> TopicMoment:
     items = {item.item_id: item for item in case.blind.candidates}
     label = frozenset(topic for item_id in case.relevant if item_id in items for topic in items[item_id].topics)
-    # A wish and a group are not part of the situation.
+    # The context may also hold a wish ("query") and a group, which are not part of the situation.
     situation = {key: str(value) for key, value in case.blind.context.items() if key not in ("query", "group")}
     times = [item.time for item in case.blind.history]
     at = None
@@ -98,7 +98,7 @@ def _moment_of_case(case: Case) -> TopicMoment:
 
 @dataclass(frozen=True)
 class _Histories:
-    """Users, their histories, each built when it is asked for, and the log of all."""
+    """Users, a function that builds the history of a user, and the log of all users."""
 
     users: list[str]
     of: Callable[[str], Sequence[Item]]
@@ -122,16 +122,16 @@ class _Histories:
 
 
 def _split_by_time(histories: _Histories, most: int, seed: int) -> Split:
-    """Draw users in turn to learn from and to test, until both halves have `most` / 2 moments."""
+    """Draw users alternately to learn from and to test, until both halves have `most` / 2 moments."""
     habits, times = TopicHabitsOverTime(histories.log), histories.log.time
     first, split = (float(times[int(len(times) * share)]) for share in (WARM_UP, SPLIT))
-    # A log of few users needs more moments of each.
+    # A log with few users needs more moments of each user.
     per_user = max(PER_USER, -(-most // max(len(histories.users), 1)))
     halves: tuple[list[TopicMoment], list[TopicMoment]] = ([], [])
     for number, row in enumerate(np.random.default_rng(seed).permutation(len(histories.users))):
         half, user = halves[number % 2], histories.users[row]
         if len(half) < most // 2:
-            # Users with an even number are learned from, before the split; the others are tested, after it.
+            # Users with an even number are learned from, before the split. Odd ones are tested, after the split.
             since, until = ((first, split), (split, np.inf))[number % 2]
             half += moments_of(
                 user, histories.of(user), habits, since=since, until=until, per_user=per_user, seed=seed + number
@@ -143,10 +143,11 @@ def _split_by_time(histories: _Histories, most: int, seed: int) -> Split:
 
 
 def _split_without_times(events: Sequence[Interaction], seed: int) -> Split:
-    """Split events without times: the history of a moment are other events of the person, in random order.
+    """Split events without times. The history of a moment is the person's other events, in random order.
 
-    A third of the people only give the topic habits of all users. They are used for moments of the second third, which
-    are learned from; the habits of both thirds are used for moments of the last third, which are tested.
+    The people are split into thirds. The first third has no moments and only supplies topic habits. Moments of the
+    second third are learned from, with the habits of the first third. Moments of the last third are tested, with the
+    habits of the first two thirds.
     """
     random = np.random.default_rng(seed)
     histories: dict[str, list[Interaction]] = {}
@@ -164,7 +165,7 @@ def _split_without_times(events: Sequence[Interaction], seed: int) -> Split:
 
 
 def _timeless_moments(user: str, events: Sequence[Interaction], habits: TopicHabits) -> list[TopicMoment]:
-    """Return moments of a person, each of them one event with all others as its history."""
+    """Return moments of a person. Each moment is one event, and all other events are its history."""
     history = [event.model_copy(update={"time": None}) for event in events[:LONGEST_TIMELESS]]
     titles = tuple(short_titles(history[-TITLES:]))
     moments = []

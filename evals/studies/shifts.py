@@ -1,8 +1,8 @@
 """Measure whether predictions come true: the next event's topics, the shift, its kind, and the confidence.
 
-Every predictor is tested at the same moments of held-out people. Its weights were learned from other people, from
-earlier times, or from other logs. A named shift is right if the event has one of `to_topics`. "No shift" is right if
-the event has a topic of the five events before it.
+Every predictor is tested at the same moments of held-out people. Its weights come from other people of the same log, or
+from other logs. If the log has times, these people's moments are also earlier. A predicted shift is right if the event
+has one of `to_topics`. "No shift" is right if the event has a topic of the five events before it.
 """
 
 from collections import Counter
@@ -33,16 +33,17 @@ SHORTCUTS: Mapping[str, tuple[str, ...]] = {
     "markov": ("everybody", "everybody's sequence"),
     "habits of the hour": ("ever", "hour", "weekend"),
 }
-"""Simple predictors: sums of TOPIC_FEATURES, each with the weight 1."""
+"""Simple predictors. Each is a sum of TOPIC_FEATURES with the weight 1."""
 ELSEWHERE = "whimbrel, learned elsewhere"
 TOPICS_WEIGHTED = 8
-"""Likeliest topics that the language model is asked about."""
+"""The language model is asked about this many of the likeliest topics."""
 LLM_WEIGHTS, DEFAULT_LLM_WEIGHT = (0.0, 0.1, 0.2, 0.3, 0.5), 0.2
-"""Weights of its likelihood that are tried on the moments that are learned from, and the weight if there are none."""
+"""The weight of the model's likelihood is chosen from LLM_WEIGHTS on the moments that are learned from. Without such
+moments, it is DEFAULT_LLM_WEIGHT."""
 LEAST_LLM_WEIGHT = 0.1
-"""Weight that the lift is reported with if the best one is 0: without a weight there would be no lift to report."""
+"""If the best weight is 0, the lift is reported with this weight, since the weight 0 always has the lift 0."""
 LEAST_PROBABILITY = 1e-6
-"""Probability of a topic that a predictor does not know, so that the log loss is finite."""
+"""Smallest probability of a topic, so that the log loss is finite for a topic that a predictor does not know."""
 
 
 def measure_shifts(
@@ -58,8 +59,8 @@ def measure_shifts(
 
     Args:
         split: Moments to learn from and to test.
-        elsewhere: What was learned from other logs.
-        llm: A language model, to measure also what its likelihood of topics adds.
+        elsewhere: A predictor that was learned from other logs.
+        llm: A language model. If given, what its likelihood of topics adds is measured too.
         limit: Number of moments that the language model is asked about.
         seed: Seed of learning, of draws and of intervals.
         progress: Where progress is shown.
@@ -71,7 +72,7 @@ def measure_shifts(
     tested = [moment for moment in split.tested if moment.label and len(moment.history.pair_topic)]
     if not tested:
         raise DataError("no event to predict has topics and a history with topics")
-    # The first predictor is the one that all others are compared with.
+    # All predictors are compared with the first one.
     predictors = {ELSEWHERE: elsewhere}
     if len(split.learned_from) >= LEAST_MOMENTS:
         progress.step("Learning", None)
@@ -79,7 +80,7 @@ def measure_shifts(
     _, users = np.unique([moment.user for moment in tested], return_inverse=True)
     main = next(iter(predictors))
     scores = {name: _topic_scores(predictor, tested) for name, predictor in predictors.items()}
-    # Without any situation the comparison would be of a predictor with itself.
+    # Without any situation, a predictor would be compared with itself.
     if any(moment.situation for moment in tested):
         scores["without the situation"] = _scores_without_situation(split, tested, predictors[main], seed)
     scores |= {name: _shortcut_scores(features, tested) for name, features in SHORTCUTS.items()}
@@ -114,9 +115,9 @@ class _Predictions:
     """The predictions of a predictor, one for each moment.
 
     Attributes:
-        kinds: The kind of shift that was named.
-        confidence: The confidence in it.
-        right: Whether it came true.
+        kinds: The kind of the predicted shift.
+        confidence: The confidence in the predicted shift.
+        right: Whether the predicted shift came true.
         p_move: The probability that the interest moves.
         moved: Whether the interest moved.
     """
@@ -147,7 +148,7 @@ def _predict(predictor: NextTopics, tested: Sequence[TopicMoment], progress: Pro
 
 
 def _by_kind(predictions: _Predictions, users: NDArray[np.int64], seed: int) -> dict[str, Any]:
-    """Return for each kind of shift how often it was named, and how often it then came true."""
+    """Return for each kind of shift how often it was predicted, and how often it then came true."""
     rows = {}
     for kind in sorted(set(predictions.kinds)):
         is_kind = np.array([named == kind for named in predictions.kinds])
@@ -172,7 +173,7 @@ def _distribution(predictor: NextTopics, moment: TopicMoment) -> TopicDistributi
 
 
 def _scores_without_situation(split: Split, tested: Sequence[TopicMoment], predictor: NextTopics, seed: int) -> Floats:
-    """Return the scores of a predictor that is not told the situation, neither when it learns nor when it is tested."""
+    """Return the scores of a predictor that sees no situations, neither when it learns nor when it is tested."""
     learned_from = [replace(moment, situation={}) for moment in split.learned_from]
     if len(learned_from) >= LEAST_MOMENTS:
         predictor = fit_next_topics([learned_from], seed=seed)
@@ -180,28 +181,34 @@ def _scores_without_situation(split: Split, tested: Sequence[TopicMoment], predi
 
 
 def _shortcut_scores(features: Sequence[str], tested: Sequence[TopicMoment]) -> Floats:
-    """Return the scores of the softmax of a sum of features."""
+    """Return the scores of a predictor that is the softmax of a sum of features."""
     columns = [TOPIC_FEATURES.index(name) for name in features]
     rows = []
     for moment in tested:
         values = topic_features(moment.history, at=moment.at, situation=moment.situation, habits=moment.habits)
         total = values[:, columns].sum(axis=1)
-        raised = np.exp(total - total.max())  # less the maximum, so that no exponent overflows
+        raised = np.exp(total - total.max())  # the maximum is subtracted, so that exp does not overflow
         rows.append(_score(raised / raised.sum(), moment))
     return np.array(rows)
 
 
 def _score(probability: Floats, moment: TopicMoment) -> tuple[float, float]:
-    """Return the log loss, a mean over the topics of the event, and whether the likeliest topic is one of them."""
+    """Return the log loss (a mean over the event's topics), and whether the likeliest topic is one of the topics."""
     rows = moment.label_rows()
-    # Topics that the history does not name have no row, and the probability 0.
+    # A topic that is missing from the history has no row and the probability 0.
     of_label = np.concatenate([probability[rows], np.zeros(len(moment.label) - len(rows))])
     return float(-np.log(np.maximum(of_label, LEAST_PROBABILITY)).mean()), float(probability.argmax() in rows)
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """Moments that the language model is asked about: to choose its weight, to test, and the users of the latter."""
+    """Moments that the language model is asked about.
+
+    Attributes:
+        learned_from: Moments on which the weight is chosen.
+        tested: Moments on which the lift is measured.
+        users: The user of each tested moment.
+    """
 
     learned_from: list[TopicMoment]
     tested: list[TopicMoment]
@@ -210,7 +217,14 @@ class _Asked:
 
 @dataclass(frozen=True)
 class _Reply:
-    """A moment with its topic probabilities, the likeliest topics as rows, and the model's standardised likelihoods."""
+    """The language model's reply for one moment.
+
+    Attributes:
+        moment: The moment.
+        probability: The probability of each topic, without the model.
+        rows: The likeliest topics, as positions in `probability`.
+        likelihood: The model's standardised likelihood of each of these topics.
+    """
 
     moment: TopicMoment
     probability: Floats
@@ -218,7 +232,10 @@ class _Reply:
     likelihood: Floats
 
     def score(self, weight: float) -> tuple[float, float]:
-        """Return the `_score` if the likelihood has this weight. It moves probability among the likeliest topics."""
+        """Return the `_score` if the likelihood has this weight.
+
+        The likelihood moves probability only among the likeliest topics.
+        """
         weighted = self.probability.copy()
         raised = self.probability[self.rows] * np.exp(weight * self.likelihood)
         weighted[self.rows] = raised / raised.sum() * self.probability[self.rows].sum()
@@ -238,7 +255,7 @@ def _llm_lift(
 ) -> dict[str, Any]:
     """Measure what the model's likelihood of the likeliest topics adds.
 
-    Its weight is the best one on the moments that are learned from.
+    The weight of the likelihood is the best one on the moments that are learned from.
     """
     progress.step("Asking the language model", len(asked.tested) + len(asked.learned_from))
 
@@ -267,13 +284,13 @@ def _ask(llm: LanguageModel, predictor: NextTopics, moment: TopicMoment) -> _Rep
     names = moment.history.topic_names
     rows = np.argsort(-distribution.probability, kind="stable")[:TOPICS_WEIGHTED].tolist()
     values = score_options(llm, history=moment.titles, wish="", options=[names[row] for row in rows]).values
-    # A model that gives no likelihoods leaves the probabilities as they are.
+    # If a model gives no likelihoods, the probabilities do not change.
     likelihood = np.zeros(len(rows)) if values is None else (values - values.mean()) / max(float(values.std()), 1e-9)
     return _Reply(moment, distribution.probability, rows, likelihood)
 
 
 def _compare(scores: Floats, reference: Floats, users: NDArray[np.int64], seed: int) -> dict[str, Any]:
-    """Return the means of scores with intervals, and the reference minus these scores, paired."""
+    """Return the means of scores with intervals, and the paired differences: the reference minus these scores."""
     document: dict[str, Any] = {"n": len(scores)}
     for column, name in enumerate(("log loss", "top-1 accuracy")):
         mean = interval(scores[:, column], users, seed=seed)
@@ -287,14 +304,14 @@ def _compare(scores: Floats, reference: Floats, users: NDArray[np.int64], seed: 
 
 
 def shifts_markdown(document: Mapping[str, Any]) -> str:
-    """Return the figures of `measure_shifts` as Markdown tables."""
+    """Return the results of `measure_shifts` as Markdown tables."""
     count, users, learned = document["moments"], document["users"], document["learned from"]
     if learned >= LEAST_MOMENTS:
-        source = f"learned from {learned:,} events of others"
+        source = f"Learned from {learned:,} events of other people."
     else:
-        source = f"{learned} events of others are too few to learn from, {LEAST_MOMENTS} are needed"
+        source = f"{learned} events of other people are too few to learn from. {LEAST_MOMENTS} are needed."
     sections = [
-        [f"{count:,} events of {users:,} people; {source}"],
+        [f"{count:,} events of {users:,} people. {source}"],
         _topics_table(document["topics"]),
         _shifts_table(document["system"]),
         _llm_line(document),
@@ -326,7 +343,7 @@ def _topics_table(topics: Mapping[str, Any]) -> list[str]:
 
 def _shifts_table(systems: Mapping[str, Any]) -> list[str]:
     lines = [
-        "| predicted shift | came true | ECE | Brier | interest moves: base rate | average precision | ECE |",
+        "| predicted shift | came true | ECE | Brier | share of moves | moves: average precision | moves: ECE |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, row in systems.items():
@@ -347,7 +364,7 @@ def _llm_line(document: Mapping[str, Any]) -> list[str]:
         f"{name} {_cell(lift, name + ', whimbrel minus this')}" for name in ("log loss", "top-1 accuracy")
     )
     weight = document["llm lift"]["reported with"]
-    return [f"What the language model adds ({lift['n']} events; weight {weight}): {differences}"]
+    return [f"What the language model adds ({lift['n']} events, weight {weight}): {differences}"]
 
 
 def _kinds_table(system: Mapping[str, Any]) -> list[str]:

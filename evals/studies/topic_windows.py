@@ -1,4 +1,4 @@
-"""Logs cut into windows of time: which topics each user met in which window."""
+"""Cut logs into time windows, and count the topics of each user in each window."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from whimbrel.tools.timestamps import DAY_SECONDS, hour_of, is_weekend
 Ints = NDArray[np.int64]
 
 MOST_TOPICS, MOST_USERS = 400, 5000
-"""The most frequent topics and the first users are kept, so that the counts fit into memory."""
+"""Only the most frequent topics and the first users are kept, so that the counts fit into memory."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Windowing:
     """How a log is cut into windows.
 
     Attributes:
-        days: Length of a window in days, for a log with times.
+        days: Days per window, for a log with times.
         events: Events per window, for cases without times.
-        least_events: Least events of a person, for a log with times.
+        least_events: Users with fewer events are left out, for a log with times.
     """
 
     days: float = 14
@@ -40,14 +40,14 @@ class Windowing:
 
 @dataclass(frozen=True)
 class Meetings:
-    """Meetings of users with topics, from early to late.
+    """The interactions of users with topics, from early to late. One interaction with one topic is a meeting.
 
     Attributes:
-        windows: How often each user met each topic in each window.
+        windows: The number of meetings of each user with each topic in each window.
         user: The user of each meeting, as a row of `windows`.
         topic: The topic of each meeting.
         window: The window of each meeting.
-        part: The quarter of the day in UTC, plus 4 at weekends (0 to 7); 0 without times.
+        part: The quarter of the day in UTC, plus 4 at weekends (0 to 7). Without times it is 0.
     """
 
     windows: TopicWindows
@@ -59,7 +59,7 @@ class Meetings:
 
 @dataclass(frozen=True)
 class _Events:
-    """Events in windows: items as rows of a list; the other columns as in `Meetings`."""
+    """Events in windows. `item` holds positions in a list of items. All other columns are as in `Meetings`."""
 
     user: Ints
     item: Ints
@@ -78,9 +78,9 @@ def read_meetings(
     """Read the meetings of a log.
 
     Args:
-        source: A log in a format of `ingest`, a folder of Last.fm, or a file of cases for `eval rank`.
-        windowing: How it is cut.
-        format: Format of the log, if it cannot be told from the source.
+        source: A log in a format of `ingest`, a Last.fm folder, or a file of cases for `eval rank`.
+        windowing: How the log is cut.
+        format: Format of the log, if it cannot be recognised from the source.
         mapped: Columns and their fields, as for `ingest`.
         progress: Where progress is shown.
 
@@ -108,7 +108,7 @@ def _is_cases(path: Path) -> bool:
 
 
 def meetings_of(log: Log, windowing: Windowing) -> Meetings:
-    """Cut a log into windows, counted back from its end. The first window is left out, since it is not whole."""
+    """Cut a log into windows, counted back from its end. The first window is left out, since it is incomplete."""
     frequent = np.flatnonzero(np.bincount(log.user) >= windowing.least_events)[:MOST_USERS]
     row_of = np.full(len(log.user_ids), -1)
     row_of[frequent] = np.arange(len(frequent))
@@ -116,13 +116,16 @@ def meetings_of(log: Log, windowing: Windowing) -> Meetings:
     windows_ago = ((log.time.max() - log.time) / length).astype(np.int64)
     count = int((log.time.max() - log.time.min()) / length)
     kept = (row_of[log.user] >= 0) & (windows_ago < count)
-    # Windows count from the first whole one.
+    # The first complete window gets the number 0.
     events = _Events(row_of[log.user[kept]], log.item[kept], count - 1 - windows_ago[kept], _part(log.time)[kept])
     return _meetings(log.items, events, users=len(frequent), windows=count)
 
 
 def meetings_of_cases(path: Path, windowing: Windowing) -> Meetings:
-    """Cut the histories of cases into windows, counted back from the end of each. The oldest events may be left out."""
+    """Cut the histories of cases into windows, counted back from the end of each history.
+
+    The oldest events of a history are left out if they do not fill a window.
+    """
     size = windowing.events
     histories = [case.blind.history for case in read_cases(path) if isinstance(case, Case)]
     items = list({item.item_id: item for history in histories for item in history}.values())
@@ -146,7 +149,7 @@ def _meetings(items: Sequence[Item], events: _Events, *, users: int, windows: in
     for item, count in zip(items, interactions.tolist(), strict=True):
         for topic in item.topics:
             frequency[topic] = frequency.get(topic, 0) + count
-    # The most frequent topics, ties by name, then all in the order of their names.
+    # The most frequent topics are kept. Ties are broken by name. The kept topics are then sorted by name.
     topics = sorted(sorted(frequency, key=lambda topic: (-frequency[topic], topic))[:MOST_TOPICS])
     number = {topic: column for column, topic in enumerate(topics)}
     topics_of = [[number[topic] for topic in item.topics if topic in number] for item in items]

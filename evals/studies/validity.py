@@ -1,7 +1,7 @@
-"""Check from outside whether recommendations keep their promises: cited events happened, recommended items are new.
+"""Check recommendations against the log: cited events must have happened, and recommended items must be new.
 
-The command line is run as a person would run it, and its answers are compared with the source of the log, not with the
-store.
+The command line runs in its own process, as for a user. Its answers are compared with the source of the log, not with
+the store.
 """
 
 import subprocess
@@ -20,12 +20,17 @@ from whimbrel.tools.sources.rows import Source
 from whimbrel.tools.timestamps import iso, parse_time
 
 HISTORY_SHARE = 0.75
-"""Share of a user's history that lies before the moment asked about, so that there is a past to cite."""
+"""The moment asked about lies after this share of the user's history, so that there are events to cite."""
 
 
 @dataclass(frozen=True)
 class SourceLog:
-    """A source as it stands: titles by item id, and events (item id, time, kind) by user id."""
+    """The unchanged content of a source.
+
+    Attributes:
+        titles: Titles, keyed by item id.
+        events: Events as (item id, time, kind), keyed by user id.
+    """
 
     titles: dict[str, str] = field(default_factory=dict)
     events: dict[str, list[tuple[str, float, str]]] = field(default_factory=dict)
@@ -33,7 +38,14 @@ class SourceLog:
 
 @dataclass(frozen=True)
 class Requests:
-    """What is asked: a store, the number of users, a model spec, and the number of items."""
+    """The requests to make.
+
+    Attributes:
+        store: The store.
+        users: Number of users.
+        llm: Spec of the language model.
+        k: Number of items for each user.
+    """
 
     store: str
     users: int = 50
@@ -60,12 +72,12 @@ def measure_validity(log: SourceLog, requests: Requests, *, progress: Progress |
     """Run `whimbrel recommend --json` for users that are evenly spread over the log, and check the answers.
 
     Returns:
-        Counts of users, valid answers, recommended items, cited events and answers with warnings; the median seconds
-        of a request; and by user id the `problems` of answers that are not valid.
+        Counts of users, valid answers, recommended items, cited events and answers with warnings, and the median
+        seconds of a request. `problems` lists what is wrong with each answer that is not valid, keyed by user id.
     """
     progress = progress or NoProgress()
     everybody = sorted(log.events)
-    # Evenly spread over the sorted ids, so that a run can be repeated without a seed.
+    # Users are evenly spread over the sorted ids, so a run can be repeated without a seed.
     chosen = everybody[:: max(len(everybody) // requests.users, 1)][: requests.users]
     progress.step("Recommending", len(chosen))
     counts = {"users": len(chosen), "valid": 0, "items": 0, "cited": 0, "with warnings": 0}
@@ -94,13 +106,13 @@ def measure_validity(log: SourceLog, requests: Requests, *, progress: Progress |
 
 
 def validity_lines(document: Mapping[str, Any]) -> list[str]:
-    """Return the figures of `measure_validity` as lines of text."""
+    """Return the results of `measure_validity` as lines of text."""
     return [f"{name:<26} {value}" for name, value in document.items() if name != "problems"]
 
 
 def _recommend(user_id: str, at: float, requests: Requests) -> subprocess.CompletedProcess[str]:
     options = ["--at", iso(at), "--llm", requests.llm, "--k", str(requests.k), "--json"]
-    # A process for each request, as a person would run it.
+    # Each request runs in its own process, as for a user.
     return subprocess.run(  # noqa: S603
         [sys.executable, "-m", "whimbrel.agent.cli.main", "recommend", user_id, "--store", requests.store, *options],
         capture_output=True,
@@ -116,7 +128,7 @@ def _parsed(document: str) -> Recommendations | None:
 
 
 def problems_of(document: str, log: SourceLog, *, user_id: str, k: int) -> list[str]:
-    """Return what is wrong with one answer of `recommend --json`; empty for a valid one."""
+    """Return what is wrong with one answer of `recommend --json`. The list is empty if the answer is valid."""
     try:
         answer = Recommendations.model_validate_json(document)
     except ValidationError as error:

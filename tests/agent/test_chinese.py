@@ -181,7 +181,7 @@ BAD_REASONS = {
     "你买了3次“龙井绿茶”，“C919号保温杯”和它很搭配。": "a figure that it was not given",
     "你买了“龙井绿茶”，“C919号保温杯”和它很搭配5。": "a figure that it was not given",
     "你买了“龙井绿茶”，“C919号保温杯”和它很搭配👍。": "a sign that it was not given",
-    "你买了“龙井绿茶”，“C919号保温杯”和它很搭配": "is no whole sentence",
+    "你买了“龙井绿茶”，“C919号保温杯”和它很搭配": "is not a whole sentence",
     "你买了“龙井绿茶”，“C919号保温杯”和它很搭配，和它很搭配。": "repeats itself",
     "你买了“龙井绿茶”，“C919号保温杯和它很搭配。": "a quotation that it does not close",
     "你买了《龙井绿茶，“C919号保温杯”和它很搭配。": "a quotation that it does not close",
@@ -194,7 +194,7 @@ BAD_REASONS = {
     "你买了“龙井绿茶”，你也买了“C919号保温杯”和它很搭配。": "the item among what the person did",
     "你买了“龙井绿茶”，推荐“C919号保温杯”。": "does not say what the item has to do",
     "你读了“龙井绿茶”，“C919号保温杯”和它很搭配。": "a word that it was not given",
-    "你买了“龙井绿茶”，“C919号保温杯”和它很搭配。<b>。": "is no plain sentence",
+    "你买了“龙井绿茶”，“C919号保温杯”和它很搭配。<b>。": "is not plain text",
 }
 
 

@@ -13,10 +13,10 @@ _SUFFIX = ".partial"
 def atomic_write(path: Path) -> Iterator[Path]:
     """Write a file as a whole or not at all.
 
-    Partial files of the same target that killed processes left are removed first.
+    If killed processes left partial files of the same target, these are removed first.
 
     Yields:
-        A path to write to. It replaces `path` when the block ends, and is removed when the block raises.
+        A path to write to. It replaces `path` when the block ends. If the block raises an error, it is removed.
 
     Raises:
         OSError: the folder cannot be made or written.
@@ -33,7 +33,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     for leftover in path.parent.glob(f"{path.name}.*{_SUFFIX}"):
         if not _is_of_running_process(leftover.name):
             leftover.unlink(missing_ok=True)
-    # Process and thread are in the name, so that several writers of one target do not share a partial file.
+    # The name contains the process and the thread, so several writers of one target do not share a partial file.
     partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}{_SUFFIX}")
     try:
         yield partial
@@ -44,12 +44,12 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def _is_of_running_process(name: str) -> bool:
-    """Whether the process whose number is in the name of a partial file is still running."""
+    """Return whether the process that wrote a partial file is still running. The file's name contains its number."""
     try:
         pid = int(name.removesuffix(_SUFFIX).split(".")[-2])
-        os.kill(pid, 0)  # signal 0 only asks whether the process is there
+        os.kill(pid, 0)  # signal 0 only asks whether the process exists
     except (ProcessLookupError, ValueError, IndexError, OverflowError):
         return False
-    except OSError:  # it is there and belongs to another user
+    except OSError:  # the process exists and belongs to another user
         return True
     return True

@@ -1,4 +1,4 @@
-"""A cache on disk that several processes share. What it holds can be made again, so it never fails its caller."""
+"""A cache on disk that several processes share. Its values can be computed again, so its errors are ignored."""
 
 import shutil
 import sqlite3
@@ -9,10 +9,10 @@ from typing import Any
 
 
 class DiskCache:
-    """JSON values by name.
+    """JSON values, keyed by name.
 
-    The least recently used values are dropped when the cache is larger than `most_bytes`. A damaged cache is made
-    anew. In a folder that cannot be used, nothing is kept.
+    When the cache is larger than `most_bytes`, the least recently used values are dropped. A damaged cache is replaced
+    by an empty one. If the folder cannot be used, nothing is kept.
     """
 
     def __init__(self, folder: Path, *, most_bytes: int) -> None:
@@ -21,11 +21,11 @@ class DiskCache:
         self._open()
 
     def get(self, names: list[str]) -> dict[str, Any]:
-        """Return the values of these names; a name without a value is left out."""
+        """Return the values of these names, keyed by name. A name without a value is left out."""
         values: dict[str, Any] = {}
 
         def read() -> None:
-            with self._cache.transact():  # one transaction for all names, not one each
+            with self._cache.transact():  # one transaction for all names is faster than one for each
                 for name in names:
                     value = self._cache.get(name)
                     if value is not None:
@@ -35,7 +35,7 @@ class DiskCache:
         return values
 
     def put(self, values: dict[str, Any], *, seconds: float | None = None) -> None:
-        """Keep values by name for a number of seconds, None for as long as there is room."""
+        """Keep values, keyed by name, for some seconds. None keeps them as long as there is space."""
 
         def write() -> None:
             with self._cache.transact():
@@ -50,7 +50,7 @@ class DiskCache:
             self._cache.close()
 
     def _open(self) -> None:
-        # diskcache's default is pickle, which runs code that somebody put into the folder. JSON holds data alone.
+        # By default diskcache uses pickle, which can run code that somebody put into the folder. JSON is only data.
         from diskcache import Cache, JSONDisk
 
         def cache() -> Any:
@@ -69,7 +69,7 @@ class DiskCache:
             self._cache = None
 
     def _attempt(self, operation: Callable[[], None]) -> None:
-        """Run an operation on the cache and pass over its failure; make the cache anew if it is damaged."""
+        """Run an operation on the cache and ignore its errors. If the cache is damaged, replace it by an empty one."""
         if self._cache is None:
             return
         try:
@@ -84,5 +84,5 @@ class DiskCache:
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Whether the file is no whole database; it may also be busy, full or read-only."""
+    """Return whether the database file is damaged. Other errors mean that it is busy, full or read-only."""
     return any(words in str(error) for words in ("malformed", "not a database", "disk image", "no such table"))

@@ -1,6 +1,6 @@
-"""A folder for one process at a time.
+"""A lock that gives a folder to one process at a time.
 
-Two writers of one Chroma folder destroy it, and two writers of one run of an evaluation mix their lines.
+Two processes that write to one Chroma folder destroy it. Two that write one evaluation run mix up their lines.
 """
 
 import json
@@ -15,17 +15,17 @@ from whimbrel.tools.errors import StoreError
 
 @contextmanager
 def exclusive(folder: Path, what: str, *, advice: str = "") -> Iterator[None]:
-    """Hold a folder, which is made if it is absent, until the block ends.
+    """Lock a folder until the block ends. The folder is made if it is absent.
 
-    The operating system releases the lock of a killed process, too.
+    If the process is killed, the operating system releases the lock.
 
     Args:
         folder: The folder.
-        what: What the folder is, for messages: `store`.
-        advice: The end of the message about a folder in use.
+        what: What messages call the folder, such as `store`.
+        advice: Text at the end of the message about a folder that is in use.
 
     Raises:
-        StoreError: another process, which the message names, holds the folder; or it cannot be made or locked.
+        StoreError: the folder cannot be made or locked, or another process holds it. The message names that process.
     """
     from filelock import FileLock, Timeout
 
@@ -33,7 +33,7 @@ def exclusive(folder: Path, what: str, *, advice: str = "") -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{what} {str(folder)!r} cannot be made: {error.strerror or error}") from error
-    # The lock itself does not say who holds it, so the holder writes its number and command beside it.
+    # The lock does not say which process holds it, so the process writes its number and command into a second file.
     lock, holder = FileLock(folder / "lock"), folder / "holder.json"
     try:
         lock.acquire(timeout=0)

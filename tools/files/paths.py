@@ -1,13 +1,13 @@
-"""Folders of this user on this machine."""
+"""Folders that belong to the current user of this machine."""
 
 from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """Return the folder of files that can be made again; it may be absent.
+    """Return the folder for files that can be made again. The folder may be absent.
 
-    On Linux it is `$XDG_CACHE_HOME/whimbrel`, by default `~/.cache/whimbrel`; elsewhere the place that the operating
-    system has for caches, unless `$XDG_CACHE_HOME` is set.
+    If `$XDG_CACHE_HOME` is set, the folder is `$XDG_CACHE_HOME/whimbrel`. Otherwise it is in the operating system's
+    cache folder, on Linux `~/.cache/whimbrel`.
     """
     from platformdirs import user_cache_path
 

@@ -1,4 +1,4 @@
-"""Click rates: how often an item was chosen when it was shown, learned from lists that were shown to users."""
+"""Click rates of items, learned from lists that were shown to users: how many showings led to a choice."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,15 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 NonNegativeCount = Annotated[int, Field(ge=0)]
 PRIOR_SHOWINGS = 3.0
-"""Showings at the mean rate that are added to those of each item, so that few showings move its rate little."""
+"""Each item gets this many extra showings at the mean rate. An item that was shown rarely thus stays near the mean."""
 
 
 class ClickRates(BaseModel):
-    """Counts of showings and choices, from which the click rates of items follow.
+    """Counts of showings and choices, from which the click rates of items are computed.
 
     Attributes:
-        shown: How many lists showed each item, by id.
-        chosen: How many of these lists it was chosen from.
+        shown: How many lists showed each item, keyed by id.
+        chosen: In how many of these lists the item was chosen, keyed by id.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,11 +34,11 @@ class ClickRates(BaseModel):
 
     @classmethod
     def of(cls, lists: Iterable[tuple[Sequence[str], Sequence[str]]]) -> "ClickRates":
-        """Count lists that were shown.
+        """Count showings and choices in lists that were shown.
 
         Args:
-            lists: For each list the ids of its items, and the ids that were chosen. A chosen id that the list does not
-                hold is ignored.
+            lists: For each list, the ids of its items and the ids that were chosen. A chosen id that is not in its
+                list is ignored.
 
         Example:
             ClickRates.of([(["tea", "bread"], ["tea"]), (["tea", "cake"], [])])
@@ -50,12 +50,13 @@ class ClickRates(BaseModel):
         return cls(shown=dict(shown), chosen=dict(chosen))
 
     def rates(self, item_ids: Sequence[str]) -> NDArray[np.float64]:
-        """Compute the logarithm of each item's click rate, drawn to the mean rate by PRIOR_SHOWINGS.
+        """Compute the logarithm of each item's click rate, smoothed towards the mean rate by PRIOR_SHOWINGS.
 
         Returns:
-            Shape (items,). An item that was never shown has the mean rate; all are NaN if nothing was ever chosen.
+            An array of shape (items,). An item that was never shown has the mean rate. If no item was ever chosen, all
+            values are NaN.
         """
-        # Without a choice the mean rate is 0, whose logarithm is not finite.
+        # If nothing was chosen, the mean rate is 0 and its logarithm is not finite.
         if not any(self.chosen.values()):
             return np.full(len(item_ids), np.nan)
         mean = sum(self.chosen.values()) / sum(self.shown.values())

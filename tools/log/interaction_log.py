@@ -1,7 +1,7 @@
-"""The whole log as arrays ordered by time: the interactions of all users, read as of a moment.
+"""The interactions of all users as arrays, ordered by time.
 
-The log is derived from the store and kept beside it as one file, so that a question about all users (which items are
-popular, which are met together) costs milliseconds. Every reading takes `before` and uses no event at or after it.
+The log is derived from the store and saved in one file next to it. Questions about all users, such as which items are
+popular, then take milliseconds. Every query takes a time `before` and uses only earlier events.
 """
 
 import json
@@ -22,39 +22,40 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 EventRow = tuple[float, str, str, Mapping[str, str] | None]
-"""An event: its time in Unix seconds, the user's id, the item's id, and the situation or None."""
+"""An event: the time in Unix seconds, the user's id, the item's id, and the situation or None."""
 
 _NAMES_IN_FILE = {"item_pair_offset": "met_offset", "pairs_by_item": "met_by"}
-"""The fields that a saved log holds under another name."""
+"""Fields that have another name in a saved log: the names are part of the format on disk."""
 
 
 @dataclass(frozen=True, eq=False)
 class InteractionLog:
-    """Events in order of time, and the distinct pairs of a user and an item among them.
+    """Events in order of time, and the distinct (user, item) pairs among them.
 
-    Arrays hold positions ("rows") in the lists of names. A group of a flat array is found by its offsets: the topics of
-    item `i` are `topic[topic_offset[i]:topic_offset[i + 1]]`.
+    A "row" is a position in a list of names, such as `item_ids`. Some arrays hold groups one after the other, and an
+    array of offsets says where each group begins. For example, the topics of item `i` are
+    `topic[topic_offset[i]:topic_offset[i + 1]]`.
 
     Attributes:
-        item_ids: Ids of all items, sorted; also of items without events.
+        item_ids: Ids of all items, sorted. Items without events are included.
         user_ids: Ids of all users.
         topics: Names of all topics, sorted.
-        situations: Situations as JSON objects of texts, "" where nothing was known.
+        situations: Distinct situations as JSON objects of texts; "" for an unknown situation.
         time: The time of each event in Unix seconds, in ascending order, shape (events,).
         user: The row of each event's user.
         item: The row of each event's item.
         situation: The row of each event's situation.
-        appeared: When each item came into the catalogue or was first met, whichever is earlier; -inf where neither is
-            known. Shape (items,).
+        appeared: When each item entered the catalogue or had its first event, whichever is earlier, shape (items,).
+            It is -inf if neither time is known.
         topic_offset: Where the topics of each item begin in `topic`, shape (items + 1,).
-        topic: Rows of the topics of the items, flat.
+        topic: Rows of the items' topics, item by item.
         pair_offset: Where the pairs of each user begin, shape (users + 1,).
-        pair_user: The row of each pair's user, shape (pairs,). Pairs are grouped by user, and a user's pairs run from
-            the earliest to the latest.
+        pair_user: The row of each pair's user, shape (pairs,). Pairs are grouped by user. Within a user they are
+            ordered by time.
         pair_item: The row of each pair's item.
-        pair_time: When the user first met the item.
+        pair_time: The time of the user's first event with the item.
         item_pair_offset: Where the pairs of each item begin in `pairs_by_item`, shape (items + 1,).
-        pairs_by_item: Positions of the pairs, grouped by item, each item's from the earliest to the latest.
+        pairs_by_item: Positions of the pairs, grouped by item. Within an item they are ordered by time.
     """
 
     item_ids: list[str]
@@ -77,14 +78,14 @@ class InteractionLog:
 
     @classmethod
     def build(cls, items: Iterable[Item], events: Iterable[EventRow]) -> "InteractionLog":
-        """Build a log of items and events.
+        """Build a log from items and events.
 
         Args:
             items: The catalogue, in any order.
             events: The events, in any order.
 
         Raises:
-            KeyError: an event names an item that is not among `items`.
+            KeyError: an event has an item that is not in `items`.
         """
         catalogue = sorted(items, key=lambda item: item.item_id)
         item_ids = [item.item_id for item in catalogue]
@@ -103,7 +104,7 @@ class InteractionLog:
             for time, user_id, item_id, context in events
         ]
         table = np.array(rows, dtype=np.float64).reshape(-1, 4)
-        # Events of one moment are ordered by user and item, so that the log does not depend on the order of `events`.
+        # Events at the same time are sorted by user and item. The log then does not depend on the order of `events`.
         table = table[np.lexsort((table[:, 2], table[:, 1], table[:, 0]))]
         time = table[:, 0].copy()
         user, item, situation = table[:, 1:].T.astype(np.int64)
@@ -123,7 +124,7 @@ class InteractionLog:
         )
 
     def with_event(self, event: EventRow) -> "InteractionLog":
-        """Return the log with one more event, whose item it must know; its user and situation may be new."""
+        """Return the log with one more event. Its item must be in the log; its user and situation may be new."""
         time, user_id, item_id, context = event
         item = bisect_left(self.item_ids, item_id)
         user_ids = self.user_ids if user_id in self.user_ids else [*self.user_ids, user_id]
@@ -131,7 +132,7 @@ class InteractionLog:
         situations = self.situations if text in self.situations else [*self.situations, text]
         position = int(np.searchsorted(self.time, time, side="right"))
         appeared = self.appeared.copy()
-        # -inf stands for an item of unknown age that nobody had met: it appears with its first event, as in `build`.
+        # -inf marks an item of unknown age without events. It now appears with its first event, as in `build`.
         appeared[item] = min(appeared[item], time) if np.isfinite(appeared[item]) else time
         changed: dict[str, Any] = {
             "time": np.insert(self.time, position, time),
@@ -150,29 +151,29 @@ class InteractionLog:
         return float(self.time[-1]) if len(self.time) else None
 
     def popularity(self, *, before: float, since: float = -np.inf) -> Ints:
-        """Count the events of each item in [since, before), shape (items,)."""
+        """Count the events of each item from `since` until just before `before`, shape (items,)."""
         start, stop = np.searchsorted(self.time, [since, before])
         if stop - start == len(self.time):
             return self._popularity
         return np.bincount(self.item[start:stop], minlength=len(self.item_ids))
 
     def known(self, *, before: float) -> NDArray[np.bool_]:
-        """Return for each item whether it had appeared before a moment, shape (items,)."""
+        """Return for each item whether it appeared earlier than `before`, shape (items,)."""
         return self.appeared < before
 
     def users_per_item(self, *, before: float) -> Ints:
-        """Count the distinct users of each item, shape (items,)."""
+        """Count the distinct users of each item earlier than `before`, shape (items,)."""
         if self.end is None or before > self.end:
             return self._users_per_item
         return np.bincount(self.pair_item[self.pair_time < before], minlength=len(self.item_ids))
 
     def items_per_user(self, *, before: float) -> Ints:
-        """Count the distinct items of each user, shape (users,)."""
+        """Count the distinct items of each user earlier than `before`, shape (users,)."""
         if self.end is None or before > self.end:
             return np.diff(self.pair_offset)
         return np.bincount(self.pair_user[self.pair_time < before], minlength=len(self.user_ids))
 
-    # Most requests ask about the end of the log, whose counts over all events never change.
+    # Most requests ask about the end of the log. They need counts over all events, so these are computed only once.
 
     @cached_property
     def _popularity(self) -> Ints:
@@ -184,7 +185,7 @@ class InteractionLog:
 
     @cached_property
     def user_rows(self) -> dict[str, int]:
-        """The row of each user, by id."""
+        """The row of each user, keyed by id."""
         return {user_id: row for row, user_id in enumerate(self.user_ids)}
 
     @cached_property
@@ -192,57 +193,57 @@ class InteractionLog:
         return {item_id: row for row, item_id in enumerate(self.item_ids)}
 
     def rows(self, item_ids: Sequence[str]) -> Ints:
-        """Return the rows of items, -1 for an unknown one."""
+        """Return the row of each item, -1 for an unknown item."""
         item_rows = self._item_rows
         return np.array([item_rows.get(item_id, -1) for item_id in item_ids], dtype=np.int64)
 
     def pairs_of(self, item: int, *, before: float) -> Ints:
-        """Return the positions of an item's pairs before a moment, from the first user who met it to the last."""
+        """Return the positions of an item's pairs earlier than `before`, in order of time."""
         pairs = self.pairs_by_item[self.item_pair_offset[item] : self.item_pair_offset[item + 1]]
         return pairs[self.pair_time[pairs] < before]
 
     def items_of(self, users: Ints, *, before: float) -> tuple[Ints, Ints]:
-        """Return what users met before a moment.
+        """Return the distinct items that users interacted with earlier than `before`.
 
         Args:
-            users: Rows of users; one that comes twice is answered twice.
-            before: The moment.
+            users: Rows of users. A user who is listed twice is returned twice.
+            before: A time in Unix seconds.
 
         Returns:
-            The rows of the items, user by user, and how many are each user's.
+            The rows of the items, user by user, and the number of items of each user.
         """
         starts = self.pair_offset[users]
         counts = self._end_of_pairs(users, before) - starts
         return self.pair_item[_ranges(starts, counts)], counts
 
     def _end_of_pairs(self, users: Ints, before: float) -> Ints:
-        """Return for each user the position behind their last pair before a moment."""
-        # A binary search for all users at once. To compare the times of all their pairs takes longer: a request reads
-        # hundreds of thousands.
+        """Return for each user the position after their last pair that is earlier than `before`."""
+        # This is a binary search for all users at once. A request reads hundreds of thousands of pairs, so comparing
+        # the time of each pair would take longer.
         low, high = self.pair_offset[users], self.pair_offset[users + 1]
         while (unfinished := low < high).any():
             middle = (low + high) // 2
-            # Where the search is finished, `middle` may lie behind the last pair.
+            # For a user whose search is finished, `middle` may be past the end of the array.
             earlier = self.pair_time[np.minimum(middle, len(self.pair_time) - 1)] < before
             low = np.where(unfinished & earlier, middle + 1, low)
             high = np.where(unfinished & ~earlier, middle, high)
         return low
 
     def topics_of(self, items: Ints) -> tuple[Ints, Ints]:
-        """Return the rows of the topics of items, flat, and for each the position in `items` that it belongs to."""
+        """Return the rows of the items' topics, item by item, and for each the position of its item in `items`."""
         counts = self.topic_offset[items + 1] - self.topic_offset[items]
         return self.topic[_ranges(self.topic_offset[items], counts)], np.repeat(np.arange(len(items)), counts)
 
     def frequent_topics(self, topic: Ints, most: int) -> tuple[Ints, Ints]:
-        """Choose the topics that are met most often.
+        """Choose the most frequent topics.
 
         Args:
-            topic: The row of a topic for each time that it was met.
-            most: How many topics are chosen at most.
+            topic: Rows of topics, one entry per occurrence.
+            most: The highest number of topics to choose.
 
         Returns:
-            The rows of the chosen topics in ascending order, and for every topic of the log its position among them,
-            -1 where it was not chosen.
+            The rows of the chosen topics in ascending order. Then, for every topic of the log, its position among the
+            chosen ones, -1 if it was not chosen.
         """
         frequency = np.bincount(topic, minlength=len(self.topics))
         chosen = np.sort(np.argsort(-frequency, kind="stable")[:most])
@@ -252,7 +253,7 @@ class InteractionLog:
         return chosen, position
 
     def save(self, path: Path) -> None:
-        """Write the log into one file, which is replaced whole or not at all."""
+        """Write the log to a file. The file is replaced as a whole or not at all."""
         values = {_NAMES_IN_FILE.get(name, name): getattr(self, name) for name in self.__dataclass_fields__}
         arrays = {name: _pack(value) if isinstance(value, list) else value for name, value in values.items()}
         with atomic_write(path) as partial, partial.open("wb") as file:
@@ -263,15 +264,15 @@ class InteractionLog:
         """Read a log that `save` wrote.
 
         Raises:
-            OSError, ValueError, KeyError, zipfile.BadZipFile: the file is no whole log of this form.
+            OSError, ValueError, KeyError, zipfile.BadZipFile: the file is not a complete log that `save` wrote.
         """
-        # numpy leaves a file open that it opened itself and that is no zip archive.
+        # The file is opened here because numpy would leave it open if it is not a zip archive.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             stored = {name: arrays[_NAMES_IN_FILE.get(name, name)] for name in cls.__dataclass_fields__}
         values: dict[str, Any] = {
             name: _unpack(array) if array.dtype == np.uint8 else array for name, array in stored.items()
         }
-        # Where no situation is known, the list [""] is written as no bytes, like an empty list.
+        # If no situation is known, `situations` is [""]. It is saved as zero bytes, as an empty list is.
         if len(values["time"]) and not values["situations"]:
             values["situations"] = [""]
         return cls(**values)
@@ -282,17 +283,17 @@ def _situation_text(context: Mapping[str, str] | None) -> str:
 
 
 def _first_appearances(catalogue: Sequence[Item], item: Ints, time: Floats) -> Floats:
-    """Return when each item came into the catalogue or was first met; -inf where neither is known."""
+    """Return when each item entered the catalogue or had its first event; -inf if neither time is known."""
     appeared = np.array([np.inf if entry.time is None else entry.time for entry in catalogue], dtype=np.float64)
     np.minimum.at(appeared, item, time)
-    # An item of unknown age that nobody met counts as always there: it could not be recommended otherwise.
+    # An item of unknown age without events counts as always present. Otherwise it could never be recommended.
     appeared[np.isinf(appeared)] = -np.inf
     return appeared
 
 
 def _distinct_pairs(time: Floats, user: Ints, item: Ints, *, users: int, items: int) -> dict[str, Any]:
-    """Return the `pair_*` fields, `item_pair_offset` and `pairs_by_item` for events in order of time."""
-    # Events are in order of time, so the first position of a pair is the user's first event with the item.
+    """Return the `pair_*` fields, `item_pair_offset` and `pairs_by_item` of events that are ordered by time."""
+    # Events are ordered by time, so the first position of a pair is the user's first event with the item.
     _, first = np.unique(user * max(items, 1) + item, return_index=True)
     first = first[np.lexsort((first, user[first]))]
     by_item = np.lexsort((time[first], item[first]))
@@ -311,8 +312,9 @@ def _offsets(counts: Sequence[int] | Ints) -> Ints:
 
 
 def _ranges(starts: Ints, counts: Ints) -> Ints:
-    """Return start, start + 1, ... of several ranges, one range after the other."""
-    # One arange shifted by range: a loop over ranges is slow, since a request reads thousands of users.
+    """Return the numbers `start`, `start + 1`, ... of several ranges, one range after the other."""
+    # One `arange` is shifted for each range. A loop would be slow, since a request reads the ranges of thousands of
+    # users.
     before = np.cumsum(counts) - counts
     numbers = np.arange(counts.sum())
     numbers -= np.repeat(before - starts, counts)
@@ -320,7 +322,8 @@ def _ranges(starts: Ints, counts: Ints) -> Ints:
 
 
 def _pack(names: list[str]) -> NDArray[np.uint8]:
-    # No id or topic holds a line break (`tools/records.py` sees to it), and JSON escapes those of situations.
+    # Line breaks separate the names. `tools/records.py` removes them from ids and topics, and JSON escapes them in
+    # situations.
     return np.frombuffer("\n".join(names).encode(), dtype=np.uint8)
 
 

@@ -1,7 +1,8 @@
-"""Item embeddings: items that users met within a few steps of the same items lie close together.
+"""Item embeddings: two items have similar vectors if the same items are near them in users' histories.
 
-The positive pointwise mutual information of items that lie near each other in histories is factorised (Levy &
-Goldberg, 2014). item2vec approximates the same by sampling; this takes one step and gives the same result each time.
+The embeddings factorise the positive pointwise mutual information of items that are near each other in histories (Levy
+& Goldberg, 2014). item2vec approximates the same factorisation by sampling. The computation here needs no sampling, so
+its result is always the same.
 """
 
 from dataclasses import dataclass
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
 
 DIMENSIONS = 64
 WINDOW = 5
-"""Steps within which two items in a user's history lie near each other."""
+"""Two items of a user's history are near each other if they are at most this many steps apart."""
 SMOOTHING = 0.75
-"""Power of an item's count in its expected count. Below 1 it lowers the information of rare items, which lie near
-others by chance (Levy et al., 2015)."""
+"""Exponent of an item's count in the expected count. A value below 1 lowers the information of rare items, which are
+often near other items by chance (Levy et al., 2015)."""
 LEAST_EMBEDDED_ITEMS = 4 * DIMENSIONS
-"""Fewest items that users met from which embeddings are learned, and fewest pairs of items with information."""
+"""Embeddings need at least this many items with events, and at least this many pairs with positive information."""
 
 Embeddings = NDArray[np.float32]
 
@@ -35,8 +36,8 @@ class ItemEmbeddings:
 
     Attributes:
         item_ids: Ids of the items.
-        vectors: Shape (items, DIMENSIONS), of unit length; 0 for an item that was never met.
-        until: The moment before which all events lie that the embeddings were learned from, in Unix seconds.
+        vectors: Unit vectors, shape (items, DIMENSIONS). The vector of an item without events is 0.
+        until: A time in Unix seconds. All events that the embeddings were learned from are earlier.
     """
 
     item_ids: list[str]
@@ -45,7 +46,7 @@ class ItemEmbeddings:
 
     @classmethod
     def of(cls, log: InteractionLog, *, before: float = np.inf) -> Self | None:
-        """Learn embeddings from the events before a moment; None where there are too few items or pairs."""
+        """Learn embeddings from the events earlier than `before`. Return None if there are too few items or pairs."""
         from scipy.sparse.linalg import ArpackError, svds
 
         known = log.pair_time < before
@@ -56,7 +57,7 @@ class ItemEmbeddings:
         if information.nnz < LEAST_EMBEDDED_ITEMS:
             return None
         try:
-            # A seed for the start vector, so that the same log gives the same embeddings.
+            # The start vector is seeded, so the same log gives the same embeddings.
             left, strength, _ = svds(information, k=DIMENSIONS, random_state=0)
         except ArpackError:  # the iteration did not converge
             return None
@@ -66,7 +67,7 @@ class ItemEmbeddings:
         return cls(log.item_ids, vectors, float(np.nextafter(last, np.inf)))
 
     def save(self, path: Path) -> None:
-        """Write the embeddings into one file, which is replaced whole or not at all."""
+        """Write the embeddings to a file. The file is replaced as a whole or not at all."""
         names = np.frombuffer("\n".join(self.item_ids).encode(), dtype=np.uint8)
         with atomic_write(path) as partial, partial.open("wb") as file:
             np.savez(file, allow_pickle=False, names=names, vectors=self.vectors, until=self.until)
@@ -76,22 +77,23 @@ class ItemEmbeddings:
         """Read embeddings that `save` wrote.
 
         Raises:
-            OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile: the file is no whole file of this form.
+            OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile: `save` did not write this file, or it is
+                damaged.
         """
-        # numpy leaves a file open that it opened itself and that is no zip archive.
+        # The file is opened here because numpy would leave it open if it is not a zip archive.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             names = arrays["names"].tobytes().decode().split("\n")
             embeddings = cls(names, arrays["vectors"], float(arrays["until"]))
         vectors = embeddings.vectors
         if vectors.shape != (len(names), DIMENSIONS) or vectors.dtype != np.float32:
             raise ValueError(f"vectors of shape {vectors.shape} for {len(names)} items")
-        # NaN fails this comparison too, so it is refused with what is too long.
+        # A comparison with NaN is false, so NaN is rejected here too.
         if not (np.abs(vectors) <= 1.001).all() or np.isnan(embeddings.until):
             raise ValueError("vectors longer than 1")
         return embeddings
 
     def for_log(self, log: InteractionLog) -> "ItemEmbeddings":
-        """Return the embeddings in the order of a log that may have grown since; 0 for items that are new in it."""
+        """Return the embeddings in the order of a log that may have grown. Items that are new in it have vector 0."""
         if self.item_ids == log.item_ids:
             return self
         rows = log.rows(self.item_ids)
@@ -101,12 +103,12 @@ class ItemEmbeddings:
 
 
 def _near_counts(user: Ints, item: Ints, size: int) -> "csr_matrix":
-    """Count how often two items lie within WINDOW steps in a user's history, a symmetric (items, items) matrix.
+    """Count how often two items are at most WINDOW steps apart in a history, as a symmetric (items, items) matrix.
 
     Args:
-        user: The user of each pair of a user and an item, grouped by user.
-        item: The item of each pair, in each user's order of time.
-        size: How many items there are.
+        user: The user of each (user, item) pair. The pairs are grouped by user.
+        item: The item of each pair. Within a user the pairs are ordered by time.
+        size: The number of items.
     """
     from scipy.sparse import csr_matrix
 
@@ -119,7 +121,7 @@ def _near_counts(user: Ints, item: Ints, size: int) -> "csr_matrix":
 
 
 def _positive_information(counts: "csr_matrix") -> "csr_matrix":
-    """Return the positive pointwise mutual information of items from the counts of their pairs."""
+    """Compute the positive pointwise mutual information of items from the counts of their pairs."""
     from scipy.sparse import csr_matrix
 
     pairs, size = counts.tocoo(), counts.shape[0]
@@ -127,6 +129,6 @@ def _positive_information(counts: "csr_matrix") -> "csr_matrix":
     smoothed = count**SMOOTHING
     expected = count[pairs.row] * smoothed[pairs.col] / max(float(smoothed.sum()), 1.0)
     information = np.log(pairs.data / np.maximum(expected, 1e-12)).astype(np.float32)
-    # A pair that never occurred counts as 0, so negative information would put a rare pair below it.
+    # A pair that never occurred has 0. Negative information would rank a rare pair below it, so it is dropped.
     positive = information > 0
     return csr_matrix((information[positive], (pairs.row[positive], pairs.col[positive])), shape=(size, size))

@@ -1,8 +1,8 @@
-"""Sessions: the one rule by which events are split into sessions.
+"""Sessions: the only rule that splits events into sessions.
 
-A session is a run of events of one user in which no event follows the one before it by more than
-`SESSION_GAP_SECONDS`. Every function here takes the times of one user's events in order, the earliest first.
-An event whose time is unknown (NaN) belongs to the session of the event before it, and so does the event after it.
+A session is a run of events of one user. A new session begins when more than `SESSION_GAP_SECONDS` lie between two
+events. Every function here takes the times of one user's events in order, the earliest first. An event of unknown time
+(NaN) belongs to the session of the previous event, and the event after it belongs to that session too.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ Times = NDArray[np.float64] | Sequence[float]
 
 
 def session_starts(times: Times) -> NDArray[np.int64]:
-    """Return the position of the first event of each session, shape (sessions,), in order.
+    """Return the position of each session's first event in ascending order, shape (sessions,).
 
     >>> session_starts([0, 60, 4 * 3600, 4 * 3600 + 60]).tolist()
     [0, 2]
@@ -27,7 +27,7 @@ def session_starts(times: Times) -> NDArray[np.int64]:
 
 
 def session_numbers(times: Times) -> NDArray[np.int64]:
-    """Return the number of each event's session, counted from 0, shape (events,).
+    """Return the session number of each event, shape (events,). The first session has the number 0.
 
     >>> session_numbers([0, 60, 4 * 3600, 4 * 3600 + 60]).tolist()
     [0, 0, 1, 1]
@@ -38,13 +38,15 @@ def session_numbers(times: Times) -> NDArray[np.int64]:
 
 
 def open_session_start(times: Times, *, at: float | None = None) -> int:
-    """Return the position of the first event of the session that is open at a moment.
+    """Return the position of the first event of the session that is still open at the time `at`.
 
     Args:
         times: At least one time.
-        at: The moment, not before the last event; None for the moment of the last event itself.
+        at: A time that is not before the last event. None stands for the time of the last event.
 
     Returns:
-        `len(times)` if the last event is more than `SESSION_GAP_SECONDS` before `at`, so that no session is open.
+        The position. It is `len(times)` if no session is open, because the last event is more than
+        `SESSION_GAP_SECONDS` before `at`.
     """
+    # The time `at` is treated as one more event, and the session that contains it is the open one.
     return int(session_starts(np.append(times, times[-1] if at is None else at))[-1])

@@ -1,4 +1,4 @@
-"""Topic habits of all users as of a moment: how often a topic is met, at which hour, where, and after which topic."""
+"""Topic habits of all users: how often each topic occurs, at which hours, in which situations, after which topic."""
 
 import json
 from collections import Counter
@@ -14,30 +14,30 @@ from whimbrel.tools.log.interaction_log import Floats, InteractionLog, Ints
 from whimbrel.tools.timestamps import hour_of, is_weekend
 
 MOST_COUNTED_TOPICS = 1000
-"""How many topics are counted, the most frequent ones: `next_topic` has a cell for each pair of them."""
+"""Only this many topics are counted, the most frequent ones. `next_topic` has a cell for each pair of them."""
 MOST_SITUATIONS = 200
-"""How many values of situations are counted, the most frequent ones."""
+"""Only this many values of situations are counted, the most frequent ones."""
 RECENT_SHARE = 1 / 16
-"""The recent events are this share of those before the moment."""
+"""The recent events are the last ones before the moment, this share of all earlier events."""
 TOPICS_IN_SEQUENCE = 4
-"""How many topics of an event count in `next_topic`, the first ones: pairs of topics grow with the square."""
+"""Only the first topics of an event, this many, count in `next_topic`: two events have up to 16 pairs of topics."""
 KEPT_BITS = 5
-"""Habits are counted up to a number of events of which only the leading bits, so many, may be set."""
+"""The number of counted events is rounded down to this many leading binary digits."""
 
 
 @dataclass(frozen=True)
 class TopicHabits:
-    """Counts of topics over the events of all users before a moment. The topics of one event share a count of 1.
+    """Counts of topics in the events of all users before a moment. The topics of one event share a count of 1.
 
     Attributes:
         topics: Names of the counted topics, in alphabetical order.
-        totals: Over all events, shape (topics,).
-        recent: Over the last RECENT_SHARE of the events, shape (topics,).
-        hours: For each hour of the day (UTC), shape (24, topics).
-        weekend: On working days and at weekends, shape (2, topics).
-        situations: For each key and value of the situation, shape (topics,) each.
-        next_topic: How often a topic followed another in neighbouring events of a user, shape (earlier topics, later
-            topics). The pairs of topics of two events share a count of 1.
+        totals: Counts over all events, shape (topics,).
+        recent: Counts over the last RECENT_SHARE of the events, shape (topics,).
+        hours: Counts for each hour of the day (UTC), shape (24, topics).
+        weekend: Counts on working days and at weekends, shape (2, topics).
+        situations: Counts of shape (topics,), keyed by a situation's key and value.
+        next_topic: How often a topic directly followed another in a user's events, shape (earlier topics, later
+            topics). All pairs of topics of two events share a count of 1.
     """
 
     topics: tuple[str, ...]
@@ -50,19 +50,19 @@ class TopicHabits:
 
     @cached_property
     def position(self) -> dict[str, int]:
-        """The position of each topic, by name."""
+        """The position of each topic, keyed by name."""
         return {topic: row for row, topic in enumerate(self.topics)}
 
     @classmethod
     def of(cls, log: InteractionLog, *, before: float) -> Self:
-        """Count the topics of the events of a log before a moment."""
+        """Count the topics of a log's events earlier than `before`."""
         stop = int(np.searchsorted(log.time, before))
         first_recent = stop - max(int(stop * RECENT_SHARE), 1)
         topic_row, event = log.topics_of(log.item[:stop])
         rows, column = log.frequent_topics(topic_row, MOST_COUNTED_TOPICS)
         counted = column[topic_row] >= 0
         topic, event = column[topic_row[counted]], event[counted]
-        # Topics that are not counted are gone by now, so the others of their event share the whole count.
+        # Rare topics were removed above, so the remaining topics of an event share its whole count of 1.
         share = 1.0 / np.bincount(event, minlength=stop)[event]
         width = len(rows)
         time = log.time[:stop]
@@ -79,19 +79,19 @@ class TopicHabits:
 
 
 class TopicHabitsOverTime:
-    """The topic habits of a log as of any moment, counted once for many moments.
+    """The topic habits of a log at any moment. Nearby moments share the same counts.
 
-    Habits are counted up to a number of events whose binary digits after the first KEPT_BITS are 0. The number depends
-    on the events before the moment alone, so the answer does not change when later events are added.
+    To share counts, the number of events before a moment is rounded down to its first KEPT_BITS binary digits. Only the
+    events before the moment decide this number, so later events do not change the answer.
     """
 
     def __init__(self, log: InteractionLog) -> None:
-        """Make the habits of a log; nothing is counted yet."""
+        """Prepare the habits of a log. Nothing is counted yet."""
         self._log = log
         self._habits_by_event_count: dict[int, TopicHabits] = {}
 
     def before(self, moment: float) -> TopicHabits:
-        """Return the habits as of an earlier moment; at most a sixteenth of the events before `moment` are left out."""
+        """Return the habits before a moment. At most the last sixteenth of the earlier events is left out."""
         event_count = int(np.searchsorted(self._log.time, moment))
         step = 1 << max(event_count.bit_length() - KEPT_BITS, 0)
         end = event_count // step * step
@@ -103,12 +103,12 @@ class TopicHabitsOverTime:
 
 
 def _sums(positions: Ints, weights: Floats, length: int) -> Floats:
-    """Sum the weights of each position, shape (length,)."""
+    """Add up the weights of each position, shape (length,)."""
     return np.asarray(np.bincount(positions, weights=weights, minlength=length), dtype=np.float64)
 
 
 def _sums_by_group(group: Ints, topic: Ints, share: Floats, shape: tuple[int, int]) -> Floats:
-    """Sum the shares of each topic in each group, shape (groups, topics)."""
+    """Add up the shares of each topic in each group, shape (groups, topics)."""
     groups, width = shape
     return _sums(group * width + topic, share, groups * width).reshape(groups, width)
 
@@ -116,7 +116,7 @@ def _sums_by_group(group: Ints, topic: Ints, share: Floats, shape: tuple[int, in
 def _count_by_situation(
     log: InteractionLog, topic: Ints, event: Ints, share: Floats, width: int
 ) -> dict[tuple[str, str], Floats]:
-    """Count the topics in each of the most frequent values of the situation."""
+    """Count the topics for each of the most frequent values of the situation."""
     if not any(log.situations):
         return {}
     code = log.situation[event]
@@ -128,7 +128,7 @@ def _count_by_situation(
     by_frequency = sorted(frequency.items(), key=lambda entry: (-entry[1], entry[0]))
     kept = [pair for pair, count in by_frequency if count][:MOST_SITUATIONS]
     counts: dict[tuple[str, str], Floats] = {}
-    # An event has one value of a key, so all values of a key are counted in one pass.
+    # An event has at most one value per key, so all values of a key are counted in one pass.
     for key in {key for key, _ in kept}:
         pairs = [pair for pair in kept if pair[0] == key]
         value_rows = {value: row for row, (_, value) in enumerate(pairs)}
@@ -140,23 +140,24 @@ def _count_by_situation(
 
 
 def _count_sequences(user: Ints, topic: Ints, event: Ints, width: int) -> NDArray[np.float32]:
-    """Count how often a topic followed another; see `TopicHabits.next_topic`.
+    """Count how often a topic followed another (see `TopicHabits.next_topic`).
 
     Args:
         user: The user of each event, in order of time.
-        topic: Topics of the events, flat, in order of the events.
+        topic: The topics of all events, event by event.
         event: The event of each topic.
-        width: How many topics there are.
+        width: The number of topics.
     """
     first = np.searchsorted(event, np.arange(len(user)))
     topic_count = np.minimum(np.append(first[1:], len(event)) - first, TOPICS_IN_SEQUENCE)
-    # A stable sort by user keeps the order of time, so neighbours of one user are an event and the user's next one.
+    # A stable sort by user keeps the order of time. Two neighbours of the same user are then consecutive events.
     order = np.argsort(user, kind="stable")
     same_user = user[order[1:]] == user[order[:-1]]
     earlier, later = order[:-1][same_user], order[1:][same_user]
     pair_count = topic_count[earlier] * topic_count[later]
     neighbours = np.repeat(np.arange(len(pair_count)), pair_count)
-    # Number the pairs of topics of two events: the earlier topic is the quotient, the later one the remainder.
+    # The topic pairs of two events are numbered. Divided by the number of later topics, a number gives the earlier
+    # topic as its quotient and the later topic as its remainder.
     number = np.arange(len(neighbours)) - np.repeat(np.cumsum(pair_count) - pair_count, pair_count)
     later_topics = np.maximum(topic_count[later[neighbours]], 1)
     earlier_topic = topic[first[earlier[neighbours]] + number // later_topics]

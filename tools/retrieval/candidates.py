@@ -1,4 +1,4 @@
-"""Candidates for a list: the best of what the channels bring, without what was met, refused or costs too much."""
+"""Candidates for a list: the best items of all channels, without items that are known, refused or too expensive."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from whimbrel.tools.text.encoder import Vectors
 from whimbrel.tools.text.exclusions import Refusal
 
 MOST_WIDENED = 64
-"""How many times more candidates the channels are asked for where refusals or a price limit leave too few."""
+"""If refusals or a price limit leave too few candidates, the channels are asked for up to this many times more."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Candidate:
     Attributes:
         item: The item.
         vector: Its unit text vector, shape (384,).
-        channels: Its rank in each retrieval channel that brought it, from 1.
-        seed_cosines: Its co-occurrence cosine with each of the user's latest items, by item id.
-        statistics: What the log says of it (see `ItemStatistics`); empty where the log does not know it.
+        channels: Its rank in each retrieval channel that returned it, counted from 1.
+        seed_cosines: Its co-occurrence cosine with each of the user's latest items, keyed by item id.
+        statistics: Its statistics from the log (see `ItemStatistics`). They are empty if the log lacks the item.
     """
 
     item: Item
@@ -36,7 +36,7 @@ class Candidate:
 
     @property
     def popularity(self) -> int:
-        """The number of its recent events."""
+        """The number of the item's recent events."""
         return int(self.statistics.get("recent_popularity", 0))
 
 
@@ -46,13 +46,13 @@ def as_candidates(
     statistics: ItemStatistics,
     channels: Sequence[Mapping[str, int]] = (),
 ) -> list[Candidate]:
-    """Make candidates of items.
+    """Turn items into candidates.
 
     Args:
         items: The items.
-        vectors: Their text vectors, by id.
-        statistics: What the log says of its items for this history.
-        channels: For each item its ranks in the channels; empty for items that were given.
+        vectors: Their text vectors, keyed by id.
+        statistics: The statistics of the log's items for this history.
+        channels: The ranks of each item, keyed by channel. It is empty for items that the caller supplied.
     """
     rows = statistics.log.rows([item.item_id for item in items])
     position = {int(row): number for number, row in enumerate(dict.fromkeys(rows[rows >= 0]))}
@@ -80,15 +80,16 @@ def retrieve(
 ) -> list[Candidate]:
     """Retrieve up to `n` candidates, the best first, each with its rank in every channel.
 
-    A title comes once, and no title of the history comes back: a shop sells one product under several ids.
+    A shop may sell one product under several ids. Each title is therefore returned only once, and titles of the
+    history are not returned.
 
     Args:
-        catalogue: Where the items and the log are.
-        query: The user, the moment, and what must not come back.
+        catalogue: The source of the items and the log.
+        query: The user, the moment, and the items that must not be returned.
         weights: The weight of each channel.
         avoid: What the user refuses, in words.
-        max_price: The highest price that is wanted; an item without a price passes.
-        n: How many candidates are wanted. The channels are asked for more where `avoid` or `max_price` leave too few.
+        max_price: The highest accepted price. An item without a price is accepted.
+        n: The wanted number of candidates. If `avoid` or `max_price` leave too few, the channels are asked for more.
 
     Raises:
         ValueError: `n` is below 1.
@@ -117,11 +118,11 @@ def retrieve(
 def _first_admitted(
     catalogue: Catalogue, rows: Sequence[int], admits: Callable[[Item], bool], *, n: int
 ) -> dict[int, Item]:
-    """Return the first `n` admitted items by row, each title once."""
+    """Return the first `n` admitted items, keyed by row, each title once."""
     ids, items = catalogue.log.item_ids, dict[str, Item]()
     admitted, titles = dict[int, Item](), set[str]()
     for position, row in enumerate(rows):
-        if position % n == 0:  # read a page at a time: most of what the channels bring is never needed
+        if position % n == 0:  # read one page at a time, since most rows are not needed
             items |= catalogue.items([ids[row] for row in rows[position : position + n]])
         item = items[ids[row]]
         title = item.title.casefold()

@@ -1,4 +1,4 @@
-"""The source of items and interactions: what a `Store` and a catalogue in memory have in common."""
+"""The interface of a source of items and interactions, which a `Store` and a catalogue in memory implement."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -12,39 +12,39 @@ from whimbrel.tools.text.encoder import Vectors
 
 
 class Catalogue(Protocol):
-    """Items, and what everybody did with them; both may be empty."""
+    """Items, and the interactions of all users with them. Both may be empty."""
 
     @property
     def log(self) -> InteractionLog:
         """The interactions of all users as arrays, ordered by time."""
 
     def history(self, user_id: str, *, before: float = np.inf) -> Sequence[Item]:
-        """Return the user's interactions earlier than `before`, the first one first.
+        """Return the user's interactions earlier than `before`, the earliest first.
 
         Raises:
             DataError: no such user.
         """
 
     def items(self, item_ids: Sequence[str]) -> dict[str, Item]:
-        """Return the items of these ids."""
+        """Return the items of these ids, keyed by id."""
 
     def item_vectors(self, item_ids: Sequence[str]) -> dict[str, Vectors]:
-        """Return the items' text vectors, unit length; an unknown id is left out."""
+        """Return the unit text vectors of these items, keyed by id. An unknown id is left out."""
 
     def topic_vectors(self, *, before: float) -> dict[str, Vectors]:
-        """Return the vector of the name of every topic that some item known before `before` has."""
+        """Return the vector of each topic's name, keyed by topic, for items that appeared before `before`."""
 
     def vectors_of_topics(self, topics: Sequence[str]) -> list[Vectors]:
-        """Return the vectors of these topics' names, in order; a topic without one is left out."""
+        """Return the vectors of these topics' names, in order. A topic without a vector is left out."""
 
     def nearest(self, vectors: Vectors, *, n: int) -> list[list[tuple[str, float]]]:
-        """Return for each vector up to `n` item ids with their cosine, the nearest first."""
+        """Return, for each vector, the ids of up to `n` nearest items with their cosines, the nearest first."""
 
     def item_count(self) -> int:
         """Return the number of items."""
 
     def people_near(self, vector: Vectors, *, n: int) -> list[str]:
-        """Return the ids of up to `n` users whose taste vector is nearest."""
+        """Return the ids of up to `n` users whose taste vectors are nearest to `vector`."""
 
     def habits(self, *, before: float) -> TopicHabits | None:
-        """Return the topic base rates of all users, counted up to some moment before; None where the log is empty."""
+        """Return the topic counts of all users, up to a moment not after `before`; None if the log is empty."""

@@ -1,4 +1,4 @@
-"""The channels of retrieval: each ranks the items of a log by one reason to recommend them, as of a moment."""
+"""The channels of retrieval. Each channel ranks the items of a log by one reason to recommend them."""
 
 import zlib
 from collections.abc import Mapping, Sequence
@@ -28,31 +28,33 @@ LEARNED_CHANNELS = (
     "long",
     "predicted",
 )
-"""Channels whose weight is learned from a log. The others weigh 1, and a stated wish WISH."""
+"""Channels whose weight is learned from a log. Every other channel has the weight 1, except `wished`."""
 WISH = 3.0
+"""The weight of the channel `wished`, which follows a stated wish."""
 PER_CHANNEL, NEIGHBOURS = 200, 100
-"""Fewest items that a channel ranks, and that a channel which searches the text index ranks."""
+"""A channel ranks at least PER_CHANNEL items. A channel that searches the text index ranks at least NEIGHBOURS."""
 OVERFETCH = 4
-"""How many times more neighbours the text index is asked for than are wanted, and again where too few are allowed."""
+"""The text index is asked for this many times more items than are wanted. If too few of them are allowed, it is asked
+for this many times more again."""
 LIKE_MINDED = 30
-"""Users of like taste whose latest items are candidates."""
+"""The latest items of this many users with a similar taste are candidates."""
 EXPLORED = 0.05
-"""Share of the candidates that are drawn from the items that few users met."""
+"""This share of the candidates is drawn from items with few events."""
 RANK_CONSTANT = 60
 """The constant of reciprocal rank fusion (Cormack et al., 2009)."""
 
 
 @dataclass(frozen=True)
 class RetrievalQuery:
-    """What retrieval is asked about a user at a moment.
+    """A request for items that suit a user at a moment.
 
     Attributes:
-        history: The events before the moment; none of these items comes back.
-        before: The moment, in Unix seconds. Nothing at or after it is read.
+        history: The user's events before the moment. Their items are not returned.
+        before: The moment, in Unix seconds. Only earlier events are read.
         interest: The user's vectors of interest.
-        expected: Probabilities of the topics of the next event.
-        embeddings: Item embeddings of the log, where they were learned.
-        without: Ids of further items that must not come back.
+        expected: Probabilities of the topics of the next event, keyed by topic.
+        embeddings: Item embeddings of the log; None if none were learned.
+        without: Ids of other items that must not be returned.
     """
 
     history: Sequence[Item]
@@ -65,18 +67,18 @@ class RetrievalQuery:
 
 @dataclass(frozen=True)
 class ChannelRanks:
-    """The rank of every item that a channel brought.
+    """The ranks of all items that the channels returned.
 
     Attributes:
-        statistics: What the log says of each item for this history.
-        ranks: For each row of the log the rank in each channel that brought it, from 1.
+        statistics: The statistics of each item of the log for this history.
+        ranks: The ranks of an item, counted from 1 and keyed by channel. The items are keyed by their row in the log.
     """
 
     statistics: ItemStatistics
     ranks: Mapping[int, Mapping[str, int]]
 
     def best_first(self, weights: Mapping[str, float]) -> list[int]:
-        """Order the rows by weighted reciprocal rank fusion; rows of equal scores stand by item id."""
+        """Sort the rows by weighted reciprocal rank fusion. Rows of equal scores are sorted by item id."""
         weight_of = {"wished": WISH, **weights}
         ids = self.statistics.log.item_ids
         scores = {
@@ -87,22 +89,23 @@ class ChannelRanks:
 
 
 def reciprocal(rank: int) -> float:
-    """Return what a rank in a channel is worth: 1 for the first."""
+    """Return the score of a rank in a channel. The first rank scores 1, and later ranks score less."""
     return (RANK_CONSTANT + 1) / (RANK_CONSTANT + rank)
 
 
 def search_channels(catalogue: Catalogue, query: RetrievalQuery, *, n: int = 200) -> ChannelRanks:
-    """Rank items in every channel; each channel brings more where more candidates (`n`) are wanted.
+    """Rank items in every channel. A higher `n`, the wanted number of candidates, gives longer rankings.
 
     Channels:
-        short, long, predicted, wished: the nearest to a vector of interest.
+        short, long, predicted, wished: items whose text is nearest to a vector of interest.
         itemknn, user_knn, next_item, co_occurrence, embedding: see `ItemStatistics`.
-        taste: the latest items of users of like taste.
-        topics: what is popular among the topics expected next.
-        popular, rising: what was met most of late, and what is met more often than it used to be.
-        explore: items that few users met, drawn at random, the same for the same history.
+        taste: the latest items of users with a similar taste.
+        topics: popular items of the topics that are expected next.
+        popular: items with the most recent events.
+        rising: items that are more popular recently than over the whole log.
+        explore: items with few events, drawn at random. The same history gives the same draw.
 
-    Nothing that happened at or after `query.before` counts. No item of the history or of `query.without` comes back.
+    Only events earlier than `query.before` count. Items of the history and of `query.without` are not returned.
     """
     log = catalogue.log
     statistics = ItemStatistics.of(log, query.history, before=query.before, embeddings=query.embeddings)
@@ -131,19 +134,19 @@ def search_channels(catalogue: Catalogue, query: RetrievalQuery, *, n: int = 200
 
 
 def _rise(statistics: ItemStatistics) -> Floats:
-    """Return how much more often than ever an item is met of late, for items met more than once of late."""
+    """Compare each item's recent popularity with its popularity over the whole log. One recent event is not enough."""
     recent = statistics.recent_popularity / max(statistics.recent_popularity.sum(), 1)
     always = statistics.popularity / max(statistics.popularity.sum(), 1)
-    # The root favours items with more events: a rise from one event to two is mostly chance.
+    # A rise from one event to two is mostly chance, so the square root favours items with more recent events.
     rise = recent / np.maximum(always, 1e-12) * np.sqrt(statistics.recent_popularity)
     return np.where(statistics.recent_popularity > 1, rise, 0.0)
 
 
 def _taste_counts(catalogue: Catalogue, interest: Interest, before: float) -> Floats:
-    """Count for each item the users of like taste who met it among their latest items."""
+    """Count, for each item, the users with a similar taste who have it among their latest items."""
     log = catalogue.log
     counts = np.zeros(len(log.item_ids))
-    # Taste vectors are made of all events, so they would reveal what came after an earlier moment.
+    # Taste vectors use all events of the log. For a moment inside the log they would reveal later events.
     if interest.long is None or (log.end is not None and before <= log.end):
         return counts
     user_ids = catalogue.people_near(interest.long, n=LIKE_MINDED)
@@ -153,7 +156,7 @@ def _taste_counts(catalogue: Catalogue, interest: Interest, before: float) -> Fl
 
 
 def _topic_scores(statistics: ItemStatistics, expected: Mapping[str, float]) -> Floats:
-    """Return for each item the mean probability of its topics times the logarithm of its popularity."""
+    """Return, for each item, the mean probability of its topics times the logarithm of its popularity."""
     log = statistics.log
     if not expected or not len(log.topic):
         return np.zeros(len(log.item_ids))
@@ -170,6 +173,7 @@ def _explored(statistics: ItemStatistics, allowed: NDArray[np.bool_], *, n: int)
     if not len(rows) or not n:
         return []
     rare = rows[statistics.popularity[rows] <= np.median(statistics.popularity[rows])]
+    # Python's hash differs between processes, so a checksum makes the draw depend on the history alone.
     seed = zlib.crc32(" ".join(statistics.seeds).encode())
     return [int(row) for row in np.random.default_rng(seed).permutation(rare)[:n]]
 
@@ -177,9 +181,9 @@ def _explored(statistics: ItemStatistics, allowed: NDArray[np.bool_], *, n: int)
 def _nearest(
     catalogue: Catalogue, vectors: Mapping[str, Vectors], allowed: NDArray[np.bool_], *, n: int
 ) -> dict[str, list[int]]:
-    """Return for each vector the rows of its `n` nearest allowed items, the nearest first."""
+    """Return, for each vector, the rows of its `n` nearest allowed items, the nearest first."""
     wanted, total, rankings = n * OVERFETCH, catalogue.item_count(), dict[str, list[int]]()
-    # The index knows neither times nor users, so it is asked for more until enough of its answers are allowed.
+    # The index cannot filter by time or history, so it is asked for more items until enough of them are allowed.
     while missing := [name for name in vectors if name not in rankings]:
         neighbours = catalogue.nearest(np.stack([vectors[name] for name in missing]), n=wanted)
         for name, near in zip(missing, neighbours, strict=True):
@@ -193,7 +197,7 @@ def _nearest(
 
 
 def _top(scores: Ints | Floats, allowed: NDArray[np.bool_], n: int) -> list[int]:
-    """Return the rows of the `n` highest positive scores; equal scores keep their order."""
+    """Return the rows of the `n` highest positive scores, the highest first. Equal scores keep their order."""
     rows = np.flatnonzero(allowed & (scores > 0))
     if len(rows) > n:
         rows = rows[scores[rows] >= np.partition(scores[rows], -n)[-n]]

@@ -1,4 +1,4 @@
-"""Unit vectors of what a person is about."""
+"""Unit vectors of a user's interest."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from whimbrel.tools.records import Item, liked
 from whimbrel.tools.text.encoder import Vectors, encode
 
 HALF_LIFE = 5
-"""Items after which an item counts half as much in the short-term vector."""
+"""The weight of an item in the short-term vector halves with every this many later items."""
 LATEST = 20
-"""Latest distinct items that a candidate is compared with one by one."""
+"""A candidate is compared one by one with this many of the user's latest distinct items."""
 
 
 @dataclass(frozen=True)
 class Interest:
-    """What a person is about, as unit vectors of shape (384,); None where it is unknown.
+    """A user's interest as unit vectors of shape (384,). A vector is None if it is unknown.
 
     Attributes:
-        short: Mean of the items met, the latest counting most.
-        long: Mean of all items met, each counting the same.
-        predicted: Mean of the topics that the interest is predicted to go to.
-        wished: Mean of a stated wish and of the items that more are wanted like.
-        latest: The LATEST distinct items, the last one first, shape (items, 384).
+        short: Mean of the user's items. A later item has a higher weight.
+        long: Mean of the user's items, all with the same weight.
+        predicted: Mean of the topics that are predicted as the next interest.
+        wished: Mean of a stated wish and of the items that the user wants more of.
+        latest: The LATEST distinct items, the most recent first, shape (items, 384).
     """
 
     short: Vectors | None = None
@@ -34,7 +34,7 @@ class Interest:
     latest: Vectors | None = None
 
     def channels(self) -> dict[str, Vectors]:
-        """Return the vectors that retrieval searches near, by channel."""
+        """Return the vectors whose nearest items are retrieved, keyed by channel."""
         vectors = {name: getattr(self, name) for name in ("short", "long", "predicted", "wished")}
         return {name: vector for name, vector in vectors.items() if vector is not None}
 
@@ -47,14 +47,14 @@ def interest_of(
     query: str = "",
     liked_items: Sequence[Vectors] = (),
 ) -> Interest:
-    """Compute a person's vectors.
+    """Compute a user's vectors of interest.
 
     Args:
-        history: The events in order; what the person rated below their own mean is left out.
-        vectors: Text vectors of the items met, by id; an item without one is left out.
-        predicted: Vectors of the topics that the interest is predicted to go to.
-        query: A stated wish, or "".
-        liked_items: Vectors of items that more are wanted like.
+        history: The user's events in order of time. Items that the user rated below their own mean are left out.
+        vectors: Text vectors of the history's items, keyed by id. An item without a vector is left out.
+        predicted: Vectors of the topics that are predicted as the next interest.
+        query: A stated wish; "" if there is none.
+        liked_items: Vectors of items that the user wants more of.
     """
     item_ids = [item.item_id for item in liked(history) if item.item_id in vectors]
     met = [vectors[item_id] for item_id in item_ids]
@@ -74,4 +74,5 @@ def _mean(vectors: Sequence[Vectors], weights: Floats) -> Vectors | None:
     if not vectors:
         return None
     mean = np.average(np.stack(vectors), axis=0, weights=weights)
+    # Opposite vectors may have the mean 0, so the length is never taken as less than 1e-12.
     return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), dtype=np.float32)

@@ -9,7 +9,7 @@ from whimbrel.agent.language_models.hosted.prices import PRICES_VARIABLE, Price
 from whimbrel.agent.language_models.protocol import NO_USAGE, Usage
 from whimbrel.tools.errors import ConfigError, ModelError
 
-_ROUNDING_USD = 1e-12  # sums of prices are inexact; a budget spent to the cent still counts as kept
+_ROUNDING_USD = 1e-12  # sums of prices are inexact, and a budget that is spent exactly is not exceeded
 
 
 class BudgetError(ModelError):
@@ -18,11 +18,11 @@ class BudgetError(ModelError):
 
 @dataclass(frozen=True)
 class Budget:
-    """Limit on all calls of a model together.
+    """Limit on the total of all calls of a model.
 
     Attributes:
-        tokens: Most tokens read and written in all; None sets no limit.
-        usd: Most US dollars in all; None sets no limit.
+        tokens: The most tokens read and written in total. None sets no limit.
+        usd: The most US dollars spent in total. None sets no limit.
 
     Example:
         >>> Budget(usd=0.5)
@@ -34,16 +34,17 @@ class Budget:
 
 
 class Account:
-    """Keeps a budget: reserves the most that a call may cost before it, and charges what it did cost after it.
+    """Keeps a model within its budget.
 
-    Safe for several threads: calls in progress count with their reserved cost, so the budget is never exceeded.
+    Before a call, the largest possible cost is reserved. After the call, its actual cost is charged. Several threads
+    may share an account. Calls in progress count with their reserved cost, so the budget is never exceeded.
     """
 
     def __init__(self, budget: Budget, price: Price | None, *, model: str) -> None:
         if budget.usd is not None and price is None:
             raise ConfigError(
-                f"the price of {model!r} is not known, so no budget in money can be kept: name it in a file and set "
-                f"{PRICES_VARIABLE} to that, or give a budget in tokens"
+                f"the price of {model!r} is not known, so a budget in US dollars cannot be kept: write the price into "
+                f"a file and set {PRICES_VARIABLE} to its path, or give a budget in tokens"
             )
         self._budget, self._price, self._model = budget, price, model
         self._lock = threading.Lock()
@@ -54,10 +55,11 @@ class Account:
         """Reserve the cost of a call that reads `prompt_tokens` and writes up to `max_tokens`.
 
         Yields:
-            An empty list. Append what the call used, also where it failed: that is charged, the rest is released.
+            An empty list. Append what the call used, even if the call failed. That cost is charged, and the rest of
+            the reserved cost is released.
 
         Raises:
-            BudgetError: The rest of the budget is smaller.
+            BudgetError: The call may cost more than is left of the budget.
         """
         reserved = Usage(prompt_tokens=prompt_tokens, completion_tokens=max_tokens)
         self._take(reserved)
@@ -78,9 +80,9 @@ class Account:
             if exceeded:
                 self._add(reserved, -1)
                 raise BudgetError(
-                    f"the budget of {exceeded[0]} for {self._model!r} does not allow another call, which may take "
-                    f"{reserved.prompt_tokens + reserved.completion_tokens} tokens ({self._tokens} tokens, "
-                    f"{self._usd:.4f} US dollars are used or reserved): raise it, or use --llm none"
+                    f"the budget of {exceeded[0]} for {self._model!r} does not allow another call of up to "
+                    f"{reserved.prompt_tokens + reserved.completion_tokens} tokens ({self._tokens} tokens and "
+                    f"{self._usd:.4f} US dollars are used or reserved): raise the budget, or use --llm none"
                 )
 
     def _add(self, usage: Usage, sign: int) -> None:

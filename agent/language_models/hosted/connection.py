@@ -1,4 +1,4 @@
-"""Requests to one server: within a budget, several at once, repeated where that may help, errors made plain."""
+"""Requests to one server, kept within a budget and repeated after failures that may pass."""
 
 import os
 import re
@@ -23,21 +23,21 @@ from whimbrel.agent.language_models.protocol import Usage
 from whimbrel.tools.errors import ConfigError, ModelError
 
 CONCURRENT_REQUESTS = 4
-"""Requests in progress at once."""
+"""The number of requests in progress at once."""
 
 A = TypeVar("A")
 R = TypeVar("R")
 
 
 class NoStreamError(Exception):
-    """The server sends no streams: its answer held no piece of one."""
+    """The server does not send streams: its answer held no piece of a stream."""
 
 
 def api_key(base_url: str | None, *, spec: str) -> str:
-    """Return the key in OPENAI_API_KEY, or a stand-in for a server that may need none.
+    """Return the key in OPENAI_API_KEY, or a placeholder for a server that may need no key.
 
     Raises:
-        ConfigError: OpenAI itself is asked and there is no key.
+        ConfigError: The server is OpenAI's own, and there is no key.
     """
     key = os.environ.get("OPENAI_API_KEY") or ("none" if base_url else "")
     if not key:
@@ -46,7 +46,7 @@ def api_key(base_url: str | None, *, spec: str) -> str:
 
 
 def hide_credentials(address: str) -> str:
-    """Return an address without the name and password in it.
+    """Return an address without its user name and password.
 
     Example:
         >>> hide_credentials("http://user:secret@127.0.0.1:8000/v1")
@@ -59,24 +59,24 @@ class Connection:
     """Sends requests to an OpenAI-compatible server. Safe for several threads.
 
     Attributes:
-        client: The `openai.OpenAI` client, a new one after an interruption.
-        has_replied: The model gave a whole reply before, so a later error 500 is likely to pass.
+        client: The `openai.OpenAI` client. An interruption replaces it by a new one.
+        has_replied: Whether the model has given a whole reply. If it has, a later error 500 is likely to pass.
     """
 
     def __init__(self, key: str, base_url: str | None, *, spec: str, account: Account, timeout_seconds: float) -> None:
         from openai import OpenAI
 
         self._spec, self._account = spec, account
-        self._secret = os.environ.get("OPENAI_API_KEY") or "\0"  # a text that no message holds
+        self._secret = os.environ.get("OPENAI_API_KEY") or "\0"  # no message contains this text
         try:
-            key.encode("ascii")  # a header of HTTP takes nothing else, and the client would fail at the first request
-            # no retries by the client: each try must be reserved in the budget
+            key.encode("ascii")  # an HTTP header must be ASCII, or the client would fail at the first request
+            # the client itself does not retry, since the budget must reserve each try
             self._open = partial(OpenAI, api_key=key, base_url=base_url, timeout=timeout_seconds, max_retries=0)
             self.client: Any = self._open()
         except Exception as error:
             raise ConfigError(
-                f"{spec!r} cannot be asked ({type(error).__name__}: {error}): correct the address, OPENAI_API_KEY or "
-                "the proxy"
+                f"no connection to {spec!r} can be set up ({type(error).__name__}: {error}): correct the address, "
+                "OPENAI_API_KEY or the proxy"
             ) from error
         self.has_replied = False
         self._breaker = circuit_breaker()
@@ -84,9 +84,10 @@ class Connection:
         self._interrupted = threading.Event()
 
     def map(self, call: Callable[[A], R], arguments: Sequence[A]) -> list[R]:
-        """Return the results of `call` for each argument, in order, CONCURRENT_REQUESTS at once.
+        """Return the result of `call` for each argument, in order.
 
-        An interruption (Ctrl-C) ends all requests, and the connection can be used again.
+        CONCURRENT_REQUESTS calls run at once. An interruption (Ctrl-C) ends all requests. The connection can be used
+        again afterwards.
         """
         if len(arguments) < 2:
             return [call(argument) for argument in arguments]
@@ -105,17 +106,17 @@ class Connection:
     def request(
         self, ask: Callable[[list[Usage]], tuple[R, Usage]], *, prompt_tokens: int, max_tokens: int
     ) -> tuple[R, Usage]:
-        """Send a request within the budget and the breaker, and again where that may help.
+        """Send a request if the budget and the breaker allow it. Send it again after a failure that may pass.
 
         Args:
-            ask: Sends it once. Appends what it used to the list that it is given, also where it fails.
-            prompt_tokens: Most tokens that the server reads.
-            max_tokens: Most tokens that it writes.
+            ask: A function that sends the request once. It gets a list and appends its usage, even if it fails.
+            prompt_tokens: The most tokens that the server reads.
+            max_tokens: The most tokens that the server writes.
 
         Raises:
             openai.APIStatusError: The server answered with an error.
-            NoStreamError: `ask` raised it.
-            ModelError: Everything else.
+            NoStreamError: `ask` raised this error.
+            ModelError: Anything else failed.
         """
         from openai import APIConnectionError, APIStatusError
         from pybreaker import CircuitBreakerError
@@ -133,8 +134,8 @@ class Connection:
             raise
         except CircuitBreakerError as error:
             raise ModelError(
-                f"{self._spec!r} failed {MAX_FAILURES} times in a row and is left alone for {PAUSE_SECONDS:.0f} s: try "
-                "again later, or use another model",
+                f"{self._spec!r} failed {MAX_FAILURES} times in a row and is not asked again for "
+                f"{PAUSE_SECONDS:.0f} s: try again later, or use another model",
                 retryable=True,
             ) from error
         except APIConnectionError as error:
@@ -149,14 +150,14 @@ class Connection:
                     f"the answer of {self._spec!r} broke off ({cause}): try again", retryable=True
                 ) from error
             raise ModelError(
-                f"the answer of {self._spec!r} is no completion ({cause}): is the address that of an OpenAI-compatible "
-                "server, as in http://127.0.0.1:8000/v1?"
+                f"the answer of {self._spec!r} is not a completion ({cause}): check that an OpenAI-compatible server "
+                "has this address, for example http://127.0.0.1:8000/v1"
             ) from error
 
     def _take_turn(self, ask: Callable[[], R]) -> R:
-        """Ask beside other threads, one by one once an answer was incomplete.
+        """Ask while other threads ask too. After the first incomplete answer, only one thread asks at a time.
 
-        The server of llama.cpp breaks off an answer when the next request arrives.
+        The reason is llama.cpp's server, which breaks off an answer when the next request arrives.
         """
         with self._exclusive if self._one_by_one else nullcontext():
             try:
@@ -166,7 +167,7 @@ class Connection:
                 raise
 
     def failure(self, error: Any) -> ModelError:
-        """Return the error to raise for an `openai.APIStatusError`, with what to do about it and without the key."""
+        """Return the error to raise for an `openai.APIStatusError`. Its message gives advice and hides the key."""
         status = error.status_code
         advice = {
             401: "check OPENAI_API_KEY",

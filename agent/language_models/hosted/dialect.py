@@ -1,4 +1,4 @@
-"""What an OpenAI-compatible server accepts: formats of replies and settings, from the strictest down."""
+"""The reply formats and settings that an OpenAI-compatible server accepts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from whimbrel.agent.language_models.parsers import strict_schema
 
 REASONING_TOKENS = 2000
-"""Extra tokens that a reasoning model may write as thoughts, which servers count as tokens of the reply."""
+"""Extra tokens for the thoughts of a reasoning model. Servers count thoughts as tokens of the reply."""
 
 Schema = dict[str, Any]
 
@@ -44,9 +44,9 @@ REPLY_FORMATS: tuple[tuple[str, Callable[[Schema, str], dict[str, Any]]], ...] =
     ("json_object with schema", _json_object_with_schema),  # the server of llama.cpp
     ("tool", _tool),  # a tool that the model must call
     ("json_object", _json_object),  # JSON of any shape
-    ("words", _words),  # no constraint: the reply is parsed out of prose
+    ("words", _words),  # no constraint: the reply is found within prose
 )
-"""Name and request settings of each format, the strictest first."""
+"""The name and the request settings of each format, the strictest format first."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,11 @@ class Dialect:
     """What a server accepts, as far as its refusals have shown.
 
     Attributes:
-        reply_format: Position in REPLY_FORMATS of the format that replies are asked in.
-        reasons: The model reasons: it takes no temperature, and its thoughts count as tokens of the reply.
-        streams: Replies come as a stream, so that an endless one can be cut.
-        counts_in_streams: The server is asked to end a stream with its token counts.
+        reply_format: The format that requests ask for, as a position in REPLY_FORMATS.
+        reasons: Whether the model reasons. Such a model takes no temperature, and its thoughts count as tokens of the
+            reply.
+        streams: Whether replies come as a stream. An endless reply can then be cut.
+        counts_in_streams: Whether the server is asked to end a stream with its token counts.
     """
 
     reply_format: int = 0
@@ -71,7 +72,7 @@ class Dialect:
         return REPLY_FORMATS[self.reply_format][0]
 
     def settings(self, schema: type[BaseModel], max_tokens: int) -> dict[str, Any]:
-        """Return the settings of a request whose reply is to fit `schema`."""
+        """Return the settings of a request whose reply must fit `schema`."""
         settings = REPLY_FORMATS[self.reply_format][1](strict_schema(schema), schema.__name__)
         if self.reasons:
             return settings | {"max_completion_tokens": self.most_tokens(max_tokens)}
@@ -82,21 +83,24 @@ class Dialect:
         return max_tokens + (REASONING_TOKENS if self.reasons else 0)
 
     def simpler(self, error: Any) -> "Dialect | None":
-        """Return this dialect without what the server most likely refused; None if nothing is left to give up.
+        """Return this dialect without the setting that the server most likely refused.
 
         Args:
             error: The server's refusal, an `openai.APIStatusError`.
+
+        Returns:
+            None if no setting is left to give up.
         """
         refused = getattr(error, "param", None)
         message = f"{refused or ''} {error}".casefold()
-        # the longer name first: it holds the shorter one
+        # the longer name is looked for first, since it contains the shorter one
         if self.counts_in_streams and "stream_options" in message:
             return replace(self, counts_in_streams=False)
         if self.streams and "stream" in message:
             return replace(self, streams=False)
         if not self.reasons and refused in ("max_tokens", "temperature"):
             return replace(self, reasons=True)
-        # 404 means an unknown model or address, which no other format of the reply helps
+        # 404 means an unknown model or address, and another reply format would not help
         if error.status_code != 404 and self.reply_format + 1 < len(REPLY_FORMATS):
             return replace(self, reply_format=self.reply_format + 1)
         return None

@@ -1,4 +1,4 @@
-"""A model behind an OpenAI-compatible server: OpenAI itself, vLLM, llama.cpp, a gateway."""
+"""A model behind an OpenAI-compatible server, such as OpenAI itself, vLLM, llama.cpp or a gateway."""
 
 import json
 import re
@@ -20,31 +20,33 @@ from whimbrel.prompts import Message
 from whimbrel.tools.errors import ModelError
 
 TIMEOUT_SECONDS = 60.0
-"""Longest wait for the next piece of a reply."""
+"""The longest wait for the next piece of a reply."""
 MAX_REPLY_SECONDS = 180.0
-"""Longest time for a whole reply."""
+"""The longest time for a whole reply."""
 MAX_CHARACTERS_PER_TOKEN = 16
-"""A reply with more characters for each token asked for is cut: its server ignores `max_tokens`."""
+"""A reply is cut if it has more characters than this per token of `max_tokens`. Its server ignores that limit."""
 MESSAGE_TOKENS = 8
-"""Most tokens that a chat template adds to a message."""
+"""The most tokens that a chat template adds to a message."""
 AGREEMENT_NATS = 0.5
-"""Largest difference between the likelihoods of a token read and of the same token written: batches of a quantised
-model differ."""
+"""The largest allowed difference between two likelihoods of the same token: one read in a prompt, one written.
 
-# The start of what a server's chat template might read as a control token, as <|im_end|> or </s>.
+Some difference is normal, since a quantised model computes slightly other numbers in a batch of another size.
+"""
+
+# The start of a text that a server's chat template might read as a control token, such as <|im_end|> or </s>.
 _CONTROL_TOKEN = re.compile(r"<(?=[|/a-z_｜])", re.IGNORECASE)
-# Prompts to compare likelihoods on. One is not ASCII, where an offset in bytes is not one in characters.
+# Prompts on which likelihoods are compared. One is not ASCII, so offsets in bytes and in characters differ in it.
 _PROBES = ("The capital of France is", "One, two, three,", "Un café crème et un thé")
-# Refusals that may mean a setting or a reply format which the server does not know.
+# Status codes that may mean that the server does not know a setting or a reply format.
 _MAYBE_UNKNOWN_SETTING = (400, 404, 422, 500, 501)
 
 R = TypeVar("R")
 
 
 class HostedModel:
-    """A language model on a server, asked for replies in the strictest format that the server takes.
+    """A language model on a server. It is asked for replies in the strictest format that the server accepts.
 
-    What the server refuses is left out of all later requests. Safe for several threads.
+    A setting that the server refuses is left out of all later requests. Several threads may share the model.
     """
 
     context_tokens = 8192
@@ -58,17 +60,17 @@ class HostedModel:
         budget: Budget | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
-        """Prepare the model; nothing is sent yet.
+        """Prepare the model without sending anything.
 
         Args:
-            model: Its name on the server.
+            model: The model's name on the server.
             base_url: The server's address; None for OpenAI's own.
-            spec: What a person calls the model, for messages.
-            budget: Limit on all its calls together.
-            timeout_seconds: Longest wait for the next piece of a reply.
+            spec: The model's name in messages to the user.
+            budget: Limit on the total of all calls of the model.
+            timeout_seconds: The longest wait for the next piece of a reply.
 
         Raises:
-            ConfigError: The key or the price is missing, or the address is none.
+            ConfigError: The key or the price is missing, or the address is not valid.
         """
         key = api_key(base_url, spec=spec)
         self.spec = hide_credentials(spec)
@@ -78,22 +80,23 @@ class HostedModel:
         self._price = price_of(model)
         account = Account(budget or Budget(), self._price, model=model)
         self._connection = Connection(key, base_url, spec=self.spec, account=account, timeout_seconds=timeout_seconds)
-        # OpenAI's chat models give no likelihoods of a prompt; of any other server it is unknown until asked
+        # OpenAI's chat models give no likelihoods of a prompt. Any other server has to be asked first.
         self._scores: bool | None = None if base_url is not None else False
         self._lock = threading.Lock()
         self._dialect = Dialect()
 
     @property
     def reply_format(self) -> str:
-        """Name of the format that replies are asked in at present, see `REPLY_FORMATS`."""
+        """Name of the format that requests ask for at present, see `REPLY_FORMATS`."""
         return self._dialect.format_name
 
     @property
     def scores(self) -> bool:
-        """Whether the server gives likelihoods of a prompt, and the right ones. Asked once the server answers.
+        """Whether the server gives correct likelihoods of the tokens of a prompt.
 
-        Compares the likelihoods of the likeliest next tokens as the server writes them with those of the same tokens
-        within a prompt. Some servers give the likelihoods of the neighbouring token.
+        The server is asked until it answers, and its answer is kept. The likeliest next tokens are compared: each must
+        have about the same likelihood when it is written and when it is read within a prompt. Some servers fail,
+        since they give the likelihood of the neighbouring token.
         """
         if self._scores is None:
             try:
@@ -107,11 +110,11 @@ class HostedModel:
     def generate(
         self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
     ) -> list[Generation[T]]:
-        """Return one reply per conversation, several asked at once."""
+        """Return one reply per conversation. Several requests run at once."""
         return self._connection.map(lambda messages: self._reply(messages, schema, max_tokens), conversations)
 
     def log_likelihood(self, prompt: str, continuations: Sequence[str]) -> Likelihoods:
-        """Return the log-likelihood of each continuation, one request each."""
+        """Return the log-likelihood of each continuation. Each takes one request."""
         if not self.scores:
             raise ModelError(f"model {self.spec!r} gives no likelihoods")
         echoes = self._connection.map(lambda text: self._echo(prompt, text), continuations)
@@ -123,7 +126,7 @@ class HostedModel:
     # Replies.
 
     def _reply(self, messages: Sequence[Message], schema: type[T], max_tokens: int) -> Generation[T]:
-        """Ask for a reply; give up what the server refuses and ask again."""
+        """Ask for a reply. If the server refuses a setting, leave that setting out and ask again."""
         from openai import APIStatusError
 
         prompt_tokens = self._prompt_tokens(messages) + self.count_tokens(json.dumps(strict_schema(schema)))
@@ -140,7 +143,7 @@ class HostedModel:
                 if _is_too_long(error):
                     return Generation(None, NO_USAGE, misfit=str(error.message)[:200])
                 if error.status_code not in _MAYBE_UNKNOWN_SETTING or not self._give_way(error, dialect):
-                    with self._lock:  # the format was not the reason, later requests use it again
+                    with self._lock:  # the format was not the reason, so later requests use it again
                         self._dialect = replace(self._dialect, reply_format=format_before)
                     raise self._connection.failure(error) from error
             except NoStreamError:
@@ -148,10 +151,10 @@ class HostedModel:
                     self._dialect = replace(self._dialect, streams=False)
 
     def _give_way(self, error: Any, refused: Dialect) -> bool:
-        """Leave out what the server most likely refused; return False if nothing is left to leave out."""
+        """Leave out the setting that the server most likely refused; return False if none is left."""
         with self._lock:
             if refused != self._dialect:
-                return True  # another thread has left something out in the meantime
+                return True  # another thread has left out a setting in the meantime
             simpler = refused.simpler(error)
             if simpler is None:
                 return False
@@ -161,7 +164,7 @@ class HostedModel:
     def _ask(
         self, messages: Sequence[Message], schema: type[T], max_tokens: int, dialect: Dialect, used: list[Usage]
     ) -> tuple[str, Usage]:
-        """Send one request; return the text of the reply and its cost, which also goes into `used`."""
+        """Send one request. Return the text of the reply and its cost, and append the cost to `used`."""
         settings = {
             "model": self._model,
             "messages": [{"role": m["role"], "content": _CONTROL_TOKEN.sub("< ", m["content"])} for m in messages],
@@ -181,7 +184,7 @@ class HostedModel:
     def _read_stream(
         self, settings: dict[str, Any], messages: Sequence[Message], most_characters: int, used: list[Usage]
     ) -> tuple[str, Any]:
-        """Return the text of a streamed reply, cut at `most_characters`, and the server's token counts or None."""
+        """Return the text of a streamed reply, cut at `most_characters`, and the server's token counts if any."""
         text, counts, has_pieces = "", None, False
         create = self._connection.client.chat.completions.create
         try:
@@ -193,7 +196,7 @@ class HostedModel:
                     if len(text) > most_characters or is_late.is_set():
                         break
         except Exception:
-            if text:  # the server has written it, so it counts in the budget
+            if text:  # the server has written this text, so it counts in the budget
                 used.append(self._usage(None, messages, text))
             raise
         if is_late.is_set():
@@ -203,7 +206,7 @@ class HostedModel:
         return text, counts
 
     def _usage(self, counts: Any, messages: Sequence[Message], text: str) -> Usage:
-        """Return the server's token counts, or our own estimate where it gives none."""
+        """Return the server's token counts, or our own estimate if it gives none."""
         prompt_tokens = reported_tokens(counts, "prompt_tokens")
         completion_tokens = reported_tokens(counts, "completion_tokens")
         prompt_tokens = self._prompt_tokens(messages) if prompt_tokens is None else prompt_tokens
@@ -242,7 +245,7 @@ class HostedModel:
         return values, usage
 
     def _agrees(self, prompt: str) -> bool:
-        """Return whether the likeliest next tokens have the same likelihood when they stand in a prompt."""
+        """Return whether the likeliest next tokens have the same likelihood within a prompt."""
         likeliest, _ = self._complete(prompt, lambda logprobs: dict(logprobs.top_logprobs[0]), logprobs=3)
         for token, value in sorted(likeliest.items(), key=lambda pair: -pair[1])[:2]:
             echoed, _ = self._echo(prompt, token)
@@ -252,7 +255,7 @@ class HostedModel:
         return bool(likeliest)
 
     def _complete(self, prompt: str, read: Callable[[Any], R], **settings: Any) -> tuple[R, Usage]:
-        """Return what `read` makes of the log-probabilities of a prompt and one token after it."""
+        """Return the result of `read`, called with the log-probabilities of a prompt and of one token after it."""
         from openai import APIStatusError
 
         def ask(used: list[Usage]) -> tuple[R, Usage]:
@@ -279,7 +282,7 @@ def _is_too_long(error: Any) -> bool:
 
 @contextmanager
 def _deadline(pieces: Any) -> Iterator[threading.Event]:
-    """End a stream after MAX_REPLY_SECONDS; the event is set if that happened."""
+    """End a stream after MAX_REPLY_SECONDS. Yield an event that is set when this happens."""
     is_late = threading.Event()
 
     def end() -> None:
@@ -293,13 +296,13 @@ def _deadline(pieces: Any) -> Iterator[threading.Event]:
     try:
         yield is_late
     except Exception:
-        if not is_late.is_set():  # else the error is that the stream was closed here
+        if not is_late.is_set():  # if it is set, closing the stream caused the error
             raise
     finally:
         timer.cancel()
 
 
 def _content(message: Any) -> str:
-    """Return the text of a message, with the arguments of the tool that it calls."""
+    """Return the text of a message, followed by the arguments of the tool that it calls."""
     calls = getattr(message, "tool_calls", None) or []
     return "".join([str(message.content or ""), *(str(call.function.arguments or "") for call in calls[:1])])

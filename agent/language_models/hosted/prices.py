@@ -1,7 +1,7 @@
-"""Prices of hosted models, from the package genai-prices or from a file of the user's own.
+"""Prices of hosted models, from the package genai-prices or from the user's own file.
 
-The package ships its data, so no price is ever fetched: prices are as of the installed version. A file named by
-WHIMBREL_PRICES overrides them model by model.
+The package contains its data, so prices are never fetched. They are those of the installed version. The user names a
+file in WHIMBREL_PRICES. A price in that file replaces the package's price of the same model.
 """
 
 import os
@@ -18,18 +18,18 @@ PRICES_VARIABLE = "WHIMBREL_PRICES"
 """The environment variable that names the user's own price list."""
 
 _DATED = re.compile(r"-\d{4}-\d{2}-\d{2}$")
-# Some models cost more a token in long requests. No request here exceeds HostedModel.context_tokens, so prices are
-# asked for a short one.
+# Some models cost more per token in long requests. No request here exceeds HostedModel.context_tokens, so the prices of
+# short requests apply.
 _SHORT_REQUEST_TOKENS = 1000
 
 
 class Price(BaseModel):
-    """Price of a model in US dollars per million tokens.
+    """Prices of a model in US dollars per million tokens.
 
     Attributes:
-        input: Tokens that the model reads.
-        cached: Tokens that the server takes from its cache instead of reading them.
-        output: Tokens that the model writes.
+        input: Price of the tokens that the model reads.
+        cached: Price of the tokens that the server takes from its cache instead of reading them.
+        output: Price of the tokens that the model writes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,9 +55,10 @@ class _PriceList(BaseModel):
 
 
 def price_of(model: str) -> Price | None:
-    """Return the price of a model or of one of its dated versions; None if it is not known.
+    """Return the price of a model; None if it is not known.
 
-    The name alone decides, whichever server answers. A file of the user's own comes first.
+    A dated version of a model costs as much as the model, unless it has its own price. Only the model's name counts,
+    not the server. The user's file is searched first.
 
     Raises:
         ConfigError: The user's file cannot be read or is not a price list.

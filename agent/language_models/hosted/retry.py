@@ -1,4 +1,4 @@
-"""Rules for asking a server again: when, after how long, and when to stop asking it for a while."""
+"""Rules for asking a server again: after which errors, after which wait, and when to pause."""
 
 import json
 import math
@@ -11,20 +11,20 @@ from typing import Any, TypeVar
 R = TypeVar("R")
 
 MAX_TRIES_BUSY = 5
-"""Tries of a request that the server asks to repeat."""
+"""The most tries of a request that the server asks to repeat."""
 MAX_TRIES_INCOMPLETE = 3
-"""Tries of a request that got no answer, or a part of one."""
+"""The most tries of a request that got no answer or only a part of an answer."""
 MAX_WAIT_SECONDS = 120.0
-"""Longest wait before another try, whatever `Retry-After` says."""
+"""The longest wait before another try, even if `Retry-After` asks for more."""
 MAX_FAILURES = 5
-"""Requests in a row that failed in all their tries, after which the server is not asked for PAUSE_SECONDS."""
+"""After this many failed requests in a row, the server is not asked for PAUSE_SECONDS. Each failed in all its tries."""
 PAUSE_SECONDS = 30.0
 
 
 def circuit_breaker() -> Any:
-    """Return a breaker that opens after MAX_FAILURES in a row, since more requests do not help a server that is down.
+    """Return a breaker that stops requests after MAX_FAILURES in a row, for example if the server is down.
 
-    Only a busy server and incomplete answers count as failures, not a refusal such as 404.
+    A busy server and an incomplete answer count as failures. A refusal such as 404 does not.
     """
     from pybreaker import CircuitBreaker
 
@@ -39,12 +39,12 @@ def circuit_breaker() -> Any:
 def ask_with_retries(ask: Callable[[], R], *, max_tries_500: int, interrupted: threading.Event) -> R:
     """Call `ask`, and call it again after a failure that may pass.
 
-    Waits as long as the server's `Retry-After` says, else for a random time that grows with each try.
+    The wait is as long as the server's `Retry-After` says. Without that header it is random and grows with each try.
 
     Args:
-        ask: Sends one request.
-        max_tries_500: Tries of a request that is answered with status 500.
-        interrupted: Ends the waiting and the tries when it is set.
+        ask: A function that sends one request.
+        max_tries_500: The most tries of a request that is answered with status 500.
+        interrupted: An event that ends the wait and the tries when it is set.
 
     Raises:
         Exception: The error of the last try.
@@ -61,7 +61,7 @@ def ask_with_retries(ask: Callable[[], R], *, max_tries_500: int, interrupted: t
         if _is_busy(error):
             max_tries = MAX_TRIES_BUSY
         else:
-            # Some servers answer 500 to a setting that they do not know, which no further try helps.
+            # Some servers answer 500 to a setting that they do not know. Another try would not help then.
             max_tries = max_tries_500 if _status_of(error) == 500 else MAX_TRIES_INCOMPLETE
         return state.attempt_number >= max_tries or interrupted.is_set()
 
@@ -73,7 +73,7 @@ def ask_with_retries(ask: Callable[[], R], *, max_tries_500: int, interrupted: t
 
 
 def is_incomplete(error: BaseException | None) -> bool:
-    """Return whether an error means that no answer arrived, or only a part of one."""
+    """Return whether an error means that no answer arrived or only a part of it."""
     from httpx2 import TransportError
     from openai import APIError, APIStatusError
 
@@ -90,15 +90,15 @@ def _status_of(error: BaseException | None) -> int:
 
 
 def _is_busy(error: BaseException | None) -> bool:
-    """Return whether the server asks to be asked again later."""
+    """Return whether the error means that the server can be asked again later."""
     status = _status_of(error)
-    # 501 says that the server lacks a function; a used-up quota does not come back by waiting
+    # 501 means that the server lacks a function. Waiting does not restore a used-up quota.
     may_pass = (status in (408, 409, 429) or status > 500) and status != 501
     return may_pass and getattr(error, "code", "") != "insufficient_quota"
 
 
 def _retry_after_seconds(error: BaseException | None) -> float:
-    """Return the seconds that the server asks to wait, at most MAX_WAIT_SECONDS; 0 if it does not say."""
+    """Return how many seconds the server asks to wait, at most MAX_WAIT_SECONDS; 0 if it does not say."""
     headers = getattr(getattr(error, "response", None), "headers", {})
     retry_after = str(headers.get("retry-after", ""))
     try:

@@ -90,7 +90,7 @@ def test_a_name_within_another_is_told_from_it() -> None:
         ("You rated [1], and [item] goes well with it.", "a word that it was not given"),
         ("You bought [1], and [item] never goes with it.", "a word that it was not given"),
         ("You bought [1], and [item] goes well with it, as with Cola.", "a word that it was not given"),
-        ("You bought [1], and [item] [9] goes well with it.", "is no plain sentence"),
+        ("You bought [1], and [item] [9] goes well with it.", "is not plain text"),
         ("You bought [1], and '[item] goes well with it.", "a quotation that it does not close"),
     ],
 )

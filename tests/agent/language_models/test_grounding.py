@@ -12,12 +12,12 @@ CONNECTING = {"since", "you", "bought", "this", "is", "like"}
     ("sentence", "problem"),
     [
         ("Since you bought Green tea.", ""),
-        ("Since you bought Green tea", "is no whole sentence"),
-        ("Since you bought [Green tea].", "is no plain sentence"),
-        ("Since you bought\tGreen tea.", "holds control characters"),
+        ("Since you bought Green tea", "is not a whole sentence"),
+        ("Since you bought [Green tea].", "is not plain text"),
+        ("Since you bought\tGreen tea.", "contains control characters"),
         ("Green tea is like green tea is like.", "repeats itself"),
-        ("Since you bought Black tea.", "brings in a word that it was not given"),
-        ("Since you bought 15 Green tea.", "brings in a figure that it was not given"),
+        ("Since you bought Black tea.", "uses a word that the model was not given"),
+        ("Since you bought 15 Green tea.", "uses a number that the model was not given"),
     ],
 )
 def test_a_sentence_is_shown_only_if_all_its_words_are_given(sentence: str, problem: str) -> None:
@@ -28,7 +28,8 @@ def test_signs_count_where_marks_are_named() -> None:
     sentence = "Since you bought Green tea; this."
     assert prose_problem(sentence, GIVEN, connecting=CONNECTING) == ""
     assert (
-        prose_problem(sentence, GIVEN, connecting=CONNECTING, marks=" .,") == "brings in a sign that it was not given"
+        prose_problem(sentence, GIVEN, connecting=CONNECTING, marks=" .,")
+        == "uses a character that the model was not given"
     )
 
 

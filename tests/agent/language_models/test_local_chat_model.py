@@ -77,5 +77,5 @@ def test_the_local_chat_model_holds_to_a_schema(chat: LocalChatModel) -> None:
 
 
 def test_only_local_models_become_chat_models() -> None:
-    with pytest.raises(ConfigError, match="no local model"):
+    with pytest.raises(ConfigError, match="not a local model"):
         LocalChatModel.open("none")

@@ -45,7 +45,7 @@ def test_a_history_too_long_loses_what_repeats_then_what_is_oldest_and_says_so()
     shown = titles_that_fit(history, model)
     assert shown == ["Tea time", *(f"thing number {n}" for n in range(5))][-len(shown) :]
     scores = score_options(model, history=history, wish="", options=["Rusk", "Pie"])
-    assert scores.warnings == (f"the model was shown {len(shown)} of the latest 9 events: no more fit its context",)
+    assert scores.warnings == (f"the model saw {len(shown)} of the latest 9 events: its context has no room for more",)
     assert titles_that_fit(["a", "b"], model) == ["a", "b"]
 
 

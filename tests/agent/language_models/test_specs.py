@@ -18,12 +18,12 @@ from whimbrel.tools.errors import ConfigError, ModelError, WhimbrelError
 @pytest.mark.parametrize(
     ("spec", "error", "words"),
     [
-        ("gpt", ConfigError, "no model spec: give one of bundled"),
-        ("gguf:", ConfigError, "no model spec"),
+        ("gpt", ConfigError, "not a model spec: give one of bundled"),
+        ("gguf:", ConfigError, "not a model spec"),
         ("gguf:/nowhere.gguf", ModelError, "no model file at '/nowhere.gguf'"),
         ("openai:m@localhost", ConfigError, "must start with http"),
         ("openai:m", ConfigError, "set OPENAI_API_KEY"),
-        ("hf:repo", ConfigError, "no model spec"),
+        ("hf:repo", ConfigError, "not a model spec"),
     ],
 )
 def test_a_wrong_spec_says_what_is_right(
@@ -82,7 +82,7 @@ def test_models_of_other_packages_are_listed_behind_our_own(
     ("spec", "error", "words"),
     [
         ("ecko:x", ConfigError, "give one of bundled.* echo:REST, half:REST"),
-        ("echo:", ConfigError, "no model spec"),
+        ("echo:", ConfigError, "not a model spec"),
         ("half:x", ConfigError, "no_such_package:open_model cannot be imported .*reinstall"),
         ("echo:absent", ModelError, "^model 'absent' is not there: fetch it first"),
         ("echo:broken", ModelError, r"failed \(RuntimeError: no memory\)"),

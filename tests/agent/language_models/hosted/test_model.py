@@ -85,7 +85,7 @@ def test_an_answer_that_is_no_completion_is_an_error(body: Any, scripted_server:
     replies.append((200, body))
     model = open_model(f"openai:m@{address}")
     assert model is not None
-    with pytest.raises(ModelError, match="is no completion"):
+    with pytest.raises(ModelError, match="is not a completion"):
         model.generate([ASKED], schema=Colour, max_tokens=9)
 
 
