@@ -4,8 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-# llama.cpp alone, without its image library, on all cores
-export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF
+# llama.cpp's library alone, on all cores: neither its image library nor the chat parsers of its command-line tools,
+# which llama-cpp-python switches on for good unless llama.cpp's own project says otherwise
+LIBRARY_ONLY := $(VENV)/llama-library-only.cmake
+export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DCMAKE_PROJECT_llama.cpp_INCLUDE=$(CURDIR)/$(LIBRARY_ONLY)
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .PHONY: install sasrec demo test check lint types reference clean
@@ -19,6 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "Whimbrel needs a C and C++ compiler to build llama.cpp: install one (Debian: apt install g++; macOS: xcode-select --install)" >&2; exit 1; }
 	@echo "Installing into $(VENV). The first time, llama.cpp is built from source: 4 to 9 minutes, shown as 'Building wheel'."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo 'set(LLAMA_BUILD_COMMON OFF)' > $(LIBRARY_ONLY)
 	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
