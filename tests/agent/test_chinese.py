@@ -175,12 +175,12 @@ def test_a_title_may_hold_a_comma_other_letters_or_another_title() -> None:
 
 
 BAD_REASONS = {
-    "你买了“龙井绿茶”，“C919号保温杯”和它绝配。": "a word that it was not given",
-    "你买了“龙井绿茶”，“C919号保温杯”和它不搭配。": "a word that it was not given",
-    "你买了“龙井绿茶”，最好的“C919号保温杯”和它很搭配。": "a word that it was not given",
-    "你买了3次“龙井绿茶”，“C919号保温杯”和它很搭配。": "a figure that it was not given",
-    "你买了“龙井绿茶”，“C919号保温杯”和它很搭配5。": "a figure that it was not given",
-    "你买了“龙井绿茶”，“C919号保温杯”和它很搭配👍。": "a sign that it was not given",
+    "你买了“龙井绿茶”，“C919号保温杯”和它绝配。": "a word that the model was not given",
+    "你买了“龙井绿茶”，“C919号保温杯”和它不搭配。": "a word that the model was not given",
+    "你买了“龙井绿茶”，最好的“C919号保温杯”和它很搭配。": "a word that the model was not given",
+    "你买了3次“龙井绿茶”，“C919号保温杯”和它很搭配。": "a number that the model was not given",
+    "你买了“龙井绿茶”，“C919号保温杯”和它很搭配5。": "a number that the model was not given",
+    "你买了“龙井绿茶”，“C919号保温杯”和它很搭配👍。": "a character that the model was not given",
     "你买了“龙井绿茶”，“C919号保温杯”和它很搭配": "is not a whole sentence",
     "你买了“龙井绿茶”，“C919号保温杯”和它很搭配，和它很搭配。": "repeats itself",
     "你买了“龙井绿茶”，“C919号保温杯和它很搭配。": "a quotation that it does not close",
@@ -193,7 +193,7 @@ BAD_REASONS = {
     "你买了“龙井绿茶”，“C919号保温杯”，“C919号保温杯”和它很搭配。": "the item among what the person did",
     "你买了“龙井绿茶”，你也买了“C919号保温杯”和它很搭配。": "the item among what the person did",
     "你买了“龙井绿茶”，推荐“C919号保温杯”。": "does not say what the item has to do",
-    "你读了“龙井绿茶”，“C919号保温杯”和它很搭配。": "a word that it was not given",
+    "你读了“龙井绿茶”，“C919号保温杯”和它很搭配。": "a word that the model was not given",
     "你买了“龙井绿茶”，“C919号保温杯”和它很搭配。<b>。": "is not plain text",
 }
 
@@ -206,7 +206,7 @@ def test_any_other_reason_has_a_problem(reason: str) -> None:
 def test_figures_are_taken_whole() -> None:
     pack = bought("酸奶5杯")
     assert problem("你买了“酸奶5杯”，“C919号保温杯”和它很搭配。", event=pack) == ""
-    assert "a figure" in problem("你买了“酸奶5杯”，“C919号保温杯”和它很搭配，搭配5杯15杯。", event=pack)
+    assert "a number" in problem("你买了“酸奶5杯”，“C919号保温杯”和它很搭配，搭配5杯15杯。", event=pack)
 
 
 def test_a_bad_reason_is_replaced_by_a_plain_one(market: Path) -> None:
