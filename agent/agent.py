@@ -187,8 +187,7 @@ class Agent:
             ModelError: the model cannot be reached, or none of its replies fitted a schema.
             ValueError: `k` is not a positive integer, or the format of `at` is unknown.
         """
-        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-            raise ValueError(f"k must be a whole number from 1, got {k!r}")
+        _check_length(k)
         started, situation = time.perf_counter(), as_context(context)
         request = Request(identifier(user_id), at=self._moment(at, situation), context=situation, k=k)
         warnings: tuple[str, ...] = ()
@@ -380,10 +379,16 @@ def history_request(
         k: The length of the list. It is ignored if `candidates` are supplied, since all of them are listed.
         candidates: The items to rank; None for the whole catalogue.
     """
+    _check_length(k)
     situation = as_context(context)
     length = k if candidates is None else max(len(candidates), 1)
     moment = _given_moment(at, situation)
     return Request(history=history, at=moment, context=situation, candidates=candidates, k=length)
+
+
+def _check_length(k: object) -> None:
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise ValueError(f"k must be a whole number from 1, got {k!r}")
 
 
 def _given_moment(at: object, context: Context) -> float | None:

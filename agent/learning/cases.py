@@ -172,8 +172,8 @@ def _case(document: dict[str, Any], catalogue: Sequence[Item]) -> Case:
     context = document.get("context") or {}
     if not isinstance(context, dict):
         raise ValueError("context is not a JSON object")
-    # Lists and documents of other people's files are no part of the situation.
-    context = {str(key): value for key, value in context.items() if isinstance(value, str | int | float)}
+    # Documents within the context of other people's files are not part of the situation.
+    context = {str(key): value for key, value in context.items() if _is_situation(value)}
     as_context(context)
     met = document.get("met") or []
     if not isinstance(met, list):
@@ -187,6 +187,12 @@ def _case(document: dict[str, Any], catalogue: Sequence[Item]) -> Case:
         at=None if document.get("at") is None else parse_time(document["at"]),
     )
     return Case(blind, tuple(sorted({str(item_id) for item_id in relevant})))
+
+
+def _is_situation(value: object) -> bool:
+    """Return whether a context may hold the value: a text, a number, or a list of texts as in `avoid`."""
+    texts = isinstance(value, list) and all(isinstance(text, str) for text in value)
+    return texts or isinstance(value, str | int | float)
 
 
 def _boundary_case(document: dict[str, Any]) -> BoundaryCase:

@@ -47,8 +47,11 @@ def test_the_moment_may_be_told_by_the_context(shop: Path) -> None:
 
 @pytest.mark.parametrize("k", [0, -1, 2.5, True, "3"])
 def test_how_many_is_a_whole_number(shop: Path, k: object) -> None:
-    with Agent.open(shop, None) as agent, pytest.raises(ValueError, match="whole number"):
-        agent.recommend("u5", AT, k=k)  # type: ignore[arg-type]
+    with Agent.open(shop, None) as agent:
+        with pytest.raises(ValueError, match="whole number"):
+            agent.recommend("u5", AT, k=k)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="whole number"):
+            agent.choose([], k=k)  # type: ignore[arg-type]
 
 
 def test_a_reason_that_names_nothing_real_is_replaced_with_a_warning(shop: Path) -> None:

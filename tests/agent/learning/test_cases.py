@@ -110,3 +110,13 @@ def test_boundary_cases_need_a_label_between_neighbours(tmp_path: Path) -> None:
         "switch is not a list of true, false and null",
         "fewer than two items, so there are no neighbours",
     ]
+
+
+def test_what_a_case_refuses_may_be_a_list(tmp_path: Path) -> None:
+    item = {"item_id": "a", "title": "Tea"}
+    context = {"avoid": ["tea", "milk"], "place": "home", "other": [{"x": 1}]}
+    case = {"case_id": "c", "history": [], "context": context, "candidates": [item], "relevant": ["a"]}
+    (tmp_path / "cases.jsonl").write_text(json.dumps(case) + "\n")
+    (read,) = read_cases(tmp_path / "cases.jsonl")
+    assert isinstance(read, Case)
+    assert read.blind.context == {"avoid": ["tea", "milk"], "place": "home"}
