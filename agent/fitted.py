@@ -104,6 +104,4 @@ def _read_if_present(path: Path, read: Callable[[Path], T]) -> T | None:
         return read(path)
     # JSON, pydantic and numpy raise these if the file was cut, changed or written by another version.
     except (OSError, EOFError, ValueError, KeyError, TypeError, RecursionError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{str(path)!r} is damaged or was written by another version: run `whimbrel fit` again"
-        ) from error
+        raise DataError(f"{str(path)!r} is damaged or of another version: run `whimbrel fit` again") from error
