@@ -81,7 +81,7 @@ def reason_problem(
     if not set(reply.events) <= set(range(1, len(evidence) + 1)):
         return "cites an event that was not given"
     if _NAME_MARK in reply.reason:
-        return "brings in a character that it was not given"
+        return "uses a character that the model was not given"
     say = load_phrases(language)
     generated = say.generated
     cited = {str(number): evidence[number - 1] for number in reply.events}

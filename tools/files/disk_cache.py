@@ -45,7 +45,7 @@ class DiskCache:
         self._attempt(write)
 
     def close(self) -> None:
-        """Release the files."""
+        """Close the files of the cache."""
         with suppress(Exception):
             self._cache.close()
 

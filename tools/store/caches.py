@@ -1,4 +1,4 @@
-"""Caches of a store: records that were read, in memory, and numbers that were expensive to compute, on disk."""
+"""The two caches of a store: records in memory, and numbers that take long to compute on disk."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,25 +10,25 @@ T = TypeVar("T")
 
 MOST_RECORDS = 50_000
 MOST_BYTES = 256 << 20
-NUMBERS_FOLDER = "remembered"  # part of the format on disk: stores made by earlier versions hold it
+NUMBERS_FOLDER = "remembered"  # part of the format on disk: stores of earlier versions have this folder
 
 
 class ReadCache(Generic[T]):
-    """Records by id, in memory for as long as the store is open.
+    """Records that were read, keyed by id, in memory while the store is open.
 
-    At most `MOST_RECORDS` are kept; then all are dropped, so that a pass over a whole catalogue does not fill the
-    memory.
+    When more than `MOST_RECORDS` would be kept, the old records are dropped. Reading a whole catalogue in batches thus
+    does not fill the memory.
     """
 
     def __init__(self) -> None:
         self._records: dict[str, T] = {}
 
     def get(self, ids: Iterable[str], read: Callable[[list[str]], dict[str, T]]) -> dict[str, T]:
-        """Return the records of these ids, in order; an id without a record is left out.
+        """Return the records of these ids, in order. An id without a record is left out.
 
         Args:
-            ids: May repeat.
-            read: Reads the records of the ids that are not in the cache, all in one call.
+            ids: The ids; they may repeat.
+            read: Reads the records of all ids that are not in the cache. It is called at most once.
         """
         distinct = list(dict.fromkeys(ids))
         absent = [id_ for id_ in distinct if id_ not in self._records]
@@ -41,9 +41,9 @@ class ReadCache(Generic[T]):
 
 
 class NumberCache:
-    """Numbers by name, of one `kind`, in a folder beside the store. Several processes may use it at once.
+    """Numbers of one `kind`, keyed by name, in a folder of the store. Several processes may use it at once.
 
-    A number that is lost is computed again, so no failure of the disk reaches the caller.
+    Errors of the disk are ignored, since a lost number can be computed again.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -60,17 +60,17 @@ class NumberCache:
         self._cache = DiskCache(folder / NUMBERS_FOLDER, most_bytes=MOST_BYTES)
 
     def get(self, names: Sequence[str]) -> dict[str, float]:
-        """Return the numbers of these names; a name without a number is left out."""
+        """Return the numbers of these names, keyed by name. A name without a number is left out."""
         stored = self._cache.get([self._key(name) for name in names])
         values = {name: stored.get(self._key(name)) for name in names}
         return {name: value for name, value in values.items() if isinstance(value, float)}
 
     def put(self, values: Mapping[str, float]) -> None:
-        """Store numbers by name."""
+        """Store numbers, keyed by name."""
         self._cache.put({self._key(name): float(value) for name, value in values.items()})
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the files of the cache."""
         self._cache.close()
 
     def _key(self, name: str) -> str:

@@ -1,7 +1,8 @@
-"""Chroma, embedded in a folder or on a server, behind an interface that the store can rely on.
+"""Chroma, embedded in a folder or on a server, behind a safe interface for the store.
 
-Chroma returns records in an order of its own, limits the size of a write, lets two processes destroy one folder, and
-raises errors of many kinds, among them panics that are no `Exception`. All of that is corrected here.
+Chroma itself returns records in no fixed order, limits the size of a write, and lets two processes destroy one folder.
+It also raises errors of many kinds. Some are panics of its Rust core, which are not an `Exception`. This module hides
+all of that.
 """
 
 import logging
@@ -21,7 +22,7 @@ from whimbrel.tools.text.encoder import Vectors
 
 COLLECTIONS = ("items", "users", "topics")
 BATCH_SIZE = 2000  # records of one write or page; Chroma takes at most 5,461
-TIMEOUT_SECONDS = 120.0  # for one answer of a server
+TIMEOUT_SECONDS = 120.0  # the longest wait for one answer of a server
 SHARING_ADVICE = "; for several processes at once serve the store with `chroma run` and give its address"
 
 Part = Literal["metadatas", "embeddings"]
@@ -29,31 +30,34 @@ Part = Literal["metadatas", "embeddings"]
 
 @dataclass(frozen=True)
 class Database:
-    """The open collections of a store, by name.
+    """The open collections of a store.
 
-    `location` is the folder or address they were opened with, `folder` where files that belong to the store are kept.
+    Attributes:
+        location: The folder or address that the store was opened with.
+        folder: The folder of other files that belong to the store.
+        collections: The collections, keyed by name.
     """
 
     location: str
     folder: Path
     collections: Mapping[str, Any]
     _resources: ExitStack
-    # Counting takes a query, and retrieval asks with every search. Writes of this process drop the count.
+    # Every search needs a count, and counting takes a query. The count is kept until this process writes.
     _counts: dict[str, int] = field(default_factory=dict)
 
     def close(self) -> None:
-        """Release the folder for other processes, or the connection."""
+        """Close the store: unlock its folder, or close the connection to its server."""
         self._resources.close()
 
     def count(self, name: str) -> int:
-        """Return how many records a collection holds, without what other processes wrote since the first call."""
+        """Return the number of records in a collection. Later writes of other processes are not noticed."""
         if name not in self._counts:
             with _store_errors(self.location):
                 self._counts[name] = int(self.collections[name].count())
         return self._counts[name]
 
     def get(self, name: str, ids: Sequence[str], part: Part) -> list[tuple[str, Any]]:
-        """Return pairs of id and `part`, in the order of `ids`, each id once; an unknown id is left out."""
+        """Return (id, part) pairs in the order of `ids`, each id once. An unknown id is left out."""
         distinct = list(dict.fromkeys(ids))
         parts: dict[str, Any] = {}
         with _store_errors(self.location):
@@ -63,14 +67,14 @@ class Database:
         return [(id_, parts[id_]) for id_ in distinct if id_ in parts]
 
     def pages(self, name: str, part: Part) -> Iterator[list[tuple[str, Any]]]:
-        """Yield all records of a collection, in pages of pairs of id and `part`."""
+        """Yield all records of a collection page by page, as (id, part) pairs."""
         for offset in range(0, self.count(name), BATCH_SIZE):
             with _store_errors(self.location):
                 page = self.collections[name].get(limit=BATCH_SIZE, offset=offset, include=[part])
             yield list(zip(page["ids"], page[part], strict=True))
 
     def nearest(self, name: str, vectors: Vectors, *, n: int) -> list[list[tuple[str, float]]]:
-        """Return for each row of `vectors` up to `n` ids with their cosine similarity, the nearest first."""
+        """Return, for each row of `vectors`, up to `n` ids with their cosine similarities, the nearest first."""
         n = min(n, self.count(name))
         if not n or not len(vectors):
             return [[] for _ in vectors]
@@ -84,7 +88,7 @@ class Database:
     def upsert(
         self, name: str, ids: Sequence[str], vectors: Vectors, metadatas: Sequence[Mapping[str, Any]] | None = None
     ) -> None:
-        """Write records, one row of `vectors` each; a record of the same id is replaced."""
+        """Write records, with one row of `vectors` per record. A record with the same id is replaced."""
         self._counts.pop(name, None)
         with _store_errors(self.location):
             for start in range(0, len(ids), BATCH_SIZE):
@@ -96,7 +100,7 @@ class Database:
                 )
 
     def delete(self, name: str, ids: Sequence[str]) -> None:
-        """Remove records; an unknown id is ignored."""
+        """Remove records. An unknown id is ignored."""
         self._counts.pop(name, None)
         with _store_errors(self.location):
             for start in range(0, len(ids), BATCH_SIZE):
@@ -104,18 +108,18 @@ class Database:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """The metadata of the whole store: format, encoder, generation, unfinished sources."""
-        # Chroma keeps metadata by collection. That of the items stands for the store.
+        """The metadata of the whole store: format, encoder, generation and unfinished sources."""
+        # Chroma keeps metadata per collection. The metadata of `items` serves as the metadata of the store.
         return dict(self.collections["items"].metadata or {})
 
     def note(self, **metadata: object) -> None:
-        """Add to `metadata`; a key that is there is replaced."""
+        """Add entries to `metadata`. The value of an existing key is replaced."""
         with _store_errors(self.location):
             self.collections["items"].modify(metadata=self.metadata | metadata)
 
     @contextmanager
     def decoding(self) -> Iterator[None]:
-        """Report a record that cannot be decoded inside the block as a damaged store.
+        """Raise a `StoreError` about a damaged record if the block fails to decode a record.
 
         Raises:
             StoreError: the block raised `ValueError`, `KeyError` or `TypeError`.
@@ -132,14 +136,14 @@ def connect(location: str, *, create: bool, writing: bool, metadata: Mapping[str
     """Open the collections of a store.
 
     Args:
-        location: A folder, or an address: `http://host:port`, or `http://host:port/NAME` for one of several stores on
-            a server.
-        create: Make the collections that are missing.
-        writing: Hold a server's store against other writers on this machine. A folder is always held by one process.
-        metadata: The metadata of a store that is made.
+        location: A folder or an address. The address is `http://host:port`, or `http://host:port/NAME` for one of
+            several stores on a server.
+        create: Whether missing collections are made.
+        writing: Whether a store on a server is locked against other writers on this machine. A folder is always locked.
+        metadata: The metadata for a new store.
 
     Raises:
-        StoreError: the store is absent, locked, damaged, or out of reach.
+        StoreError: the store is absent, locked, damaged or unreachable.
     """
     if not location.strip():
         raise StoreError("no folder is named for the store: give one, as --store shop")
@@ -147,7 +151,7 @@ def connect(location: str, *, create: bool, writing: bool, metadata: Mapping[str
         if location.startswith(("http://", "https://")):
             address = urlsplit(location)
             prefix = f"{address.path.strip('/') or 'whimbrel'}-"
-            # A server keeps no files for us: they lie in the cache folder of this machine, by address.
+            # A server cannot keep other files of the store. They are in this machine's cache folder, keyed by address.
             folder = cache_folder() / "servers" / blake2b(location.rstrip("/").encode(), digest_size=8).hexdigest()
             _make(folder)
             if writing:
@@ -200,7 +204,8 @@ def _client(location: str, host: str, port: int) -> Any:
 
 
 def _close(client: Any) -> None:
-    """Close a client and its sockets: Chroma leaves those of an HTTP client, and of the one inside it, open."""
+    """Close a client and its sockets. Chroma itself does not close the sockets of an HTTP client."""
+    # A client contains a second client for administration, which has sockets too.
     servers = [part._server for part in (client, getattr(client, "_admin_client", None)) if part]
     client.close()
     for session in (getattr(server, "_session", None) for server in servers):
@@ -216,7 +221,7 @@ def _settings() -> Any:
 
 
 def _collections(client: Any, prefix: str, location: str, metadata: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the collections by name; make those that are missing if there is `metadata` for them."""
+    """Return the collections, keyed by name. Missing collections are made if `metadata` is given."""
     collections = {}
     with _store_errors(location):
         existing = {collection.name for collection in client.list_collections()}
@@ -238,11 +243,11 @@ def _collections(client: Any, prefix: str, location: str, metadata: Mapping[str,
 
 @contextmanager
 def _store_errors(location: str, failure: str = "failed") -> Iterator[None]:
-    """Turn every error of Chroma into a `StoreError` of one line."""
+    """Turn every error of Chroma into a `StoreError` with a message of one line."""
     try:
         yield
     except (StoreError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except BaseException as error:  # a panic of Chroma's Rust core is no Exception
+    except BaseException as error:  # a panic of Chroma's Rust core is not an Exception
         summary = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise StoreError(f"store {location!r} {failure} ({summary})") from error

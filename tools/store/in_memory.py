@@ -1,4 +1,4 @@
-"""A catalogue and a log in memory, read as a store is."""
+"""A catalogue and a log in memory, with the same reading methods as a store."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -15,12 +15,12 @@ from whimbrel.tools.text.item_vectors import item_vectors
 
 
 class InMemory:
-    """Items, and what people did with them.
+    """Items, and the interactions of users with them.
 
     Attributes:
         log: The interactions as arrays.
-        timed: Whether the times of the log are real. Where they are not, they only order the events, and the items of
-            a history have no time.
+        timed: Whether the times of the log are real. Otherwise they only give the order of the events, and the items
+            of a history have no time.
     """
 
     def __init__(
@@ -34,11 +34,11 @@ class InMemory:
         """Make a catalogue.
 
         Args:
-            items: The items of the log, and others.
+            items: All items of the log. Further items may be included.
             log: The interactions.
             timed: Whether the times of the log are real.
-            histories: The same interactions by user and in order, with their events, ratings and situations, which
-                the log does not keep; None where nothing but user, item and time is known.
+            histories: The same interactions in order of time, keyed by user. They include the kind of event and the
+                rating, which the log does not contain. None if these are unknown.
         """
         self.log = log
         self.timed = timed
@@ -52,15 +52,15 @@ class InMemory:
         return list(self._items.values())
 
     def items(self, item_ids: Sequence[str]) -> dict[str, Item]:
-        """Return the items of these ids; an unknown id is left out."""
+        """Return the items of these ids, keyed by id. An unknown id is left out."""
         return {item_id: self._items[item_id] for item_id in item_ids if item_id in self._items}
 
     def item_vectors(self, item_ids: Sequence[str]) -> dict[str, Vectors]:
-        """Return the items' text vectors, unit length; an unknown id is left out."""
+        """Return the unit text vectors of these items, keyed by id. An unknown id is left out."""
         return {item_id: self._vectors[self._position[item_id]] for item_id in item_ids if item_id in self._position}
 
     def topic_vectors(self, *, before: float) -> dict[str, Vectors]:
-        """Return the vector of the name of every topic that some item known before `before` has."""
+        """Return the vector of each topic's name, keyed by topic, for items that appeared before `before`."""
         known = self.log.topics_of(np.flatnonzero(self.log.known(before=before)))[0]
         topics = sorted({self.log.topics[number] for number in known})
         return dict(zip(topics, self.vectors_of_topics(topics), strict=True))
@@ -72,7 +72,7 @@ class InMemory:
         return [self._topic_vectors[topic] for topic in topics]
 
     def nearest(self, vectors: Vectors, *, n: int) -> list[list[tuple[str, float]]]:
-        """Return for each vector up to `n` item ids with their cosine, the nearest first."""
+        """Return, for each vector, the ids of up to `n` nearest items with their cosines, the nearest first."""
         return [
             [(self._ids[row], float(cosines[row])) for row in _highest(cosines, n)]
             for cosines in vectors @ self._vectors.T
@@ -83,16 +83,16 @@ class InMemory:
         return len(self._items)
 
     def people_near(self, vector: Vectors, *, n: int) -> list[str]:
-        """Return the ids of up to `n` users whose taste vector, over all their events, is nearest."""
+        """Return the ids of up to `n` users whose taste vectors are nearest. These vectors use events of all times."""
         return [self.log.user_ids[row] for row in _highest(self._tastes @ vector, n)]
 
     def habits(self, *, before: float) -> TopicHabits | None:
-        """Return the topic base rates of all users, counted up to some moment before; None where there are none."""
+        """Return the topic counts of all users, up to a moment not after `before`; None if there are no topics."""
         habits = self._habits.before(before)
         return habits if len(habits.topics) else None
 
     def history(self, user_id: str, *, before: float = np.inf) -> list[Item]:
-        """Return the user's events earlier than `before` as items with their times, the first one first.
+        """Return the user's events earlier than `before` as items, the earliest first.
 
         Raises:
             DataError: no such user.
@@ -124,7 +124,7 @@ class InMemory:
 
     @cached_property
     def _tastes(self) -> Vectors:
-        """Taste vectors of all users, as a store keeps them, shape (users, 384)."""
+        """Taste vectors of all users, computed as in a store, shape (users, 384)."""
         rows = np.array([self._position[item_id] for item_id in self.log.item_ids], dtype=np.int64)
         tastes = np.zeros((len(self.log.user_ids), DIMENSION), dtype=np.float32)
         for user in range(len(tastes)):
@@ -144,6 +144,6 @@ class InMemory:
 
 
 def _highest(values: Vectors, n: int) -> Ints:
-    """Return the rows of the `n` highest values, the highest first; equal values keep their order."""
+    """Return the rows of the `n` highest values, the highest first. Equal values keep their order."""
     rows = np.argpartition(-values, n)[:n] if n < len(values) else np.arange(len(values))
     return np.asarray(rows[np.argsort(-values[rows], kind="stable")])

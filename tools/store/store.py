@@ -1,8 +1,8 @@
-"""The store: items, users' histories and topics of a log in Chroma, read as of a moment.
+"""The store: the items, topics and users' histories of a log, kept in Chroma.
 
-Three collections: `items` and `topics` (records with text vectors) and `users` (see `user_records`). The metadata of
-the database names the format and the encoder, which are checked when a store is opened. Files beside the database
-hold what can be derived from it: the log as arrays, clusters of items without topics, cached numbers.
+It has three collections: `items` and `topics` (records with text vectors), and `users` (see `user_records`). The
+metadata of the database names the format and the encoder. Both are checked when a store is opened. Data that can be
+derived from the database is in files next to it: the log as arrays, clusters of items without topics, cached numbers.
 """
 
 import json
@@ -37,21 +37,26 @@ from whimbrel.tools.text.encoder import Vectors
 FORMAT = 2
 CLUSTERS_FILE = "clusters.json"
 FROM_CATALOGUE = -1e18
-"""`known_since` of an item whose facts come from a catalogue: no moment is earlier. Chroma stores no infinity."""
+"""The `known_since` of an item from a catalogue, earlier than any event. Chroma cannot store an infinity."""
 
 _MADE_BY = {"format": FORMAT, "encoder": encoder.NAME, "dimension": encoder.DIMENSION}
 _KNOWN_SINCE_KEY = "told"  # part of the format on disk
 
 
 class ItemRecord(NamedTuple):
-    """An item and the time of the earliest event that gave its facts, `FROM_CATALOGUE` for a catalogue's facts."""
+    """An item and the time since which its facts are known.
+
+    Attributes:
+        item: The item.
+        known_since: The time of the earliest event that described the item; `FROM_CATALOGUE` for a catalogue's item.
+    """
 
     item: Item
     known_since: float
 
 
 class Store:
-    """An open store. Close it, or use it in a `with` block. See `open_store`."""
+    """An open store, made by `open_store`. Close it, or use it in a `with` block."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -69,7 +74,7 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Release the store for other processes."""
+        """Close the store, so that other processes can open it."""
         if self._log_is_unsaved:
             self._save_log()
         for cache in self._number_caches.values():
@@ -78,7 +83,7 @@ class Store:
 
     @property
     def location(self) -> str:
-        """The folder or address with which the store was opened."""
+        """The folder or address that the store was opened with."""
         return self._database.location
 
     @property
@@ -89,7 +94,7 @@ class Store:
     # Reading.
 
     def history(self, user_id: str, *, before: float = np.inf) -> list[Interaction]:
-        """Return the user's interactions earlier than `before`, the first one first; may be empty.
+        """Return the user's interactions earlier than `before`, the earliest first. There may be none.
 
         Raises:
             DataError: the store has no such user.
@@ -108,9 +113,9 @@ class Store:
         return history
 
     def items(self, item_ids: Iterable[str]) -> dict[str, Item]:
-        """Return the items of these ids; an id that the store does not hold is left out.
+        """Return the items of these ids, keyed by id. An unknown id is left out.
 
-        An item without topics has the name of its cluster as its topic.
+        An item without topics gets the name of its cluster as its topic.
         """
 
         def read(absent: list[str]) -> dict[str, Item]:
@@ -121,12 +126,12 @@ class Store:
 
     @cached_property
     def _clusters(self) -> dict[str, str]:
-        """The name of the cluster of each item without topics, by the item's id."""
+        """The cluster's name for each item without topics, keyed by the item's id."""
         clusters = read_clusters(self.folder / CLUSTERS_FILE)
         return self._find_clusters() if clusters is None else clusters
 
     def item_records(self, item_ids: Iterable[str]) -> dict[str, ItemRecord]:
-        """Return the items of these ids as they were written, each with when its facts became known."""
+        """Return the items of these ids as they were written, with the time since which their facts are known."""
         records = self._database.get("items", list(item_ids), "metadatas")
         with self._database.decoding():
             return {
@@ -135,7 +140,7 @@ class Store:
             }
 
     def item_vectors(self, item_ids: Sequence[str]) -> dict[str, Vectors]:
-        """Return the text vectors of these items, unit length, shape (384,) each; an unknown id is left out."""
+        """Return the unit text vectors of these items, shape (384,), keyed by id. An unknown id is left out."""
 
         def read(absent: list[str]) -> dict[str, Vectors]:
             return _by_id(self._database.get("items", absent, "embeddings"))
@@ -143,7 +148,7 @@ class Store:
         return self._vectors.get(item_ids, read)
 
     def topic_vectors(self, *, before: float = np.inf) -> dict[str, Vectors]:
-        """Return the vector of the name of every topic that some item known before `before` has."""
+        """Return the vector of each topic's name, keyed by topic, for items that appeared before `before`."""
         log = self.log
         rows, _ = log.topics_of(np.flatnonzero(log.known(before=before)))
         names = sorted({log.topics[row] for row in rows})
@@ -154,33 +159,34 @@ class Store:
         return {name for page in self._database.pages("topics", "embeddings") for name, _ in page}
 
     def vectors_of_topics(self, topics: Sequence[str]) -> list[Vectors]:
-        """Return the vectors of these topics' names, in order; a topic without one is left out."""
+        """Return the vectors of these topics' names, in order. A topic without a vector is left out."""
         return list(_by_id(self._database.get("topics", topics, "embeddings")).values())
 
     def nearest(self, vectors: Vectors, *, n: int) -> list[list[tuple[str, float]]]:
-        """Return for each row of `vectors` up to `n` item ids with their cosine similarity, the nearest first.
+        """Return, for each row of `vectors`, the ids of up to `n` nearest items with their cosine similarities.
 
-        Items that appear later are among them: filter with `log.known(before=...)`.
+        The nearest item comes first. All items are searched, also those that appear only later. Filter the result with
+        `log.known(before=...)`.
         """
         return self._database.nearest("items", vectors, n=n)
 
     def people_near(self, vector: Vectors, *, n: int) -> list[str]:
-        """Return the ids of up to `n` users whose taste vector, over all their events, is nearest."""
+        """Return the ids of up to `n` users whose taste vectors are nearest. These vectors use events of all times."""
         return self._users.nearest(vector, n=n)
 
     def item_count(self) -> int:
-        """Return the number of items, including those that appear later than any moment asked about."""
+        """Return the number of all items, at any time."""
         return self._database.count("items")
 
     @property
     def log(self) -> InteractionLog:
-        """The whole log as arrays: from the file beside the store or, if that is missing or stale, from the store."""
+        """The whole log as arrays. It is read from its file or, if that is missing or stale, built from the store."""
         if self._log is None:
             self._log = self._load_log()
         return self._log
 
     def habits(self, *, before: float) -> TopicHabits | None:
-        """Return the topic base rates of all users, counted up to some moment before; None where the log is empty."""
+        """Return the topic counts of all users, up to a moment not after `before`; None if the log is empty."""
         if self._habits is None:
             self._habits = TopicHabitsOverTime(self.log)
         habits = self._habits.before(before)
@@ -188,17 +194,17 @@ class Store:
 
     @property
     def fitted(self) -> Path:
-        """The folder of what was learned from this store; it may be absent."""
+        """The folder of everything that was learned from this store. It may be absent."""
         return self.folder / "fitted"
 
     def number_cache(self, kind: str) -> NumberCache:
-        """Return the cache beside the store that holds numbers of this kind."""
+        """Return the store's cache for numbers of this kind."""
         return self._number_caches.setdefault(kind, NumberCache(self.folder, kind))
 
     # Single changes.
 
     def add(self, user_id: str, occurrence: Occurrence) -> None:
-        """Add one event. History, taste vector and log contain it at once.
+        """Add one event. The user's history, their taste vector and the log include it at once.
 
         Raises:
             DataError: the store has no such item.
@@ -206,7 +212,7 @@ class Store:
         if occurrence.item_id not in self.log.item_ids:
             raise DataError(f"no item {occurrence.item_id!r} in store {self.location!r}: ingest it first")
         log = self.log
-        # A new generation makes the file of the log stale: after a crash the next reader builds the log anew.
+        # A new generation makes the log's file stale. After a crash the next reader thus builds the log again.
         if not self._log_is_unsaved:
             self._database.note(generation=uuid4().hex)
         if self.merge_histories({user_id: [occurrence]}):
@@ -214,7 +220,7 @@ class Store:
             self._habits, self._log_is_unsaved = None, True
 
     def forget(self, user_id: str) -> int:
-        """Remove a user's events and return how many there were. If interrupted, call it again to complete it.
+        """Remove a user's events and return their number. After an interruption, call it again to complete it.
 
         Raises:
             DataError: the store has no such user.
@@ -226,15 +232,15 @@ class Store:
         self._save_log()
         return count
 
-    # Ingestion: `begin`, then the writes in any order, then `finish`.
+    # Ingestion calls `begin`, then the writing methods in any order, then `finish`.
 
     def begin(self, source: str) -> None:
-        """Mark the store as unfinished until `finish` of the same source, so that no reader takes it for whole."""
+        """Mark the store as unfinished until `finish` is called for the same source. Readers refuse such a store."""
         others = [other for other in _unfinished_sources(self._database.metadata) if other != source]
         self._database.note(unfinished=json.dumps([*others, source]))
 
     def finish(self, source: str) -> None:
-        """Rebuild the derived files, then mark the store as whole unless another source is unfinished."""
+        """Rebuild the derived files, then mark this source as finished."""
         generation = uuid4().hex
         self._clusters, self._items = self._find_clusters(), ReadCache[Item]()
         self._log, self._habits = self._build_log(), None
@@ -243,7 +249,7 @@ class Store:
         self._save_log()
 
     def put_items(self, records: Sequence[ItemRecord], vectors: Vectors) -> None:
-        """Write items with their text vectors, one row a record; an item of the same id is replaced."""
+        """Write items with their text vectors, one row per item. An item with the same id is replaced."""
         metadatas = [
             {
                 "item": item.model_dump_json(exclude_defaults=True),
@@ -259,13 +265,13 @@ class Store:
         self._database.upsert("topics", topics, vectors)
 
     def merge_histories(self, histories: Mapping[str, Sequence[Occurrence]]) -> int:
-        """Add events to users' histories and return how many were new; equal events count once."""
+        """Add events to users' histories and return the number of new events. Equal events count once."""
         return self._users.merge(histories, self.item_vectors)
 
     # Derived files.
 
     def _find_clusters(self) -> dict[str, str]:
-        """Cluster the items that have no topics, write the clusters and give their names vectors."""
+        """Cluster the items that have no topics, save the clusters, and store vectors of their names."""
         with self._database.decoding():
             without_topics = {item.item_id: item for item in self._catalogue() if not item.topics}
         vectors: dict[str, Vectors] = {}
@@ -305,7 +311,7 @@ class Store:
             return log
 
     def _save_log(self) -> None:
-        """Write the log and remove the logs of earlier generations."""
+        """Save the log and remove the saved logs of earlier generations."""
         path = self._log_path
         self.log.save(path)
         self._log_is_unsaved = False
@@ -315,7 +321,7 @@ class Store:
 
     @property
     def _log_path(self) -> Path:
-        """The file of the log. Its name holds the generation, which changes with every change of the store."""
+        """The file of the log. Its name contains the generation, which is new after every change of the store."""
         return self.folder / f"log-{self._database.metadata.get('generation', '0')}.npz"
 
 
@@ -324,11 +330,11 @@ def open_store(location: str | Path, *, create: bool = False, writing: bool = Fa
 
     Args:
         location: A folder, or the address of a Chroma server (see `connect`).
-        create: Make the store if there is none.
-        writing: Open a store whose ingestion did not finish, too, in order to complete it.
+        create: Whether the store is made if it is absent.
+        writing: Whether an unfinished store may be opened, in order to complete it.
 
     Raises:
-        StoreError: the store is absent, locked, unfinished, of another encoder or format, or out of reach.
+        StoreError: the store is absent, locked, unfinished or unreachable, or has another encoder or format.
 
     Example:
         ```python

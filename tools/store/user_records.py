@@ -1,8 +1,8 @@
-"""Users in Chroma: histories as JSON in chunks, under a taste vector.
+"""Users' histories in Chroma, in chunks of JSON, each with the user's taste vector.
 
-Each record of the collection `users` holds one chunk of a user's history as its metadata. Its vector is the user's
-taste: the mean of the item vectors of their latest events, the later ones weighing more. All chunks of one user have
-the same vector.
+Each record of the collection `users` has one chunk of a user's history as its metadata. Its vector is the user's taste,
+a weighted mean of the item vectors of their latest events. Later events have higher weights. All chunks of one user
+have the same vector.
 """
 
 import json
@@ -16,23 +16,23 @@ from whimbrel.tools.store.chroma import Database
 from whimbrel.tools.text.encoder import Vectors
 
 COLLECTION = "users"
-CHUNK_SIZE = 5000  # events; part of the format on disk, as is the mark in a record's id
-CHUNK_MARK = "\x1f"  # a control character: no user id holds one
+CHUNK_SIZE = 5000  # events; CHUNK_SIZE and CHUNK_MARK are part of the format on disk
+CHUNK_MARK = "\x1f"  # separates user id and chunk number; a user id contains no control character
 TASTE_HALF_LIFE = 20
-"""Events after which an item weighs half as much in its user's taste vector."""
-TASTE_EVENTS = 10 * TASTE_HALF_LIFE  # an older event would weigh less than a thousandth of the latest one
+"""An item's weight in the taste vector halves with every this many later events of the user."""
+TASTE_EVENTS = 10 * TASTE_HALF_LIFE  # the weight of an older event would be less than 1/1000 of the latest one's
 
 Histories = dict[str, list[Occurrence]]
 
 
 class UserRecords:
-    """The histories of all users, and who has a similar taste."""
+    """The histories and taste vectors of all users."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def read(self, user_ids: Sequence[str]) -> Histories:
-        """Return the histories of these users, each in order; an unknown user is left out.
+        """Return the histories of these users, in order of time, keyed by user. An unknown user is left out.
 
         Raises:
             StoreError: a record is damaged.
@@ -47,7 +47,7 @@ class UserRecords:
             return _decoded([*first_chunks, *self._database.get(COLLECTION, later_ids, "metadatas")])
 
     def events(self) -> Iterator[tuple[str, Occurrence]]:
-        """Yield every event of every user with the user's id, in no order of time."""
+        """Yield every event of every user together with the user's id. The events are not sorted by time."""
         for page in self._database.pages(COLLECTION, "metadatas"):
             for user_id, history in _decoded(page).items():
                 for occurrence in history:
@@ -58,14 +58,14 @@ class UserRecords:
         additions: Mapping[str, Sequence[Occurrence]],
         vectors_of: Callable[[Sequence[str]], Mapping[str, Vectors]],
     ) -> int:
-        """Add events to users' histories; equal events count once.
+        """Add events to users' histories. Equal events count once.
 
         Args:
-            additions: Events by user, in any order.
-            vectors_of: Returns the vectors of items by their ids. It must know every item of the events.
+            additions: The events to add, in any order, keyed by user.
+            vectors_of: Returns the vectors of items, keyed by id. It must know every item of the events.
 
         Returns:
-            How many events were new.
+            The number of new events.
         """
         stored = self.read(list(additions))
         new_events, changed = 0, Histories()
@@ -86,7 +86,7 @@ class UserRecords:
         self._database.delete(COLLECTION, [_record_id(user_id, number) for number in range(chunk_count)])
 
     def nearest(self, vector: Vectors, *, n: int) -> list[str]:
-        """Return up to `n` users whose taste vector is nearest to `vector`, the nearest first."""
+        """Return up to `n` users whose taste vectors are nearest to `vector`, the nearest first."""
         (records,) = self._database.nearest(COLLECTION, vector[None], n=n)
         return list(dict.fromkeys(record_id.partition(CHUNK_MARK)[0] for record_id, _ in records))
 
@@ -117,7 +117,7 @@ def _record_id(user_id: str, chunk: int) -> str:
 
 
 def _row(occurrence: Occurrence) -> list[Any]:
-    """The fields of an occurrence without those at the end that are None."""
+    """Return the fields of an occurrence, without the last fields that are None."""
     row = list(occurrence)
     while row[-1] is None:
         row.pop()
@@ -125,7 +125,7 @@ def _row(occurrence: Occurrence) -> list[Any]:
 
 
 def _decoded(records: Iterable[tuple[str, Mapping[str, Any]]]) -> Histories:
-    """Histories by user. The events were validated when they were written, so they are only parsed."""
+    """Return the histories in these records, keyed by user. The events were validated when they were written."""
     histories = Histories()
     for _, metadata in records:
         rows = json.loads(metadata["events"])
@@ -134,11 +134,11 @@ def _decoded(records: Iterable[tuple[str, Mapping[str, Any]]]) -> Histories:
 
 
 def taste_vector(vectors: Sequence[Vectors]) -> Vectors:
-    """Return the weighted mean of the vectors of a user's items as a unit vector.
+    """Return the weighted mean of a user's item vectors, scaled to unit length.
 
     Args:
-        vectors: Of the items of the latest events, the first event first; at least one. An item weighs half as much
-            as the one TASTE_HALF_LIFE events later.
+        vectors: The item vectors of the user's latest events, the earliest event first. There must be at least one.
+            The weight doubles every TASTE_HALF_LIFE events.
     """
     ages = np.arange(len(vectors))[::-1]
     mean = np.average(np.stack(vectors), axis=0, weights=0.5 ** (ages / TASTE_HALF_LIFE))

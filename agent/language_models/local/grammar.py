@@ -1,4 +1,4 @@
-"""Choice of the next token of a reply under a grammar."""
+"""Choice of the next token of a reply that must follow a grammar."""
 
 import ctypes
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from whimbrel.agent.language_models.local.llama import Llama
 from whimbrel.tools.errors import ModelError
 
 SHORTLIST = 64
-"""Likeliest tokens that are tried on the grammar before the whole vocabulary."""
+"""The grammar is first applied to this many of the likeliest tokens, and then to the whole vocabulary."""
 
 
 class Grammar:
-    """Holds one reply to a grammar. Without one (None) every token is allowed."""
+    """Makes one reply follow a grammar. If `rules` is None, every token is allowed."""
 
     def __init__(self, llama: Llama, rules: bytes | None) -> None:
         self._name, self._library = llama.name, load_library()
@@ -24,13 +24,13 @@ class Grammar:
             raise ModelError(f"model {llama.name!r}: llama.cpp refused the grammar of the reply")
 
     def close(self) -> None:
-        """Free its memory."""
+        """Free the grammar's memory."""
         if self._sampler:
             self._library.llama_sampler_free(self._sampler)
         self._sampler = None
 
     def accept_all(self, tokens: Sequence[int]) -> bool:
-        """Advance by given tokens as far as they are allowed; return whether all were."""
+        """Accept tokens until one is not allowed; return whether all were allowed."""
         for token in tokens:
             if self._best_allowed(np.array([token]), np.zeros(1, np.float32)) is None:
                 return False
@@ -38,7 +38,7 @@ class Grammar:
         return True
 
     def accept(self, token: int) -> None:
-        """Advance by a token, which must be allowed."""
+        """Accept a token as the next one of the reply. It must be allowed."""
         if self._sampler:
             self._library.llama_sampler_accept(self._sampler, token)
 
@@ -46,7 +46,7 @@ class Grammar:
         """Return the likeliest token that is allowed.
 
         Args:
-            logits: One for each token of the vocabulary.
+            logits: One logit per token of the vocabulary.
 
         Raises:
             ModelError: The logits are not finite, or no token is allowed.
@@ -54,10 +54,12 @@ class Grammar:
         if not self._sampler:
             return int(np.argmax(logits))
         if not np.isfinite(logits).all():
-            raise ModelError(f"model {self._name!r} computes no numbers: its file may be damaged, fetch it again")
+            raise ModelError(
+                f"model {self._name!r} computes values that are not finite: its file may be damaged, fetch it again"
+            )
         shortlist = np.argpartition(logits, -SHORTLIST)[-SHORTLIST:]
         shortlist = shortlist[np.argsort(-logits[shortlist], kind="stable")]
-        # Most often the likeliest token is allowed. Applying the grammar to the whole vocabulary takes long.
+        # The likeliest token is usually allowed. Applying the grammar to the whole vocabulary takes long.
         for tokens in (shortlist[:1], shortlist, np.arange(len(logits))):
             best = self._best_allowed(tokens, logits[tokens])
             if best is not None:
@@ -71,6 +73,8 @@ class Grammar:
         view = np.frombuffer(entries, dtype=[("id", np.int32), ("logit", np.float32), ("p", np.float32)])
         view["id"], view["logit"] = tokens, logits
         array = self._library.llama_token_data_array(data=entries, size=len(tokens), selected=-1, sorted=False)
-        self._library.llama_sampler_apply(self._sampler, ctypes.byref(array))  # makes what is not allowed -infinity
+        self._library.llama_sampler_apply(
+            self._sampler, ctypes.byref(array)
+        )  # gives -infinity to tokens that are not allowed
         best = int(np.argmax(view["logit"]))
         return int(view["id"][best]) if np.isfinite(view["logit"][best]) else None

@@ -1,7 +1,7 @@
-"""GGUF files of a Hugging Face hub, whole and verified, in the cache of huggingface_hub.
+"""Download of GGUF files from a Hugging Face hub into the cache of huggingface_hub.
 
-The library's own download starts from the beginning in every process. Here its `http_get` continues what an earlier
-call fetched, under the lock and at the path that the library knows.
+The library's own download starts from the beginning in every process. The download here uses the library's `http_get`
+and continues a partial file. It takes the library's lock and writes to the library's path.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from whimbrel.tools.files.disk_cache import DiskCache
 from whimbrel.tools.files.paths import cache_folder
 
 MAX_RESETS = 5
-"""Tries of a download whose connection is reset."""
+"""The most tries of a download whose connection is reset."""
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -26,10 +26,10 @@ class PulledFile:
     """A whole GGUF file.
 
     Attributes:
-        path: Where it is.
-        sha256: Its SHA-256, computed here.
-        verified_by: Who stated the same checksum: `caller` or `hub`. Empty if nobody did, so that nothing vouches for
-            the content.
+        path: The file's path.
+        sha256: The file's SHA-256, computed here.
+        verified_by: Who stated the same checksum: `caller` or `hub`. Empty if nobody did. The content is then not
+            verified.
     """
 
     path: Path
@@ -40,18 +40,19 @@ class PulledFile:
 def pull(repository: str, file: str, *, sha256: str = "") -> PulledFile:
     """Return a GGUF file of a repository's main branch, downloaded if it is not in the cache.
 
-    A file in the cache is returned without any network, unless its checksum is not `sha256`. What an interrupted call
-    fetched, less up to 10 MB, is kept, and the next call continues from there. Progress is shown on stderr if that is a
-    terminal. HF_ENDPOINT, HF_HOME, HF_HUB_CACHE and HF_TOKEN mean what they mean to huggingface_hub.
+    A file in the cache is returned without using the network, unless its checksum differs from `sha256`. An
+    interrupted call keeps what it fetched, except for up to 10 MB. The next call continues from there. Progress is
+    shown on stderr if stderr is a terminal. HF_ENDPOINT, HF_HOME, HF_HUB_CACHE and HF_TOKEN have the same meaning as
+    for huggingface_hub.
 
     Args:
-        repository: OWNER/NAME.
-        file: Path of the file within it.
-        sha256: What its SHA-256 must be; empty for any.
+        repository: The repository as OWNER/NAME.
+        file: Path of the file within the repository.
+        sha256: The required SHA-256 of the file; empty if any is right.
 
     Raises:
-        ConfigError: A name or checksum cannot be one.
-        ModelError: The file cannot be fetched, or is not what it should be; a damaged one is removed.
+        ConfigError: A name or the checksum is not valid.
+        ModelError: The file cannot be fetched, is damaged, or is not a GGUF file. A damaged file is removed.
     """
     from httpx2 import HTTPError, InvalidURL
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
@@ -67,7 +68,7 @@ def pull(repository: str, file: str, *, sha256: str = "") -> PulledFile:
         else:
             _fetch_blob(repository, file, sha256, endpoint, cache)
             path = Path(hf_hub_download(repository, file, endpoint=endpoint, cache_dir=cache))
-        # the library names the content by the hub's checksum, and links the file to it
+        # The library stores the content under the hub's checksum. The file in the cache is a link to it.
         blob = path.parent / path.readlink() if path.is_symlink() else path
         stated = blob.name if _SHA256.fullmatch(blob.name) else ""
         digest = _verify(blob, file, sha256 or stated)
@@ -77,14 +78,17 @@ def pull(repository: str, file: str, *, sha256: str = "") -> PulledFile:
 
 
 def _hub_cache() -> Path:
-    """Return the cache of huggingface_hub. Its own constant is fixed when it is imported."""
+    """Return the cache folder of huggingface_hub, from the environment variables.
+
+    The library's own constant is not used, since it ignores variables that are set after the import.
+    """
     home = os.environ.get("HF_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
     cache = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE") or os.path.join(home, "hub")
     return Path(os.path.expandvars(cache)).expanduser()
 
 
 def _fetch_blob(repository: str, file: str, sha256: str, endpoint: str, cache: Path) -> None:
-    """Put the content of a file into the cache, unless it is there."""
+    """Put the content of a file into the cache, unless the cache holds it already."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
     from huggingface_hub.file_download import repo_folder_name
     from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]  # public, though not marked so
@@ -101,7 +105,7 @@ def _fetch_blob(repository: str, file: str, sha256: str, endpoint: str, cache: P
     blob.parent.mkdir(parents=True, exist_ok=True)
     lock.parent.mkdir(parents=True, exist_ok=True)
     with WeakFileLock(lock):
-        if not blob.exists():  # another process may have fetched it meanwhile
+        if not blob.exists():  # another process may have fetched it in the meantime
             part = blob.with_name(f"{etag}.incomplete")
             url = hf_hub_url(repository, file, revision=metadata.commit_hash, endpoint=endpoint)
             _complete(part, url, file, metadata.size)
@@ -110,20 +114,22 @@ def _fetch_blob(repository: str, file: str, sha256: str, endpoint: str, cache: P
 
 
 def _complete(part: Path, url: str, file: str, size: int | None) -> None:
-    """Fetch what a partial file lacks of `size` bytes."""
+    """Fetch the bytes that a partial file lacks. The whole file has `size` bytes."""
     from httpx2 import ReadError
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # public, though not marked so
     from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
     if size is None or (part.exists() and part.stat().st_size > size):
-        part.unlink(missing_ok=True)  # nobody could tell whether it is whole
+        part.unlink(missing_ok=True)  # without a size it is unknown whether the file is whole
     lacking = (size or 0) - (part.stat().st_size if part.exists() else 0)
     if lacking > (free := shutil.disk_usage(part.parent).free):
-        raise ModelError(f"{lacking:,} bytes do not fit the {free:,} free at {part.parent}: free space or set HF_HOME")
+        raise ModelError(
+            f"{lacking:,} bytes do not fit into the {free:,} free bytes at {part.parent}: free space or set HF_HOME"
+        )
     headers = build_hf_headers(headers={"Accept-Encoding": "identity"})  # compressed content has no byte ranges
     is_reset, last_try = retry_if_exception_type(ReadError), stop_after_attempt(MAX_RESETS)
-    # http_get itself continues after every other break
+    # only a reset is retried here: http_get itself continues after any other interruption
     for attempt in Retrying(retry=is_reset, stop=last_try, wait=wait_fixed(1), reraise=True):
         with attempt, part.open("ab") as out:
             http_get(url, out, resume_size=out.tell(), headers=headers, expected_size=size, displayed_filename=file)
@@ -134,19 +140,20 @@ def _verify(blob: Path, file: str, expected: str, *, is_new: bool = False) -> st
 
     Args:
         blob: The file.
-        file: What the hub calls it, for messages.
-        expected: What its SHA-256 must be, empty for any. Otherwise the file is damaged and is removed.
-        is_new: Remove it too if it is no GGUF file. Another program may have put an older one into the cache.
+        file: The file's name on the hub, for messages.
+        expected: The required SHA-256; empty if any is right. A file with another SHA-256 is damaged and is removed.
+        is_new: Whether this process fetched the file. A new file is also removed if it is not a GGUF file. An older
+            one stays, since another program may have put it into the cache.
 
     Raises:
-        ModelError: It is damaged, or no GGUF file.
+        ModelError: The file is damaged, or it is not a GGUF file.
     """
     digest = _sha256(blob)
     if expected not in ("", digest):
         blob.unlink()
         raise ModelError(
-            f"{file!r} was damaged and is removed, its SHA-256 {digest} is not {expected}: run again to fetch it anew; "
-            "if it comes out the same, the checksum is of another file",
+            f"{file!r} was damaged and is removed, its SHA-256 {digest} is not {expected}: run again to fetch it "
+            "anew; if the SHA-256 is the same then, the expected one is of another file",
             retryable=True,
         )
     with blob.open("rb") as opened:
@@ -154,13 +161,13 @@ def _verify(blob: Path, file: str, expected: str, *, is_new: bool = False) -> st
             return digest
     if is_new:
         blob.unlink()
-    raise ModelError(f"{file!r} is no GGUF file: choose one of the repository that ends in .gguf")
+    raise ModelError(f"{file!r} is not a GGUF file: choose a file of the repository whose name ends in .gguf")
 
 
 def _sha256(file: Path) -> str:
-    """Return the SHA-256 of a file, cached on disk for as long as the file is unchanged."""
+    """Return the SHA-256 of a file. It is cached on disk until the file changes."""
     status = file.stat()
-    # not the path: the partial file becomes the blob, which must not be read again
+    # The name has no path. The partial file is renamed to the blob, which must not be read again.
     name = f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
     cache = DiskCache(cache_folder() / "checksums", most_bytes=1 << 20)
     try:
@@ -175,14 +182,14 @@ def _sha256(file: Path) -> str:
 
 
 def _explain(error: Exception, repository: str, file: str, endpoint: str, cache: Path) -> WhimbrelError:
-    """Return the error to raise for a failure of the network, the hub or the disk, with what to do about it."""
+    """Return the error to raise for a failure of the network, the hub or the disk. Its message gives advice."""
     from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
     cause = " ".join(str(error).split())
     name, page = f"{file!r} of {repository!r}", f"{endpoint}/{repository}"
     if isinstance(error, HfHubHTTPError):
         status = error.response.status_code
-        # the hub answers 401 also for a repository that does not exist
+        # the hub also answers 401 if the repository does not exist
         if status in (401, 403) or isinstance(error, RepositoryNotFoundError):
             return ModelError(
                 f"the hub does not give out {name} ({status}): check the name; if it is private or gated, ask for "
@@ -194,11 +201,11 @@ def _explain(error: Exception, repository: str, file: str, endpoint: str, cache:
             f"{endpoint} answered {status} for {name}: run again later", retryable=status == 429 or status >= 500
         )
     if isinstance(error, ValueError):
-        return ConfigError(f"{name} cannot be asked for ({cause}): give OWNER/NAME and the path that the hub shows")
+        return ConfigError(f"{name} is not a valid name ({cause}): give OWNER/NAME and the path that the hub shows")
     if isinstance(error, OSError) and error.errno:
         return ModelError(f"{name} cannot be kept in {cache} ({error.strerror}): free space there, or set HF_HOME")
     return ModelError(
-        f"{name} could not be fetched ({cause}): check the network and HF_ENDPOINT, then run again; it goes on from "
-        "where it stopped",
+        f"{name} could not be fetched ({cause}): check the network and HF_ENDPOINT, then run again; the download goes "
+        "on from where it stopped",
         retryable=True,
     )

@@ -6,15 +6,15 @@ from typing import Any
 
 from whimbrel.tools.errors import ConfigError
 
-# llama.cpp holds a bare pointer to it, so it must live as long as the process
+# llama.cpp holds a bare pointer to the callback, so the callback must live as long as the process
 _log_callback: Any = None
 
 
 def load_library() -> Any:
-    """Return the module `llama_cpp`, whose threads wait without spinning and whose log is not printed.
+    """Return the module `llama_cpp`. Its threads wait without using the processor, and its log is not printed.
 
     Raises:
-        ConfigError: It is not installed.
+        ConfigError: The package is not installed.
     """
     global _log_callback
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -36,7 +36,8 @@ def available_cores() -> int:
 def _silent_callback(kind: Any) -> Any:
     """Return a log callback that does nothing.
 
-    It is a function of C, `abs`, where there is one: an interruption (Ctrl-C) within a Python callback would be lost.
+    The callback is the C function `abs` if it can be found. In a Python callback, an interruption (Ctrl-C) would be
+    lost.
     """
     try:
         return ctypes.cast(ctypes.CDLL(None).abs, kind)

@@ -1,4 +1,4 @@
-"""llama.cpp through its low-level calls: an open model with one context, read and written a batch at a time."""
+"""The low-level calls of llama.cpp, for one open model with one context."""
 
 import ctypes
 import os
@@ -14,11 +14,11 @@ from whimbrel.prompts import Message
 from whimbrel.tools.errors import ModelError
 
 BATCH = 512
-"""Tokens that are read at once."""
+"""The most tokens that are read at once."""
 SEQUENCES = 64
-"""Most continuations of one prompt in a batch."""
+"""The most continuations of one prompt in a batch."""
 
-# Stands on both sides of a message's number in the chat template: a private character, which no cleaned text holds.
+# Stands before and after a message's number in the chat template. It is a private character, which cleaned texts lack.
 _MARK = "\ue000"
 
 
@@ -26,10 +26,10 @@ class Row(NamedTuple):
     """One token to read.
 
     Attributes:
-        token: Its number in the vocabulary.
-        position: Its position in the sequence, from 0.
+        token: The token's number in the vocabulary.
+        position: The token's position in the sequence, from 0.
         sequence: 0 for the prompt, 1 to SEQUENCES for a continuation.
-        wants_logits: Whether the logits after it are computed.
+        wants_logits: Whether the logits after the token are computed.
     """
 
     token: int
@@ -39,14 +39,14 @@ class Row(NamedTuple):
 
 
 class Llama:
-    """A GGUF model and one context of tokens read. Not safe for several threads at once.
+    """A GGUF model and one context that holds the tokens it has read. Only one thread may use it at a time.
 
-    Sequence 0 is the prompt; sequences 1 to SEQUENCES continue it.
+    Sequence 0 is the prompt. Sequences 1 to SEQUENCES continue it.
 
     Attributes:
         name: The file's name, for messages.
         vocabulary: llama.cpp's vocabulary.
-        vocabulary_size: Number of its tokens.
+        vocabulary_size: Number of tokens in the vocabulary.
     """
 
     def __init__(self, path: Path, *, context_tokens: int, repacked: bool = True, writing_threads: int = 1) -> None:
@@ -54,9 +54,9 @@ class Llama:
 
         Args:
             path: A GGUF file.
-            context_tokens: Tokens that all sequences may hold together.
-            repacked: Let llama.cpp change the layout of the weights for this processor.
-            writing_threads: Threads that read a single token; more than one token is read by all cores.
+            context_tokens: The most tokens that all sequences may hold together.
+            repacked: Whether llama.cpp changes the layout of the weights for this processor.
+            writing_threads: Threads that compute a batch of one token, as in writing. Larger batches use all cores.
 
         Raises:
             ModelError: There is no such file, or llama.cpp cannot load it.
@@ -65,7 +65,7 @@ class Llama:
             raise ModelError(f"no model file at {str(path)!r}: give the path of a GGUF file after `gguf:`")
         self.name = path.name
         self._library = library = load_library()
-        # set before anything can fail, for `close`
+        # set before anything can fail, since `close` reads them
         self._model: Any = None
         self._context: Any = None
         self._batch: Any = None
@@ -88,7 +88,7 @@ class Llama:
         self._chat_formatter: Any = None
 
     def close(self) -> None:
-        """Free its memory; nothing else may be called afterwards."""
+        """Free the model's memory. No other method may be called afterwards."""
         if self._batch is not None:
             self._library.llama_batch_free(self._batch)
         if self._context:
@@ -103,12 +103,12 @@ class Llama:
         """Read up to BATCH rows at once.
 
         Raises:
-            ModelError: llama.cpp refuses them.
+            ModelError: llama.cpp refuses the rows.
         """
         self._run(_fill(self._batch, rows))
 
     def prepare_decode(self, rows: Sequence[Row]) -> Callable[[], None]:
-        """Lay out a batch of rows now and return a function that reads it, once."""
+        """Lay out a batch of rows now. Return a function that reads the batch, which may be called only once."""
         batch = _fill(self._library.llama_batch_init(len(rows), 0, 1), rows)
 
         def read() -> None:
@@ -123,17 +123,17 @@ class Llama:
             raise ModelError(f"model {self.name!r}: llama.cpp could not read {batch.n_tokens} tokens (code {code})")
 
     def synchronise(self) -> None:
-        """Wait until all that was asked for is computed."""
+        """Wait until llama.cpp has finished its computations."""
         self._library.llama_synchronize(self._context)
 
     def logits(self, rows: int) -> NDArray[np.float32]:
         """Return the logits of the last batch.
 
         Args:
-            rows: How many of its rows wanted logits.
+            rows: The number of rows in the batch that wanted logits.
 
         Returns:
-            Shape (rows, vocabulary). A view of llama.cpp's memory, which the next batch overwrites.
+            Logits of shape (rows, vocabulary). They are a view of llama.cpp's memory, which the next batch overwrites.
         """
         pointer = self._library.llama_get_logits(self._context)
         return np.ctypeslib.as_array(pointer, shape=(rows, self.vocabulary_size))
@@ -141,11 +141,11 @@ class Llama:
     # Sequences.
 
     def branch(self, sequence: int) -> None:
-        """Let a sequence start with everything that sequence 0 holds, without reading it again."""
+        """Copy the tokens of sequence 0 to another sequence, without reading them again."""
         self._library.llama_memory_seq_cp(self._memory, 0, sequence, -1, -1)
 
     def truncate(self, sequence: int, length: int = 0) -> bool:
-        """Keep the first `length` tokens of a sequence; return False if this kind of model cannot."""
+        """Keep the first `length` tokens of a sequence; return False if this kind of model cannot do so."""
         return bool(self._library.llama_memory_seq_rm(self._memory, sequence, length or -1, -1))
 
     def clear(self) -> None:
@@ -153,16 +153,16 @@ class Llama:
         self._library.llama_memory_clear(self._memory, True)
 
     def state(self) -> bytes:
-        """Return what sequence 0 holds."""
+        """Return the state of sequence 0, which `restore` takes."""
         size = self._library.llama_state_seq_get_size(self._context, 0)
         buffer = (ctypes.c_uint8 * size)()
         return bytes(memoryview(buffer)[: self._library.llama_state_seq_get_data(self._context, buffer, size, 0)])
 
     def restore(self, state: bytes) -> bool:
-        """Let sequence 0 hold a saved state.
+        """Restore a saved state of sequence 0. The other sequences become empty.
 
         Returns:
-            False, with all sequences empty, if the state is of another model or build of llama.cpp.
+            False if the state is of another model or another build of llama.cpp. Sequence 0 is then empty too.
         """
         self.clear()
         buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
@@ -178,8 +178,8 @@ class Llama:
 
         Args:
             text: The text.
-            special: Read control tokens in the text as such, not as plain text.
-            begin: Put the model's first token before, so that the result is never empty.
+            special: Whether control tokens in the text are read as such, instead of as plain text.
+            begin: Whether to begin with the token that starts every text of the model. The result is then never empty.
         """
         data = text.encode("utf-8", "replace")
         room = len(data) + 8
@@ -187,12 +187,12 @@ class Llama:
         count = self._library.llama_tokenize(self.vocabulary, data, len(data), buffer, room, begin, special)
         if count < 0:
             raise ModelError(f"model {self.name!r} could not read a text of {len(data)} bytes")
-        if begin and not count:  # a model without a first token
+        if begin and not count:  # the model has no token that starts a text
             return [self._library.llama_vocab_eos(self.vocabulary)]
         return list(buffer[:count])
 
     def detokenise(self, tokens: Sequence[int]) -> bytes:
-        """Return the text of tokens, as bytes, since a token may hold part of a letter."""
+        """Return the text of tokens. It is in bytes, since a token may hold a part of a character."""
         buffer = ctypes.create_string_buffer(256)
         pieces = []
         for token in tokens:
@@ -205,13 +205,13 @@ class Llama:
         return bool(self._library.llama_vocab_is_eog(self.vocabulary, token))
 
     def tokenise_chat(self, messages: Sequence[Message]) -> tuple[list[int], int]:
-        """Return the tokens of a conversation in the model's chat template, ChatML if it has none.
+        """Return the tokens of a conversation in the model's chat template. ChatML is used if it has none.
 
-        Only the template may hold control tokens. What messages say is read as plain text, even if it looks like
-        one, so that no title can end the user's turn.
+        Only the template may contain control tokens. The messages are read as plain text, even if they look like
+        control tokens. A title therefore cannot end the user's turn.
 
         Returns:
-            The tokens, and how many of them stand before the first message that is not `fixed`.
+            All tokens, and the number of tokens before the first message that is not `fixed`.
         """
         empty = [{"role": message["role"], "content": f"{_MARK}{n}{_MARK}"} for n, message in enumerate(messages)]
         try:
@@ -258,18 +258,18 @@ def _fill(batch: Any, rows: Sequence[Row]) -> Any:
 
 def log_probabilities(logits: NDArray[np.float32], tokens: Sequence[int]) -> NDArray[np.float64]:
     """Return the natural log-probability of one token after each row of logits, shape (rows,)."""
-    # row by row: one row stays within the processor's cache
+    # one row at a time, since one row fits the processor's cache
     return np.array([float(row[token]) - log_normaliser(row) for row, token in zip(logits, tokens, strict=True)])
 
 
 def log_normaliser(logits: NDArray[np.float32]) -> float:
-    """Return the number that makes a row of logits natural log-probabilities when subtracted from them."""
+    """Return the number to subtract from a row of logits to get natural log-probabilities."""
     top = logits.max()  # subtracted first, so that no exponential overflows
     return float(top) + float(np.log(np.exp(logits - top).sum()))
 
 
 def shared_prefix_length(some: Sequence[int], others: Sequence[int]) -> int:
-    """Return how many first tokens two prompts have in common.
+    """Return the number of tokens in the longest common beginning of two prompts.
 
     Example:
         >>> shared_prefix_length([1, 2, 3], [1, 2, 4, 5])
@@ -281,9 +281,10 @@ def shared_prefix_length(some: Sequence[int], others: Sequence[int]) -> int:
 
 
 def group_by_size(sizes: Sequence[int], *, room: int) -> Iterator[list[int]]:
-    """Yield groups of positions in `sizes`, in order, each of at most SEQUENCES entries that fit `room` together.
+    """Divide the entries of `sizes` into groups; yield the positions in each group, in order.
 
-    An entry larger than `room` is a group of its own.
+    A group has at most SEQUENCES entries, whose sum is at most `room`. An entry larger than `room` is a group of its
+    own.
 
     Example:
         >>> list(group_by_size([3, 2, 4], room=5))

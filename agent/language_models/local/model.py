@@ -30,23 +30,24 @@ from whimbrel.tools.errors import ModelError
 from whimbrel.tools.files.paths import cache_folder
 
 CONTEXT_TOKENS = 4096
-"""Tokens that a prompt and what follows it may take."""
+"""The most tokens of a prompt and of the text after it together."""
 MAX_PREFIX_TOKENS = 2048
-"""Tokens of a prompt, its last ones, that likelihoods are taken after."""
+"""Likelihoods depend on this many tokens at the end of a prompt. Earlier tokens are ignored."""
 MAX_CONTINUATION_TOKENS = 96
-"""Tokens of a continuation, its first ones, that its likelihood counts: rare scripts take many tokens a letter."""
+"""A likelihood counts this many first tokens of a continuation. Rare scripts take several tokens per letter."""
 PREFIX_BYTES = 256 << 20
-"""Memory for the states of prompts."""
+"""The most memory for the states of prompts."""
 
 
 class LocalModel:
-    """A local model: a grammar holds replies to their schema, and likelihoods share one reading of the prompt.
+    """A local model. A grammar makes replies fit their schema.
 
-    Prompts are read as `PromptReader` says. Replies are the likeliest ones. Threads are served one at a time.
+    A prompt is read once for the likelihoods of all its continuations. `PromptReader` avoids reading the same tokens
+    again. Replies are always the likeliest ones. Threads are served one at a time.
 
     Attributes:
-        spec: What a person calls the model.
-        build: The file and how llama.cpp runs it.
+        spec: The name by which the user calls the model.
+        build: The model's file, and how llama.cpp runs it.
         llama: The open model.
         digest: Digest of the file.
     """
@@ -63,7 +64,7 @@ class LocalModel:
             writing_threads=build.writing_threads,
         )
         self.digest = digest_of(build.file)
-        # a state fits only the weights, layout and version of llama.cpp that it was computed with
+        # a saved state is valid only for the same weights, layout and version of llama.cpp
         folder = f"{self.digest}-{load_library().__version__}-{CONTEXT_TOKENS}-{int(build.repacked)}"
         self._reader = PromptReader(self.llama, PrefixCache(prefix_bytes, cache_folder() / "prefixes" / folder))
         self._lock, self._streaming, self._closed = threading.Lock(), False, False
@@ -77,9 +78,9 @@ class LocalModel:
     def generate(
         self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
     ) -> list[Generation[T]]:
-        """Return one reply per conversation, several written side by side.
+        """Return one reply per conversation. Several replies are written at once.
 
-        A conversation that does not fit the context gets a reply without a value.
+        The reply to a conversation that does not fit the context has no value.
         """
         with self._in_use():
             return self._generate(conversations, schema, max_tokens)
@@ -97,7 +98,7 @@ class LocalModel:
         fixed_tokens = min(chats[number][1] for number in fitting)
         common = min(
             *(shared_prefix_length(prompts[0], prompt) for prompt in prompts),
-            *(len(prompt) - 1 for prompt in prompts),  # each reply needs a token of its own to begin after
+            *(len(prompt) - 1 for prompt in prompts),  # the last token of each prompt is read with its reply
         )
         opening, rules = self._opening(schema), self._schema_grammar(schema)
         sizes = [len(prompt) - common + len(opening) + max_tokens for prompt in prompts]
@@ -111,7 +112,7 @@ class LocalModel:
                 usage = Usage(
                     llm_calls=1,
                     prompt_tokens=len(prompts[number]) + len(opening),
-                    cached_tokens=common if position else cached,  # only the first one pays for the common part
+                    cached_tokens=common if position else cached,  # only the first one counts the common part as read
                     completion_tokens=len(tokens),
                 )
                 text = self.llama.detokenise([*opening, *tokens]).decode("utf-8", "replace")
@@ -121,13 +122,13 @@ class LocalModel:
     def stream(
         self, messages: Sequence[Message], *, max_tokens: int, schema: dict[str, object] | None = None
     ) -> Iterator[str]:
-        """Yield a reply in the pieces in which it is written.
+        """Yield a reply in pieces, while the model writes it.
 
-        Until it is read to its end or closed, every other call of the model is refused.
+        Until the caller reads the reply to its end or closes it, every other call of the model is refused.
 
         Args:
             messages: The conversation.
-            max_tokens: Most tokens of the reply.
+            max_tokens: The most tokens of the reply.
             schema: A JSON schema that the reply must fit; None for a free reply.
 
         Raises:
@@ -141,7 +142,7 @@ class LocalModel:
                 self._streaming = False
 
     def write(self, messages: Sequence[Message], *, max_tokens: int, schema: dict[str, object] | None = None) -> str:
-        """Return a reply as one text; arguments and errors are those of `stream`."""
+        """Return a reply as one text. See `stream` for the arguments and errors."""
         with self._in_use():
             return "".join(self._pieces(messages, max_tokens, schema))
 
@@ -149,7 +150,8 @@ class LocalModel:
         prompt, fixed_tokens = self.llama.tokenise_chat(messages)
         if len(prompt) >= CONTEXT_TOKENS:
             raise ModelError(
-                f"a prompt of {len(prompt)} tokens does not fit the {CONTEXT_TOKENS} of {self.spec!r}: shorten it"
+                f"a prompt of {len(prompt)} tokens does not fit the context of {self.spec!r}, which has "
+                f"{CONTEXT_TOKENS}: shorten the prompt"
             )
         rules = self._compile(json.dumps(schema)) if schema else None
         held = b""
@@ -165,7 +167,8 @@ class LocalModel:
     def log_likelihood(self, prompt: str, continuations: Sequence[str]) -> Likelihoods:
         """Return the log-likelihood of each continuation of the prompt.
 
-        Of a long prompt the last MAX_PREFIX_TOKENS count, of a long continuation the first MAX_CONTINUATION_TOKENS.
+        In a long prompt only the last MAX_PREFIX_TOKENS tokens count. In a long continuation only the first
+        MAX_CONTINUATION_TOKENS tokens count.
 
         Raises:
             ModelError: The prompt or a continuation is empty.
@@ -189,12 +192,12 @@ class LocalModel:
         return Likelihoods([float(value) for value in values], usage)
 
     def forget(self) -> None:
-        """Drop all that was read but the fixed instructions."""
+        """Drop all prompts except the fixed instructions."""
         with self._in_use():
             self._reader.forget()
 
     def close(self) -> None:
-        """Free its memory. Every later call is refused."""
+        """Free the model's memory. Every later call is refused."""
         if not self._closed:
             with self._in_use():
                 self._closed = True
@@ -208,11 +211,11 @@ class LocalModel:
     def _in_use(self) -> Iterator[None]:
         """Serve one caller at a time.
 
-        Callers do not wait for a stream: it may never be read to its end, and another thread may close it than the
-        one that began it.
+        Callers do not wait for a stream, which may never be read to its end. A stream holds no lock either, since the
+        thread that closes it may not be the one that began it.
         """
         if self._streaming:
-            raise ModelError(f"{self.spec!r} is within a streamed reply: read that to its end, or close it, first")
+            raise ModelError(f"{self.spec!r} is still streaming a reply: first read that reply to its end, or close it")
         with self._lock:
             self._check_open()
             yield
@@ -222,16 +225,16 @@ class LocalModel:
     def _write(
         self, prompts: Sequence[list[int]], rules: bytes | None, max_tokens: int, opening: Sequence[int]
     ) -> Iterator[tuple[int, int]]:
-        """Write a reply to each prompt, one token of every reply in a batch, each the likeliest one allowed.
+        """Write a reply to each prompt. Each batch adds one token to every reply: the likeliest allowed one.
 
         Args:
-            prompts: What each prompt adds to the tokens of sequence 0, its last tokens being `opening`.
-            rules: The grammar; None allows everything.
-            max_tokens: Most tokens of a reply.
-            opening: How every reply begins, see `_opening`.
+            prompts: The tokens of each prompt after those in sequence 0. They end with `opening`.
+            rules: The grammar; None allows every token.
+            max_tokens: The most tokens of a reply.
+            opening: The tokens at the beginning of every reply, see `_opening`.
 
         Yields:
-            Number of the prompt and a token written.
+            The number of a prompt, and a token written in reply to it.
         """
         begin = len(self._reader.tokens)
         grammars = [Grammar(self.llama, rules) for _ in prompts]
@@ -259,23 +262,23 @@ class LocalModel:
                 grammar.close()
 
     def _next_tokens(self, rows: Sequence[Row], grammars: Sequence[Grammar]) -> Iterator[tuple[Row, int]]:
-        """Read rows; yield each that wants logits, with the token to write after it."""
+        """Read rows. Yield each row that wants logits, with the token to write after it."""
         for start in range(0, len(rows), BATCH):
             part = rows[start : start + BATCH]
             self.llama.decode(part)
             last_rows = [row for row in part if row.wants_logits]
             logits = self.llama.logits(len(last_rows)) if last_rows else ()
-            # a list, computed before the next batch overwrites the logits
+            # a list is computed at once, before the next batch overwrites the logits
             yield from [
                 (row, grammars[row.sequence - 1].likeliest(row_logits))
                 for row, row_logits in zip(last_rows, logits, strict=True)
             ]
 
     def _opening(self, schema: type[T]) -> list[int]:
-        """Return the tokens that every reply begins with, so that they are read and need not be written.
+        """Return the tokens at the beginning of every reply, if they are known. The model then only reads them.
 
-        They are known if the first field of the schema is required. They end with the colon, since a token may hold a
-        quotation mark together with what follows it.
+        They are known if the first field of the schema is required. They end with the colon and not with a quotation
+        mark, since one token may hold a quotation mark and the characters after it.
         """
         name, field = next(iter(schema.model_fields.items()), (None, None))
         if not field or not field.is_required():
@@ -301,9 +304,9 @@ class LocalModel:
     # Likelihoods.
 
     def _score(self, texts: list[list[int]]) -> NDArray[np.float64]:
-        """Return the log-likelihoods of texts after the tokens just read, shape (texts,); several share a batch."""
+        """Return the log-likelihoods of texts after the prompt in sequence 0, shape (texts,)."""
         begin, first = len(self._reader.tokens), self._reader.last_logits
-        assert first is not None  # noqa: S101  # read with `save`
+        assert first is not None  # noqa: S101  # the prompt was read with `save`
         values: NDArray[np.float64] = first[[text[0] for text in texts]].astype(np.float64) - log_normaliser(first)
         room = min(BATCH, CONTEXT_TOKENS - begin)
         for group in group_by_size([len(text) - 1 for text in texts], room=room):
@@ -313,7 +316,7 @@ class LocalModel:
                 rows += [Row(token, begin + n, sequence, True) for n, token in enumerate(texts[number][:-1])]
                 owners += [number] * (len(texts[number]) - 1)
                 next_tokens += texts[number][1:]
-            if rows:  # no text of the group may have a second token
+            if rows:  # there are none if every text of the group has a single token
                 self.llama.decode(rows)
                 np.add.at(values, owners, log_probabilities(self.llama.logits(len(rows)), next_tokens))
             for sequence in range(1, len(group) + 1):
@@ -322,8 +325,8 @@ class LocalModel:
 
 
 def _whole_letters(data: bytes) -> tuple[str, bytes]:
-    """Return the text of `data` up to its last whole letter, and the bytes after it."""
-    for cut in range(4):  # a letter of UTF-8 has at most four bytes
+    """Return the text of `data` up to its last whole character, and the bytes after that character."""
+    for cut in range(4):  # a character in UTF-8 has at most four bytes
         try:
             return data[: len(data) - cut].decode("utf-8"), data[len(data) - cut :]
         except UnicodeDecodeError:

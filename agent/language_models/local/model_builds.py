@@ -1,7 +1,7 @@
 """Choice of the model build that runs fastest on this processor, measured once and then saved.
 
-Speeds are measured in a process of its own: on some machines llama.cpp dies of instructions that the processor names
-and the system forbids (AMX in a sandbox). The build that needs them is then left out.
+Speeds are measured in a separate process, since llama.cpp may crash. This happens if the processor lists instructions
+that the system forbids, such as AMX in a sandbox. A build that needs them is then left out.
 """
 
 import hashlib
@@ -24,30 +24,30 @@ from whimbrel.tools.errors import ModelError
 from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.files.paths import cache_folder
 
-# About what a request reads and writes; these weigh the two speeds against each other.
+# About as many tokens as a request reads and writes. They are the weights of the two speeds.
 TOKENS_READ, TOKENS_WRITTEN = 400, 60
-# What a measurement reads and writes.
+# The tokens that a measurement reads and writes.
 SAMPLE_READ, SAMPLE_WRITTEN = 96, 6
-# Another build must take less than this share of the time: a smaller gain may be an error of measurement.
+# A build replaces the best one if it takes less than this share of its time. A smaller gain may be a measuring error.
 WORTH_CHANGING = 0.9
 
 _CONTEXT_TOKENS = 256
-# Formats that a small model is tried in, with llama.cpp's file types.
+# The formats in which a small model is tried, with llama.cpp's file types.
 _FORMATS = {"Q8_0": 7, "BF16": 32, "F32": 0}
 _PROCESSOR_FILE = Path("/proc/cpuinfo")
-# Stands in a saved build for the source file, which may be moved.
+# Stands for the source file in a saved build, since the source file may be moved.
 _SOURCE = Path("source")
 
 
 class ModelBuild(BaseModel):
-    """A model file and how llama.cpp runs it.
+    """A model file, and how llama.cpp runs it.
 
     Attributes:
-        file: A GGUF file: the source, or the same weights in another format.
-        repacked: llama.cpp changes the layout of the weights for this processor.
-        writing_threads: Threads that write.
-        reads: Tokens read a second; 0 if not measured.
-        writes: Tokens written a second; 0 if not measured.
+        file: A GGUF file. It is the source or holds the same weights in another format.
+        repacked: Whether llama.cpp changes the layout of the weights for this processor.
+        writing_threads: Number of threads that write.
+        reads: Tokens read per second; 0 if not measured.
+        writes: Tokens written per second; 0 if not measured.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,18 +60,18 @@ class ModelBuild(BaseModel):
 
     @property
     def seconds(self) -> float:
-        """About what a request takes; infinite if not measured."""
+        """The estimated time of a request in seconds; infinite if not measured."""
         return TOKENS_READ / self.reads + TOKENS_WRITTEN / self.writes if self.reads and self.writes else float("inf")
 
     @property
     def description(self) -> str:
-        """File, layout and threads in a few words."""
+        """The file, the layout and the number of threads, in a few words."""
         layout = "repacked" if self.repacked else "as it lies"
         threads = f"{self.writing_threads} writing thread{'s' if self.writing_threads > 1 else ''}"
         return f"{self.file.name}, {layout}, {threads}"
 
     def or_if_faster(self, other: "ModelBuild") -> "ModelBuild":
-        """Return the other build if it is faster by more than the measurement errs, else this one."""
+        """Return the other build if it is clearly faster, else this one. See `WORTH_CHANGING`."""
         return other if other.seconds < WORTH_CHANGING * self.seconds else self
 
 
@@ -80,13 +80,13 @@ def fastest_build(
 ) -> ModelBuild:
     """Return the fastest build of a model file on this processor.
 
-    The first time it is measured, which takes seconds.
+    The first call measures the builds, which takes seconds. Later calls return the saved result.
 
     Args:
         source: A GGUF file.
-        small: Try other formats too; the fastest one is kept beside the saved build.
-        again: Measure even if a build is saved.
-        tell: Called with a sentence before it is measured.
+        small: Whether to try other formats too. The file of the fastest format is kept in the folder of saved builds.
+        again: Whether to measure even if a build is saved.
+        tell: Called with a sentence before the builds are measured.
 
     Raises:
         ModelError: There is no such file, or llama.cpp cannot load it.
@@ -100,7 +100,7 @@ def fastest_build(
     if not again and (build := _load(saved, source)):
         return build
     if tell:
-        tell(f"Finding the fastest build of {source.name} on this processor, once")
+        tell(f"Finding the fastest build of {source.name} on this processor (done only once)")
     files = [*_other_formats(source, folder, digest), source] if small else [source]
     with _Measuring() as measuring:
         best = measuring.measure(ModelBuild(file=files[0]))
@@ -110,7 +110,7 @@ def fastest_build(
             best = best.or_if_faster(measuring.measure(best.model_copy(update=change)))
     if not best.reads:
         raise ModelError(
-            f"llama.cpp dies as it reads {source.name!r} on this processor: use another model, or --llm none"
+            f"llama.cpp crashes when it reads {source.name!r} on this processor: use another model, or --llm none"
         )
     for file in files:
         if file not in (source, best.file):
@@ -120,16 +120,16 @@ def fastest_build(
 
 
 def replace_damaged_build(source: Path, *, small: bool) -> ModelBuild:
-    """Delete the file of the saved build, which is damaged, and return the fastest build, measured again."""
+    """Delete the damaged file of the saved build. Measure again and return the fastest build."""
     build = fastest_build(source, small=small)
-    if build.file.parent == cache_folder() / "models":  # never the source
+    if build.file.parent == cache_folder() / "models":  # the source itself is never deleted
         build.file.unlink(missing_ok=True)
     return fastest_build(source, small=small, again=True)
 
 
 def _other_formats(source: Path, folder: Path, digest: str) -> list[Path]:
-    """Write the model in other formats; return the files of those that worked."""
-    # only worth trying where the processor has instructions for it
+    """Write the model in other formats; return the files that could be written."""
+    # BF16 is only worth trying if the processor has instructions for it
     has_bf16 = b"AVX512_BF16 = 1" in load_library().llama_print_system_info()
     files = []
     for name, file_type in _FORMATS.items():
@@ -140,7 +140,7 @@ def _other_formats(source: Path, folder: Path, digest: str) -> list[Path]:
 
 
 class _Measuring:
-    """Measures builds in another process, which is started again if it dies."""
+    """Measures builds in another process. If that process crashes, it is started again."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
@@ -158,11 +158,11 @@ class _Measuring:
     def measure(self, build: ModelBuild) -> ModelBuild:
         """Return the build with its speeds.
 
-        A build that kills the process is measured without repacking; if that kills it too, it has no speeds. Nor has a
-        build that only loads without repacking.
+        If a repacked build crashes the process, it is measured without repacking. The speeds stay 0 if that crashes
+        too. They also stay 0 if a repacked build cannot be loaded.
 
         Raises:
-            ModelError: llama.cpp cannot load it.
+            ModelError: llama.cpp cannot load a build that is not repacked.
         """
         if self._process is None or self._process.returncode is not None:
             self._process = subprocess.Popen(  # noqa: S603
@@ -181,7 +181,7 @@ class _Measuring:
 
 
 def _exchange(process: "subprocess.Popen[str]", line: str) -> str:
-    """Send a line to a process and return the line that it answers, empty if it died."""
+    """Send a line to a process and return its answer; empty if the process crashed."""
     if process.stdin is None or process.stdout is None:
         return ""
     with suppress(BrokenPipeError):
@@ -191,7 +191,7 @@ def _exchange(process: "subprocess.Popen[str]", line: str) -> str:
 
 
 def _answer(line: str) -> str:
-    """Return what the measuring process answers to a build."""
+    """Return the answer of the measuring process to a build."""
     try:
         return _measure_here(ModelBuild.model_validate_json(line)).model_dump_json()
     except ModelError as error:
@@ -204,7 +204,7 @@ def _measure_here(build: ModelBuild) -> ModelBuild:
         build.file, context_tokens=_CONTEXT_TOKENS, repacked=build.repacked, writing_threads=build.writing_threads
     )
     try:
-        # any tokens do: they only have to differ from each other
+        # any tokens will do if they differ from each other
         rows = [Row(100 + 7 * n, n, 0, n + 1 == SAMPLE_READ) for n in range(SAMPLE_READ)]
         _timed_decode(llama, rows[:8])  # the first batch also sets up the context
         llama.clear()
@@ -228,7 +228,7 @@ def _timed_decode(llama: Llama, rows: Sequence[Row]) -> float:
 
 
 def _machine_id() -> str:
-    """Name the processor and the build of llama.cpp that a saved model build holds for."""
+    """Return a name for this processor and version of llama.cpp. A saved model build is valid only for them."""
     facts = [load_library().__version__, str(available_cores()), platform.machine(), _processor_name()]
     return hashlib.sha256("|".join(facts).encode()).hexdigest()[:12]
 
@@ -242,9 +242,9 @@ def _processor_name() -> str:
 
 
 def _load(path: Path, source: Path) -> ModelBuild | None:
-    """Return a saved build; None if there is none or its file is gone.
+    """Return a saved build; None if there is none or its file is missing.
 
-    Its file is the source or one in the same folder: whatever else the saved build names is not followed.
+    The file must be the source or be in the folder of saved builds. Any other path in a saved build is ignored.
     """
     try:
         build = ModelBuild.model_validate_json(path.read_bytes())
@@ -257,7 +257,7 @@ def _load(path: Path, source: Path) -> ModelBuild | None:
 
 def _save(path: Path, build: ModelBuild, source: Path) -> None:
     saved = build.model_copy(update={"file": _SOURCE}) if build.file == source else build
-    with suppress(OSError), atomic_write(path) as partial:  # if it cannot be written, it is measured next time
+    with suppress(OSError), atomic_write(path) as partial:  # if writing fails, the next process measures again
         partial.write_text(saved.model_dump_json(indent=1))
 
 

@@ -1,4 +1,4 @@
-"""GGUF files: their digest, and the same weights in another format."""
+"""Digests of GGUF files, and conversion of GGUF files to other formats."""
 
 import ctypes
 import hashlib
@@ -13,9 +13,10 @@ _PART_BYTES = 1 << 20
 
 
 def digest_of(path: Path) -> str:
-    """Return the digest that names a model file.
+    """Return the digest that identifies a model file.
 
-    Small files are read whole. Of a large one only the size and three megabytes count: the first, the middle, the last.
+    A small file is read whole. The digest of a large file depends on its size and on one megabyte each at its start,
+    its middle and its end.
     """
     size = path.stat().st_size
     digest = hashlib.blake2b(str(size).encode(), digest_size=16)
@@ -35,7 +36,7 @@ def requantise(source: Path, target: Path, file_type: int) -> bool:
 
     Args:
         source: A GGUF file.
-        target: The file to write; it appears when it is whole.
+        target: The file to write. It appears only when it is complete.
         file_type: llama.cpp's number of the format, `LLAMA_FTYPE_...`.
     """
     llama = load_library()

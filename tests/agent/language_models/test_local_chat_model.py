@@ -48,7 +48,7 @@ def test_the_local_model_is_a_chat_model_that_streams_its_replies(chat: LocalCha
     assert str(chat.invoke(conversation, stop=[first]).content) == ""
     stream = chat.stream(conversation)
     next(stream)
-    with pytest.raises(ModelError, match="within a streamed reply"):
+    with pytest.raises(ModelError, match="still streaming a reply"):
         chat.invoke(conversation)
     leaving = threading.Thread(target=stream.close)  # type: ignore[attr-defined]  # as an event loop's executor does
     leaving.start()

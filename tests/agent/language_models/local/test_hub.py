@@ -295,7 +295,7 @@ def test_where_the_hub_states_no_checksum_the_callers_counts(fake: FakeHub, tmp_
 def test_a_file_that_is_no_gguf_is_refused_and_removed(fake: FakeHub, tmp_path: Path) -> None:
     fake.body = b"PK\x03\x04 not a model"
     fake.etag = hashlib.sha256(fake.body).hexdigest()
-    with pytest.raises(ModelError, match=r"is no GGUF file: choose one .* ends in .gguf"):
+    with pytest.raises(ModelError, match=r"is not a GGUF file: choose a file .* ends in .gguf"):
         pull(REPOSITORY, FILE)
     assert blobs(tmp_path) == {}
 
@@ -306,7 +306,7 @@ def test_what_another_program_keeps_in_the_cache_is_refused_and_left_there(fake:
     fake.body = b"weights in another format"
     fake.etag = hashlib.sha256(fake.body).hexdigest()
     hf_hub_download(REPOSITORY, FILE, endpoint=fake.url, cache_dir=tmp_path / "hf" / "hub")
-    with pytest.raises(ModelError, match="is no GGUF file"):
+    with pytest.raises(ModelError, match="is not a GGUF file"):
         pull(REPOSITORY, FILE)
     assert blobs(tmp_path) == {fake.etag: len(fake.body)}
 
