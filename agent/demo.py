@@ -1,4 +1,4 @@
-"""The demonstration: recommend to a real household at one moment, and compare with what it bought next."""
+"""The demonstration: recommend to a real household at one moment, and compare the list with its next purchases."""
 
 import json
 from collections.abc import Callable
@@ -20,13 +20,13 @@ from whimbrel.tools.store.store import FORMAT, Store
 from whimbrel.tools.timestamps import DAY_SECONDS, parse_time
 
 ONE_IN = 12
-"""One household in so many is in the sample: 206 of 2,469, each with its whole year."""
+"""The sample has every 12th household: 206 of 2,469, each with its whole year."""
 SINCE = parse_time("2017-10-01")
-"""The moment shown is a household's first basket from this day on: nine months of the year are known by then."""
+"""The moment shown is a household's first basket on or after this day. Nine months of the year are known by then."""
 LEAST_EVENTS = 200
-"""Events that a household must have before the moment to be chosen by default."""
+"""A household is chosen by default only if it has at least this many events before the moment."""
 NEXT_DAYS = 14
-"""Days after the moment whose purchases are compared with the list."""
+"""The list is compared with the purchases of this many days from the moment on."""
 
 
 class Next(BaseModel):
@@ -61,12 +61,12 @@ def demo_folder() -> Path:
 
 
 def open_demo(llm: str, progress: Progress, tell: Callable[[str], None]) -> Agent:
-    """Open an agent over the sample. The first time, the sample is read into a store, which takes a minute or two.
+    """Open an agent over the sample. The first call reads the sample into a store and takes a minute or two.
 
     Args:
         llm: A model spec.
-        progress: Shows how far the reading is.
-        tell: Is called with words for what takes long of opening the model.
+        progress: Shows the progress of reading the sample.
+        tell: Called with a description of each slow step of opening the model.
 
     Raises:
         ConfigError: The spec names no model.
@@ -75,7 +75,7 @@ def open_demo(llm: str, progress: Progress, tell: Callable[[str], None]) -> Agen
     try:
         return Agent.open(demo_folder(), llm, tell=tell)
     except StoreError:
-        # no store of this format yet
+        # There is no store of this format yet, so the sample is ingested first.
         source = read_completejourney(households=household_ids()[::ONE_IN])
         ingest(source, demo_folder(), command="completejourney", progress=progress)
         return Agent.open(demo_folder(), llm, tell=tell)
@@ -88,9 +88,9 @@ def demonstrate(
 
     Args:
         agent: An agent over the sample.
-        user_id: The household; None for the one whose interest moves most clearly.
+        user_id: The household. None chooses the household with the surest shift of interest.
         k: The length of the list.
-        on_step: Is called with the name of each step of the pipeline as it ends.
+        on_step: Called with the name of each pipeline step when it ends.
 
     Raises:
         DataError: The sample has no such household, or it bought nothing from October on.
@@ -101,7 +101,7 @@ def demonstrate(
         raise DataError(
             f"household {user_id!r} bought nothing from October 2017 on: try `whimbrel demo` without --user"
         )
-    at = later[0].time  # what is at this moment is not known yet: the basket itself is part of what came next
+    at = later[0].time  # only earlier events are known: this basket itself is among the next purchases
     recommendations = agent.recommend(user_id, at, k=k, on_step=on_step)
     following = [event for event in later if event.time < at + NEXT_DAYS * DAY_SECONDS]
     return Demonstration(recommendations, _next(agent.store, recommendations, following))
@@ -122,15 +122,16 @@ def _next(store: Store, answer: Recommendations, following: list[Interaction]) -
 
 
 def _household_that_moves(store: Store) -> str:
-    """Return the household with the surest shift at its moment, predicted without a model from what was known then.
+    """Return the household with the surest shift at its moment.
 
-    The answer is kept beside the store, so that later runs need not predict for all households.
+    Shifts are predicted without a language model, from the events before the moment. The answer is kept in the
+    store's folder, so that later runs do not repeat the predictions.
     """
     kept = store.folder / "moving.json"
     try:
         return str(json.loads(kept.read_text())["user_id"])
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # not kept yet, or damaged: predict again
+        pass  # The file is absent or damaged, so the household is chosen again.
     surest: tuple[float, int, str] | None = None
     for user_id in store.log.user_ids:
         history = store.history(user_id)
@@ -141,7 +142,7 @@ def _household_that_moves(store: Store) -> str:
         habits = store.habits(before=at)
         shift = predict_shift(known, ShiftQuery(at=at, habits=habits)).shift
         if shift.kind != "none":
-            # of equal confidence the longer history, then the greater id, so that the choice never varies
+            # On equal confidence the longer history wins, then the greater id, so that the choice never varies.
             surest = max(surest or (0.0, 0, ""), (shift.confidence, len(known), user_id))
     if surest is None:
         raise DataError("no household of the sample has a shift of interest: name one with --user")

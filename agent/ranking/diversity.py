@@ -1,4 +1,4 @@
-"""The list that is shown: the best candidates without near duplicates and, where asked for, unlike each other."""
+"""Choose the list that is shown: the best candidates, without near duplicates and, on request, diverse."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,18 +8,18 @@ import numpy as np
 from whimbrel.agent.ranking.rank import Ranked, Ranking
 
 NEAR_DUPLICATE = 0.93
-"""Cosine from which two items are the same product in another size or edition."""
+"""Cosine at or above which two items count as one product in different sizes or editions."""
 CONSIDERED = 100
-"""Best candidates among which a diverse list is chosen."""
+"""A diverse list is chosen from this many of the best candidates, or from twice its length if that is more."""
 
 
 def with_list(ranking: Ranking, k: int, *, diversity: float = 0.0, near_duplicates: bool = False) -> Ranking:
-    """Move the list of `k` that is shown to the front of a ranking; the other candidates keep their order behind it.
+    """Move the `k` candidates that are shown to the front of a ranking. The rest keep their order.
 
     Args:
         ranking: Candidates by score.
-        k: The length of the list; fewer where the candidates do not suffice.
-        diversity: How much likeness counts against a candidate, in [0, 1].
+        k: The length of the list. The list is shorter if there are too few candidates.
+        diversity: How much a candidate loses for being similar to an item already in the list, in [0, 1].
         near_duplicates: Whether the list may hold near duplicates.
     """
     chosen = diverse(ranking.ranked, k=k, diversity=diversity, near_duplicates=near_duplicates)
@@ -29,16 +29,17 @@ def with_list(ranking: Ranking, k: int, *, diversity: float = 0.0, near_duplicat
 
 
 def diverse(ranked: Sequence[Ranked], *, k: int, diversity: float = 0.0, near_duplicates: bool = False) -> list[int]:
-    """Choose the rows of up to `k` entries, the first choice first.
+    """Choose the rows of up to `k` entries, in the order of choice.
 
-    Each next entry has the greatest value of (1 - diversity) * score - diversity * cosine with the nearest entry
-    already chosen, scores being scaled to [0, 1] (maximal marginal relevance; Carbonell & Goldstein, 1998).
+    Scores are scaled to [0, 1]. Each step chooses the entry with the greatest value of (1 - diversity) * score -
+    diversity * cosine, where cosine is that with the nearest entry already chosen. This is maximal marginal relevance
+    (Carbonell & Goldstein, 1998).
 
     Args:
         ranked: Candidates by score, the best first.
         k: How many to choose.
         diversity: In [0, 1]; 0 keeps the order by score.
-        near_duplicates: Whether a near duplicate of an entry already chosen may follow.
+        near_duplicates: Whether a near duplicate of an entry already chosen may be chosen too.
     """
     considered = ranked[: max(CONSIDERED, 2 * k)] if diversity else ranked
     if not considered:

@@ -1,4 +1,4 @@
-"""The features of a candidate, which the learned ranker weighs."""
+"""Compute the features of candidates. The learned ranker weighs them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -36,15 +36,15 @@ FEATURES = (
 )
 """Names of the features, in the order of their columns.
 
-similarity: cosine of the text with the short-term plus that with the long-term interest.
-nearest, last: cosine of the text with the nearest of the latest items, and with the last one.
-words: how much of the title the latest TITLES titles share (see `TitleIndex`).
-topics: logarithm of the mean probability of its topics next.
+similarity: cosine of the text with the short-term interest, plus its cosine with the long-term interest.
+nearest, last: cosine of the text with the nearest of the latest items, and with the last item.
+words: BM25 score of the title for the words of the latest TITLES titles (see `TitleIndex`).
+topics: logarithm of the mean probability that the user's next event has the candidate's topics.
 shift: cosine of the text with the topics that a named shift goes to, times the confidence in the shift.
-itemknn ... age: what the log says (see `ItemStatistics`), counts as logarithms.
-price: minus the distance to the median price paid, in logarithms.
-repeat: 1 where the history holds the item, else 0.
-click_rate: logarithm of how often it was chosen when it was shown (see `ClickRates`).
+itemknn ... age: statistics of the log (see `ItemStatistics`). Counts are taken as logarithms.
+price: minus the distance between the logarithms of the price and of the median price paid.
+repeat: 1 if the history holds the item, else 0.
+click_rate: logarithm of how often the item was chosen when it was shown (see `ClickRates`).
 """
 LOG_FEATURES = (
     "itemknn",
@@ -57,11 +57,11 @@ LOG_FEATURES = (
     "popularity",
     "age",
 )
-"""Features that say nothing of an item that the log does not know."""
+"""Features that are unknown for an item that is not in the log."""
 TITLES = 10
-"""Latest titles whose words count."""
+"""How many of the latest titles the feature `words` reads."""
 LEAST_PROBABILITY = 1e-4
-"""Probability of a topic that is not among those expected."""
+"""Lowest mean probability of topics. It keeps the logarithm finite for topics that are not expected."""
 
 
 def features_of(
@@ -79,11 +79,11 @@ def features_of(
         history: The user's events in order.
         interest: The user's vectors of interest.
         prediction: The topics expected next, and the shift.
-        click_rates: How often items were chosen when they were shown, where that is known.
+        click_rates: How often items were chosen when they were shown; None if that is unknown.
 
     Returns:
         Shape (candidates, FEATURES). Each feature has mean 0 and standard deviation 1 over the candidates for which it
-        is known, and is 0 for the others.
+        is known. It is 0 for all other candidates.
     """
     vectors = np.stack([candidate.vector for candidate in candidates]).astype(np.float64)
     values = {name: np.full(len(candidates), np.nan) for name in FEATURES}
@@ -108,7 +108,7 @@ def features_of(
     if click_rates is not None:
         values["click_rate"] = click_rates.rates([candidate.item.item_id for candidate in candidates])
     features = np.stack([standardise(values[name]) for name in FEATURES], axis=1)
-    # Standardising removes the scale of the shift's cosine, so its confidence is put back afterwards.
+    # Standardising removes the factor of confidence, so the feature is multiplied by it again.
     features[:, FEATURES.index("shift")] *= confidence
     return features
 
@@ -126,7 +126,7 @@ def _log_values(candidates: Sequence[Candidate]) -> dict[str, Floats]:
         for name in STATISTICS
     }
     values = {name: figures[name] for name in ("user_knn", "age", "embedding", "nearest_embedding")}
-    # Sums of cosines are small, so they are scaled before the logarithm.
+    # Sums of cosines are small. They are scaled up, since log1p of a small number is almost the number itself.
     values |= {name: np.log1p(1000 * figures[name]) for name in ("itemknn", "next_item", "co_occurrence")}
     return values | {name: np.log1p(figures[name]) for name in ("recent_popularity", "popularity")}
 

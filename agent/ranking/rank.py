@@ -1,4 +1,4 @@
-"""Order candidates by the learned ranker, by how well they meet a stated wish, and by a language model's answer."""
+"""Order candidates by the learned ranker, by their fit to a stated wish, and by a language model's answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,24 +20,24 @@ from whimbrel.tools.text.titles import short_titles
 Floats = NDArray[np.float64]
 
 WISH_NEAR = 0.3
-"""Cosine with a wish below which an item cannot gain from the wish."""
+"""An item gains from a wish only if its cosine with the wish is at least this."""
 KNOWN_SHARE = 0.5
-"""Share of the given candidates that the log must know for its statistics to count."""
+"""The statistics of the log count if it knows at least this share of the given candidates."""
 LEAST_WEIGHED, MOST_WEIGHED = 20, 100
-"""Fewest and most candidates that the language model weighs by default."""
+"""Fewest and most candidates that the language model is shown by default."""
 
 
 class RankConfig(BaseModel):
     """The settings of ranking that are not learned.
 
     Attributes:
-        wish: Weight of a stated wish, in log odds a standard deviation.
-        weighed: How many of the best candidates the language model weighs; by default twice the length of the list,
-            at least 20 and at most 100.
-        permutations: How many orders of the candidates a model without likelihoods is shown. Two, as given and
-            reversed, cancel its preference for what stands first.
-        diversity: How much likeness to an item already in the list counts against a candidate, in [0, 1].
-        novelty: Weight of how rarely an item was met, in log odds a standard deviation, in [0, 10].
+        wish: Weight of a stated wish, in log odds per standard deviation.
+        weighed: How many of the best candidates the language model is shown. The default is twice the length of the
+            list, but at least 20 and at most 100.
+        permutations: In how many orders a model without likelihoods is shown the candidates. Two orders, the given
+            one and its reverse, cancel the model's preference for the first option.
+        diversity: How much a candidate loses for being similar to an item already in the list, in [0, 1].
+        novelty: Weight of an item's rarity in the log, in log odds per standard deviation, in [0, 10].
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,14 +49,14 @@ class RankConfig(BaseModel):
     novelty: float = Field(default=0.0, ge=0, le=10)
 
     def for_list(self, k: int) -> "RankConfig":
-        """Return the settings for a list of `k`, with `weighed` filled in where it is left to the default."""
+        """Return the settings for a list of `k`. If `weighed` is None, it gets its default for this length."""
         weighed = min(max(LEAST_WEIGHED, 2 * k), MOST_WEIGHED) if self.weighed is None else self.weighed
         return self.model_copy(update={"weighed": weighed})
 
 
 @dataclass(frozen=True)
 class Wish:
-    """A stated wish: its words, and the unit vector of the words and of the items that more are wanted like."""
+    """A stated wish: its words, and one unit vector of the words and of the items that the user wants more like."""
 
     words: str = ""
     vector: Vectors | None = None
@@ -64,7 +64,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Ranked:
-    """A candidate with its score and the contributions, by signal, that add up to it."""
+    """A candidate with its score, and what each signal contributed. The contributions add up to the score."""
 
     candidate: Candidate
     score: float
@@ -76,10 +76,10 @@ class Ranking:
     """All candidates in order, the best first.
 
     Attributes:
-        ranked: The list that is shown, then the other candidates.
-        listed: How many of `ranked` form the list that is shown.
-        usage: What asking the language model cost.
-        warnings: What went wrong with the language model's answer.
+        ranked: The list that is shown, followed by the other candidates.
+        listed: The length of the list that is shown.
+        usage: The tokens and the cost of asking the language model.
+        warnings: Problems with the language model's answer.
     """
 
     ranked: tuple[Ranked, ...] = ()
@@ -103,16 +103,16 @@ def rank(
     model: ModelAccess,
     config: RankConfig,
 ) -> Ranking:
-    """Order candidates by score; equal scores keep the order given.
+    """Order candidates by score. Candidates with equal scores keep their given order.
 
-    Only the best `config.weighed` candidates by all other signals are shown to the language model. The rest get the
-    contribution of the least likely of them.
+    The language model is shown only the best `config.weighed` candidates by all other signals. Candidates that it is
+    not shown get the contribution of the one that it finds least likely.
 
     Args:
         candidates: What may be recommended.
         features: Standardised features, shape (candidates, features).
         ranker: The learned weights for candidates of this kind.
-        history: The user's events, of which the language model sees the latest titles.
+        history: The user's events. The language model is shown the latest titles.
         wish: What the user said they want.
         model: The language model, if there is one.
         config: The settings that are not learned.
@@ -151,19 +151,19 @@ def rank(
 
 
 def kind_of_given(candidates: Sequence[Candidate]) -> CandidateKind:
-    """Return "given" where the log knows enough of the given candidates, else "cold"."""
+    """Return "given" if the log knows enough of the candidates that the caller supplied, else "cold"."""
     known = [candidate.statistics.get("popularity", 0.0) > 0 for candidate in candidates]
     return "given" if known and np.mean(known) >= KNOWN_SHARE else "cold"
 
 
 def _wish_fit(candidates: Sequence[Candidate], wish: Vectors) -> Floats:
-    """Return how well each candidate meets the wish, standardised; what is far from it can only lose."""
+    """Return each candidate's standardised fit to the wish. It is at most 0 for candidates far from the wish."""
     cosine = np.stack([candidate.vector for candidate in candidates]).astype(np.float64) @ wish
     return np.where(cosine < WISH_NEAR, np.minimum(standardise(cosine), 0.0), standardise(cosine))
 
 
 def _spread(contributions: dict[str, Floats], rows: NDArray[np.int64], size: int) -> dict[str, Floats]:
-    """Return the contributions of some rows for all rows; the other rows get those of the least likely one."""
+    """Extend the contributions of `rows` to all rows. Every other row gets those of the least likely of `rows`."""
     least = int(np.argmin(sum(contributions.values())))
     whole = {}
     for name, values in contributions.items():
@@ -173,6 +173,6 @@ def _spread(contributions: dict[str, Floats], rows: NDArray[np.int64], size: int
 
 
 def _ranked(candidate: Candidate, signals: dict[str, float]) -> Ranked:
-    # Rounded before they are summed, so that the signals shown add up to the score shown.
+    # The signals are rounded before they are summed, so that the displayed signals add up to the displayed score.
     rounded = {name: round(value, 4) for name, value in signals.items()}
     return Ranked(candidate, round(sum(rounded.values()), 4), rounded)

@@ -1,7 +1,7 @@
-"""The rankers: one score from all features, by a weight each and trees on top.
+"""The rankers: one score from all features, as a weighted sum plus the output of trees.
 
-The weights are those of a conditional logit (McFadden, 1974). Trees (LambdaMART; Burges, 2010) are added where a log is
-long enough to learn them. Both are sums, so every score can be told apart into what each feature contributed.
+The weights are those of a conditional logit (McFadden, 1974). Trees (LambdaMART; Burges, 2010) are added if a log is
+long enough to learn them. Both are sums, so every score splits into the contributions of the features.
 """
 
 from functools import cache, cached_property
@@ -19,9 +19,14 @@ Weight = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 ChannelWeight = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
 CandidateKind = Literal["retrieved", "given", "cold"]
-"""How candidates came about: retrieved from the catalogue; given, and known to the log; given, and unknown to it."""
+"""Where candidates come from.
+
+retrieved: from the catalogue.
+given: supplied by the caller; the log knows enough of them.
+cold: supplied by the caller; the log knows too few of them.
+"""
 LIKELIHOOD_FEATURES = ("likelihood", "prior")
-"""What is weighed of the answer of a model with likelihoods."""
+"""Features of an answer by a language model that gives likelihoods."""
 
 
 def _digest(text: str) -> str:
@@ -38,12 +43,12 @@ class Ranker(BaseModel):
     """What was learned for one kind of candidates.
 
     Attributes:
-        weights: The weight of each feature, in log odds a standard deviation.
-        likelihood: The weight of what the history adds to a language model's likelihood of an item.
-        prior: The weight of that likelihood without the history.
-        order: The weight of the order of a language model without likelihoods.
-        trees: LightGBM's text of the trees; "" for none.
-        digest: The SHA-256 of `trees`. LightGBM ends the process over damaged trees, so they are checked first.
+        weights: The weight of each feature, in log odds per standard deviation.
+        likelihood: The weight of the gain in a language model's likelihood of an item when it sees the history.
+        prior: The weight of a language model's likelihood of an item when it does not see the history.
+        order: The weight of the order that a language model without likelihoods puts the items in.
+        trees: The trees in LightGBM's text format; "" for none.
+        digest: The SHA-256 of `trees`. LightGBM aborts the process on damaged trees, so they are checked first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,11 +67,13 @@ class Ranker(BaseModel):
         return self
 
     def with_trees(self, trees: str) -> "Ranker":
-        """Return a copy with these trees; "" for none."""
+        """Return a copy with these trees. An empty text removes the trees."""
         return self.model_copy(update={"trees": trees, "digest": _digest(trees) if trees else ""})
 
     def __call__(self, features: Floats) -> dict[str, Floats]:
-        """Return what each feature contributes to the scores, by name, shape (candidates,) each.
+        """Return the contribution of each feature to the scores, keyed by feature name, shape (candidates,) each.
+
+        A feature that contributes the same to all candidates is left out.
 
         Args:
             features: Standardised features, shape (candidates, FEATURES).
@@ -81,12 +88,12 @@ class Ranker(BaseModel):
         """Return whether a language model's answer has any weight.
 
         Args:
-            likelihoods: Whether the model has likelihoods.
+            likelihoods: Whether the model gives likelihoods.
         """
         return bool(self.likelihood or self.prior) if likelihoods else bool(self.order)
 
     def of_answer(self, model_features: Floats) -> dict[str, Floats]:
-        """Return what a language model's answer contributes, by name, shape (candidates,) each.
+        """Return what a language model's answer contributes, keyed by feature name, shape (candidates,) each.
 
         Args:
             model_features: See `OptionScores.model_features`.
@@ -106,8 +113,8 @@ class Rankers(BaseModel):
 
     Attributes:
         signals: The features that the weights belong to.
-        channels: The weight of each channel (see `tools.retrieval.channels`); 1 where it is absent.
-        learned_from: The logs that taught the weights, in words.
+        channels: The weight of each channel (see `tools.retrieval.channels`). A channel that is absent has weight 1.
+        learned_from: A description of the logs that the weights were learned from.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -128,5 +135,5 @@ class Rankers(BaseModel):
     @classmethod
     @cache
     def default(cls) -> Self:
-        """Return the shipped weights, which `whimbrel eval defaults fusion` learned (docs/stages/rank.md)."""
+        """Return the shipped weights. `whimbrel eval defaults fusion` learned them (see docs/stages/rank.md)."""
         return cls.model_validate_json(resources.files(__package__).joinpath("shipped_weights.json").read_text("utf-8"))
