@@ -1,8 +1,9 @@
-"""Choice sets: what people chose, with what they could have chosen instead, as the ranker learns from them.
+"""Choice sets: an item that somebody chose, with the items that they could have chosen instead.
 
-A training query is a moment of the log in which somebody met items that were new to them. It enters the pipeline as a
-request as of that moment, so nothing that happened at or after it has a part in candidates and features. Each item of a
-basket makes a choice set of its own, without the others.
+Rankers learn from choice sets. A training query is a moment of the log at which somebody interacted with items that
+were new to them. The pipeline answers it as a request made at that moment. Candidates and features therefore use
+nothing that happened at the moment or later. Each item of a basket makes a separate choice set, which leaves out the
+other items of the basket.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,13 +29,13 @@ T = TypeVar("T")
 Advance = Callable[[int], None]
 
 LEAST_EVENTS = 2
-"""Events of a user before a training query."""
+"""A training query needs at least this many events of the user before it."""
 UNIFORM, POPULAR = 10, 9
-"""Negatives of a given list: so many are sampled uniformly, and so many by popularity."""
+"""How many negatives of a sampled list are drawn uniformly, and how many by popularity."""
 MOST_EVENTS = 1000
-"""Latest events of a history that a training query reads; longer histories cost time and change little."""
+"""How many of the latest events a training query reads. Longer histories cost time and change little."""
 MOST_CHOSEN = 8
-"""Items of one moment that are learned from."""
+"""Most items of one moment to learn from."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,11 @@ class TrainingQuery:
     """A moment in which a user chose items.
 
     Attributes:
-        user: Who chose.
+        user: The id of the user.
         history: The user's events before the moment.
-        before: The moment, by the clock of the log.
+        before: The moment, on the log's time scale.
         chose: Ids of the items chosen, in random order.
-        context: The situation of the moment.
+        context: The situation at the moment.
     """
 
     user: str
@@ -56,21 +57,21 @@ class TrainingQuery:
     context: Context
 
     def request(self, candidates: Sequence[Item] | None = None) -> Request:
-        """Return the request that asks for these candidates, or for the whole catalogue."""
+        """Return the request to rank these candidates, or the whole catalogue if they are None."""
         at = None if np.isinf(self.before) else self.before
         return Request(history=self.history, at=at, context=self.context, candidates=candidates)
 
 
 def training_queries(catalogue: Catalogue, *, most: int, warm_up: float, seed: int = 0) -> Iterator[TrainingQuery]:
-    """Draw moments of the log in which somebody met an item that was new to them.
+    """Draw moments of the log at which somebody interacted with an item that was new to them.
 
-    Users are drawn at random, and as few moments of one user as the number of users allows.
+    Users are drawn at random. The more users a log has, the fewer moments of one user are drawn.
 
     Args:
         catalogue: The log.
-        most: How many moments are drawn at most.
-        warm_up: The share of the log that lies before all moments.
-        seed: The seed of all chance.
+        most: The most moments to draw.
+        warm_up: The share of the log that lies before the first moment.
+        seed: The seed of all random draws.
     """
     log = catalogue.log
     if not len(log.time):
@@ -102,7 +103,7 @@ def training_queries(catalogue: Catalogue, *, most: int, warm_up: float, seed: i
 
 
 def _situation(event: Item) -> Context:
-    """Return the situation of an event; empty where no request could have it."""
+    """Return the situation of an event. It is empty if it is not valid as the context of a request."""
     try:
         return Context.model_validate(getattr(event, "context", {}) or {})
     except ValidationError:
@@ -117,14 +118,14 @@ def choice_sets(
     seed: int = 0,
     advance: Advance = lambda count: None,
 ) -> list[ChoiceSet]:
-    """Make choice sets of training queries.
+    """Make choice sets from training queries.
 
     Args:
         queries: The moments.
-        resources: The catalogue with what was learned so far; without a language model.
-        kind: Retrieved candidates, given ones that the log knows, or cold ones that it does not. A query whose items
-            are not retrieved makes no choice set.
-        seed: The seed of the negatives.
+        resources: The catalogue and what was learned so far, without a language model.
+        kind: The kind of candidates. With "retrieved", a chosen item that is not retrieved makes no choice set. With
+            "given" and "cold", negatives are sampled. "cold" also removes the features of the log.
+        seed: The seed of the sampled negatives.
         advance: Called with 1 after each query.
     """
     random, sets = np.random.default_rng(seed), list[ChoiceSet]()
@@ -143,9 +144,9 @@ def channel_choice_sets(
     *,
     advance: Advance = lambda count: None,
 ) -> list[ChoiceSet]:
-    """Make choice sets whose features are what the rank in each of LEARNED_CHANNELS is worth.
+    """Make choice sets whose features are the values of a candidate's ranks in LEARNED_CHANNELS.
 
-    A channel that does not bring a candidate counts 0. Shape (candidates, channels).
+    The features have shape (candidates, channels). A value is 0 if the channel did not find the candidate.
     """
     sets = list[ChoiceSet]()
     for query in queries:
@@ -167,7 +168,7 @@ def channel_choice_sets(
 
 @dataclass(frozen=True)
 class GivenQuery:
-    """A training query whose candidates were shown, and how often items were chosen from lists shown to others."""
+    """A training query with the list that was shown, and with the click rates of lists shown to other users."""
 
     query: TrainingQuery
     candidates: Sequence[Item]
@@ -175,7 +176,7 @@ class GivenQuery:
 
 
 def given_choice_sets(queries: Iterable[GivenQuery], resources: Resources) -> dict[CandidateKind, list[ChoiceSet]]:
-    """Make choice sets of lists that were shown, by what the log knows of their items."""
+    """Make choice sets from lists that were shown. They are keyed by the kind of the candidates."""
     sets: dict[CandidateKind, list[ChoiceSet]] = {}
     for given in queries:
         known = replace(resources, click_rates=given.click_rates)
@@ -185,7 +186,10 @@ def given_choice_sets(queries: Iterable[GivenQuery], resources: Resources) -> di
 
 
 def choices_of(state: State, query: TrainingQuery) -> list[ChoiceSet]:
-    """Label the candidates of a state: one choice set an item chosen; none where it is not among them, or alone."""
+    """Make one choice set for each chosen item among the candidates of a state.
+
+    A chosen item that has no other candidate beside it makes no choice set.
+    """
     ids = [candidate.item.item_id for candidate in state.candidates]
     titles = short_titles([candidate.item for candidate in state.candidates])
     shown = tuple(short_titles(query.history[-HISTORY_SHOWN:]))
@@ -196,7 +200,7 @@ def choices_of(state: State, query: TrainingQuery) -> list[ChoiceSet]:
 
 
 def _one_choice_each(ids: Sequence[T], chose: Sequence[T]) -> Iterator[tuple[list[int], int]]:
-    """Yield for each id that was chosen the rows without the others that were, and its position among these rows."""
+    """Yield a pair for each chosen id: the rows without the other chosen ids, and its position in these rows."""
     chosen_rows = [row for row, item_id in enumerate(ids) if item_id in chose]
     for chosen in chosen_rows:
         kept = [row for row in range(len(ids)) if row == chosen or row not in chosen_rows]
@@ -207,14 +211,15 @@ def _one_choice_each(ids: Sequence[T], chose: Sequence[T]) -> Iterator[tuple[lis
 def _sampled_list(
     query: TrainingQuery, resources: Resources, random: np.random.Generator, *, known: bool
 ) -> list[Item]:
-    """Sample negatives beside the first item chosen, from items known then and not met; empty where they are too few.
+    """Sample negatives for the first chosen item, and return them together in random order.
 
-    The list stands in random order. With `known`, an item that the log did not know then makes no list.
+    Negatives are items that the log knew at the moment and that the user neither chose nor has in the history. The
+    list is empty if there are too few. With `known`, it is also empty if the log did not know the chosen item then.
     """
     log = resources.catalogue.log
     free = log.known(before=query.before)
     met = log.rows([*query.chose, *(item.item_id for item in query.history)])
-    # The negatives are known to the log, so a chosen item that is not would stand out by that alone.
+    # All negatives are known to the log. A chosen item that the log does not know would stand out for this alone.
     if known and not free[met[0]]:
         return []
     free[met[met >= 0]] = False
@@ -222,7 +227,7 @@ def _sampled_list(
     if len(rows) <= UNIFORM + POPULAR:
         return []
     negatives = random.choice(rows, UNIFORM, replace=False)
-    share = log.popularity(before=query.before)[rows] + 0.1  # an item that nobody met yet may be drawn too
+    share = log.popularity(before=query.before)[rows] + 0.1  # items without interactions may be drawn too
     negatives = np.union1d(negatives, random.choice(rows, POPULAR, replace=False, p=share / share.sum()))
     ids = [log.item_ids[row] for row in random.permutation(np.append(negatives, met[0]))]
     items = resources.catalogue.items(ids)

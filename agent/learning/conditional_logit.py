@@ -1,8 +1,8 @@
-"""The conditional logit (McFadden, 1974): the weights under which what was chosen is likeliest.
+"""The conditional logit (McFadden, 1974): find the weights that make the observed choices most likely.
 
-A problem is a list of logs, each a list of choices. A choice is a matrix of features, one row an option, and the row
-or rows that were chosen. Each log counts the same, however many choices it has. A ridge draws the weights towards those
-that learning starts from, so that few choices change little.
+A problem is a list of logs. A log is a list of choices. A choice is a matrix of features with one row per option,
+together with the row or rows that were chosen. Each log counts the same, however many choices it has. A ridge penalty
+draws the weights towards their start values, so that a few choices change them little.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,19 +15,19 @@ import numpy as np
 from whimbrel.tools.log.interaction_log import Floats
 
 RIDGES = (0.3, 0.03, 0.003, 0.0003)
-"""Strengths of the ridge that are tried on held-out people."""
+"""Strengths of the ridge penalty. The best one is chosen on held-out people."""
 SMALLEST = 1e-300
-"""Added before a logarithm, so that a probability of 0 costs much instead of everything."""
+"""Added to a probability before its logarithm is taken, so that the loss stays finite at a probability of 0."""
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Options with the one chosen.
+    """A choice: the options, and which of them was chosen.
 
     Attributes:
         features: Shape (options, features).
-        chosen: The row that was chosen, or several rows, which share the choice equally.
-        offset: A score that every option has beforehand, shape (options,), or 0.
+        chosen: The row that was chosen, or several rows. Several rows share the choice equally.
+        offset: A fixed score of each option, to which the weighted features are added; shape (options,), or 0.
     """
 
     features: Floats
@@ -36,24 +36,28 @@ class Labelled:
 
     @cached_property
     def chosen_features(self) -> Floats:
-        """The mean features of what was chosen, shape (features,)."""
+        """The mean features of the chosen rows, shape (features,)."""
         return np.asarray(self.features[np.atleast_1d(self.chosen)].mean(axis=0))
 
     def log_likelihood(self, probability: Floats) -> float:
-        """Return the mean logarithm of the probability of what was chosen, from that of each option."""
+        """Return the mean log probability of the chosen rows.
+
+        Args:
+            probability: The probability of each option, shape (options,).
+        """
         return float(np.log(probability[self.chosen] + SMALLEST).mean())
 
 
 def fit_weights(
     logs: Sequence[Sequence[Labelled]], start: Floats, *, ridge: float, bound: Floats | float = -np.inf
 ) -> Floats:
-    """Return the likeliest weights, shape (features,).
+    """Return the weights that make the choices most likely, shape (features,).
 
     Args:
-        logs: The choices of each log; no log is empty.
-        start: The weights that the ridge draws towards.
-        ridge: How strongly it draws.
-        bound: The lowest value of each weight.
+        logs: The choices of each log. No log is empty.
+        start: The weights that the ridge penalty draws towards.
+        ridge: The strength of the penalty.
+        bound: The lowest allowed value of each weight.
     """
 
     def loss(weights: Floats) -> tuple[float, Floats]:
@@ -77,13 +81,13 @@ def best_ridge(
     *,
     bound: Floats | float = -np.inf,
 ) -> float:
-    """Return the ridge of RIDGES whose weights make the held-out choices likeliest."""
+    """Return the strength among RIDGES whose weights make the held-out choices most likely."""
     losses = [mean_loss(held_out, fit_weights(logs, start, ridge=ridge, bound=bound)) for ridge in RIDGES]
     return RIDGES[int(np.argmin(losses))]
 
 
 def mean_loss(logs: Sequence[Sequence[Labelled]], weights: Floats) -> float:
-    """Return the mean negative log likelihood of the choices, each log counting the same; 0 without any."""
+    """Return the mean negative log likelihood of the choices. Each log counts the same. Without choices it is 0."""
     losses = [
         -np.mean([choice.log_likelihood(softmax(choice.offset + choice.features @ weights)) for choice in log])
         for log in logs
@@ -93,7 +97,7 @@ def mean_loss(logs: Sequence[Sequence[Labelled]], weights: Floats) -> float:
 
 
 def softmax(scores: Floats) -> Floats:
-    """Return probabilities in proportion to the exponentials of scores, shape as given."""
+    """Return probabilities proportional to the exponentials of the scores, in the shape of `scores`."""
     raised = np.exp(scores - scores.max())
     return np.asarray(raised / raised.sum())
 

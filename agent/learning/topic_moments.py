@@ -1,4 +1,4 @@
-"""Draw the moments of a log from which the topics of the next event are learned."""
+"""Draw moments of a log. The models of the next topics are learned from them."""
 
 from collections.abc import Sequence
 
@@ -13,17 +13,17 @@ from whimbrel.tools.retrieval.catalogue import Catalogue
 from whimbrel.tools.text.titles import short_titles
 
 MOST_MOMENTS, PER_USER = 3000, 4
-"""Moments that are drawn at most, and those of one user, more where there are few users."""
+"""Most moments in all, and most moments of one user. Logs with few users allow more of one user."""
 LEAST_HISTORY, MOST_HISTORY = 5, 1500
-"""Events that a moment needs before it, and the latest events that it reads."""
+"""Fewest events before a moment, and most of these events that the moment keeps (the latest ones)."""
 TITLES = 15
-"""Latest titles that a language model may be shown."""
+"""How many of the latest titles a language model may be shown."""
 WARM_UP = 0.4
-"""Share of the log before the first moment, from which the topic habits of all users are counted."""
+"""Share of the log that lies before the first moment. The topic habits of all users are first counted from it."""
 
 
 def draw_topic_moments(catalogue: Catalogue, *, seed: int, progress: Progress) -> list[TopicMoment]:
-    """Draw up to MOST_MOMENTS moments of users in random order; none where no item has a topic."""
+    """Draw up to MOST_MOMENTS moments, of users in random order. There are none if no item has a topic."""
     log = catalogue.log
     since = float(log.time[int(len(log.time) * WARM_UP)]) if len(log.time) else np.inf
     habits = TopicHabitsOverTime(log)
@@ -53,15 +53,16 @@ def moments_of(
 ) -> list[TopicMoment]:
     """Draw moments of one user.
 
-    A moment is an event in [since, until) that has topics, enough events before it, and none at the same time.
+    A moment is an event in [since, until) that has topics. It needs LEAST_HISTORY events before it, and the event
+    directly before it must have an earlier time.
 
     Args:
-        user: Whose history it is.
+        user: The id of the user.
         history: The user's events in order.
-        habits: The topic habits of all users, as of any time; None where they are unknown.
-        since: The first time of a moment.
-        until: The time before which moments lie.
-        per_user: How many are drawn at most.
+        habits: The topic habits of all users, as of any time; None if they are unknown.
+        since: The earliest time of a moment.
+        until: All moments are before this time.
+        per_user: The most moments to draw.
         seed: The seed of the draw.
     """
     times = [event.time or 0.0 for event in history]
