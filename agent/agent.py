@@ -16,6 +16,7 @@ from whimbrel.agent.language_models.hosted.budget import Budget, BudgetError
 from whimbrel.agent.language_models.option_scores import likelihood_prompt
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.language_models.specs import as_model, open_model
+from whimbrel.agent.moment import given_moment, now_of
 from whimbrel.agent.pipeline import RANK, RECOMMEND, SHIFT, run
 from whimbrel.agent.ranking.rank import Ranking
 from whimbrel.agent.schema.context import Context, as_context
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from whimbrel.agent.chat.session import Session
 
 Situation = Context | Mapping[str, object] | None
-LIVE_SECONDS = 7 * 24 * 3600
-"""A log is live if its last event is at most this old. "Now" is the clock's time for a live log, else the log's end."""
 
 
 class Agent:
@@ -225,7 +224,7 @@ class Agent:
         if len({item.item_id for item in candidates}) < len(candidates):
             raise ValueError("two candidates have the same item_id")
         situation = as_context(context)
-        moment = _given_moment(at, situation)
+        moment = given_moment(at, situation)
         request = Request(
             history=history, at=moment, context=situation, candidates=candidates, k=max(len(candidates), 1)
         )
@@ -347,9 +346,7 @@ class Agent:
 
     def now(self) -> float:
         """Return the clock's time, or one second after the last event if the log ended over a week ago."""
-        end = self._catalogue.log.end
-        clock = time.time()
-        return clock if end is None or clock - end <= LIVE_SECONDS else end + 1
+        return now_of(self._catalogue.log)
 
     @cached_property
     def _resources_without_model(self) -> Resources:
@@ -357,7 +354,7 @@ class Agent:
         return replace(resources, model=ModelAccess(None, resources.model.language))
 
     def _moment(self, at: object, context: Context) -> float:
-        moment = _given_moment(at, context)
+        moment = given_moment(at, context)
         return self.now() if moment is None else moment
 
 
@@ -382,15 +379,10 @@ def history_request(
     _check_length(k)
     situation = as_context(context)
     length = k if candidates is None else max(len(candidates), 1)
-    moment = _given_moment(at, situation)
+    moment = given_moment(at, situation)
     return Request(history=history, at=moment, context=situation, candidates=candidates, k=length)
 
 
 def _check_length(k: object) -> None:
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
         raise ValueError(f"k must be a whole number from 1, got {k!r}")
-
-
-def _given_moment(at: object, context: Context) -> float | None:
-    """Return the time `at`. If that is None, return the context's time, or None if the context has no date."""
-    return context.moment if at is None else parse_time(at)

@@ -1,4 +1,4 @@
-"""Fit a store's own log, or files of sessions, with cases to calibrate on and a language model to weigh."""
+"""Learn from the log of a store, from files of sessions, or from cases; optionally weigh a language model too."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,24 +33,25 @@ from whimbrel.tools.store.in_memory import InMemory
 from whimbrel.tools.store.store import Store
 
 LEAST_CASES = 30
-"""Cases that weights are calibrated with; fewer leave them as the log taught them."""
+"""Weights are calibrated on cases only if there are at least this many. With fewer, the weights of the log stay."""
 AMONG: Mapping[CandidateKind, str] = {
     "retrieved": "among retrieved items",
     "given": "among given items",
     "cold": "among items that the log does not know",
 }
 PARTS = 5
-"""Parts of the users. A case reads the click rates of the other parts, so that it does not know its own choice."""
+"""The users of cases are split into this many parts. A case uses the click rates of the other parts only, because the
+rates of its own part would contain its choice."""
 
 
 @dataclass(frozen=True)
 class Extras:
-    """What is learned beside the log.
+    """What a fit learns from in addition to the log.
 
     Attributes:
-        cases: Cases to calibrate on; problems among them are reported.
-        llm: The language model whose worth is learned, if any.
-        answers: How many choice sets of each kind it is asked about.
+        cases: Cases to calibrate on. Problems among them are reported.
+        llm: The language model whose weight is learned; None for no model.
+        answers: How many choice sets of each kind the model is asked about.
     """
 
     cases: Sequence[Case | Problem] = ()
@@ -96,16 +97,16 @@ class Fit:
 
 
 def fit_store(store: Store, extras: Extras | None = None, *, seed: int = 0, progress: Progress | None = None) -> Fit:
-    """Learn from a store's own log, and keep what was learned with the store.
+    """Learn from the log of a store, and keep the result in the store's folder.
 
     Args:
         store: The store.
-        extras: Cases and a language model to learn from too.
-        seed: The seed of all chance.
-        progress: Where progress is shown.
+        extras: Cases and a language model, if these are learned from too.
+        seed: The seed of all random draws.
+        progress: Shows the progress.
 
     Raises:
-        DataError: the log is too short to learn anything from, or the cases cannot be read.
+        DataError: The log is too short to learn from.
     """
     draw = Draw(seed=seed, progress=progress or NoProgress())
     learned = learn_from(store, draw=draw)
@@ -125,18 +126,18 @@ def fit_sessions(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Fit:
-    """Learn from files of sessions and items into a folder, which also holds their log.
+    """Learn from files of sessions and items. Write the log and what was learned into a folder.
 
     Args:
         sessions: See `read_training`.
         items: See `read_training`.
         out: The folder.
-        extras: Cases and a language model to learn from too.
-        seed: The seed of all chance.
-        progress: Where progress is shown.
+        extras: Cases and a language model, if these are learned from too.
+        seed: The seed of all random draws.
+        progress: Shows the progress.
 
     Raises:
-        DataError: a file cannot be read, an id cannot be kept, or the log is too short to learn anything from.
+        DataError: A file cannot be read, an id cannot be kept, or the log is too short to learn from.
         ConfigError: `out` is a file.
     """
     draw = Draw(seed=seed, progress=progress or NoProgress())
@@ -145,10 +146,12 @@ def fit_sessions(
 
 
 def fit_cases(extras: Extras, out: Path, *, seed: int = 0, progress: Progress | None = None) -> Fit:
-    """Learn from cases alone into a folder: their histories are the log, their candidates the lists that were shown.
+    """Learn from cases alone, and write the result into a folder.
+
+    The histories of the cases are the log. Their candidates are the lists that were shown.
 
     Raises:
-        DataError: the cases are too few to learn anything from.
+        DataError: There are too few cases to learn from.
         ConfigError: `out` is a file.
     """
     catalogue = catalogue_of(training_of_cases((case.blind, ()) for case in extras.cases if isinstance(case, Case)))
@@ -178,7 +181,7 @@ def _require_something(learned: Learning) -> None:
 def _with_extras(
     learned: Learning, catalogue: Catalogue, extras: Extras, path: Path, progress: Progress
 ) -> tuple[Fitted, Fit]:
-    """Calibrate the weights of the log on cases, then learn what the language model's answers add."""
+    """Calibrate the weights that the log taught on cases, then learn the weights of the language model's answers."""
     fitted, rankers = learned.fitted.for_log(catalogue.log), learned.fitted.fusion
     cases = [case for case in extras.cases if isinstance(case, Case) and case.blind.met is None]
     of_cases = given_choice_sets(_given_queries(cases), Resources(catalogue, fitted))
@@ -205,7 +208,7 @@ def _with_extras(
 
 
 def _given_queries(cases: Sequence[Case]) -> list[GivenQuery]:
-    """Turn cases into training queries, each with the click rates of other users' cases."""
+    """Turn cases into training queries. Each gets the click rates of cases of other users."""
     users = np.random.default_rng(0).permutation(sorted({case.blind.user_id for case in cases}))
     part = {str(user): number % PARTS for number, user in enumerate(users)}
     rates = [_click_rates([case for case in cases if part[case.blind.user_id] != number]) for number in range(PARTS)]

@@ -1,4 +1,4 @@
-"""A log together with what was learned from it, in one folder: what `whimbrel fit --out` writes."""
+"""Write and read a fitted log: one folder with a log and what was learned from it, as in `whimbrel fit --out`."""
 
 import json
 import zipfile
@@ -20,14 +20,14 @@ LOG, ITEMS, LEARNED_CASES = "log.npz", "items.jsonl", "taught.json"
 def write_fitted_log(
     catalogue: InMemory, fitted: Fitted, folder: Path, learned_cases: Sequence[BlindCase] = ()
 ) -> None:
-    """Write a log and what was learned from it into a folder; each file is replaced whole or not at all.
+    """Write a log and what was learned from it into a folder. Each file is replaced completely or not at all.
 
     Args:
         catalogue: The log and its items.
         fitted: What was learned.
-        folder: Where the files go.
-        learned_cases: Cases whose relevant items were learned from. Their digests are kept, so that they are not used
-            as a test.
+        folder: The folder to write to.
+        learned_cases: Cases whose relevant items were learned from. Digests of these cases are kept, so that nobody
+            tests on them unnoticed.
     """
     fitted.save(folder)
     with atomic_write(folder / LEARNED_CASES) as partial:
@@ -39,10 +39,10 @@ def write_fitted_log(
 
 
 def count_learned_cases(folder: Path, cases: Iterable[BlindCase]) -> int:
-    """Count the cases whose relevant items the folder was learned from. They are no test of it.
+    """Count the cases whose relevant items the fit has learned from. Such cases are not a valid test of the fit.
 
     Raises:
-        DataError: the file of digests is damaged.
+        DataError: The file of digests is damaged.
     """
     try:
         digests = set(json.loads((folder / LEARNED_CASES).read_text("utf-8")))
@@ -54,7 +54,7 @@ def count_learned_cases(folder: Path, cases: Iterable[BlindCase]) -> int:
 
 
 def _digest(case: BlindCase) -> str:
-    # Not the case id: the same case may have another one in another file.
+    # The case id is left out, because the same case may have different ids in different files.
     ids = [[item.item_id for item in items] for items in (case.history, case.candidates)]
     return blake2b(json.dumps([case.user_id, *ids]).encode(), digest_size=8).hexdigest()
 
@@ -63,7 +63,7 @@ def check_fitted_log(folder: Path) -> None:
     """Check that a folder has the files of a fitted log.
 
     Raises:
-        DataError: a file is absent.
+        DataError: A file is absent.
     """
     absent = [name for name in (LOG, ITEMS, FUSION) if not (folder / name).is_file()]
     if absent:
@@ -74,10 +74,10 @@ def check_fitted_log(folder: Path) -> None:
 
 
 def read_fitted_log(folder: Path) -> tuple[InMemory, Fitted]:
-    """Read what `write_fitted_log` wrote: the log with its items, and what was learned from it.
+    """Read the log, its items and what was learned from it, as written by `write_fitted_log`.
 
     Raises:
-        DataError: a file is absent or damaged.
+        DataError: A file is absent or damaged.
     """
     check_fitted_log(folder)
     try:

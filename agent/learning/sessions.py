@@ -1,4 +1,4 @@
-"""What a system may learn from: items and sessions, as arrays that are light enough for millions of interactions."""
+"""Training logs: items and sessions, kept as arrays that hold millions of interactions in little memory."""
 
 import gzip
 import json
@@ -20,15 +20,15 @@ from whimbrel.tools.store.in_memory import InMemory
 Ints = NDArray[np.int64]
 
 UNKNOWN = -1
-"""Row of an item that is in no training log."""
+"""Row of an item that is not in the training log."""
 NO_DETAILS = ("interaction", None, None)
-"""Event word, rating and situation of an event whose log does not say them."""
+"""Event word, rating and situation of an event for which the log does not record them."""
 DETAIL_COLUMNS: Mapping[str, type | tuple[type, ...]] = {"events": str, "ratings": (int, float), "contexts": dict}
-"""Columns of a session document with event words, ratings and situations, and the types of their values."""
+"""Columns of a session document that hold event words, ratings and situations, with the types of their values."""
 
 
 class SessionEvent(NamedTuple):
-    """One event of a session: the item, its time, and what else the log says of the event."""
+    """One event of a session: the item id, the time, and the details that the log records."""
 
     item_id: str
     time: float | None = None
@@ -45,20 +45,20 @@ class SessionEvent(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """A training log: sessions of items, one behind the other.
+    """A training log: the sessions, concatenated into one array of items.
 
-    It holds nothing of the cases to be ranked except, if no log was given, their histories, and what their candidates
-    are like (`timed`, `catalogue`).
+    Of the cases to be ranked, it holds only two facts about their candidates (`timed`, `catalogue`). If no log was
+    given, it also holds the histories of the cases.
 
     Attributes:
         items: All items. A row is a position in this list.
-        rows: The items of all sessions; those of session s are `rows[offsets[s]:offsets[s + 1]]`, in order.
-        offsets: Where each session begins and ends, shape (sessions + 1,).
-        user_ids: The user of each session, "" if unknown.
-        times: The time of each interaction, shape as `rows`; None if a time is unknown.
+        rows: The items of all sessions. Session s has the items `rows[offsets[s]:offsets[s + 1]]`, in order.
+        offsets: The bounds of the sessions in `rows`, shape (sessions + 1,).
+        user_ids: The user of each session; "" if unknown.
+        times: The time of each interaction, in the shape of `rows`; None if any time is unknown.
         timed: Whether any candidate of the cases has a time.
-        catalogue: The items that cases without candidates of their own are about.
-        details: The interactions with their event words, ratings and situations; None if none is known.
+        catalogue: The candidates of all cases that rank the whole catalogue.
+        details: The interactions with their event words, ratings and situations; None if no event has any of these.
     """
 
     items: list[Item]
@@ -77,8 +77,9 @@ class Training:
         """Build a training log.
 
         Args:
-            sessions: For each session the user id and its events in order, each a `SessionEvent` or (item id, time).
-            items: Items by id. An item of a session that is not among them gets its id as its title.
+            sessions: For each session, the user id and the events in order. An event is a `SessionEvent` or a pair of
+                item id and time.
+            items: Items keyed by id. An item that is in a session but not in `items` gets its id as its title.
 
         Example:
             >>> training = Training.of([("u", [("tea", None), ("bread", None)]), ("v", [("tea", None)])], {})
@@ -94,7 +95,7 @@ class Training:
                 details.append(event if isinstance(event, SessionEvent) else SessionEvent(item_id, time))
                 if item_id not in position:
                     position[item_id] = len(known)
-                    # Validation would change some ids; an id stays as the log has it.
+                    # Validation would change some ids, so the id is set after it, exactly as in the log.
                     known[item_id] = Item(item_id="i", title=str(clean_text(item_id))[:500] or "?").model_copy(
                         update={"item_id": item_id}
                     )
@@ -121,7 +122,7 @@ class Training:
         return {item.item_id: row for row, item in enumerate(self.items)}
 
     def is_catalogue(self, items: Sequence[Item]) -> bool:
-        """Return whether items are the whole `catalogue`, in its order."""
+        """Return whether `items` is the whole `catalogue`, in the same order."""
         return len(items) == len(self.catalogue) and tuple(items) == self.catalogue
 
     @cached_property
@@ -129,8 +130,8 @@ class Training:
         return self._rows_of(self.catalogue)
 
     def rows_of(self, items: Sequence[Item]) -> Ints:
-        """Return the rows of items, UNKNOWN for items of no training log, shape (items,)."""
-        # Many cases rank the whole catalogue; looking up its ids for each of them would take most of the time.
+        """Return the rows of items, shape (items,). An item that is not in the training log gets UNKNOWN."""
+        # Many cases rank the whole catalogue. Looking up its ids again for each case would take most of the time.
         return self._catalogue_rows if self.is_catalogue(items) else self._rows_of(items)
 
     def _rows_of(self, items: Sequence[Item]) -> Ints:
@@ -138,18 +139,18 @@ class Training:
         return np.array([position.get(item.item_id, UNKNOWN) for item in items], dtype=np.int64)
 
     def known_rows(self, items: Sequence[Item]) -> list[int]:
-        """Return the rows of those items that are known, in order."""
+        """Return the rows of the items that are in the training log, in order."""
         position = self.position
         return [position[item.item_id] for item in items if item.item_id in position]
 
     @cached_property
     def counts(self) -> Ints:
-        """Interactions of each item, shape (items,)."""
+        """The number of interactions of each item, shape (items,)."""
         return np.bincount(self.rows, minlength=len(self.items)).astype(np.int64)
 
     @cached_property
     def session_of(self) -> Ints:
-        """The session of each interaction, shape as `rows`."""
+        """The session number of each interaction, in the shape of `rows`."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     @cached_property
@@ -159,7 +160,7 @@ class Training:
 
         ones = np.ones(len(self.rows), dtype=np.float32)
         matrix = csr_matrix((ones, (self.session_of, self.rows)), shape=(len(self), len(self.items)))
-        matrix.sum_duplicates()  # an item that a session has twice is one entry, set to 1 below
+        matrix.sum_duplicates()  # an item that a session holds twice becomes one entry; the next line sets it to 1
         matrix.data[:] = 1.0
         return matrix
 
@@ -175,7 +176,10 @@ class Training:
 
 
 def training_of_cases(cases: Iterable[tuple[BlindCase, Sequence[str]]]) -> Training:
-    """Build a training log from the histories of cases, each followed by the given ids of chosen candidates."""
+    """Build a training log from pairs of a case and ids of chosen candidates.
+
+    Each pair is one session: the history of the case, followed by the chosen candidates.
+    """
     items: dict[str, Item] = {}
     sessions = []
     for case, chosen in cases:
@@ -195,9 +199,10 @@ def training_of_catalogue(catalogue: InMemory) -> Training:
 
 
 def catalogue_of(training: Training) -> InMemory:
-    """Build a catalogue in memory, with its people, from a training log.
+    """Build a catalogue in memory, with the histories of its people, from a training log.
 
-    Without times the order of interactions stands for them. A session without a user becomes a person of its own.
+    If times are unknown, the positions of interactions in the log serve as times. A session without a user becomes a
+    separate person.
     """
     timed, details = training.times is not None, training.details
     times = training.times if training.times is not None else np.arange(len(training.rows), dtype=np.float64)
@@ -213,28 +218,29 @@ def catalogue_of(training: Training) -> InMemory:
     for (time, user_id, item_id, context), detail in zip(events, details, strict=True):
         occurrence = Occurrence(time, item_id, detail.event, detail.rating, dict(context) if context else None)
         histories.setdefault(user_id, []).append(occurrence)
-    # Training queries count on histories whose events of one moment are ordered as in the log.
+    # Training queries require that events at the same time have the same order in the history as in the log.
     ordered = {user_id: sorted(history, key=lambda event: event.key) for user_id, history in histories.items()}
     return InMemory(training.items, log, timed=True, histories=ordered)
 
 
 def values_at(values: NDArray[Any], rows: Ints, *, missing: float = 0.0) -> NDArray[np.float64]:
-    """Return the values of rows; `missing` for those that are UNKNOWN."""
+    """Return the values of rows. A row that is UNKNOWN gets `missing`."""
     if not len(values):
         return np.full(len(rows), missing)
     return np.where(rows >= 0, values[rows], missing).astype(np.float64)
 
 
 def read_training(sessions: Path, items: Path | None) -> Training:
-    """Read a training log from a file of sessions and one of items, plain or gzipped.
+    """Read a training log from a file of sessions and a file of items, plain or gzipped.
 
     Args:
-        sessions: One session per line: a JSON list of item ids in order, or a document with `items`, `times` (Unix
-            seconds), `user_id` and, as `eval log` writes them, `events`, `ratings` and `contexts`.
-        items: One item per line, or None.
+        sessions: The file of sessions, one per line. A line is a JSON list of item ids in order, or a JSON object
+            with `items`, `times` (Unix seconds) and `user_id`. The object may also have `events`, `ratings` and
+            `contexts`, as written by `eval log`.
+        items: The file of items, one per line; None for no file.
 
     Raises:
-        DataError: a file cannot be read, or a line of it is wrong; the message names the line.
+        DataError: A file cannot be read, or one of its lines is wrong. The message names the line.
     """
     catalogue = {item.item_id: item for item in read_items(items)} if items else {}
     lines = ((f"sessions {str(sessions)!r}, line {number}", document) for number, document in _lines(sessions))
@@ -259,7 +265,7 @@ def _session(line: str, document: Any) -> tuple[str, list[SessionEvent]]:
 
 
 def _details(session: Mapping[str, Any], count: int) -> list[tuple[Any, ...]]:
-    """Return event word, rating and situation of each event; values of another type count as absent."""
+    """Return event word, rating and situation of each event. A value of the wrong type counts as absent."""
     columns = []
     for (name, kind), absent in zip(DETAIL_COLUMNS.items(), NO_DETAILS, strict=True):
         values = session.get(name)
@@ -272,7 +278,7 @@ def read_items(path: Path) -> Iterator[Item]:
     """Read items from a file, one JSON document per line, plain or gzipped.
 
     Raises:
-        DataError: the file cannot be read, or a line of it is wrong; the message names the line.
+        DataError: The file cannot be read, or one of its lines is wrong. The message names the line.
     """
     for number, document in _lines(path):
         try:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from whimbrel.evals.metrics.binary import expected_calibration_error, reliability
 from whimbrel.evals.metrics.decisions import abstention, measure_decisions
-from whimbrel.evals.metrics.intervals import bootstrap_means, holm, percentile_interval
+from whimbrel.evals.metrics.intervals import bootstrap_means, percentile_interval
+from whimbrel.evals.metrics.significance import holm
 from whimbrel.evals.runs.results import GROUP, SHIFTS, STAYS, USAGE, Results
 
 PRIMARY = "ndcg@10"

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from whimbrel.agent.learning.cases import Case
 from whimbrel.evals.metrics import lists, ranking
-from whimbrel.evals.metrics.intervals import Interval, bootstrap_means, interval, percentile_interval, sign_flip_p
+from whimbrel.evals.metrics.intervals import Interval, bootstrap_means, interval, percentile_interval
+from whimbrel.evals.metrics.significance import sign_flip_p
 from whimbrel.evals.runs.files import OUTCOMES, RANKINGS, read_lines
 from whimbrel.evals.runs.plan import Plan
 from whimbrel.tools.errors import DataError

@@ -27,7 +27,8 @@ from whimbrel.agent.learning.ranking import (
 )
 from whimbrel.agent.ranking.rankers import LIKELIHOOD_FEATURES, Ranker
 from whimbrel.evals.data.catalogues import named_sources, read_library
-from whimbrel.evals.metrics.intervals import Interval, interval, sign_flip_p
+from whimbrel.evals.metrics.intervals import Interval, interval
+from whimbrel.evals.metrics.significance import sign_flip_p
 from whimbrel.evals.runs.plan import Part
 from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.progress import NoProgress, Progress

@@ -24,7 +24,8 @@ from whimbrel.agent.shift.forecast_features import (
     forecast_features,
 )
 from whimbrel.evals.metrics import binary
-from whimbrel.evals.metrics.intervals import DRAWS, bootstrap_sums, holm, percentile_interval
+from whimbrel.evals.metrics.intervals import DRAWS, bootstrap_sums, percentile_interval
+from whimbrel.evals.metrics.significance import holm
 from whimbrel.evals.studies.topic_windows import Meetings
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.progress import NoProgress, Progress

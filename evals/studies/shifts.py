@@ -18,7 +18,8 @@ from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.learning.topics import LEAST_MOMENTS, TopicMoment, fit_next_topics, outcome_of
 from whimbrel.agent.shift.next_topics import TOPIC_FEATURES, NextTopics, TopicDistribution, topic_features
 from whimbrel.evals.metrics.decisions import abstention, measure_decisions
-from whimbrel.evals.metrics.intervals import bootstrap_means, interval, percentile_interval, sign_flip_p
+from whimbrel.evals.metrics.intervals import bootstrap_means, interval, percentile_interval
+from whimbrel.evals.metrics.significance import sign_flip_p
 from whimbrel.evals.studies.shift_moments import Split
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.progress import NoProgress, Progress

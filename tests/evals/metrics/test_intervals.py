@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from whimbrel.evals.metrics.intervals import bootstrap_counts, bootstrap_means, holm, interval, sign_flip_p, wilson
+from whimbrel.evals.metrics.intervals import bootstrap_counts, bootstrap_means, interval, wilson
+from whimbrel.evals.metrics.significance import holm, sign_flip_p
 
 
 def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
