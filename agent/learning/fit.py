@@ -40,8 +40,10 @@ AMONG: Mapping[CandidateKind, str] = {
     "cold": "among items that the log does not know",
 }
 PARTS = 5
-"""The users of cases are split into this many parts. A case uses the click rates of the other parts only, because the
-rates of its own part would contain its choice."""
+"""The users of cases are split into this many parts.
+
+A case uses the click rates of the other parts only, because the rates of its own part would contain its choice.
+"""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def fit_store(store: Store, extras: Extras | None = None, *, seed: int = 0, prog
         progress: Shows the progress.
 
     Raises:
-        DataError: The log is too short to learn from.
+        DataError: The log is too short to learn from, or the cases cannot be read.
     """
     draw = Draw(seed=seed, progress=progress or NoProgress())
     learned = learn_from(store, draw=draw)
