@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "Whimbrel needs Python 3.11 or later; $(PYTHON) is `$(PYTHON) --version 2>&1`. Set PYTHON=..." >&2; exit 1; }
 	@printf 'int main(void) { return 0; }' | $${CXX:-c++} -x c++ -o /dev/null - 2>/dev/null || \
 	  { echo "Whimbrel needs a C and C++ compiler to build llama.cpp: install one (Debian: apt install g++; macOS: xcode-select --install)" >&2; exit 1; }
-	@echo "Installing into $(VENV). The first time, llama.cpp is built from source: 4 to 9 minutes, shown as 'Building wheel'."
+	@echo "Installing into $(VENV). The first time, llama.cpp is built from source: 2 to 5 minutes, shown as 'Building wheel'."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo 'set(LLAMA_BUILD_COMMON OFF)' > $(LIBRARY_ONLY)
 	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'

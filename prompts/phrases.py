@@ -14,72 +14,15 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
-from string import Formatter
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from whimbrel.prompts.sentence_types import Counted, Table, Words, counts, takes
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 
-def _values_of(sentence: str) -> set[str]:
-    """Return the names of the values that a sentence takes: `{day.year}` takes `day`."""
-    return {re.split(r"[.\[]", name)[0] for _, name, *_ in Formatter().parse(sentence) if name is not None}
-
-
-def _takes(*names: str, optional: str = "") -> AfterValidator:
-    """Check that a sentence takes exactly these values, and perhaps the optional one."""
-
-    def check(sentence: str) -> str:
-        if _values_of(sentence) - {optional} != set(names):
-            raise ValueError(f"takes {sorted(_values_of(sentence))}, must take {sorted(names)}")
-        return sentence
-
-    return AfterValidator(check)
-
-
-def _counts(*names: str) -> AfterValidator:
-    """Check that a counted sentence takes exactly `count` and these values; the singular may leave out any of them."""
-
-    def check(counted: "Counted") -> "Counted":
-        taken, given = _values_of(counted.other), {"count", *names}
-        if taken != given or not _values_of(counted.one) <= given:
-            raise ValueError(f"takes {sorted(taken)}, must take {sorted(given)}")
-        return counted
-
-    return AfterValidator(check)
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Counted(_Table):
-    """A sentence about a number of things: `one` for a single thing, `other` for none or several."""
-
-    one: str
-    other: str
-
-    def format(self, *, count: int, **values: object) -> str:
-        """Return the sentence for a count.
-
-        Example:
-            >>> Counted(one="once", other="{count} times").format(count=1)
-            'once'
-        """
-        return (self.one if count == 1 else self.other).format(count=f"{count:,}", **values)
-
-
-def _split(text: object) -> object:
-    return frozenset(text.split()) if isinstance(text, str) else text
-
-
-Words = Annotated[frozenset[str], BeforeValidator(_split)]
-"""A set of words; the file lists them in one text, with spaces between."""
-
-
-class Writing(_Table):
+class Writing(Table):
     """How lists, sentences, titles and times are written.
 
     Attributes:
@@ -94,16 +37,16 @@ class Writing(_Table):
     conjunction: str
     sentence_gap: str
     full_stop: str
-    title: Annotated[str, _takes("title")]
-    date: Annotated[str, _takes("time")]
-    moment: Annotated[str, _takes("time")]
+    title: Annotated[str, takes("title")]
+    date: Annotated[str, takes("time")]
+    moment: Annotated[str, takes("time")]
 
     def listed(self, names: Sequence[str]) -> str:
         """Join names as in a sentence: `Soup, Eggs and Tea`."""
         return self.conjunction.join(filter(None, [self.comma.join(names[:-1]), *names[-1:]]))
 
 
-class Events(_Table):
+class Events(Table):
     """What a person did, as a verb in the past tense.
 
     Attributes:
@@ -119,7 +62,7 @@ class Events(_Table):
         return self.verbs.get(event, self.other)
 
 
-class SummaryPhrases(_Table):
+class SummaryPhrases(Table):
     """What a person is interested in.
 
     Attributes:
@@ -132,18 +75,18 @@ class SummaryPhrases(_Table):
     """
 
     nothing_known: str
-    lately: Annotated[str, _takes("recent")]
-    so_far: Annotated[str, _takes("recent")]
-    lately_and_before: Annotated[str, _takes("recent", "earlier")]
-    numbers_so_far: Annotated[str, _takes("recent")]
-    numbers: Annotated[str, _takes("recent", "earlier")]
-    topic_count: Annotated[str, _takes("topic", "count")]
-    session: Annotated[str, _takes("intents")]
+    lately: Annotated[str, takes("recent")]
+    so_far: Annotated[str, takes("recent")]
+    lately_and_before: Annotated[str, takes("recent", "earlier")]
+    numbers_so_far: Annotated[str, takes("recent")]
+    numbers: Annotated[str, takes("recent", "earlier")]
+    topic_count: Annotated[str, takes("topic", "count")]
+    session: Annotated[str, takes("intents")]
     then: str
     no_earlier_topics: str
 
 
-class ShiftPhrases(_Table):
+class ShiftPhrases(Table):
     """Where the interest is going, and why.
 
     Attributes:
@@ -162,30 +105,30 @@ class ShiftPhrases(_Table):
 
     no_history: str
     no_topics: str
-    too_few: Annotated[Counted, _counts()]
-    shifted: Annotated[str, _takes("topics", "now", "inside", "before", "outside", "less")]
-    no_shift: Annotated[str, _takes("inside", "outside", "less", "least")]
-    there_already: Annotated[str, _takes("inside", "outside")]
-    doubt: Annotated[Counted, _counts("moves")]
-    last_events: Annotated[str, _takes("count")]
-    events_before: Annotated[str, _takes("count")]
-    last_sessions: Annotated[str, _takes("count")]
-    sessions_before: Annotated[str, _takes("count")]
-    sessions: Annotated[str, _takes("count", "which")]
-    other_sessions: Annotated[str, _takes("count")]
-    in_situation: Annotated[str, _takes("key", "value")]
-    near_hour: Annotated[str, _takes("hour")]
+    too_few: Annotated[Counted, counts()]
+    shifted: Annotated[str, takes("topics", "now", "inside", "before", "outside", "less")]
+    no_shift: Annotated[str, takes("inside", "outside", "less", "least")]
+    there_already: Annotated[str, takes("inside", "outside")]
+    doubt: Annotated[Counted, counts("moves")]
+    last_events: Annotated[str, takes("count")]
+    events_before: Annotated[str, takes("count")]
+    last_sessions: Annotated[str, takes("count")]
+    sessions_before: Annotated[str, takes("count")]
+    sessions: Annotated[str, takes("count", "which")]
+    other_sessions: Annotated[str, takes("count")]
+    in_situation: Annotated[str, takes("key", "value")]
+    near_hour: Annotated[str, takes("hour")]
     days: tuple[str, str]
     weekdays: tuple[str, str, str, str, str, str, str]
     season: str
-    expects: Annotated[str, _takes("topic", "share", "signal", "factor")]
+    expects: Annotated[str, takes("topic", "share", "signal", "factor")]
     signals: Mapping[str, str]
-    wished: Annotated[str, _takes("wish", "nearest", "share")]
-    nearest_topics: Annotated[str, _takes("topics")]
+    wished: Annotated[str, takes("wish", "nearest", "share")]
+    nearest_topics: Annotated[str, takes("topics")]
     no_topic_near: str
 
 
-class ReasonPhrases(_Table):
+class ReasonPhrases(Table):
     """Why an item is recommended. Each sentence but the first two tells what the person did (`did`).
 
     Attributes:
@@ -198,25 +141,25 @@ class ReasonPhrases(_Table):
         also_did: Joins two parts of `did`.
     """
 
-    wish_popular: Annotated[str, _takes("times")]
-    unknown_popular: Annotated[str, _takes("times")]
-    times: Annotated[Counted, _counts()]
+    wish_popular: Annotated[str, takes("times")]
+    unknown_popular: Annotated[str, takes("times")]
+    times: Annotated[Counted, counts()]
     others_mark: str
-    others_one: Annotated[str, _takes("did")]
-    others_two: Annotated[str, _takes("did")]
-    rare: Annotated[str, _takes("times", "did")]
-    popular: Annotated[str, _takes("times", "did")]
-    moves: Annotated[str, _takes("topic", "did")]
-    stays: Annotated[str, _takes("topic", "did")]
-    fits_wish: Annotated[str, _takes("did")]
-    likely: Annotated[str, _takes("did")]
-    close: Annotated[str, _takes("did")]
-    did: Annotated[str, _takes("verb", "titles", "day")]
-    did_again: Annotated[str, _takes("titles", "day", optional="verb")]
+    others_one: Annotated[str, takes("did")]
+    others_two: Annotated[str, takes("did")]
+    rare: Annotated[str, takes("times", "did")]
+    popular: Annotated[str, takes("times", "did")]
+    moves: Annotated[str, takes("topic", "did")]
+    stays: Annotated[str, takes("topic", "did")]
+    fits_wish: Annotated[str, takes("did")]
+    likely: Annotated[str, takes("did")]
+    close: Annotated[str, takes("did")]
+    did: Annotated[str, takes("verb", "titles", "day")]
+    did_again: Annotated[str, takes("titles", "day", optional="verb")]
     also_did: str
 
 
-class WhyPhrases(_Table):
+class WhyPhrases(Table):
     """What speaks for an item and against it, by the causes of `explanation.cite.CAUSES`.
 
     Attributes:
@@ -228,35 +171,35 @@ class WhyPhrases(_Table):
         despite: What each cause says where it speaks against the item.
     """
 
-    mostly: Annotated[str, _takes("cause")]
-    also: Annotated[str, _takes("causes")]
-    against: Annotated[str, _takes("causes")]
+    mostly: Annotated[str, takes("cause")]
+    also: Annotated[str, takes("causes")]
+    against: Annotated[str, takes("causes")]
     none_for: str
     because: Mapping[str, str]
     despite: Mapping[str, str]
 
 
-class ChatPhrases(_Table):
+class ChatPhrases(Table):
     """What is said in a conversation beside the lists."""
 
     help: str
     hello: str
     goodbye: str
     forgotten: str
-    wanted: Annotated[str, _takes("wish")]
-    left_out: Annotated[str, _takes("names")]
-    no_such_topic: Annotated[str, _takes("topic")]
+    wanted: Annotated[str, takes("wish")]
+    left_out: Annotated[str, takes("names")]
+    no_such_topic: Annotated[str, takes("topic")]
     less_of_what: str
-    more_like: Annotated[str, _takes("title")]
-    no_number: Annotated[str, _takes("number", "last")]
+    more_like: Annotated[str, takes("title")]
+    no_number: Annotated[str, takes("number", "last")]
     no_number_given: str
-    no_command: Annotated[str, _takes("command")]
+    no_command: Annotated[str, takes("command")]
     nothing_fits: str
-    model_failed: Annotated[str, _takes("error")]
+    model_failed: Annotated[str, takes("error")]
     interrupted: str
 
 
-class ScreenPhrases(_Table):
+class ScreenPhrases(Table):
     """Titles and labels around the answers on a screen.
 
     Attributes:
@@ -272,29 +215,29 @@ class ScreenPhrases(_Table):
         kinds: The names of the kinds of shift.
     """
 
-    user: Annotated[str, _takes("user")]
+    user: Annotated[str, takes("user")]
     somebody_new: str
-    summary_title: Annotated[str, _takes("who", "moment")]
-    shift_title: Annotated[str, _takes("kind")]
-    shift_title_at: Annotated[str, _takes("moment", "kind")]
-    shift_line: Annotated[str, _takes("kind", "percent", "reason")]
-    no_shift_line: Annotated[str, _takes("kind", "percent", "reason")]
+    summary_title: Annotated[str, takes("who", "moment")]
+    shift_title: Annotated[str, takes("kind")]
+    shift_title_at: Annotated[str, takes("moment", "kind")]
+    shift_line: Annotated[str, takes("kind", "percent", "reason")]
+    no_shift_line: Annotated[str, takes("kind", "percent", "reason")]
     confidence: str
     stays: str
-    stays_percent: Annotated[str, _takes("percent")]
-    stays_mark: Annotated[str, _takes("percent")]
+    stays_percent: Annotated[str, takes("percent")]
+    stays_mark: Annotated[str, takes("percent")]
     from_: str
     to: str
     next: str
     because: str
     events: str
-    event: Annotated[str, _takes("moment", "verb", "title")]
+    event: Annotated[str, takes("moment", "verb", "title")]
     time_unknown: str
-    note: Annotated[str, _takes("words")]
+    note: Annotated[str, takes("words")]
     kinds: Mapping[str, str]
 
 
-class TimelinePhrases(_Table):
+class TimelinePhrases(Table):
     """How an interest moved, on a screen.
 
     Attributes:
@@ -306,27 +249,27 @@ class TimelinePhrases(_Table):
         units: The names of `shift.timeline.UNITS`, and of sessions.
     """
 
-    heading: Annotated[str, _takes("who", "events", "when", "steps")]
-    period: Annotated[str, _takes("first", "last")]
-    by_unit: Annotated[str, _takes("unit")]
-    in_units: Annotated[str, _takes("unit")]
+    heading: Annotated[str, takes("who", "events", "when", "steps")]
+    period: Annotated[str, takes("first", "last")]
+    by_unit: Annotated[str, takes("unit")]
+    in_units: Annotated[str, takes("unit")]
     events_column: str
     topics_column: str
     shift_column: str
-    mark_to: Annotated[str, _takes("topics")]
+    mark_to: Annotated[str, takes("topics")]
     others: str
     no_topics: str
-    without_events: Annotated[str, _takes("count")]
-    next_event: Annotated[str, _takes("topics")]
-    leaves: Annotated[Counted, _counts("share")]
-    outlook: Annotated[Counted, _counts("topics")]
-    outlook_new: Annotated[str, _takes("topics")]
+    without_events: Annotated[str, takes("count")]
+    next_event: Annotated[str, takes("topics")]
+    leaves: Annotated[Counted, counts("share")]
+    outlook: Annotated[Counted, counts("topics")]
+    outlook_new: Annotated[str, takes("topics")]
     outlook_nothing: str
-    events: Annotated[Counted, _counts()]
+    events: Annotated[Counted, counts()]
     units: Mapping[str, str]
 
 
-class GeneratedPhrases(_Table):
+class GeneratedPhrases(Table):
     """What the language model is given to word, and the words that its sentences may be made of.
 
     Attributes:
@@ -350,10 +293,10 @@ class GeneratedPhrases(_Table):
     """
 
     token_factor: int
-    event_line: Annotated[str, _takes("number", "verb", "title")]
-    topic_shared: Annotated[str, _takes("topic")]
-    topic_moved_to: Annotated[str, _takes("topic")]
-    reason: Annotated[str, _takes("verb", "relation")]
+    event_line: Annotated[str, takes("number", "verb", "title")]
+    topic_shared: Annotated[str, takes("topic")]
+    topic_moved_to: Annotated[str, takes("topic")]
+    reason: Annotated[str, takes("verb", "relation")]
     relations: Mapping[str, tuple[str, ...]]
     summary_words: Words
     reason_words: Words
@@ -375,7 +318,7 @@ class GeneratedPhrases(_Table):
         return re.split(f"[{self.clause_ends}]{outside}", sentence)
 
 
-class Phrases(_Table):
+class Phrases(Table):
     """All sentences of one language."""
 
     writing: Writing

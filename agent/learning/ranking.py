@@ -1,4 +1,4 @@
-"""Learn what each feature is worth, from what people chose among the candidates that they had."""
+"""Learn the weight of each feature from the choices that people made among candidates."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,13 +16,16 @@ from whimbrel.tools.log.interaction_log import Floats
 from whimbrel.tools.retrieval.channels import LEARNED_CHANNELS
 
 HELD_OUT = 0.25
-"""Share of the people on whom the ridge is chosen, and on whom trees must help."""
+"""Share of the people held out. The ridge is chosen on them, and trees are kept only if they help them."""
 LEAST_CHANNEL_WEIGHT = 0.15
-"""Mean log odds of a first rank below which the channels are left as they were: their proportions would be noise."""
+"""Channel weights are learned only if a first rank adds at least this much to the log odds on average.
+
+Below it, the proportions between the channels would be noise.
+"""
 LEAST_CHOICES, LEAST_FOR_TREES = 100, 500
-"""Choice sets without which nothing is learned, and without which no trees are."""
+"""Fewest choice sets to learn weights from, and fewest to learn trees from."""
 ROUNDS, PATIENCE = 200, 20
-"""Most trees, and trees without a gain after which growing stops."""
+"""Most trees, and the number of trees in a row without a gain that ends training."""
 TREES = {
     "objective": "lambdarank",
     "learning_rate": 0.05,
@@ -34,33 +37,36 @@ TREES = {
     "lambdarank_truncation_level": 20,
     "metric": "ndcg",
     "eval_at": [10],
-    "num_threads": 1,  # a fit must give the same trees again
+    "num_threads": 1,  # a repeated fit must give the same trees
     "deterministic": True,
     "verbose": -1,
 }
 CUT_OFF = 10
 TREES_GAIN = 2.0
-"""Standard errors by which trees must gain. The number of trees was chosen on the same people, so one is not enough."""
+"""Trees must gain more than this many standard errors.
+
+One is not enough, because the number of trees was chosen on the same people.
+"""
 LIKELIHOOD_RIDGE = 0.03
-"""One of seven strengths, among the best on logs that were not learned from (600 choice sets of six logs)."""
+"""Strength of the ridge. Of seven tried, it was among the best on held-out logs (600 choice sets of six logs)."""
 LEAST_LIKELIHOOD = 0.01
-"""Weight of what the history adds to a likelihood, below which the model is not asked at all."""
+"""A model is asked only if the weight of the history's gain, or of its order, is above this."""
 NEVER_NEGATIVE = ("similarity", "nearest", "last", "words", "topics", "shift")
-"""Features of likeness. Few choices may say that likeness counts against an item; they are not believed."""
+"""Features of similarity. A few choices may suggest a negative weight by chance, so none is allowed."""
 LOWEST_WEIGHTS = np.where(np.isin(FEATURES, NEVER_NEGATIVE), 0.0, -np.inf)
 Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True)
 class ChoiceSet:
-    """Candidates with the one that was chosen.
+    """A list of candidates, of which one was chosen.
 
     Attributes:
-        user: Who chose.
-        features: Standardised features, shape (candidates, FEATURES), or (candidates, channels).
-        chosen: The row of the item chosen.
-        titles: The titles of the candidates, as a language model is shown them.
-        history: The latest titles before the choice, as a language model is shown them.
+        user: The id of the user.
+        features: Standardised features, shape (candidates, FEATURES), or values of ranks, shape (candidates, channels).
+        chosen: The row of the chosen item.
+        titles: The titles of the candidates, in the form that a language model is shown.
+        history: The latest titles before the choice, in the form that a language model is shown.
     """
 
     user: str
@@ -70,26 +76,27 @@ class ChoiceSet:
     history: tuple[str, ...] = ()
 
     def without_log(self) -> "ChoiceSet":
-        """Return the choice set as it is where no log knows the candidates."""
+        """Return the choice set as it looks if the log does not know the candidates."""
         return replace(self, features=self.features * np.isin(FEATURES, LOG_FEATURES, invert=True))
 
     @property
     def labelled(self) -> Labelled:
-        """The choice as the conditional logit reads it."""
+        """The choice in the form that the conditional logit reads."""
         return Labelled(self.features, self.chosen)
 
 
 def learn_ranker(
     logs: Sequence[Sequence[ChoiceSet]], start: Ranker, *, seed: int = 0, trees: bool = True, least: int = LEAST_CHOICES
 ) -> Ranker:
-    """Learn weights, and trees where they help people that they were not learned from.
+    """Learn weights and trees. The trees are kept only if they help held-out people.
 
     Args:
-        logs: The choice sets of each log; each log counts the same, and one with fewer than `least` is left out.
-        start: What is returned where no log has enough; the weights are drawn towards its.
+        logs: The choice sets of each log. Each log counts the same. Logs with fewer than `least` are left out.
+        start: The ranker to start from. Its weights are what the ridge draws towards. It is returned unchanged if no
+            log has enough choice sets.
         seed: The seed of the draw of held-out people and of the trees.
         trees: Whether trees may be learned.
-        least: Choice sets that a log needs.
+        least: The fewest choice sets that a log needs.
     """
     usable = [log for log in logs if len(log) >= least]
     if not usable:
@@ -110,9 +117,9 @@ def learn_ranker(
 def learn_channel_weights(
     logs: Sequence[Sequence[ChoiceSet]], start: Mapping[str, float], *, seed: int = 0
 ) -> Mapping[str, float]:
-    """Learn the weight of each retrieval channel, 1 on average, from `channel_choice_sets`.
+    """Learn the weight of each retrieval channel from `channel_choice_sets`.
 
-    Each log counts the same.
+    The weights are scaled to a mean of 1. Each log counts the same.
     """
     usable = [log for log in logs if len(log) >= LEAST_CHOICES]
     if not usable:
@@ -128,13 +135,13 @@ def learn_channel_weights(
 
 @dataclass(frozen=True)
 class AnsweredChoiceSet:
-    """What a language model said of the best candidates of a choice set.
+    """A language model's answer about the best candidates of a choice set.
 
     Attributes:
         choice: The choice set.
-        rows: The candidates that the model was asked about.
-        model_features: What the ranker weighs of its answer (see `OptionScores.model_features`).
-        chosen: The position of the item chosen among `rows`.
+        rows: The rows of the candidates that the model was asked about.
+        model_features: The features of the answer that the ranker weighs (see `OptionScores.model_features`).
+        chosen: The position in `rows` of the chosen item.
     """
 
     choice: ChoiceSet
@@ -153,7 +160,7 @@ def ask_model(
 ) -> list[AnsweredChoiceSet]:
     """Ask a language model about the `weighed` best candidates of each choice set.
 
-    A choice set whose item is not among them, or whose answer could not be read, is left out.
+    A choice set is left out if the chosen item is not among them, or if the answer cannot be read.
     """
     answered = []
     for choice in choices:
@@ -170,10 +177,10 @@ def ask_model(
 
 
 def learn_model_weights(logs: Sequence[Sequence[AnsweredChoiceSet]], start: Ranker) -> Ranker:
-    """Learn what a language model's answer is worth beside the features, whose weights stay; each log counts the same.
+    """Learn the weights of a language model's answer, in addition to the features. Each log counts the same.
 
-    The gain by the history and the order never count against an item. Where they count for nothing, the whole answer
-    has no weight, and the model is not asked any more.
+    The weights of the features stay. The weight of the history's gain, or of the model's order, is never negative. If
+    it is about 0, the whole answer gets weight 0, and the ranker no longer asks the model.
     """
     logs = [log for log in logs if log]
     if not logs:
@@ -192,12 +199,15 @@ def learn_model_weights(logs: Sequence[Sequence[AnsweredChoiceSet]], start: Rank
 
 
 def gains(ranker: Ranker, choices: Sequence[ChoiceSet]) -> Floats:
-    """Return NDCG@10 of each choice set, shape (choices,); tied candidates share their mean rank."""
+    """Return NDCG@10 of each choice set, shape (choices,). Tied candidates share their mean rank."""
     return np.array([_gain(_scores(ranker, choice.features), choice.chosen) for choice in choices])
 
 
 def gains_with_model(ranker: Ranker, answers: Sequence[AnsweredChoiceSet]) -> Floats:
-    """Return NDCG@10 of the candidates that a language model was asked about, its answer counting too."""
+    """Return NDCG@10 of each answered choice set, with the language model's answer counted, shape (answers,).
+
+    Only the candidates that the model was asked about are ranked.
+    """
     return np.array(
         [
             _gain(
@@ -229,7 +239,7 @@ def _by_name(weights: Floats) -> dict[str, float]:
 def _split_people(
     logs: Sequence[Sequence[ChoiceSet]], seed: int
 ) -> tuple[list[list[ChoiceSet]], list[list[ChoiceSet]]]:
-    """Return each log's choice sets without the held-out people, and those of the held-out people."""
+    """Split each log's choice sets into those to learn from and those of held-out people."""
     learned_from, held_out = list[list[ChoiceSet]](), list[list[ChoiceSet]]()
     for log in logs:
         users = sorted({choice.user for choice in log})
@@ -241,7 +251,7 @@ def _split_people(
 
 
 def _grow_trees(learned_from: Sequence[ChoiceSet], held_out: Sequence[ChoiceSet], weights: Floats, seed: int) -> str:
-    """Return trees that correct the order by weights; "" where the held-out people are not surely better off."""
+    """Return trees that improve on the order by weights; "" if they do not surely help the held-out people."""
     import lightgbm
 
     def table(choices: Sequence[ChoiceSet]) -> Any:

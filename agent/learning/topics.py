@@ -1,6 +1,6 @@
-"""Fit the models of the next topics: weights of features, and calibrations of how sure a prediction may be.
+"""Fit the models of the next topics: the weights of features, and the calibrations of predicted probabilities.
 
-A training moment is one event of a log: what was known of its user before it, and the topics that it had.
+A training moment is one event of a log. It has what was known about the user before the event, and the event's topics.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,24 +28,28 @@ from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.topic_habits import TopicHabits
 
 START_WEIGHTS = {"ever": 0.5, "lately": 0.3, "everybody": 0.3}
-"""Weights that fitting starts from and is drawn towards; 0 for all other features."""
+"""Weights that fitting starts from and that the ridge penalty draws towards. All other features have 0."""
 RIDGE, CALIBRATION_RIDGE = 1e-3, 1e-2
-"""Penalty on the squared distance from the start, for the weights and for the calibrations, beside a mean loss."""
+"""Ridge penalties for the weights and for the calibrations.
+
+A penalty multiplies the squared distance from the start values and is added to the mean loss.
+"""
 LEAST_MOMENTS = 100
+"""Fewest moments that the models are fitted to."""
 
 
 @dataclass(frozen=True)
 class TopicMoment:
-    """One event to learn from: what was known before it, and what it was about.
+    """One event to learn from: what was known before it, and the topics that it had.
 
     Attributes:
-        user: Whose event it is.
-        history: The user's events before it.
-        at: Its time in Unix seconds, None where no times are known.
-        situation: Its situation, as keys and values.
-        habits: Topic base rates of all users before it, None where they are unknown.
-        label: The topics that the event had.
-        titles: The latest titles before it, for a language model.
+        user: The id of the user.
+        history: The user's events before this event.
+        at: The time of the event in Unix seconds; None if times are unknown.
+        situation: The situation of the event, as keys and values.
+        habits: Topic base rates of all users before the event; None if they are unknown.
+        label: The topics of the event.
+        titles: The latest titles before the event, for a language model.
     """
 
     user: str
@@ -57,12 +61,12 @@ class TopicMoment:
     titles: tuple[str, ...] = ()
 
     def label_rows(self) -> list[int]:
-        """Return the rows of the label's topics in the history; topics that the history does not name are left out."""
+        """Return the rows of the label's topics in the history. Topics that the history lacks are left out."""
         row_of = {name: row for row, name in enumerate(self.history.topic_names)}
         return [row_of[topic] for topic in sorted(self.label) if topic in row_of]
 
     def without_habits(self) -> "TopicMoment":
-        """Return the moment as it is where only the user's own history is known."""
+        """Return the moment as it looks if nothing is known but the history of this user."""
         history = self.history
         own_rows, topic = np.unique(history.pair_topic, return_inverse=True)
         names = tuple(history.topic_names[row] for row in own_rows)
@@ -72,15 +76,15 @@ class TopicMoment:
 
 
 def fit_next_topics(logs: Sequence[Sequence[TopicMoment]], *, learned_from: str = "", seed: int = 0) -> NextTopics:
-    """Fit the models with and without the topic base rates of all users.
+    """Fit two models: one with the topic base rates of all users, and one without.
 
-    Weights are fitted to half of the users, calibrations to the other half, so that a calibration does not see
+    Weights are fitted to one half of the users and calibrations to the other half. A calibration must not see
     predictions of events that the weights were fitted to.
 
     Args:
         logs: The moments of each log. Every log counts the same, however many moments it has.
-        learned_from: The logs in words, kept with the models.
-        seed: Of the split of the users.
+        learned_from: A description of the logs, kept with the models.
+        seed: The seed of the split of the users.
 
     Raises:
         DataError: There are fewer than LEAST_MOMENTS moments.
@@ -92,7 +96,7 @@ def fit_next_topics(logs: Sequence[Sequence[TopicMoment]], *, learned_from: str 
         )
     without_habits = _fit_model([[moment.without_habits() for moment in log] for log in logs], seed)
     known = [[moment for moment in log if moment.habits] for log in logs]
-    # Where no moment has habits, as in cases, one model serves both.
+    # If no moment has habits, as with cases, the model without habits serves as both.
     return NextTopics(
         with_habits=_fit_model(known, seed) if any(known) else without_habits,
         without_habits=without_habits,
@@ -102,15 +106,15 @@ def fit_next_topics(logs: Sequence[Sequence[TopicMoment]], *, learned_from: str 
 
 @dataclass(frozen=True)
 class MomentOutcome:
-    """What a model says of a moment before calibration, and whether it was right.
+    """What an uncalibrated model predicts for a moment, and whether the prediction came true.
 
     Attributes:
-        predicted: The topics of the next event.
-        change: The change that a shift is named for, None where none is named.
-        stay_features: TOPIC_SET_FEATURES of the topics of the latest events.
-        stayed: Whether the event had one of these.
-        shift_features: TOPIC_SET_FEATURES of the topics of a change; None where no test could be made.
-        shifted: Whether the event had one of these.
+        predicted: The predicted topics of the event.
+        change: The change that is strong enough to name a shift; None if there is none.
+        stay_features: TOPIC_SET_FEATURES for the topics of the latest events.
+        stayed: Whether the event had one of the topics of the latest events.
+        shift_features: TOPIC_SET_FEATURES for the topics of a change; None if no test could be run.
+        shifted: Whether the event had one of the topics of the change.
     """
 
     predicted: TopicDistribution
@@ -122,10 +126,10 @@ class MomentOutcome:
 
 
 def outcome_of(model: NextTopicModel, moment: TopicMoment) -> MomentOutcome:
-    """Return what a model says of a moment, and whether it was right.
+    """Return what a model predicts for a moment, and whether the prediction came true.
 
-    Where no shift is named, `shift_features` are those of the most significant test: a calibration must see also
-    changes that are not significant.
+    If no shift is named, `shift_features` are those of the most significant test. A calibration must also see changes
+    that are not significant.
     """
     history, label = moment.history, moment.label_rows()
     predicted = model.predict(history, at=moment.at, situation=moment.situation, habits=moment.habits)
@@ -167,7 +171,7 @@ def _fit_model(logs: Sequence[Sequence[TopicMoment]], seed: int) -> NextTopicMod
 
 
 def _halves(log: Sequence[TopicMoment], seed: int) -> tuple[list[TopicMoment], list[TopicMoment]]:
-    """Split the moments of a log by user."""
+    """Split the moments of a log into two halves with different users."""
     users = sorted({moment.user for moment in log})
     drawn = set(np.random.default_rng(seed).permutation(len(users))[: (len(users) + 1) // 2].tolist())
     first = {user for number, user in enumerate(users) if number in drawn}
@@ -179,13 +183,13 @@ def _features(moment: TopicMoment) -> Floats:
 
 
 def _fit_weights(logs: Sequence[Sequence[TopicMoment]]) -> dict[str, float]:
-    """Fit the weights of TOPIC_FEATURES. Moments whose topics the history does not name are left out."""
+    """Fit the weights of TOPIC_FEATURES. A moment is left out if its history has none of its topics."""
     labelled = [[Labelled(_features(moment), rows) for moment in log if (rows := moment.label_rows())] for log in logs]
     labelled = [log for log in labelled if log]
     if not labelled:
         return {}
     start = np.array([START_WEIGHTS.get(name, 0.0) for name in TOPIC_FEATURES])
-    # No weight is negative, so that a feature either speaks for a topic or says nothing.
+    # No weight may be negative. A feature either speaks for a topic or has no effect.
     weights = fit_weights(labelled, start, ridge=RIDGE, bound=0.0)
     return {name: round(float(weight), 4) for name, weight in zip(TOPIC_FEATURES, weights, strict=True)}
 
@@ -194,10 +198,11 @@ def _fit_calibration(logs: Sequence[Sequence[tuple[Floats, bool]]]) -> Calibrati
     """Fit a logistic regression by maximum likelihood.
 
     Args:
-        logs: By log and moment, TOPIC_SET_FEATURES and whether the event had a topic of the set.
+        logs: One list per log, with one pair per moment: TOPIC_SET_FEATURES, and whether the event had a topic of
+            the set.
 
     Returns:
-        Without moments a calibration that returns the predicted probability as it is.
+        The calibration. If there are no moments, it returns the predicted probability unchanged.
     """
     from scipy.optimize import minimize
 
@@ -209,12 +214,12 @@ def _fit_calibration(logs: Sequence[Sequence[tuple[Floats, bool]]]) -> Calibrati
     moment_weight = np.concatenate([np.full(len(log), 1 / len(log) / len(filled)) for log in filled])
     columns = np.column_stack([np.ones(len(features)), features])
     start = np.zeros(columns.shape[1])
-    start[1] = 1.0  # the log odds of the predicted probability: without evidence it is taken as it is
+    start[1] = 1.0  # weight of the predicted log odds: without evidence, the prediction stays unchanged
 
     def loss(weights: Floats) -> tuple[float, Floats]:
         total = columns @ weights
         pull = weights - start
-        pull[0] = 0.0  # the bias is free
+        pull[0] = 0.0  # the bias is not penalised
         error = np.logaddexp(0.0, total) - label * total
         value = float(moment_weight @ error) + CALIBRATION_RIDGE * float(pull @ pull)
         slope = columns.T @ (moment_weight * (1 / (1 + np.exp(-total)) - label)) + 2 * CALIBRATION_RIDGE * pull
