@@ -50,7 +50,7 @@ One is not enough, because the number of trees was chosen on the same people.
 LIKELIHOOD_RIDGE = 0.03
 """Strength of the ridge. Of seven tried, it was among the best on held-out logs (600 choice sets of six logs)."""
 LEAST_LIKELIHOOD = 0.01
-"""A model is asked only if the weight of the history's gain, or of its order, is above this."""
+"""A language model is asked only if its weight `likelihood` (or `order`) in the ranker is above this."""
 NEVER_NEGATIVE = ("similarity", "nearest", "last", "words", "topics", "shift")
 """Features of similarity. A few choices may suggest a negative weight by chance, so none is allowed."""
 LOWEST_WEIGHTS = np.where(np.isin(FEATURES, NEVER_NEGATIVE), 0.0, -np.inf)
@@ -179,8 +179,8 @@ def ask_model(
 def learn_model_weights(logs: Sequence[Sequence[AnsweredChoiceSet]], start: Ranker) -> Ranker:
     """Learn the weights of a language model's answer, in addition to the features. Each log counts the same.
 
-    The weights of the features stay. The weight of the history's gain, or of the model's order, is never negative. If
-    it is about 0, the whole answer gets weight 0, and the ranker no longer asks the model.
+    The weights of the features stay. The weight `likelihood` (or `order`) is never negative. If it is about 0, the
+    whole answer gets weight 0, and the ranker no longer asks the model.
     """
     logs = [log for log in logs if log]
     if not logs:
