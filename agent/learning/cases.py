@@ -1,9 +1,12 @@
-"""Cases to evaluate, one JSON document per line. Wrong lines are reported by their number, and the others are read.
+"""Read cases to evaluate, one JSON document per line. A wrong line is reported by its number, and reading goes on.
 
-A case for ranking is
-`{"case_id", "history": [item], "context": {}, "candidates": [item], "relevant": [item_id]}`, a case for boundaries
-`{"case_id", "items": [item], "switch": [true, false, null]}`. Without a `user_id`, each case is a user of its own. An
-item needs `item_id` and `title`; it may have `topics`, `text`, `time`, `price` and `image`. Other keys are ignored.
+A case for ranking:
+`{"case_id", "history": [item], "context": {}, "candidates": [item], "relevant": [item_id]}`
+A case for boundaries:
+`{"case_id", "items": [item], "switch": [true, false, null]}`
+
+A case may have a `user_id`. Without one, each case counts as a separate user. An item needs `item_id` and `title`. It
+may have `topics`, `text`, `time`, `price` and `image`. Other keys are ignored.
 """
 
 import gzip
@@ -28,14 +31,14 @@ class BlindCase:
     """What a system is shown of a case: everything except what is relevant.
 
     Attributes:
-        case_id: Id of the case.
-        user_id: Id of the user; by default the id of the case.
-        history: Events before the case, in order.
-        candidates: Items to rank. A case on the whole catalogue has all its items.
+        case_id: The id of the case.
+        user_id: The id of the user. The default is the id of the case.
+        history: The events before the case, in order.
+        candidates: The items to rank. A case on the whole catalogue has all items of the catalogue.
         context: The situation.
-        met: For a case on the whole catalogue, the ids of items that the user met before. They are not ranked,
-            whatever their score. None for other cases.
-        at: Time of the case in Unix seconds, if it is known.
+        met: For a case on the whole catalogue, the ids of items that the user interacted with before. They are left
+            out of the ranking, whatever their score. None for other cases.
+        at: The time of the case in Unix seconds; None if it is unknown.
     """
 
     case_id: str
@@ -49,10 +52,10 @@ class BlindCase:
 
 @dataclass(frozen=True)
 class Case:
-    """A case with its truth, which only metrics read.
+    """A case with the correct answer, which only metrics read.
 
-    `relevant` are ids of candidates. For a case on the whole catalogue they may also be ids of items that it did not
-    have yet.
+    `relevant` holds ids of candidates. For a case on the whole catalogue, it may also hold ids of items that the
+    catalogue did not have yet.
     """
 
     blind: BlindCase
@@ -61,7 +64,7 @@ class Case:
 
 @dataclass(frozen=True)
 class BoundaryCase:
-    """A session. `switch[i]` is whether the intent changes between items i and i + 1; None if that is unknown."""
+    """A session. `switch[i]` says whether the intent changes between items i and i + 1; None if that is unknown."""
 
     case_id: str
     user_id: str
@@ -71,7 +74,7 @@ class BoundaryCase:
 
 @dataclass(frozen=True)
 class Problem:
-    """A line that is not a case, and why."""
+    """A line that is not a valid case, with the reason."""
 
     line: int
     case_id: str
@@ -89,10 +92,10 @@ def read_cases(path: str | Path, catalogue: Sequence[Item] = ()) -> Iterator[Cas
 
     Args:
         path: The file.
-        catalogue: The candidates of a case that has `"candidates": "catalogue"`.
+        catalogue: The candidates of cases that have `"candidates": "catalogue"`.
 
     Raises:
-        DataError: the file cannot be read.
+        DataError: The file cannot be read.
     """
     for line, document in _documents(Path(path)):
         if isinstance(document, Problem):
@@ -105,7 +108,7 @@ def read_boundary_cases(path: str | Path) -> Iterator[BoundaryCase | Problem]:
     """Read cases for boundaries from a file, plain or gzipped.
 
     Raises:
-        DataError: the file cannot be read.
+        DataError: The file cannot be read.
     """
     for line, document in _documents(Path(path)):
         yield document if isinstance(document, Problem) else _checked(line, document, _boundary_case)
@@ -129,7 +132,7 @@ def _case_id(document: dict[str, Any]) -> str:
 
 
 def _documents(path: Path) -> Iterator[tuple[int, dict[str, Any] | Problem]]:
-    """Return lines as documents. A repeated case id is a problem."""
+    """Yield each line with its number, as a document or as a problem. A repeated case id is a problem."""
     case_ids: set[str] = set()
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
@@ -138,7 +141,7 @@ def _documents(path: Path) -> Iterator[tuple[int, dict[str, Any] | Problem]]:
                     continue
                 try:
                     document = json.loads(line)
-                except (ValueError, RecursionError) as error:  # JSON may be nested deeper than Python reads
+                except (ValueError, RecursionError) as error:  # JSON that is nested too deep raises RecursionError
                     yield number, Problem(number, "", f"not JSON: {error}")
                     continue
                 if not isinstance(document, dict):
@@ -172,7 +175,7 @@ def _case(document: dict[str, Any], catalogue: Sequence[Item]) -> Case:
     context = document.get("context") or {}
     if not isinstance(context, dict):
         raise ValueError("context is not a JSON object")
-    # Documents within the context of other people's files are not part of the situation.
+    # Other people's files may have nested documents in the context. These are not part of the situation.
     context = {str(key): value for key, value in context.items() if _is_situation(value)}
     as_context(context)
     met = document.get("met") or []
@@ -190,7 +193,7 @@ def _case(document: dict[str, Any], catalogue: Sequence[Item]) -> Case:
 
 
 def _is_situation(value: object) -> bool:
-    """Return whether a context may hold the value: a text, a number, or a list of texts as in `avoid`."""
+    """Return whether a context may hold the value: a text, a number, or a list of texts (as for `avoid`)."""
     texts = isinstance(value, list) and all(isinstance(text, str) for text in value)
     return texts or isinstance(value, str | int | float)
 
@@ -216,7 +219,7 @@ def _names(document: dict[str, Any]) -> dict[str, str]:
 
 
 def _writable(name: str, value: str) -> None:
-    """Raise a ValueError if no file can hold the value."""
+    """Raise a ValueError if the value cannot be written to a UTF-8 file."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -231,7 +234,7 @@ def _items(document: dict[str, Any], name: str) -> tuple[Item, ...]:
 
 
 def _history(document: dict[str, Any]) -> tuple[Item, ...]:
-    """Return the events of a history; one that tells its event, rating or situation is an `Interaction`."""
+    """Return the events of a history. An event with a time and any details is an `Interaction`, else an `Item`."""
     items, user_id = _items(document, "history"), _names(document)["user_id"]
     return tuple(_event(item, given, user_id) for item, given in zip(items, document.get("history", []), strict=True))
 
@@ -242,17 +245,17 @@ def _event(item: Item, given: dict[str, Any], user_id: str) -> Item:
         return item
     try:
         event = Event.model_validate({"user_id": "u", "item_id": "i", "time": item.time, **details})
-    except ValidationError:  # keys of other people's files that mean something else
+    except ValidationError:  # in other people's files, these keys may mean something else
         return item
     occurrence = Occurrence(event.time, item.item_id, event.event, event.rating, event.context or None)
     return Interaction.join(user_id, occurrence, item)
 
 
 def read_item(given: object) -> Item:
-    """Return the item of a JSON document. A long title is cut.
+    """Return the item that a JSON document describes. A long title is cut.
 
     Raises:
-        ValueError: it is not a JSON object, has no id, or a field is wrong.
+        ValueError: The document is not a JSON object, has no id, or has a wrong field.
     """
     if not isinstance(given, dict):
         raise ValueError("an item is not a JSON object")
@@ -261,7 +264,7 @@ def read_item(given: object) -> Item:
         raise ValueError("an item has no item_id")
     _writable("item_id", str(item_id))
     title = given.get("title")
-    # An id may be a title, which validation would change; it stays as it is.
+    # An id may be a title, which validation would change. The id is therefore set after validation.
     fields = {"item_id": "i", "title": title[:LONGEST_TITLE] if isinstance(title, str) else title}
     fields |= {name: given[name] for name in _OPTIONAL_FIELDS if given.get(name) not in (None, "")}
     return Item.model_validate(fields).model_copy(update={"item_id": str(item_id)})

@@ -1,4 +1,4 @@
-"""Fit the topic forecast to a log: the trees, and the probabilities from which on they name a topic."""
+"""Fit the topic forecast to a log: the trees, and the probability thresholds for naming a topic."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,14 +30,17 @@ from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.timestamps import DAY_SECONDS
 
 LEAST_WINDOWS = 5
-"""Windows that a log must span to be forecast."""
+"""A forecast is fitted only if the log spans at least this many windows."""
 MOST_TARGET_WINDOWS = 5
-"""Latest windows that trees are fitted to, each predicted from the windows before it."""
+"""Trees are fitted to at most this many of the latest windows. Each is predicted from the windows before it."""
 UNMET_SHARE = 0.15
-"""Share of the pairs of a user and a topic never met that trees are fitted to. Nearly all pairs are such, and each of
-those drawn weighs as much as the ones left out beside it."""
+"""Share of the unmet pairs that trees are fitted to.
+
+A pair is a user and a topic. It is unmet if the user has had no event of the topic up to the end of the target window.
+Nearly all pairs are unmet, so a sample is drawn. The drawn pairs are weighted to stand for all of them.
+"""
 MOST_ROUNDS, STOP_AFTER_ROUNDS = 600, 30
-"""Trees at most, and trees without a gain on the validation window after which boosting stops."""
+"""Most trees, and the number of trees in a row without a gain on the validation window that stops boosting."""
 TREE_SETTINGS = {
     "objective": "binary",
     "learning_rate": 0.08,
@@ -46,24 +49,24 @@ TREE_SETTINGS = {
     "feature_fraction": 0.6,
     "bagging_fraction": 0.7,
     "bagging_freq": 1,
-    "deterministic": True,  # with force_row_wise: the same trees from the same log, whatever the machine
+    "deterministic": True,  # with force_row_wise, the same log gives the same trees on every machine
     "force_row_wise": True,
     "verbose": -1,
 }
 
 
 def fit_forecast(log: InteractionLog, folder: Path, *, seed: int = 0) -> bool:
-    """Fit a forecaster to a log and keep it in a folder, where `forecast_topics` finds it.
+    """Fit a forecaster to a log and write it to a folder, where `forecast_topics` finds it.
 
-    The last window chooses when boosting stops and the thresholds with the highest F1.
+    The last window decides when boosting stops, and which thresholds have the highest F1.
 
     Args:
         log: The events of all users.
-        folder: Where the files are written; made if it is absent.
-        seed: Of the pairs that are drawn and of the trees.
+        folder: The folder to write to. It is created if it is absent.
+        seed: The seed of the sampled pairs and of the trees.
 
     Returns:
-        False where the log is too short for a forecast. Nothing is written then.
+        Whether a forecaster was written. It is False if the log is too short for a forecast.
 
     Raises:
         ConfigError: LightGBM is not installed.
@@ -82,7 +85,7 @@ def fit_forecast(log: InteractionLog, folder: Path, *, seed: int = 0) -> bool:
     probability = forecaster.probabilities(past, Population.of(past), themselves=np.arange(past.counts.shape[1]))
     met, new = windows.counts[last] > 0, ~past.recent
     folder.mkdir(parents=True, exist_ok=True)
-    # The forecaster is written first: the settings hold its digest, and without them it is not read.
+    # The forecaster is written first. The settings hold its digest, and a forecaster without settings is not read.
     with atomic_write(folder / FORECASTER_FILE) as partial:
         forecaster.save(partial)
     settings = ForecastSettings(
@@ -100,7 +103,7 @@ def window_days(log: InteractionLog) -> int | None:
     """Return the shortest window length that cuts a log into at most MOST_WINDOWS windows.
 
     Returns:
-        None where it cuts the log into fewer than LEAST_WINDOWS.
+        The length in days. None if it cuts the log into fewer than LEAST_WINDOWS windows.
     """
     if not len(log.time):
         return None
@@ -110,17 +113,17 @@ def window_days(log: InteractionLog) -> int | None:
 
 
 def train_forecaster(windows: TopicWindows, *, targets: Sequence[int], validation: int, seed: int = 0) -> Forecaster:
-    """Fit trees that predict windows from those before them.
+    """Fit trees that predict a window from the windows before it.
 
     Args:
         windows: The windows of all users.
-        targets: The windows to fit to.
-        validation: The window on which boosting stops; it should lie behind the targets.
-        seed: Of the pairs that are drawn and of the trees.
+        targets: The numbers of the windows to fit to.
+        validation: The number of the window that decides when boosting stops. It should be later than the targets.
+        seed: The seed of the sampled pairs and of the trees.
 
     Raises:
         ConfigError: LightGBM is not installed.
-        DataError: Fewer than two windows lie before a target, or no user met a topic in any target.
+        DataError: Fewer than two windows lie before a target, or no user had an event of any topic in the targets.
     """
     lightgbm = import_lightgbm()
     if min(targets, default=0) < 2 or validation < 2:
@@ -129,7 +132,7 @@ def train_forecaster(windows: TopicWindows, *, targets: Sequence[int], validatio
     rows, labels, weights = [], [], []
     for target in targets:
         row, label = training_pairs(windows, target)
-        # All pairs that were ever met are kept, and a sample of the others.
+        # All pairs that were met are kept. Unmet pairs are sampled.
         known = label | (row[:, FORECAST_FEATURES.index("share of windows")] > 0)
         drawn = known | (random.random(len(label)) < UNMET_SHARE)
         rows.append(row[drawn])
@@ -150,10 +153,10 @@ def train_forecaster(windows: TopicWindows, *, targets: Sequence[int], validatio
 
 
 def training_pairs(windows: TopicWindows, target: int) -> tuple[Float32s, NDArray[np.bool_]]:
-    """Return the features of every user and topic before a window, and whether the user met the topic in it.
+    """Return the features of every user and topic before a window, and whether the user had the topic in the window.
 
     Returns:
-        Shapes (users * topics, features) and (users * topics,).
+        Two arrays of shapes (users * topics, features) and (users * topics,).
     """
     past = windows.until(target)
     all_users = np.arange(past.counts.shape[1])
@@ -162,7 +165,9 @@ def training_pairs(windows: TopicWindows, target: int) -> tuple[Float32s, NDArra
 
 
 def best_threshold(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> float:
-    """Return the score from which on a positive decision has the highest F1; .5 where there are no scores.
+    """Return the threshold with the highest F1; 0.5 if there are no scores.
+
+    A decision is positive if its score is at least the threshold. On ties, the highest threshold is returned.
 
     >>> best_threshold(np.array([0.9, 0.6, 0.2]), np.array([True, True, False]))
     0.6
@@ -172,6 +177,6 @@ def best_threshold(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> fl
     order = np.argsort(-scores, kind="stable")
     right = np.cumsum(labels[order])
     f1 = 2 * right / (np.arange(1, len(order) + 1) + labels.sum())
-    # A threshold cannot part equal scores, so only the last of each run of equal scores is a candidate.
+    # A threshold cannot separate equal scores, so only the last of each run of equal scores is a candidate.
     candidates = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
     return float(scores[order][candidates[f1[candidates].argmax()]])

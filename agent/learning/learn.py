@@ -1,4 +1,4 @@
-"""Learn from a log all that can be learned: next topics, item embeddings, channel weights and rankers."""
+"""Learn everything that a log can teach: next topics, item embeddings, channel weights and rankers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,22 +18,25 @@ if TYPE_CHECKING:
     from whimbrel.tools.retrieval.catalogue import Catalogue
 
 LEAST_USERS, LEAST_USERS_COLD = 200, 50
-"""Users that a log needs for weights of retrieved and given candidates, and for those of cold ones."""
+"""Fewest users of a log to learn rankers for retrieved and given candidates, and fewest for cold candidates."""
 STATISTICS_WARM_UP = 0.6
-"""Share of the log before the first choice. Item statistics and embeddings need it; cold candidates have neither."""
+"""Share of the log before the first choice, from which item statistics and embeddings are computed.
+
+Cold candidates have neither, so they need no such share.
+"""
 MOST_CHOICES, CHANNEL_QUERIES = 2000, 600
-"""Training queries that rankers, and channel weights, are learned from at most."""
+"""Most training queries to learn each ranker from, and most to learn channel weights from."""
 
 
 @dataclass(frozen=True)
 class Learning:
-    """What was learned, and from how much.
+    """What was learned, and how much data it was learned from.
 
     Attributes:
-        fitted: All that was learned.
-        moments: Events that the next topics were learned from.
-        users: Users whose events these are.
-        choices: The choice sets that rankers were learned from, by kind of candidates.
+        fitted: Everything that was learned.
+        moments: The number of events that the models of the next topics were learned from.
+        users: The number of users of these events.
+        choices: The choice sets that rankers were learned from, keyed by the kind of candidates.
     """
 
     fitted: Fitted
@@ -44,7 +47,7 @@ class Learning:
 
 @dataclass(frozen=True)
 class Draw:
-    """How training queries are drawn: the most of them, the seed, and where progress is shown."""
+    """How training queries are drawn: their largest number, the seed, and the display of progress."""
 
     most: int = MOST_CHOICES
     seed: int = 0
@@ -58,12 +61,13 @@ def learn_from(
     start: Fitted | None = None,
     draw: Draw | None = None,
 ) -> Learning:
-    """Learn from a log. What it is too short for stays as it was.
+    """Learn from a log. Each part that the log is too short for stays as in `start`.
 
     Args:
         catalogue: The items and the log.
-        kinds: The kinds of candidates that will be ranked. "cold" is learned with "given", and alone from few users.
-        start: What learning starts from; by default what is shipped.
+        kinds: The kinds of candidates that will be ranked. "given" also teaches "cold". If the log has fewer than
+            LEAST_USERS users, only "cold" is learned.
+        start: What learning starts from. The default is what is shipped.
         draw: How training queries are drawn.
     """
     draw, start = draw or Draw(), start or Fitted.default()
@@ -92,9 +96,9 @@ def learn_rankers(
     seed: int = 0,
     trees: bool = True,
 ) -> Rankers:
-    """Learn a ranker for each kind of candidates, from the choice sets of several logs each.
+    """Learn a ranker for each kind of candidates. Each is learned from the choice sets of one or more logs.
 
-    Given candidates teach the ranker of cold ones too, with the features of the log left out.
+    Given candidates also teach the ranker of cold candidates. The features of the log are left out for this.
     """
     from whimbrel.agent.learning.ranking import learn_ranker
 
@@ -110,14 +114,14 @@ def learn_rankers(
 def learn_channels(
     choices: "Sequence[Sequence[ChoiceSet]]", start: Mapping[str, float], *, seed: int = 0
 ) -> Mapping[str, float]:
-    """Learn the weight of each retrieval channel, from the choice sets of several logs."""
+    """Learn the weight of each retrieval channel from the choice sets of one or more logs."""
     from whimbrel.agent.learning.ranking import learn_channel_weights
 
     return learn_channel_weights(choices, start, seed=seed)
 
 
 def draw_channel_choices(catalogue: "Catalogue", fitted: Fitted, draw: Draw) -> "list[ChoiceSet]":
-    """Draw choice sets of what the channels bring."""
+    """Draw choice sets of the candidates that the retrieval channels find."""
     from whimbrel.agent.learning.choice_sets import channel_choice_sets
 
     queries, resources = _queries(catalogue, "retrieved", fitted, Draw(CHANNEL_QUERIES, draw.seed))
@@ -126,7 +130,7 @@ def draw_channel_choices(catalogue: "Catalogue", fitted: Fitted, draw: Draw) -> 
 
 
 def draw_choices(catalogue: "Catalogue", kind: CandidateKind, fitted: Fitted, draw: Draw) -> "list[ChoiceSet]":
-    """Draw choice sets of the log's users, with candidates of one kind."""
+    """Draw choice sets of the log's users. All candidates are of one kind."""
     from whimbrel.agent.learning.choice_sets import choice_sets
 
     queries, resources = _queries(catalogue, kind, fitted, draw)
@@ -137,7 +141,10 @@ def draw_choices(catalogue: "Catalogue", kind: CandidateKind, fitted: Fitted, dr
 def _queries(
     catalogue: "Catalogue", kind: CandidateKind, fitted: Fitted, draw: Draw
 ) -> "tuple[list[TrainingQuery], Resources]":
-    """Draw training queries, none where there are too few users, and the resources as of the time before them."""
+    """Draw training queries, and return them with the resources as of the time before them.
+
+    There are no queries if the log has too few users.
+    """
     from whimbrel.agent.learning.choice_sets import training_queries
     from whimbrel.agent.state import Resources
 
@@ -146,14 +153,14 @@ def _queries(
     if len(log.user_ids) < (LEAST_USERS_COLD if cold else LEAST_USERS) or not len(log.time):
         return [], Resources(catalogue, fitted)
     warm_up = 0.0 if cold else STATISTICS_WARM_UP
-    # Embeddings of later events would know the choices that are learned from.
+    # Embeddings of later events would contain the very choices that are learned from.
     embeddings = None if cold else ItemEmbeddings.of(log, before=float(log.time[int(len(log.time) * warm_up)]))
     queries = list(training_queries(catalogue, most=draw.most, seed=draw.seed, warm_up=warm_up))
     return queries, Resources(catalogue, Fitted(fitted.topics, fitted.fusion, embeddings))
 
 
 def _learn_topics(catalogue: "Catalogue", start: "NextTopics", draw: Draw) -> "tuple[NextTopics, int, int]":
-    """Learn the next topics; return them with the numbers of moments and of users that they were learned from."""
+    """Learn the models of the next topics. Return them with the number of moments and the number of users."""
     from whimbrel.agent.learning.topic_moments import draw_topic_moments
     from whimbrel.agent.learning.topics import fit_next_topics
 
