@@ -1,4 +1,4 @@
-"""Amazon reviews of 2014, 2018 and 2023 (McAuley Lab): reviews or bare ratings, with the items' metadata."""
+"""Read Amazon reviews of 2014, 2018 and 2023 (McAuley Lab): reviews or bare ratings, with metadata of the items."""
 
 import ast
 import csv
@@ -18,15 +18,15 @@ from whimbrel.tools.records import LONGEST_TITLE
 from whimbrel.tools.sources.lines import read_lines
 from whimbrel.tools.sources.rows import Row, Source
 
-LONGEST_LITERAL = 100_000  # characters of a Python literal: its syntax tree takes some 500 times the memory
-LINES_SEARCHED = 100  # for an ASIN, in a CSV without column names
-LINE_SHOWN = 1000  # characters of a rejected line
+LONGEST_LITERAL = 100_000  # characters of a Python literal; its syntax tree takes about 500 times the memory
+LINES_SEARCHED = 100  # first lines that are searched for an ASIN, if a CSV file has no column names
+LINE_SHOWN = 1000  # characters of a rejected line that are kept
 
-# The columns of ratings in the files of 2014 and 2018, and of 2023.
+# The columns of a rating: _OLD in the files of 2014 and 2018, _NEW in those of 2023.
 _OLD = ("reviewerID", "asin", "overall", "unixReviewTime")
 _NEW = ("user_id", "parent_asin", "rating", "timestamp")
 _ENDING = re.compile(r"\.(?:json|jsonl|csv)(?:\.gz)?$")
-# Around the category in the name of a file of reviews: `reviews_Toys_5`, `Toys.train`.
+# What stands around the category in the name of a review file, as in `reviews_Toys_5` or `Toys.train`.
 _PART = re.compile(r"^(?:reviews|ratings)_|(?:_\d+)?(?:\.(?:train|valid|test)(?:_w_his)?)?$")
 _ASIN = re.compile(r"B[0-9A-Z]{9}|[0-9]{9}[0-9X]")
 _RATED = re.compile(r"[^,\s]+,[^,\s]+,[1-5](?:\.0)?,[0-9]{9,10}")
@@ -35,18 +35,19 @@ _PRICE = re.compile(r"(?:from )?\$? ?([0-9][0-9,]{0,11}(?:\.[0-9]{1,2})?)(?: ?- 
 
 
 def read_amazon(path: Path) -> Source:
-    """Read a folder of reviews and metadata, or one file of reviews with the files `meta_*` beside it.
+    """Read a folder of reviews and metadata, or one file of reviews and the `meta_*` files in the same folder.
 
     Items come first, then reviews.
 
-    - An item of 2023 is a `parent_asin`, which unites the variants of a product; `style` is left out.
-    - The text of an item is brand, description and features. The text of a review is left out.
-    - A title is cut at 500 characters. The price of a range is its lower end; an unreadable price is left out.
-    - Without any metadata, an item has its id for a title. Otherwise a review of an item without metadata is rejected.
-    - If a file is there both plain and gzipped, the plain one is read.
+    - In the files of 2023, an item is a `parent_asin`, which unites the variants of a product. `style` is left out.
+    - The text of an item is its brand, description and features. The text of a review is left out.
+    - A title is cut at 500 characters. The price of a range is its lower end. An unreadable price is left out.
+    - If there is no metadata at all, an item has its id as its title. Otherwise, a review is rejected if its item has
+      no metadata.
+    - If a file exists both plain and gzipped, the plain one is read.
 
     Raises:
-        DataError: there are no reviews, or the columns of a CSV file cannot be recognised.
+        DataError: There are no reviews, or the columns of a CSV file cannot be recognised.
     """
     if path.is_dir():
         reviews, metadata = _reviews(path), _metadata(path)
@@ -65,7 +66,10 @@ def read_amazon(path: Path) -> Source:
 
 
 def is_amazon(path: Path) -> bool:
-    """Whether the first line of a file, or of any file of a folder, is certainly an Amazon review or rating."""
+    """Return whether the first line of a file is certainly an Amazon review or rating.
+
+    For a folder, return whether this holds for any of its files.
+    """
     if path.is_dir():
         return any(map(is_amazon, _reviews(path)))
     if not (path.is_file() and _ENDING.search(path.name)):
@@ -83,7 +87,7 @@ def is_amazon(path: Path) -> bool:
 
 
 class _Part(NamedTuple):
-    """A file with the functions that turn its lines into documents and these into the fields of a row."""
+    """A file with two functions: `parse` turns a line into a document, `make` turns a document into fields."""
 
     file: Path
     parse: Callable[[str], Mapping[str, Any] | None]
@@ -114,7 +118,11 @@ def _reviews(folder: Path) -> list[Path]:
 
 
 def _metadata(folder: Path, *, of: Path | None = None) -> list[Path]:
-    """Return all files of metadata, or those `of` a file: `meta_Books.json.gz` of `reviews_Books_5.json.gz`."""
+    """Return the metadata files of a folder.
+
+    With `of`, return only those that belong to this review file: `meta_Books.json.gz` belongs to
+    `reviews_Books_5.json.gz`.
+    """
     files = _plain_first(file for file in folder.iterdir() if file.name.startswith("meta_"))
     if of is None:
         return files
@@ -123,7 +131,7 @@ def _metadata(folder: Path, *, of: Path | None = None) -> list[Path]:
 
 
 def _plain_first(files: Iterable[Path]) -> list[Path]:
-    """Return the data files among these in order of their names, the plain one of each name that is there twice."""
+    """Return the data files among `files`, sorted by name. Of a plain and a gzipped copy, the plain one is kept."""
     fitting = sorted((file for file in files if _ENDING.search(file.name) and file.is_file()), reverse=True)
     return sorted({file.name.removesuffix(".gz"): file for file in fitting}.values())
 
@@ -133,7 +141,7 @@ def _is_csv(path: Path) -> bool:
 
 
 def _reader(path: Path) -> Callable[[str], Mapping[str, Any] | None]:
-    """Return the function that parses a line of reviews; it returns None for the line that names the columns."""
+    """Return the function that parses a line of reviews. It returns None for the line of column names."""
     if not _is_csv(path):
         return _document
     for line in islice(read_lines(path), LINES_SEARCHED):
@@ -147,7 +155,10 @@ def _reader(path: Path) -> Callable[[str], Mapping[str, Any] | None]:
 
 
 def _names(cells: list[str]) -> list[str]:
-    """Return the columns of ratings without a header, none if uncertain: 2014 has the reviewer first, 2018 the item."""
+    """Return the column names of ratings without a header; none if they are uncertain.
+
+    The files of 2014 have the reviewer first. The files of 2018 have the item first.
+    """
     items = [bool(_ASIN.fullmatch(cell)) for cell in cells[:2]]
     if len(cells) != len(_OLD) or items.count(True) != 1:
         return []
@@ -180,25 +191,25 @@ def _document(text: str) -> dict[Any, Any]:
 
 
 def _literal(text: str) -> Any:
-    """Evaluate a literal of plain values: nothing is called, and no name is looked up."""
+    """Evaluate a literal of plain values. It runs no code: nothing is called, and no name is looked up."""
     if len(text) > LONGEST_LITERAL:
         raise ValueError(f"a Python dictionary of {len(text)} characters")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about escape sequences that Python does not know
+            warnings.simplefilter("ignore")  # Python warns about escape sequences that it does not know
             return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, TypeError, MemoryError):
         raise ValueError("not a Python dictionary of plain values") from None
 
 
 def _review(document: Mapping[Any, Any], *, untitled: bool) -> dict[str, Any]:
-    """Return the fields of a rating. The `title` of a review is not the item's and is left out."""
+    """Return the fields of a rating. The `title` of a review is left out, since it is not the title of the item."""
     old = "reviewerID" in document
     user_id, item_id, rating, time = (document.get(name) for name in (_OLD if old else _NEW))
     fields = {
         "user_id": user_id,
         "item_id": item_id or document.get("asin"),
-        "time": time if old or math.isnan(_number(time)) else _number(time) / 1000,  # 2023 counts milliseconds
+        "time": time if old or math.isnan(_number(time)) else _number(time) / 1000,  # milliseconds in the files of 2023
         "event": "rating",
         "rating": rating,
     }
@@ -220,7 +231,7 @@ def _item(document: Mapping[Any, Any]) -> dict[str, Any]:
     if not title:
         raise ValueError("title: none here")
     if "getTime" in title:
-        raise ValueError("title: a script of the web page")  # some titles of 2018 were cut out wrongly
+        raise ValueError("title: a script of the web page")  # scraping errors in some titles of 2018
     topics = _texts(document.get("categories")) or _texts(document.get("category"))
     item = {
         "item_id": item_id,
@@ -234,7 +245,10 @@ def _item(document: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _texts(value: object, *, depth: int = 2) -> list[str]:
-    """Return the texts of a text or a list without markup, those of nested lists to a `depth`; skip other values."""
+    """Return the texts in a value, without markup.
+
+    The value is a text or a list. Lists are read up to `depth` levels deep. Other values are skipped.
+    """
     if isinstance(value, list) and depth:
         return [text for part in value for text in _texts(part, depth=depth - 1)]
     text = _unescaped(_TAG.sub(" ", value)).strip() if isinstance(value, str) else ""
@@ -244,7 +258,7 @@ def _texts(value: object, *, depth: int = 2) -> list[str]:
 def _unescaped(text: str) -> str:
     try:
         return html.unescape(text)
-    except ValueError:  # a character number of thousands of digits
+    except ValueError:  # the text has a character code of thousands of digits
         return text
 
 
@@ -255,7 +269,10 @@ def _price(value: object) -> float | None:
 
 
 def _image(document: Mapping[Any, Any]) -> str | None:
-    """Return the first web address, of the highest resolution. A path is refused: it would name a file here."""
+    """Return the first web address of the highest resolution.
+
+    A path is refused, because it would name a file on this machine.
+    """
     images = document.get("images")
     of_2023 = [image for image in images if isinstance(image, dict)] if isinstance(images, list) else []
     values = [image.get(size) for size in ("hi_res", "large", "thumb") for image in of_2023]
@@ -269,12 +286,12 @@ def _is_address(value: object) -> bool:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether the value is a text or a number of at most 18 digits, which JSON can hold."""
+    """Return whether the value is a text, or a number of at most 18 digits, which JSON can hold."""
     return isinstance(value, str) or abs(_number(value)) < 1e18
 
 
 def _number(value: object) -> float:
-    """Return the number, NaN if the value is none."""
+    """Return the value as a number; NaN if it is not a number."""
     try:
         return float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
     except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Lines of a file, plain or gzipped, none of which can fill the memory."""
+"""Read the lines of a file, plain or gzipped. No line, however long, can fill the memory."""
 
 import gzip
 import zlib
@@ -10,17 +10,17 @@ from typing import IO, NamedTuple
 from whimbrel.tools.errors import DataError
 
 LONGEST_LINE = 1_000_000
-"""Bytes of a line. A longer one is skipped in pieces of this size and never held as a whole."""
+"""Most bytes of a line. A longer line is skipped in pieces of this size, so it is never in memory as a whole."""
 
 
 class Line(NamedTuple):
-    """A line without its end.
+    """A line without its line end.
 
     Attributes:
-        number: Counts from 1.
-        text: Empty if there is a `problem`.
-        position: How many bytes of the file on disk were read by the end of the line.
-        problem: Why the line cannot be read; empty if it can.
+        number: The number of the line, counted from 1.
+        text: The text of the line. It is empty if there is a `problem`.
+        position: How many bytes of the file on disk were read up to the end of the line.
+        problem: The reason why the line cannot be read. It is empty for a readable line.
     """
 
     number: int
@@ -30,10 +30,10 @@ class Line(NamedTuple):
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """Yield the lines of a UTF-8 file that are not blank. A file whose name ends in `.gz` is read gzipped.
+    """Yield the lines of a UTF-8 file that are not blank. A file whose name ends in `.gz` is unpacked while reading.
 
     Raises:
-        DataError: the file cannot be read to its end.
+        DataError: The file cannot be read to its end.
     """
     with opened(path) as (file, position):
         number = 0
@@ -46,7 +46,7 @@ def read_lines(path: Path) -> Iterator[Line]:
                 yield Line(number, "", position(), f"line of {size} bytes")
                 continue
             try:
-                # utf-8-sig drops the byte order mark that some editors write at the beginning of a file.
+                # utf-8-sig drops the byte order mark that some editors write at the start of a file.
                 text = data.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
             except UnicodeDecodeError:
                 yield Line(number, "", position(), "not UTF-8")
@@ -57,13 +57,14 @@ def read_lines(path: Path) -> Iterator[Line]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[IO[bytes], Callable[[], int]]]:
-    """Open a file, plain or gzipped, and report its errors as `DataError`, also those that appear while it is read.
+    """Open a file, plain or gzipped. Errors on opening and on reading are both raised as `DataError`.
 
     Yields:
-        The unpacked bytes, and a function that returns how many bytes of the file on disk were read (0 for a pipe).
+        The file of unpacked bytes, and a function. The function returns how many bytes of the file on disk were read
+        so far (0 for a pipe).
 
     Raises:
-        DataError: the file is damaged or cannot be read.
+        DataError: The file is damaged or cannot be read.
     """
     try:
         with path.open("rb") as raw:

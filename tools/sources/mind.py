@@ -16,7 +16,7 @@ _BEHAVIORS = ("impression_id", "user_id", "time", "history", "impressions")
 
 
 class Impression(NamedTuple):
-    """A list of news shown to a user: what they clicked, and their clicks before it, the earliest first."""
+    """A list of news shown to a user: the news they clicked, and their history of earlier clicks, oldest first."""
 
     user_id: str
     time: float
@@ -25,20 +25,21 @@ class Impression(NamedTuple):
 
 
 def read_mind(folder: Path) -> Source:
-    """Read the folder of a MIND set: news first, then clicks.
+    """Read the folder of a MIND data set: news first, then clicks.
 
-    A click has the time of its impression. A history has no times: it becomes clicks one second apart, the last one a
-    second before the user's earliest impression. Their order is right; their hours and gaps mean nothing.
+    A click has the time of its impression. The clicks of a history have no times in the files. They are placed one
+    second apart, and the last one is a second before the user's earliest impression. Their order is right, but their
+    hours and the gaps between them mean nothing.
 
     Raises:
-        DataError: a file of the set is missing.
+        DataError: A file of the data set is missing.
     """
     news, behaviors = (_file(folder, name) for name in _FILES)
     return Source(folder.resolve().name, _rows(news, behaviors), news.stat().st_size + behaviors.stat().st_size)
 
 
 def is_mind(folder: Path) -> bool:
-    """Whether a folder holds both files."""
+    """Return whether a folder holds both files of a MIND data set."""
     return all(any((folder / f"{name}{end}").is_file() for end in ("", ".gz")) for name in _FILES)
 
 
@@ -64,7 +65,7 @@ def _rows(news: Path, behaviors: Path) -> Iterator[Row]:
         }
         yield Row(news.name, line.number, item, line.position, catalogue=True)
     start = news.stat().st_size
-    earliest = _earliest(behaviors)  # the file is read twice: a history belongs before the earliest impression
+    earliest = _earliest(behaviors)  # read in a first pass: a history belongs before the earliest impression
     for line in read_lines(behaviors):
         position = start + line.position
         try:
@@ -74,7 +75,7 @@ def _rows(news: Path, behaviors: Path) -> Iterator[Row]:
             continue
         user_id, time, history, clicked = impression
         if earliest.get(user_id) == time:
-            del earliest[user_id]  # every impression of a user repeats the history: it is read once
+            del earliest[user_id]  # every impression of a user repeats the history, so it is used once
             for seconds, news_id in zip(range(len(history), 0, -1), history, strict=True):
                 click = {"user_id": user_id, "item_id": news_id, "time": time - seconds, "event": "click"}
                 yield Row(behaviors.name, line.number, click, position)
@@ -84,7 +85,7 @@ def _rows(news: Path, behaviors: Path) -> Iterator[Row]:
 
 
 def _earliest(behaviors: Path) -> dict[str, float]:
-    """Return the time of each user's first impression. The lines of the file are in no order."""
+    """Return the time of each user's earliest impression. The lines of the file are not in order of time."""
     earliest: dict[str, float] = {}
     for line in read_lines(behaviors):
         try:
@@ -96,10 +97,10 @@ def _earliest(behaviors: Path) -> dict[str, float]:
 
 
 def _impression(line: Line) -> Impression:
-    """Parse one line of `behaviors.tsv`. News without a label, as in the test set, are no clicks.
+    """Parse one line of `behaviors.tsv`. News without a label, as in the test set, do not count as clicks.
 
     Raises:
-        ValueError: the line does not have this form.
+        ValueError: The line does not have the expected form.
     """
     cells = _cells(line, _BEHAVIORS)
     try:
@@ -109,7 +110,7 @@ def _impression(line: Line) -> Impression:
     clicked = []
     for shown in cells["impressions"].split():
         news_id, dash, label = shown.rpartition("-")
-        # The id may hold a dash itself, so the label is what follows the last one.
+        # The id may contain a dash, so the label is what follows the last dash.
         if dash and not (news_id and label in ("0", "1")):
             raise ValueError(f"impressions: {shown[:40]!r} ends in neither -0 nor -1")
         if dash and label == "1":

@@ -1,4 +1,4 @@
-"""MovieLens in three forms: 100K (`u.data`), 1M (`ratings.dat`, also MovieTweetings) and latest (`ratings.csv`)."""
+"""Read MovieLens in three forms: 100K (`u.data`), 1M (`ratings.dat`, also MovieTweetings), latest (`ratings.csv`)."""
 
 import csv
 from collections.abc import Callable, Iterator
@@ -13,12 +13,12 @@ _FILMS = {"u.data": "u.item", "ratings.dat": "movies.dat", "ratings.csv": "movie
 
 
 def read_movielens(folder: Path) -> Source:
-    """Read a folder of MovieLens: films first, then ratings.
+    """Read a MovieLens folder: films first, then ratings.
 
     Overviews (`item_features.csv`) and posters (`posters/`, `posters.zip`) are read if the folder holds them.
 
     Raises:
-        DataError: the ratings or the films are missing.
+        DataError: The ratings or the films are missing.
     """
     ratings = next((name for name in _FILMS if (folder / name).is_file()), None)
     if ratings is None:
@@ -43,7 +43,7 @@ def _rows(folder: Path, catalogue: str, ratings: str) -> Iterator[Row]:
 
 
 def _genre_films(folder: Path, catalogue: str) -> Iterator[Row]:
-    """Yield the films of 100K: genres are 19 flags, the release is a date."""
+    """Yield the films of 100K. Their genres are 19 flags, and their release is a date."""
     genres = [row.fields["genre"] for row in _records(folder / "u.genre", ("genre", "number")) if not row.problem]
     names = ("item_id", "title", "release", "video", "address", *genres)
     texts, posters = _overviews(folder), _posters(folder)  # MovieLens itself has neither
@@ -65,7 +65,7 @@ def _genre_films(folder: Path, catalogue: str) -> Iterator[Row]:
 
 
 def _named_films(folder: Path, catalogue: str) -> Iterator[Row]:
-    """Yield the films of 1M and latest: genres are names with `|` between them."""
+    """Yield the films of 1M and latest. Their genres are names separated by `|`."""
     for row in _records(folder / catalogue, ("item_id", "title", "topics"), skip_header=catalogue.endswith(".csv")):
         if row.problem:
             yield row
@@ -75,14 +75,14 @@ def _named_films(folder: Path, catalogue: str) -> Iterator[Row]:
 
 
 def _records(path: Path, names: tuple[str, ...], *, skip_header: bool = False) -> Iterator[Row]:
-    """Yield the lines of a file as rows, with the cells by name."""
+    """Yield the lines of a file as rows. The cells of a row are keyed by column name."""
     name, position, split = path.name, 0, _splitter(path)
     try:
         with path.open("rb") as file:
             for line, data in enumerate(file, start=1):
                 position += len(data)
                 text = _decoded(data).rstrip("\r\n")
-                if not text or (skip_header and line == 1):  # only the CSV files of latest name their columns
+                if not text or (skip_header and line == 1):  # only the CSV files of latest have a header
                     continue
                 cells = split(text)
                 if len(cells) != len(names):
@@ -94,7 +94,7 @@ def _records(path: Path, names: tuple[str, ...], *, skip_header: bool = False) -
 
 
 def _splitter(path: Path) -> Callable[[str], list[str]]:
-    """Return the function that splits a line: at `::`, tab or `|`, or by the rules of CSV."""
+    """Return the function that splits a line into cells: at `::`, tab or `|`, or by the rules of CSV."""
     if path.suffix == ".csv":
         return lambda text: next(csv.reader([text]))
     separator = "::" if path.suffix == ".dat" else "\t" if path.name == "u.data" else "|"
@@ -105,11 +105,11 @@ def _decoded(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        return data.decode("latin-1")  # 100K and 1M are in Latin-1, later sets in UTF-8
+        return data.decode("latin-1")  # 100K and 1M are encoded in Latin-1, later data sets in UTF-8
 
 
 def _release(text: str) -> float | None:
-    """Return the time of a date such as `01-Jan-1995`, None if the text is no date."""
+    """Return the time of a date such as `01-Jan-1995`; None if the text is not a date."""
     try:
         return datetime.strptime(text, "%d-%b-%Y").replace(tzinfo=UTC).timestamp()
     except ValueError:
@@ -117,7 +117,7 @@ def _release(text: str) -> float | None:
 
 
 def _overviews(folder: Path) -> dict[str, str]:
-    """Return tagline and overview of films by id."""
+    """Return the tagline and overview of each film, keyed by item id."""
     path = folder / "item_features.csv"
     if not path.is_file():
         return {}
@@ -130,7 +130,10 @@ def _overviews(folder: Path) -> dict[str, str]:
 
 
 def _posters(folder: Path) -> str:
-    """Return a pattern of image paths, with `{}` for the id: a file or `ARCHIVE.zip!MEMBER`. Empty without posters."""
+    """Return a pattern of image paths in which `{}` stands for the item id; "" if there are no posters.
+
+    The pattern names a file, or a member of an archive as `ARCHIVE.zip!MEMBER`.
+    """
     if (folder / "posters").is_dir():
         return str(folder.resolve() / "posters" / "{}.jpg")
     if (folder / "posters.zip").is_file():
