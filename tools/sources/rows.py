@@ -1,11 +1,11 @@
-"""Rows: what an adapter yields, as it was read, to be validated by `ingest`."""
+"""Rows: what an adapter yields. They are not validated yet; `ingest` does that."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 FIELDS = ("user_id", "item_id", "title", "time", "topics", "text", "price", "event", "rating", "image")
-"""Fields of a row. A row may also have `context.KEY` fields, which describe the situation of the event."""
+"""The fields of a row. Columns may also be mapped to `context.KEY`, which describes the situation of the event."""
 
 
 @dataclass(frozen=True)
@@ -13,12 +13,13 @@ class Row:
     """One row of a source.
 
     Attributes:
-        file: The name of the file that it was read from.
-        line: The number of its line, from 1.
-        fields: The event and its item; of an item that an earlier row described, the `item_id` is enough. In a row of
-            a catalogue, the item alone.
-        position: How much of the source was read by the end of this row, in the unit of `Source.total`.
-        problem: Why the row cannot be read; empty if it can. `fields` then holds what was read of it.
+        file: The name of the file that the row was read from.
+        line: The line number of the row, counted from 1.
+        fields: The fields of the event and its item. If an earlier row described the item, its `item_id` is enough. A
+            row of a catalogue has the fields of an item only.
+        position: How much of the source was read up to the end of this row, in the unit of `Source.total`.
+        problem: The reason why the row cannot be read; empty for a readable row. If there is a problem, `fields` holds
+            what could be read.
         catalogue: Whether the row describes an item and holds no event.
     """
 
@@ -32,10 +33,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Source:
-    """The rows of a log, to be read once.
+    """The rows of a log. They can be read only once.
 
     Attributes:
-        name: Names the source in messages and its file of rejected rows.
+        name: The name of the source in messages, and of its file of rejected rows.
         rows: The rows, in the order of the files.
         total: The `position` of the last row (bytes or rows); None if unknown.
     """

@@ -1,4 +1,4 @@
-"""Tables: CSV, Parquet and JSONL, with columns mapped to fields. CSV and JSONL may be gzipped."""
+"""Read tables (CSV, Parquet and JSONL) and map their columns to fields. CSV and JSONL files may be gzipped."""
 
 import csv
 import json
@@ -16,15 +16,15 @@ Mapped = Sequence[tuple[str, str]]
 """Pairs of column and field."""
 
 NEEDED_FIELDS = frozenset({"user_id", "title", "time"})
-LONGEST_RECORD = 100  # lines of one CSV record
-PARQUET_BATCH = 10_000  # rows
+LONGEST_RECORD = 100  # most lines of one CSV record
+PARQUET_BATCH = 10_000  # rows read at a time
 
 
 def parse_map(pairs: Iterable[str]) -> list[tuple[str, str]]:
-    """Return texts of the form `COLUMN=FIELD` as pairs of column and field.
+    """Parse texts of the form `COLUMN=FIELD` into pairs of column and field.
 
     Raises:
-        ConfigError: a text has no `=`, the field is unknown, or it is mapped twice.
+        ConfigError: A text has no `=`, a field is unknown, or a field is mapped twice.
 
     Example:
         >>> parse_map(["product=title", "city=context.place"])
@@ -46,28 +46,29 @@ def parse_map(pairs: Iterable[str]) -> list[tuple[str, str]]:
 def read_csv(path: Path, mapped: Mapped) -> Source:
     """Read a CSV file whose first line names the columns.
 
-    The separator is the one of `,` `;` tab and `|` that the first line has most of.
+    The separator is whichever of `,`, `;`, tab and `|` occurs most often in the first line.
 
     Raises:
-        DataError: the first line is no CSV, or a needed or mapped column is missing. It is raised with the first row.
+        DataError: The first line is not CSV, or a needed or mapped column is missing. It is raised when the first row
+            is read.
     """
     return Source(path.name, _csv_rows(path, mapped), path.stat().st_size)
 
 
 def read_jsonl(path: Path, mapped: Mapped) -> Source:
-    """Read a file of one JSON object a line; blank lines are skipped.
+    """Read a file with one JSON object per line. Blank lines are skipped.
 
     Raises:
-        DataError: a mapped column is in no line. It is raised after the last row.
+        DataError: No line has a mapped column. It is raised after the last row.
     """
     return Source(path.name, _jsonl_rows(path, mapped), path.stat().st_size)
 
 
 def read_parquet(path: Path, mapped: Mapped) -> Source:
-    """Read a Parquet file; the line of a row is its number in the file, from 1.
+    """Read a Parquet file. The line number of a row is its position in the file, counted from 1.
 
     Raises:
-        DataError: it is no whole Parquet file, or a needed or mapped column is missing.
+        DataError: The file is not a complete Parquet file, or a needed or mapped column is missing.
     """
     import pyarrow.parquet
     from pyarrow.lib import ArrowException
@@ -118,9 +119,9 @@ def _csv_rows(path: Path, mapped: Mapped) -> Iterator[Row]:
 def _records(lines: Iterator[str], delimiter: str, *, width: int) -> Iterator[tuple[int, str]]:
     """Yield the records of a CSV file, each with the number of its first line.
 
-    A cell in quotation marks may hold line ends. Where the marks of a line do not close, the lines up to the next mark
-    are tried as one record. Unless that record has `width` cells, the line is a record of its own: a mark that is
-    never closed spoils one line and not the rest of the file.
+    A cell in quotation marks may contain line ends. If a line has an open quotation mark, the lines up to the closing
+    mark are tried as one record. If that record does not have `width` cells, the first line is yielded alone. So an
+    unclosed mark spoils one line and not the rest of the file.
     """
     opens = re.compile(rf'(?:^|{re.escape(delimiter)})"')
     put_back: deque[str] = deque()
@@ -154,7 +155,7 @@ def _is_record(text: str, delimiter: str, width: int) -> bool:
 
 
 def _jsonl_rows(path: Path, mapped: Mapped) -> Iterator[Row]:
-    missing = dict.fromkeys(column for column, _ in mapped)  # mapped columns that no line had so far
+    missing = dict.fromkeys(column for column, _ in mapped)  # mapped columns that were in no line so far
     number = 0
     for number, text, position, problem in read_lines(path):
         if problem:
@@ -184,7 +185,8 @@ def _parquet_rows(path: Path, file: Any, fields: Mapped) -> Iterator[Row]:
             for position in range(batch.num_rows):
                 line += 1
                 try:
-                    # One row at a time: a value that Python cannot hold (a year 10000) rejects its row alone.
+                    # Rows are converted one at a time: a value that Python cannot hold (such as the year 10000) then
+                    # rejects only its row.
                     (row,) = batch.slice(position, 1).to_pylist()
                 except (OverflowError, ValueError) as error:
                     yield Row(path.name, line, position=line, problem=f"holds a value that cannot be read: {error}")
@@ -195,10 +197,10 @@ def _parquet_rows(path: Path, file: Any, fields: Mapped) -> Iterator[Row]:
 
 
 def _fields_by_column(names: Sequence[str], mapped: Mapped, path: Path) -> Mapped:
-    """Return the whole mapping of a table with these columns.
+    """Return the complete mapping for a table with these columns.
 
     Raises:
-        DataError: two columns have one name, or a mapped column or a needed field is missing.
+        DataError: Two columns have the same name, or a mapped column or a needed field is missing.
     """
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
@@ -214,14 +216,14 @@ def _fields_by_column(names: Sequence[str], mapped: Mapped, path: Path) -> Mappe
 
 
 def _with_own_names(columns: Iterable[str], mapped: Mapped) -> Mapped:
-    """Return the mapping, and to each field that nothing is mapped to the column of the field's own name."""
+    """Complete a mapping: a field that nothing is mapped to gets the column of the same name, if there is one."""
     mapped_fields = {name for _, name in mapped}
     named = [c for c in columns if (c in FIELDS or c.startswith("context.")) and c not in mapped_fields]
     return [*mapped, *((column, column) for column in named)]
 
 
 def _by_field(row: Mapping[str, Any], fields: Mapped) -> dict[str, Any]:
-    """Return the row by field; an empty cell counts as absent."""
+    """Return the values of a row, keyed by field. An empty cell counts as absent."""
     values = {name: row[column] for column, name in fields if row.get(column) not in (None, "")}
     context = {name[len("context.") :]: str(values.pop(name)) for name in list(values) if name.startswith("context.")}
     nested = row.get("context")
@@ -231,7 +233,7 @@ def _by_field(row: Mapping[str, Any], fields: Mapped) -> dict[str, Any]:
 
 
 def _is_text(cell: str) -> bool:
-    """Whether the cell holds no surrogate, the mark of a byte that is not UTF-8."""
+    """Return whether the cell is free of surrogates. A surrogate marks a byte that is not UTF-8."""
     try:
         cell.encode()
     except UnicodeEncodeError:
