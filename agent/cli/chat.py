@@ -52,7 +52,7 @@ def chat(
     from whimbrel.agent.display.terminal import View, console
     from whimbrel.tools.errors import ModelError
 
-    # --json is for programs: then a terminal is read like a pipe, without a prompt
+    # --json is for programs. With it, a terminal is read like a pipe, without a prompt.
     moment, interactive = parse_at(at), sys.stdin is not None and sys.stdin.isatty() and not json
     view = View(language, verbose)
     show = printer(interactive=interactive, as_json=json, view=view)
@@ -81,14 +81,14 @@ def chat(
 
 
 def _lines(interactive: bool) -> Iterator[str]:
-    """Yield what is typed or piped in, line by line, until it ends."""
+    """Yield the lines that are typed or piped in, until the input ends."""
     if interactive:
         with suppress(ImportError):
             import readline  # noqa: F401  # gives input() arrow keys and a history
     if sys.stdin is None:
         return
     if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="replace")  # a line in another encoding is answered all the same
+        sys.stdin.reconfigure(errors="replace")  # a line in the wrong encoding still gets an answer
     while True:
         try:
             line = input("> ") if interactive else sys.stdin.readline()

@@ -64,7 +64,7 @@ def _counted(count: int, thing: str) -> str:
 
 
 def _command(source: str, format: str | None, map: list[str]) -> str:
-    """Return the source with its options, for the message that says how to complete an interrupted ingestion."""
+    """Return the source and its options as a command line has them, to show after an interrupted ingestion."""
     import shlex
 
     given = Path(source).resolve() if Path(source).exists() else source

@@ -1,8 +1,8 @@
-"""The command line: it collects the commands, runs one, and writes an error that a person can act on as one line.
+"""The command line: it collects the commands and runs one. An error that a person can act on is printed as one line.
 
-A package adds commands through an entry point of the group `whimbrel.commands`: a function that takes the Typer app.
-The commands of `whimbrel.evals` are added by such a function too, named here so that this package does not import that
-one.
+A package adds commands through an entry point of the group `whimbrel.commands`. The entry point is a function that
+takes the Typer app. `whimbrel.evals` has such a function too. It is named here as a text, so that this package does
+not depend on `whimbrel.evals`.
 """
 
 import io
@@ -26,18 +26,17 @@ from whimbrel.agent.cli.shift import shift
 COMMAND_GROUP = "whimbrel.commands"
 """The group of entry points that add commands."""
 EVALS_COMMANDS = "whimbrel.evals.cli"
-"""The module whose `register` adds the commands that measure."""
+"""The module whose function `register` adds the evaluation commands."""
 
 
 def build_app(group: str | None = None) -> typer.Typer:
     """Build the command `whimbrel`.
 
     Args:
-        group: The first word of the command line. Groups that it does not name stay empty, for the sake of time; None
-            builds all.
+        group: The first word of the command line. All other groups stay empty, to save time. None builds all groups.
 
     Returns:
-        A Typer app; running it runs the command that `sys.argv` names.
+        A Typer app. Calling it runs the command that `sys.argv` names.
     """
     app = typer.Typer(
         name="whimbrel",
@@ -45,7 +44,7 @@ def build_app(group: str | None = None) -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
-        rich_markup_mode=None,  # plain help: rich would double the time to the first word
+        rich_markup_mode=None,  # plain help, because rich would double the time to the first output
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
@@ -59,7 +58,7 @@ def build_app(group: str | None = None) -> typer.Typer:
         for entry_point in entry_points(group=COMMAND_GROUP):
             try:
                 entry_point.load()(app)
-            # Any error at all: a broken package must not take the other commands with it.
+            # Every exception is caught: a broken package must not disable the other commands.
             except Exception as error:
                 _print_error(f"the commands of {entry_point.value!r} are left out ({type(error).__name__}: {error})")
     return app
@@ -68,7 +67,7 @@ def build_app(group: str | None = None) -> typer.Typer:
 def _packages_add_commands() -> bool:
     """Return whether an installed package has entry points of COMMAND_GROUP.
 
-    importlib.metadata takes 30 ms to import, a third of the time of `whimbrel --help`; this look takes 3.
+    Importing importlib.metadata takes 30 ms, a third of the time of `whimbrel --help`. This check takes 3 ms.
     """
     files = (file for folder in sys.path for file in Path(folder).glob("*.dist-info/entry_points.txt"))
     return any(_holds(file, f"[{COMMAND_GROUP}]".encode()) for file in files)
@@ -77,7 +76,7 @@ def _packages_add_commands() -> bool:
 def _holds(file: Path, section: bytes) -> bool:
     try:
         return section in file.read_bytes()
-    except OSError:  # a file that cannot be read names no command, as for importlib.metadata
+    except OSError:  # importlib.metadata ignores an unreadable file too
         return False
 
 
@@ -92,7 +91,7 @@ def run(app: typer.Typer) -> None:
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter still shows the rest
+            stream.reconfigure(errors="backslashreplace")  # characters that a terminal cannot show are escaped
     try:
         app()
     except (WhimbrelError, OSError) as error:

@@ -8,7 +8,7 @@ from whimbrel.agent.cli.options import JsonOption, add_command, example, print_j
 
 
 def build_app() -> typer.Typer:
-    """Build `whimbrel models`. Other packages add commands to it; `whimbrel.evals` adds `check` and `bench`."""
+    """Build `whimbrel models`. Other packages may add commands to it. `whimbrel.evals` adds `check` and `bench`."""
     app = typer.Typer(help="Language models that can be used.", no_args_is_help=True, rich_markup_mode=None)
     add_command(app, list_models, "list")
     add_command(app, pull, "pull")

@@ -1,4 +1,4 @@
-"""What the commands share: options, how their values are read, and how a document is printed."""
+"""Shared code of the commands: options, the parsing of their values, and the printing of documents."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., None])
 T = TypeVar("T")
 Language = Literal["en", "zh"]
-"""As in `prompts.phrases`, which is not imported here: it needs pydantic, and `--help` shall be quick."""
+"""The same languages as in `prompts.phrases`.
+
+That module is not imported here, because it needs pydantic and would slow down `--help`.
+"""
 
 
 StoreOption = Annotated[
@@ -76,15 +79,15 @@ UserArgument = Annotated[
 
 @dataclass(frozen=True)
 class AgentOptions:
-    """The options from which a command opens an agent.
+    """The options with which a command opens an agent.
 
     Attributes:
         store: Folder of the store, or address of a Chroma server.
         llm: A model spec.
         language: The language of answers.
-        budget_usd: Most US dollars that a hosted model may cost; None for no limit.
-        budget_tokens: Most tokens that it may read and write; None for no limit.
-        remember: Whether cached replies are reused; None for the default of the model.
+        budget_usd: The most US dollars that a hosted model may cost; None for no limit.
+        budget_tokens: The most tokens that a hosted model may read and write; None for no limit.
+        remember: Whether cached replies are reused; None for the model's default.
         ranking: Settings of `RankConfig` that differ from its defaults.
     """
 
@@ -98,7 +101,7 @@ class AgentOptions:
 
 
 def open_agent(options: AgentOptions) -> "Agent":
-    """Open an agent, and show on stderr what takes long.
+    """Open an agent. Slow steps are shown on stderr.
 
     Raises:
         ConfigError: The model spec names no model.
@@ -119,7 +122,7 @@ def open_agent(options: AgentOptions) -> "Agent":
 
 
 def with_steps(call: Callable[[Callable[[str], None]], T]) -> T:
-    """Call a function with a listener for the steps of the pipeline, which are shown on stderr."""
+    """Call a function with a listener that shows the steps of the pipeline on stderr."""
     from whimbrel.agent.display.progress import steps
 
     with steps() as status:
@@ -127,7 +130,7 @@ def with_steps(call: Callable[[Callable[[str], None]], T]) -> T:
 
 
 def example(*commands: str) -> Callable[[F], F]:
-    """Attach the examples that the help of a command ends with."""
+    """Return a decorator that attaches examples to a command. The command's help ends with them."""
 
     def attach(function: F) -> F:
         vars(function)["examples"] = commands
@@ -137,16 +140,16 @@ def example(*commands: str) -> Callable[[F], F]:
 
 
 def add_command(app: typer.Typer, function: Callable[..., None], name: str | None = None) -> None:
-    """Add a command whose help ends with its examples (see `example`)."""
+    """Add a command. Its help ends with its examples (see `example`)."""
     examples = "; ".join(vars(function)["examples"])
     app.command(name, epilog=f"Example: {examples}")(function)
 
 
 def parse_at(at: str | None, option: str = "--at") -> float | None:
-    """Read a time that was given as an option.
+    """Parse a time that was given as an option.
 
     Raises:
-        ConfigError: It is in no known format.
+        ConfigError: The time has no known format.
     """
     from whimbrel.tools.errors import ConfigError
     from whimbrel.tools.timestamps import parse_time
@@ -158,10 +161,10 @@ def parse_at(at: str | None, option: str = "--at") -> float | None:
 
 
 def parse_context(pairs: list[str]) -> dict[str, object]:
-    """Read the values of `--context`. Keys that hold several values may be repeated.
+    """Parse the values of `--context`. The keys `avoid`, `more` and `unavailable` may be repeated.
 
     Raises:
-        ConfigError: A value is not KEY=VALUE, or makes no sense.
+        ConfigError: A value is not of the form KEY=VALUE, or is not valid for its key.
 
     Example:
         >>> parse_context(["place=work", "avoid=tea", "avoid=soup"])
@@ -182,14 +185,14 @@ def parse_context(pairs: list[str]) -> dict[str, object]:
             context[key.strip()] = value.strip()
     context |= {key: values for key, values in several.items() if values}
     try:
-        as_context(context)  # refused here, where the option can be named, and before a model is opened
+        as_context(context)  # checked here, so that the message names the option and no model is opened in vain
     except ValueError as error:
         raise ConfigError(f"--{error}") from None
     return context
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """Print one document on one line of standard output, at once."""
+    """Print a document on one line of standard output, without buffering."""
     import json
 
     print(json.dumps(document, ensure_ascii=False), flush=True)

@@ -48,7 +48,7 @@ def shift(
 
     moment, situation = parse_at(at), parse_context(context or [])
     if plot:
-        picture_format(plot)  # a wrong name is refused before the work, not after it
+        picture_format(plot)  # a wrong file name is refused before the work starts
     with open_agent(AgentOptions(store, llm, language)) as agent:
         shown = with_steps(lambda _: agent.timeline(user, moment, situation))
     if plot:
