@@ -144,9 +144,9 @@ def channel_choice_sets(
     *,
     advance: Advance = lambda count: None,
 ) -> list[ChoiceSet]:
-    """Make choice sets whose features are the values of a candidate's ranks in LEARNED_CHANNELS.
+    """Make choice sets with one feature for each of LEARNED_CHANNELS: the score of a candidate's rank in it.
 
-    The features have shape (candidates, channels). A value is 0 if the channel did not find the candidate.
+    The features have shape (candidates, channels). A feature is 0 if the channel did not find the candidate.
     """
     sets = list[ChoiceSet]()
     for query in queries:
@@ -188,7 +188,7 @@ def given_choice_sets(queries: Iterable[GivenQuery], resources: Resources) -> di
 def choices_of(state: State, query: TrainingQuery) -> list[ChoiceSet]:
     """Make one choice set for each chosen item among the candidates of a state.
 
-    A chosen item that has no other candidate beside it makes no choice set.
+    A chosen item makes no choice set if all candidates were chosen.
     """
     ids = [candidate.item.item_id for candidate in state.candidates]
     titles = short_titles([candidate.item for candidate in state.candidates])

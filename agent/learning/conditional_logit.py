@@ -64,10 +64,12 @@ def fit_weights(
         away = weights - start
         value, slope = ridge * float(away @ away), 2 * ridge * away
         for log in logs:
+            # Each log has the same total share, whatever its number of choices.
             share = 1 / len(log) / len(logs)
             for choice in log:
                 probability = softmax(choice.offset + choice.features @ weights)
                 value -= share * choice.log_likelihood(probability)
+                # The gradient of the log likelihood is the chosen features minus the expected features.
                 slope -= share * (choice.chosen_features - probability @ choice.features)
         return value, slope
 
@@ -98,6 +100,7 @@ def mean_loss(logs: Sequence[Sequence[Labelled]], weights: Floats) -> float:
 
 def softmax(scores: Floats) -> Floats:
     """Return probabilities proportional to the exponentials of the scores, in the shape of `scores`."""
+    # The maximum is subtracted so that the exponential cannot overflow.
     raised = np.exp(scores - scores.max())
     return np.asarray(raised / raised.sum())
 

@@ -1,4 +1,4 @@
-"""Learn from the log of a store, from files of sessions, or from cases; optionally weigh a language model too."""
+"""Learn from the log of a store, from files of sessions, or from cases, with or without a language model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -188,6 +188,7 @@ def _with_extras(
     cases = [case for case in extras.cases if isinstance(case, Case) and case.blind.met is None]
     of_cases = given_choice_sets(_given_queries(cases), Resources(catalogue, fitted))
     for kind, choices in of_cases.items():
+        # Calibration changes the weights only, so the trees that the log taught are kept.
         calibrated = learn_ranker([choices], rankers.of(kind), trees=False, least=LEAST_CASES)
         rankers = rankers.model_copy(update={kind: calibrated.with_trees(rankers.of(kind).trees)})
     if extras.llm is not None:

@@ -108,6 +108,7 @@ def learn_ranker(
     ranker = start.model_copy(update={"weights": _by_name(weights)}).with_trees("")
     if not trees or min(map(len, usable)) < LEAST_FOR_TREES:
         return ranker
+    # The trees are tested on the held-out people, so they build on weights that are fitted without these people.
     weights = fit_weights(_labelled(learned_from), begin, ridge=ridge, bound=LOWEST_WEIGHTS)
     return ranker.with_trees(
         _grow_trees([c for log in learned_from for c in log], [c for log in held_out for c in log], weights, seed)
@@ -228,6 +229,7 @@ def _scores(ranker: Ranker, features: Floats) -> Floats:
 
 def _gain(scores: Floats, chosen: int) -> float:
     above, level = (scores > scores[chosen]).sum(), (scores == scores[chosen]).sum() - 1
+    # Half of the tied candidates count as ranked above, which gives the mean rank of the tie.
     rank = 1 + above + level / 2
     return float(1 / np.log2(rank + 1)) if rank <= CUT_OFF else 0.0
 

@@ -28,6 +28,7 @@ def draw_topic_moments(catalogue: Catalogue, *, seed: int, progress: Progress) -
     since = float(log.time[int(len(log.time) * WARM_UP)]) if len(log.time) else np.inf
     habits = TopicHabitsOverTime(log)
     users = [log.user_ids[row] for row in np.random.default_rng(seed).permutation(len(log.user_ids))]
+    # -(-a // b) rounds up, so that a few users can still give MOST_MOMENTS moments.
     per_user = max(PER_USER, -(-MOST_MOMENTS // max(len(users), 1)))
     moments: list[TopicMoment] = []
     progress.step("Reading histories", MOST_MOMENTS)

@@ -110,7 +110,7 @@ class MomentOutcome:
 
     Attributes:
         predicted: The predicted topics of the event.
-        change: The change that is strong enough to name a shift; None if there is none.
+        change: The change for which a shift is named; None if no shift is named.
         stay_features: TOPIC_SET_FEATURES for the topics of the latest events.
         stayed: Whether the event had one of the topics of the latest events.
         shift_features: TOPIC_SET_FEATURES for the topics of a change; None if no test could be run.

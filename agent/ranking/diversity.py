@@ -32,8 +32,8 @@ def diverse(ranked: Sequence[Ranked], *, k: int, diversity: float = 0.0, near_du
     """Choose the rows of up to `k` entries, in the order of choice.
 
     Scores are scaled to [0, 1]. Each step chooses the entry with the greatest value of (1 - diversity) * score -
-    diversity * cosine, where cosine is that with the nearest entry already chosen. This is maximal marginal relevance
-    (Carbonell & Goldstein, 1998).
+    diversity * cosine. The cosine compares the entry with the nearest entry already chosen. This is maximal marginal
+    relevance (Carbonell & Goldstein, 1998).
 
     Args:
         ranked: Candidates by score, the best first.
@@ -46,13 +46,16 @@ def diverse(ranked: Sequence[Ranked], *, k: int, diversity: float = 0.0, near_du
         return []
     vectors = np.stack([entry.candidate.vector for entry in considered])
     scores = np.array([entry.score for entry in considered])
+    # 1e-9 avoids a division by zero if all scores are equal.
     scaled = (scores - scores.min()) / max(float(np.ptp(scores)), 1e-9)
     limit = np.inf if near_duplicates else NEAR_DUPLICATE
+    # -1 is the lowest cosine: before the first choice, no entry is near a chosen one.
     nearest, free, chosen = np.full(len(considered), -1.0), np.ones(len(considered), dtype=bool), list[int]()
     while len(chosen) < k:
         value = (1 - diversity) * scaled - diversity * np.maximum(nearest, 0.0)
         value = np.where(free & (nearest < limit), value, -np.inf)
         best = int(value.argmax())
+        # Only near duplicates of chosen entries are left, or none at all.
         if not np.isfinite(value[best]):
             break
         chosen.append(best)

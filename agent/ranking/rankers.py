@@ -80,6 +80,7 @@ class Ranker(BaseModel):
         """
         contributions = features * np.array([self.weights.get(name, 0.0) for name in FEATURES])
         if self.trees:
+            # The last column is the mean output of the trees. It is the same for all candidates, so it is left out.
             contributions += self._booster.predict(features, pred_contrib=True)[:, :-1]
         columns = {name: contributions[:, column] for column, name in enumerate(FEATURES)}
         return {name: values for name, values in columns.items() if np.ptp(values) > 0}
