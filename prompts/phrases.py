@@ -1,8 +1,8 @@
 """The sentences that Whimbrel writes itself, in each language that it answers in.
 
-The words are in `en.toml` and `zh.toml`, one file a language with the same keys. The classes below name those keys and
-the values that each sentence takes, and are checked when a file is loaded: a translator who drops a value, or
-misspells one, sees it at once.
+The words are in `en.toml` and `zh.toml`, one file per language with the same keys. The classes below name the keys, and
+the placeholders that each sentence must have. A file is checked against them when it is loaded, so a translator sees at
+once that a placeholder is missing or misspelt.
 
 Example:
     >>> load_phrases("en").summary.nothing_known

@@ -18,7 +18,7 @@ def demo(
 
     It recommends to a household at one moment of the past, and then shows what was really bought next. The sample is a
     year of shopping by 206 households of the Complete Journey. It comes with the package and is read into a store once.
-    By default the household is shown whose interest moves most clearly.
+    By default, the household with the clearest shift of interest is shown.
     """
     from whimbrel.agent.demo import demonstrate, open_demo
     from whimbrel.agent.display.demonstration import outcome, setting

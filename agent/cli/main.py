@@ -97,6 +97,9 @@ def run(app: typer.Typer) -> None:
     except (WhimbrelError, OSError) as error:
         _print_error(str(error))
         sys.exit(1)
+    except MemoryError as error:
+        print(f"whimbrel: not enough memory ({error}): ask for less, or use a larger machine", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("whimbrel: interrupted", file=sys.stderr)
         sys.exit(130)

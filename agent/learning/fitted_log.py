@@ -39,7 +39,7 @@ def write_fitted_log(
 
 
 def count_learned_cases(folder: Path, cases: Iterable[BlindCase]) -> int:
-    """Count the cases whose relevant items the fit has learned from. Such cases are not a valid test of the fit.
+    """Count the cases that the fit was learned from. Such cases are not a valid test of the fit.
 
     Raises:
         DataError: The file of digests is damaged.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from whimbrel.agent.schema.wishes import LONGEST_WISH, read_wish
+from whimbrel.agent.schema.wishes_and_refusals import LONGEST_WISH, read_wish
 from whimbrel.tools.records import Item, clean_text
 from whimbrel.tools.timestamps import parse_time
 

@@ -1,4 +1,4 @@
-"""`whimbrel eval lift`: measure what a language model adds to the ranking of items without any log."""
+"""`whimbrel eval lift`: measure what a language model adds to a ranking if no log is available."""
 
 from typing import Annotated
 

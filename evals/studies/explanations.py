@@ -256,7 +256,8 @@ def _share(count: int, of: int) -> dict[str, Any] | None:
 
 def _read_answers(out: Path) -> Iterator[Answer]:
     """Return the answers of earlier runs. An incomplete line is left out."""
-    for line in out.read_text("utf-8").splitlines() if out.is_file() else ():
+    # A file in another encoding holds no answers. Its bytes are replaced, so that each line is left out by itself.
+    for line in out.read_text("utf-8", errors="replace").splitlines() if out.is_file() else ():
         try:
             yield Answer.model_validate_json(line)
         except ValidationError:

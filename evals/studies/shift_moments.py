@@ -49,7 +49,7 @@ def read_moments(
 ) -> Split:
     """Read moments. Half of the people are learned from, and the other half are tested.
 
-    In a log with times, the tested moments are also later. In a file of cases, all cases are tested.
+    In a log with times, the tested moments are also later. If the source is a file of cases, every case is tested.
 
     Args:
         source: A log in a format of `ingest`, a Last.fm or Frappe folder, or a file of cases (.jsonl).

@@ -291,7 +291,7 @@ def _ask(llm: LanguageModel, predictor: NextTopics, moment: TopicMoment) -> _Rep
 
 
 def _compare(scores: Floats, reference: Floats, users: NDArray[np.int64], seed: int) -> dict[str, Any]:
-    """Return the means of scores with intervals, and the paired differences: the reference minus these scores."""
+    """Return the mean score of each system, and how much the reference scores above each; both with intervals."""
     document: dict[str, Any] = {"n": len(scores)}
     for column, name in enumerate(("log loss", "top-1 accuracy")):
         mean = interval(scores[:, column], users, seed=seed)

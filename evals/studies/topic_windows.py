@@ -23,6 +23,10 @@ MOST_TOPICS, MOST_USERS = 400, 5000
 """Only the most frequent topics and the first users are kept, so that the counts fit into memory."""
 
 
+SHORTEST_DAYS = 0.001
+"""Shortest window: more windows than this makes would not fit into memory."""
+
+
 @dataclass(frozen=True)
 class Windowing:
     """How a log is cut into windows.
@@ -36,6 +40,15 @@ class Windowing:
     days: float = 14
     events: int = 5
     least_events: int = 8
+
+    def __post_init__(self) -> None:
+        """Refuse windows that cut no log.
+
+        Raises:
+            ConfigError: the number of days is not finite, or shorter than a minute.
+        """
+        if not SHORTEST_DAYS <= self.days < np.inf:
+            raise ConfigError(f"--window-days {self.days}: give a number of days from {SHORTEST_DAYS}")
 
 
 @dataclass(frozen=True)

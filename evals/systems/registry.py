@@ -37,7 +37,7 @@ SYSTEMS = {
 
 
 def load_system(name: str) -> System:
-    """Return the system of a name.
+    """Return the system with this name.
 
     Args:
         name: One of SYSTEMS, the name of an entry point of SYSTEM_GROUP, or `package.module:function`. Such a function

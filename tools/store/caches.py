@@ -60,7 +60,7 @@ class NumberCache:
         self._cache = DiskCache(folder / NUMBERS_FOLDER, most_bytes=MOST_BYTES)
 
     def get(self, names: Sequence[str]) -> dict[str, float]:
-        """Return the numbers of these names, keyed by name. A name without a number is left out."""
+        """Return the cached number of each of these names. A name without a number is left out."""
         stored = self._cache.get([self._key(name) for name in names])
         values = {name: stored.get(self._key(name)) for name in names}
         return {name: value for name, value in values.items() if isinstance(value, float)}

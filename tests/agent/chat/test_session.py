@@ -10,7 +10,7 @@ from whimbrel.agent import Agent
 from whimbrel.agent.chat.session import Answer, Session
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.results import Recommendation, Recommendations, RequestUsage, Shift
-from whimbrel.agent.schema.wishes import read_wish
+from whimbrel.agent.schema.wishes_and_refusals import read_wish
 from whimbrel.tools.text.encoder import Vectors
 
 AT = 1_600_000_000 + 34 * 86_400

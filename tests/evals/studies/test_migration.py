@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from whimbrel.agent import DataError
+from whimbrel.agent import ConfigError, DataError
 from whimbrel.agent.learning.forecast import train_forecaster, training_pairs
 from whimbrel.agent.shift.forecast import Forecaster
 from whimbrel.agent.shift.forecast_features import FORECAST_FEATURES, Population, TopicWindows, forecast_features
@@ -134,3 +134,9 @@ def test_the_command_prints_one_document(shop_csv: Path) -> None:
     few = subprocess.run([*command[:-1], "400"], capture_output=True, text=True)
     assert few.returncode == 1
     assert "shorter window" in few.stderr
+
+
+@pytest.mark.parametrize("days", [float("nan"), float("inf"), 0.0, 1e-7])
+def test_windows_that_cut_no_log_are_refused(days: float) -> None:
+    with pytest.raises(ConfigError, match="--window-days"):
+        Windowing(days=days)
