@@ -17,6 +17,7 @@ from importlib import resources
 from typing import Annotated, Any, Literal, get_args
 
 from whimbrel.prompts.sentence_types import Counted, Table, Words, counts, takes
+from whimbrel.prompts.shift_phrases import ShiftPhrases
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
@@ -84,48 +85,6 @@ class SummaryPhrases(Table):
     session: Annotated[str, takes("intents")]
     then: str
     no_earlier_topics: str
-
-
-class ShiftPhrases(Table):
-    """Where the interest is going, and why.
-
-    Attributes:
-        shifted: A shift, told from the contrast between two parts of the history (`inside` and `outside`). `before`
-            and `now` are the shares of the topics there; `less` is how often chance makes a smaller difference.
-        no_shift: The strongest contrast, where chance explains it; `least` is the value of `less` that a shift needs.
-        there_already: A contrast, where the latest events are already `inside`.
-        doubt: The interest probably moves, but no contrast shows where to. `moves` is the probability.
-        last_events: The first of the names that `inside` and `outside` can have.
-        days: On working days, and at weekends.
-        weekdays: From Monday to Sunday.
-        expects: The most likely topic of the next event and the signal that speaks most for it.
-        signals: For each of `next_topics.TOPIC_FEATURES`, what it says of that topic, after "because".
-        wished: A stated wish; `nearest` is `nearest_topics` or `no_topic_near`.
-    """
-
-    no_history: str
-    no_topics: str
-    too_few: Annotated[Counted, counts()]
-    shifted: Annotated[str, takes("topics", "now", "inside", "before", "outside", "less")]
-    no_shift: Annotated[str, takes("inside", "outside", "less", "least")]
-    there_already: Annotated[str, takes("inside", "outside")]
-    doubt: Annotated[Counted, counts("moves")]
-    last_events: Annotated[str, takes("count")]
-    events_before: Annotated[str, takes("count")]
-    last_sessions: Annotated[str, takes("count")]
-    sessions_before: Annotated[str, takes("count")]
-    sessions: Annotated[str, takes("count", "which")]
-    other_sessions: Annotated[str, takes("count")]
-    in_situation: Annotated[str, takes("key", "value")]
-    near_hour: Annotated[str, takes("hour")]
-    days: tuple[str, str]
-    weekdays: tuple[str, str, str, str, str, str, str]
-    season: str
-    expects: Annotated[str, takes("topic", "share", "signal", "factor")]
-    signals: Mapping[str, str]
-    wished: Annotated[str, takes("wish", "nearest", "share")]
-    nearest_topics: Annotated[str, takes("topics")]
-    no_topic_near: str
 
 
 class ReasonPhrases(Table):

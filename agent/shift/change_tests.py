@@ -13,10 +13,8 @@ corrected for the number of tests (Bonferroni).
 Tests of habits leave the open session out, because one session does not make a habit.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -24,10 +22,10 @@ from numpy.typing import NDArray
 
 from whimbrel.agent.profile.summarise import recent_count
 from whimbrel.agent.schema.results import ShiftKind
+from whimbrel.agent.shift.segments import Scope, Segment, segments_at
 from whimbrel.agent.shift.topic_history import RECENT_EVENTS, Floats, Ints, Mask, TopicHistory
 from whimbrel.prompts.phrases import Phrases
 from whimbrel.tools.log.sessions import session_numbers, session_starts
-from whimbrel.tools.timestamps import DAY_SECONDS, hour_of, is_weekend
 
 SIGNIFICANCE_LEVEL = 0.03
 """A segment differs from the rest if its corrected p-value is at most this.
@@ -47,19 +45,9 @@ MOST_TESTED_TOPICS = 60
 """A test distinguishes this number of most frequent topics. All other topics count as one."""
 USUAL_SHARE = 0.6
 """A habit that holds more than this share of the sessions is the user's usual state."""
-NEAR_HOURS = 3
-"""Events at most this number of hours apart are at the same time of the day."""
-NEAR_DAYS, YEAR_DAYS = 30, 365.25
-"""Events at most NEAR_DAYS days of the year apart are in the same season."""
-SEASON_LOG_DAYS = 400
-"""Seasons are tested only if the history spans more days than this. In a shorter history no season recurs."""
 LEAST_SPREAD = 0.02
 """Smallest standard deviation of divergences, in bits. If all earlier segments are alike, any difference from them
 would be significant without it."""
-TEMPORAL_KEY = re.compile(r"time|hour|day|week|month|season|date|year|quarter", re.IGNORECASE)
-"""Matches the keys of a situation that name a time. A shift with such a key is temporal. With any other key it is
-situational."""
-
 _ROUNDING = 1e-12
 """Divergences that differ by less than this count as equal."""
 
@@ -69,13 +57,12 @@ class ChangeTest:
     """A segment of a history, and how surely its topics differ from the topics of the other events.
 
     Attributes:
-        kind: The kind of shift that is named if the interest moves to this segment.
-        inside: The events of the segment, shape (events,).
+        segment: All events of the segment, and its name.
+        inside: The tested events of the segment, shape (events,).
         shares_inside: The share of each topic inside the segment, shape (topics,).
         shares_outside: The share of each topic outside the segment, shape (topics,).
         p_value: The probability of such a large difference if nothing changes.
         z_score: How many standard deviations the difference lies above the mean difference of comparable segments.
-        is_habit: Whether the segment recurs. A time of the day recurs. A trend or a session does not.
         implies_move: Whether the interest has to move to be in this segment. This is False if the latest event lies in
             the segment and the segment is the user's usual state.
         session_counts: How many sessions lie inside and outside. It is (0, 0) for a segment of events.
@@ -83,17 +70,21 @@ class ChangeTest:
         words_outside: The other events in words.
     """
 
-    kind: ShiftKind
+    segment: Segment
     inside: Mask
     shares_inside: Floats
     shares_outside: Floats
     p_value: float
     z_score: float
-    is_habit: bool
     implies_move: bool
     session_counts: tuple[int, int] = (0, 0)
     words_inside: str = ""
     words_outside: str = ""
+
+    @property
+    def kind(self) -> ShiftKind:
+        """The kind of shift that is named if the interest moves to this segment."""
+        return self.segment.kind
 
 
 def run_change_tests(
@@ -124,7 +115,9 @@ def strongest_change(tests: Sequence[ChangeTest]) -> ChangeTest | None:
     session. Within a group the largest z-score wins.
     """
     significant = [test for test in tests if test.p_value <= SIGNIFICANCE_LEVEL and test.implies_move]
-    return max(significant, key=lambda test: (test.is_habit, test.kind != "contextual", test.z_score), default=None)
+    return max(
+        significant, key=lambda test: (test.segment.is_habit, test.kind != "contextual", test.z_score), default=None
+    )
 
 
 def rising_topics(test: ChangeTest, *, most: int) -> list[int]:
@@ -134,6 +127,15 @@ def rising_topics(test: ChangeTest, *, most: int) -> list[int]:
     """
     gain = test.shares_inside * np.log((test.shares_inside + 1e-3) / (test.shares_outside + 1e-3))
     return [int(row) for row in np.argsort(-gain, kind="stable")[:most] if gain[row] > 0]
+
+
+def falling_topics(test: ChangeTest, *, most: int) -> list[int]:
+    """Return the rows of up to `most` topics that are less frequent inside a segment than outside.
+
+    The topic whose share falls most comes first.
+    """
+    fall = test.shares_outside - test.shares_inside
+    return [int(row) for row in np.argsort(-fall, kind="stable")[:most] if fall[row] > 0]
 
 
 def _test_sessions(
@@ -146,41 +148,15 @@ def _test_sessions(
         return
     if history.times is not None:
         yield from sessions.test_trends(say)
-    segments: list[tuple[Mask, ShiftKind, str]] = []
-    if at is not None and history.times is not None:
-        segments += _segments_in_time(history.times, at, say)
-    for key, value in situation.items():
-        same = np.array([other.get(key) == value for other in history.situations], dtype=bool)
-        kind: ShiftKind = "temporal" if TEMPORAL_KEY.search(key) else "situational"
-        segments.append((same, kind, say.shift.in_situation.format(key=key, value=value)))
-    for inside, kind, which in segments:
-        test = sessions.test(inside, kind)
+    for segment in segments_at(history, at=at, situation=situation, say=say):
+        test = sessions.test(segment)
         if test:
             count, others = test.session_counts
             yield replace(
                 test,
-                words_inside=say.shift.sessions.format(count=count, which=which),
-                words_outside=say.shift.other_sessions.format(count=others),
+                words_inside=say.shift.sessions.format(count=count, which=segment.here),
+                words_outside=say.shift.sessions.format(count=others, which=segment.elsewhere),
             )
-
-
-def _segments_in_time(times: Floats, at: float, say: Phrases) -> list[tuple[Mask, ShiftKind, str]]:
-    """Return the segments that share the hour, part of the week, weekday or season of a moment."""
-    moment = np.array([at])
-    hours_apart = np.abs(hour_of(times) - hour_of(moment))
-    when = datetime.fromtimestamp(at, tz=UTC)
-    weekday = np.asarray(times // DAY_SECONDS % 7 == at // DAY_SECONDS % 7)
-    near_hour = np.minimum(hours_apart, 24 - hours_apart) <= NEAR_HOURS
-    part_of_week = is_weekend(times) == is_weekend(moment)
-    segments: list[tuple[Mask, ShiftKind, str]] = [
-        (near_hour, "temporal", say.shift.near_hour.format(hour=f"{when:%H:%M}")),
-        (part_of_week, "temporal", say.shift.days[int(is_weekend(moment)[0])]),
-        (weekday, "temporal", say.shift.weekdays[when.weekday()]),
-    ]
-    if times[-1] - times[0] > SEASON_LOG_DAYS * DAY_SECONDS:
-        days_apart = np.abs((times - at) / DAY_SECONDS % YEAR_DAYS)
-        segments.append((np.minimum(days_apart, YEAR_DAYS - days_apart) <= NEAR_DAYS, "temporal", say.shift.season))
-    return segments
 
 
 @dataclass(frozen=True)
@@ -216,18 +192,18 @@ class _Sessions:
         recent = recent_count(len(tested))
         for width in dict.fromkeys((recent, max(recent // 2, 2))):
             first = self.number[tested[-width]] if width < len(tested) else 0
-            test = self.test(self.number >= first, "temporal")
+            events = np.arange(self.history.event_count) >= int(np.argmax(self.number >= first))
+            test = self.test(Segment("trend", "temporal", events))
             if test:
                 count, others = test.session_counts
                 yield replace(
                     test,
                     words_inside=say.shift.last_sessions.format(count=count),
                     words_outside=say.shift.sessions_before.format(count=others),
-                    is_habit=False,
                     implies_move=True,
                 )
 
-    def test(self, inside: Mask, kind: ShiftKind) -> ChangeTest | None:
+    def test(self, segment: Segment) -> ChangeTest | None:
         """Test a segment against random draws of the same number of sessions.
 
         A session that lies partly inside the segment is split into two at its border.
@@ -236,7 +212,7 @@ class _Sessions:
             None if there are too few events or sessions.
         """
         history, tested = self.history, self.number >= 0
-        inside = inside & tested
+        inside = segment.events & tested
         if min(inside.sum(), (tested & ~inside).sum()) < LEAST_EVENTS_A_SIDE:
             return None
         # Each session gets two numbers: one for its events inside the segment, one for its events outside.
@@ -265,13 +241,12 @@ class _Sessions:
         here, topics = is_inside[session], len(history.topic_names)
         was_inside_last = bool(inside[np.flatnonzero(tested)[-1]])
         return ChangeTest(
-            kind=kind,
+            segment=segment,
             inside=inside,
             shares_inside=_shares(np.bincount(topic[here], weights=weight[here], minlength=topics)),
             shares_outside=_shares(np.bincount(topic[~here], weights=weight[~here], minlength=topics)),
             p_value=float((divergence >= observed - _ROUNDING).mean()),
             z_score=float((observed - permuted.mean()) / max(permuted.std(), 1e-9)),
-            is_habit=True,
             implies_move=not was_inside_last or size <= USUAL_SHARE * sessions,
             session_counts=(size, sessions - size),
         )
@@ -287,12 +262,12 @@ def _test_session(history: TopicHistory, session: Mask, say: Phrases) -> Iterato
     widths = [RECENT_EVENTS, recent_count(history.event_count)] if take_latest else [length]
     for width in dict.fromkeys(widths):
         if 2 <= width < history.event_count / 2:
-            test = _test_latest_events(history, width, say)
+            test = _test_latest_events(history, width, "latest" if take_latest else "session", say)
             if test:
                 yield test
 
 
-def _test_latest_events(history: TopicHistory, width: int, say: Phrases) -> ChangeTest | None:
+def _test_latest_events(history: TopicHistory, width: int, scope: Scope, say: Phrases) -> ChangeTest | None:
     """Test the latest `width` events. Returns None if too few earlier segments have this length."""
     starts = _segment_starts(history, width)
     if len(starts) < LEAST_UNITS:
@@ -310,13 +285,12 @@ def _test_latest_events(history: TopicHistory, width: int, say: Phrases) -> Chan
     p_value, z_score = _exceedance(observed, comparable)
     inside = np.arange(history.event_count) >= history.event_count - width
     return ChangeTest(
-        kind="contextual",
+        segment=Segment(scope, "contextual", inside),
         inside=inside,
         shares_inside=_shares(history.topic_counts(inside.astype(np.float64))),
         shares_outside=_shares(history.topic_counts((~inside).astype(np.float64))),
         p_value=p_value,
         z_score=z_score,
-        is_habit=False,
         implies_move=True,
         words_inside=say.shift.last_events.format(count=width),
         words_outside=say.shift.events_before.format(count=history.event_count - width),

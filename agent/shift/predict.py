@@ -28,6 +28,7 @@ from whimbrel.agent.shift.change_tests import (
     strongest_change,
 )
 from whimbrel.agent.shift.next_topics import NextTopicModel, NextTopics, TopicDistribution, topic_set_features
+from whimbrel.agent.shift.story import tell_story
 from whimbrel.agent.shift.topic_history import RECENT_EVENTS, TopicHistory
 from whimbrel.prompts.phrases import Phrases, load_phrases
 from whimbrel.tools.arrays import standardise
@@ -148,7 +149,7 @@ def _no_shift(
         confidence=_as_confidence(p_stay),
         evidence=cite(history, to_topics),
         reason=say.writing.sentence_gap.join(
-            [_why_no_shift(tests, p_stay, len(history), say), _likeliest_topic(predicted, say)]
+            [_why_no_shift(predicted.history, tests, p_stay, say), _likeliest_topic(predicted, say)]
         ),
     )
 
@@ -158,7 +159,8 @@ def _ordered_topics(
 ) -> tuple[list[int], Usage, tuple[str, ...]]:
     """Return the rows of the topics that a change leads to, ordered by their rise and by the language model."""
     rows = rising_topics(change, most=MOST_OPTIONS)
-    if model.llm is None or len(rows) <= MOST_TO_TOPICS:  # with so few options, all are named in any case
+    # With so few options, all are named in any case. A model that orders reads the person and names topics itself.
+    if model.llm is None or model.orders or len(rows) <= MOST_TO_TOPICS:
         return rows, NO_USAGE, ()
     scores = score_options(
         model.llm,
@@ -184,58 +186,42 @@ def _shift_to(
 ) -> Shift:
     """Return the shift that a change test shows, to the topics in these rows."""
     names = predicted.history.topic_names
-    to_topics = tuple(names[row] for row in rows)
+    story = tell_story(predicted.history, change, rows, say, most=MOST_TO_TOPICS)
+    to_topics = tuple(names[row] for row in story.to_rows)
     mask = np.zeros(len(names), dtype=bool)
-    mask[rows] = True
+    mask[list(story.to_rows)] = True
     confidence = next_topics.shift_calibration.probability(
         topic_set_features(predicted, mask, inside=change.inside, p_value=change.p_value)
     )
-    # `from_topics` are the topics whose share fell most.
-    falling = np.argsort(change.shares_inside - change.shares_outside, kind="stable")[:MOST_TO_TOPICS]
-    sentence = say.shift.shifted.format(
-        topics=say.writing.listed(to_topics),
-        now=_percent(change.shares_inside[rows].sum()),
-        inside=change.words_inside,
-        before=_percent(change.shares_outside[rows].sum()),
-        outside=change.words_outside,
-        less=_percent(1 - change.p_value),
-    )
     return Shift(
         kind=change.kind,
-        from_topics=tuple(names[row] for row in falling if change.shares_inside[row] < change.shares_outside[row]),
+        from_topics=tuple(names[row] for row in story.from_rows),
         to_topics=to_topics,
         confidence=_as_confidence(confidence),
         evidence=cite([item for item, inside in zip(history, change.inside, strict=True) if inside], to_topics),
-        reason=say.writing.sentence_gap.join([sentence, _likeliest_topic(predicted, say)]),
+        reason=say.writing.sentence_gap.join([*story.sentences, _likeliest_topic(predicted, say)]),
     )
 
 
-def _why_no_shift(tests: Sequence[ChangeTest], p_stay: float, events: int, say: Phrases) -> str:
+def _why_no_shift(history: TopicHistory, tests: Sequence[ChangeTest], p_stay: float, say: Phrases) -> str:
     """Return the sentence that says why no shift is named."""
     if p_stay < ABSTAIN_BELOW:
-        return say.shift.doubt.format(moves=_percent(1 - p_stay), count=min(RECENT_EVENTS, events))
+        return say.shift.doubt.format(moves=_percent(1 - p_stay), count=min(RECENT_EVENTS, history.event_count))
     if not tests:
-        return say.shift.too_few.format(count=events)
+        return say.shift.too_few.format(count=history.event_count)
     most_significant = tests[0]
     if most_significant.p_value <= SIGNIFICANCE_LEVEL:
-        return say.shift.there_already.format(
-            inside=most_significant.words_inside, outside=most_significant.words_outside
-        )
-    return say.shift.no_shift.format(
-        inside=most_significant.words_inside,
-        outside=most_significant.words_outside,
-        less=_percent(1 - most_significant.p_value),
-        least=_percent(1 - SIGNIFICANCE_LEVEL),
-    )
+        rows = rising_topics(most_significant, most=MOST_TO_TOPICS)
+        story = tell_story(history, most_significant, rows, say, most=MOST_TO_TOPICS)
+        return say.writing.sentence_gap.join([say.shift.there_already, story.sentences[0]])
+    return say.shift.no_shift.format(inside=most_significant.words_inside, outside=most_significant.words_outside)
 
 
 def _likeliest_topic(predicted: TopicDistribution, say: Phrases) -> str:
     """Return the sentence that names the likeliest topic, its probability and the feature behind it."""
     topic, share = next(iter(predicted.likeliest(1).items()))
-    feature, factor = predicted.strongest_feature(topic)
-    return say.shift.expects.format(
-        topic=topic, share=_percent(share), signal=say.shift.signals[feature], factor=f"{factor:.1f}"
-    )
+    feature, _ = predicted.strongest_feature(topic)
+    return say.shift.expects.format(topic=topic, share=_percent(share), signal=say.shift.signals[feature])
 
 
 def _shift_to_wish(history: Sequence[Item], query: ShiftQuery, say: Phrases) -> Shift:
