@@ -12,13 +12,14 @@ from pydantic import ValidationError
 from whimbrel.agent.answers import answer_of, unseen_situation
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.access import ModelAccess
-from whimbrel.agent.language_models.hosted.budget import Budget, BudgetError
+from whimbrel.agent.language_models.hosted.budget import Budget
 from whimbrel.agent.language_models.option_scores import likelihood_prompt
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.language_models.specs import as_model, open_model
 from whimbrel.agent.moment import given_moment, now_of
 from whimbrel.agent.pipeline import RANK, RECOMMEND, SHIFT, run
 from whimbrel.agent.ranking.rank import Ranking
+from whimbrel.agent.reading.tiers import tier_of
 from whimbrel.agent.schema.context import Context, as_context
 from whimbrel.agent.schema.results import Recommendations, Shift
 from whimbrel.agent.shift.forecast import forecast_topics
@@ -143,7 +144,8 @@ class Agent:
         stored = catalogue if isinstance(catalogue, Store) else None
         fitted = self._given_fitted or (Fitted.load(stored.fitted) if stored else Fitted.default())
         cache = stored.number_cache(f"{llm.digest}|{likelihood_prompt(language).name}") if stored and llm else None
-        return Resources(catalogue, fitted.for_log(catalogue.log), ModelAccess(llm, language, cache), self._config)
+        access = ModelAccess(llm, language, cache, self._config.tier or tier_of(llm))
+        return Resources(catalogue, fitted.for_log(catalogue.log), access, self._config)
 
     def run(
         self,
@@ -155,9 +157,7 @@ class Agent:
         """Run stages of the pipeline on a request. The methods that recommend, rank or predict call this one.
 
         Raises:
-            BudgetError: the budget of a hosted model is spent.
             DataError: no such user.
-            ModelError: the model cannot be reached.
         """
         return run(request, self._resources, stages, on_step=on_step)
 
@@ -183,20 +183,13 @@ class Agent:
         Raises:
             DataError: no such user.
             TypeError: `context` is not a mapping.
-            ModelError: the model cannot be reached, or none of its replies fitted a schema.
             ValueError: `k` is not a positive integer, or the format of `at` is unknown.
         """
         _check_length(k)
         started, situation = time.perf_counter(), as_context(context)
         request = Request(identifier(user_id), at=self._moment(at, situation), context=situation, k=k)
-        warnings: tuple[str, ...] = ()
-        try:
-            state = self.run(request, on_step=on_step)
-        except BudgetError as error:
-            warnings = (f"without the language model: {error}",)
-            state = run(request, self._resources_without_model, on_step=on_step)
-        answer = answer_of(state, time.perf_counter() - started)
-        return answer.model_copy(update={"warnings": (*answer.warnings, *warnings)})
+        state = self.run(request, on_step=on_step)
+        return answer_of(state, time.perf_counter() - started)
 
     def rank(
         self, history: Sequence[Item], candidates: Sequence[Item], context: Situation = None, *, at: object = None
@@ -268,7 +261,6 @@ class Agent:
         Raises:
             DataError: no such user.
             TypeError: `context` is not a mapping.
-            ModelError: the model cannot be reached.
             ValueError: the format of `at` is unknown.
         """
         situation = as_context(context)
@@ -347,11 +339,6 @@ class Agent:
     def now(self) -> float:
         """Return the clock's time, or one second after the last event if the log ended over a week ago."""
         return now_of(self._catalogue.log)
-
-    @cached_property
-    def _resources_without_model(self) -> Resources:
-        resources = self._resources
-        return replace(resources, model=ModelAccess(None, resources.model.language))
 
     def _moment(self, at: object, context: Context) -> float:
         moment = given_moment(at, context)

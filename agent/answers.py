@@ -5,13 +5,18 @@ from typing import Any
 
 from whimbrel.agent.language_models.protocol import Usage
 from whimbrel.agent.schema.context import Context
-from whimbrel.agent.schema.results import Recommendations, RequestUsage, StageUsage
+from whimbrel.agent.schema.results import Recommendations, RequestUsage, StageUsage, is_model_note
 from whimbrel.agent.state import State
-from whimbrel.tools.errors import ModelError
 from whimbrel.tools.records import Item
 from whimbrel.tools.timestamps import iso
 
-MODEL_STAGES = {"summary": "summarise", "prediction": "predict_shift", "ranking": "rank", "explained": "explain"}
+MODEL_STAGES = {
+    "reading": "read",
+    "summary": "summarise",
+    "prediction": "predict_shift",
+    "ranking": "rank",
+    "explained": "explain",
+}
 """The stages that may ask the language model, keyed by the attribute of the state that holds their result."""
 
 
@@ -21,21 +26,13 @@ def answer_of(state: State, seconds: float) -> Recommendations:
     Args:
         state: The state after all stages of `RECOMMEND`.
         seconds: How long the whole request took.
-
-    Raises:
-        ModelError: none of the language model's replies fitted its schema.
     """
     request, recommendations = state.request, state.explained.recommendations
-    values = {"summary": state.summary, "prediction": state.prediction, "ranking": state.ranking}
-    results: dict[str, Any] = {**values, "explained": state.explained}
+    results: dict[str, Any] = {name: getattr(state, name) for name in MODEL_STAGES}
     usages = {stage: results[name].usage for name, stage in MODEL_STAGES.items()}
     usage = sum(usages.values(), Usage())
-    warnings = list(dict.fromkeys(warning for name in MODEL_STAGES for warning in results[name].warnings))
-    if usage.generations and usage.misfits == usage.generations:
-        raise ModelError(
-            f"none of the {usage.misfits} replies of the language model fitted its schema ({warnings[0]}): "
-            "use another model, or --llm none"
-        )
+    given = dict.fromkeys(warning for name in MODEL_STAGES for warning in results[name].warnings)
+    warnings = [*_of_model(list(given), usage, state.failure)]
     warnings += unseen_situation(request.context, state.recall.history)
     if request.user_id and not state.recall.history:
         warnings.append(f"nothing is known about user {request.user_id!r} before {iso(request.at or 0.0)}")
@@ -56,6 +53,21 @@ def answer_of(state: State, seconds: float) -> Recommendations:
         ),
         warnings=tuple(warnings),
     )
+
+
+def _of_model(warnings: Sequence[str], usage: Usage, failure: str) -> list[str]:
+    """Return the warnings of the stages, with a single one about the language model.
+
+    Several stages may have failed for one reason, so their notes are joined.
+    """
+    notes = [warning for warning in warnings if is_model_note(warning)]
+    others = [warning for warning in warnings if not is_model_note(warning)]
+    if failure:
+        return [f"without the language model: {failure}", *others]
+    if usage.generations and usage.misfits == usage.generations:
+        why = f" ({'; '.join(notes)})" if notes else ""
+        return [f"without the language model: none of its replies could be used{why}: try another model", *others]
+    return [*(["; ".join(notes)] if notes else []), *others]
 
 
 def unseen_situation(context: Context, history: Sequence[Item]) -> list[str]:

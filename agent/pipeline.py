@@ -1,4 +1,4 @@
-"""From a request to recommendations: recall, summarise, predict the shift, retrieve, compare, rank, explain.
+"""From a request to recommendations: recall, read, summarise, predict the shift, retrieve, compare, rank, explain.
 
 Every method of the agent runs this pipeline. Learning and evaluation run it too, so they measure what users get. A
 request becomes a `State`, and each stage adds values to it. The caller names the stages that it needs:
@@ -18,12 +18,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from whimbrel.agent.explanation.explain import explain
+from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.profile.summarise import summarise
+from whimbrel.agent.ranking.ask_model import Person, Wish
 from whimbrel.agent.ranking.diversity import with_list
 from whimbrel.agent.ranking.features import features_of
-from whimbrel.agent.ranking.rank import Ranked, Ranking, Wish, kind_of_given, rank
+from whimbrel.agent.ranking.rank import Ranked, Ranking, kind_of_given, rank
+from whimbrel.agent.reading.fuse_shift import fuse_shift
+from whimbrel.agent.reading.read_person import ReadQuery, read_person
 from whimbrel.agent.shift.predict import ShiftQuery, predict_shift
 from whimbrel.agent.state import Recall, Request, Resources, State
+from whimbrel.prompts.phrases import load_phrases
+from whimbrel.tools.errors import ModelError
 from whimbrel.tools.log.item_statistics import ItemStatistics
 from whimbrel.tools.log.topic_clusters import LEAST_CLUSTERED_ITEMS, cluster_topics, with_cluster_topics
 from whimbrel.tools.records import Interaction, Item, rejected_ids, without_rejected
@@ -55,23 +61,36 @@ def recall(state: State, resources: Resources) -> State:
     return replace(state, recall=Recall(history, _vectors(state, history, catalogue), rejected_ids(events), at, before))
 
 
+def read(state: State, resources: Resources) -> State:
+    """Let a capable language model read the user."""
+    if not resources.model.reads:
+        return state
+    recall, context = state.recall, state.request.context
+    query = ReadQuery(recall.history, _known_moment(recall), context, _wishable_topics(state, resources.catalogue))
+    return replace(state, reading=read_person(query, resources.model))
+
+
 def summarise_history(state: State, resources: Resources) -> State:
     """Summarise the user's interests as topics and as text."""
-    recall, model = state.recall, resources.model
-    summary = summarise(recall.history, model.llm, vectors=recall.vectors, language=model.language)
-    return replace(state, summary=summary)
+    recall, model, reading = state.recall, resources.model, state.reading
+    # A model that has read the user has written the sentence already.
+    llm = None if model.reads else model.llm
+    summary = summarise(recall.history, llm, vectors=recall.vectors, language=model.language)
+    return replace(state, summary=replace(summary, words=reading.now) if reading.now else summary)
 
 
 def predict(state: State, resources: Resources) -> State:
     """Predict the interest shift and the topics of the next event."""
     recall, context = state.recall, state.request.context
     query = ShiftQuery(
-        at=recall.at if all(item.time is not None for item in recall.history) else None,
+        at=_known_moment(recall),
         context=context,
         topic_vectors=_wishable_topics(state, resources.catalogue) if context.query else {},
         habits=resources.catalogue.habits(before=recall.before),
     )
     prediction = predict_shift(recall.history, query, model=resources.model, topics=resources.fitted.topics)
+    say = load_phrases(resources.model.language)
+    prediction = fuse_shift(prediction, state.reading, wished=bool(context.query), say=say)
     return replace(state, prediction=prediction)
 
 
@@ -85,7 +104,7 @@ def focus(state: State, resources: Resources) -> State:
         query=context.query,
         liked_items=[recall.vectors[item_id] for item_id in context.more if item_id in recall.vectors],
     )
-    return replace(state, interest=interest)
+    return replace(state, interest=replace(interest, phrases=state.reading.phrase_vectors))
 
 
 def retrieval_query(state: State, resources: Resources) -> RetrievalQuery:
@@ -133,16 +152,23 @@ def compare(state: State, resources: Resources) -> State:
 
 def order(state: State, resources: Resources) -> State:
     """Order the candidates and choose the list that is shown."""
-    request, config = state.request, resources.config.rank
+    request, config, model = state.request, resources.config.rank, resources.model
     given = request.candidates is not None
+    person = Person(
+        history=state.recall.history,
+        wish=Wish(request.context.query, state.interest.wished),
+        reading=state.reading,
+        at=_known_moment(state.recall),
+        situation=request.context.situation,
+        p_topic_change=state.prediction.p_topic_change,
+    )
     ranking = rank(
         state.candidates,
         state.features,
         ranker=resources.fitted.fusion.of(state.kind),
-        history=state.recall.history,
-        wish=Wish(request.context.query, state.interest.wished),
-        model=resources.model,
-        config=config.for_list(request.k),
+        person=person,
+        model=model,
+        config=config.for_list(request.k, orders=model.orders and model.tier != "fills"),
     )
     if not given or config.diversity:
         ranking = with_list(ranking, request.k, diversity=config.diversity, near_duplicates=given)
@@ -166,6 +192,7 @@ def give_reasons(state: State, resources: Resources) -> State:
 Stage = Callable[[State, Resources], State]
 STAGES: Mapping[str, Stage] = {
     "recall": recall,
+    "read": read,
     "summarise": summarise_history,
     "predict_shift": predict,
     "interest": focus,
@@ -176,8 +203,8 @@ STAGES: Mapping[str, Stage] = {
 }
 """All stages by name, in order."""
 RECOMMEND = tuple(STAGES)
-SHIFT = ("recall", "predict_shift")
-QUERY = ("recall", "predict_shift", "interest")
+SHIFT = ("recall", "read", "predict_shift")
+QUERY = (*SHIFT, "interest")
 FEATURES = (*QUERY, "retrieve", "compare")
 RANK = (*FEATURES, "rank")
 """The stages of a recommendation, a shift, a retrieval query, the features for learning, and a ranking."""
@@ -198,14 +225,20 @@ def run(
         stages: Names from `STAGES`, in the same order.
         on_step: Called with the name of each stage when the stage ends.
 
+    If the language model fails, this stage and the remaining ones go on without it, and `State.failure` says why.
+
     Raises:
         DataError: the catalogue has no such user.
-        ModelError: the language model cannot be reached.
     """
     state, seconds = State(request), dict[str, float]()
     for name in stages:
         started = time.perf_counter()
-        state = STAGES[name](state, resources)
+        try:
+            state = STAGES[name](state, resources)
+        except ModelError as error:
+            # The remaining stages would wait for the same server, so they go on without the model too.
+            resources = replace(resources, model=ModelAccess(None, resources.model.language))
+            state = replace(STAGES[name](state, resources), failure=str(error))
         seconds[name] = time.perf_counter() - started
         if on_step:
             on_step(name)
@@ -229,6 +262,11 @@ def as_runnable(resources: Resources, stages: Sequence[str] = RECOMMEND) -> "Run
     for name in stages:
         runnable = runnable | RunnableLambda(step(STAGES[name]), name=name)
     return runnable
+
+
+def _known_moment(recall: Recall) -> float | None:
+    """Return the requested time, or None if the time of any event is unknown."""
+    return recall.at if all(item.time is not None for item in recall.history) else None
 
 
 def _with_topics(history: Sequence[Item]) -> Sequence[Item]:

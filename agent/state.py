@@ -9,9 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from whimbrel.agent.explanation.explain import Explained
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.access import NO_MODEL, ModelAccess
+from whimbrel.agent.language_models.protocol import Tier
 from whimbrel.agent.profile.summarise import Summary
 from whimbrel.agent.ranking.rank import RankConfig, Ranking
 from whimbrel.agent.ranking.rankers import CandidateKind
+from whimbrel.agent.reading.read_person import NO_READING, Reading
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.results import Shift
 from whimbrel.agent.shift.predict import Prediction
@@ -33,6 +35,7 @@ class PipelineConfig(BaseModel):
         worded: For how many of the first recommendations the language model writes the reason.
         rank: The settings of ranking.
         language: The language of summaries, reasons and prompts.
+        tier: What the language model is capable of. If None, it is measured (see `reading.tiers`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +44,7 @@ class PipelineConfig(BaseModel):
     worded: int = Field(default=3, ge=0)
     rank: RankConfig = RankConfig()
     language: Language = "en"
+    tier: Tier | None = None
 
 
 @dataclass(frozen=True)
@@ -105,15 +109,18 @@ class State:
     """A request with the results of its stages. A stage that was not run leaves its result empty.
 
     Attributes:
+        reading: What a capable language model read of the user.
         candidates: The items that may be recommended.
         excluded: Candidates that the caller supplied and the context refuses. They are ranked last.
         kind: The kind of candidates. It decides which weights rank them.
         features: Standardised features of the candidates, shape (candidates, features).
         seconds: How many seconds each stage took, keyed by the stage's name.
+        failure: Why the language model could not be used. The remaining stages then went on without it.
     """
 
     request: Request
     recall: Recall = field(default_factory=Recall)
+    reading: Reading = NO_READING
     summary: Summary = field(default_factory=lambda: Summary((), (), (), ""))
     prediction: Prediction = field(default_factory=lambda: Prediction(Shift(kind="none", reason="")))
     interest: Interest = field(default_factory=Interest)
@@ -124,3 +131,4 @@ class State:
     ranking: Ranking = field(default_factory=Ranking)
     explained: Explained = field(default_factory=lambda: Explained(()))
     seconds: Mapping[str, float] = field(default_factory=dict)
+    failure: str = ""

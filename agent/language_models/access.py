@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from whimbrel.agent.language_models.option_scores import LikelihoodCache
-from whimbrel.agent.language_models.protocol import LanguageModel
+from whimbrel.agent.language_models.protocol import LanguageModel, Tier
 from whimbrel.prompts.phrases import Language
 
 
@@ -15,6 +15,7 @@ class ModelAccess:
         llm: The model, or None to work without one.
         language: The language of prompts, replies and the sentences that the product writes itself.
         likelihood_cache: Likelihoods of titles without a history. If None, the model is asked each time.
+        tier: What the model is capable of.
 
     Example:
         >>> ModelAccess(language="zh").llm is None
@@ -24,6 +25,17 @@ class ModelAccess:
     llm: LanguageModel | None = None
     language: Language = "en"
     likelihood_cache: LikelihoodCache | None = None
+    tier: Tier = "fills"
+
+    @property
+    def reads(self) -> bool:
+        """Whether there is a model that reads persons."""
+        return self.llm is not None and self.tier == "reads"
+
+    @property
+    def orders(self) -> bool:
+        """Whether candidates are ordered by their numbers instead of by likelihoods."""
+        return self.llm is not None and (self.tier != "fills" or not self.llm.scores)
 
 
 NO_MODEL = ModelAccess()

@@ -2,13 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, Literal, Protocol, Self, TypeVar, get_args
 
 from pydantic import BaseModel
 
 from whimbrel.prompts import Message
 
 T = TypeVar("T", bound=BaseModel)
+Tier = Literal["fills", "orders", "reads"]
+"""What a model is capable of. Each tier includes the ones before it.
+
+fills: it fills a schema.
+orders: it puts options into a sensible order.
+reads: it reads a person from their events.
+"""
+TIERS: tuple[Tier, ...] = get_args(Tier)
 
 
 @dataclass(frozen=True)

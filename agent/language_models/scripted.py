@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from whimbrel.agent.language_models.parsers import parse_reply
-from whimbrel.agent.language_models.protocol import Generation, Likelihoods, T, Usage
+from whimbrel.agent.language_models.protocol import Generation, Likelihoods, T, Tier, Usage
 from whimbrel.prompts import Message
 
 Script = Mapping[str, Any] | str
@@ -33,6 +33,7 @@ class ScriptedModel:
         likelihood: Callable[[str, str], float] | None = None,
         scores: bool = True,
         context_tokens: int = 4096,
+        tier: Tier = "fills",
     ) -> None:
         """Prepare a model.
 
@@ -43,8 +44,9 @@ class ScriptedModel:
                 returns a number that looks random and is the same for the same texts.
             scores: Whether the model gives likelihoods.
             context_tokens: The most tokens of a prompt and its reply. A word counts as a token.
+            tier: What the model is capable of. It is not measured.
         """
-        self.scores, self.context_tokens = scores, context_tokens
+        self.scores, self.context_tokens, self.tier = scores, context_tokens, tier
         self._replies = dict(replies or {})
         self._likelihood = likelihood or _pseudo_random_likelihood
         self.conversations: list[Sequence[Message]] = []

@@ -13,17 +13,17 @@ from typing import TypeVar
 import numpy as np
 from pydantic import ValidationError
 
-from whimbrel.agent.language_models.option_scores import HISTORY_SHOWN
-from whimbrel.agent.learning.ranking import ChoiceSet
+from whimbrel.agent.learning.ranking import Asked, ChoiceSet
 from whimbrel.agent.pipeline import FEATURES, QUERY, retrieval_query, run
 from whimbrel.agent.ranking.rankers import CandidateKind
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.state import Request, Resources, State
 from whimbrel.tools.log.click_rates import ClickRates
+from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.catalogue import Catalogue
 from whimbrel.tools.retrieval.channels import LEARNED_CHANNELS, reciprocal, search_channels
-from whimbrel.tools.text.titles import short_titles
+from whimbrel.tools.store.in_memory import InMemory
 
 T = TypeVar("T")
 Advance = Callable[[int], None]
@@ -131,11 +131,20 @@ def choice_sets(
     random, sets = np.random.default_rng(seed), list[ChoiceSet]()
     for query in queries:
         if kind == "retrieved":
-            sets += choices_of(run(query.request(), resources, FEATURES), query)
+            sets += choices_of(run(query.request(), resources, FEATURES), query, resources)
         elif items := _sampled_list(query, resources, random, known=kind == "given"):
-            sets += choices_of(run(query.request(items), resources, FEATURES), query)
+            sets += choices_of(run(query.request(items), resources, FEATURES), query, resources)
         advance(1)
-    return [choice.without_log() for choice in sets] if kind == "cold" else sets
+    return [without_log(choice) for choice in sets] if kind == "cold" else sets
+
+
+def without_log(choice: ChoiceSet) -> ChoiceSet:
+    """Return a choice set as if no log existed, also for a language model that is asked about it."""
+    cold, asked = choice.without_log(), choice.asked
+    if asked is None:
+        return cold
+    empty = InMemory([], InteractionLog.build([], []), timed=True)
+    return replace(cold, asked=replace(asked, resources=replace(asked.resources, catalogue=empty)))
 
 
 def channel_choice_sets(
@@ -181,22 +190,34 @@ def given_choice_sets(queries: Iterable[GivenQuery], resources: Resources) -> di
     for given in queries:
         known = replace(resources, click_rates=given.click_rates)
         state = run(given.query.request(given.candidates), known, FEATURES)
-        sets.setdefault(state.kind, []).extend(choices_of(state, given.query))
+        sets.setdefault(state.kind, []).extend(choices_of(state, given.query, known))
     return sets
 
 
-def choices_of(state: State, query: TrainingQuery) -> list[ChoiceSet]:
+def choices_of(state: State, query: TrainingQuery, resources: Resources) -> list[ChoiceSet]:
     """Make one choice set for each chosen item among the candidates of a state.
 
     A chosen item makes no choice set if all candidates were chosen.
     """
     ids = [candidate.item.item_id for candidate in state.candidates]
-    titles = short_titles([candidate.item for candidate in state.candidates])
-    shown = tuple(short_titles(query.history[-HISTORY_SHOWN:]))
     return [
-        ChoiceSet(query.user, state.features[kept], chosen, tuple(titles[row] for row in kept), shown)
+        ChoiceSet(
+            query.user,
+            state.features[kept],
+            chosen,
+            state.prediction.p_topic_change,
+            Asked(_request_of(state, kept), resources, ids[kept[chosen]]),
+        )
         for kept, chosen in _one_choice_each(ids, query.chose)
     ]
+
+
+def _request_of(state: State, kept: Sequence[int]) -> Request:
+    """Return the request that asks about these candidates alone, or about the whole catalogue without the others."""
+    request, left_out = state.request, set(range(len(state.candidates))) - set(kept)
+    if request.candidates is None:
+        return replace(request, without=[state.candidates[row].item.item_id for row in sorted(left_out)])
+    return replace(request, candidates=[state.candidates[row].item for row in kept])
 
 
 def _one_choice_each(ids: Sequence[T], chose: Sequence[T]) -> Iterator[tuple[list[int], int]]:

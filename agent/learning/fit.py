@@ -8,21 +8,22 @@ from typing import Any
 import numpy as np
 
 from whimbrel.agent.fitted import Fitted
+from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.learning.cases import Case, Problem
 from whimbrel.agent.learning.choice_sets import GivenQuery, TrainingQuery, given_choice_sets
 from whimbrel.agent.learning.fitted_log import write_fitted_log
 from whimbrel.agent.learning.forecast import fit_forecast
 from whimbrel.agent.learning.learn import Draw, Learning, learn_from
+from whimbrel.agent.learning.model_weights import ask_about, learn_model_weights
 from whimbrel.agent.learning.ranking import (
     LEAST_CHOICES,
     ChoiceSet,
-    ask_model,
-    learn_model_weights,
     learn_ranker,
 )
 from whimbrel.agent.learning.sessions import catalogue_of, read_training, training_of_cases
 from whimbrel.agent.ranking.rankers import CandidateKind
+from whimbrel.agent.reading.tiers import tier_of
 from whimbrel.agent.schema.context import as_context
 from whimbrel.agent.state import Resources
 from whimbrel.tools.errors import ConfigError, DataError
@@ -192,12 +193,12 @@ def _with_extras(
         calibrated = learn_ranker([choices], rankers.of(kind), trees=False, least=LEAST_CASES)
         rankers = rankers.model_copy(update={kind: calibrated.with_trees(rankers.of(kind).trees)})
     if extras.llm is not None:
+        access = ModelAccess(extras.llm, tier=tier_of(extras.llm))
         pools: dict[CandidateKind, list[ChoiceSet]] = {**learned.choices, **of_cases}
         for kind, choices in pools.items():
-            drawn = choices[: extras.answers]
-            progress.step(f"Asking the language model ({kind} candidates)", len(drawn))
-            answers = ask_model(drawn, rankers.of(kind), extras.llm, advance=progress.advance)
-            rankers = rankers.model_copy(update={kind: learn_model_weights([answers], rankers.of(kind))})
+            progress.step(f"Asking the language model ({kind} candidates)", min(len(choices), extras.answers))
+            answers = ask_about(choices, rankers.of(kind), access, most=extras.answers, advance=progress.advance)
+            rankers = rankers.model_copy(update={kind: learn_model_weights([answers], rankers.of(kind), access.tier)})
     fit = Fit(
         moments=learned.moments,
         users=learned.users,

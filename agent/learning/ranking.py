@@ -5,13 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from whimbrel.agent.language_models.option_scores import score_options
-from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.learning.conditional_logit import Labelled, best_ridge, fit_weights
 from whimbrel.agent.ranking.features import FEATURES, LOG_FEATURES
-from whimbrel.agent.ranking.rankers import LIKELIHOOD_FEATURES, Ranker
+from whimbrel.agent.ranking.rankers import Ranker, gate
+from whimbrel.agent.state import Request, Resources
 from whimbrel.tools.log.interaction_log import Floats
 from whimbrel.tools.retrieval.channels import LEARNED_CHANNELS
 
@@ -47,14 +45,20 @@ TREES_GAIN = 2.0
 
 One is not enough, because the number of trees was chosen on the same people.
 """
-LIKELIHOOD_RIDGE = 0.03
-"""Strength of the ridge. Of seven tried, it was among the best on held-out logs (600 choice sets of six logs)."""
-LEAST_LIKELIHOOD = 0.01
-"""A language model is asked only if its weight `likelihood` (or `order`) in the ranker is above this."""
 NEVER_NEGATIVE = ("similarity", "nearest", "last", "words", "topics", "shift")
 """Features of similarity. A few choices may suggest a negative weight by chance, so none is allowed."""
-LOWEST_WEIGHTS = np.where(np.isin(FEATURES, NEVER_NEGATIVE), 0.0, -np.inf)
+LOWEST_WEIGHTS = np.append(np.where(np.isin(FEATURES, NEVER_NEGATIVE), 0.0, -np.inf), np.full(len(FEATURES), -np.inf))
+"""The lowest allowed weights. The second half belongs to `Ranker.moving`, which may lower any weight."""
 Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a language model is asked about a choice: the request, what answers it, and the item that was chosen."""
+
+    request: Request
+    resources: Resources
+    chosen_id: str
 
 
 @dataclass(frozen=True)
@@ -65,15 +69,15 @@ class ChoiceSet:
         user: The id of the user.
         features: Standardised features, shape (candidates, FEATURES), or values of ranks, shape (candidates, channels).
         chosen: The row of the chosen item.
-        titles: The titles of the candidates, in the form that a language model is shown.
-        history: The latest titles before the choice, in the form that a language model is shown.
+        p_topic_change: The probability that the next event has none of the latest topics; None if unknown.
+        asked: How a language model is asked about the choice; None if it cannot be asked.
     """
 
     user: str
     features: Floats
     chosen: int
-    titles: tuple[str, ...] = ()
-    history: tuple[str, ...] = ()
+    p_topic_change: float | None = None
+    asked: Asked | None = None
 
     def without_log(self) -> "ChoiceSet":
         """Return the choice set as it looks if the log does not know the candidates."""
@@ -83,6 +87,11 @@ class ChoiceSet:
     def labelled(self) -> Labelled:
         """The choice in the form that the conditional logit reads."""
         return Labelled(self.features, self.chosen)
+
+    @property
+    def gated(self) -> Labelled:
+        """The choice with each feature twice: as it is, and times the gate of a topic change."""
+        return Labelled(np.hstack([self.features, gate(self.p_topic_change) * self.features]), self.chosen)
 
 
 def learn_ranker(
@@ -102,14 +111,14 @@ def learn_ranker(
     if not usable:
         return start
     learned_from, held_out = _split_people(usable, seed)
-    begin = np.array([start.weights.get(name, 0.0) for name in FEATURES])
-    ridge = best_ridge(_labelled(learned_from), _labelled(held_out), begin, bound=LOWEST_WEIGHTS)
-    weights = fit_weights(_labelled(usable), begin, ridge=ridge, bound=LOWEST_WEIGHTS)
-    ranker = start.model_copy(update={"weights": _by_name(weights)}).with_trees("")
+    begin = np.array([weights.get(name, 0.0) for weights in (start.weights, start.moving) for name in FEATURES])
+    ridge = best_ridge(_gated(learned_from), _gated(held_out), begin, bound=LOWEST_WEIGHTS)
+    weights = fit_weights(_gated(usable), begin, ridge=ridge, bound=LOWEST_WEIGHTS)
+    ranker = start.model_copy(update=_split(weights)).with_trees("")
     if not trees or min(map(len, usable)) < LEAST_FOR_TREES:
         return ranker
     # The trees are tested on the held-out people, so they build on weights that are fitted without these people.
-    weights = fit_weights(_labelled(learned_from), begin, ridge=ridge, bound=LOWEST_WEIGHTS)
+    weights = fit_weights(_gated(learned_from), begin, ridge=ridge, bound=LOWEST_WEIGHTS)
     return ranker.with_trees(
         _grow_trees([c for log in learned_from for c in log], [c for log in held_out for c in log], weights, seed)
     )
@@ -134,100 +143,33 @@ def learn_channel_weights(
     return {name: round(float(w / weights.mean()), 3) for name, w in zip(LEARNED_CHANNELS, weights, strict=True)}
 
 
-@dataclass(frozen=True)
-class AnsweredChoiceSet:
-    """A language model's answer about the best candidates of a choice set.
-
-    Attributes:
-        choice: The choice set.
-        rows: The rows of the candidates that the model was asked about.
-        model_features: The features of the answer that the ranker weighs (see `OptionScores.model_features`).
-        chosen: The position in `rows` of the chosen item.
-    """
-
-    choice: ChoiceSet
-    rows: NDArray[np.int64]
-    model_features: Floats
-    chosen: int
-
-
-def ask_model(
-    choices: Sequence[ChoiceSet],
-    ranker: Ranker,
-    llm: LanguageModel,
-    *,
-    weighed: int = 20,
-    advance: Advance = lambda count: None,
-) -> list[AnsweredChoiceSet]:
-    """Ask a language model about the `weighed` best candidates of each choice set.
-
-    A choice set is left out if the chosen item is not among them, or if the answer cannot be read.
-    """
-    answered = []
-    for choice in choices:
-        rows = np.argsort(-_scores(ranker, choice.features), kind="stable")[:weighed]
-        position = np.flatnonzero(rows == choice.chosen)
-        if len(position) and len(rows) > 1:
-            titles = [choice.titles[row] for row in rows]
-            answer = score_options(llm, history=choice.history, wish="", options=titles, permutations=2)
-            model_features = answer.model_features()
-            if model_features is not None:
-                answered.append(AnsweredChoiceSet(choice, rows, model_features, int(position[0])))
-        advance(1)
-    return answered
-
-
-def learn_model_weights(logs: Sequence[Sequence[AnsweredChoiceSet]], start: Ranker) -> Ranker:
-    """Learn the weights of a language model's answer, in addition to the features. Each log counts the same.
-
-    The weights of the features stay. The weight `likelihood` (or `order`) is never negative. If it is about 0, the
-    whole answer gets weight 0, and the ranker no longer asks the model.
-    """
-    logs = [log for log in logs if log]
-    if not logs:
-        return start
-    likelihoods = logs[0][0].model_features.shape[1] == len(LIKELIHOOD_FEATURES)
-    names = LIKELIHOOD_FEATURES if likelihoods else ("order",)
-    begin = np.array([getattr(start, name) for name in names])
-    labelled = [
-        [Labelled(a.model_features, a.chosen, _scores(start, a.choice.features)[a.rows]) for a in log] for log in logs
-    ]
-    bound = np.array([-np.inf if name == "prior" else 0.0 for name in names])
-    weights = fit_weights(labelled, begin, ridge=LIKELIHOOD_RIDGE, bound=bound)
-    if weights[0] <= LEAST_LIKELIHOOD:
-        weights = np.zeros(len(names))
-    return start.model_copy(update={name: round(float(w), 4) for name, w in zip(names, weights, strict=True)})
-
-
 def gains(ranker: Ranker, choices: Sequence[ChoiceSet]) -> Floats:
     """Return NDCG@10 of each choice set, shape (choices,). Tied candidates share their mean rank."""
-    return np.array([_gain(_scores(ranker, choice.features), choice.chosen) for choice in choices])
-
-
-def gains_with_model(ranker: Ranker, answers: Sequence[AnsweredChoiceSet]) -> Floats:
-    """Return NDCG@10 of each answered choice set, with the language model's answer counted, shape (answers,).
-
-    Only the candidates that the model was asked about are ranked.
-    """
-    return np.array(
-        [
-            _gain(
-                _scores(ranker, a.choice.features)[a.rows] + sum(ranker.of_answer(a.model_features).values()), a.chosen
-            )
-            for a in answers
-        ]
-    )
+    return np.array([gain(scores(ranker, choice), choice.chosen) for choice in choices])
 
 
 def _labelled(logs: Sequence[Sequence[ChoiceSet]]) -> list[list[Labelled]]:
     return [[choice.labelled for choice in log] for log in logs]
 
 
-def _scores(ranker: Ranker, features: Floats) -> Floats:
-    return np.asarray(sum(ranker(features).values(), np.zeros(len(features))))
+def _gated(logs: Sequence[Sequence[ChoiceSet]]) -> list[list[Labelled]]:
+    return [[choice.gated for choice in log] for log in logs]
 
 
-def _gain(scores: Floats, chosen: int) -> float:
+def _split(weights: Floats) -> dict[str, dict[str, float]]:
+    """Return the two halves of the weights of gated choices, each keyed by feature."""
+    staying, moving = np.split(weights, 2)
+    return {"weights": _by_name(staying), "moving": _by_name(moving)}
+
+
+def scores(ranker: Ranker, choice: ChoiceSet) -> Floats:
+    """Return the score of each candidate of a choice set, shape (candidates,)."""
+    contributions = ranker(choice.features, p_topic_change=choice.p_topic_change).values()
+    return np.asarray(sum(contributions, np.zeros(len(choice.features))))
+
+
+def gain(scores: Floats, chosen: int) -> float:
+    """Return NDCG@10 of scores. Tied candidates share their mean rank."""
     above, level = (scores > scores[chosen]).sum(), (scores == scores[chosen]).sum() - 1
     # Half of the tied candidates count as ranked above, which gives the mean rank of the tie.
     rank = 1 + above + level / 2
@@ -260,7 +202,8 @@ def _grow_trees(learned_from: Sequence[ChoiceSet], held_out: Sequence[ChoiceSet]
         sizes = [len(choice.features) for choice in choices]
         labels = np.concatenate([np.arange(len(c.features)) == c.chosen for c in choices]).astype(int)
         features = np.concatenate([choice.features for choice in choices])
-        return lightgbm.Dataset(features, labels, group=sizes, init_score=features @ weights, free_raw_data=False)
+        start = np.concatenate([choice.gated.features @ weights for choice in choices])
+        return lightgbm.Dataset(features, labels, group=sizes, init_score=start, free_raw_data=False)
 
     training, validation = table(learned_from), table(held_out)
     stop = lightgbm.early_stopping(PATIENCE, verbose=False)
@@ -268,6 +211,6 @@ def _grow_trees(learned_from: Sequence[ChoiceSet], held_out: Sequence[ChoiceSet]
     if not booster.best_iteration:
         return ""
     trees = str(booster.model_to_string(num_iteration=booster.best_iteration))
-    plain = Ranker(weights=_by_name(weights))
+    plain = Ranker(**_split(weights))
     gained = gains(plain.with_trees(trees), held_out) - gains(plain, held_out)
     return trees if gained.mean() > TREES_GAIN * gained.std() / max(len(gained), 1) ** 0.5 else ""

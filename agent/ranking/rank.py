@@ -1,21 +1,19 @@
 """Order candidates by the learned ranker, by their fit to a stated wish, and by a language model's answer."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from whimbrel.agent.language_models.access import ModelAccess
-from whimbrel.agent.language_models.option_scores import score_options
-from whimbrel.agent.language_models.protocol import NO_USAGE, Usage
-from whimbrel.agent.ranking.rankers import CandidateKind, Ranker
+from whimbrel.agent.language_models.protocol import Usage
+from whimbrel.agent.ranking.ask_model import ModelAnswer, Person, ask_model, reading_figures
+from whimbrel.agent.ranking.rankers import LIKELIHOOD_FIGURES, ORDER_FIGURES, CandidateKind, Ranker
 from whimbrel.tools.arrays import standardise
-from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.candidates import Candidate
 from whimbrel.tools.text.encoder import Vectors
-from whimbrel.tools.text.titles import short_titles
 
 Floats = NDArray[np.float64]
 
@@ -23,8 +21,8 @@ WISH_NEAR = 0.3
 """An item gains from a wish only if its cosine with the wish is at least this."""
 KNOWN_SHARE = 0.5
 """The statistics of the log count if it knows at least this share of the given candidates."""
-LEAST_WEIGHED, MOST_WEIGHED = 20, 100
-"""Fewest and most candidates that the language model is shown by default."""
+LEAST_WEIGHED, LEAST_ORDERED, MOST_WEIGHED = 20, 50, 60
+"""Fewest candidates that a small model and a model that orders well are shown by default, and most that any is shown."""
 
 
 class RankConfig(BaseModel):
@@ -33,9 +31,9 @@ class RankConfig(BaseModel):
     Attributes:
         wish: Weight of a stated wish, in log odds per standard deviation.
         weighed: How many of the best candidates the language model is shown. The default is twice the length of the
-            list, but at least 20 and at most 100.
-        permutations: In how many orders a model without likelihoods is shown the candidates. Two orders, the given
-            one and its reverse, cancel the model's preference for the first option.
+            list, but at least 20 (50 for a model that orders well) and at most 60.
+        permutations: In how many directions a model that orders is shown the candidates. Two directions cancel the
+            model's preference for the first option.
         diversity: How much a candidate loses for being similar to an item already in the list, in [0, 1].
         novelty: Weight of an item's rarity in the log, in log odds per standard deviation, in [0, 10].
     """
@@ -44,22 +42,20 @@ class RankConfig(BaseModel):
 
     wish: float = 3.0
     weighed: int | None = Field(default=None, ge=0)
-    permutations: int = Field(default=2, ge=1)
+    permutations: int = Field(default=2, ge=1, le=2)
     diversity: float = Field(default=0.0, ge=0, le=1)
     novelty: float = Field(default=0.0, ge=0, le=10)
 
-    def for_list(self, k: int) -> "RankConfig":
-        """Return the settings for a list of `k`. If `weighed` is None, it gets its default for this length."""
-        weighed = min(max(LEAST_WEIGHED, 2 * k), MOST_WEIGHED) if self.weighed is None else self.weighed
+    def for_list(self, k: int, *, orders: bool = False) -> "RankConfig":
+        """Return the settings for a list of `k`. If `weighed` is None, it gets its default for this length.
+
+        Args:
+            k: The length of the list.
+            orders: Whether the model orders candidates well. It is then shown more of them.
+        """
+        least = LEAST_ORDERED if orders else LEAST_WEIGHED
+        weighed = min(max(least, 2 * k), MOST_WEIGHED) if self.weighed is None else self.weighed
         return self.model_copy(update={"weighed": weighed})
-
-
-@dataclass(frozen=True)
-class Wish:
-    """A stated wish: its words, and one unit vector of the words and of the items that the user wants more like."""
-
-    words: str = ""
-    vector: Vectors | None = None
 
 
 @dataclass(frozen=True)
@@ -78,14 +74,26 @@ class Ranking:
     Attributes:
         ranked: The list that is shown, followed by the other candidates.
         listed: The length of the list that is shown.
-        usage: The tokens and the cost of asking the language model.
-        warnings: Problems with the language model's answer.
+        answer: What the language model said of the candidates in `asked`.
+        asked: The rows of the candidates that the language model was asked about, as they were given to `rank`.
+        reading_figures: See `reading_figures`; shape (candidates,) each, in the order that was given to `rank`.
     """
 
     ranked: tuple[Ranked, ...] = ()
     listed: int = 0
-    usage: Usage = NO_USAGE
-    warnings: tuple[str, ...] = ()
+    answer: ModelAnswer = field(default_factory=ModelAnswer)
+    asked: tuple[int, ...] = ()
+    reading_figures: Mapping[str, Floats] = field(default_factory=dict)
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens and the cost of asking the language model."""
+        return self.answer.usage
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Problems with the language model's answer."""
+        return self.answer.warnings
 
     @property
     def list(self) -> tuple[Ranked, ...]:
@@ -98,8 +106,7 @@ def rank(
     features: Floats,
     *,
     ranker: Ranker,
-    history: Sequence[Item],
-    wish: Wish,
+    person: Person,
     model: ModelAccess,
     config: RankConfig,
 ) -> Ranking:
@@ -112,42 +119,36 @@ def rank(
         candidates: What may be recommended.
         features: Standardised features, shape (candidates, features).
         ranker: The learned weights for candidates of this kind.
-        history: The user's events. The language model is shown the latest titles.
-        wish: What the user said they want.
+        person: The person who asks.
         model: The language model, if there is one.
         config: The settings that are not learned.
     """
     if not candidates:
         return Ranking()
-    contributions = ranker(features)
-    if wish.vector is not None:
-        contributions["wish"] = config.wish * _wish_fit(candidates, wish.vector)
+    contributions = ranker(features, p_topic_change=person.p_topic_change)
+    if person.wish.vector is not None:
+        contributions["wish"] = config.wish * _wish_fit(candidates, person.wish.vector)
     if config.novelty:
         popularity = np.log1p([candidate.statistics.get("popularity", 0.0) for candidate in candidates])
         contributions["novelty"] = -config.novelty * standardise(popularity)
+    of_reading = reading_figures(candidates, person.reading)
+    contributions |= ranker.of_model(model.tier, of_reading)
     scores = np.sum([np.zeros(len(candidates)), *contributions.values()], axis=0)
     order = np.argsort(-scores, kind="stable")
-    usage, warnings = Usage(), tuple[str, ...]()
     best = order[: config.for_list(len(candidates)).weighed]
-    if model.llm is not None and ranker.asks(likelihoods=model.llm.scores) and len(best) > 1:
-        answer = score_options(
-            model.llm,
-            history=short_titles(history),
-            wish=wish.words,
-            options=short_titles([candidates[row].item for row in best]),
-            likelihood_cache=model.likelihood_cache,
-            permutations=config.permutations,
-            language=model.language,
-        )
-        usage, warnings = answer.usage, answer.warnings
-        model_features = answer.model_features()
-        if model_features is not None:
-            contributions |= _spread(ranker.of_answer(model_features), best, len(candidates))
-            order = np.argsort(-sum(contributions.values()), kind="stable")
+    answer = ModelAnswer()
+    asked_for = ORDER_FIGURES if model.orders else LIKELIHOOD_FIGURES
+    if model.llm is not None and len(best) > 1 and ranker.asks(model.tier, asked_for):
+        answer = ask_model([candidates[row] for row in best], person, model, directions=config.permutations)
+    if answer.figures:
+        factor = ranker.others(model.tier) if model.orders else 1.0
+        contributions = {name: factor * values for name, values in contributions.items()}
+        contributions |= _spread(ranker.of_model(model.tier, answer.figures), best, len(candidates))
+        order = np.argsort(-sum(contributions.values(), np.zeros(len(candidates))), kind="stable")
     ranked = tuple(
         _ranked(candidates[row], {name: float(values[row]) for name, values in contributions.items()}) for row in order
     )
-    return Ranking(ranked, len(ranked), usage, warnings)
+    return Ranking(ranked, len(ranked), answer, tuple(best.tolist()), of_reading)
 
 
 def kind_of_given(candidates: Sequence[Candidate]) -> CandidateKind:

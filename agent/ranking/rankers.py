@@ -4,6 +4,7 @@ The weights are those of a conditional logit (McFadden, 1974). Trees (LambdaMART
 long enough to learn them. Both are sums, so every score splits into the contributions of the features.
 """
 
+from collections.abc import Collection, Mapping
 from functools import cache, cached_property
 from hashlib import sha256
 from importlib import resources
@@ -12,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from whimbrel.agent.language_models.protocol import Tier
 from whimbrel.agent.ranking.features import FEATURES
 from whimbrel.tools.log.interaction_log import Floats
 
@@ -25,8 +27,28 @@ retrieved: from the catalogue.
 given: supplied by the caller; the log knows enough of them.
 cold: supplied by the caller; the log knows too few of them.
 """
-LIKELIHOOD_FEATURES = ("likelihood", "prior")
-"""Features of an answer by a language model that gives likelihoods."""
+LIKELIHOOD_FIGURES = ("likelihood", "prior")
+READING_FIGURES = ("phrases", "unwanted")
+ORDER_FIGURES = ("order", "grade", "agreement")
+MODEL_FIGURES = (*LIKELIHOOD_FIGURES, *READING_FIGURES, *ORDER_FIGURES)
+"""What a language model says of a candidate, in figures of mean 0.
+
+likelihood, prior: how likely the title is with and without the history (see `OptionScores.model_features`).
+phrases, unwanted: cosine of the text with the nearest phrase for what the person may want, or would not want next.
+order, grade, agreement: the model's order of the candidates (see `GradedOrder`).
+"""
+OTHERS = "others"
+"""Name of the factor by which all other contributions count once a model has ordered the candidates."""
+
+
+GATE = 0.5
+"""The gate is the probability that the topic changes, minus this. It is 0 if the topic is as likely to stay as to
+change, so the weights of such a request are those of `Ranker.weights`."""
+
+
+def gate(p_topic_change: float | None) -> float:
+    """Return by how much a topic change is likelier than not, in [-0.5, 0.5]; 0 if the probability is unknown."""
+    return 0.0 if p_topic_change is None else p_topic_change - GATE
 
 
 def _digest(text: str) -> str:
@@ -44,9 +66,8 @@ class Ranker(BaseModel):
 
     Attributes:
         weights: The weight of each feature, in log odds per standard deviation.
-        likelihood: The weight of the gain in a language model's likelihood of an item when it sees the history.
-        prior: The weight of a language model's likelihood of an item when it does not see the history.
-        order: The weight of the order that a language model without likelihoods puts the items in.
+        moving: What is added to these weights in proportion to the probability that the topic changes (see `GATE`).
+        models: The weight of each figure of a language model, keyed by the model's tier. `OTHERS` is a factor.
         trees: The trees in LightGBM's text format; "" for none.
         digest: The SHA-256 of `trees`. LightGBM aborts the process on damaged trees, so they are checked first.
     """
@@ -54,9 +75,8 @@ class Ranker(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     weights: dict[str, Weight]
-    likelihood: Weight = 0.0
-    prior: Weight = 0.0
-    order: Weight = 0.0
+    moving: dict[str, Weight] = {}
+    models: dict[Tier, dict[str, Weight]] = {}
     trees: str = ""
     digest: str = ""
 
@@ -70,37 +90,39 @@ class Ranker(BaseModel):
         """Return a copy with these trees. An empty text removes the trees."""
         return self.model_copy(update={"trees": trees, "digest": _digest(trees) if trees else ""})
 
-    def __call__(self, features: Floats) -> dict[str, Floats]:
+    def __call__(self, features: Floats, *, p_topic_change: float | None = None) -> dict[str, Floats]:
         """Return the contribution of each feature to the scores, keyed by feature name, shape (candidates,) each.
 
         A feature that contributes the same to all candidates is left out.
 
         Args:
             features: Standardised features, shape (candidates, FEATURES).
+            p_topic_change: The probability that the next event has none of the latest topics; None if unknown.
         """
-        contributions = features * np.array([self.weights.get(name, 0.0) for name in FEATURES])
+        contributions = features * (self._row(self.weights) + gate(p_topic_change) * self._row(self.moving))
         if self.trees:
             # The last column is the mean output of the trees. It is the same for all candidates, so it is left out.
             contributions += self._booster.predict(features, pred_contrib=True)[:, :-1]
         columns = {name: contributions[:, column] for column, name in enumerate(FEATURES)}
         return {name: values for name, values in columns.items() if np.ptp(values) > 0}
 
-    def asks(self, *, likelihoods: bool) -> bool:
-        """Return whether a language model's answer has any weight.
+    def asks(self, tier: Tier, figures: Collection[str]) -> bool:
+        """Return whether any of these figures of a model of this tier has a weight."""
+        weights = self.models.get(tier, {})
+        return any(weights.get(name) for name in figures)
 
-        Args:
-            likelihoods: Whether the model gives likelihoods.
-        """
-        return bool(self.likelihood or self.prior) if likelihoods else bool(self.order)
+    def of_model(self, tier: Tier, figures: Mapping[str, Floats]) -> dict[str, Floats]:
+        """Return what a model's figures contribute, keyed by figure, shape (candidates,) each."""
+        weights = self.models.get(tier, {})
+        return {name: weights[name] * values for name, values in figures.items() if weights.get(name)}
 
-    def of_answer(self, model_features: Floats) -> dict[str, Floats]:
-        """Return what a language model's answer contributes, keyed by feature name, shape (candidates,) each.
+    def others(self, tier: Tier) -> float:
+        """Return the factor of all other contributions once a model of this tier has ordered the candidates."""
+        return self.models.get(tier, {}).get(OTHERS, 1.0)
 
-        Args:
-            model_features: See `OptionScores.model_features`.
-        """
-        names = LIKELIHOOD_FEATURES if model_features.shape[1] == len(LIKELIHOOD_FEATURES) else ("order",)
-        return {name: getattr(self, name) * model_features[:, column] for column, name in enumerate(names)}
+    @staticmethod
+    def _row(weights: Mapping[str, float]) -> Floats:
+        return np.array([weights.get(name, 0.0) for name in FEATURES])
 
     @cached_property
     def _booster(self) -> Any:
@@ -120,7 +142,7 @@ class Rankers(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     signals: Annotated[tuple[str, ...], AfterValidator(_of_these_features)] = FEATURES
     channels: dict[str, ChannelWeight] = {}
     retrieved: Ranker

@@ -5,8 +5,16 @@ from typing import Annotated
 
 import typer
 
-from whimbrel.agent.cli.options import JsonOption, LlmOption, add_command, example, print_json
-from whimbrel.evals.cli.options import MapOption, NamedSourcesArgument, SeedOption
+from whimbrel.agent.cli.options import JsonOption, LlmOption, RememberOption, add_command, example, print_json
+from whimbrel.evals.cli.options import (
+    AskedOption,
+    DirectionsOption,
+    KindOption,
+    MapOption,
+    NamedSourcesArgument,
+    SeedOption,
+    candidate_kind,
+)
 
 
 def build_defaults_app() -> typer.Typer:
@@ -18,6 +26,7 @@ def build_defaults_app() -> typer.Typer:
     )
     add_command(app, topics)
     add_command(app, fusion)
+    add_command(app, model)
     return app
 
 
@@ -46,28 +55,49 @@ def topics(
 def fusion(
     sources: NamedSourcesArgument,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File for the weights.")],
-    llm: LlmOption = "bundled",
     choices: Annotated[
         int, typer.Option("--choices", min=1, help="Choices to draw from each log, for each kind of candidates.")
     ] = 2000,
-    asked: Annotated[
-        int, typer.Option("--asked", min=1, help="Choices of each kind that the language model is asked about.")
-    ] = 150,
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Learn the weights of `shipped_weights.json`, among them that of the language model's likelihood.
+    """Learn the weights of features and retrieval channels of `shipped_weights.json`.
 
-    Beside --out, OUT.without-NAME.json is learned from all logs but one, to be tested on that one. Replies of the model
-    are cached on disk, so the same command resumes.
+    Beside --out, OUT.without-NAME.json is learned from all logs but one, to be tested on that one.
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.studies.defaults import FusionConfig, learn_fusions
 
     with progress_bars() as progress:
-        files = learn_fusions(sources, out, FusionConfig(llm, choices, asked, seed), progress=progress)
+        files = learn_fusions(sources, out, FusionConfig(choices, seed), progress=progress)
     if json:
         print_json({"files": [str(file) for file in files]})
     else:
         for file in files:
             print(file)
+
+
+@example("whimbrel eval defaults model films=ml-100k shop=sales.csv --weights shipped_weights.json --llm openai:gpt-5")
+def model(
+    sources: NamedSourcesArgument,
+    weights: Annotated[Path, typer.Option("--weights", metavar="FILE", help="File of weights to complete.")],
+    llm: LlmOption = "bundled",
+    kind: KindOption = "cold",
+    choices: Annotated[int, typer.Option("--choices", min=1, help="Choices to draw from each log.")] = 1000,
+    asked: AskedOption = 200,
+    directions: DirectionsOption = 2,
+    remember: RememberOption = True,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Learn what a language model of this tier is worth, and write it into a file of weights."""
+    from whimbrel.agent.display.progress import progress_bars
+    from whimbrel.evals.studies.defaults import ModelConfig, learn_model
+
+    config = ModelConfig(llm, candidate_kind(kind), choices, asked, directions, bool(remember), seed)
+    with progress_bars() as progress:
+        learned = learn_model(sources, weights, config, progress=progress)
+    if json:
+        print_json(learned)
+    else:
+        print(", ".join(f"{name} {weight:.2f}" for name, weight in learned.items()) or "no weight: it adds nothing")

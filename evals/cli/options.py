@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
+
+if TYPE_CHECKING:
+    from whimbrel.agent.ranking.rankers import CandidateKind
 
 CasesArgument = Annotated[Path, typer.Argument(metavar="CASES", help="A file of cases, one JSON document per line.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run, as given to its `--out`.")]
@@ -40,12 +43,32 @@ SecondsOption = Annotated[
 BudgetOption = Annotated[
     float | None, typer.Option("--budget-usd", help="Stop when hosted models have cost this many US dollars.")
 ]
+AskedOption = Annotated[
+    int, typer.Option("--asked", min=1, help="Choices of each log that the language model is asked about.")
+]
+KindOption = Annotated[
+    str,
+    typer.Option("--kind", help="cold: lists without a log; given: lists beside the log; retrieved: whole catalogues."),
+]
+DirectionsOption = Annotated[
+    int, typer.Option("--directions", min=1, max=2, help="Directions in which a model that orders sees the candidates.")
+]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Use only the first N cases.")]
 FormatOption = Annotated[str | None, typer.Option("--format", metavar="NAME", help="Format, as for `ingest`.")]
 MapOption = Annotated[
     list[str] | None,
     typer.Option("--map", metavar="COLUMN=FIELD", help="Use this column as this field, as for `ingest`; repeatable."),
 ]
+
+
+def candidate_kind(value: str) -> "CandidateKind":
+    """Return the kind of candidates that an option names."""
+    from whimbrel.agent.ranking.rankers import CandidateKind
+
+    kinds = get_args(CandidateKind)
+    if value not in kinds:
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(kinds)}")
+    return cast("CandidateKind", value)
 
 
 def split_names(values: Iterable[str] | None) -> tuple[str, ...]:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from whimbrel.agent.learning.cases import BoundaryCase, read_boundary_cases
 from whimbrel.agent.learning.sessions import Training, catalogue_of, read_training
-from whimbrel.evals.data.logs import events_of, read_log
+from whimbrel.evals.data.logs import Log, events_of, read_log
 from whimbrel.evals.data.research_logs import is_lastfm, read_artists
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.progress import Progress
+from whimbrel.tools.records import Occurrence
 from whimbrel.tools.sources.formats import open_source
 from whimbrel.tools.store.in_memory import InMemory
 
@@ -42,7 +43,18 @@ def read_library(source: str, progress: Progress) -> InMemory:
     if path.suffix == ".jsonl":
         return catalogue_of(_training_of_boundaries(path))
     log = read_artists(path) if is_lastfm(path) else read_log(open_source(source), progress)
-    return InMemory(log.items, InteractionLog.build(log.items, events_of(log)), timed=True)
+    return _catalogue_of(log)
+
+
+def _catalogue_of(log: Log) -> InMemory:
+    """Return a log as a catalogue. Its histories keep event words and ratings, as those of a store do."""
+    interactions = InteractionLog.build(log.items, events_of(log))
+    histories: dict[str, list[Occurrence]] = {user_id: [] for user_id in log.user_ids}
+    for user, occurrence in zip(log.user, log.details or (), strict=False):
+        histories[log.user_ids[user]].append(occurrence)
+    # Training queries require that events at the same time have the same order in the history as in the log.
+    ordered = {user_id: sorted(history, key=lambda event: event.key) for user_id, history in histories.items()}
+    return InMemory(log.items, interactions, timed=True, histories=ordered if log.details else None)
 
 
 def _training_of_boundaries(path: Path) -> Training:

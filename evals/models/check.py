@@ -1,18 +1,19 @@
 """Checks of whether a model does what Whimbrel asks of it, made by asking it."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from pydantic import BaseModel, Field
 
+from whimbrel.agent.language_models.graded_order import OrderQuestion, order_options
 from whimbrel.agent.language_models.hosted.model import HostedModel
 from whimbrel.agent.language_models.local.llama import Row, log_probabilities
 from whimbrel.agent.language_models.local.model import LocalModel
-from whimbrel.agent.language_models.option_scores import order_options
-from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
+from whimbrel.agent.language_models.protocol import NO_USAGE, TIERS, LanguageModel, Tier, Usage
 from whimbrel.agent.language_models.specs import open_some_model
+from whimbrel.agent.reading.tiers import KNOWN_LISTS, measure_ability
 from whimbrel.evals.models.sample import NAMES, UNRELATED
 from whimbrel.prompts import Message
 from whimbrel.tools.errors import ModelError
@@ -20,6 +21,12 @@ from whimbrel.tools.errors import ModelError
 QUESTIONS = ("the sky on a clear day", "fresh grass", "a ripe lemon", "snow", "a fire engine")
 BIAS_LISTS, BIAS_WORDS = 12, 8
 """Lists of unrelated words that a model is asked to order, and words in each."""
+TIER_WORDS: Mapping[Tier, str] = {
+    "fills": "filling in replies, so its likelihoods count a little where it gives any",
+    "orders": "ordering candidates",
+    "reads": "reading a person, searching for them and ordering candidates",
+}
+"""What Whimbrel uses a model of each tier for."""
 MAX_NATS_EXACT, MAX_NATS_QUANTISED = 1e-3, 0.7
 """Largest difference between likelihoods in a batch and one text at a time, for weights in 32 bits and in fewer."""
 
@@ -86,6 +93,7 @@ def check(spec: str, *, tell: Callable[[str], None] | None = None) -> Iterator[F
     yield _check_schema(llm)
     yield _check_likelihoods(llm)
     yield _check_token_counts(llm)
+    yield _check_ability(llm)
     for permutations in (1, 2):
         yield _check_position_bias(llm, permutations)
 
@@ -103,10 +111,11 @@ def position_bias(llm: LanguageModel, *, permutations: int) -> Bias:
     correlations, usage = [], NO_USAGE
     for _ in range(BIAS_LISTS):
         words = [UNRELATED[number] for number in random.permutation(len(UNRELATED))[:BIAS_WORDS]]
-        order = order_options(llm, history=[], wish="", options=words, permutations=permutations)
+        order = order_options(llm, OrderQuestion(), words, directions=permutations, third=False)
         usage += order.usage
-        if order.values is not None and np.ptp(order.values) > 0:
-            positions = np.argsort(np.argsort(-order.values, kind="stable"), kind="stable")
+        values = order.figures.get("order", np.zeros(1))
+        if np.ptp(values) > 0:
+            positions = np.argsort(np.argsort(-values, kind="stable"), kind="stable")
             correlations.append(float(np.corrcoef(positions, np.arange(BIAS_WORDS))[0, 1]))
     lists = len(correlations)
     mean = float(np.mean(correlations)) if lists else 0.0
@@ -178,6 +187,17 @@ def _check_token_counts(llm: LanguageModel) -> Finding:
     how = getattr(llm.count_tokens, "how", default)  # of a `TokenCounter`
     tokens = llm.count_tokens(NAMES[0])
     return Finding("counts tokens", None, f"{tokens} in {NAMES[0]!r} ({how})", {"tokens": tokens})
+
+
+def _check_ability(llm: LanguageModel) -> Finding:
+    name = "is capable of"
+    try:
+        ability = measure_ability(llm)
+    except ModelError as error:
+        return Finding(name, False, str(error))
+    asked_to_read = "" if ability.reads is None else f"; reads a person {'rightly' if ability.reads else 'wrongly'}"
+    words = f"{TIER_WORDS[ability.tier]} ({ability.right} of {len(KNOWN_LISTS)} known lists right{asked_to_read})"
+    return Finding(name, None, words, {"right": ability.right, "tier": TIERS.index(ability.tier)})
 
 
 def _check_position_bias(llm: LanguageModel, permutations: int) -> Finding:

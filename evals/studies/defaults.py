@@ -1,33 +1,30 @@
 """Learn the weights that are shipped with the agent. They come from several logs, which count equally."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from whimbrel.agent.fitted import Fitted
-from whimbrel.agent.language_models.protocol import LanguageModel
+from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.language_models.specs import open_model
 from whimbrel.agent.learning.learn import Draw, draw_channel_choices, draw_choices, learn_channels, learn_rankers
-from whimbrel.agent.learning.ranking import AnsweredChoiceSet, ChoiceSet, ask_model, learn_model_weights
+from whimbrel.agent.learning.model_weights import ask_about, learn_model_weights
+from whimbrel.agent.learning.ranking import ChoiceSet
 from whimbrel.agent.learning.topics import fit_next_topics
+from whimbrel.agent.ranking.rank import RankConfig
 from whimbrel.agent.ranking.rankers import CandidateKind, Ranker, Rankers
+from whimbrel.agent.reading.tiers import tier_of
 from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.evals.data.catalogues import named_sources, read_library
 from whimbrel.evals.studies.shift_moments import read_moments
-from whimbrel.tools.errors import ConfigError
+from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.progress import NoProgress, Progress
 
 KINDS: tuple[CandidateKind, ...] = ("retrieved", "given")
 """Choices are drawn for these kinds of candidates. The choices of `given` are also used to learn `cold`: for that, all
 features that come from the log are removed."""
-ALL_KINDS: tuple[CandidateKind, ...] = (*KINDS, "cold")
-ORDER_WEIGHT = 0.3
-"""Weight of the order that a model without likelihoods returns, in log odds per standard deviation of a certain
-order. It is set by hand, since local models repeat the order that they are shown and so cannot teach it."""
 NOTHING = Rankers(retrieved=Ranker(weights={}), given=Ranker(weights={}), cold=Ranker(weights={}))
 """Rankers without weights, from which learning starts."""
-
-ChoicesByKind = Mapping[CandidateKind, Sequence[ChoiceSet]]
 
 
 @dataclass(frozen=True)
@@ -35,15 +32,34 @@ class FusionConfig:
     """The choices that rankers are learned from.
 
     Attributes:
-        llm: Spec of the language model.
         choices: The largest number of choices for each log and kind of candidates.
+        seed: Seed of the random numbers.
+    """
+
+    choices: int = 2000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The choices that the worth of a language model is learned from.
+
+    Attributes:
+        llm: Spec of the language model.
+        kind: The kind of candidates.
+        choices: The largest number of choices that are drawn from each log.
         asked: The number of these choices that the model is asked about.
+        directions: In how many directions a model that orders is shown the candidates.
+        remember: Whether replies are cached on disk.
         seed: Seed of the random numbers.
     """
 
     llm: str = "bundled"
-    choices: int = 2000
-    asked: int = 150
+    kind: CandidateKind = "cold"
+    choices: int = 1000
+    asked: int = 200
+    directions: int = 2
+    remember: bool = True
     seed: int = 0
 
 
@@ -99,28 +115,68 @@ def learn_fusions(
     for name in named:
         if Path(name).name != name:
             raise ConfigError(f"{name!r}: give each log a name without slashes, as NAME=SOURCE")
-    model = open_model(config.llm, remember=True)
     drawn = {name: _draw(source, config, progress) for name, source in named.items()}
-    progress.step(f"Learning from {', '.join(drawn)}", None)
-    from_all = _learn(list(drawn.values()), config.seed)
-    answers = {name: _answers(log, from_all, model, config.asked, name, progress) for name, log in drawn.items()}
     files = []
     for left_out in [None, *drawn] if len(drawn) > 1 else [None]:
         used = [name for name in drawn if name != left_out]
         progress.step(f"Learning from {', '.join(used)}", None)
-        rankers = from_all if left_out is None else _learn([drawn[name] for name in used], config.seed)
-        with_likelihood = {
-            kind: learn_model_weights([answers[name][kind] for name in used], rankers.of(kind))
-            for kind in answers[used[0]]
-        }
-        complete: dict[str, object] = {
-            kind: with_likelihood.get(kind, rankers.of(kind)).model_copy(update={"order": ORDER_WEIGHT})
-            for kind in ALL_KINDS
-        }
-        learned = rankers.model_copy(update=complete | {"learned_from": ", ".join(used)})
+        rankers = _learn([drawn[name] for name in used], config.seed)
+        learned = rankers.model_copy(update={"learned_from": ", ".join(used)})
         files.append(out if left_out is None else out.with_suffix(f".without-{left_out}.json"))
         files[-1].write_text(learned.model_dump_json(indent=1) + "\n", "utf-8")
     return files
+
+
+def learn_model(
+    sources: Sequence[str], weights: Path, config: ModelConfig, *, progress: Progress | None = None
+) -> dict[str, float]:
+    """Learn what a language model's figures are worth, and write their weights into a file of rankers.
+
+    The weights hold for all models of the same tier. Those of other tiers and kinds stay.
+
+    Args:
+        sources: Logs as `NAME=SOURCE`, which count equally.
+        weights: The file of rankers, as `learn_fusions` writes it.
+        config: The model, the choices and the seed.
+        progress: Where progress is shown.
+
+    Raises:
+        ConfigError: there is no model.
+        DataError: a log or the file cannot be read.
+    """
+    progress = progress or NoProgress()
+    llm = open_model(config.llm, remember=config.remember)
+    if llm is None:
+        raise ConfigError("give a model with --llm")
+    model, rankers = ModelAccess(llm, tier=tier_of(llm)), _read_rankers(weights)
+    answers = []
+    for name, source in named_sources(sources).items():
+        draw = Draw(config.choices, config.seed, progress)
+        fitted = replace(Fitted.default(), fusion=rankers)
+        choices = draw_choices(read_library(source, progress), config.kind, fitted, draw)
+        progress.step(f"Asking the language model ({name})", min(len(choices), config.asked))
+        rank_config = RankConfig(permutations=config.directions)
+        answers.append(
+            ask_about(
+                choices,
+                rankers.of(config.kind),
+                model,
+                most=config.asked,
+                config=rank_config,
+                advance=progress.advance,
+            )
+        )
+    ranker = learn_model_weights(answers, rankers.of(config.kind), model.tier)
+    learned = rankers.model_copy(update={config.kind: ranker})
+    weights.write_text(learned.model_dump_json(indent=1) + "\n", "utf-8")
+    return dict(ranker.models.get(model.tier, {}))
+
+
+def _read_rankers(path: Path) -> Rankers:
+    try:
+        return Rankers.model_validate_json(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{str(path)!r} holds no rankers: write it with `whimbrel eval defaults fusion`") from error
 
 
 def _draw(source: str, config: FusionConfig, progress: Progress) -> _Drawn:
@@ -142,17 +198,3 @@ def _learn(logs: Sequence[_Drawn], seed: int) -> Rankers:
     }
     rankers = learn_rankers(NOTHING, choices, seed=seed, trees=False)
     return rankers.model_copy(update={"channels": learn_channels([log.channels for log in logs], {}, seed=seed)})
-
-
-def _answers(
-    log: _Drawn, rankers: Rankers, llm: LanguageModel | None, most: int, name: str, progress: Progress
-) -> dict[CandidateKind, list[AnsweredChoiceSet]]:
-    """Ask a model about at most `most` choices of each kind of a log."""
-    if llm is None:
-        return {}
-    choices: ChoicesByKind = {**log.by_kind, "cold": [choice.without_log() for choice in log.by_kind["given"]]}
-    answers: dict[CandidateKind, list[AnsweredChoiceSet]] = {}
-    for kind, drawn in choices.items():
-        progress.step(f"Asking the language model ({name}, {kind})", min(len(drawn), most))
-        answers[kind] = ask_model(drawn[:most], rankers.of(kind), llm, advance=progress.advance)
-    return answers

@@ -1,11 +1,15 @@
-"""Measure what a language model adds to the ranking of items, as if no log had any of the items.
+"""Measure what a language model adds to the ranking of items, beside a log or as if no log had any of the items.
 
-One log after the other is tested. A choice shows 20 items, one of which the user chose. Half of the remaining items are
-sampled uniformly and half by popularity.
+One log after the other is tested. There are three kinds of choices:
 
-The weights of the features and of the model's likelihoods first come from all logs except the one under test. In a
-second step they are learned further from other people of the log under test, in PARTS folds, as `whimbrel fit` does.
-Replies of the model are cached on disk, so a run that was stopped can resume.
+cold: 20 items, one of which the user chose. Half of the others are sampled uniformly and half by popularity. No log is
+    known.
+given: the same lists, beside the log up to the moment.
+retrieved: the best candidates of the whole catalogue. Only choices whose item is among them are measured.
+
+The weights of the features and of the model's figures first come from all logs except the one under test. In a second
+step they are learned further from other people of the log under test, in PARTS folds, as `whimbrel fit` does. Replies
+of the model are cached on disk, so a run that was stopped can resume.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,17 +19,20 @@ from typing import Any
 import numpy as np
 
 from whimbrel.agent.fitted import Fitted
+from whimbrel.agent.language_models.access import ModelAccess
+from whimbrel.agent.language_models.protocol import Tier
 from whimbrel.agent.language_models.specs import open_model
 from whimbrel.agent.learning.learn import Draw, draw_choices
-from whimbrel.agent.learning.ranking import (
+from whimbrel.agent.learning.model_weights import (
     AnsweredChoiceSet,
-    ChoiceSet,
-    ask_model,
+    ask_about,
     gains_with_model,
     learn_model_weights,
-    learn_ranker,
 )
-from whimbrel.agent.ranking.rankers import LIKELIHOOD_FEATURES, Ranker
+from whimbrel.agent.learning.ranking import ChoiceSet, gain, gains, learn_ranker
+from whimbrel.agent.ranking.rank import RankConfig
+from whimbrel.agent.ranking.rankers import CandidateKind, Ranker
+from whimbrel.agent.reading.tiers import tier_of
 from whimbrel.evals.data.catalogues import named_sources, read_library
 from whimbrel.evals.metrics.intervals import Interval, interval
 from whimbrel.evals.metrics.significance import sign_flip_p
@@ -35,8 +42,6 @@ from whimbrel.tools.progress import NoProgress, Progress
 
 NOTHING = Ranker(weights={})
 """The ranker that learning starts from."""
-WITHOUT_MODEL = dict.fromkeys((*LIKELIHOOD_FEATURES, "order"), 0.0)
-"""Weights of a ranker that ignores the language model."""
 OTHERS, OWN = "other logs", "own people"
 """Where weights come from: only from other logs, or also from other people of the same log."""
 PARTS = 5
@@ -51,14 +56,20 @@ class LiftConfig:
 
     Attributes:
         llm: Spec of the language model.
+        kind: The kind of choices.
         choices: Number of choices of each log from which feature weights are learned.
         asked: Number of choices of each log that the model is asked about.
+        directions: In how many directions a model that orders is shown the candidates.
+        remember: Whether replies are cached on disk.
         seed: Seed of the random numbers.
     """
 
     llm: str = "bundled"
+    kind: CandidateKind = "cold"
     choices: int = 1000
     asked: int = 200
+    directions: int = 2
+    remember: bool = True
     seed: int = 0
 
 
@@ -68,6 +79,7 @@ class Lift:
 
     Attributes:
         without: NDCG@10 without the model.
+        alone: NDCG@10 by the model's own order or likelihoods.
         with_: NDCG@10 with the model.
         lift: The paired difference of the two.
         p: The p-value of the difference.
@@ -75,6 +87,7 @@ class Lift:
     """
 
     without: Interval
+    alone: Interval
     with_: Interval
     lift: Interval
     p: float
@@ -96,24 +109,31 @@ def measure_lifts(
         DataError: a log cannot be read.
     """
     progress = progress or NoProgress()
-    model = open_model(config.llm, remember=True)
-    if model is None or len(sources) < 2:
+    llm = open_model(config.llm, remember=config.remember)
+    if llm is None or len(sources) < 2:
         raise ConfigError("give two logs or more, and a model with --llm")
+    model = ModelAccess(llm, tier=tier_of(llm))
     choices: dict[str, list[ChoiceSet]] = {}
     answers: dict[str, list[AnsweredChoiceSet]] = {}
     for name, source in named_sources(sources).items():
-        choices[name] = draw_choices(
-            read_library(source, progress), "cold", Fitted.default(), Draw(config.choices, config.seed, progress)
+        draw = Draw(config.choices, config.seed, progress)
+        choices[name] = draw_choices(read_library(source, progress), config.kind, Fitted.default(), draw)
+    for name, of_log in choices.items():
+        progress.step(f"Asking the language model ({name})", min(len(of_log), config.asked))
+        # What is asked about is chosen by weights of other logs. The reply cannot have decided it then.
+        ranker = _learn_features([choices[other] for other in choices if other != name], config.seed)
+        config_of_rank = RankConfig(permutations=config.directions)
+        answers[name] = ask_about(
+            of_log, ranker, model, most=config.asked, config=config_of_rank, advance=progress.advance
         )
-        progress.step(f"Asking the language model ({name})", min(len(choices[name]), config.asked))
-        answers[name] = ask_model(choices[name][: config.asked], NOTHING, model, advance=progress.advance)
-    return {name: lifts_of(name, choices, answers, seed=config.seed) for name in choices if answers[name]}
+    return {name: lifts_of(name, choices, answers, model.tier, seed=config.seed) for name in choices if answers[name]}
 
 
 def lifts_of(
     name: str,
     choices: Mapping[str, Sequence[ChoiceSet]],
     answers: Mapping[str, Sequence[AnsweredChoiceSet]],
+    tier: Tier,
     *,
     seed: int,
 ) -> dict[str, Lift]:
@@ -123,60 +143,71 @@ def lifts_of(
     """
     others = [other for other in choices if other != name]
     tested = answers[name]
-    # The weights of the features are learned first, then those of the model's likelihoods.
-    ranker = learn_ranker([choices[other] for other in others], NOTHING, seed=seed, trees=False)
-    from_others = learn_model_weights([answers[other] for other in others], ranker)
+    # The weights of the features are learned first, then those of the model's figures.
+    ranker = _learn_features([choices[other] for other in others], seed)
+    from_others = learn_model_weights([answers[other] for other in others], ranker, tier)
     parts = [Part(number, PARTS, seed) for number in range(PARTS)]
-    from_own = {part: _learn_outside(part, from_others, choices[name], tested, seed) for part in parts}
+    from_own = {part: _learn_outside(part, from_others, choices[name], tested, tier, seed=seed) for part in parts}
     ranker_of = {
         answer.choice.user: next(from_own[part] for part in parts if part.holds(answer.choice.user))
         for answer in tested
     }
     return {
-        OTHERS: _lift(tested, [from_others] * len(tested), seed),
-        OWN: _lift(tested, [ranker_of[answer.choice.user] for answer in tested], seed),
+        OTHERS: _lift(tested, [from_others] * len(tested), tier, seed),
+        OWN: _lift(tested, [ranker_of[answer.choice.user] for answer in tested], tier, seed),
     }
 
 
+def _learn_features(logs: Sequence[Sequence[ChoiceSet]], seed: int) -> Ranker:
+    return learn_ranker(logs, NOTHING, seed=seed, trees=False)
+
+
 def _learn_outside(
-    part: Part, start: Ranker, choices: Sequence[ChoiceSet], answers: Sequence[AnsweredChoiceSet], seed: int
+    part: Part,
+    start: Ranker,
+    choices: Sequence[ChoiceSet],
+    answers: Sequence[AnsweredChoiceSet],
+    tier: Tier,
+    *,
+    seed: int,
 ) -> Ranker:
     """Learn further from the people of a log who are not in `part`."""
     outside = [choice for choice in choices if not part.holds(choice.user)]
     ranker = learn_ranker([outside], start, seed=seed, trees=False)
-    return learn_model_weights([[answer for answer in answers if not part.holds(answer.choice.user)]], ranker)
+    return learn_model_weights([[a for a in answers if not part.holds(a.choice.user)]], ranker, tier)
 
 
-def _lift(answers: Sequence[AnsweredChoiceSet], rankers: Sequence[Ranker], seed: int) -> Lift:
+def _lift(answers: Sequence[AnsweredChoiceSet], rankers: Sequence[Ranker], tier: Tier, seed: int) -> Lift:
     """Measure the answers, each with the ranker at the same position."""
     pairs = list(zip(answers, rankers, strict=True))
     # Answers are measured one at a time, since each may have a different ranker.
-    without = np.concatenate(
-        [gains_with_model(ranker.model_copy(update=WITHOUT_MODEL), [answer]) for answer, ranker in pairs]
-    )
-    with_ = np.concatenate([gains_with_model(ranker, [answer]) for answer, ranker in pairs])
+    without = np.concatenate([gains(ranker, [answer.choice]) for answer, ranker in pairs])
+    with_ = np.concatenate([gains_with_model(ranker, [answer], tier) for answer, ranker in pairs])
+    alone = np.array([gain(answer.alone, answer.choice.chosen) for answer in answers])
     users = np.unique([answer.choice.user for answer in answers], return_inverse=True)[1]
-    weights = {name: float(np.mean([getattr(ranker, name) for ranker in rankers])) for name in WITHOUT_MODEL}
+    names = {name for ranker in rankers for name in ranker.models.get(tier, {})}
     return Lift(
         interval(without, users, seed=seed),
+        interval(alone, users, seed=seed),
         interval(with_, users, seed=seed),
         interval(with_ - without, users, seed=seed),
         sign_flip_p(with_ - without, users, seed=seed),
-        {name: weight for name, weight in weights.items() if weight},
+        {name: float(np.mean([r.models.get(tier, {}).get(name, 0.0) for r in rankers])) for name in sorted(names)},
     )
 
 
 def markdown(lifts: Lifts) -> str:
     """Return lifts as a Markdown table."""
     lines = [
-        "| log | weights from | n | NDCG@10 without | with the model | lift | p | weights |",
-        "|---" * 8 + "|",
+        "| log | weights from | n | NDCG@10 without | the model alone | both | lift | p | weights |",
+        "|---" * 9 + "|",
     ]
     for name, by_origin in lifts.items():
         for origin, lift in by_origin.items():
             weights = ", ".join(f"{name} {weight:.2f}" for name, weight in lift.weights.items())
             lines.append(
-                f"| {name} | {origin} | {lift.lift.n} | {lift.without.value:.3f} | {lift.with_.value:.3f} | "
+                f"| {name} | {origin} | {lift.lift.n} | {lift.without.value:.3f} | {lift.alone.value:.3f} | "
+                f"{lift.with_.value:.3f} | "
                 f"{lift.lift.value:+.3f} [{lift.lift.low:+.3f}, {lift.lift.high:+.3f}] | {lift.p:.3f} | {weights} |"
             )
     return "\n".join(lines)
@@ -188,6 +219,7 @@ def document_of(lifts: Lifts) -> dict[str, Any]:
         name: {
             origin: {
                 "without": vars(lift.without),
+                "alone": vars(lift.alone),
                 "with": vars(lift.with_),
                 "lift": vars(lift.lift),
                 "p": lift.p,

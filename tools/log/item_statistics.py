@@ -178,6 +178,21 @@ class ItemStatistics:
         """Return the statistics of one item, keyed by name."""
         return {name: float(getattr(self, name)[row]) for name in STATISTICS}
 
+    def seed_users(self, rows: Ints) -> Ints:
+        """Count the users who have both an item and a seed. Of each seed's users, only the counted ones are read.
+
+        Args:
+            rows: Rows of distinct items.
+
+        Returns:
+            The counts, shape (seeds, rows).
+        """
+        position = np.full(len(self.log.item_ids), -1)
+        position[rows] = np.arange(len(rows))
+        wanted = position[self.neighbour_items] >= 0
+        cells = self.neighbour_seeds[wanted] * len(rows) + position[self.neighbour_items[wanted]]
+        return np.bincount(cells, minlength=len(self.seeds) * len(rows)).reshape(len(self.seeds), len(rows))
+
     def seed_cosines(self, rows: Ints) -> Floats:
         """Compute the cosine between the users of each item and the users of each seed.
 
@@ -189,12 +204,7 @@ class ItemStatistics:
         Returns:
             The cosines, shape (seeds, rows).
         """
-        position = np.full(len(self.log.item_ids), -1)
-        position[rows] = np.arange(len(rows))
-        wanted = position[self.neighbour_items] >= 0
-        cells = self.neighbour_seeds[wanted] * len(rows) + position[self.neighbour_items[wanted]]
-        counts = np.bincount(cells, minlength=len(self.seeds) * len(rows)).reshape(len(self.seeds), len(rows))
-        return np.asarray(counts / np.outer(self.seed_norms, self.item_norms[rows]))
+        return np.asarray(self.seed_users(rows) / np.outer(self.seed_norms, self.item_norms[rows]))
 
 
 def recent_popularity(log: InteractionLog, *, before: float) -> Ints:

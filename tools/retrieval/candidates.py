@@ -25,6 +25,7 @@ class Candidate:
         vector: Its unit text vector, shape (384,).
         channels: Its rank in each retrieval channel that returned it, counted from 1.
         seed_cosines: Its co-occurrence cosine with each of the user's latest items, keyed by item id.
+        seed_users: How many people of the log have both it and each of the user's latest items, keyed by item id.
         statistics: Its statistics from the log (see `ItemStatistics`). They are empty if the log lacks the item.
     """
 
@@ -32,6 +33,7 @@ class Candidate:
     vector: Vectors
     channels: Mapping[str, int] = field(default_factory=dict)
     seed_cosines: Mapping[str, float] = field(default_factory=dict)
+    seed_users: Mapping[str, int] = field(default_factory=dict)
     statistics: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -56,13 +58,15 @@ def as_candidates(
     """
     rows = statistics.log.rows([item.item_id for item in items])
     position = {int(row): number for number, row in enumerate(dict.fromkeys(rows[rows >= 0]))}
-    cosines = statistics.seed_cosines(np.array(list(position), dtype=np.int64)).T.tolist()
+    known = np.array(list(position), dtype=np.int64)
+    cosines, users = statistics.seed_cosines(known).T.tolist(), statistics.seed_users(known).T.tolist()
     return [
         Candidate(
             item=item,
             vector=vectors[item.item_id],
             channels=channels[number] if channels else {},
             seed_cosines=dict(zip(statistics.seeds, cosines[position[int(row)]], strict=True)) if row >= 0 else {},
+            seed_users=dict(zip(statistics.seeds, users[position[int(row)]], strict=True)) if row >= 0 else {},
             statistics=statistics.of_item(int(row)) if row >= 0 else {},
         )
         for number, (item, row) in enumerate(zip(items, rows, strict=True))

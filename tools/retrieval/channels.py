@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +99,7 @@ def search_channels(catalogue: Catalogue, query: RetrievalQuery, *, n: int = 200
 
     Channels:
         short, long, predicted, wished: items whose text is nearest to a vector of interest.
+        phrases: items whose text is nearest to a search phrase of a language model.
         itemknn, user_knn, next_item, co_occurrence, embedding: see `ItemStatistics`.
         taste: the latest items of users with a similar taste.
         topics: popular items of the topics that are expected next.
@@ -124,13 +126,24 @@ def search_channels(catalogue: Catalogue, query: RetrievalQuery, *, n: int = 200
         "topics": _topic_scores(statistics, query.expected),
     }
     rankings = {channel: _top(values, allowed, max(PER_CHANNEL, n // 2)) for channel, values in scores.items()}
-    rankings |= _nearest(catalogue, query.interest.channels(), allowed, n=max(NEIGHBOURS, n // 2))
+    near = _nearest(catalogue, query.interest.channels() | _phrases(query.interest), allowed, n=max(NEIGHBOURS, n // 2))
+    of_phrases = [near.pop(name) for name in _phrases(query.interest)]
+    rankings |= near
+    if of_phrases:  # the best of each phrase, then the second of each
+        rankings["phrases"] = list(
+            dict.fromkeys(row for rows in zip_longest(*of_phrases) for row in rows if row is not None)
+        )
     rankings["explore"] = _explored(statistics, allowed, n=int(n * EXPLORED))
     ranks: dict[int, dict[str, int]] = {}
     for channel, rows in rankings.items():
         for rank, row in enumerate(rows, start=1):
             ranks.setdefault(row, {})[channel] = rank
     return ChannelRanks(statistics, ranks)
+
+
+def _phrases(interest: Interest) -> dict[str, Vectors]:
+    """Return the vectors of the search phrases, keyed by a name for each."""
+    return {} if interest.phrases is None else {f"phrase {n}": vector for n, vector in enumerate(interest.phrases)}
 
 
 def _rise(statistics: ItemStatistics) -> Floats:

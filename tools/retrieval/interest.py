@@ -24,6 +24,7 @@ class Interest:
         long: Mean of the user's items, all with the same weight.
         predicted: Mean of the topics that are predicted as the next interest.
         wished: Mean of a stated wish and of the items that the user wants more of.
+        phrases: Search phrases for what the user may want next, shape (phrases, 384).
         latest: The LATEST distinct items, the most recent first, shape (items, 384).
     """
 
@@ -31,6 +32,7 @@ class Interest:
     long: Vectors | None = None
     predicted: Vectors | None = None
     wished: Vectors | None = None
+    phrases: Vectors | None = None
     latest: Vectors | None = None
 
     def channels(self) -> dict[str, Vectors]:
