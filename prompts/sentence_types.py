@@ -23,6 +23,17 @@ def takes(*names: str, optional: str = "") -> AfterValidator:
     return AfterValidator(check)
 
 
+def takes_any(*names: str) -> AfterValidator:
+    """Check that a sentence takes no other values than these. It may leave out any of them."""
+
+    def check(sentence: str) -> str:
+        if not _values_of(sentence) <= set(names):
+            raise ValueError(f"takes {sorted(_values_of(sentence))}, may take {sorted(names)}")
+        return sentence
+
+    return AfterValidator(check)
+
+
 def counts(*names: str) -> AfterValidator:
     """Check that a counted sentence takes exactly `count` and these values; the singular may leave out any of them."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from whimbrel.prompts.sentence_types import Counted, Table, counts, takes
+from whimbrel.prompts.sentence_types import Counted, Table, counts, takes, takes_any
 
 
 class CountPhrases(Table):
@@ -17,11 +17,11 @@ class CountPhrases(Table):
         none: None of them.
     """
 
-    all: Annotated[str, takes("of")]
+    all: Annotated[str, takes(optional="of")]
     only: Annotated[str, takes(optional="of")]
     both: Annotated[str, takes(optional="of")]
-    some: Annotated[str, takes("count", "of")]
-    none: Annotated[str, takes("of")]
+    some: Annotated[str, takes("count", optional="of")]
+    none: Annotated[str, takes(optional="of")]
 
 
 class PlacePhrases(Table):
@@ -36,10 +36,10 @@ class PlacePhrases(Table):
         then_before: These events, in the second half of a sentence.
     """
 
-    since: Annotated[str, takes(optional="since")]
-    since_then: str
-    then_since: str
-    before: Annotated[str, takes(optional="since")]
+    since: Annotated[str, takes_any("since", "count")]
+    since_then: Annotated[str, takes_any("count")]
+    then_since: Annotated[str, takes_any("count")]
+    before: Annotated[str, takes_any("since")]
     before_that: str
     then_before: str
 
@@ -59,6 +59,7 @@ class ShiftPhrases(Table):
         so_far: A habit at the beginning of a story, if no times are known.
         instead: The opposite of a habit, at the beginning of a later sentence.
         at_hour: A time on a day, if the day alone does not tell.
+        in_them: How many of events that were just named.
         no_shift: The strongest difference, if chance explains it.
         there_already: The latest events are already in the segment that differs. A contrast follows.
         doubt: The interest probably moves, but no difference shows where to. `moves` is the probability.
@@ -90,6 +91,7 @@ class ShiftPhrases(Table):
     latest: PlacePhrases
     in_sessions: CountPhrases
     in_events: CountPhrases
+    in_them: CountPhrases
     no_shift: Annotated[str, takes("inside", "outside")]
     there_already: str
     doubt: Annotated[Counted, counts("moves")]
