@@ -241,6 +241,8 @@ def _named(reply: Generation[OrderReply], options: int) -> tuple[list[tuple[int,
 
 def _correlation(orders: Sequence[_Order]) -> float:
     """Return the mean rank correlation of all pairs of orders (Spearman), at least 0."""
+    if orders[0].grades.size < 2:
+        return 1.0  # There is only one order of a single option.
     # Unnamed options share a mean position, so positions are ranks with ties.
     correlations = np.corrcoef(np.stack([np.asarray(order.positions) for order in orders]))
     pairs = correlations[np.triu_indices(len(orders), k=1)]
