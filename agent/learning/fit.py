@@ -198,7 +198,9 @@ def _with_extras(
         for kind, choices in pools.items():
             progress.step(f"Asking the language model ({kind} candidates)", min(len(choices), extras.answers))
             answers = ask_about(choices, rankers.of(kind), access, most=extras.answers, advance=progress.advance)
-            rankers = rankers.model_copy(update={kind: learn_model_weights([answers], rankers.of(kind), access.tier)})
+            rankers = rankers.model_copy(
+                update={kind: learn_model_weights([answers], rankers.of(kind), extras.llm.digest)}
+            )
     fit = Fit(
         moments=learned.moments,
         users=learned.users,

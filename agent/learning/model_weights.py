@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from whimbrel.agent.language_models.access import ModelAccess
-from whimbrel.agent.language_models.protocol import NO_USAGE, Tier, Usage
+from whimbrel.agent.language_models.protocol import NO_USAGE, Usage
 from whimbrel.agent.learning.conditional_logit import Labelled, fit_weights
 from whimbrel.agent.learning.ranking import Asked, ChoiceSet, gain, scores
 from whimbrel.agent.pipeline import RANK, run
@@ -117,29 +117,34 @@ def _answered(user: str, state: State, chosen: int) -> AnsweredChoiceSet:
     return AnsweredChoiceSet(choice, {**figures, **state.ranking.answer.figures}, usage)
 
 
-def learn_model_weights(logs: Sequence[Sequence[AnsweredChoiceSet]], start: Ranker, tier: Tier) -> Ranker:
+def learn_model_weights(logs: Sequence[Sequence[AnsweredChoiceSet]], start: Ranker, key: str) -> Ranker:
     """Learn the weights of a model's figures, and the factor of all other contributions. Each log counts the same.
 
     The weights of the features stay. Only `prior` and `unwanted` may have a negative weight. If the first figure has a
     weight of about 0, all have the weight 0, and the ranker no longer asks the model.
+
+    Args:
+        logs: The answered choice sets of each log. Logs without any are left out.
+        start: The ranker, whose weights of features are kept.
+        key: The digest or the tier that the weights are for (see `Ranker.models`).
     """
     logs = [log for log in logs if log]
     if not logs:
         return start
     weights = _order_weights(logs, start) if logs[0][0].orders else _likelihood_weights(logs, start)
-    return start.model_copy(update={"models": {**start.models, tier: weights}})
+    return start.model_copy(update={"models": {**start.models, key: weights}})
 
 
-def scores_with_model(ranker: Ranker, answer: AnsweredChoiceSet, tier: Tier) -> Floats:
+def scores_with_model(ranker: Ranker, answer: AnsweredChoiceSet, model: ModelAccess) -> Floats:
     """Return the score of each candidate with the model's figures counted, shape (candidates,)."""
-    factor = ranker.others(tier) if answer.orders else 1.0
-    contributions = ranker.of_model(tier, answer.figures).values()
+    factor = ranker.others(model) if answer.orders else 1.0
+    contributions = ranker.of_model(model, answer.figures).values()
     return np.asarray(sum(contributions, factor * scores(ranker, answer.choice)))
 
 
-def gains_with_model(ranker: Ranker, answers: Sequence[AnsweredChoiceSet], tier: Tier) -> Floats:
+def gains_with_model(ranker: Ranker, answers: Sequence[AnsweredChoiceSet], model: ModelAccess) -> Floats:
     """Return NDCG@10 of each answered choice set, with the model's figures counted, shape (answers,)."""
-    return np.array([gain(scores_with_model(ranker, answer, tier), answer.choice.chosen) for answer in answers])
+    return np.array([gain(scores_with_model(ranker, answer, model), answer.choice.chosen) for answer in answers])
 
 
 def _likelihood_weights(logs: Sequence[Sequence[AnsweredChoiceSet]], ranker: Ranker) -> dict[str, float]:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.language_models.protocol import Usage
 from whimbrel.agent.ranking.ask_model import ModelAnswer, Person, ask_model, reading_figures
-from whimbrel.agent.ranking.rankers import LIKELIHOOD_FIGURES, ORDER_FIGURES, CandidateKind, Ranker
+from whimbrel.agent.ranking.rankers import LIKELIHOOD_FIGURES, ORDER_FIGURES, READING_FIGURES, CandidateKind, Ranker
 from whimbrel.tools.arrays import standardise
 from whimbrel.tools.retrieval.candidates import Candidate
 from whimbrel.tools.text.encoder import Vectors
@@ -132,18 +132,21 @@ def rank(
         popularity = np.log1p([candidate.statistics.get("popularity", 0.0) for candidate in candidates])
         contributions["novelty"] = -config.novelty * standardise(popularity)
     of_reading = reading_figures(candidates, person.reading)
-    contributions |= ranker.of_model(model.tier, of_reading)
+    contributions |= ranker.of_model(model, of_reading)
     scores = np.sum([np.zeros(len(candidates)), *contributions.values()], axis=0)
     order = np.argsort(-scores, kind="stable")
     best = order[: config.for_list(len(candidates)).weighed]
     answer = ModelAnswer()
     asked_for = ORDER_FIGURES if model.orders else LIKELIHOOD_FIGURES
-    if model.llm is not None and len(best) > 1 and ranker.asks(model.tier, asked_for):
+    if model.llm is not None and len(best) > 1 and ranker.asks(model, asked_for):
         answer = ask_model([candidates[row] for row in best], person, model, directions=config.permutations)
     if answer.figures:
-        factor = ranker.others(model.tier) if model.orders else 1.0
-        contributions = {name: factor * values for name, values in contributions.items()}
-        contributions |= _spread(ranker.of_model(model.tier, answer.figures), best, len(candidates))
+        factor = ranker.others(model) if model.orders else 1.0
+        # The reading and the order are learned together, so the factor leaves the reading as it is.
+        contributions = {
+            name: values if name in READING_FIGURES else factor * values for name, values in contributions.items()
+        }
+        contributions |= _spread(ranker.of_model(model, answer.figures), best, len(candidates))
         order = np.argsort(-sum(contributions.values(), np.zeros(len(candidates))), kind="stable")
     ranked = tuple(
         _ranked(candidates[row], {name: float(values[row]) for name, values in contributions.items()}) for row in order

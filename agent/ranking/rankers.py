@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from whimbrel.agent.language_models.protocol import Tier
+from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.ranking.features import FEATURES
 from whimbrel.tools.log.interaction_log import Floats
 
@@ -67,7 +67,8 @@ class Ranker(BaseModel):
     Attributes:
         weights: The weight of each feature, in log odds per standard deviation.
         moving: What is added to these weights in proportion to the probability that the topic changes (see `GATE`).
-        models: The weight of each figure of a language model, keyed by the model's tier. `OTHERS` is a factor.
+        models: The weight of each figure of a language model, keyed by the digest of a model, or by a tier for all
+            other models of that tier. `OTHERS` is a factor.
         trees: The trees in LightGBM's text format; "" for none.
         digest: The SHA-256 of `trees`. LightGBM aborts the process on damaged trees, so they are checked first.
     """
@@ -76,7 +77,7 @@ class Ranker(BaseModel):
 
     weights: dict[str, Weight]
     moving: dict[str, Weight] = {}
-    models: dict[Tier, dict[str, Weight]] = {}
+    models: dict[str, dict[str, Weight]] = {}
     trees: str = ""
     digest: str = ""
 
@@ -106,19 +107,23 @@ class Ranker(BaseModel):
         columns = {name: contributions[:, column] for column, name in enumerate(FEATURES)}
         return {name: values for name, values in columns.items() if np.ptp(values) > 0}
 
-    def asks(self, tier: Tier, figures: Collection[str]) -> bool:
-        """Return whether any of these figures of a model of this tier has a weight."""
-        weights = self.models.get(tier, {})
-        return any(weights.get(name) for name in figures)
+    def asks(self, model: ModelAccess, figures: Collection[str]) -> bool:
+        """Return whether any of these figures of a model has a weight."""
+        return any(self.model_weights(model).get(name) for name in figures)
 
-    def of_model(self, tier: Tier, figures: Mapping[str, Floats]) -> dict[str, Floats]:
+    def of_model(self, model: ModelAccess, figures: Mapping[str, Floats]) -> dict[str, Floats]:
         """Return what a model's figures contribute, keyed by figure, shape (candidates,) each."""
-        weights = self.models.get(tier, {})
+        weights = self.model_weights(model)
         return {name: weights[name] * values for name, values in figures.items() if weights.get(name)}
 
-    def others(self, tier: Tier) -> float:
-        """Return the factor of all other contributions once a model of this tier has ordered the candidates."""
-        return self.models.get(tier, {}).get(OTHERS, 1.0)
+    def others(self, model: ModelAccess) -> float:
+        """Return the factor of all other contributions once a model has ordered the candidates."""
+        return self.model_weights(model).get(OTHERS, 1.0)
+
+    def model_weights(self, model: ModelAccess) -> Mapping[str, float]:
+        """Return the weights of a model's figures: those learned for this very model, else those of its tier."""
+        digest = model.llm.digest if model.llm is not None else ""
+        return self.models.get(digest, self.models.get(model.tier, {}))
 
     @staticmethod
     def _row(weights: Mapping[str, float]) -> Floats:

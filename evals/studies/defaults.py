@@ -169,7 +169,7 @@ def learn_model(
     ranker = learn_model_weights(answers, rankers.of(config.kind), model.tier)
     learned = rankers.model_copy(update={config.kind: ranker})
     weights.write_text(learned.model_dump_json(indent=1) + "\n", "utf-8")
-    return dict(ranker.models.get(model.tier, {}))
+    return dict(ranker.model_weights(model))
 
 
 def _read_rankers(path: Path) -> Rankers:

@@ -20,7 +20,6 @@ import numpy as np
 
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.access import ModelAccess
-from whimbrel.agent.language_models.protocol import Tier
 from whimbrel.agent.language_models.specs import open_model
 from whimbrel.agent.learning.learn import Draw, draw_choices
 from whimbrel.agent.learning.model_weights import (
@@ -126,14 +125,14 @@ def measure_lifts(
         answers[name] = ask_about(
             of_log, ranker, model, most=config.asked, config=config_of_rank, advance=progress.advance
         )
-    return {name: lifts_of(name, choices, answers, model.tier, seed=config.seed) for name in choices if answers[name]}
+    return {name: lifts_of(name, choices, answers, model, seed=config.seed) for name in choices if answers[name]}
 
 
 def lifts_of(
     name: str,
     choices: Mapping[str, Sequence[ChoiceSet]],
     answers: Mapping[str, Sequence[AnsweredChoiceSet]],
-    tier: Tier,
+    model: ModelAccess,
     *,
     seed: int,
 ) -> dict[str, Lift]:
@@ -145,16 +144,16 @@ def lifts_of(
     tested = answers[name]
     # The weights of the features are learned first, then those of the model's figures.
     ranker = _learn_features([choices[other] for other in others], seed)
-    from_others = learn_model_weights([answers[other] for other in others], ranker, tier)
+    from_others = learn_model_weights([answers[other] for other in others], ranker, model.tier)
     parts = [Part(number, PARTS, seed) for number in range(PARTS)]
-    from_own = {part: _learn_outside(part, from_others, choices[name], tested, tier, seed=seed) for part in parts}
+    from_own = {part: _learn_outside(part, from_others, choices[name], tested, model, seed=seed) for part in parts}
     ranker_of = {
         answer.choice.user: next(from_own[part] for part in parts if part.holds(answer.choice.user))
         for answer in tested
     }
     return {
-        OTHERS: _lift(tested, [from_others] * len(tested), tier, seed),
-        OWN: _lift(tested, [ranker_of[answer.choice.user] for answer in tested], tier, seed),
+        OTHERS: _lift(tested, [from_others] * len(tested), model, seed),
+        OWN: _lift(tested, [ranker_of[answer.choice.user] for answer in tested], model, seed),
     }
 
 
@@ -167,32 +166,32 @@ def _learn_outside(
     start: Ranker,
     choices: Sequence[ChoiceSet],
     answers: Sequence[AnsweredChoiceSet],
-    tier: Tier,
+    model: ModelAccess,
     *,
     seed: int,
 ) -> Ranker:
     """Learn further from the people of a log who are not in `part`."""
     outside = [choice for choice in choices if not part.holds(choice.user)]
     ranker = learn_ranker([outside], start, seed=seed, trees=False)
-    return learn_model_weights([[a for a in answers if not part.holds(a.choice.user)]], ranker, tier)
+    return learn_model_weights([[a for a in answers if not part.holds(a.choice.user)]], ranker, model.tier)
 
 
-def _lift(answers: Sequence[AnsweredChoiceSet], rankers: Sequence[Ranker], tier: Tier, seed: int) -> Lift:
+def _lift(answers: Sequence[AnsweredChoiceSet], rankers: Sequence[Ranker], model: ModelAccess, seed: int) -> Lift:
     """Measure the answers, each with the ranker at the same position."""
     pairs = list(zip(answers, rankers, strict=True))
     # Answers are measured one at a time, since each may have a different ranker.
     without = np.concatenate([gains(ranker, [answer.choice]) for answer, ranker in pairs])
-    with_ = np.concatenate([gains_with_model(ranker, [answer], tier) for answer, ranker in pairs])
+    with_ = np.concatenate([gains_with_model(ranker, [answer], model) for answer, ranker in pairs])
     alone = np.array([gain(answer.alone, answer.choice.chosen) for answer in answers])
     users = np.unique([answer.choice.user for answer in answers], return_inverse=True)[1]
-    names = {name for ranker in rankers for name in ranker.models.get(tier, {})}
+    names = {name for ranker in rankers for name in ranker.model_weights(model)}
     return Lift(
         interval(without, users, seed=seed),
         interval(alone, users, seed=seed),
         interval(with_, users, seed=seed),
         interval(with_ - without, users, seed=seed),
         sign_flip_p(with_ - without, users, seed=seed),
-        {name: float(np.mean([r.models.get(tier, {}).get(name, 0.0) for r in rankers])) for name in sorted(names)},
+        {name: float(np.mean([r.model_weights(model).get(name, 0.0) for r in rankers])) for name in sorted(names)},
     )
 
 
