@@ -36,10 +36,28 @@ def test_a_reply_that_fits_is_not_repaired() -> None:
 
 
 @pytest.mark.parametrize(
-    "reply", ["", "blue", "<think>blue", '{"colour": 7}', "[" * 100_000, '{"a":' * 50_000, "{" * 99]
+    ("reply", "misfit"),
+    [
+        ("", "the model wrote an empty reply"),
+        (" \n", "the model wrote an empty reply"),
+        ("blue", "the model wrote no JSON document: 'blue'"),
+        ("<think>blue", "the model wrote thoughts and no reply: '<think>blue'"),
+        (
+            '{"colour": 7}',
+            "the model's JSON document does not fit (colour: Input should be a valid string): '{\"colour",
+        ),
+        ('{"colour": ', "the model's JSON document does not fit (colour: Field required): '{\"colour\": '"),
+        ('["blue", 7]', "the model wrote a list instead of an object: '[\"blue\", 7]'"),
+        ("and blue " * 99, "the model repeated the same words without end: 'and blue and"),
+        ('{"a": [' + "1, " * 999, 'the model repeated the same words without end: \'{"a": [1, 1,'),
+        ("[" * 100_000, "the model repeated the same words without end: '[["),
+        ('{"a":' * 50_000, 'the model repeated the same words without end: \'{"a":'),
+        ("{" * 99, "the model wrote no JSON document: '{{{"),
+    ],
 )
-def test_a_reply_without_the_document_is_a_misfit(reply: str) -> None:
+def test_a_reply_without_the_document_is_a_misfit_with_its_reason(reply: str, misfit: str) -> None:
     generation = parse_reply(reply, Colour, Usage())
     assert generation.value is None
-    assert generation.usage.misfits == 1
-    assert generation.misfit == reply[:200]
+    assert generation.usage == Usage(generations=1, misfits=1)
+    assert generation.misfit.startswith(misfit)
+    assert len(generation.misfit) < 300
