@@ -1,17 +1,19 @@
 """Requests to one server, kept within a budget and repeated after failures that may pass."""
 
-import os
-import re
+import json
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
 from typing import Any, TypeVar
 
+from whimbrel.agent.language_models.hosted.address import KEY_VARIABLE, hide_credentials, proxy_variable
 from whimbrel.agent.language_models.hosted.budget import Account
+from whimbrel.agent.language_models.hosted.replies import NoCompletionError
 from whimbrel.agent.language_models.hosted.retry import (
-    MAX_FAILURES,
+    MAX_SILENT_SECONDS,
     MAX_TRIES_BUSY,
     MAX_TRIES_INCOMPLETE,
     PAUSE_SECONDS,
@@ -19,11 +21,19 @@ from whimbrel.agent.language_models.hosted.retry import (
     circuit_breaker,
     is_incomplete,
 )
+from whimbrel.agent.language_models.hosted.server_errors import ServerError, read_status_error
 from whimbrel.agent.language_models.protocol import Usage
 from whimbrel.tools.errors import ConfigError, ModelError
 
 CONCURRENT_REQUESTS = 4
 """The number of requests in progress at once."""
+MAX_PLACEHOLDER_LENGTH = 5
+"""A key of at most this many characters is a placeholder, such as `none` or `EMPTY`, and no secret."""
+MIN_TIMEOUT_SECONDS = 5.0
+"""The shortest time for the first piece of an answer, however late the try."""
+
+# Status codes with which proxies answer in place of the server.
+_MAYBE_OF_PROXY = (403, 407, 502, 503, 504)
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -31,28 +41,6 @@ R = TypeVar("R")
 
 class NoStreamError(Exception):
     """The server does not send streams: its answer held no piece of a stream."""
-
-
-def api_key(base_url: str | None, *, spec: str) -> str:
-    """Return the key in OPENAI_API_KEY, or a placeholder for a server that may need no key.
-
-    Raises:
-        ConfigError: The server is OpenAI's own, and there is no key.
-    """
-    key = os.environ.get("OPENAI_API_KEY") or ("none" if base_url else "")
-    if not key:
-        raise ConfigError(f"{spec!r} needs a key: set OPENAI_API_KEY, or name a server with openai:MODEL@BASE_URL")
-    return key
-
-
-def hide_credentials(address: str) -> str:
-    """Return an address without its user name and password.
-
-    Example:
-        >>> hide_credentials("http://user:secret@127.0.0.1:8000/v1")
-        'http://127.0.0.1:8000/v1'
-    """
-    return re.sub(r"(https?://)[^/@]*@", r"\1", address)
 
 
 class Connection:
@@ -67,16 +55,16 @@ class Connection:
         from openai import OpenAI
 
         self._spec, self._account = spec, account
-        self._secret = os.environ.get("OPENAI_API_KEY") or "\0"  # no message contains this text
+        self._secret = key if len(key) > MAX_PLACEHOLDER_LENGTH else "\0"  # no message contains this text
+        self._timeout_seconds = timeout_seconds
         try:
-            key.encode("ascii")  # an HTTP header must be ASCII, or the client would fail at the first request
             # the client itself does not retry, since the budget must reserve each try
             self._open = partial(OpenAI, api_key=key, base_url=base_url, timeout=timeout_seconds, max_retries=0)
             self.client: Any = self._open()
         except Exception as error:
             raise ConfigError(
-                f"no connection to {spec!r} can be set up ({type(error).__name__}: {error}): correct the address, "
-                "OPENAI_API_KEY or the proxy"
+                f"no connection to {spec!r} can be set up ({self.public(error)}): correct the address, "
+                f"{KEY_VARIABLE} or the proxy"
             ) from error
         self.has_replied = False
         self._breaker = circuit_breaker()
@@ -104,55 +92,102 @@ class Connection:
                 self.client, self._interrupted = self._open(), threading.Event()
 
     def request(
-        self, ask: Callable[[list[Usage]], tuple[R, Usage]], *, prompt_tokens: int, max_tokens: int
+        self, ask: Callable[[list[Usage], float], tuple[R, Usage]], *, prompt_tokens: int, max_tokens: int
     ) -> tuple[R, Usage]:
         """Send a request if the budget and the breaker allow it. Send it again after a failure that may pass.
 
         Args:
-            ask: A function that sends the request once. It gets a list and appends its usage, even if it fails.
+            ask: A function that sends the request once. It gets a list and appends its usage, even if it fails. It
+                also gets the longest wait for the next piece of the answer, in seconds.
             prompt_tokens: The most tokens that the server reads.
             max_tokens: The most tokens that the server writes.
 
         Raises:
-            openai.APIStatusError: The server answered with an error.
+            ServerError: The server answered with an error.
             NoStreamError: `ask` raised this error.
             ModelError: Anything else failed.
         """
-        from openai import APIConnectionError, APIStatusError
+        from httpx2 import TimeoutException
+        from openai import APITimeoutError
         from pybreaker import CircuitBreakerError
+
+        start = time.monotonic()
+
+        def timeout_seconds() -> float:
+            left = max(MAX_SILENT_SECONDS - (time.monotonic() - start), MIN_TIMEOUT_SECONDS)
+            return min(self._timeout_seconds, left)
 
         def ask_once() -> tuple[R, Usage]:
             with self._account.reserve(prompt_tokens=prompt_tokens, max_tokens=max_tokens) as used:
-                return self._take_turn(lambda: ask(used))
+                return self._take_turn(lambda: ask(used, timeout_seconds()))
 
         try:
             max_tries_500 = MAX_TRIES_BUSY if self.has_replied else MAX_TRIES_INCOMPLETE
-            ask_patiently = partial(ask_with_retries, max_tries_500=max_tries_500, interrupted=self._interrupted)
-            answer: tuple[R, Usage] = self._breaker.call(ask_patiently, ask_once)
-            return answer
-        except (APIStatusError, ModelError, NoStreamError):
+            with self._breaker.calling():  # `call` would hold a lock, so that only one request ran at a time
+                return ask_with_retries(ask_once, max_tries_500=max_tries_500, interrupted=self._interrupted)
+        except (ServerError, ModelError, NoStreamError):
             raise
         except CircuitBreakerError as error:
             raise ModelError(
-                f"{self._spec!r} failed {MAX_FAILURES} times in a row and is not asked again for "
+                f"{self._spec!r} failed too often or was silent for too long, so it is not asked again for "
                 f"{PAUSE_SECONDS:.0f} s: try again later, or use another model",
                 retryable=True,
             ) from error
-        except APIConnectionError as error:
-            address = hide_credentials(str(self.client.base_url))
+        except (APITimeoutError, TimeoutException) as error:
+            self.pause()
+            seconds = time.monotonic() - start
             raise ModelError(
-                f"no answer from {address} for {self._spec!r} ({error}): is the server running?", retryable=True
+                f"{self._address} sent nothing for {self._spec!r} within {seconds:.0f} s{self._by_proxy}: the server "
+                "or the model may be overloaded; try again later, or use another model",
+                retryable=True,
             ) from error
+        except NoCompletionError as error:
+            raise self._no_completion(self.public(error)) from error
         except Exception as error:
-            cause = f"{type(error).__name__}: {str(error)[:99]}"
-            if is_incomplete(error):
-                raise ModelError(
-                    f"the answer of {self._spec!r} broke off ({cause}): try again", retryable=True
-                ) from error
-            raise ModelError(
-                f"the answer of {self._spec!r} is not a completion ({cause}): check that an OpenAI-compatible server "
-                "has this address, for example http://127.0.0.1:8000/v1"
-            ) from error
+            if not is_incomplete(error):
+                raise self._no_completion(f"{type(error).__name__}: {self.public(error)}") from error
+            raise self._incomplete(error) from error
+
+    def pause(self) -> None:
+        """Ask nothing for PAUSE_SECONDS. The next stages of the same request would wait as long."""
+        self._breaker.open()
+
+    @property
+    def _address(self) -> str:
+        return hide_credentials(str(self.client.base_url))
+
+    @property
+    def _by_proxy(self) -> str:
+        """Words about the proxy between here and the server; empty if there is none."""
+        variable = proxy_variable(str(self.client.base_url))
+        if not variable:
+            return ""
+        return f" through the proxy in {variable} (correct or unset {variable}, or name the server's host in NO_PROXY)"
+
+    def _incomplete(self, error: Exception) -> ModelError:
+        """Return the error to raise if no answer arrived or only a part of it."""
+        from httpx2 import ReadError, RemoteProtocolError
+        from openai import APIConnectionError
+
+        cause = error.__cause__ if isinstance(error, APIConnectionError) and error.__cause__ else error
+        if isinstance(error, APIConnectionError) and not isinstance(cause, ReadError | RemoteProtocolError):
+            advice = f"the request went{self._by_proxy}" if self._by_proxy else "is the server running?"
+            answer = f"no answer from {self._address} for {self._spec!r} ({self.public(cause)}): {advice}"
+        else:
+            is_empty = isinstance(error, json.JSONDecodeError) and not error.doc.strip()
+            what = "is empty" if is_empty else f"broke off ({self.public(cause)})"
+            answer = f"the answer of {self._spec!r} {what}: try again, or use another model"
+        return ModelError(answer, retryable=True)
+
+    def _no_completion(self, cause: str) -> ModelError:
+        return ModelError(
+            f"the answer of {self._spec!r} from {self._address} is not a completion ({cause}): check that an "
+            "OpenAI-compatible server has this address, for example http://127.0.0.1:8000/v1"
+        )
+
+    def public(self, error: object) -> str:
+        """Return the start of an error's message without the key and the credentials in addresses."""
+        return hide_credentials(str(error).replace(self._secret, "***"))[:160]
 
     def _take_turn(self, ask: Callable[[], R]) -> R:
         """Ask while other threads ask too. After the first incomplete answer, only one thread asks at a time.
@@ -161,22 +196,31 @@ class Connection:
         """
         with self._exclusive if self._one_by_one else nullcontext():
             try:
-                return ask()
+                return _with_server_errors(ask)
             except Exception as error:
                 self._one_by_one = self._one_by_one or is_incomplete(error)
                 raise
 
-    def failure(self, error: Any) -> ModelError:
-        """Return the error to raise for an `openai.APIStatusError`. Its message gives advice and hides the key."""
-        status = error.status_code
-        advice = {
-            401: "check OPENAI_API_KEY",
-            403: "this key may not use the model",
-            404: "check the model's name and the address",
-            429: "wait, or ask for a higher limit",
-        }.get(status, "try again, or use another model")
-        message = str(error.message).replace(self._secret, "***")[:160]
+    def failure(self, error: ServerError) -> ModelError:
+        """Return the error to raise for an error that the server answered."""
+        answered = "answered with an error" if error.in_answer else f"answered {error.status}"
+        if error.status in _MAYBE_OF_PROXY and not error.in_answer:
+            answered += self._by_proxy
         return ModelError(
-            f"{self._spec!r} answered {status}: {message}; {advice}",
-            retryable=status in (408, 429, 500, 502, 503),
+            f"{self._spec!r} {answered}: {self.public(error)}; {error.advice}",
+            retryable=error.is_busy or error.status == 500,
         )
+
+
+def _with_server_errors(ask: Callable[[], R]) -> R:
+    """Call `ask`. Turn the client's errors that a server answered into a ServerError."""
+    from openai import APIConnectionError, APIError, APIStatusError
+
+    try:
+        return ask()
+    except APIStatusError as error:
+        raise read_status_error(error) from error
+    except APIConnectionError:
+        raise
+    except APIError as error:  # an error within a stream
+        raise ServerError(error.body if error.body is not None else str(error)) from error

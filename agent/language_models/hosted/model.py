@@ -3,17 +3,22 @@
 import json
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
+from whimbrel.agent.language_models.hosted.address import api_key, hide_credentials, server_address
 from whimbrel.agent.language_models.hosted.budget import Account, Budget, BudgetError
-from whimbrel.agent.language_models.hosted.connection import Connection, NoStreamError, api_key, hide_credentials
+from whimbrel.agent.language_models.hosted.connection import Connection, NoStreamError
 from whimbrel.agent.language_models.hosted.dialect import REASONING_TOKENS, Dialect
 from whimbrel.agent.language_models.hosted.prices import price_of
-from whimbrel.agent.language_models.parsers import parse_reply, strict_schema
+from whimbrel.agent.language_models.hosted.replies import CUT, Answer, no_value, read_completion, read_reply
+from whimbrel.agent.language_models.hosted.retry import MAX_SILENT_SECONDS
+from whimbrel.agent.language_models.hosted.server_errors import ServerError
+from whimbrel.agent.language_models.parsers import strict_schema
 from whimbrel.agent.language_models.protocol import NO_USAGE, Generation, Likelihoods, T, Usage
 from whimbrel.agent.language_models.tokens import TokenCounter, reported_tokens
 from whimbrel.prompts import Message
@@ -70,10 +75,12 @@ class HostedModel:
             timeout_seconds: The longest wait for the next piece of a reply.
 
         Raises:
-            ConfigError: The key or the price is missing, or the address is not valid.
+            ConfigError: The key or the price is missing, or the key or the address is not valid.
         """
+        base_url = server_address(base_url)
         key = api_key(base_url, spec=spec)
         self.spec = hide_credentials(spec)
+        # the server that is really asked, also if OPENAI_BASE_URL names it: another server's replies may differ
         self.digest = f"{model}@{hide_credentials(base_url or 'openai')}"
         self.count_tokens = TokenCounter(model)
         self._model = model
@@ -110,8 +117,24 @@ class HostedModel:
     def generate(
         self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
     ) -> list[Generation[T]]:
-        """Return one reply per conversation. Several requests run at once."""
-        return self._connection.map(lambda messages: self._reply(messages, schema, max_tokens), conversations)
+        """Return one reply per conversation. Several requests run at once.
+
+        If the server fails for some conversations only, those get no value.
+        """
+
+        def reply_or_error(messages: Sequence[Message]) -> Generation[T] | ModelError:
+            try:
+                return self._reply(messages, schema, max_tokens)
+            except BudgetError:
+                raise
+            except ModelError as error:
+                return error
+
+        replies = self._connection.map(reply_or_error, conversations)
+        errors = [reply for reply in replies if isinstance(reply, ModelError)]
+        if errors and len(errors) == len(replies):
+            raise errors[0]
+        return [no_value(NO_USAGE, str(reply)) if isinstance(reply, ModelError) else reply for reply in replies]
 
     def log_likelihood(self, prompt: str, continuations: Sequence[str]) -> Likelihoods:
         """Return the log-likelihood of each continuation. Each takes one request."""
@@ -127,83 +150,128 @@ class HostedModel:
 
     def _reply(self, messages: Sequence[Message], schema: type[T], max_tokens: int) -> Generation[T]:
         """Ask for a reply. If the server refuses a setting, leave that setting out and ask again."""
-        from openai import APIStatusError
-
         prompt_tokens = self._prompt_tokens(messages) + self.count_tokens(json.dumps(strict_schema(schema)))
-        format_before = self._dialect.reply_format
+        format_before, start = self._dialect.reply_format, time.monotonic()
+        spent = NO_USAGE
         while True:
             dialect = self._dialect
             most_tokens = dialect.most_tokens(max_tokens)
             ask = partial(self._ask, messages, schema, max_tokens, dialect)
             try:
-                text, usage = self._connection.request(ask, prompt_tokens=prompt_tokens, max_tokens=most_tokens)
-                self._connection.has_replied = True
-                return parse_reply(text, schema, usage)
-            except APIStatusError as error:
-                if _is_too_long(error):
-                    return Generation(None, NO_USAGE, misfit=str(error.message)[:200])
-                if error.status_code not in _MAYBE_UNKNOWN_SETTING or not self._give_way(error, dialect):
-                    with self._lock:  # the format was not the reason, so later requests use it again
-                        self._dialect = replace(self._dialect, reply_format=format_before)
-                    raise self._connection.failure(error) from error
+                answer, usage = self._connection.request(ask, prompt_tokens=prompt_tokens, max_tokens=most_tokens)
             except NoStreamError:
-                with self._lock:
-                    self._dialect = replace(self._dialect, streams=False)
+                self._change(dialect, replace(dialect, streams=False))
+                continue
+            except ServerError as error:
+                if error.is_too_long and self._change(dialect, dialect.with_less_room()):
+                    continue
+                if error.is_too_long or error.is_filtered:
+                    return Generation(None, spent, misfit=self._reason(error))
+                is_late = time.monotonic() - start > MAX_SILENT_SECONDS
+                may_help = error.status in _MAYBE_UNKNOWN_SETTING and not is_late
+                if may_help and self._change(dialect, dialect.simpler(error)):
+                    continue
+                with self._lock:  # the format was not the reason, so later requests use it again
+                    self._dialect = replace(self._dialect, reply_format=format_before)
+                raise self._connection.failure(error) from error
+            self._connection.has_replied = True
+            if answer.has_only_thoughts and not spent.llm_calls and self._change(dialect, dialect.with_more_room()):
+                spent = usage
+                continue
+            return read_reply(answer, schema, spent + usage, most_tokens=most_tokens)
 
-    def _give_way(self, error: Any, refused: Dialect) -> bool:
-        """Leave out the setting that the server most likely refused; return False if none is left."""
+    def _reason(self, error: ServerError) -> str:
+        """Return why the server refused a prompt."""
+        sentence = self._connection.public(error)
+        if error.is_too_long:
+            return f"the prompt is too long for the context of {self.spec!r}: {sentence}"
+        return f"the content filter of {self.spec!r} held the reply back: {sentence}"
+
+    def _change(self, asked: Dialect, new: Dialect | None) -> bool:
+        """Use another dialect from now on. Return False if there is none."""
         with self._lock:
-            if refused != self._dialect:
-                return True  # another thread has left out a setting in the meantime
-            simpler = refused.simpler(error)
-            if simpler is None:
-                return False
-            self._dialect = simpler
-            return True
+            if asked != self._dialect:
+                return True  # another thread has changed it in the meantime
+            self._dialect = new or asked
+            return new is not None
 
     def _ask(
-        self, messages: Sequence[Message], schema: type[T], max_tokens: int, dialect: Dialect, used: list[Usage]
-    ) -> tuple[str, Usage]:
-        """Send one request. Return the text of the reply and its cost, and append the cost to `used`."""
+        self,
+        messages: Sequence[Message],
+        schema: type[T],
+        max_tokens: int,
+        dialect: Dialect,
+        used: list[Usage],
+        timeout_seconds: float,
+    ) -> tuple[Answer, Usage]:
+        """Send one request. Return the answer and its cost, and append the cost to `used`."""
         settings = {
             "model": self._model,
-            "messages": [{"role": m["role"], "content": _CONTROL_TOKEN.sub("< ", m["content"])} for m in messages],
+            "messages": [m | {"content": _CONTROL_TOKEN.sub("< ", m["content"])} for m in dialect.messages(messages)],
+            "timeout": timeout_seconds,
             **dialect.settings(schema, max_tokens),
         }
         if dialect.streams:
             if dialect.counts_in_streams:
                 settings["stream_options"] = {"include_usage": True}
-            most_characters = MAX_CHARACTERS_PER_TOKEN * (max_tokens + REASONING_TOKENS)
-            text, counts = self._read_stream(settings, messages, most_characters, used)
+            room = max(dialect.thought_tokens, REASONING_TOKENS)
+            answer = self._read_stream(settings, messages, MAX_CHARACTERS_PER_TOKEN * (max_tokens + room), used)
         else:
-            reply = self._connection.client.chat.completions.create(**settings)
-            text, counts = _content(reply.choices[0].message), reply.usage
-        used.append(self._usage(counts, messages, text))
-        return text, used[-1]
+            create = self._connection.client.chat.completions.with_streaming_response.create
+            with create(**settings) as response, self._deadline(response.http_response):
+                answer = read_completion(response.text())
+        used.append(self._usage(answer.counts, messages, answer.written))
+        return answer, used[-1]
 
     def _read_stream(
         self, settings: dict[str, Any], messages: Sequence[Message], most_characters: int, used: list[Usage]
-    ) -> tuple[str, Any]:
-        """Return the text of a streamed reply, cut at `most_characters`, and the server's token counts if any."""
-        text, counts, has_pieces = "", None, False
+    ) -> Answer:
+        """Return a streamed answer, cut at `most_characters`."""
+        answer, has_pieces = Answer(), False
         create = self._connection.client.chat.completions.create
         try:
-            with create(stream=True, **settings) as pieces, _deadline(pieces) as is_late:
+            with create(stream=True, **settings) as pieces, self._deadline(pieces.response):
                 for piece in pieces:
                     has_pieces = True
-                    counts = piece.usage or counts
-                    text += "".join(_content(choice.delta) for choice in piece.choices[:1])
-                    if len(text) > most_characters or is_late.is_set():
+                    answer.add(piece.to_dict(mode="python", warnings=False) if hasattr(piece, "to_dict") else piece)
+                    if len(answer.written) > most_characters:
+                        answer.finish_reason = CUT
                         break
         except Exception:
-            if text:  # the server has written this text, so it counts in the budget
-                used.append(self._usage(None, messages, text))
+            if answer.written:  # the server has written this text, so it counts in the budget
+                used.append(self._usage(None, messages, answer.written))
             raise
-        if is_late.is_set():
-            raise ModelError(f"{self.spec!r} took over {MAX_REPLY_SECONDS:.0f} s for a reply: use another model")
         if not has_pieces:
             raise NoStreamError
-        return text, counts
+        return answer
+
+    @contextmanager
+    def _deadline(self, response: Any) -> Iterator[None]:
+        """End an answer after MAX_REPLY_SECONDS.
+
+        Raises:
+            ModelError: The answer was ended.
+        """
+        is_late = threading.Event()
+
+        def end() -> None:
+            is_late.set()
+            with suppress(Exception):
+                response.close()
+
+        timer = threading.Timer(MAX_REPLY_SECONDS, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except Exception:
+            if not is_late.is_set():  # if it is set, closing the answer caused the error
+                raise
+        finally:
+            timer.cancel()
+        if is_late.is_set():
+            self._connection.pause()
+            raise ModelError(f"{self.spec!r} took over {MAX_REPLY_SECONDS:.0f} s for a reply: use a faster model")
 
     def _usage(self, counts: Any, messages: Sequence[Message], text: str) -> Usage:
         """Return the server's token counts, or our own estimate if it gives none."""
@@ -256,11 +324,10 @@ class HostedModel:
 
     def _complete(self, prompt: str, read: Callable[[Any], R], **settings: Any) -> tuple[R, Usage]:
         """Return the result of `read`, called with the log-probabilities of a prompt and of one token after it."""
-        from openai import APIStatusError
 
-        def ask(used: list[Usage]) -> tuple[R, Usage]:
+        def ask(used: list[Usage], timeout_seconds: float) -> tuple[R, Usage]:
             reply = self._connection.client.completions.create(
-                model=self._model, prompt=prompt, max_tokens=1, temperature=0.0, **settings
+                model=self._model, prompt=prompt, max_tokens=1, temperature=0.0, timeout=timeout_seconds, **settings
             )
             prompt_tokens = reported_tokens(reply.usage, "prompt_tokens")
             prompt_tokens = self.count_tokens(prompt) if prompt_tokens is None else prompt_tokens
@@ -270,39 +337,5 @@ class HostedModel:
         most_tokens = self._dialect.most_tokens(1)
         try:
             return self._connection.request(ask, prompt_tokens=self.count_tokens(prompt), max_tokens=most_tokens)
-        except APIStatusError as error:
+        except ServerError as error:
             raise self._connection.failure(error) from error
-
-
-def _is_too_long(error: Any) -> bool:
-    """Return whether the prompt does not fit the model's context."""
-    message = str(error.message).casefold()
-    return error.code == "context_length_exceeded" or "context length" in message or "context size" in message
-
-
-@contextmanager
-def _deadline(pieces: Any) -> Iterator[threading.Event]:
-    """End a stream after MAX_REPLY_SECONDS. Yield an event that is set when this happens."""
-    is_late = threading.Event()
-
-    def end() -> None:
-        is_late.set()
-        with suppress(Exception):
-            pieces.response.close()
-
-    timer = threading.Timer(MAX_REPLY_SECONDS, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield is_late
-    except Exception:
-        if not is_late.is_set():  # if it is set, closing the stream caused the error
-            raise
-    finally:
-        timer.cancel()
-
-
-def _content(message: Any) -> str:
-    """Return the text of a message, followed by the arguments of the tool that it calls."""
-    calls = getattr(message, "tool_calls", None) or []
-    return "".join([str(message.content or ""), *(str(call.function.arguments or "") for call in calls[:1])])

@@ -1,12 +1,11 @@
 """Rules for asking a server again: after which errors, after which wait, and when to pause."""
 
 import json
-import math
 import threading
-import time
 from collections.abc import Callable
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
+
+from whimbrel.agent.language_models.hosted.server_errors import ServerError
 
 R = TypeVar("R")
 
@@ -14,8 +13,12 @@ MAX_TRIES_BUSY = 5
 """The most tries of a request that the server asks to repeat."""
 MAX_TRIES_INCOMPLETE = 3
 """The most tries of a request that got no answer or only a part of an answer."""
-MAX_WAIT_SECONDS = 120.0
-"""The longest wait before another try, even if `Retry-After` asks for more."""
+FIRST_WAIT_SECONDS = 0.5
+"""The longest wait before the second try, if the server does not say how long to wait. It doubles with each try."""
+MAX_WAIT_SECONDS = 20.0
+"""The longest that all waits of a request may take together. A server that asks for more is not asked again."""
+MAX_SILENT_SECONDS = 60.0
+"""No request is sent again later than this after it was first sent. A person waits that long without a word."""
 MAX_FAILURES = 5
 """After this many failed requests in a row, the server is not asked for PAUSE_SECONDS. Each failed in all its tries."""
 PAUSE_SECONDS = 30.0
@@ -40,6 +43,7 @@ def ask_with_retries(ask: Callable[[], R], *, max_tries_500: int, interrupted: t
     """Call `ask`, and call it again after a failure that may pass.
 
     The wait is as long as the server's `Retry-After` says. Without that header it is random and grows with each try.
+    The waits take MAX_WAIT_SECONDS at most, and no try begins after MAX_SILENT_SECONDS.
 
     Args:
         ask: A function that sends one request.
@@ -51,10 +55,10 @@ def ask_with_retries(ask: Callable[[], R], *, max_tries_500: int, interrupted: t
     """
     from tenacity import RetryCallState, Retrying, retry_if_exception, sleep_using_event, wait_random_exponential
 
-    growing_wait = wait_random_exponential(multiplier=0.5, max=10)
+    growing_wait = wait_random_exponential(multiplier=FIRST_WAIT_SECONDS, max=10)
 
     def wait(state: RetryCallState) -> float:
-        return _retry_after_seconds(_error_of(state)) or growing_wait(state)
+        return getattr(_error_of(state), "retry_after_seconds", 0.0) or growing_wait(state)
 
     def stop(state: RetryCallState) -> bool:
         error = _error_of(state)
@@ -62,11 +66,15 @@ def ask_with_retries(ask: Callable[[], R], *, max_tries_500: int, interrupted: t
             max_tries = MAX_TRIES_BUSY
         else:
             # Some servers answer 500 to a setting that they do not know. Another try would not help then.
-            max_tries = max_tries_500 if _status_of(error) == 500 else MAX_TRIES_INCOMPLETE
-        return state.attempt_number >= max_tries or interrupted.is_set()
+            max_tries = max_tries_500 if isinstance(error, ServerError) else MAX_TRIES_INCOMPLETE
+        is_too_late = (
+            state.idle_for + state.upcoming_sleep > MAX_WAIT_SECONDS
+            or (state.seconds_since_start or 0.0) + state.upcoming_sleep >= MAX_SILENT_SECONDS
+        )
+        return state.attempt_number >= max_tries or is_too_late or interrupted.is_set()
 
     may_pass = retry_if_exception(
-        lambda error: _is_busy(error) or is_incomplete(error) or _status_of(error) == 500,
+        lambda error: _is_busy(error) or is_incomplete(error) or (isinstance(error, ServerError) and _may_pass(error)),
     )
     sleep = sleep_using_event(interrupted)  # an interruption also ends a wait
     return Retrying(retry=may_pass, stop=stop, wait=wait, sleep=sleep, reraise=True)(ask)
@@ -85,27 +93,10 @@ def _error_of(state: Any) -> BaseException | None:
     return state.outcome.exception() if state.outcome else None
 
 
-def _status_of(error: BaseException | None) -> int:
-    return int(getattr(error, "status_code", 0) or 0)
-
-
 def _is_busy(error: BaseException | None) -> bool:
-    """Return whether the error means that the server can be asked again later."""
-    status = _status_of(error)
-    # 501 means that the server lacks a function. Waiting does not restore a used-up quota.
-    may_pass = (status in (408, 409, 429) or status > 500) and status != 501
-    return may_pass and getattr(error, "code", "") != "insufficient_quota"
+    return isinstance(error, ServerError) and error.is_busy
 
 
-def _retry_after_seconds(error: BaseException | None) -> float:
-    """Return how many seconds the server asks to wait, at most MAX_WAIT_SECONDS; 0 if it does not say."""
-    headers = getattr(getattr(error, "response", None), "headers", {})
-    retry_after = str(headers.get("retry-after", ""))
-    try:
-        seconds = float(retry_after)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(retry_after).timestamp() - time.time()
-        except (ValueError, TypeError):
-            return 0.0
-    return min(max(seconds, 0.0), MAX_WAIT_SECONDS) if math.isfinite(seconds) else MAX_WAIT_SECONDS
+def _may_pass(error: ServerError) -> bool:
+    """Return whether an error 500 may pass. A prompt that is refused is refused again."""
+    return error.status == 500 and not (error.is_too_long or error.is_filtered)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from whimbrel.agent import Agent, Budget
 from whimbrel.agent.language_models.hosted.budget import BudgetError
+from whimbrel.agent.language_models.hosted.dialect import MAX_REASONING_TOKENS, REASONING_TOKENS
 from whimbrel.agent.language_models.hosted.model import HostedModel
 from whimbrel.agent.language_models.specs import open_model
 from whimbrel.evals.runs.plan import Plan
@@ -67,18 +68,6 @@ def test_settings_and_formats_that_a_server_refuses_are_left_out_from_then_on(sc
     ]
 
 
-@pytest.mark.parametrize("content", [None, "", "blue", '{"colour": ', '{"colour": 7}', '["blue"]', "{}"])
-def test_a_reply_that_fits_no_schema_is_a_misfit_and_counted(content: str | None, scripted_server: Any) -> None:
-    address, _, replies = scripted_server
-    replies.append((200, completion(content)))
-    model = open_model(f"openai:m@{address}")
-    assert model is not None
-    (reply,) = model.generate([ASKED], schema=Colour, max_tokens=9)
-    assert reply.value is None
-    assert reply.misfit == (content or "")
-    assert reply.usage.misfits == 1
-
-
 @pytest.mark.parametrize("body", [[], None, "hi", {"choices": [{}]}, {"choices": [{"message": None}]}, {"usage": "x"}])
 def test_an_answer_that_is_no_completion_is_an_error(body: Any, scripted_server: Any) -> None:
     address, _, replies = scripted_server
@@ -130,7 +119,7 @@ def test_a_reply_without_end_is_cut(endless: str) -> None:
     assert model is not None
     (reply,) = model.generate([ASKED], schema=Colour, max_tokens=9)
     assert reply.value is None
-    assert reply.misfit.startswith("tea")
+    assert reply.misfit.startswith("the reply was cut at its limit: the model repeated the same words")
 
 
 @pytest.fixture
@@ -225,3 +214,39 @@ def test_a_model_answers_after_it_was_interrupted(scripted_server: Any) -> None:
         model._connection.map(interrupted, [1, 2])
     (reply,) = model.generate([ASKED], schema=Colour, max_tokens=9)
     assert reply.value == Colour(colour="blue")
+
+
+def thoughts_and(content: str) -> dict[str, Any]:
+    body = completion(content)
+    body["choices"][0]["message"]["reasoning_content"] = "Well, blue or red?"
+    body["choices"][0]["finish_reason"] = "stop" if content else "length"
+    return body
+
+
+def test_thoughts_that_take_the_whole_limit_get_more_room_from_then_on(scripted_server: Any) -> None:
+    address, got, replies = scripted_server
+    no_stream = (400, refusal("stream"))
+    replies += [no_stream, (200, thoughts_and("")), (200, thoughts_and('{"colour": "blue"}'))]
+    model = HostedModel("m", base_url=address, spec="m")
+    for calls in (2, 1):
+        (reply,) = model.generate([ASKED], schema=Colour, max_tokens=9)
+        assert reply.value == Colour(colour="blue")
+        assert (reply.usage.llm_calls, reply.usage.generations) == (calls, 1)
+    assert [request["max_tokens"] for request in got] == [9, 9, 9 + MAX_REASONING_TOKENS, 9 + MAX_REASONING_TOKENS]
+
+
+def test_room_for_thoughts_that_the_context_does_not_have_is_made_smaller(scripted_server: Any) -> None:
+    address, got, replies = scripted_server
+    no_stream = (400, refusal("stream"))
+    too_long = (400, {"error": {"message": "max_tokens is too large. The maximum context length is 4096 tokens"}})
+    replies += [no_stream, (200, thoughts_and("")), too_long, (200, thoughts_and(""))]
+    model = HostedModel("m", base_url=address, spec="m")
+    (reply,) = model.generate([ASKED], schema=Colour, max_tokens=9)
+    assert reply.value is None
+    assert f"no reply within {9 + REASONING_TOKENS} tokens, since its thoughts took them all" in reply.misfit
+    assert [request["max_tokens"] for request in got] == [
+        9,
+        9,
+        9 + MAX_REASONING_TOKENS,
+        9 + REASONING_TOKENS,
+    ]
