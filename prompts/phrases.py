@@ -162,11 +162,16 @@ class ScreenPhrases(Table):
     """Titles and labels around the answers on a screen.
 
     Attributes:
-        shift_line: A shift in one line, in a conversation.
+        maybe_title: The title of a shift that is not sure enough to be a headline.
+        shift_line: A shift in one line, in a conversation. `title` is `shift_title` or `maybe_title`.
+        maybe_line: The same where the shift is not sure enough.
         no_shift_line: The same where no shift is named. `percent` is the probability that the interest stays.
         stays: The label of that probability.
         stays_percent: That probability with its meaning.
         stays_mark: That probability in short, as in a timeline.
+        maybe_mark: A shift that is not sure enough in short, as in a timeline.
+        maybe_to: The label of the topics that it may go to.
+        maybe_topics: These topics, with the probability of the shift.
         from_: The topics that a shift leaves.
         to: The topics that it goes to.
         next: The most likely topics, where there is no shift.
@@ -179,12 +184,18 @@ class ScreenPhrases(Table):
     summary_title: Annotated[str, takes("who", "moment")]
     shift_title: Annotated[str, takes("kind")]
     shift_title_at: Annotated[str, takes("moment", "kind")]
-    shift_line: Annotated[str, takes("kind", "percent", "reason")]
-    no_shift_line: Annotated[str, takes("kind", "percent", "reason")]
+    maybe_title: str
+    maybe_title_at: Annotated[str, takes("moment")]
+    shift_line: Annotated[str, takes("title", "percent", "reason")]
+    maybe_line: Annotated[str, takes("title", "topics", "percent", "reason")]
+    no_shift_line: Annotated[str, takes("title", "percent", "reason")]
     confidence: str
     stays: str
     stays_percent: Annotated[str, takes("percent")]
     stays_mark: Annotated[str, takes("percent")]
+    maybe_mark: Annotated[str, takes("percent")]
+    maybe_to: str
+    maybe_topics: Annotated[str, takes("topics", "percent")]
     from_: str
     to: str
     next: str

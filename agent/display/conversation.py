@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from whimbrel.agent.chat.session import Answer
-from whimbrel.agent.display.recommendations import recommendations, recommended
+from whimbrel.agent.display.recommendations import recommendations, recommended, shift_title
 from whimbrel.agent.display.terminal import View, console
 from whimbrel.agent.schema.results import Shift
 
@@ -41,7 +41,7 @@ def _answer(answer: Answer, view: View) -> RenderableType:
     """Show an answer: its words and its list, without the summary."""
     parts: list[RenderableType] = [Text(line) for line in _words(answer, view)]
     if answered := answer.recommendations:
-        if answered.shift.kind != "none":
+        if answered.shift.is_headline:
             parts.append(Text(_shift_line(answered.shift, view), style="dim"))
         parts += [recommended(answered, view), *view.notes(answered.warnings)]
     return Group(*parts)
@@ -55,7 +55,7 @@ def _plain(answer: Answer, view: View, *, opening: bool) -> str:
     lines = _words(answer, view)
     if answered := answer.recommendations:
         lines += [answered.summary] if opening else []
-        lines += [_shift_line(answered.shift, view)] if opening or answered.shift.kind != "none" else []
+        lines += [_shift_line(answered.shift, view)] if opening or answered.shift.is_headline else []
         lines += [f"{entry.rank}. {entry.title} - {entry.explanation}" for entry in answered.recommendations]
         lines += [note.plain for note in view.notes(answered.warnings)]
     return "\n".join([*lines, ""])
@@ -66,10 +66,13 @@ def _words(answer: Answer, view: View) -> list[str]:
 
 
 def _shift_line(shift: Shift, view: View) -> str:
-    screen = view.say.screen
-    kind, percent = screen.kinds[shift.kind], int(shift.confidence * 100)
-    if shift.kind == "none" and not shift.confidence:  # Nothing is known, so there is no probability to show.
-        title = f"{screen.shift_title.format(kind=kind)}{view.say.writing.full_stop}"
-        return view.say.writing.sentence_gap.join([title, shift.reason])
-    line = screen.shift_line if shift.kind != "none" else screen.no_shift_line
-    return line.format(kind=kind, percent=percent, reason=shift.reason)
+    screen, writing = view.say.screen, view.say.writing
+    values = {"title": shift_title(shift, view), "percent": int(shift.confidence * 100), "reason": shift.reason}
+    if shift.is_headline:
+        return screen.shift_line.format(**values)
+    if shift.kind != "none":
+        return screen.maybe_line.format(topics=writing.comma.join(shift.to_topics), **values)
+    if shift.confidence:
+        return screen.no_shift_line.format(**values)
+    # Nothing is known, so there is no probability to show.
+    return writing.sentence_gap.join([f"{values['title']}{writing.full_stop}", shift.reason])

@@ -20,13 +20,33 @@ def recommendations(answer: Recommendations, view: View) -> RenderableType:
     title = screen.summary_title.format(who=escape(who), moment=view.moment(answer.at))
     parts: list[RenderableType] = [
         Panel(Text(answer.summary), title=title, title_align="left"),
-        shift_panel(answer.shift, screen.shift_title.format(kind=screen.kinds[answer.shift.kind]), view),
+        shift_panel(answer.shift, shift_title(answer.shift, view), view),
     ]
     if answer.recommendations:
         parts.append(recommended(answer, view))
     if view.verbose:
         parts.append(_usage(answer.usage))
     return Group(*parts, *view.notes(answer.warnings))
+
+
+def shift_title(shift: Shift, view: View, *, at: float | None = None) -> str:
+    """Write the headline of a shift. A shift that is not sure enough is only a possible move.
+
+    Args:
+        shift: The shift.
+        view: How it is shown.
+        at: The moment of the prediction, if the headline names it.
+    """
+    screen, kind = view.say.screen, view.say.screen.kinds[shift.kind]
+    unsure = shift.kind != "none" and not shift.is_headline
+    if at is None:
+        return screen.maybe_title if unsure else screen.shift_title.format(kind=kind)
+    moment = view.moment(at)
+    return (
+        screen.maybe_title_at.format(moment=moment)
+        if unsure
+        else screen.shift_title_at.format(moment=moment, kind=kind)
+    )
 
 
 def shift_panel(shift: Shift, title: str, view: View) -> RenderableType:
@@ -38,15 +58,19 @@ def shift_panel(shift: Shift, title: str, view: View) -> RenderableType:
     table.add_column(overflow="fold")  # Chinese has no spaces to wrap at
     # Percents are cut and not rounded, so that only a certain prediction has a full bar and 100%.
     bar, percent = f"{'█' * filled}{'░' * (BAR - filled)}", int(shift.confidence * 100)
-    if shift.kind != "none":
+    from_topics, to_topics = map(view.say.writing.comma.join, (shift.from_topics, shift.to_topics))
+    if shift.kind == "none":
+        if shift.confidence:  # It is 0 where nothing is known: then there is no probability to show.
+            table.add_row(screen.stays, f"{bar} {screen.stays_percent.format(percent=percent)}")
+        rows = [(screen.from_, from_topics), (screen.next, to_topics)]
+    elif shift.is_headline:
         table.add_row(screen.confidence, f"{bar} {percent}%")
-    elif shift.confidence:  # It is 0 where nothing is known: then there is no probability to show.
-        table.add_row(screen.stays, f"{bar} {screen.stays_percent.format(percent=percent)}")
-    if shift.from_topics:
-        table.add_row(screen.from_, Text(view.say.writing.comma.join(shift.from_topics)))
-    if shift.to_topics:
-        label = screen.to if shift.kind != "none" else screen.next
-        table.add_row(label, Text(view.say.writing.comma.join(shift.to_topics)))
+        rows = [(screen.from_, from_topics), (screen.to, to_topics)]
+    else:  # the topics that it leaves would read as if it left them
+        rows = [(screen.maybe_to, screen.maybe_topics.format(topics=to_topics, percent=percent))]
+    for label, topics in rows:
+        if topics:
+            table.add_row(label, Text(topics))
     # The label begins the sentence, so the reason goes on in lower case.
     table.add_row(screen.because, Text(shift.reason[:1].lower() + shift.reason[1:]))
     if shift.evidence:

@@ -44,6 +44,8 @@ share may be a rounding error."""
 MOST_TICKS = 7
 """Most dates under the axis."""
 MARKERS = {"situational": "s", "temporal": "^", "contextual": "o", "none": "D"}
+MAYBE_MARKER = "."
+"""A shift that is no headline has a small dot instead of the symbol of its kind."""
 INK, PALE, NO_TOPIC = "#222222", "#777777", "#b8b0a8"
 FONT = "DejaVu Sans"
 """This font comes with matplotlib."""
@@ -163,6 +165,8 @@ def _headline(shown: Timeline, *, with_reason: bool) -> str:
     if shift.kind == "none":
         words += f"{f', next {to_topics}' if to_topics else ''}."
         words += f" {_FIRST_SENTENCE.split(shift.reason)[0]}" if with_reason else ""
+    elif not shift.is_headline:
+        words += f"{View().say.timeline.mark_to.format(topics=to_topics)}."
     else:
         words += f"{f', from {from_topics}' if from_topics else ''}{f' to {to_topics}' if to_topics else ''}."
     lines = [line.plain.rstrip() for line in Text(words).wrap(Console(width=LONGEST_LINE), LONGEST_LINE)]
@@ -246,7 +250,9 @@ def _marks(strip: "Axes", stream: "Axes", marked: Sequence[tuple[float, Shift]],
         present = n == len(marked) - 1
         line, colour = ("-", INK) if present else ((0, (3, 3)), PALE)
         stream.axvline(x, color=colour, linewidth=1.4 if present else 0.7, linestyle=line, zorder=3)
-        strip.plot([x], [0], MARKERS[shift.kind], color=INK, markerfacecolor=INK if present else "white", clip_on=False)
+        maybe = shift.kind != "none" and not shift.is_headline
+        marker = MAYBE_MARKER if maybe else MARKERS[shift.kind]
+        strip.plot([x], [0], marker, color=INK, markerfacecolor=INK if present else "white", clip_on=False)
         words = f"{'now: ' if present else ''}{shift_mark(shift, View())}"
         strip.annotate(
             words if upright else words.replace(": ", ":\n").replace(" ", "\n"),
@@ -260,7 +266,7 @@ def _marks(strip: "Axes", stream: "Axes", marked: Sequence[tuple[float, Shift]],
             color=INK,
             weight="bold" if present else "normal",
         )
-    kinds = dict.fromkeys(shift.kind for _, shift in marked if shift.kind != "none")
+    kinds = dict.fromkeys(shift.kind for _, shift in marked if shift.is_headline)
     return [
         Line2D([], [], linestyle="", marker=MARKERS[kind], color=INK, markerfacecolor="white", label=f"{kind} shift")
         for kind in kinds

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from whimbrel.agent.display.colours import COLOURS, LETTERS, MARKS, OTHERS, ink
-from whimbrel.agent.display.recommendations import shift_panel
+from whimbrel.agent.display.recommendations import shift_panel, shift_title
 from whimbrel.agent.display.terminal import View
 from whimbrel.agent.schema.results import Shift
 from whimbrel.agent.shift.timeline import Period, Timeline
@@ -31,7 +31,6 @@ EXPECTED = 5
 def timeline(shown: Timeline, *, width: int, coloured: bool, view: View | None = None) -> RenderableType:
     """Show a timeline in a terminal of `width` columns. Without colours, letters still distinguish the topics."""
     view = view or View()
-    say = view.say
     parts: list[RenderableType] = []
     if shown.periods:
         leading = shown.leading()
@@ -40,8 +39,7 @@ def timeline(shown: Timeline, *, width: int, coloured: bool, view: View | None =
             _legend(leading, shown, view),
             _lines(shown, list(leading), width, coloured, view),
         ]
-    title = say.screen.shift_title_at.format(moment=view.moment(shown.at), kind=say.screen.kinds[shown.shift.kind])
-    parts.append(shift_panel(shown.shift, title, view))
+    parts.append(shift_panel(shown.shift, shift_title(shown.shift, view, at=shown.at), view))
     parts += [Text(sentence) for sentence in (*_next_event(shown, view), *_outlook(shown, view))]
     return Group(*parts, *view.notes(shown.warnings))
 
@@ -92,12 +90,18 @@ def dated(time: float, unit: str) -> str:
 
 
 def shift_mark(shift: Shift, view: View) -> str:
-    """Write a shift in short: `temporal 97%`, `stays 90%` if no shift is named, or `none` if nothing is known."""
+    """Write a shift in short.
+
+    It reads `temporal 97%`, `maybe 38%` if the shift is no headline, `stays 90%` if no shift is named, or `none` if
+    nothing is known.
+    """
     screen = view.say.screen
     if not shift.confidence:
         return screen.kinds[shift.kind]
     if shift.kind == "none":
         return screen.stays_mark.format(percent=percent(shift.confidence))
+    if not shift.is_headline:
+        return screen.maybe_mark.format(percent=percent(shift.confidence))
     return f"{screen.kinds[shift.kind]} {percent(shift.confidence)}%"
 
 
@@ -177,8 +181,14 @@ def _bar(period: Period, leading: list[str], columns: int, coloured: bool) -> Te
 
 
 def _mark(period: Period, leading: list[str], view: View) -> Text:
-    """Name the shift that was predicted at the end of a period. Leading topics are named by their letters."""
+    """Name the shift that was predicted at the end of a period. Leading topics are named by their letters.
+
+    A shift that is no headline has no symbol and is not bold.
+    """
     letters = dict(zip(leading, LETTERS, strict=False))
     names = view.say.writing.comma.join(letters.get(topic, topic) for topic in period.shift.to_topics)
     towards = view.say.timeline.mark_to.format(topics=names) if names else ""
-    return Text.assemble((f"{MARKS[period.shift.kind]} {shift_mark(period.shift, view)}", "bold"), towards)
+    mark = shift_mark(period.shift, view)
+    if not period.shift.is_headline:
+        return Text(f"  {mark}{towards}", style="dim")
+    return Text.assemble((f"{MARKS[period.shift.kind]} {mark}", "bold"), towards)

@@ -9,6 +9,9 @@ from whimbrel.tools.timestamps import Time
 
 ShiftKind = Literal["situational", "temporal", "contextual", "none"]
 
+HEADLINE_CONFIDENCE = 0.5
+"""A shift with a lower confidence is more likely wrong than right, so people read that the interest may be moving."""
+
 MODEL_NOTE = "the model"
 """The beginning of a warning that only reports on the language model's replies, such as a replaced sentence. Nobody has
 to act on such a warning, so screens leave it out (see `is_model_note`)."""
@@ -77,6 +80,16 @@ class Shift(_Result):
     confidence: Annotated[float, Field(ge=0, le=1)] = 0.0
     evidence: tuple[CitedEvent, ...] = ()
     reason: str
+
+    @property
+    def is_headline(self) -> bool:
+        """Whether a shift is named and sure enough to be shown to people as a shift.
+
+        Example:
+            >>> Shift(kind="temporal", to_topics=("Tea",), confidence=0.38, reason="").is_headline
+            False
+        """
+        return self.kind != "none" and self.confidence >= HEADLINE_CONFIDENCE
 
 
 class Recommendation(_Result):

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Sequence
 
+from whimbrel.agent.explanation.facts import WINDOWS
 from whimbrel.agent.explanation.names import short_name
 from whimbrel.agent.schema.results import CitedEvent, Recommendation
 from whimbrel.prompts.phrases import Phrases
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Interaction
+from whimbrel.tools.timestamps import DAY_SECONDS
 
 _QUOTED = re.compile(r"(?<!\w)'[^']*\w[^']*'(?!\w)|\"[^\"]*\w[^\"]*\"|“[^”]*\w[^”]*”|《[^》]*》|「[^」]*」")
 _WORD = re.compile(r"[^\W\d_][\w'’]*")
@@ -28,21 +30,52 @@ def wrong_citation(cited: CitedEvent, history: Sequence[Interaction], *, user_id
     return "" if shown == (event.item_id, event.title, event.time, event.event) else "is told otherwise"
 
 
-def wrong_others(entry: Recommendation, log: InteractionLog, *, user_id: str, at: float) -> str:
-    """Return what is wrong with a reason that mentions other people.
+def wrong_others(entry: Recommendation, figures: set[int], log: InteractionLog, *, user_id: str, at: float) -> str:
+    """Return what is wrong with the figures of a reason that mentions other people.
 
-    Empty if the reason is true. Then, for each cited event, another user interacted with both the cited and the
-    recommended item before `at`.
+    Empty if each of them is the number of other users who, before `at`, interacted with the item and with cited items,
+    or with these alone, or with the item lately.
+
+    Args:
+        entry: The recommendation.
+        figures: The numbers in its reason, beside those of names, dates and ratings.
+        log: The interactions of all users.
+        user_id: The user who gets the recommendation.
+        at: The moment of the recommendation.
     """
 
-    def others_who_met(item_id: str) -> set[int]:
+    def others_who_met(item_id: str, since: float = 0.0) -> set[int]:
         (row,) = log.rows([item_id])
-        return set(log.user[(log.item == row) & (log.time < at)].tolist()) - {log.user_rows[user_id]}
+        met = (log.item == row) & (log.time < at) & (log.time >= since)
+        return set(log.user[met].tolist()) - {log.user_rows[user_id]}
 
     chose_item = others_who_met(entry.item_id)
-    if any(chose_item.isdisjoint(others_who_met(cited.item_id)) for cited in entry.evidence):
-        return "nobody else did that and chose the item"
-    return ""
+    cited = [others_who_met(event.item_id) for event in entry.evidence]
+    groups = [*cited, set.intersection(*cited)] if cited else []
+    starts = [at - days * DAY_SECONDS for days in WINDOWS.values()] + [event.time or 0.0 for event in entry.evidence]
+    counts = {len(chose_item), *(len(others_who_met(entry.item_id, since)) for since in starts)}
+    counts |= {len(group) for group in groups} | {len(group & chose_item) for group in groups}
+    return "" if figures <= counts else "counts other people wrongly"
+
+
+def pattern_of(rest: str, phrases: Phrases) -> str:
+    """Return a sentence as a pattern, from what `without_names` left: `_` for names and days, `#` for numbers.
+
+    Example:
+        >>> from whimbrel.prompts.phrases import load_phrases
+        >>> pattern_of("You rated _ 5 last Friday and _ 4 on _; both are _ and _.", load_phrases("en"))
+        'You rated _; both are _.'
+    """
+    day = phrases.reasons.day
+    days = [day.hours, day.yesterday, *day.weeks, day.on.format(date="_")]
+    days += [day.weekday.format(weekday=weekday) for weekday in day.weekdays]
+    for known in sorted(days, key=len, reverse=True):
+        rest = rest.replace(known, "_")
+    rest = re.sub(r"\d[\d,.]*(?<![,.])", "#", rest)
+    # A list of names is one name, whatever its length, with or without a rating and a day.
+    rest = re.sub(r"_(?:\s*[（(]?#分?[）)]?)", "_", rest)
+    joined = "|".join(map(re.escape, {phrases.writing.comma, phrases.writing.conjunction, phrases.reasons.also_did}))
+    return re.sub(rf"_(?:(?:{joined}|\s*)_)+", "_", rest)
 
 
 def without_names(sentence: str, *, titles: Sequence[str], topics: Sequence[str], days: Sequence[str]) -> str:
@@ -65,7 +98,7 @@ def foreign_names(rest: str, phrases: Phrases) -> list[str]:
     These are quoted parts and capitalised words. At the beginning of a sentence, words of our own phrases do not count.
     A name in small letters without quotation marks is not found.
     """
-    our_words = phrases.generated.reason_words | phrases.generated.others_words | {"chosen", "nothing"}
+    our_words = phrases.generated.reason_words | phrases.generated.others_words | {*phrases.generated.free.openers}
     unquoted = _QUOTED.sub(" ", rest)
     beginnings = {match.end() for match in re.finditer(r"^|[.!?;:] ", unquoted)}
     capitalised = [match for match in _WORD.finditer(unquoted) if match[0][0].isupper()]

@@ -6,22 +6,30 @@ resumes a run.
 """
 
 import random
+import re
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from whimbrel.agent.agent import Agent
+from whimbrel.agent.explanation.days import day_of
+from whimbrel.agent.explanation.likeness import shared_words
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.schema.results import CitedEvent, Recommendation
 from whimbrel.agent.state import PipelineConfig, Request
 from whimbrel.evals.metrics.intervals import wilson
-from whimbrel.evals.studies.explanation_checks import foreign_names, without_names, wrong_citation, wrong_others
+from whimbrel.evals.studies.explanation_checks import (
+    foreign_names,
+    pattern_of,
+    without_names,
+    wrong_citation,
+    wrong_others,
+)
 from whimbrel.prompts.phrases import Language, load_phrases
 from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.log.interaction_log import InteractionLog
@@ -35,6 +43,7 @@ if TYPE_CHECKING:
 LEAST_EVENTS = 6
 """Users with fewer events are not drawn."""
 FOREIGN_NAMES_SHOWN = 20
+_NUMBER = re.compile(r"\d[\d,]*")
 
 
 class Settings(BaseModel):
@@ -54,7 +63,7 @@ class Explanation(BaseModel):
     Attributes:
         item: Title of the recommended item.
         words: The explanation.
-        bare: The explanation in which `_` replaces the names that the model was given.
+        pattern: The explanation with marks for names, days and numbers (`pattern_of`).
         cited: The events that the explanation cites.
         wrong: The errors in these citations.
         named: Names in the explanation that the model was not given.
@@ -62,7 +71,7 @@ class Explanation(BaseModel):
 
     item: str
     words: str
-    bare: str
+    pattern: str
     cited: tuple[CitedEvent, ...]
     wrong: tuple[str, ...]
     named: tuple[str, ...]
@@ -198,26 +207,34 @@ def check_explanation(entry: Recommendation, topics: Sequence[str], facts: Facts
     phrases = load_phrases(facts.language)
     wrong = [wrong_citation(cited, facts.history, user_id=facts.user_id, at=facts.at) for cited in entry.evidence]
     cited_ids = {cited.event_id for cited in entry.evidence}
-    cited_topics = {topic for event in facts.history if event.event_id in cited_ids for topic in event.topics}
-    days = [datetime.fromtimestamp(cited.time, tz=UTC) for cited in entry.evidence if cited.time is not None]
+    events = [event for event in facts.history if event.event_id in cited_ids]
+    cited_topics = {topic for event in events for topic in event.topics}
     # After every given name is removed, the rest must hold no name.
     rest = without_names(
         entry.explanation,
-        titles=[entry.title, *(cited.title for cited in entry.evidence)],
+        titles=[entry.title, *(cited.title for cited in entry.evidence), *_shared_words(entry)],
         # A topic may be named if the item shares it with a cited event, or if the interest shifts to it.
         topics=[topic for topic in topics if topic in cited_topics.union(facts.to_topics)],
-        days=[f"{day:%-d %B %Y}" for day in days] + [f"{day.year}年{day.month}月{day.day}日" for day in days],
+        days=[day_of(event.time, facts.at, phrases) for event in events],
     )
     if phrases.reasons.others_mark in rest:
-        wrong.append(wrong_others(entry, facts.log, user_id=facts.user_id, at=facts.at))
+        known = {f"{event.rating:g}" for event in events if event.rating is not None}
+        known |= {number for window in phrases.reasons.windows.values() for number in _NUMBER.findall(window)}
+        figures = {int(number.replace(",", "")) for number in _NUMBER.findall(rest) if number not in known}
+        wrong.append(wrong_others(entry, figures, facts.log, user_id=facts.user_id, at=facts.at))
     return Explanation(
         item=entry.title,
         words=entry.explanation,
-        bare=rest,
+        pattern=pattern_of(rest, phrases),
         cited=entry.evidence,
         wrong=tuple(filter(None, wrong)) if entry.evidence else ("cites nothing",),
         named=tuple(foreign_names(rest, phrases)),
     )
+
+
+def _shared_words(entry: Recommendation) -> list[str]:
+    """Return the words that the titles of the item and of its cited events share, which a reason may quote."""
+    return [phrase for cited in entry.evidence for phrase in shared_words(entry.title, cited.title)]
 
 
 def _summarise(answers: Sequence[Answer]) -> dict[str, Any]:
@@ -229,7 +246,7 @@ def _summarise(answers: Sequence[Answer]) -> dict[str, Any]:
     asked = sum(answer.asked for answer in answers)
     problems = Counter(problem for answer in answers for problem in answer.problems)
     times = [answer.milliseconds for answer in answers]
-    shapes = Counter(explanation.bare for explanation in explanations)
+    patterns = Counter(explanation.pattern for explanation in explanations)
     return {
         "users": len({(answer.store, answer.user_id) for answer in answers}),
         "requests": len(answers),
@@ -242,8 +259,9 @@ def _summarise(answers: Sequence[Answer]) -> dict[str, Any]:
         "worded by the model": asked,
         "pass before repair": _share(asked - problems.total(), asked),
         "problems": dict(problems.most_common()),
-        "different sentences, names left out": len(shapes),
-        "share of the commonest": shapes.most_common(1)[0][1] / len(explanations) if explanations else None,
+        "patterns": len(patterns),
+        "commonest pattern": dict(patterns.most_common(1)),
+        "commonest_pattern": patterns.most_common(1)[0][1] / len(explanations) if explanations else None,
         "milliseconds a request": round(statistics.median(times), 1) if times else None,
     }
 
@@ -281,10 +299,12 @@ def explanation_table(document: dict[str, Any]) -> "Table":
     keys = ("cited events sound", "name nothing else", "pass before repair")
     heads = ("cited events are true", "no other names", "kept as the model worded it")
     table = Table(box=None, pad_edge=False, padding=(0, 1))
-    for number, head in enumerate(("store", "explanations", *heads, "ms per request")):
+    for number, head in enumerate(("store", "explanations", *heads, "commonest pattern", "ms per request")):
         table.add_column(head, justify="right" if number else "left")
     for name, row in [*document["stores"].items(), ("all", document["all"])]:
         shares = (row[key] for key in keys)
         cells = (f"{s['value']:.1%} [{s['ci'][0]:.1%}, {s['ci'][1]:.1%}]" if s else "-" for s in shares)
+        commonest = row["commonest_pattern"]
+        cells = (*cells, f"{commonest:.1%}" if commonest is not None else "-")
         table.add_row(name, str(row["explanations"]), *cells, str(row["milliseconds a request"]))
     return table
