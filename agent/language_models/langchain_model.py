@@ -1,6 +1,7 @@
 """Use of any LangChain chat model as a language model of Whimbrel."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,11 @@ from whimbrel.agent.language_models.protocol import Generation, Likelihoods, T, 
 from whimbrel.agent.language_models.tokens import TokenCounter, reported_tokens
 from whimbrel.prompts import Message
 from whimbrel.tools.errors import ModelError
+
+# Words by which providers refuse structured output.
+_STRUCTURE_WORDS = re.compile(
+    r"\btool|function.?call|structured|response_?format|json_?(schema|mode|object)|grammar", re.IGNORECASE
+)
 
 CONCURRENT_REQUESTS = 4
 """The number of conversations that the chat model answers at once."""
@@ -41,9 +47,15 @@ class LangChainModel:
     def generate(
         self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
     ) -> list[Generation[T]]:
-        """Return one reply per conversation. `max_tokens` is ignored; the chat model has its own limit."""
+        """Return one reply per conversation. `max_tokens` is ignored; the chat model has its own limit.
+
+        If the chat model fails for some conversations only, those get no value.
+        """
         prompts = [convert_to_messages([(m["role"], m["content"]) for m in messages]) for messages in conversations]
         replies = self._ask(prompts, schema)
+        errors = [self._failure(reply) for reply in replies if isinstance(reply, Exception)]
+        if errors and len(errors) == len(replies):
+            raise errors[0]
         return [self._read(reply, schema, prompt) for reply, prompt in zip(replies, prompts, strict=True)]
 
     def log_likelihood(self, prompt: str, continuations: Sequence[str]) -> Likelihoods:
@@ -54,21 +66,21 @@ class LangChainModel:
         """Do nothing: replies do not depend on earlier ones."""
 
     def _ask(self, prompts: list[list[BaseMessage]], schema: type[BaseModel]) -> list[Any]:
-        config: Any = {"max_concurrency": CONCURRENT_REQUESTS}
+        """Return one reply or exception per prompt."""
         if self._is_structured:
             try:
                 structured: Any = self._chat.with_structured_output(schema, include_raw=True)
-                return list(structured.batch(prompts, config))
-            except (NotImplementedError, TypeError, ValueError):
-                self._is_structured = False  # this chat model offers no structured output
+                replies = _batch(structured, prompts)
             except Exception as error:
-                raise self._failure(error) from error
-        try:
-            return list(self._chat.batch(prompts, config))  # type: ignore[arg-type]
-        except Exception as error:
-            raise self._failure(error) from error
+                replies = [error] * len(prompts)
+            if not prompts or not all(_lacks_structure(reply) for reply in replies):
+                return replies
+            self._is_structured = False  # this chat model offers no structured output
+        return _batch(self._chat, prompts)
 
     def _read(self, reply: Any, schema: type[T], prompt: list[BaseMessage]) -> Generation[T]:
+        if isinstance(reply, Exception):
+            return Generation(None, Usage(generations=1, misfits=1), misfit=str(self._failure(reply)))
         raw = reply.get("raw") if isinstance(reply, dict) else reply
         if not isinstance(raw, AIMessage):  # the chat model ignores `include_raw`
             raw = AIMessage(reply.model_dump_json() if isinstance(reply, BaseModel) else json.dumps(reply, default=str))
@@ -94,3 +106,20 @@ class LangChainModel:
         return ModelError(
             f"{self.spec!r} failed ({type(error).__name__}: {str(error)[:160]}): try again, or use another model"
         )
+
+
+def _batch(chat: Any, prompts: list[list[BaseMessage]]) -> list[Any]:
+    """Return the reply to each prompt, or the exception that it raised."""
+    try:
+        return list(chat.batch(prompts, {"max_concurrency": CONCURRENT_REQUESTS}, return_exceptions=True))
+    except Exception as error:  # this class does not return exceptions
+        return [error] * len(prompts)
+
+
+def _lacks_structure(reply: Any) -> bool:
+    """Return whether a reply is an error that means that the chat model offers no structured output.
+
+    Each provider raises an exception of its own class, so its words count.
+    """
+    is_python_error = isinstance(reply, NotImplementedError | TypeError | ValueError | AttributeError | ImportError)
+    return isinstance(reply, Exception) and (is_python_error or bool(_STRUCTURE_WORDS.search(str(reply))))

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel, Field
 
@@ -95,3 +96,63 @@ def test_no_answer_of_a_chat_model_breaks_a_request(structured: Any) -> None:
 def test_a_budget_is_not_taken_for_a_model_that_cannot_keep_it() -> None:
     with pytest.raises(ConfigError, match="a budget is kept for models named by a spec"):
         Agent.open(None, GenericFakeChatModel(messages=iter([])), budget=Budget(tokens=1))
+
+
+class ProviderError(Exception):
+    """An error of a provider's own class."""
+
+
+class Failing(GenericFakeChatModel):
+    """Fails for structured output, for some words of a prompt, or both."""
+
+    refusal: Any = None
+    fails_for: str = "\0"
+    when_called: bool = True
+
+    def with_structured_output(self, schema: Any, *, include_raw: bool = False, **kwargs: Any) -> Any:
+        def refuse(_: Any) -> Any:
+            raise self.refusal
+
+        if not self.when_called:
+            refuse(None)
+        return RunnableLambda(refuse)
+
+    def _generate(self, messages: Any, *args: Any, **kwargs: Any) -> ChatResult:
+        if self.fails_for in str(messages[-1].content):
+            raise ProviderError("rate limit reached")
+        return ChatResult(generations=[ChatGeneration(message=AIMessage('{"colour": "blue"}'))])
+
+
+@pytest.mark.parametrize("when_called", [True, False])
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        NotImplementedError(),
+        AttributeError("bind_tools"),
+        ProviderError("registry/m does not support tools (status code: 400)"),
+        ProviderError("Invalid parameter: 'response_format' of type 'json_schema' is not supported"),
+        ProviderError("This model does not support function calling"),
+    ],
+)
+def test_structured_output_that_is_refused_in_any_way_is_replaced_by_words(refusal: Any, when_called: bool) -> None:
+    model = LangChainModel(Failing(messages=iter([]), refusal=refusal, when_called=when_called))
+    replies = model.generate([ASKED, ASKED], schema=Colour, max_tokens=9)
+    assert [reply.value for reply in replies] == [Colour(colour="blue")] * 2
+
+
+def test_an_error_that_has_other_reasons_is_not_taken_for_missing_tools() -> None:
+    model = LangChainModel(Failing(messages=iter([]), refusal=ProviderError("rate limit reached")))
+    with pytest.raises(ModelError, match=r"failed \(ProviderError: rate limit reached\): try again"):
+        model.generate([ASKED], schema=Colour, max_tokens=9)
+
+
+def test_a_conversation_that_fails_does_not_lose_the_others() -> None:
+    model = LangChainModel(Failing(messages=iter([]), refusal=NotImplementedError(), fails_for="grass"))
+    about_grass: list[Message] = [{"role": "user", "content": "What colour is grass?"}]
+    sky, grass = model.generate([ASKED, about_grass], schema=Colour, max_tokens=9)
+    assert sky.value == Colour(colour="blue")
+    assert grass.value is None
+    assert "failed (ProviderError: rate limit reached)" in grass.misfit
+    with pytest.raises(ModelError, match="rate limit"):
+        model.generate([about_grass], schema=Colour, max_tokens=9)
+    assert model.generate([], schema=Colour, max_tokens=9) == []
