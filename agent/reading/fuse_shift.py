@@ -146,9 +146,7 @@ def _doubted(shift: Shift, read: ReadShift, say: Phrases) -> Shift:
 
 
 def _expects(read: ReadShift, say: Phrases) -> str:
-    return say.reading.expects.format(
-        topics=say.writing.listed(read.to_topics), share=f"{int(read.probability * 100)}%"
-    )
+    return say.reading.expects.format(topics=say.writing.listed(read.to_topics), share=f"{read.probability:.0%}")
 
 
 def _evidence(events: Sequence[Item]) -> tuple[CitedEvent, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.language_models.protocol import NO_USAGE, Usage
@@ -58,14 +58,27 @@ def _numbers(value: Any) -> Any:
 
 def _probability(value: Any) -> Any:
     """Return a probability in [0, 1]. Models also write percents and words; a word counts as one half."""
-    match = re.search(r"\d+(?:\.\d+)?", str(value))
-    number = float(match[0]) if match else 0.5
-    return min(max(number / 100 if number > 1 else number, 0.0), 1.0)
+    match = re.search(r"(\d+(?:\.\d+)?)\s*(%?)", str(value))
+    number = float(match[1]) if match else 0.5
+    is_percent = number > 1 or bool(match and match[2])
+    return min(max(number / 100 if is_percent else number, 0.0), 1.0)
 
 
 def _kind(value: Any) -> Any:
     text = str(value).strip().casefold()
     return text if text in ("situational", "temporal", "contextual") else "none"
+
+
+def _some(texts: list[str]) -> list[str]:
+    """Refuse an empty list. A reply without phrases says nothing, so it must not be cached."""
+    if not any(text.strip() for text in texts):
+        raise ValueError("no phrases")
+    return texts
+
+
+def _unless_null(empty: Any) -> BeforeValidator:
+    """Return a validator that takes null for an absent value. Models write null where there is nothing to say."""
+    return BeforeValidator(lambda value: empty if value is None else value)
 
 
 Texts = Annotated[list[str], BeforeValidator(_texts), Field(max_length=20)]
@@ -89,16 +102,16 @@ class ShiftReply(BaseModel):
     to_topics: Texts = Field(default_factory=list, alias="to")
     probability: Annotated[float, BeforeValidator(_probability)] = 0.5
     events: EventNumbers = Field(default_factory=list)
-    why: str = ""
+    why: Annotated[str, _unless_null("")] = ""
 
 
 class ReadReply(BaseModel):
     """Reply of a model that was asked to read a person. `now` and `phrases` are the least that it must hold."""
 
     now: str = Field(min_length=1)
-    interests: list[InterestReply] = Field(default_factory=list, max_length=20)
-    shift: ShiftReply = Field(default_factory=ShiftReply)
-    phrases: Texts
+    interests: Annotated[list[InterestReply], _unless_null([])] = Field(default_factory=list, max_length=20)
+    shift: Annotated[ShiftReply, _unless_null({})] = Field(default_factory=ShiftReply)
+    phrases: Annotated[Texts, AfterValidator(_some)]
     unwanted: Texts = Field(default_factory=list)
 
 
@@ -207,7 +220,8 @@ def read_person(query: ReadQuery, model: ModelAccess) -> Reading:
     if reply.value is None:
         note = model_note(f"reading of the person was left out: {reply.misfit or 'it did not fit the schema'}")
         return Reading(usage=reply.usage, warnings=(note,))
-    given = " ".join(message["content"] for message in messages)
+    # The numbers of the instructions are no facts, so only the person's part counts as given.
+    given = " ".join(message["content"] for message in messages if message["role"] == "user")
     return _checked(reply.value, query, events, given, reply.usage)
 
 
