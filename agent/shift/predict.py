@@ -38,6 +38,9 @@ from whimbrel.tools.text.encoder import Vectors, encode
 from whimbrel.tools.text.exclusions import Refusal
 from whimbrel.tools.text.titles import short_titles
 
+LEAST_LIKELY = 0.1
+"""The reason names the likeliest topic if its probability is at least this. Below it, many topics are about as
+likely."""
 ABSTAIN_BELOW = 0.5
 """If no shift is named and the probability that the interest stays is below this, the reason says that it may move."""
 MOST_TO_TOPICS, MOST_OPTIONS, MOST_CITED = 3, 8, 5
@@ -149,7 +152,7 @@ def _no_shift(
         confidence=_as_confidence(p_stay),
         evidence=cite(history, to_topics),
         reason=say.writing.sentence_gap.join(
-            [_why_no_shift(predicted.history, tests, p_stay, say), _likeliest_topic(predicted, say)]
+            [_why_no_shift(predicted.history, tests, p_stay, say), *_likeliest_topic(predicted, say)]
         ),
     )
 
@@ -199,7 +202,7 @@ def _shift_to(
         to_topics=to_topics,
         confidence=_as_confidence(confidence),
         evidence=cite([item for item, inside in zip(history, change.inside, strict=True) if inside], to_topics),
-        reason=say.writing.sentence_gap.join([*story.sentences, _likeliest_topic(predicted, say)]),
+        reason=say.writing.sentence_gap.join([*story.sentences, *_likeliest_topic(predicted, say)]),
     )
 
 
@@ -217,11 +220,16 @@ def _why_no_shift(history: TopicHistory, tests: Sequence[ChangeTest], p_stay: fl
     return say.shift.no_shift.format(inside=most_significant.words_inside, outside=most_significant.words_outside)
 
 
-def _likeliest_topic(predicted: TopicDistribution, say: Phrases) -> str:
-    """Return the sentence that names the likeliest topic, its probability and the feature behind it."""
+def _likeliest_topic(predicted: TopicDistribution, say: Phrases) -> list[str]:
+    """Return the sentence that names the likeliest topic, its probability and the feature behind it.
+
+    Returns:
+        No sentence if even the likeliest topic is not likely.
+    """
     topic, share = next(iter(predicted.likeliest(1).items()))
     feature, _ = predicted.strongest_feature(topic)
-    return say.shift.expects.format(topic=topic, share=_percent(share), signal=say.shift.signals[feature])
+    sentence = say.shift.expects.format(topic=topic, share=_percent(share), signal=say.shift.signals[feature])
+    return [sentence] if share >= LEAST_LIKELY else []
 
 
 def _shift_to_wish(history: Sequence[Item], query: ShiftQuery, say: Phrases) -> Shift:

@@ -5,6 +5,7 @@ The second tells the clearest among those that it leaves. All counts cover the w
 them.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,9 @@ PART_HOURS = 6
 """Length of a part of the day: night, morning, afternoon and evening."""
 LATE_DAYS = 31
 """If a habit begins more than this number of days after the history, its own first day is told."""
+
+
+_SIGNS = re.compile(r"[,;:.，；：、。]")
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ class _Teller:
         if latest:
             in_here, in_there = (say.in_them, counted) if contrast.rises else (counted, say.in_them)
         here, there = self._places(rises=contrast.rises, follows=follows)
-        names = [self.contrasts.history.topic_names[row] for row in contrast.rows]
+        names = [self._name(row) for row in contrast.rows]
         return say.contrast.format(
             topics=say.either.join(filter(None, [self.say.writing.comma.join(names[:-1]), names[-1]])),
             habit=self._part_of_time(contrast),
@@ -106,6 +110,11 @@ class _Teller:
             there=there,
             then=_counted(in_there, *contrast.there),
         )
+
+    def _name(self, row: int) -> str:
+        """Return the name of a topic, in quotes if its signs could be read as part of the sentence."""
+        name = self.contrasts.history.topic_names[row]
+        return self.say.writing.title.format(title=name) if _SIGNS.search(name) else name
 
     def _places(self, *, rises: bool, follows: bool) -> tuple[str, str]:
         """Return the names of the side where the topics are frequent, and of the other side."""
