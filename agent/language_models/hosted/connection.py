@@ -21,7 +21,7 @@ from whimbrel.agent.language_models.hosted.retry import (
     circuit_breaker,
     is_incomplete,
 )
-from whimbrel.agent.language_models.hosted.server_errors import ServerError, read_status_error
+from whimbrel.agent.language_models.hosted.server_errors import ServerError, read_status_error, says_anything
 from whimbrel.agent.language_models.protocol import Usage
 from whimbrel.tools.errors import ConfigError, ModelError
 
@@ -40,7 +40,7 @@ R = TypeVar("R")
 
 
 class NoStreamError(Exception):
-    """The server does not send streams: its answer held no piece of a stream."""
+    """The server does not send streams that can be read."""
 
 
 class Connection:
@@ -51,7 +51,7 @@ class Connection:
         has_replied: Whether the model has given a whole reply. If it has, a later error 500 is likely to pass.
     """
 
-    def __init__(self, key: str, base_url: str | None, *, spec: str, account: Account, timeout_seconds: float) -> None:
+    def __init__(self, key: str, base_url: str, *, spec: str, account: Account, timeout_seconds: float) -> None:
         from openai import OpenAI
 
         self._spec, self._account = spec, account
@@ -223,4 +223,6 @@ def _with_server_errors(ask: Callable[[], R]) -> R:
     except APIConnectionError:
         raise
     except APIError as error:  # an error within a stream
-        raise ServerError(error.body if error.body is not None else str(error)) from error
+        if not says_anything(error.body):
+            raise NoStreamError from error  # the client cannot read past an empty field `error`
+        raise ServerError(error.body) from error

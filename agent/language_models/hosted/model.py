@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from whimbrel.agent.language_models.hosted.address import api_key, hide_credentials, server_address
+from whimbrel.agent.language_models.hosted.address import OPENAI, api_key, hide_credentials, server_address
 from whimbrel.agent.language_models.hosted.budget import Account, Budget, BudgetError
 from whimbrel.agent.language_models.hosted.connection import Connection, NoStreamError
 from whimbrel.agent.language_models.hosted.dialect import REASONING_TOKENS, Dialect
@@ -86,7 +86,9 @@ class HostedModel:
         self._model = model
         self._price = price_of(model)
         account = Account(budget or Budget(), self._price, model=model)
-        self._connection = Connection(key, base_url, spec=self.spec, account=account, timeout_seconds=timeout_seconds)
+        self._connection = Connection(
+            key, base_url or OPENAI, spec=self.spec, account=account, timeout_seconds=timeout_seconds
+        )
         # OpenAI's chat models give no likelihoods of a prompt. Any other server has to be asked first.
         self._scores: bool | None = None if base_url is not None else False
         self._lock = threading.Lock()
@@ -278,7 +280,7 @@ class HostedModel:
         prompt_tokens = reported_tokens(counts, "prompt_tokens")
         completion_tokens = reported_tokens(counts, "completion_tokens")
         prompt_tokens = self._prompt_tokens(messages) if prompt_tokens is None else prompt_tokens
-        details = getattr(counts, "prompt_tokens_details", None)
+        details = counts.get("prompt_tokens_details") if isinstance(counts, dict) else None
         return self._with_cost(
             Usage(
                 llm_calls=1,

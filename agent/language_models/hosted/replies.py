@@ -5,12 +5,13 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from whimbrel.agent.language_models.hosted.server_errors import ServerError
+from whimbrel.agent.language_models.hosted.server_errors import ServerError, says_anything
 from whimbrel.agent.language_models.parsers import parse_reply, without_thoughts
 from whimbrel.agent.language_models.protocol import Generation, T, Usage
 
 CUT = "cut"
 """The finish reason of a reply that is cut here, since the server lets it grow without end."""
+_FILTERED = ("content_filter", "SAFETY")
 _WEB_PAGE = re.compile(r"\s*<(!doctype|html|head|body|\?xml)\b", re.IGNORECASE)
 
 
@@ -47,7 +48,9 @@ class Answer:
         document = _as_dict(document)
         choice = _as_dict(_first(document.get("choices")))
         error = document.get("error") or choice.get("error")
-        if error:
+        if document.get("object") == "error":
+            error = document
+        if says_anything(error):
             raise ServerError(error)
         self.counts = document.get("usage") or self.counts
         message = choice.get("delta") or choice.get("message")
@@ -67,8 +70,11 @@ class Answer:
 
     @property
     def has_only_thoughts(self) -> bool:
-        """Whether the limit or the thoughts left no room for the reply."""
-        return not without_thoughts(self.text).strip() and (self.is_cut or bool(self.written.strip()))
+        """Whether the thoughts left no room for the reply, or most likely did."""
+        if without_thoughts(self.text).strip() or self.refusal or self.finish_reason in _FILTERED:
+            return False
+        is_blank = self.text.isspace() and not self.thoughts  # some models write blanks without end as JSON
+        return bool(self.written.strip()) or (self.is_cut and not is_blank)
 
     @property
     def written(self) -> str:
@@ -102,7 +108,7 @@ def read_reply(answer: Answer, schema: type[T], usage: Usage, *, most_tokens: in
         usage: What the answer cost.
         most_tokens: The limit of the reply, thoughts included.
     """
-    if answer.finish_reason in ("content_filter", "SAFETY"):
+    if answer.finish_reason in _FILTERED:
         return no_value(usage, "the server's content filter held the reply back")
     if answer.refusal and not answer.text.strip():
         return no_value(usage, f"the model refused to reply: {answer.refusal[:150]!r}")

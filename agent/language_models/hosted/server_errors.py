@@ -42,7 +42,7 @@ _STATUS_WORDS = (
     (404, re.compile(r"model.{0,60}(not found|not exist)|no such model")),
     (400, re.compile(r"invalid.?request|bad.?request|unsupported|not support|unknown (field|param)")),
 )
-_MAYBE_TOO_LONG = (400, 413, 422, 500)
+_MAYBE_TOO_LONG = (400, 422, 500)
 _MAYBE_FILTERED = (400, 403, 422, 451, 500)
 
 
@@ -80,7 +80,9 @@ class ServerError(Exception):
     @property
     def is_too_long(self) -> bool:
         """Whether the prompt does not fit the model."""
-        return self.status == 413 or (self.status in _MAYBE_TOO_LONG and bool(_TOO_LONG.search(self.text)))
+        if self.status in (413, 429):  # 429 is also the answer to a prompt above the limit of a minute
+            return self.status == 413 or "request too large" in self.text
+        return self.status in _MAYBE_TOO_LONG and bool(_TOO_LONG.search(self.text))
 
     @property
     def is_filtered(self) -> bool:
@@ -92,7 +94,7 @@ class ServerError(Exception):
         """Whether the server can be asked again later."""
         # 501 means that the server lacks a function. Waiting does not restore a used-up credit.
         may_pass = (self.status in (408, 409, 429) or self.status > 500) and self.status != 501
-        return may_pass and not self._lacks_credit
+        return may_pass and not self._lacks_credit and not self.is_too_long
 
     @property
     def advice(self) -> str:
@@ -113,6 +115,11 @@ class ServerError(Exception):
     @property
     def _lacks_credit(self) -> bool:
         return self.status == 402 or (self.status in (400, 403, 429) and bool(_NO_CREDIT.search(self.text)))
+
+
+def says_anything(error: Any) -> bool:
+    """Return whether an error within an answer is one. Some gateways send empty fields with each answer."""
+    return any(text.strip() not in ("", "0") for _, text in _texts(error))
 
 
 def read_status_error(error: Any) -> ServerError:

@@ -159,6 +159,12 @@ UNFIT: dict[str, tuple[Any, str | None, str]] = {
     "a refusal": ({"content": None, "refusal": "I cannot help."}, "stop", "refused to reply: 'I cannot help"),
     "thoughts apart alone": ({"content": "", "reasoning_content": "Hm " * 30}, "length", THOUGHTS),
     "thoughts in tags alone": ({"content": "<think>Hm"}, "length", THOUGHTS),
+    "blanks without end": ({"content": "\n " * 30}, "length", "cut at its limit: the model wrote an empty reply"),
+    "a filter after thoughts": (
+        {"content": None, "reasoning_content": "Hm"},
+        "content_filter",
+        "content filter held the reply back",
+    ),
     "no room": ({"content": ""}, "length", THOUGHTS),
 }
 
@@ -205,6 +211,12 @@ ERRORS: dict[str, tuple[int, Any, str, str]] = {
     "too long, llama.cpp": (
         400,
         {"message": "the request exceeds the available context size. try increasing it", "type": "server_error"},
+        "misfit",
+        TOO_LONG,
+    ),
+    "too large for a minute, OpenAI": (
+        429,
+        {"message": "Request too large for gpt on tokens per min (TPM): Limit 10000", "code": "rate_limit_exceeded"},
         "misfit",
         TOO_LONG,
     ),
@@ -284,6 +296,11 @@ PLAIN: dict[str, tuple[Answer, str, str]] = {
     "an empty body": (Answer(b""), "error", "is empty: try again"),
     "an empty page": (Answer(b"", content_type="text/html"), "error", "is empty: try again"),
     "half a document": (Answer(b'{"choices": [{"mess'), "error", "broke off .*try again"),
+    "an error without its field, vLLM": (
+        as_stream({"object": "error", "message": "Wrong key", "code": 401}),
+        "error",
+        "Wrong key; check OPENAI_API_KEY",
+    ),
     "another document": (as_json({"status": "ok"}), "error", "is not a completion"),
     "a message that is null": (as_json({"choices": [{"message": None}]}), "error", "is not a completion"),
     "a body that ends early": (Answer(b'{"choices": ', hangs_up=True), "error", "broke off"),
@@ -324,6 +341,13 @@ def _refusing(refuses: Callable[[dict[str, Any]], bool], body: Any) -> Callable[
     return lambda request, reply: as_json(body, 400) if refuses(request) else whole(reply)
 
 
+def _with_empty_error(request: dict[str, Any], reply: str) -> Answer:
+    error = {"message": "", "code": 0, "param": None}
+    if request.get("stream"):
+        return as_stream(choice("delta", {"content": reply}, error=error))
+    return as_json(choice("message", {"content": reply}, error=error))
+
+
 def _always(answer: Answer) -> Callable[[dict[str, Any], str], Answer]:
     return lambda request, reply: answer
 
@@ -346,6 +370,7 @@ def _table() -> Iterator[Failure]:
         yield Failure(f"{name}, in a document", unstreamed(lambda reply, body=body: body), outcome, says)
     for name, (refuses, body) in REFUSED.items():
         yield Failure(f"a server that refuses {name}", _refusing(refuses, body), "value")
+    yield Failure("an error without content beside a reply", _with_empty_error, "value")
     for name, (answer, outcome, says) in PLAIN.items():
         yield Failure(name, _always(answer), outcome, says)
 

@@ -73,6 +73,14 @@ def test_the_digest_names_the_server_that_is_asked_without_its_credentials(monke
     assert named.digest == digests[1]
 
 
+def test_openai_is_asked_if_the_spec_names_it_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-SECRET-1")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
+    model = HostedModel("m", base_url="https://api.openai.com/v1", spec="m")
+    assert model.digest == "m@openai"
+    assert str(model._connection.client.base_url).startswith("https://api.openai.com/")
+
+
 def test_replies_of_another_server_are_not_remembered(scripted_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     address, requests, replies = scripted_server
     replies.append((200, {"choices": [{"message": {"content": '{"colour": "blue"}'}}]}))

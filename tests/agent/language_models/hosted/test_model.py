@@ -164,6 +164,15 @@ def test_a_run_stops_when_its_budget_is_spent(priced: None, scripted_server: Any
         run(unpriced, tmp_path / "other", limits=Limits(cost_usd=1))
 
 
+def test_tokens_that_a_server_took_from_its_cache_are_counted(scripted_server: Any) -> None:
+    address, _, replies = scripted_server
+    usage = {"prompt_tokens": 70, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 64}}
+    replies.append((200, completion('{"colour": "blue"}') | {"usage": usage}))
+    model = HostedModel("m", base_url=address, spec="m")
+    (reply,) = model.generate([ASKED], schema=Colour, max_tokens=9)
+    assert (reply.usage.prompt_tokens, reply.usage.cached_tokens, reply.usage.completion_tokens) == (70, 64, 3)
+
+
 @pytest.mark.parametrize(
     "usage", [{"prompt_tokens": -100_000, "completion_tokens": -5}, {"prompt_tokens": "ten"}, None]
 )
