@@ -18,6 +18,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from whimbrel.agent import Agent, Recommendations, ScriptedModel
+from whimbrel.agent.language_models.graded_order import OrderQuestion, order_options
 from whimbrel.agent.language_models.hosted import retry
 from whimbrel.agent.language_models.hosted.model import HostedModel
 from whimbrel.agent.language_models.local.model import LocalModel
@@ -182,13 +183,19 @@ def test_likelihoods_where_given_follow_the_order_asked_and_do_not_depend_on_the
 
 def test_options_are_scored_or_a_warning_says_why_not(model: LanguageModel) -> None:
     options = ["Green tea", "Garden hose", "Black tea", "Rake"]
-    scores = score_options(model, history=["Oolong tea", "White tea"], wish="", options=options, permutations=2)
-    if scores.values is not None:
+    order = order_options(model, OrderQuestion("1. Oolong tea\n2. White tea"), options, third=False)
+    if order.figures:
+        assert set(order.figures) == {"order", "grade", "agreement"}
+        assert all(figure.shape == (4,) and np.isfinite(figure).all() for figure in order.figures.values())
+    else:
+        assert order.warnings
+    assert order.calls == order.usage.llm_calls == 2
+    if model.scores:
+        scores = score_options(model, history=["Oolong tea", "White tea"], wish="", options=options)
+        assert scores.values is not None
         assert scores.values.shape == (4,)
         assert np.isfinite(scores.values).all()
-    else:
-        assert scores.warnings
-    assert scores.usage.llm_calls == 2
+        assert scores.usage.llm_calls == 2
 
 
 def test_a_recommendation_is_whole_with_its_cost_by_stage(model: LanguageModel, shop: Path) -> None:
@@ -197,7 +204,7 @@ def test_a_recommendation_is_whole_with_its_cost_by_stage(model: LanguageModel, 
     assert Recommendations.model_validate_json(answer.model_dump_json()) == answer
     assert len(answer.recommendations) == 3
     usage = answer.usage
-    assert set(usage.stages) == {"summarise", "predict_shift", "rank", "explain"}
+    assert set(usage.stages) == {"read", "summarise", "predict_shift", "rank", "explain"}
     for name in ("llm_calls", "prompt_tokens", "cached_tokens", "completion_tokens", "repairs"):
         assert getattr(usage, name) == sum(getattr(stage, name) for stage in usage.stages.values())
     assert sum(stage.seconds for stage in usage.stages.values()) <= usage.seconds + 0.01

@@ -1,8 +1,7 @@
-"""Scores of options: likelihoods without a history are asked for once, orders are followed and repaired."""
+"""Scores of options: likelihoods without a history are asked for once; no reply of a model breaks a ranking."""
 
 import json
-import re
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whimbrel.agent import Agent, Item, ScriptedModel
-from whimbrel.agent.language_models.option_scores import OrderReply, order_options, score_options, titles_that_fit
+from whimbrel.agent.fitted import Fitted
+from whimbrel.agent.language_models.graded_order import OrderReply
+from whimbrel.agent.language_models.option_scores import LINEAR_NATS, OptionScores, score_options, titles_that_fit
 from whimbrel.agent.language_models.parsers import parse_reply
 from whimbrel.agent.language_models.protocol import Usage
-from whimbrel.prompts import Message
+from whimbrel.agent.ranking.rankers import Ranker, Rankers
 from whimbrel.tools.store.caches import NumberCache
 
 
@@ -49,20 +50,46 @@ def test_a_history_too_long_loses_what_repeats_then_what_is_oldest_and_says_so()
     assert titles_that_fit(["a", "b"], model) == ["a", "b"]
 
 
+def test_the_figures_are_the_gain_by_the_history_and_the_likelihood_without_it() -> None:
+    def likelihood(prompt: str, text: str) -> float:
+        return {"Rusk": -3.0, "Rake": -7.0, "Scone": -5.0}[text.strip()] + (2.0 * ("Tea" in prompt and "Rusk" in text))
+
+    scores = score_options(
+        ScriptedModel(likelihood=likelihood), history=["Tea"], wish="", options=["Rusk", "Rake", "Scone"]
+    )
+    assert scores.values is not None
+    assert scores.values.tolist() == [2, 0, 0]
+    figures = scores.figures()
+    assert set(figures) == {"likelihood", "prior"}
+    gain = np.arcsinh(2 / LINEAR_NATS)
+    assert figures["likelihood"] == pytest.approx(np.array([2, -1, -1]) * gain / 3)
+    assert figures["prior"] == pytest.approx(np.array([2, -2, 0]) / (8 / 3) ** 0.5)
+
+
+def test_without_likelihoods_there_are_no_figures() -> None:
+    assert OptionScores(None, Usage()).figures() == {}
+    scores = score_options(
+        ScriptedModel(likelihood=lambda prompt, text: float("nan")), history=[], wish="", options=["a"]
+    )
+    assert scores.figures() == {}
+    assert scores.warnings == ("the model's likelihoods were left out: some are not finite",)
+
+
 CANDIDATES = [
     Item(item_id=f"i{n}", title=title) for n, title in enumerate(["FIFA 12", "Halo 3", "Tetris", "Doom", "1942"])
 ]
 
 
-_numbers = st.lists(
-    st.one_of(st.integers(-3, 9), st.floats(), st.text(max_size=4), st.none(), st.booleans(), st.integers()),
-    max_size=12,
+_number = st.one_of(st.integers(-3, 9), st.floats(), st.text(max_size=4), st.none(), st.booleans(), st.integers())
+_entry = st.one_of(
+    _number, st.lists(_number, max_size=2), st.fixed_dictionaries({"option": _number}, optional={"grade": _number})
 )
+_numbers = st.lists(_entry, max_size=12)
 
 
 _documents = st.one_of(
     _numbers,
-    st.fixed_dictionaries({"order": _numbers}),
+    st.fixed_dictionaries({"best": _numbers}),
     st.dictionaries(st.text(max_size=6), _numbers, max_size=3),
     st.recursive(st.none() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3)),
 )
@@ -70,7 +97,7 @@ _documents = st.one_of(
 
 _texts = st.one_of(
     st.text(max_size=200),
-    st.text(alphabet='{}[]",:0123456789 \n<>/`think.order-', max_size=120),
+    st.text(alphabet='{}[]",:0123456789 \n<>/`think.best-', max_size=120),
     _documents.map(json.dumps),
     st.tuples(st.text(max_size=30), _documents.map(json.dumps), st.text(max_size=30)).map("".join),
     st.tuples(_documents.map(json.dumps), st.integers(0, 40)).map(lambda pair: pair[0][: len(pair[0]) - pair[1]]),
@@ -79,61 +106,33 @@ _texts = st.one_of(
 )
 
 
-@settings(max_examples=2000, deadline=None)
+@pytest.fixture(scope="module")
+def weighed() -> Fitted:
+    """What was fitted, with a weight for a model's order of any candidates."""
+    orders = Ranker(weights={}, models={"orders": {"others": 1.0, "order": 1.0, "grade": 0.5}})
+    rankers = Rankers(retrieved=orders, given=orders, cold=orders)
+    return replace(Fitted.default(), fusion=rankers)
+
+
+@settings(max_examples=1000, deadline=None)
 @given(_texts)
-def test_no_reply_breaks_a_ranking_and_every_repair_is_counted(text: str) -> None:
-    model = ScriptedModel({"OrderReply": text}, scores=False)
-    ranking = Agent.open(None, model).ranking([Item(item_id="h", title="Pong")], CANDIDATES)
+def test_no_reply_breaks_a_ranking_and_every_repair_is_counted(weighed: Fitted, text: str) -> None:
+    model = ScriptedModel({"OrderReply": text}, scores=False, tier="orders")
+    ranking = Agent(None, model, fitted=weighed).ranking([Item(item_id="h", title="Pong")], CANDIDATES)
     ids = [entry.candidate.item.item_id for entry in ranking.ranked]
     assert sorted(ids) == sorted(item.item_id for item in CANDIDATES)
+    assert np.isfinite([entry.score for entry in ranking.ranked]).all()
     reply = parse_reply(text, OrderReply, Usage())
-    usage = ranking.usage
-    assert usage.generations == 2
-    assert usage.misfits == (2 if reply.value is None else 0)
+    usage, calls = ranking.usage, ranking.answer.calls
+    assert calls in (2, 3)
+    assert usage.generations == calls
+    assert usage.misfits == (calls if reply.value is None else 0)
     if reply.value is not None:
-        valid = [number for number in dict.fromkeys(reply.value.order) if 1 <= number <= len(CANDIDATES)]
-        wrong, omitted = len(reply.value.order) - len(valid), len(CANDIDATES) - len(valid)
-        assert usage.repairs == 2 * (reply.usage.repairs + wrong + omitted)
-        assert bool(ranking.warnings) == bool(wrong + omitted)
+        named = {entry.option for entry in reply.value.best if 1 <= entry.option <= len(CANDIDATES)}
+        wrong = len(reply.value.best) - len(named)
+        assert usage.repairs == calls * (reply.usage.repairs + wrong)
+        assert bool(ranking.warnings) == bool(wrong or not named)
+        assert bool(ranking.answer.figures) == bool(named)
     else:
         assert ranking.warnings
-
-
-@settings(max_examples=300, deadline=None)
-@given(st.permutations(range(1, 7)), st.integers(1, 4))
-def test_a_model_that_knows_what_it_wants_is_followed_whatever_the_order_shown(wanted: list[int], count: int) -> None:
-    names = [f"thing {number}" for number in range(1, 7)]
-
-    def by_wish(messages: object) -> dict[str, list[int]]:
-        shown = [line for line in str(messages[-1]["content"]).splitlines() if ". thing " in line]  # type: ignore[index]
-        numbers = {line.partition(". ")[2]: int(line.partition(". ")[0]) for line in shown}
-        return {"order": [numbers[names[number - 1]] for number in wanted]}
-
-    model = ScriptedModel({"OrderReply": by_wish}, scores=False)
-    scores = order_options(model, history=[], wish="", options=names, permutations=count)
-    assert scores.values is not None
-    assert [int(index) + 1 for index in np.argsort(-scores.values, kind="stable")] == wanted
-    assert scores.usage.repairs == 0
-
-
-def test_a_model_that_repeats_what_it_is_shown_says_nothing_when_asked_both_ways() -> None:
-    model = ScriptedModel({"OrderReply": {"order": [1, 2, 3, 4]}}, scores=False)
-    scores = order_options(model, history=[], wish="", options=list("abcd"), permutations=2)
-    assert scores.values is not None
-    assert np.ptp(scores.values) == 0
-
-
-def test_an_order_counts_by_how_much_it_stays_the_same_however_options_stand() -> None:
-    options = [f"Thing {number}" for number in range(6)]
-
-    def spread(llm: ScriptedModel) -> float:
-        figures = score_options(llm, history=["Thing"], wish="", options=options, permutations=2).model_features()
-        assert figures is not None
-        return float(figures.std())
-
-    def sure(messages: Sequence[Message]) -> dict[str, list[int]]:
-        listed = re.findall(r"(\d+)\. (Thing \d)", messages[-1]["content"])
-        return {"order": [int(number) for number, _ in sorted(listed, key=lambda pair: pair[1])]}
-
-    assert spread(ScriptedModel({"OrderReply": sure}, scores=False)) == pytest.approx(1)
-    assert spread(ScriptedModel({"OrderReply": {"order": [1, 2, 3, 4, 5, 6]}}, scores=False)) == pytest.approx(0)
+        assert not ranking.answer.figures
