@@ -61,7 +61,7 @@ def test_an_agent_takes_a_chat_model_as_it_is(shop: Path) -> None:
     with Agent.open(shop, GenericFakeChatModel(messages=iter([words] * 40))) as agent:
         answer = agent.recommend("u1", k=3)
     assert len(answer.recommendations) == 3
-    assert answer.usage.stages["rank"].llm_calls == 2
+    assert answer.usage.llm_calls > 0
     assert answer.usage.repairs > 0
 
 
