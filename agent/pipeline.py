@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from whimbrel.agent.explanation.explain import explain
+from whimbrel.agent.explanation.facts import Background
 from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.profile.summarise import summarise
 from whimbrel.agent.ranking.ask_model import Person, Wish
@@ -179,12 +180,18 @@ def give_reasons(state: State, resources: Resources) -> State:
     """Explain each entry of the list with events from the user's history."""
     explained = explain(
         state.ranking.list,
-        history=[event for event in state.recall.history if isinstance(event, Interaction)],
-        vectors=state.recall.vectors,
-        shift=state.prediction.shift,
+        Background(
+            [event for event in state.recall.history if isinstance(event, Interaction)],
+            vectors=state.recall.vectors,
+            shift=state.prediction.shift,
+            log=resources.catalogue.log,
+            before=state.recall.before,
+        ),
         llm=resources.model.llm,
         worded=resources.config.worded,
         language=resources.model.language,
+        writes_freely=resources.model.reads,
+        reading_words=state.summary.words,
     )
     return replace(state, explained=explained)
 

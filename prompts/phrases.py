@@ -16,6 +16,7 @@ from functools import cache
 from importlib import resources
 from typing import Annotated, Any, Literal, get_args
 
+from whimbrel.prompts.reason_phrases import FreePhrases, ReasonPhrases
 from whimbrel.prompts.sentence_types import Counted, Table, Words, counts, takes
 from whimbrel.prompts.shift_phrases import ShiftPhrases
 
@@ -85,37 +86,6 @@ class SummaryPhrases(Table):
     session: Annotated[str, takes("intents")]
     then: str
     no_earlier_topics: str
-
-
-class ReasonPhrases(Table):
-    """Why an item is recommended. Each sentence but the first two tells what the person did (`did`).
-
-    Attributes:
-        times: How often an item was chosen.
-        others_mark: Words that only a sentence about other people holds; they tell which claims have to be verified.
-        others_one: Others chose the item after one event of the person.
-        others_two: Others chose the item after either of two events.
-        did: A verb and the titles that it holds for, with the day.
-        did_again: The same on another day, after `did` with the same verb.
-        also_did: Joins two parts of `did`.
-    """
-
-    wish_popular: Annotated[str, takes("times")]
-    unknown_popular: Annotated[str, takes("times")]
-    times: Annotated[Counted, counts()]
-    others_mark: str
-    others_one: Annotated[str, takes("did")]
-    others_two: Annotated[str, takes("did")]
-    rare: Annotated[str, takes("times", "did")]
-    popular: Annotated[str, takes("times", "did")]
-    moves: Annotated[str, takes("topic", "did")]
-    stays: Annotated[str, takes("topic", "did")]
-    fits_wish: Annotated[str, takes("did")]
-    likely: Annotated[str, takes("did")]
-    close: Annotated[str, takes("did")]
-    did: Annotated[str, takes("verb", "titles", "day")]
-    did_again: Annotated[str, takes("titles", "day", optional="verb")]
-    also_did: str
 
 
 class WhyPhrases(Table):
@@ -246,10 +216,9 @@ class GeneratedPhrases(Table):
         token_factor: Tokens that a sentence may take, as a multiple of an English one's. Small vocabularies spell
             Chinese in bytes.
         event_line: An event as the model sees it.
-        topic_shared: Stands behind the item's name: a topic that the item shares with the event.
-        topic_moved_to: Stands behind the item's name: a topic that the interest moves to.
         reason: A reason; `[1]` stands for the event's name, and `relation` holds `[item]` for the item's.
-        relations: What may be said of an item, by what carried it (`explanation.cite.CAUSES`).
+        relations: What may be said of an item, by what carried it (`explanation.cite.CAUSES`). `[count]` stands for the
+            number of other people, and `[topic]` for what the item and the event, or the interest, share.
         summary_words: Words of a summary beside the topics. None says anything of the world: no negation, no praise,
             no cause.
         reason_words: Words of a reason beside the names. They are fewer, since a reason claims what a person did.
@@ -260,12 +229,11 @@ class GeneratedPhrases(Table):
         quotes: Pairs of quotation marks, none of which may stay open.
         clause_ends: Signs, one of which must part what the person did from what is said of the item. Empty where the
             order of the words alone shows that.
+        free: The same for a model that writes freely.
     """
 
     token_factor: int
     event_line: Annotated[str, takes("number", "verb", "title")]
-    topic_shared: Annotated[str, takes("topic")]
-    topic_moved_to: Annotated[str, takes("topic")]
     reason: Annotated[str, takes("verb", "relation")]
     relations: Mapping[str, tuple[str, ...]]
     summary_words: Words
@@ -276,6 +244,7 @@ class GeneratedPhrases(Table):
     marks: str
     quotes: tuple[str, ...]
     clause_ends: str
+    free: FreePhrases
 
     def clauses(self, sentence: str) -> list[str]:
         """Return the clauses of a sentence, or the whole sentence where the language has no `clause_ends`.
@@ -288,6 +257,18 @@ class GeneratedPhrases(Table):
         return re.split(f"[{self.clause_ends}]{outside}", sentence)
 
 
+class ReadingPhrases(Table):
+    """What is said of a model's reading of a person.
+
+    Attributes:
+        expects: The shift that the model expects instead of the one that is named.
+        no_test: Follows the model's sentence about a shift that no test of the events shows.
+    """
+
+    expects: Annotated[str, takes("topics", "share")]
+    no_test: str
+
+
 class Phrases(Table):
     """All sentences of one language."""
 
@@ -295,6 +276,7 @@ class Phrases(Table):
     events: Events
     summary: SummaryPhrases
     shift: ShiftPhrases
+    reading: ReadingPhrases
     reasons: ReasonPhrases
     why: WhyPhrases
     chat: ChatPhrases

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, create_model
 
 from whimbrel.agent.explanation.cite import CITED
 from whimbrel.agent.explanation.names import short_name
-from whimbrel.agent.language_models.grounding import has_unclosed_quote, prose_problem, words_of
+from whimbrel.agent.language_models.grounding import HAN, has_unclosed_quote, prose_problem, words_of
 from whimbrel.prompts.phrases import Language, Phrases, load_phrases
 from whimbrel.tools.records import Interaction, Item
 
@@ -61,6 +61,7 @@ def reason_problem(
     language: Language = "en",
     *,
     of_others: bool = False,
+    known: Sequence[str] = (),
 ) -> str:
     """Say why a model's reason must not be shown.
 
@@ -74,6 +75,7 @@ def reason_problem(
         evidence: The events that the model was given.
         language: The language of the sentence.
         of_others: Whether the sentence may say what other people chose.
+        known: Further texts that the model was given, such as a number of people.
 
     Returns:
         What the sentence does wrong, as in "does not name the item". It is empty if the sentence may be shown.
@@ -90,7 +92,7 @@ def reason_problem(
     sentence = _with_marks(reply.reason, titles, marks, say)
     topics = [topic for thing in (item, *cited.values()) for topic in thing.topics]
     verbs = [say.events.verb(event.event) for event in cited.values()]
-    given = [*titles.values(), *topics, *verbs, *marks.values()]
+    given = [*titles.values(), *topics, *verbs, *marks.values(), *known]
     connecting = generated.reason_words | (generated.others_words if of_others else frozenset())
     problem = _order_problem(sentence, titles, marks, verbs, connecting.union(*map(words_of, given)), say)
     if problem:
@@ -123,11 +125,10 @@ def _order_problem(
     event_titles = {name: title for name, title in titles.items() if name != "item"}
     all_event_titles = " ".join(event_titles.values())
     item_at = sorted({*marked("item"), *_positions(words, titles["item"], other=all_event_titles, say=say)})
-    if not item_at:
+    # A part of a title may be the name of another item, so only the whole title is a name.
+    if not marked("item"):
         return "does not name the item"
-    events_at = [
-        marked(name) or _positions(words, title, other=titles["item"], say=say) for name, title in event_titles.items()
-    ]
+    events_at = [marked(name) for name in event_titles]
     if not all(events_at):
         return "does not name the event it cites"
     last_event = max(positions[-1] for positions in events_at)
@@ -149,7 +150,8 @@ def _with_marks(sentence: str, titles: Mapping[str, str], marks: Mapping[str, st
     for name in sorted(titles, key=lambda name: -len(titles[name])):
         forms = (titles[name], short_name(titles[name]))
         quoted = [re.escape(say.writing.title.format(title=form)) for form in forms]
-        bare = [rf"(?<!\w){re.escape(form)}(?!\w)" for form in forms]
+        # Chinese has no spaces, so a bare title may stand between Chinese letters.
+        bare = [rf"(?<![^\W{HAN}]){re.escape(form)}(?![^\W{HAN}])" for form in forms]
         for pattern in (*quoted, *bare):
             sentence, count = re.subn(pattern, f" {marks[name]} ", sentence)
             if count:

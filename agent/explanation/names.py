@@ -4,16 +4,17 @@ import re
 
 from whimbrel.tools.text.titles import TITLE_LENGTH
 
-_BRACKETS_OR_SIZE = re.compile(r"\s*\([^)]*\)|（[^）]*）|【[^】]*】|,\s*[\d./]+\s*\w*$|,\s*[\d./]+\s*\w*(?=\s*\()")
-_ARTICLE_LAST = re.compile(r"^(.+), (the|an?)$", re.IGNORECASE)
+_ARTICLE_LAST = re.compile(r"^([^()]+), (the|an?)(?P<rest>(?:\s*\([^()]*\))*)$", re.IGNORECASE)
 
 
 def short_name(title: str) -> str:
-    """Return a title without brackets and size, with a leading article, and cut to TITLE_LENGTH characters.
+    """Return a title with a leading article, cut to TITLE_LENGTH characters.
+
+    Brackets and sizes stay, because they may be all that tells two items of a catalogue apart.
 
     Example:
-        >>> short_name("Crow, The (1994)"), short_name("Granola bars, 12 oz")
-        ('The Crow', 'Granola bars')
+        >>> short_name("Crow, The (1994)"), short_name("Tasse (blau)")
+        ('The Crow (1994)', 'Tasse (blau)')
     """
-    name = _ARTICLE_LAST.sub(r"\2 \1", _BRACKETS_OR_SIZE.sub("", title).strip())
-    return (name or title)[:TITLE_LENGTH]
+    name = _ARTICLE_LAST.sub(r"\2 \1\g<rest>", title)
+    return name if len(name) <= TITLE_LENGTH else f"{name[: TITLE_LENGTH - 1].rstrip()}…"

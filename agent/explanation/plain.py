@@ -1,59 +1,68 @@
-"""Write plain reasons, without a language model, from the contributions of an item's signals."""
+"""Choose a plain reason for each item of a list, and say what speaks for an item and against it."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from itertools import groupby
 
-from whimbrel.agent.explanation.cite import Citation, by_cause
+from whimbrel.agent.explanation.cite import by_cause
+from whimbrel.agent.explanation.facts import Background, Facts, facts_of
+from whimbrel.agent.explanation.sentences import Sentence, sentences_of
 from whimbrel.agent.ranking.rank import Ranked
-from whimbrel.agent.schema.results import Shift
 from whimbrel.prompts.phrases import Phrases
-from whimbrel.tools.records import Interaction
 
 LEAST_SHARE = 0.1
 """`why` names a cause if its contribution, for or against, is at least this share of the strongest contribution."""
+LOWEST_SHARE = -0.3
+"""A cause that speaks against an item counts no less than this, as a share of the strongest contribution. What is true
+of the item may then still be said before the same form comes a third time."""
+USED_BEFORE, LATER_FORM = 0.6, 0.01
+"""What a sentence loses, as a share of the strongest contribution, each time that the list has used its form, and for
+each form of its cause that is more specific. With 0.6, a form comes twice before a cause without a contribution is
+named, and no form stands in more than a fifth of the reasons (`whimbrel eval explanations`, `commonest pattern`)."""
+_ALWAYS_TRUE = frozenset({"others", "similarity", "shift", "recent_popularity"})
+"""Causes whose facts hold whether or not they ranked the item high. What was asked for, and what the model finds
+likely, is a reason only if it did."""
 
 
-def plain_reason(entry: Ranked, citation: Citation, shift: Shift, say: Phrases) -> str:
-    """Write the reason for a ranked item.
+def plain_reasons(ranked: Sequence[Ranked], known: Background, say: Phrases) -> tuple[list[Facts], list[Sentence]]:
+    """Return the facts of each item of a list, and the reason that is chosen from them.
 
-    Example:
-        "You bought 'Tea' on 1 May 2020; others who chose it also chose this."
+    The reason names a strong cause of the item's rank, and rather in a form that the list has not used yet. The same
+    form never stands twice in a row, unless nothing else is true of the item.
     """
-    reasons = say.reasons
-    times = reasons.times.format(count=entry.candidate.popularity)
-    if not citation.events:
-        return (reasons.wish_popular if citation.cause == "wish" else reasons.unknown_popular).format(times=times)
-    did = _did(citation.events, say)
-    topics = [topic for topic in shift.to_topics if topic in entry.candidate.item.topics]
-    if citation.cause == "shift" and topics:
-        return (reasons.stays if shift.kind == "none" else reasons.moves).format(topic=topics[0], did=did)
-    if citation.cause == "recent_popularity" and entry.candidate.popularity:  # 0 for a new item or one of the past
-        return reasons.popular.format(times=times, did=did)
-    if citation.cause == "novelty":
-        return reasons.rare.format(times=times, did=did)
-    sentences = {
-        # Never "both", because it is not known whether anybody chose the item and both events.
-        "others": reasons.others_one if len(citation.events) == 1 else reasons.others_two,
-        "wish": reasons.fits_wish,
-        "likelihood": reasons.likely,
-    }
-    return sentences.get(citation.cause, reasons.close).format(did=did)
+    cited, forms, chosen = Counter[str](), Counter[str](), list[Sentence]()
+    facts: list[Facts] = []
+    for entry in ranked:
+        facts.append(facts_of(entry, known, cited))
+        before = chosen[-1].form if chosen else ""
+        sentence = _choose(sentences_of(facts[-1], known, say), by_cause(entry.signals), forms, before)
+        chosen.append(sentence)
+        forms[sentence.form] += 1
+        cited.update(event.item_id for event in sentence.events)
+    return facts, chosen
 
 
-def _did(events: Sequence[Interaction], say: Phrases) -> str:
-    """Return `bought 'Tea' and 'Rusk' on 1 May 2020`. Neighbours with the same verb and day share both words."""
-    parts, verb_before = [], ""
-    for (verb, day), alike in groupby(events, lambda event: (say.events.verb(event.event), _day(event, say))):
-        titles = [say.writing.title.format(title=event.title) for event in alike]
-        sentence = say.reasons.did_again if verb == verb_before else say.reasons.did
-        parts.append(sentence.format(verb=verb, titles=say.writing.conjunction.join(titles), day=day))
-        verb_before = verb
-    return say.reasons.also_did.join(parts)
+def _choose(
+    sentences: Sequence[Sentence], contributions: Mapping[str, float], forms: Counter[str], before: str
+) -> Sentence:
+    strongest = max([*contributions.values(), 1e-9])
+    shares = {cause: value / strongest for cause, value in contributions.items()}
+    true = [
+        sentence
+        for sentence in sentences
+        if sentence.cause in _ALWAYS_TRUE or (sentence.cause and shares.get(sentence.cause, 0.0) > 0)
+    ]
+    last = [sentence for sentence in sentences if not sentence.cause]
+    places: Counter[str] = Counter()
 
+    def worth(sentence: Sentence) -> float:
+        places[sentence.cause] += 1
+        share = max(shares.get(sentence.cause, 0.0), LOWEST_SHARE)
+        return share - USED_BEFORE * forms[sentence.form] - LATER_FORM * places[sentence.cause]
 
-def _day(event: Interaction, say: Phrases) -> str:
-    return say.writing.date.format(time=datetime.fromtimestamp(event.time, tz=UTC))
+    for group in (true, last):
+        if other := [sentence for sentence in group if sentence.form != before]:
+            return max(other, key=worth)
+    return (true or last)[0]
 
 
 def why(signals: Mapping[str, float], say: Phrases) -> str:

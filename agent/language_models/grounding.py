@@ -11,9 +11,9 @@ REPEATED_WORDS = 3
 """A sentence may not contain the same run of this many words twice."""
 
 _RUN = re.compile(r"\w+")
-_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_HOLDS_HAN = re.compile(f"[{_HAN}]")
-_TWO_SPELT = re.compile(rf"[^\W{_HAN}]{{2}}")  # two letters or digits that are not Chinese
+HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_HOLDS_HAN = re.compile(f"[{HAN}]")
+_TWO_SPELT = re.compile(rf"[^\W{HAN}]{{2}}")  # two letters or digits that are not Chinese
 
 
 def words_of(text: str, known: Collection[str] = frozenset()) -> list[str]:

@@ -62,7 +62,7 @@ def sample_request(llm: LanguageModel, number: int, *, candidates: int = 20) -> 
     candidate_scores = score_options(llm, history=history, wish="", options=options)
     reason_prompts = [
         load("explain", version=3).messages(
-            {"title": title, "events": f"1. You bought '{history[-1]}'", "relation": "[item] goes well with it"}
+            {"title": title, "events": f"1. You bought '{history[-1]}'", "relation": "[item] is [topic] too"}
         )
         for title in options[:3]
     ]

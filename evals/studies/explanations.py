@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 LEAST_EVENTS = 6
 """Users with fewer events are not drawn."""
 FOREIGN_NAMES_SHOWN = 20
-_NUMBER = re.compile(r"\d[\d,]*")
+_NUMBER = re.compile(r"\d+(?:,\d{3})*")
 
 
 class Settings(BaseModel):
@@ -305,6 +305,6 @@ def explanation_table(document: dict[str, Any]) -> "Table":
         shares = (row[key] for key in keys)
         cells = (f"{s['value']:.1%} [{s['ci'][0]:.1%}, {s['ci'][1]:.1%}]" if s else "-" for s in shares)
         commonest = row["commonest_pattern"]
-        cells = (*cells, f"{commonest:.1%}" if commonest is not None else "-")
-        table.add_row(name, str(row["explanations"]), *cells, str(row["milliseconds a request"]))
+        pattern = f"{commonest:.1%}" if commonest is not None else "-"
+        table.add_row(name, str(row["explanations"]), *cells, pattern, str(row["milliseconds a request"]))
     return table

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from whimbrel.agent.explanation.cite import CAUSES
-from whimbrel.agent.explanation.explain import WORDED_CAUSES
+from whimbrel.agent.explanation.closed import WORDED_CAUSES
 from whimbrel.prompts.phrases import LANGUAGES, Counted, Language, Phrases, load_phrases, read_phrases
 
 
@@ -41,8 +41,8 @@ def test_every_cause_kind_and_signal_has_words(language: Language) -> None:
         ("summary", "so_far", "So far: {topics}."),
         ("summary", "so_far", "So far."),
         ("summary", "sofar", "So far: {recent}."),
-        ("reasons", "times", {"one": "once", "other": "many times"}),
-        ("reasons", "times", {"one": "once"}),
+        ("reasons", "people", {"one": "one other", "other": "many others"}),
+        ("reasons", "people", {"one": "one other"}),
         ("shift", "weekdays", ["on Mondays"]),
     ],
 )

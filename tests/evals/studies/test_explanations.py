@@ -10,20 +10,25 @@ import pytest
 from whimbrel.agent import Agent, Interaction, Item, ScriptedModel
 from whimbrel.agent.explanation.explain import Explained
 from whimbrel.agent.schema.results import CitedEvent
-from whimbrel.evals.studies.explanation_checks import foreign_names, without_names, wrong_others
+from whimbrel.evals.studies.explanation_checks import foreign_names, pattern_of, without_names, wrong_others
 from whimbrel.evals.studies.explanations import Settings, explanation_table, measure_explanations
 from whimbrel.prompts.phrases import load_phrases
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.progress import NoProgress
 from whimbrel.tools.store.store import open_store
 
-GOOD = {"events": [1], "reason": "You bought [1], and [item] goes together with it."}
+
+def good(messages: list[dict[str, str]]) -> dict[str, object]:
+    """The reason that a good model words from what it is given."""
+    return {"events": [1], "reason": f"You bought [1], and {messages[-1]['content'].split('Known: ')[1]}."}
+
+
 SETTINGS = Settings(llm="scripted", k=2)
 
 
 @pytest.fixture
 def measure(shop: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    def measure(reply: object = GOOD, *, n: int = 12, seed: int = 0) -> dict[str, Any]:
+    def measure(reply: object = good, *, n: int = 12, seed: int = 0) -> dict[str, Any]:
         model = ScriptedModel({"ReasonReply": reply, "SummaryReply": {"summary": "Lately mostly Tea."}})  # type: ignore[dict-item]
         settings = SETTINGS.model_copy(update={"seed": seed})
         out = tmp_path / "explanations.jsonl"
@@ -109,20 +114,35 @@ def test_a_name_that_was_not_given_is_seen(words: str, foreign: list[str]) -> No
     assert foreign_names(rest, load_phrases("en")) == foreign
 
 
-def test_a_reason_may_speak_of_others_only_if_somebody_else_did_it() -> None:
+def test_the_figures_about_other_people_are_counted_again() -> None:
     from whimbrel.agent.schema.results import Recommendation
 
     items = [Item(item_id=name, title=name.upper()) for name in "abc"]
-    rows = [(1.0, "u", "a"), (1.0, "v", "a"), (2.0, "v", "b"), (3.0, "w", "b"), (4.0, "w", "a")]
+    rows = [(1.0, "u", "a"), (1.0, "v", "a"), (2.0, "v", "b"), (3.0, "w", "b"), (4.0, "w", "a"), (5.0, "x", "a")]
     log = InteractionLog.build(items, [(*row, None) for row in rows])
 
-    def problem(item_id: str, at: float) -> str:
+    def problem(item_id: str, at: float, *figures: int) -> str:
         cited = CitedEvent(event_id="e", item_id="a", title="A", time=1.0, event="click")
         entry = Recommendation(
             rank=1, item_id=item_id, title="?", score=0.0, explanation="", evidence=(cited,), signals={}
         )
-        return wrong_others(entry, log, user_id="u", at=at)
+        return wrong_others(entry, set(figures), log, user_id="u", at=at)
 
-    assert problem("b", 2.5) == ""
-    assert problem("b", 1.5) != ""  # v had not met it by then
-    assert problem("c", 9.0) != ""
+    assert problem("b", 2.5, 1) == ""
+    assert problem("b", 1.5, 1) == ""  # v had not met it by then, but is one who met the cited item
+    assert problem("b", 2.5, 2) != ""
+    assert problem("b", 9.0, 2, 3) == ""
+    assert problem("b", 9.0, 4) != ""
+    assert problem("c", 9.0, 2) != ""
+
+
+def test_a_pattern_is_what_is_left_without_names_days_and_figures() -> None:
+    say = load_phrases("en")
+    for words in (
+        "You bought 'Green tea' last Friday and 'Rye bread' on 1 May 2020; both are Food.",
+        "You bought 'Green tea' 5 three weeks ago; both are Food and Tea.",
+        "You bought Rye bread yesterday; both are Tea, Food and Tea.",
+    ):
+        rest = without_names(words, titles=["Green tea", "Rye bread"], topics=["Food", "Tea"], days=["on 1 May 2020"])
+        assert pattern_of(rest, say) == "You bought _; both are _."
+    assert pattern_of("1,204 people chose it in the last 30 days.", say) == "# people chose it in the last # days."

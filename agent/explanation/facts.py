@@ -1,0 +1,328 @@
+"""Collect the verified facts that a reason may state: what an item shares with the person's events, and with whom."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from statistics import median
+
+import numpy as np
+
+from whimbrel.agent.explanation.likeness import LEAST_COSINE, same_variant, shared_topics, shared_words
+from whimbrel.agent.ranking.rank import Ranked
+from whimbrel.agent.schema.results import Shift
+from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.log.people import PeopleCounts
+from whimbrel.tools.records import Interaction, Item, liked
+from whimbrel.tools.text.encoder import Vectors
+from whimbrel.tools.timestamps import DAY_SECONDS
+
+LEAST_PEOPLE = 3
+"""A reason mentions other people only if they are at least this many. One or two are chance, and could be
+recognised."""
+WINDOWS: Mapping[str, int] = {"day": 1, "week": 7, "month": 30, "year": 365}
+"""The windows in which an item's people are counted, in days."""
+HABIT_EVENTS, LEAST_HABIT = 10, 3
+"""A topic is a habit if at least LEAST_HABIT of the last HABIT_EVENTS events have it."""
+SINCE_DAYS = (2, 60)
+"""People are counted since the person's latest event if it is from 2 to 60 days ago. A shorter time says nothing."""
+USUAL_PRICE, LEAST_PRICES = 1.25, 3
+"""A price is as usual within this factor of the median price of at least LEAST_PRICES events."""
+LEAST_SAME_KIND = 5
+"""A person with this many events, all of one kind, shows that this is the kind of event that the log records."""
+NEAR_BEST = 0.75
+"""Of the events that support a fact nearly as well as the best, one is taken that the list has not cited yet."""
+SHARED_EVENTS = 2
+"""Most events that one fact about likeness cites."""
+MOST_TOPICS = 3
+"""Most shared topics that a reason names, the rarest ones."""
+
+
+@dataclass(frozen=True)
+class Background:
+    """What reasons may rest on.
+
+    Attributes:
+        history: The person's events, the latest last. May be empty.
+        vectors: Unit text vectors of the items in the history, keyed by item id.
+        shift: The predicted shift of interest.
+        log: The interactions of all people.
+        before: The moment of the request. Only earlier events of the log count. It is infinite if it is unknown.
+    """
+
+    history: Sequence[Interaction]
+    vectors: Mapping[str, Vectors]
+    shift: Shift
+    log: InteractionLog = field(default_factory=lambda: InteractionLog.build([], []))
+    before: float = np.inf
+
+    @cached_property
+    def latest(self) -> dict[str, Interaction]:
+        """The latest event of each item that the person did not dislike, keyed by item id, in order of time."""
+        latest: dict[str, Interaction] = {}
+        for event in self.liked:
+            latest.pop(event.item_id, None)  # a later event moves its item to the end
+            latest[event.item_id] = event
+        return latest
+
+    @cached_property
+    def liked(self) -> list[Interaction]:
+        """The events that may be cited: those that the person did not dislike, in order of time."""
+        return [event for event in liked(self.history) if isinstance(event, Interaction)]
+
+    @cached_property
+    def people(self) -> PeopleCounts:
+        """Counts of the other people."""
+        return PeopleCounts(self.log, self.before, self.history[0].user_id if self.history else "")
+
+    @cached_property
+    def kind(self) -> str:
+        """The kind of event that the log records, or "" if the person's events do not show it."""
+        kinds = {event.event for event in self.history}
+        return kinds.pop() if len(kinds) == 1 and len(self.history) >= LEAST_SAME_KIND else ""
+
+    @cached_property
+    def end(self) -> float:
+        """The moment, or the time of the log's last event if the moment is unknown."""
+        return self.before if np.isfinite(self.before) else (self.log.end or 0.0)
+
+    @cached_property
+    def catalogue_size(self) -> int:
+        """The number of the log's items that had appeared by the moment."""
+        return int(self.log.known(before=self.before).sum())
+
+    @cached_property
+    def topic_items(self) -> Mapping[str, int]:
+        """The number of these items with each topic."""
+        topics, _ = self.log.topics_of(np.flatnonzero(self.log.known(before=self.before)))
+        counts = np.bincount(topics, minlength=len(self.log.topics))
+        return dict(zip(self.log.topics, map(int, counts), strict=True))
+
+    @cached_property
+    def usual_price(self) -> float | None:
+        """The median price of the person's events, or None if too few have one."""
+        prices = [event.price for event in self.history if event.price]
+        return median(prices) if len(prices) >= LEAST_PRICES else None
+
+    @cached_property
+    def top_rating(self) -> float | None:
+        """The person's highest rating, if they also gave lower ones."""
+        ratings = {event.rating for event in self.history if event.rating is not None}
+        return max(ratings) if len(ratings) > 1 else None
+
+    def weight(self, topic: str) -> float:
+        """Return how much a shared topic tells: the logarithm of how rare it is, in bits."""
+        return float(np.log2(1 + self.catalogue_size / max(self.topic_items.get(topic, 0), 1)))
+
+    def rarest(self, topics: Sequence[str]) -> list[str]:
+        """Return the MOST_TOPICS rarest of these topics, the rarest first."""
+        return sorted(topics, key=lambda topic: -self.weight(topic))[:MOST_TOPICS]
+
+
+@dataclass(frozen=True)
+class Together:
+    """How many other people chose the item and these events' items.
+
+    Attributes:
+        count: The number of those people.
+        of: The number of other people who chose the events' items.
+    """
+
+    events: tuple[Interaction, ...]
+    count: int
+    of: int
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """What the item shares with events: `topics`, else `words` of the titles, else only the meaning of the texts."""
+
+    events: tuple[Interaction, ...]
+    topics: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Popular:
+    """How many other people chose the item within a window: a key of WINDOWS, or "ever"."""
+
+    count: int
+    window: str
+
+
+@dataclass(frozen=True)
+class Habit:
+    """How many of the person's last `of` events have a topic of the item, and the latest event with it."""
+
+    topic: str
+    count: int
+    of: int
+    event: Interaction
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of one item, as of the moment. A fact that does not hold is None or empty.
+
+    Attributes:
+        item: The item.
+        latest: The person's latest event; None without a history.
+        before: The person's events with the item itself, the latest last.
+        others: Other people who chose the item and one event, the strongest first.
+        both: Other people who chose the item and each of two events.
+        likeness: By topics, by words and by meaning, in this order, as far as they hold.
+        popular: Other people who chose the item lately.
+        since: Other people who chose the item since the person's latest event; 0 if too few.
+        expected: The likeliest topic of the item that is predicted to come next.
+        expected_after: The person's latest event with that topic.
+        habit: A topic of the item that the person chose often lately.
+        usual_price: What the person usually pays, if the item costs about as much.
+    """
+
+    item: Item
+    latest: Interaction | None = None
+    before: tuple[Interaction, ...] = ()
+    others: tuple[Together, ...] = ()
+    both: Together | None = None
+    likeness: tuple[Likeness, ...] = ()
+    popular: Popular | None = None
+    since: int = 0
+    expected: str = ""
+    expected_after: Interaction | None = None
+    habit: Habit | None = None
+    usual_price: float | None = None
+
+
+def facts_of(entry: Ranked, known: Background, cited: Mapping[str, int] | None = None) -> Facts:
+    """Collect the facts about a ranked item.
+
+    Args:
+        entry: The item.
+        known: What facts may rest on.
+        cited: How often the list has cited the event of each item so far. Events that were not cited are preferred.
+    """
+    item, uses = entry.candidate.item, Counter(cited or {})
+    popular = _popular(item, known)
+    if not known.liked:
+        return Facts(item, popular=popular)
+    latest = known.liked[-1]
+    others = _others(entry, known, uses)
+    days = (known.end - latest.time) / DAY_SECONDS
+    since = known.people.since(item.item_id, latest.time) if SINCE_DAYS[0] <= days <= SINCE_DAYS[1] else 0
+    expected = next((topic for topic in known.shift.to_topics if topic in item.topics), "")
+    after = [event for event in known.latest.values() if expected in event.topics]
+    usual, price = known.usual_price, item.price
+    return Facts(
+        item=item,
+        latest=latest,
+        before=tuple(event for event in known.liked if event.item_id == item.item_id),
+        others=others,
+        both=_both(item, others, known),
+        likeness=tuple(
+            filter(None, (_by_topics(item, known, uses), _by_words(item, known, uses), _close(entry, known)))
+        ),
+        popular=popular,
+        since=since if since >= LEAST_PEOPLE else 0,
+        expected=expected,
+        expected_after=after[-1] if after else None,
+        habit=_habit(item, known),
+        usual_price=usual if usual and price and 1 / USUAL_PRICE <= price / usual <= USUAL_PRICE else None,
+    )
+
+
+def _others(entry: Ranked, known: Background, uses: Counter[str]) -> tuple[Together, ...]:
+    item_id = entry.candidate.item.item_id
+    cosines = {
+        event_id: cosine
+        for event_id, cosine in entry.candidate.seed_cosines.items()
+        if cosine > 0 and event_id in known.latest and event_id != item_id
+    }
+    together = []
+    for event_id in _nearly_best(cosines, uses)[:SHARED_EVENTS]:
+        count, of = known.people.of(event_id, item_id), known.people.of(event_id)
+        if count >= LEAST_PEOPLE:
+            together.append(Together((known.latest[event_id],), count, of))
+    return tuple(together)
+
+
+def _both(item: Item, others: Sequence[Together], known: Background) -> Together | None:
+    events = tuple(event for together in others for event in together.events)
+    if len(_by_title(events)) < SHARED_EVENTS:
+        return None
+    ids = [event.item_id for event in events]
+    count = known.people.of(*ids, item.item_id)
+    return Together(events, count, known.people.of(*ids)) if count >= LEAST_PEOPLE else None
+
+
+def _by_topics(item: Item, known: Background, uses: Counter[str]) -> Likeness | None:
+    shared = {event.item_id: shared_topics(item, event) for event in known.latest.values()}
+    weights = {
+        event_id: sum(map(known.weight, topics))
+        for event_id, topics in shared.items()
+        if topics and event_id != item.item_id
+    }
+    if not weights:
+        return None
+    best = _nearly_best(weights, uses)
+    topics = shared[best[0]]
+    events = [known.latest[event_id] for event_id in best if set(topics) <= set(shared[event_id])]
+    return Likeness(tuple(_by_title(events)[:SHARED_EVENTS]), topics=tuple(known.rarest(topics)))
+
+
+def _by_words(item: Item, known: Background, uses: Counter[str]) -> Likeness | None:
+    shared = {event.item_id: shared_words(item.title, event.title) for event in known.latest.values()}
+    lengths = {
+        event_id: float(sum(map(len, words)))
+        for event_id, words in shared.items()
+        if words and event_id != item.item_id
+    }
+    if not lengths:
+        return None
+    best = _nearly_best(lengths, uses)[0]
+    return Likeness((known.latest[best],), words=tuple(shared[best]))
+
+
+def _close(entry: Ranked, known: Background) -> Likeness | None:
+    item = entry.candidate.item
+    events = [event for item_id, event in known.latest.items() if item_id in known.vectors and item_id != item.item_id]
+    if not events:
+        return None
+    cosines = np.stack([known.vectors[event.item_id] for event in events]) @ entry.candidate.vector
+    best = events[int(np.argmax(cosines))]
+    return Likeness((best,)) if cosines.max() >= LEAST_COSINE and not same_variant(item.title, best.title) else None
+
+
+def _popular(item: Item, known: Background) -> Popular | None:
+    for window, days in WINDOWS.items():
+        count = known.people.since(item.item_id, known.end - days * DAY_SECONDS)
+        if count >= LEAST_PEOPLE:
+            return Popular(count, window)
+    count = known.people.of(item.item_id)
+    return Popular(count, "ever") if count >= LEAST_PEOPLE else None
+
+
+def _habit(item: Item, known: Background) -> Habit | None:
+    recent = known.history[-HABIT_EVENTS:]
+    counts = Counter(topic for event in recent for topic in event.topics if topic in item.topics)
+    often = [topic for topic in item.topics if counts[topic] >= LEAST_HABIT]
+    if not often:
+        return None
+    topic = max(often, key=lambda topic: counts[topic] * known.weight(topic))
+    # The recent events with the topic may all be dislikes, which are never cited.
+    event = next(
+        (event for event in reversed(known.latest.values()) if topic in event.topics and event in recent), None
+    )
+    return Habit(topic, counts[topic], len(recent), event) if event else None
+
+
+def _nearly_best(strength: Mapping[str, float], uses: Counter[str]) -> list[str]:
+    """Return the keys, those nearly as strong as the strongest first, and among these the least used first."""
+    least = NEAR_BEST * max(strength.values(), default=0.0)
+    # Later events come later in the mapping. They are more telling, so they are preferred.
+    late = {key: -place for place, key in enumerate(strength)}
+    return sorted(strength, key=lambda key: (strength[key] < least, uses[key], -strength[key], late[key]))
+
+
+def _by_title(events: Sequence[Interaction]) -> list[Interaction]:
+    """Return the events whose titles differ. Two with the same title would read like one that is mentioned twice."""
+    return list({event.title.casefold(): event for event in reversed(events)}.values())[::-1]

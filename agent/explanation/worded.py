@@ -1,0 +1,24 @@
+"""What a language model worded of a list."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from whimbrel.agent.explanation.sentences import Sentence
+from whimbrel.agent.language_models.protocol import Usage
+
+
+@dataclass(frozen=True)
+class Worded:
+    """Reasons in a model's words.
+
+    Attributes:
+        sentences: The reasons that passed the check, keyed by the item's position in the list, from 0.
+        usage: What the calls cost.
+        asked: How many sentences the model wrote or failed to write.
+        problems: For each sentence that was dropped, why it was.
+    """
+
+    sentences: Mapping[int, Sentence]
+    usage: Usage
+    asked: int
+    problems: tuple[str, ...] = ()
