@@ -9,17 +9,11 @@ import pytest
 
 from whimbrel.agent import Agent, Context, DataError, Item
 from whimbrel.agent.fitted import Fitted
-from whimbrel.agent.language_models.scripted import ScriptedModel
 from whimbrel.agent.learning.choice_sets import choice_sets, training_queries
 from whimbrel.agent.learning.learn import Draw, learn_from
-from whimbrel.agent.learning.ranking import (
-    ChoiceSet,
-    ask_model,
-    gains,
-    learn_channel_weights,
-    learn_model_weights,
-    learn_ranker,
-)
+from whimbrel.agent.learning.ranking import ChoiceSet, gains, learn_channel_weights, learn_ranker, scores
+from whimbrel.agent.pipeline import FEATURES as TO_FEATURES
+from whimbrel.agent.pipeline import run
 from whimbrel.agent.ranking.diversity import diverse
 from whimbrel.agent.ranking.features import FEATURES, LOG_FEATURES
 from whimbrel.agent.ranking.rank import Ranked
@@ -55,6 +49,48 @@ def test_the_signal_that_choices_follow_gets_the_weight(signal: str) -> None:
     assert max(abs(value) for name, value in learned.weights.items() if name != signal) < 0.25 * weight
     unseen = chosen_by(signal, 200, seed=5)
     assert gains(learned, unseen).mean() > 2 * gains(NOTHING, unseen).mean()
+
+
+def moved_by(high: str, low: str, count: int, *, seed: int = 0) -> list[ChoiceSet]:
+    """Choices that follow one signal where the topic is likely to change, and another where it is likely to stay."""
+    random, sets = np.random.default_rng(seed), []
+    for number in range(count):
+        table, p_topic_change = random.normal(size=(12, len(FEATURES))), (0.9, 0.1)[number % 2]
+        followed = table[:, FEATURES.index(high if p_topic_change > 0.5 else low)]
+        sets.append(
+            ChoiceSet(f"u{number % 80}", table, int((2 * followed + random.gumbel(size=12)).argmax()), p_topic_change)
+        )
+    return sets
+
+
+def test_what_is_followed_only_if_the_topic_changes_gets_a_weight_that_moves() -> None:
+    learned = learn_ranker([moved_by("next_item", "topics", 1200)], NOTHING, trees=False)
+    for name, change in (("next_item", 0.4), ("topics", -0.4)):  # the gate of a probability of 0.9, and of 0.1
+        assert learned.weights[name] == pytest.approx(1, abs=0.25)
+        assert learned.moving[name] * change == pytest.approx(1, abs=0.25)
+    others = [abs(value) for name, value in learned.moving.items() if name not in ("next_item", "topics")]
+    assert max(others, default=0) < 0.6
+    unseen = moved_by("next_item", "topics", 300, seed=5)
+    fixed = learned.model_copy(update={"moving": {}})
+    assert gains(learned, unseen).mean() > gains(fixed, unseen).mean() + 0.05
+
+
+def test_the_order_follows_the_probability_that_the_topic_changes() -> None:
+    ranker = Ranker(weights={"next_item": 1.0, "topics": 1.0}, moving={"next_item": 2.0, "topics": -2.0})
+    features = np.zeros((2, len(FEATURES)))
+    features[0, FEATURES.index("next_item")] = features[1, FEATURES.index("topics")] = 1.0
+    signals = ("next_item", "topics")
+    for p_topic_change, weights in ((0.9, (1.8, 0.2)), (0.1, (0.2, 1.8)), (0.5, (1, 1)), (None, (1, 1))):
+        contributions = ranker(features, p_topic_change=p_topic_change)
+        assert tuple(contributions[name].max() for name in signals) == pytest.approx(weights)
+        choice = ChoiceSet("u", features, 0, p_topic_change)
+        assert scores(ranker, choice) == pytest.approx(weights)
+    assert ranker(features)["topics"] == pytest.approx([0, 1])
+
+
+def test_choices_that_do_not_tell_how_likely_a_change_is_move_no_weight() -> None:
+    learned = learn_ranker([chosen_by("itemknn", 300)], NOTHING, trees=False)
+    assert learned.moving == {}
 
 
 @pytest.mark.parametrize(("signal", "counts"), [("words", False), ("itemknn", True)])
@@ -139,22 +175,6 @@ def test_an_item_of_the_moment_itself_has_no_age() -> None:
     ages = ItemStatistics.of(log, items[:1], before=9.0).age
     assert np.isnan(ages[2])
     assert np.isfinite(ages[:2]).all()
-
-
-def test_what_a_model_knows_is_weighed_by_what_it_is_worth() -> None:
-    random = np.random.default_rng(2)
-
-    def asked(likely: bool) -> Ranker:
-        found = []
-        for number in range(120):
-            chosen = int(random.integers(6))
-            titles = tuple(f"thing {place}" + (" wanted" if likely and place == chosen else "") for place in range(6))
-            found.append(ChoiceSet(f"u{number}", np.zeros((6, len(FEATURES))), chosen, titles, ("something",)))
-        model = ScriptedModel({}, likelihood=lambda prompt, text: 3.0 * ("wanted" in text and "something" in prompt))
-        return learn_model_weights([ask_model(found, NOTHING, model)], NOTHING)
-
-    assert asked(True).likelihood > 0.5
-    assert abs(asked(False).likelihood) < 0.1
 
 
 def walks(people: int = 260, *, seed: int = 0) -> InMemory:
@@ -292,8 +312,12 @@ def test_each_new_item_of_a_basket_is_a_choice_without_the_others() -> None:
         assert all(item.time is not None and item.time < moment.before for item in moment.history)
         assert not {item.item_id for item in moment.history} & set(moment.chose)
     found = choice_sets(drawn, Resources(library, Fitted.default()), "retrieved")
-    chosen = [{f"thing {int(item_id[1:])}" for item_id in moment.chose} for moment in drawn]
+    chosen = [set(moment.chose) for moment in drawn]
     assert len(found) > len(drawn)
     for choice in found:
-        name = choice.titles[choice.chosen]
-        assert any(name in own and not (own - {name}) & set(choice.titles) for own in chosen)
+        asked = choice.asked
+        assert asked is not None
+        state = run(asked.request, asked.resources, TO_FEATURES)
+        ids = [candidate.item.item_id for candidate in state.candidates]
+        assert len(ids) == len(choice.features)
+        assert any(asked.chosen_id in own and not (own - {asked.chosen_id}) & set(ids) for own in chosen)
