@@ -1,13 +1,13 @@
 """Count how often topics occur in a segment and outside it, and judge how well the difference is supported."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
 from whimbrel.agent.shift.segments import Segment
-from whimbrel.agent.shift.topic_history import Ints, Mask, TopicHistory
+from whimbrel.agent.shift.topic_history import Floats, Ints, Mask, TopicHistory
 from whimbrel.tools.log.sessions import session_numbers
 
 LEAST_RATIO = 1.2
@@ -21,6 +21,9 @@ Z_SCORE = 1.96
 MOST_JOINED, JOIN_GAIN = 3, 0.1
 """A contrast joins at most MOST_JOINED topics. Each topic after the first must raise the lower end of the difference by
 JOIN_GAIN, because a single topic reads better."""
+
+Numbers = float | Floats
+Counts = int | Ints
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,27 @@ class Contrasts:
         )
         return max([*single[:1], *joint], key=lambda each: each.support - JOIN_GAIN * len(each.rows), default=None)
 
+    def from_clearest_start(self, contrast: Contrast) -> "Contrasts":
+        """Count a trend from that session on at which a contrast becomes clearest.
+
+        A test compares a fixed number of latest sessions, but a story has to say since when. The trend gets at least
+        half as many sessions as the test had, and at most twice as many.
+        """
+        has = self.events_with(contrast.rows)
+        _, starts, lengths = np.unique(self.units, return_index=True, return_counts=True)
+        shares: Floats = np.add.reduceat(has.astype(np.float64), starts) / lengths
+        values = (shares > 0).astype(np.float64) if contrast.of_sessions else shares
+        tested = int(self.units[-1] + 1 - self.units[self.segment.events][0])
+        sizes = np.arange(max(tested // 2, LEAST_COUNT), min(2 * tested, len(starts) // 2) + 1)
+        if not len(sizes):
+            return self
+        latest = values[::-1].cumsum()[sizes - 1]
+        sides = [(latest / sizes, sizes), ((values.sum() - latest) / (len(starts) - sizes), len(starts) - sizes)]
+        here, there = sides if contrast.rises else sides[::-1]
+        support = _surest_difference(here[0], there[0], here[1], there[1])
+        start = starts[-sizes[int(np.argmax(support))]]
+        return replace(self, segment=replace(self.segment, events=np.arange(len(has)) >= start))
+
     def events_with(self, rows: Sequence[int]) -> Mask:
         """Return which events have any of the topics, shape (events,)."""
         topics = np.zeros(len(self.history.topic_names), dtype=bool)
@@ -104,10 +128,11 @@ class Contrasts:
         has = self.events_with(rows)
         side = self.segment.events if rises else ~self.segment.events
         here, there = _Side.of(self.units[side], has[side]), _Side.of(self.units[~side], has[~side])
+        sessions = here.of_sessions, there.of_sessions
         # A few long sessions must not decide, so the mean share of a session has to differ, too.
         support = min(
-            _surest_difference(here, there, here.events / here.of_events, there.events / there.of_events),
-            _surest_difference(here, there, here.session_share, there.session_share),
+            float(_surest_difference(here.events / here.of_events, there.events / there.of_events, *sessions)),
+            float(_surest_difference(here.session_share, there.session_share, *sessions)),
         )
         # An anecdote has less support than anything else, because no difference is below -1.
         anecdote = 2 * (here.events < LEAST_COUNT)
@@ -115,7 +140,9 @@ class Contrasts:
         of_events = Contrast(rows, rises, False, *counts, support - anecdote)
         if not self.of_sessions:
             return of_events
-        support = _surest_difference(here, there, here.sessions / here.of_sessions, there.sessions / there.of_sessions)
+        support = float(
+            _surest_difference(here.sessions / here.of_sessions, there.sessions / there.of_sessions, *sessions)
+        )
         anecdote = 2 * (here.sessions < LEAST_COUNT)
         counts = (here.sessions, here.of_sessions), (there.sessions, there.of_sessions)
         of_sessions = Contrast(rows, rises, True, *counts, support - anecdote)
@@ -152,17 +179,22 @@ class _Side:
         )
 
 
-def _surest_difference(here: _Side, there: _Side, proportion_here: float, proportion_there: float) -> float:
-    """Return the lower end of the interval of the difference between two sides' proportions (Newcombe, 1998).
+def _surest_difference(here: Numbers, there: Numbers, count_here: Counts, count_there: Counts) -> Numbers:
+    """Return the lower end of the interval of the difference between two proportions (Newcombe, 1998).
 
-    Each session counts as one observation, because its events are not independent.
+    Args:
+        here: The proportion that should be larger.
+        there: The other proportion.
+        count_here: The number of sessions of `here`. A session is one observation, because its events are not
+            independent.
+        count_there: The number of sessions of `there`.
     """
-    low, _ = _wilson(proportion_here, here.of_sessions)
-    _, high = _wilson(proportion_there, there.of_sessions)
-    return proportion_here - proportion_there - float(np.hypot(proportion_here - low, high - proportion_there))
+    low, _ = _wilson(here, count_here)
+    _, high = _wilson(there, count_there)
+    return here - there - np.hypot(here - low, high - there)
 
 
-def _wilson(proportion: float, count: int) -> tuple[float, float]:
+def _wilson(proportion: Numbers, count: Counts) -> tuple[Numbers, Numbers]:
     """Return Wilson's interval of a proportion."""
     square = Z_SCORE * Z_SCORE
     middle = (proportion + square / (2 * count)) / (1 + square / count)

@@ -21,7 +21,7 @@ MOST_FALLING = 8
 """The second sentence is about some of this number of topics that the interest leaves."""
 USUAL_SHARE, OTHERS_SHARE, LEAST_EVENTS = 0.9, 0.6, 5
 """Topics belong to a part of the day or week if at least USUAL_SHARE of their events lie there, but at most
-OTHERS_SHARE of the other events. Both need at least LEAST_EVENTS events."""
+OTHERS_SHARE of the events on the other side. Both need at least LEAST_EVENTS events."""
 PART_HOURS = 6
 """Length of a part of the day: night, morning, afternoon and evening."""
 LATE_DAYS = 31
@@ -57,9 +57,13 @@ def tell_story(history: TopicHistory, change: ChangeTest, rows: Sequence[int], s
         say: The phrases of the story.
         most: Most topics on each side.
     """
+    falls = falling_topics(change, most=MOST_FALLING)
     contrasts = Contrasts.of(history, change.segment)
-    rising = contrasts.of_topics(rows, rises=True)
-    falling = contrasts.of_topics(falling_topics(change, most=MOST_FALLING), rises=False)
+    rising, falling = contrasts.of_topics(rows, rises=True), contrasts.of_topics(falls, rises=False)
+    clearest = contrasts.best(rising) or contrasts.best(falling)
+    if change.segment.scope == "trend" and clearest:
+        contrasts = contrasts.from_clearest_start(clearest)
+        rising, falling = contrasts.of_topics(rows, rises=True), contrasts.of_topics(falls, rises=False)
     comes, goes = contrasts.best(rising), contrasts.best(falling)
     told = [comes] if comes else []
     # What goes is only told if the difference is beyond doubt, or if there is nothing else to tell.
@@ -168,10 +172,11 @@ class _Teller:
         if times is None or self.contrasts.segment.scope != "trend":  # the name of a habit already says its time
             return ""
         has = self.contrasts.events_with(contrast.rows)
-        if min(has.sum(), (~has).sum()) < LEAST_EVENTS:
+        others = self.contrasts.segment.events != contrast.rises
+        if min(has.sum(), others.sum()) < LEAST_EVENTS:
             return ""
         for part, name in self._parts_of_time(times):
-            if part[has].mean() >= USUAL_SHARE and part[~has].mean() <= OTHERS_SHARE:
+            if part[has].mean() >= USUAL_SHARE and part[others].mean() <= OTHERS_SHARE:
                 return self.say.shift.mostly.format(when=name)
         return ""
 

@@ -76,7 +76,7 @@ def test_without_a_model_every_sentence_is_chinese(market: Path) -> None:
     reasons = [entry.explanation for entry in answers[0].recommendations]
     assert any(re.search(r"你(.*)买了“.+”", reason) for reason in reasons)
     assert answers[0].summary == "最近：园艺（5次）。更早以前：茶饮（12次）、面包（12次）。"
-    assert answers[0].shift.reason.startswith("在最近5次会话中，园艺占100%；在之前24次会话中占0%。")
+    assert answers[0].shift.reason.startswith("自2017年6月25日以来，5次会话全都有园艺；此前，24次会话都没有。")
 
 
 def test_the_model_is_asked_in_chinese_and_its_good_sentences_are_shown(
@@ -293,19 +293,23 @@ EVEN = [("茶饮", "面包")[day % 2] for day in range(56)]
         (
             history(EVEN[:24] + ["园艺"] * 5),
             {},
-            r"在最近5次会话中，园艺占80%；在之前23次会话中占0%。若仅凭偶然，\d+%的情况下差别会更小。接下来最可能的是.*",
+            r"自2017年6月25日以来，5次会话全都有园艺；此前，24次会话都没有。在那以前，24次会话全都有.+；此后，.+。接下来最可能的是.*",
         ),
         (
             history(EVEN[:28]),
             {},
-            r".+与.+的差别可以用偶然来解释。若仅凭偶然，\d+%的情况下差别会更小；达到97%才算变化。接下来最可能的是.*",
+            r"没有明显的差别：最大的差别在.+与.+之间，可能出于偶然。接下来最可能的是.*",
         ),
         (
             history(EVEN, hour=[8, 20] * 28),
             {},
-            r"在20:00（UTC）前后的\d+次会话中，面包占100%；在其余\d+次会话中占\d+%。.*",
+            r"自2017年6月1日以来，17:00至24:00 UTC，28次会话全都有面包；其余时段，28次会话都没有。相反，其余时段，.*",
         ),
-        (history(EVEN, places=["家里", "公司"] * 28), {"地点": "家里"}, r"在地点为家里的28次会话中，茶饮占100%；.*"),
+        (
+            history(EVEN, places=["家里", "公司"] * 28),
+            {"地点": "家里"},
+            r"自2017年6月1日以来，地点为家里时，28次会话全都有茶饮；地点为公司时，.*",
+        ),
         (history(EVEN), {"query": "园艺"}, "你想要“园艺”；与之最接近的主题：.*。最近的记录覆盖了其中的0%。"),
     ],
 )
