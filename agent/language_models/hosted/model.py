@@ -15,7 +15,14 @@ from whimbrel.agent.language_models.hosted.budget import Account, Budget, Budget
 from whimbrel.agent.language_models.hosted.connection import Connection, NoStreamError
 from whimbrel.agent.language_models.hosted.dialect import REASONING_TOKENS, Dialect
 from whimbrel.agent.language_models.hosted.prices import price_of
-from whimbrel.agent.language_models.hosted.replies import CUT, Answer, no_value, read_completion, read_reply
+from whimbrel.agent.language_models.hosted.replies import (
+    CUT,
+    Answer,
+    BrokenOffError,
+    no_value,
+    read_completion,
+    read_reply,
+)
 from whimbrel.agent.language_models.hosted.retry import MAX_SILENT_SECONDS
 from whimbrel.agent.language_models.hosted.server_errors import ServerError
 from whimbrel.agent.language_models.parsers import strict_schema
@@ -239,6 +246,8 @@ class HostedModel:
                     if len(answer.written) > most_characters:
                         answer.finish_reason = CUT
                         break
+            if has_pieces and answer.breaks_off:
+                raise BrokenOffError("the stream ended in the middle of the reply")
         except Exception:
             if answer.written:  # the server has written this text, so it counts in the budget
                 used.append(self._usage(None, messages, answer.written))

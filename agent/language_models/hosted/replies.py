@@ -19,6 +19,10 @@ class NoCompletionError(Exception):
     """The server's answer is neither a completion nor an error."""
 
 
+class BrokenOffError(Exception):
+    """A stream ended in the middle of a reply."""
+
+
 @dataclass
 class Answer:
     """What a server has sent of one reply. Any field may be missing, null or of another type.
@@ -75,6 +79,20 @@ class Answer:
             return False
         is_blank = self.text.isspace() and not self.thoughts  # some models write blanks without end as JSON
         return bool(self.written.strip()) or (self.is_cut and not is_blank)
+
+    @property
+    def breaks_off(self) -> bool:
+        """Whether a stream ends without a reason and without a whole document.
+
+        llama.cpp's server ends a stream in this way when the next request arrives.
+        """
+        if self.finish_reason:
+            return False
+        try:
+            json.loads(without_thoughts(self.text))
+        except (ValueError, RecursionError):
+            return True
+        return False
 
     @property
     def written(self) -> str:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from whimbrel.agent.language_models.hosted.replies import BrokenOffError
 from whimbrel.agent.language_models.hosted.server_errors import ServerError
 
 R = TypeVar("R")
@@ -85,7 +86,7 @@ def is_incomplete(error: BaseException | None) -> bool:
     from httpx2 import TransportError
     from openai import APIError, APIStatusError
 
-    is_broken = isinstance(error, TransportError | json.JSONDecodeError)
+    is_broken = isinstance(error, TransportError | json.JSONDecodeError | BrokenOffError)
     return is_broken or (isinstance(error, APIError) and not isinstance(error, APIStatusError))
 
 

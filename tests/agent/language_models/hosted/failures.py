@@ -309,6 +309,16 @@ PLAIN: dict[str, tuple[Answer, str, str]] = {
         "error",
         "broke off",
     ),
+    "a stream that is ended for another request, llama.cpp": (
+        as_stream(choice("delta", {"role": "assistant"}), choice("delta", {"content": '{"colour": "bl'})),
+        "error",
+        "broke off .the stream ended in the middle of the reply.: try again",
+    ),
+    "a stream that is ended before the reply, llama.cpp": (
+        as_stream(choice("delta", {"role": "assistant"})),
+        "error",
+        "broke off .the stream ended in the middle of the reply.: try again",
+    ),
     "a page with status 502": (Answer(PAGE, 502, "text/html"), "error", "answered 502: a web page: Sign in; try again"),
     "an empty body with status 400": (Answer(b"", 400), "error", "answered 400: no reason given"),
     "a wait of an hour": (
