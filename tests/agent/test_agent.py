@@ -1,15 +1,18 @@
 """The agent from Python: the contract, with a scripted model, with the bundled one, and with none."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from whimbrel.agent import Agent, DataError, Interaction, Item, ModelError, Recommendations, ScriptedModel
+from whimbrel.agent.language_models.protocol import Likelihoods, Tier
 from whimbrel.agent.state import PipelineConfig
 from whimbrel.tools.store.store import open_store
 
 AT = 1_600_000_000 + 34 * 86_400
 REASON = {"events": [1], "reason": "Pure magic."}
+POOL = [Item(item_id=title, title=title) for title in ("Rye bread", "Horror film night", "Garden hose", "White tea")]
 
 
 def check(found: Recommendations, agent: Agent) -> None:
@@ -63,9 +66,45 @@ def test_a_reason_that_names_nothing_real_is_replaced_with_a_warning(shop: Path)
     assert not any("magic" in entry.explanation for entry in found.recommendations)
 
 
-def test_a_model_whose_replies_never_fit_is_an_error(shop: Path) -> None:
-    with Agent.open(shop, llm=ScriptedModel()) as agent, pytest.raises(ModelError, match="fitted its schema"):
-        agent.recommend("u5", AT)
+def test_a_model_whose_replies_never_fit_leaves_the_list_that_there_is_without_it(shop: Path) -> None:
+    with Agent.open(shop, llm="none") as agent:
+        without = agent.recommend("u5", AT, k=5)
+    with Agent.open(shop, llm=ScriptedModel()) as agent:
+        found = agent.recommend("u5", AT, k=5)
+        check(found, agent)
+    assert found.recommendations == without.recommendations
+    assert (found.summary, found.shift) == (without.summary, without.shift)
+    assert found.usage.misfits == found.usage.llm_calls > 0
+    (warning,) = found.warnings
+    assert warning.startswith("without the language model: none of its replies could be used (")
+    assert warning.endswith("): try another model")
+    assert "summary was replaced" in warning
+    assert "plain reasons" in warning
+
+
+class Unreachable(ScriptedModel):
+    """A model that nobody answers for."""
+
+    def generate(self, *_: object, **__: object) -> list[Any]:  # type: ignore[override]
+        raise ModelError("nobody answers: is the server running?")
+
+    def log_likelihood(self, *_: object) -> Likelihoods:
+        raise ModelError("nobody answers: is the server running?")
+
+
+@pytest.mark.parametrize("tier", ["fills", "orders", "reads"])
+def test_a_model_that_cannot_be_reached_leaves_the_list_that_there_is_without_it(shop: Path, tier: Tier) -> None:
+    with Agent.open(shop, llm="none") as agent:
+        without = agent.recommend("u5", AT, k=5)
+        history = agent.store.history("u5", before=AT)
+        shift, order = agent.predict_shift(history, at=AT), agent.rank(history, POOL)
+    with Agent.open(shop, llm=Unreachable(tier=tier)) as agent:
+        found = agent.recommend("u5", AT, k=5)
+        assert agent.predict_shift(history, at=AT) == shift
+        assert agent.rank(history, POOL) == order
+    assert found.recommendations == without.recommendations
+    assert (found.summary, found.shift) == (without.summary, without.shift)
+    assert found.warnings == ("without the language model: nobody answers: is the server running?",)
 
 
 def test_rank_needs_no_store_and_returns_every_candidate() -> None:

@@ -159,10 +159,6 @@ ERRORS = {
     "context": (["recommend", "u5", "--store", "SHOP", "--context", "work"], "give KEY=VALUE"),
     "missing model": (["recommend", "u5", "--store", "SHOP", "--llm", "gguf:/no.gguf"], "no model file"),
     "broken model": (["recommend", "u5", "--store", "SHOP", "--llm", "gguf:CSV"], "is not a whole GGUF model"),
-    "no server": (
-        ["recommend", "u5", "--store", "SHOP", "--llm", "openai:m@http://127.0.0.1:9/v1"],
-        "is the server run",
-    ),
     "no chroma": (["recommend", "u5", "--store", "http://127.0.0.1:9", "--llm", "none"], "start one with `chroma run`"),
     "odd address": (["recommend", "u5", "--store", "http://127.0.0.1:x", "--llm", "none"], "is no address"),
     "no source": (["ingest", "/no/file.csv", "--store", "NEW"], "/no/file.csv"),
@@ -207,3 +203,19 @@ def test_forget_asks_or_is_told_not_to(run: Run, shop: Path, tmp_path: Path) -> 
     assert json.loads(out)["events"] > 0
     code, _, told = run("recommend", "u3", "--store", str(store), "--llm", "none")
     assert (code, "no user 'u3'" in told) == (1, True)
+
+
+def test_a_server_that_is_not_there_leaves_a_list_and_a_warning(run: Run, shop: Path) -> None:
+    arguments = ("recommend", "u5", "--store", shop, "--at", AT, "--k", 3)
+    without = Recommendations.model_validate_json(run(*arguments, "--json", "--llm", "none").out)
+    address = "openai:m@http://127.0.0.1:9/v1"
+    ended = run(*arguments, "--json", "--llm", address)
+    assert ended.status == 0
+    answer = Recommendations.model_validate_json(ended.out)
+    assert answer.recommendations == without.recommendations
+    (warning,) = answer.warnings
+    assert warning.startswith("without the language model: ")
+    assert "is the server run" in warning
+    shown = run(*arguments, "--llm", address)
+    assert shown.status == 0
+    assert "without the language model" in " ".join(shown.out.split())
