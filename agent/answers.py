@@ -7,6 +7,7 @@ from whimbrel.agent.language_models.protocol import Usage
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.results import Recommendations, RequestUsage, StageUsage, is_model_note
 from whimbrel.agent.state import State
+from whimbrel.tools.errors import ModelError
 from whimbrel.tools.records import Item
 from whimbrel.tools.timestamps import iso
 
@@ -55,7 +56,7 @@ def answer_of(state: State, seconds: float) -> Recommendations:
     )
 
 
-def _of_model(warnings: Sequence[str], usage: Usage, failure: str) -> list[str]:
+def _of_model(warnings: Sequence[str], usage: Usage, failure: ModelError | None) -> list[str]:
     """Return the warnings of the stages, with a single one about the language model.
 
     Several stages may have failed for one reason, so their notes are joined.

@@ -245,7 +245,7 @@ def run(
         except ModelError as error:
             # The remaining stages would wait for the same server, so they go on without the model too.
             resources = replace(resources, model=ModelAccess(None, resources.model.language))
-            state = replace(STAGES[name](state, resources), failure=str(error))
+            state = replace(STAGES[name](state, resources), failure=error)
         seconds[name] = time.perf_counter() - started
         if on_step:
             on_step(name)

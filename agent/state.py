@@ -18,6 +18,7 @@ from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.results import Shift
 from whimbrel.agent.shift.predict import Prediction
 from whimbrel.prompts.phrases import Language
+from whimbrel.tools.errors import ModelError
 from whimbrel.tools.log.click_rates import ClickRates
 from whimbrel.tools.log.interaction_log import Floats
 from whimbrel.tools.records import Item
@@ -131,4 +132,4 @@ class State:
     ranking: Ranking = field(default_factory=Ranking)
     explained: Explained = field(default_factory=lambda: Explained(()))
     seconds: Mapping[str, float] = field(default_factory=dict)
-    failure: str = ""
+    failure: ModelError | None = None

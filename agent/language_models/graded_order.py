@@ -67,9 +67,15 @@ class OrderReply(BaseModel):
 
 
 def _graded(value: Any) -> Any:
-    """Return the entries of a reply as documents. Some models write bare numbers or pairs of numbers."""
+    """Return the entries of a reply as documents. Some models write bare numbers or pairs of numbers.
+
+    Raises:
+        ValueError: there are no entries. Such a reply says nothing, so it must not be cached.
+    """
     if not isinstance(value, list):
         return value
+    if not value:
+        raise ValueError("no options")
     entries = []
     for entry in value:
         if isinstance(entry, dict | GradedOption):

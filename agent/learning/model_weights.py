@@ -72,6 +72,9 @@ def ask_about(
         most: The most choice sets that the model is asked about.
         config: The settings of ranking.
         advance: Called with 1 after each choice set that the model is asked about.
+
+    Raises:
+        ModelError: The model cannot be reached.
     """
     asking = ranker.model_copy(update={"models": {model.tier: dict.fromkeys(MODEL_FIGURES, SMALLEST)}})
     answered, count = list[AnsweredChoiceSet](), 0
@@ -83,6 +86,8 @@ def ask_about(
         if not _finds(choice.asked, resources, model):
             continue
         state = run(choice.asked.request, replace(resources, model=model), RANK)
+        if state.failure is not None:
+            raise state.failure
         count += 1
         advance(1)
         rows = list(state.ranking.asked)

@@ -22,7 +22,7 @@ WISH_NEAR = 0.3
 KNOWN_SHARE = 0.5
 """The statistics of the log count if it knows at least this share of the given candidates."""
 LEAST_WEIGHED, LEAST_ORDERED, MOST_WEIGHED = 20, 50, 60
-"""Fewest candidates that a small model and a model that orders well are shown by default, and most that any is shown."""
+"""Fewest candidates that a small model and a model that orders well are shown by default, and most for either."""
 
 
 class RankConfig(BaseModel):

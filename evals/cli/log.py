@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from whimbrel.agent.cli.options import JsonOption, LlmOption, example, parse_at
+from whimbrel.agent.cli.options import JsonOption, LlmOption, RememberOption, example, parse_at
 from whimbrel.evals.cli.options import (
     BudgetOption,
     MapOption,
@@ -55,6 +55,7 @@ def log(
     system: SystemOption = None,
     llm: LlmOption = "bundled",
     out: OutOption = None,
+    remember: RememberOption = None,
     seed: SeedOption = 0,
     workers: WorkersOption = 1,
     ray: RayOption = None,
@@ -89,7 +90,10 @@ def log(
     with run_folder(out, in_parts=True) as folder:
         names = split_names(system) or tuple(SYSTEMS)
         parts = [
-            (Plan(fold.cases, names, Settings(seed, llm), fold.sessions, fold.items), fold.cases.parent)
+            (
+                Plan(fold.cases, names, Settings(seed, llm, remember=remember), fold.sessions, fold.items),
+                fold.cases.parent,
+            )
             for fold in write_folds(whole, cut, folder)
         ]
         run_plans(parts, folder, Execution(Limits(max_seconds, budget_usd), Workers(workers, ray)), json=json)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from whimbrel.agent.cli.options import JsonOption, LlmOption, example
+from whimbrel.agent.cli.options import JsonOption, LlmOption, RememberOption, example
 from whimbrel.evals.cli.options import (
     BudgetOption,
     CasesArgument,
@@ -52,6 +52,7 @@ def rank(
         ),
     ] = None,
     limit: LimitOption = None,
+    remember: RememberOption = None,
     seed: SeedOption = 0,
     workers: WorkersOption = 1,
     ray: RayOption = None,
@@ -79,7 +80,7 @@ def rank(
     if fitted and crossfit:
         raise ConfigError("--crossfit fits each part itself: leave out --fitted")
     # An absolute path, since `eval report` may run in another folder.
-    settings = Settings(seed, llm, str(fitted.resolve()) if fitted else "")
+    settings = Settings(seed, llm, str(fitted.resolve()) if fitted else "", remember)
     plan = Plan(cases, split_names(system) or tuple(SYSTEMS), settings, sessions, items, limit)
     if fitted:
         check_fitted_log(fitted)

@@ -48,7 +48,11 @@ def fit_parts(plan: Plan, count: int, folder: Path) -> list[tuple[Plan, Path]]:
 
 
 def _fit(plan: Plan, cases: Sequence[Case], out: Path) -> None:
-    model = open_model(plan.settings.llm, remember=True) if "whimbrel" in plan.systems else None
+    model = (
+        open_model(plan.settings.llm, remember=plan.settings.remember is not False)
+        if "whimbrel" in plan.systems
+        else None
+    )
     extras = Extras(cases, model)
     with progress_bars() as progress:
         if plan.sessions:

@@ -21,11 +21,13 @@ class Settings:
         seed: Seed of all random numbers.
         llm: Spec of the language model, for `whimbrel`.
         fitted: Folder that `whimbrel fit --out` wrote, for `whimbrel`. If it is "", learn from the training log.
+        remember: Whether replies of the model are cached on disk; None for those of hosted models only.
     """
 
     seed: int = 0
     llm: str = "bundled"
     fitted: str = ""
+    remember: bool | None = None
 
 
 @dataclass(frozen=True)

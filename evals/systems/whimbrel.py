@@ -29,7 +29,7 @@ def whimbrel(training: Training, settings: Settings) -> Scorer:
 
     If `settings.fitted` names a folder, the agent is loaded from it. Otherwise the agent is fitted on the training log.
     """
-    llm = open_model(settings.llm)
+    llm = open_model(settings.llm, remember=settings.remember)
     given = read_fitted_log(Path(settings.fitted)) if settings.fitted else None
     agents: dict[CandidateKind, Agent] = {}
 
@@ -55,16 +55,21 @@ def scored(agent: Agent, case: BlindCase) -> Scored:
 
     On a whole catalogue, the score of a candidate is minus its rank. The order is then the one that users see, which
     leaves out near duplicates. Candidates that the case supplies keep their scores, so equal scores tie.
+
+    Raises:
+        ModelError: the model cannot be reached. The answer without it would count as one with it.
     """
     state = agent.run(request_of(case), RANK)
+    if state.failure is not None:
+        raise state.failure
     values = {
         entry.candidate.item.item_id: entry.score if case.met is None else -float(rank)
         for rank, entry in enumerate(state.ranking.ranked, start=1)
     }
     return Scored(
         scores=np.array([values.get(item.item_id, -np.inf) for item in case.candidates]),
-        usage=state.prediction.usage + state.ranking.usage,
-        warnings=(*state.prediction.warnings, *state.ranking.warnings),
+        usage=state.reading.usage + state.prediction.usage + state.ranking.usage,
+        warnings=(*state.reading.warnings, *state.prediction.warnings, *state.ranking.warnings),
         shift=state.prediction.shift,
         reason=_contributions(state.ranking),
         p_topic_change=state.prediction.p_topic_change,
