@@ -1,5 +1,6 @@
 """Ask a language model about the best candidates, and return what it says in figures that the ranker weighs."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -95,8 +96,7 @@ def ask_model(candidates: Sequence[Candidate], person: Person, model: ModelAcces
             language=model.language,
         )
         return ModelAnswer(scores.figures(), scores.usage, scores.warnings)
-    # The candidates are shown in an order that says nothing, since a model takes the order that it is shown as a hint.
-    shuffled = np.random.default_rng(len(candidates)).permutation(len(candidates))
+    shuffled = _shuffled(candidates)
     question = OrderQuestion(
         history=events_shown(person.history, most=ORDER_EVENTS).text,
         reading=person.reading.words,
@@ -120,6 +120,16 @@ def reading_figures(candidates: Sequence[Candidate], reading: Reading) -> dict[s
         for name, of_phrases in phrases.items()
         if of_phrases is not None
     }
+
+
+def _shuffled(candidates: Sequence[Candidate]) -> NDArray[np.int64]:
+    """Return an order of the candidates that says nothing, since a model takes the order that it is shown as a hint.
+
+    The draw depends on the candidates. The best one would otherwise stand at the same position in every prompt. The
+    same candidates get the same order, so a repeated request is answered from the cache of replies.
+    """
+    ids = " ".join(sorted(candidate.item.item_id for candidate in candidates))
+    return np.random.default_rng(zlib.crc32(ids.encode())).permutation(len(candidates))
 
 
 def _option(candidate: Candidate, titles: Mapping[str, str], met: set[str]) -> str:
