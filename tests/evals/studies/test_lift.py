@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from whimbrel.agent.learning.ranking import AnsweredChoiceSet, ChoiceSet
+from whimbrel.agent import ScriptedModel
+from whimbrel.agent.language_models.access import ModelAccess
+from whimbrel.agent.language_models.protocol import Tier
+from whimbrel.agent.learning.model_weights import AnsweredChoiceSet
+from whimbrel.agent.learning.ranking import ChoiceSet
 from whimbrel.agent.ranking.features import FEATURES
 from whimbrel.evals.studies.lift import OTHERS, OWN, Lift, LiftConfig, lifts_of, markdown, measure_lifts
 from whimbrel.tools.errors import ConfigError
@@ -11,36 +15,45 @@ from whimbrel.tools.errors import ConfigError
 CANDIDATES = 10
 
 
+FIGURES: dict[Tier, str] = {"fills": "likelihood", "orders": "order"}
+"""The figure that tells what was chosen, keyed by the tier of the model."""
+
+
 def log_of(
-    name: str, count: int, *, effect: float, random: np.random.Generator
+    name: str, count: int, *, effect: float, random: np.random.Generator, figure: str = "likelihood"
 ) -> tuple[list[ChoiceSet], list[AnsweredChoiceSet]]:
     """Choices that the features say nothing of, with a model's answer that is higher by `effect` for what was chosen."""
     choices, answers = [], []
     for number in range(count):
         chosen = int(random.integers(CANDIDATES))
         choice = ChoiceSet(f"{name} {number // 2}", random.normal(size=(CANDIDATES, len(FEATURES))), chosen)
-        model_features = random.normal(size=(CANDIDATES, 2))
-        model_features[chosen, 0] += effect
+        figures = random.normal(size=(CANDIDATES, 2))
+        figures[chosen, 0] += effect
         choices.append(choice)
-        answers.append(AnsweredChoiceSet(choice, np.arange(CANDIDATES), model_features, chosen))
+        answers.append(AnsweredChoiceSet(choice, {figure: figures[:, 0], "prior": figures[:, 1]}))
     return choices, answers
 
 
-def lifts(effects: dict[str, float]) -> dict[str, dict[str, Lift]]:
-    random = np.random.default_rng(0)
-    logs = {name: log_of(name, 200, effect=effect, random=random) for name, effect in effects.items()}
+def lifts(effects: dict[str, float], tier: Tier = "fills") -> dict[str, dict[str, Lift]]:
+    random, figure = np.random.default_rng(0), FIGURES[tier]
+    logs = {name: log_of(name, 200, effect=effect, random=random, figure=figure) for name, effect in effects.items()}
     choices = {name: log[0] for name, log in logs.items()}
     answers = {name: log[1] for name, log in logs.items()}
-    return {name: lifts_of(name, choices, answers, seed=0) for name in logs}
+    model = ModelAccess(ScriptedModel(), tier=tier)
+    return {name: lifts_of(name, choices, answers, model, seed=0) for name in logs}
 
 
-def test_a_model_that_knows_lifts_a_log_by_weights_from_the_others() -> None:
-    measured = lifts({"one": 2.0, "other": 2.0})
+@pytest.mark.parametrize("tier", FIGURES)
+def test_a_model_that_knows_lifts_a_log_by_weights_from_the_others(tier: Tier) -> None:
+    measured = lifts({"one": 2.0, "other": 2.0}, tier)
     for lift in (lift for by_origin in measured.values() for lift in by_origin.values()):
         assert lift.lift.n == 200
         assert lift.lift.low > 0.1
         assert lift.p < 0.01
         assert abs(lift.with_.value - lift.without.value - lift.lift.value) < 1e-9
+        assert lift.alone.value > lift.without.value + 0.1  # the features say nothing
+        assert lift.weights[FIGURES[tier]] > 0.8
+        assert ("others" in lift.weights) == (tier == "orders")
 
 
 def test_what_a_log_teaches_helps_its_other_people_alone() -> None:
@@ -58,6 +71,9 @@ def test_the_table_has_n_interval_and_weights() -> None:
     assert "| one | other logs | 200 |" in table
     assert "| other | own people | 200 |" in table
     assert "likelihood" in table.splitlines()[2]
+    columns = [cell.strip() for cell in table.splitlines()[0].strip("|").split("|")]
+    assert columns[3:6] == ["NDCG@10 without", "the model alone", "both"]
+    assert all(line.count("|") == len(columns) + 1 for line in table.splitlines())
 
 
 def test_one_log_or_no_model_is_an_error() -> None:
