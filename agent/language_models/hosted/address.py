@@ -65,7 +65,10 @@ def hide_credentials(text: str) -> str:
 
 def proxy_variable(address: str) -> str:
     """Return the environment variable that names the proxy of requests to an address; empty if there is none."""
-    url = urlsplit(address)
+    try:
+        url = urlsplit(address)
+    except ValueError:  # not an address
+        return ""
     if proxy_bypass(url.hostname or ""):
         return ""
     names = [spelling for name in (f"{url.scheme}_proxy", "all_proxy") for spelling in (name, name.upper())]

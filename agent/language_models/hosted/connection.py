@@ -62,9 +62,10 @@ class Connection:
             self._open = partial(OpenAI, api_key=key, base_url=base_url, timeout=timeout_seconds, max_retries=0)
             self.client: Any = self._open()
         except Exception as error:
+            proxy = proxy_variable(base_url)
             raise ConfigError(
                 f"no connection to {spec!r} can be set up ({self.public(error)}): correct the address, "
-                f"{KEY_VARIABLE} or the proxy"
+                f"{KEY_VARIABLE} or the proxy{proxy and f' in {proxy}'}"
             ) from error
         self.has_replied = False
         self._breaker = circuit_breaker()
@@ -166,17 +167,22 @@ class Connection:
 
     def _incomplete(self, error: Exception) -> ModelError:
         """Return the error to raise if no answer arrived or only a part of it."""
-        from httpx2 import ReadError, RemoteProtocolError
-        from openai import APIConnectionError
+        from httpx2 import ConnectError, ProxyError, TooManyRedirects
 
-        cause = error.__cause__ if isinstance(error, APIConnectionError) and error.__cause__ else error
-        if isinstance(error, APIConnectionError) and not isinstance(cause, ReadError | RemoteProtocolError):
-            advice = f"the request went{self._by_proxy}" if self._by_proxy else "is the server running?"
+        cause = error.__cause__ or error  # the client's own errors do not say more than "Connection error."
+        if isinstance(cause, TooManyRedirects):
+            return self._no_completion(self.public(cause))
+        if isinstance(cause, ConnectError | ProxyError):
+            advice = "is the server running?"
+            if "SSL" in str(cause):
+                advice = "check its certificate, and whether the address begins with http:// or https://"
+            if self._by_proxy:
+                advice = f"the request went{self._by_proxy}"
             answer = f"no answer from {self._address} for {self._spec!r} ({self.public(cause)}): {advice}"
         else:
             is_empty = isinstance(error, json.JSONDecodeError) and not error.doc.strip()
             what = "is empty" if is_empty else f"broke off ({self.public(cause)})"
-            answer = f"the answer of {self._spec!r} {what}: try again, or use another model"
+            answer = f"the answer of {self._spec!r}{self._by_proxy} {what}: try again, or use another model"
         return ModelError(answer, retryable=True)
 
     def _no_completion(self, cause: str) -> ModelError:
@@ -187,7 +193,7 @@ class Connection:
 
     def public(self, error: object) -> str:
         """Return the start of an error's message without the key and the credentials in addresses."""
-        return hide_credentials(str(error).replace(self._secret, "***"))[:160]
+        return hide_credentials(str(error).replace(self._secret, "***"))[:200]
 
     def _take_turn(self, ask: Callable[[], R]) -> R:
         """Ask while other threads ask too. After the first incomplete answer, only one thread asks at a time.

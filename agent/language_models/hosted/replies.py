@@ -52,8 +52,8 @@ class Answer:
         document = _as_dict(document)
         choice = _as_dict(_first(document.get("choices")))
         error = document.get("error") or choice.get("error")
-        if document.get("object") == "error":
-            error = document
+        if not choice and isinstance(document.get("message"), str) and (document.get("code") or document.get("type")):
+            error = document  # vLLM and DashScope send their errors without a field around them
         if says_anything(error):
             raise ServerError(error)
         self.counts = document.get("usage") or self.counts

@@ -170,56 +170,38 @@ UNFIT: dict[str, tuple[Any, str | None, str]] = {
 
 TOO_LONG = "prompt is too long for the context of 'openai:m'"
 FILTERED = "content filter of 'openai:m' held the reply back"
-# An error with its status, and what the user reads.
-ERRORS: dict[str, tuple[int, Any, str, str]] = {
+# Errors of prompts that are too long, with their status.
+TOO_LONG_ERRORS: dict[str, tuple[int, Any]] = {
     "too long, OpenAI": (
         400,
         {"message": "Please reduce the length of the messages.", "code": "context_length_exceeded"},
-        "misfit",
-        TOO_LONG,
     ),
-    "too long, TGI": (
-        422,
-        {"error": "Input validation error: `inputs` must have less than 1024 tokens. Given: 4096"},
-        "misfit",
-        TOO_LONG,
-    ),
-    "too long with its reply, TGI": (
-        422,
-        {"error": "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 4000"},
-        "misfit",
-        TOO_LONG,
-    ),
+    "too long, TGI": (422, {"error": "Input validation error: `inputs` must have less than 1024 tokens. Given: 4096"}),
+    "too long with its reply, TGI": (422, {"error": "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 4000"}),
     "too long, Anthropic": (
         400,
         {"type": "invalid_request_error", "message": "prompt is too long: 210000 tokens > 200000 maximum"},
-        "misfit",
-        TOO_LONG,
     ),
     "too long, vLLM": (
         400,
         {"message": "This model's maximum context length is 4096 tokens, of which you asked 9000.", "code": 400},
-        "misfit",
-        TOO_LONG,
     ),
     "longer than the model, vLLM": (
         400,
         {"message": "The prompt (total length 9000) is longer than the maximum model length of 4096."},
-        "misfit",
-        TOO_LONG,
     ),
     "too long, llama.cpp": (
         400,
         {"message": "the request exceeds the available context size. try increasing it", "type": "server_error"},
-        "misfit",
-        TOO_LONG,
     ),
     "too large for a minute, OpenAI": (
         429,
         {"message": "Request too large for gpt on tokens per min (TPM): Limit 10000", "code": "rate_limit_exceeded"},
-        "misfit",
-        TOO_LONG,
     ),
+}
+# An error with its status, and what the user reads.
+ERRORS: dict[str, tuple[int, Any, str, str]] = {
+    **{name: (*error, "misfit", TOO_LONG) for name, error in TOO_LONG_ERRORS.items()},
     "a filter, Azure": (
         400,
         {"code": "content_filter", "innererror": {"code": "ResponsibleAIPolicyViolation"}, "message": "Filtered."},
@@ -301,6 +283,11 @@ PLAIN: dict[str, tuple[Answer, str, str]] = {
         "error",
         "Wrong key; check OPENAI_API_KEY",
     ),
+    "an event of an error": (
+        Answer(b'event: error\ndata: {"message": "Down", "code": 404}\n\n', content_type="text/event-stream"),
+        "error",
+        "Down; check the model's name",
+    ),
     "another document": (as_json({"status": "ok"}), "error", "is not a completion"),
     "a message that is null": (as_json({"choices": [{"message": None}]}), "error", "is not a completion"),
     "a body that ends early": (Answer(b'{"choices": ', hangs_up=True), "error", "broke off"),
@@ -318,6 +305,21 @@ PLAIN: dict[str, tuple[Answer, str, str]] = {
         as_stream(choice("delta", {"role": "assistant"})),
         "error",
         "broke off .the stream ended in the middle of the reply.: try again",
+    ),
+    "a body that cannot be unpacked": (
+        Answer(b"\x1f\x8bno", headers=(("Content-Encoding", "gzip"),)),
+        "error",
+        "broke off .*decompressing.*try again",
+    ),
+    "bytes that are no text": (
+        Answer(b"data: \xff\xfe\n\n", content_type="text/event-stream"),
+        "error",
+        "is not a completion",
+    ),
+    "a redirection to itself": (
+        Answer(b"", 307, headers=(("Location", "/v1/chat/completions"),)),
+        "error",
+        "redirects.*check that an OpenAI-compatible server has this address",
     ),
     "a page with status 502": (Answer(PAGE, 502, "text/html"), "error", "answered 502: a web page: Sign in; try again"),
     "an empty body with status 400": (Answer(b"", 400), "error", "answered 400: no reason given"),

@@ -107,6 +107,22 @@ def test_a_proxy_that_is_dead_is_named_without_its_password(monkeypatch: pytest.
     assert "is the server running" not in str(caught.value)
 
 
+def test_a_proxy_of_an_unknown_kind_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "socks9://user:SECRET@127.0.0.1:9")
+    for name in ("http_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigError, match="correct the address, OPENAI_API_KEY or the proxy in HTTP_PROXY") as caught:
+        HostedModel("m", base_url="http://192.0.2.1:8000/v1", spec="openai:m")
+    assert "SECRET" not in str(caught.value)
+
+
+def test_a_server_without_tls_is_not_taken_for_one_that_is_down(scripted_server: Any) -> None:
+    address, _, _ = scripted_server
+    model = HostedModel("m", base_url=address.replace("http:", "https:"), spec="openai:m")
+    with pytest.raises(ModelError, match=r"SSL.*whether the address begins with http:// or https://"):
+        model.generate([[{"role": "user", "content": "Which?"}]], schema=Colour, max_tokens=9)
+
+
 def test_a_proxy_that_the_server_does_not_need_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
