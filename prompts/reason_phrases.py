@@ -158,7 +158,6 @@ class FreePhrases(Table):
 
     Attributes:
         event_line: An event as the model sees it.
-        rating: The rating of that event.
         people: Words about other people, which need a fact with a number.
         people_count: A pattern that finds the number of people in a claim.
         likeness: Words that call things alike, which need something shared.
@@ -173,8 +172,7 @@ class FreePhrases(Table):
         openers: Words with which a sentence may begin; any other may be a name.
     """
 
-    event_line: Annotated[str, takes("number", "verb", "title", "day")]
-    rating: Annotated[str, takes("rating")]
+    event_line: Annotated[str, takes("number", "did")]
     people: Listed
     people_count: str
     likeness: Listed

@@ -5,18 +5,22 @@ words of praise, of promises and of the world's knowledge are refused unless a g
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 
 from whimbrel.agent.explanation.facts import Facts, Likeness, Together
 from whimbrel.agent.explanation.names import short_name
 from whimbrel.agent.explanation.sentences import Writer
+from whimbrel.agent.language_models.grounding import HAN
 from whimbrel.prompts.phrases import Language, load_phrases
 from whimbrel.tools.records import Interaction
 
 LONGEST_CLAIM = 240
 """Most characters of a claim. A sentence of 25 words has about 150."""
+MOST_FACTS = 4
+"""Most facts about one item that the model sees."""
 RECENT_DAYS = 14
 """An event of at most so many days ago is recent."""
 LEAST_BARE = 5
@@ -25,10 +29,10 @@ LEAST_BARE = 5
 _PLACE = re.compile(r"\[(\d{1,3}|item)\]")
 _PLAIN = re.compile(r"https?:|www\.|[<>{}\[\]`|*#\\]")
 _QUOTED = re.compile(r"(?<!\w)'([^']+)'(?!\w)|\"([^\"]*)\"|“([^”]*)”|«([^»]*)»|„([^“”]*)[“”]|《([^》]*)》|「([^」]*)」")
-_HAN = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_HAN = re.compile(f"[{HAN}]")
 _NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
 _BEGINNING = re.compile(r"(?:^|[.!?:;…]\s+)[\s\"'“(]*([^\W\d_][\w'’-]*)")
-_WORD = re.compile(r"[^\W\d_][\w'’-]*")
+_WORD = re.compile(rf"(?![{HAN}])[^\W\d_](?:(?![{HAN}])[\w'’-])*")
 
 
 @dataclass(frozen=True)
@@ -57,10 +61,12 @@ class Given:
     def of(
         cls, facts: Facts, events: Mapping[int, Interaction], write: Writer, *, wished: bool, also: tuple[str, ...]
     ) -> "Given":
-        """Write the facts in words."""
-        counted = tuple(_about_people(facts, events, write))
-        rest = tuple(_about_item(facts, events, write, wished=wished))
-        return cls(facts, events, write, (*rest, *counted), counted, also, wished)
+        """Write the facts in words, at most MOST_FACTS of them."""
+        about_people, about_item = _about_people(facts, events, write), _about_item(facts, events, write)
+        wish = [write.say.reasons.facts.wish] if wished else []
+        # Both kinds of facts in turn, so that neither fills the prompt alone.
+        rest = [line for pair in zip_longest(about_item, about_people) for line in pair if line]
+        return cls(facts, events, write, (*wish, *rest)[:MOST_FACTS], tuple(about_people), also, wished)
 
     def shared_with(self, event: Interaction) -> Likeness | None:
         """Return what the item shares with an event; None if that is nothing."""
@@ -70,41 +76,39 @@ class Given:
         return next((likeness for likeness in self.facts.likeness if event in likeness.events), None)
 
 
-def _about_item(facts: Facts, events: Mapping[int, Interaction], write: Writer, *, wished: bool) -> Iterator[str]:
-    say, listed = write.say.reasons.facts, write.say.writing.listed
+def _about_item(facts: Facts, events: Mapping[int, Interaction], write: Writer) -> list[str]:
+    say, listed, lines = write.say.reasons.facts, write.say.writing.listed, list[str]()
+    if facts.before:
+        lines.append(say.repeat.format(count=len(facts.before)))
     for likeness in facts.likeness:
         numbers = _numbers_of(likeness.events, events)
         if not numbers:
             continue
         if likeness.topics:
-            yield say.topics.format(topics=listed(likeness.topics), events=numbers)
+            lines.append(say.topics.format(topics=listed(likeness.topics), events=numbers))
         elif likeness.words:
-            yield say.words.format(words=write.quoted(likeness.words), events=numbers)
+            lines.append(say.words.format(words=write.quoted(likeness.words), events=numbers))
         else:
-            yield say.close.format(events=numbers)
-    if facts.expected:
-        yield (say.expected if write.known.shift.kind == "none" else say.moves).format(topic=facts.expected)
+            lines.append(say.close.format(events=numbers))
     if habit := facts.habit:
-        yield say.habit.format(topic=habit.topic, count=habit.count, of=habit.of)
-    if facts.before:
-        yield say.repeat.format(count=len(facts.before))
+        lines.append(say.habit.format(topic=habit.topic, count=habit.count, of=habit.of))
+    if facts.expected:
+        form = say.expected if write.known.shift.kind == "none" else say.moves
+        lines.append(form.format(topic=facts.expected))
     if facts.usual_price and facts.item.price:
-        yield say.price.format(price=f"{facts.item.price:.2f}", usual=f"{facts.usual_price:.2f}")
-    if wished:
-        yield say.wish
+        lines.append(say.price.format(price=f"{facts.item.price:.2f}", usual=f"{facts.usual_price:.2f}"))
+    return lines
 
 
-def _about_people(facts: Facts, events: Mapping[int, Interaction], write: Writer) -> Iterator[str]:
-    say = write.say.reasons.facts
+def _about_people(facts: Facts, events: Mapping[int, Interaction], write: Writer) -> list[str]:
+    say, verb, lines = write.say.reasons.facts, write.others_verb, list[str]()
     for together in facts.others[:1]:
         if numbers := _numbers_of(together.events, events):
-            yield say.others.format(
-                verb=write.others_verb, count=f"{together.count:,}", of=f"{together.of:,}", events=numbers
-            )
+            counts = {"count": f"{together.count:,}", "of": f"{together.of:,}"}
+            lines.append(say.others.format(verb=verb, events=numbers, **counts))
     if popular := facts.popular:
-        yield say.popular.format(
-            verb=write.others_verb, people=write.people(popular.count), window=write.window(popular)
-        )
+        lines.append(say.popular.format(verb=verb, people=write.people(popular.count), window=write.window(popular)))
+    return lines
 
 
 def _numbers_of(some: Sequence[Interaction], events: Mapping[int, Interaction]) -> str:
@@ -159,14 +163,14 @@ class ClaimChecker:
     def _checks(self) -> tuple[Callable[["_Claim"], str], ...]:
         return (
             self._form,
+            self._people,
             self._names,
             self._figures,
             self._times,
-            self._people,
             self._alikeness,
             self._interest,
-            self._deeds,
             self._promises,
+            self._deeds,
         )
 
     def _form(self, claim: "_Claim") -> str:
@@ -190,7 +194,7 @@ class ClaimChecker:
         starts = {match.start(1): match[1] for match in _BEGINNING.finditer(claim.bare)}
         for word in _WORD.finditer(claim.bare):
             folded = re.sub(r"['’]s$", "", word[0].casefold())
-            if _HAN.search(word[0]) or folded in known:
+            if folded in known:
                 continue
             # In Chinese, a word in Latin letters is a name. In English, a capital letter marks one.
             if self._language == "zh" or (word.start() not in starts and word[0] != "I" and word[0] != word[0].lower()):
@@ -235,7 +239,8 @@ class ClaimChecker:
         return ""
 
     def _alikeness(self, claim: "_Claim") -> str:
-        topics = [topic for topic in claim.named_topics if topic not in claim.given.facts.item.topics]
+        left = claim.given.write.known.shift.from_topics if claim.kind == "shift" else ()
+        topics = [topic for topic in claim.named_topics if topic not in (*claim.given.facts.item.topics, *left)]
         about_item = "[item]" in claim.words or claim.kind != "event"
         if topics and (about_item or not claim.topics_of_events.issuperset(topics)):
             return "gives the item a topic that it does not have"

@@ -22,14 +22,15 @@ from whimbrel.prompts import load
 from whimbrel.prompts.phrases import Language, Phrases, load_phrases
 from whimbrel.tools.records import Interaction
 
-NUMBERED_EVENTS = 8
+NUMBERED_EVENTS = 6
 """Most events that the model sees. They are those that the facts rest on, and then the latest."""
 MOST_CLAIMS = 2
 """Most claims about one item that are shown."""
 TOKENS_PER_ITEM = 100
 """Most tokens of the reply for one item, in English."""
-READING_LENGTH = 300
-"""Most characters of what is said of the person. With it and three items, a call takes under 900 tokens."""
+READING_LENGTH, MOST_TOPICS = 160, 3
+"""Most characters of what is said of the person, and most topics of an item that the model sees. With them, a call for
+three items takes about 900 tokens."""
 
 ClaimKind = Literal["event", "likeness", "others", "popular", "moment", "shift", "wish", "general"]
 
@@ -151,18 +152,13 @@ def _events_of(facts: Facts) -> Iterator[Interaction]:
 
 
 def _event_line(number: int, event: Interaction, write: Writer) -> str:
-    did = write.say.generated.free.event_line.format(
-        number=number, verb=write.verb(event), title=short_name(event.title), day=write.day(event)
-    )
-    rating = write.rating(event)
-    return " · ".join(
-        filter(None, [did, rating and write.say.generated.free.rating.format(rating=rating), *event.topics[:3]])
-    )
+    did = write.say.generated.free.event_line.format(number=number, did=write.did([event]))
+    return " · ".join([did, *event.topics[:MOST_TOPICS]])
 
 
 def _item_lines(number: int, given: Given) -> str:
     item = given.facts.item
-    head = " · ".join([f"{number}. '{short_name(item.title)}'", *item.topics[:4]])
+    head = " · ".join([f"{number}. '{short_name(item.title)}'", *item.topics[:MOST_TOPICS]])
     return "\n".join([head, *(f"   - {line}" for line in given.lines)])
 
 

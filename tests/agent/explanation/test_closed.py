@@ -43,6 +43,7 @@ def explained(
     language: Language = "en",
 ) -> Explained:
     """Reasons for items by the title of the one event behind each."""
+    titles = {title.strip(): met.strip() for title, met in titles.items()}
     topics = {title: ["Tea", f"Shelf {n}"] for n, title in enumerate(titles)}
     things = [scene.item(title, topics=topics[title]) for title in titles]
     history = [scene.event(met, topics=topics[title]) for title, met in titles.items()]
