@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 
 from whimbrel.agent import Agent, Interaction, Item, Recommendations, ScriptedModel
 from whimbrel.agent.explanation.check import ReasonReply, reason_problem
+from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.profile.summarise import summarise
-from whimbrel.agent.ranking.rankers import Rankers
+from whimbrel.agent.ranking.rankers import Ranker, Rankers
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.shift.predict import ShiftQuery, predict_shift
 from whimbrel.agent.state import PipelineConfig
@@ -83,7 +85,7 @@ def test_the_model_is_asked_in_chinese_and_its_good_sentences_are_shown(
     market: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shipped = Rankers.default()
-    catalogue = shipped.retrieved.model_copy(update={"likelihood": 0.1})
+    catalogue = shipped.retrieved.model_copy(update={"models": {"fills": {"likelihood": 0.1}}})
     monkeypatch.setattr(Rankers, "default", lambda: shipped.model_copy(update={"retrieved": catalogue}))
     prompts: list[str] = []
 
@@ -113,15 +115,17 @@ def test_the_model_is_asked_in_chinese_and_its_good_sentences_are_shown(
 
 
 def test_rank_and_predict_shift_ask_in_chinese() -> None:
-    model = ScriptedModel({"OrderReply": {"order": [2, 1]}}, scores=False)
-    agent = Agent.open(None, llm=model, config=CHINESE)
+    model = ScriptedModel({"OrderReply": {"best": [{"option": 1, "grade": 9}]}}, scores=False, tier="orders")
+    orders = Ranker(weights={}, models={"orders": {"order": 1.0}})
+    fitted = replace(Fitted.default(), fusion=Rankers(retrieved=orders, given=orders, cold=orders))
+    agent = Agent(None, model, CHINESE, fitted=fitted)
     pool = [Item(item_id="1", title="全麦面包"), Item(item_id="2", title="园艺铲")]
     assert sorted(agent.rank([Item(item_id="h", title="玫瑰种子")], pool, {"query": "铲子"})) == ["1", "2"]
-    assert "<data>\n- 玫瑰种子\n</data>" in model.conversations[0][-1]["content"]
-    assert (
-        model.conversations[0][0]["content"]
-        == load("order", language="zh").messages({"history": "", "wish": "", "options": ""})[0]["content"]
-    )
+    system, asked = (message["content"] for message in model.conversations[0])
+    assert "<data>\n1. 玫瑰种子\n</data>" in asked
+    assert "<data>\n铲子\n</data>" in asked
+    prompt = load("order", version=2, language="zh")
+    assert system == prompt.messages(dict.fromkeys(prompt.inputs, ""))[0]["content"]
     assert agent.predict_shift([]).reason == "目前还没有任何记录。"
 
 
@@ -289,16 +293,16 @@ EVEN = [("茶饮", "面包")[day % 2] for day in range(56)]
     [
         ([], {}, "目前还没有任何记录。"),
         ([Item(item_id="1", title="龙井绿茶")], {}, "这些记录没有主题。"),
-        (history(["茶饮"] * 4), {}, "4条记录分属的会话太少，不足以区分变化与偶然。接下来最可能的是茶饮（.*"),
+        (history(["茶饮"] * 4), {}, "4条记录分属的会话太少，不足以区分变化与偶然。接下来最可能的单个主题是茶饮（.*"),
         (
             history(EVEN[:24] + ["园艺"] * 5),
             {},
-            r"自2017年6月25日以来，5次会话全都有园艺；此前，24次会话都没有。在那以前，24次会话全都有.+；此后，.+。接下来最可能的是.*",
+            r"自2017年6月25日以来，5次会话全都有园艺；此前，24次会话都没有。在那以前，24次会话全都有.+；此后，.+。接下来最可能的单个主题是.*",
         ),
         (
             history(EVEN[:28]),
             {},
-            r"没有明显的差别：最大的差别在.+与.+之间，可能出于偶然。接下来最可能的是.*",
+            r"没有明显的差别：最大的差别在.+与.+之间，可能出于偶然。接下来最可能的单个主题是.*",
         ),
         (
             history(EVEN, hour=[8, 20] * 28),

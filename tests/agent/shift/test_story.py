@@ -46,7 +46,7 @@ def test_evening_crime_novels_until_october_and_baby_things_in_all_sessions_sinc
         "Until then: Crime novels (mostly in the evening, 18:00 to 24:00 UTC) in all 31 sessions, "
         "last on 30 September 2020; since then, in none of the 7 sessions. "
     )
-    assert "Tea" not in shift.reason.split("Most likely")[0]  # it is as frequent as before
+    assert "Tea" not in shift.reason.split("The single likeliest")[0]  # it is as frequent as before
 
 
 def test_weekend_climbing_is_told_with_the_part_of_the_week() -> None:
@@ -93,7 +93,7 @@ def test_a_topic_that_is_equally_frequent_on_both_sides_is_never_named() -> None
     assert shift.kind == "temporal"
     assert set(shift.to_topics) == {"Climbing", "Ropes"}
     assert shift.from_topics == ("Tea",)
-    assert "Bread" not in shift.reason.split("Most likely")[0]
+    assert "Bread" not in shift.reason.split("The single likeliest")[0]
 
 
 def test_the_open_session_and_the_latest_events_are_told_in_events() -> None:
