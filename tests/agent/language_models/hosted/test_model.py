@@ -16,6 +16,7 @@ from whimbrel.agent.language_models.hosted.budget import BudgetError
 from whimbrel.agent.language_models.hosted.dialect import MAX_REASONING_TOKENS, REASONING_TOKENS
 from whimbrel.agent.language_models.hosted.model import HostedModel
 from whimbrel.agent.language_models.specs import open_model
+from whimbrel.agent.ranking.rankers import Ranker
 from whimbrel.evals.runs.plan import Plan
 from whimbrel.evals.runs.run import Limits, run
 from whimbrel.evals.systems.protocol import Settings
@@ -141,7 +142,10 @@ def test_a_reply_costs_what_the_users_prices_say(name: str, priced: None, script
     assert reply.usage.cost_usd == pytest.approx(1.0)
 
 
-def test_a_run_stops_when_its_budget_is_spent(priced: None, scripted_server: Any, tmp_path: Path) -> None:
+def test_a_run_stops_when_its_budget_is_spent(
+    priced: None, scripted_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Ranker, "asks", lambda *_: True)  # also a model of which nothing is learned
     address, _, replies = scripted_server
     replies += [(200, completion('{"order": [2, 1]}'))]
     options = [{"item_id": f"i{n}", "title": f"thing {n}"} for n in range(3)]
@@ -193,10 +197,10 @@ def test_tokens_that_a_server_cannot_have_counted_are_counted_here(usage: Any, s
 def test_a_budget_that_ends_leaves_a_list_without_the_model(scripted_server: Any, shop: Path) -> None:
     address, _, replies = scripted_server
     replies.append((200, completion('{"summary": "Lately tea."}')))
-    with Agent.open(shop, f"openai:m@{address}", budget=Budget(tokens=1000)) as agent:
+    with Agent.open(shop, f"openai:m@{address}", budget=Budget(tokens=100)) as agent:
         answer = agent.recommend("u1", k=3)
     assert len(answer.recommendations) == 3
-    assert any("without the language model: the budget of 1000 tokens" in warning for warning in answer.warnings)
+    assert any("without the language model: the budget of 100 tokens" in warning for warning in answer.warnings)
 
 
 def test_no_error_shows_a_secret(scripted_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
