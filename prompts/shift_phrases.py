@@ -101,7 +101,7 @@ class ShiftPhrases(Table):
     sessions_before: Annotated[str, takes("count")]
     sessions: Annotated[str, takes("count", "which")]
     in_situation: Annotated[str, takes("key", "value")]
-    otherwise: str
+    in_other_situation: Annotated[str, takes("key", "value")]
     hours: Annotated[str, takes("first", "end")]
     other_hours: str
     days: tuple[str, str]

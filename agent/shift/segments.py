@@ -69,14 +69,16 @@ def segments_at(
         values = [other.get(key) for other in history.situations]
         same = np.array([other == value for other in values], dtype=bool)
         others = {other for other in values if other != value}
-        # If there is a single other value, its name says more than "otherwise".
+        # If there is a single other value, its name says more than a negation.
         other = next(iter(others)) if len(others) == 1 else None
         yield Segment(
             "habit",
             "temporal" if TEMPORAL_KEY.search(key) else "situational",
             same,
             say.shift.in_situation.format(key=key, value=value),
-            say.shift.otherwise if other is None else say.shift.in_situation.format(key=key, value=other),
+            say.shift.in_other_situation.format(key=key, value=value)
+            if other is None
+            else say.shift.in_situation.format(key=key, value=other),
         )
 
 

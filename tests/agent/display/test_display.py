@@ -8,8 +8,11 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from whimbrel.agent import Interaction
+from whimbrel.agent.chat.session import Answer
+from whimbrel.agent.display.conversation import printer
 from whimbrel.agent.display.recommendations import recommendations
 from whimbrel.agent.display.terminal import View
+from whimbrel.agent.display.timeline_plot import draw
 from whimbrel.agent.display.timeline_text import shift_mark, timeline
 from whimbrel.agent.schema.results import (
     CitedEvent,
@@ -17,11 +20,12 @@ from whimbrel.agent.schema.results import (
     Recommendations,
     RequestUsage,
     Shift,
+    ShiftKind,
     is_model_note,
     model_note,
 )
 from whimbrel.agent.shift.predict import Prediction
-from whimbrel.agent.shift.timeline import timeline_of
+from whimbrel.agent.shift.timeline import Period, Timeline, timeline_of
 from whimbrel.prompts.phrases import LANGUAGES, Language
 
 TIME = 1_499_534_280.0  # Saturday 8 July 2017, 17:18 UTC
@@ -84,6 +88,59 @@ def test_without_a_shift_the_probability_that_topics_stay_is_no_confidence() -> 
     shown = printed(recommendations(answer("Tea").model_copy(update={"shift": unknown}), View()), 110)
     assert "%" not in shown
     assert shift_mark(unknown, View()) == "none"
+
+
+@pytest.mark.parametrize(
+    ("kind", "confidence", "headline"),
+    [("temporal", 0.5, True), ("temporal", 0.499, False), ("none", 0.9, False), ("none", 0.0, False)],
+)
+def test_only_a_named_shift_that_is_likely_right_is_a_headline(
+    kind: ShiftKind, confidence: float, headline: bool
+) -> None:
+    assert Shift(kind=kind, confidence=confidence, reason="").is_headline is headline
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_weak_shift_is_shown_as_a_possible_move(language: Language) -> None:
+    view = View(language)
+    weak = Shift(kind="temporal", from_topics=("Soup",), to_topics=("Tea", "Cups"), confidence=0.38, reason="So.")
+    sure = weak.model_copy(update={"confidence": 0.88})
+    answers = {shift: answer("Milk").model_copy(update={"shift": shift}) for shift in (weak, sure)}
+    kind = view.say.screen.kinds["temporal"]
+    shown = printed(recommendations(answers[weak], view), 110)
+    assert kind not in shown
+    assert view.say.screen.maybe_title in shown
+    assert re.search(r"(maybe to +Tea, Cups|也许转向 +Tea、Cups) ?[(（]38%[)）]", shown)
+    assert "Soup" not in shown
+    shown = printed(recommendations(answers[sure], view), 110)
+    assert kind in shown
+    assert "Soup" in shown
+    assert shift_mark(weak, view) == {"en": "maybe 38%", "zh": "也许 38%"}[language]
+    assert shift_mark(sure, view) == {"en": "temporal 88%", "zh": "时间 88%"}[language]
+
+
+def test_a_conversation_names_a_weak_shift_at_its_opening_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    weak = Shift(kind="temporal", to_topics=("Tea",), confidence=0.38, reason="So.")
+    show = printer(interactive=False, as_json=False, view=View())
+    for _ in range(2):
+        show(Answer("", answer("Milk").model_copy(update={"shift": weak})))
+    opening, later = capsys.readouterr().out.split("\n\n")[:2]
+    assert "No clear interest shift; maybe to Tea (38%). So." in opening
+    assert "shift" not in later
+
+
+def test_a_timeline_does_not_mark_a_weak_shift_as_a_shift() -> None:
+    weak = Shift(kind="temporal", from_topics=("Soup",), to_topics=("Tea",), confidence=0.38, reason="So.")
+    period = Period(start=TIME, end=TIME + 60, events=3, topics={"Soup": 1.0}, shift=weak)
+    made = Timeline(user_id="u", at=TIME + 99, shift=weak, periods=(period,))
+    shown = printed(timeline(made, width=100, coloured=False), 100)
+    assert "maybe 38% to Tea" in shown
+    assert "No clear interest shift as of Sat 8 July 2017, 17:19 UTC" in shown
+    assert "▲" not in shown
+    assert "temporal" not in shown
+    drawn = draw(made, "svg").decode()
+    assert "maybe 38% to Tea" in drawn
+    assert "temporal" not in drawn
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -74,6 +74,16 @@ def test_work_and_home_are_told_with_their_names() -> None:
     )
 
 
+def test_several_other_situations_are_told_as_a_negation() -> None:
+    places = ["work", "home", "train", "home"]
+    history = [
+        event(MONDAY + day * DAY, "Maps" if places[day % 4] == "work" else "Tea", place=places[day % 4])
+        for day in range(1, 60)
+    ]
+    shift = shift_of(history, MONDAY + 60 * DAY, {"place": "work"})
+    assert "when place is work: Maps in all 14 sessions; when place is not work, in none of the 45 s" in shift.reason
+
+
 def test_a_situation_that_began_late_is_told_with_its_first_day() -> None:
     history = [
         event(MONDAY + day * DAY + 12 * HOUR, *(("Maps",) if works else ("Tea",)), place="work" if works else "home")

@@ -115,7 +115,7 @@ class Reader:
 
     def habit(self, where: str, elsewhere: str) -> list[bool]:
         """Return which events a habit names. `At other hours` and the like name what `elsewhere` does not."""
-        if where in {"at other hours", "on other days", "in the rest of the year", "otherwise"}:
+        if where in {"at other hours", "on other days", "in the rest of the year"}:
             return [not inside for inside in self.habit(elsewhere, where)]
         first = re.search(rf" \(first on ({DATE})\)$", where)
         inside = [self.is_habit(event, where[: first.start()] if first else where) for event in self.history]
@@ -136,9 +136,9 @@ class Reader:
         if words == "at this time of the year":
             apart = abs(time - (self.at or 0.0)) / 86_400 % 365.25
             return min(apart, 365.25 - apart) <= 30
-        found = re.fullmatch(r"when (.+?) is (.+)", words)
+        found = re.fullmatch(r"when (.+?) is (not )?(.+)", words)
         assert found, words
-        return str(getattr(event, "context", {}).get(found[1])) == found[2]
+        return (str(getattr(event, "context", {}).get(found[1])) == found[3]) != bool(found[2])
 
 
 def day_of(event: Item) -> str:
