@@ -24,6 +24,7 @@ from whimbrel.agent.language_models.hosted.model import HostedModel
 from whimbrel.agent.language_models.local.model import LocalModel
 from whimbrel.agent.language_models.option_scores import score_options
 from whimbrel.agent.language_models.protocol import LanguageModel
+from whimbrel.agent.ranking.rankers import Ranker
 from whimbrel.evals.models.check import direct_log_likelihood
 from whimbrel.prompts import Message
 from whimbrel.tools.errors import ModelError
@@ -260,14 +261,17 @@ def test_a_server_that_keeps_failing_is_left_alone(proxy: Proxy, monkeypatch: py
     assert len(proxy.times) == reached
 
 
-def test_a_recommendation_survives_every_fault_in_turn(proxy: Proxy, shop: Path) -> None:
+def test_a_recommendation_survives_every_fault_in_turn(
+    proxy: Proxy, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Ranker, "asks", lambda *_: True)  # also a model of which nothing is learned
     model = hosted_model(proxy.address, timeout_seconds=15.0)  # long enough for a busy machine
     proxy.slow_seconds = 15.5
     proxy.faults = ["429 0.1", "cut", "", "hang up", "", "malformed", "", "slow", "", "503"]
     with Agent.open(shop, model) as agent:
         answer = agent.recommend("u1", k=3)
     assert len(answer.recommendations) == 3
-    assert answer.usage.stages["rank"].llm_calls == 2  # two orders of the candidates
+    assert answer.usage.stages["rank"].llm_calls in (2, 3)  # two orders of the candidates; a third if they disagree
 
 
 def test_likelihoods_of_a_server_are_taken_only_where_they_are_right(bundled: LocalModel, served: str) -> None:
