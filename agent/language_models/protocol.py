@@ -64,7 +64,7 @@ class Generation(Generic[T]):
     Attributes:
         value: An instance of the requested schema; None if the reply does not fit it.
         usage: What the reply cost.
-        misfit: The start of a reply that does not fit the schema, or the reason why there is no reply.
+        misfit: Why there is no value, in words for the user; empty if there is one.
     """
 
     value: T | None

@@ -138,8 +138,8 @@ class Connection:
             self.pause()
             seconds = time.monotonic() - start
             raise ModelError(
-                f"{self._address} sent nothing for {self._spec!r} within {seconds:.0f} s{self._by_proxy}: the server "
-                "or the model may be overloaded; try again later, or use another model",
+                f"{self._server} sent nothing within {seconds:.0f} s{self._by_proxy}: the server or the model may be "
+                "overloaded; try again later, or use another model",
                 retryable=True,
             ) from error
         except NoCompletionError as error:
@@ -154,8 +154,10 @@ class Connection:
         self._breaker.open()
 
     @property
-    def _address(self) -> str:
-        return hide_credentials(str(self.client.base_url))
+    def _server(self) -> str:
+        """The model's spec, and the address if the spec does not name it."""
+        address = hide_credentials(str(self.client.base_url)).rstrip("/")
+        return repr(self._spec) if address in self._spec else f"{self._spec!r} at {address}"
 
     @property
     def _by_proxy(self) -> str:
@@ -178,7 +180,7 @@ class Connection:
                 advice = "check its certificate, and whether the address begins with http:// or https://"
             if self._by_proxy:
                 advice = f"the request went{self._by_proxy}"
-            answer = f"no answer from {self._address} for {self._spec!r} ({self.public(cause)}): {advice}"
+            answer = f"no answer from {self._server} ({self.public(cause)}): {advice}"
         else:
             is_empty = isinstance(error, json.JSONDecodeError) and not error.doc.strip()
             what = "is empty" if is_empty else f"broke off ({self.public(cause)})"
@@ -187,8 +189,8 @@ class Connection:
 
     def _no_completion(self, cause: str) -> ModelError:
         return ModelError(
-            f"the answer of {self._spec!r} from {self._address} is not a completion ({cause}): check that an "
-            "OpenAI-compatible server has this address, for example http://127.0.0.1:8000/v1"
+            f"the answer of {self._server} is not a completion ({cause}): check that an OpenAI-compatible server has "
+            "this address, for example http://127.0.0.1:8000/v1"
         )
 
     def public(self, error: object) -> str:

@@ -12,6 +12,7 @@ from whimbrel.agent.language_models.protocol import Generation, T, Usage
 CUT = "cut"
 """The finish reason of a reply that is cut here, since the server lets it grow without end."""
 _FILTERED = ("content_filter", "SAFETY")
+_START = re.compile(r"[{\[]")
 _WEB_PAGE = re.compile(r"\s*<(!doctype|html|head|body|\?xml)\b", re.IGNORECASE)
 
 
@@ -82,17 +83,11 @@ class Answer:
 
     @property
     def breaks_off(self) -> bool:
-        """Whether a stream ends without a reason and without a whole document.
+        """Whether a stream ends without a reason, without counts and without a whole document.
 
         llama.cpp's server ends a stream in this way when the next request arrives.
         """
-        if self.finish_reason:
-            return False
-        try:
-            json.loads(without_thoughts(self.text))
-        except (ValueError, RecursionError):
-            return True
-        return False
+        return not self.finish_reason and not self.counts and not _has_document(without_thoughts(self.text))
 
     @property
     def written(self) -> str:
@@ -146,6 +141,15 @@ def read_reply(answer: Answer, schema: type[T], usage: Usage, *, most_tokens: in
 def no_value(usage: Usage, reason: str) -> Generation[Any]:
     """Return a generation without a value, counted as a misfit."""
     return Generation(None, usage + Usage(generations=1, misfits=1), misfit=reason)
+
+
+def _has_document(text: str) -> bool:
+    """Return whether the first JSON document in a text is whole."""
+    start = _START.search(text)
+    try:
+        return start is not None and json.JSONDecoder().raw_decode(text, start.start()) is not None
+    except (ValueError, RecursionError):
+        return False
 
 
 def _as_dict(value: Any) -> dict[str, Any]:

@@ -100,6 +100,10 @@ def unstreamed(document: Callable[[str], Any]) -> Callable[[dict[str, Any], str]
     return lambda request, reply: NO_STREAMS if request.get("stream") else as_json(document(reply))
 
 
+def _document(reply: str) -> Any:
+    return json.JSONDecoder().raw_decode(reply)[0]
+
+
 def whole(reply: str) -> Answer:
     return as_stream(choice("delta", {"content": reply}), choice("delta", {}, "stop"))
 
@@ -135,9 +139,10 @@ FORMS: dict[str, Callable[[str], Any]] = {
         ]
     },
     "a tool call": lambda reply: {"content": None, "tool_calls": [{"index": 0, "function": {"arguments": reply}}]},
-    "arguments as an object": lambda reply: {"tool_calls": [{"function": {"arguments": json.loads(reply)}}]},
+    "arguments as an object": lambda reply: {"tool_calls": [{"function": {"arguments": _document(reply)}}]},
     "a function call": lambda reply: {"content": "", "function_call": {"name": "f", "arguments": reply}},
     "thoughts apart": lambda reply: {"content": reply, "reasoning_content": "Well", "refusal": None},
+    "prose around it": lambda reply: {"content": f"Sure! ```json\n{reply}\n``` Is that right?"},
     "thoughts in tags": lambda reply: {"content": f"<think>Well</think>{reply}"},
 }
 
