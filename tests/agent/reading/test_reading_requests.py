@@ -11,6 +11,7 @@ from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.protocol import Generation, Likelihoods, T, Tier
 from whimbrel.agent.pipeline import RANK, RECOMMEND
 from whimbrel.agent.ranking.rankers import Rankers
+from whimbrel.agent.reading.fuse_shift import ShiftFusion
 from whimbrel.agent.state import PipelineConfig, Request
 from whimbrel.prompts import Message
 from whimbrel.tools.sources.formats import open_source
@@ -172,17 +173,25 @@ def test_a_request_takes_four_calls_or_one_more_if_the_two_orders_disagree(store
     assert agent_of(store, repeating).recommend("u0", AT, k=5).usage.llm_calls == repeating.calls == 5
 
 
-def test_a_shift_that_the_model_reads_is_fused_with_that_of_the_statistics(store: Store) -> None:
-    shift = agent_of(store, model_of()).recommend("u0", AT, k=3).shift
-    without = agent_of(store, None).recommend("u0", AT, k=3).shift
-    assert without.kind == "none"
+def test_a_shift_that_the_model_reads_is_fused_with_that_of_the_statistics(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    even = ShiftFusion(statistics=0.5, model=0.5)
+    monkeypatch.setattr(ShiftFusion, "default", lambda: even)
+    without = agent_of(store, None).run(Request("u0", at=AT), RANK).prediction
+    assert without.shift.kind == "none"
     # No event has the topic yet, so the statistics keep the fused probability below what is named.
-    assert shift.kind == "none"
-    assert shift.reason == f"{without.reason} The language model rather expects Music (90%)."
-    bread = {**READ, "shift": {**READ["shift"], "from": [], "to": ["bread"]}}
+    shift = agent_of(store, model_of()).recommend("u0", AT, k=3).shift
+    assert (shift.kind, shift.to_topics) == ("none", without.shift.to_topics)
+    assert shift.reason == f"{without.shift.reason} The language model rather expects Music (90%)."
+    bread = {**READ, "shift": {**READ["shift"], "to": ["bread"]}}
     shift = agent_of(store, model_of(ReadReply=bread)).recommend("u0", AT, k=3).shift
-    expected = (shift.kind, shift.to_topics)
-    assert expected in (("situational", ("Bread",)), (without.kind, without.to_topics))
+    fused = even.probability(without.topics["Bread"], 0.9)
+    assert fused > 0.5
+    assert (shift.kind, shift.from_topics, shift.to_topics) == ("situational", ("Tea",), ("Bread",))
+    assert shift.confidence == pytest.approx(fused, abs=1e-3)
+    assert shift.reason.startswith("They have time for music now.")
+    assert [event.title for event in shift.evidence] == ["Black tea"]  # the second of the events that were shown
 
 
 def test_the_model_says_which_topics_a_wish_means(store: Store) -> None:
