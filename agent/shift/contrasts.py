@@ -48,10 +48,14 @@ class Contrast:
     support: float
 
     @property
+    def difference(self) -> float:
+        """How much larger the proportion is on the side of `here`."""
+        return self.here[0] / self.here[1] - self.there[0] / self.there[1]
+
+    @property
     def differs(self) -> bool:
         """Whether the proportion is clearly larger on the side of `here`."""
-        here, there = self.here[0] / self.here[1], self.there[0] / self.there[1]
-        return here > 0 and here >= LEAST_RATIO * there
+        return self.difference > 0 and self.difference >= (LEAST_RATIO - 1) * self.there[0] / self.there[1]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import numpy as np
+
 from whimbrel.agent.shift.change_tests import ChangeTest, falling_topics
 from whimbrel.agent.shift.contrasts import Contrast, Contrasts
 from whimbrel.agent.shift.topic_history import Floats, Mask, TopicHistory
@@ -19,9 +21,11 @@ from whimbrel.tools.timestamps import DAY_SECONDS, hour_of, is_weekend
 
 MOST_FALLING = 8
 """The second sentence is about some of this number of topics that the interest leaves."""
-USUAL_SHARE, OTHERS_SHARE, LEAST_EVENTS = 0.9, 0.6, 5
+LEAST_DIFFERENCE = 0.1
+"""A smaller difference in what comes is left out, if what goes is beyond doubt."""
+USUAL_SHARE, OTHERS_SHARE, LEAST_SESSIONS = 0.9, 0.6, 5
 """Topics belong to a part of the day or week if at least USUAL_SHARE of their events lie there, but at most
-OTHERS_SHARE of the events on the other side. Both need at least LEAST_EVENTS events."""
+OTHERS_SHARE of the events on the other side. Both need at least LEAST_SESSIONS sessions."""
 PART_HOURS = 6
 """Length of a part of the day: night, morning, afternoon and evening."""
 LATE_DAYS = 31
@@ -65,10 +69,13 @@ def tell_story(history: TopicHistory, change: ChangeTest, rows: Sequence[int], s
         contrasts = contrasts.from_clearest_start(clearest)
         rising, falling = contrasts.of_topics(rows, rises=True), contrasts.of_topics(falls, rises=False)
     comes, goes = contrasts.best(rising), contrasts.best(falling)
-    told = [comes] if comes else []
-    # What goes is only told if the difference is beyond doubt, or if there is nothing else to tell.
-    if goes and (goes.support > 0 or not told):
-        told.append(goes)
+    told = [contrast for contrast in (comes, goes) if contrast]
+    # What goes is only told if it is beyond doubt. What comes is only left out if it is next to nothing.
+    if comes and goes:
+        if goes.support <= 0:
+            told = [comes]
+        elif comes.difference < LEAST_DIFFERENCE:
+            told = [goes]
     teller = _Teller(contrasts, say)
     sentences = [teller.sentence(contrast, follows=number > 0) for number, contrast in enumerate(told)]
     named = [row for contrast in told for row in contrast.rows]
@@ -124,7 +131,7 @@ class _Teller:
         """Return the names of the side where the topics are frequent, and of the other side."""
         say, segment, times = self.say.shift, self.contrasts.segment, self.contrasts.history.times
         if segment.scope == "habit":
-            places = (self._habit(), segment.elsewhere)
+            places = (segment.here if follows else self._habit(), segment.elsewhere)
             here, there = places if rises else places[::-1]
             if follows:
                 return say.instead.format(where=here), there
@@ -173,7 +180,8 @@ class _Teller:
             return ""
         has = self.contrasts.events_with(contrast.rows)
         others = self.contrasts.segment.events != contrast.rises
-        if min(has.sum(), others.sum()) < LEAST_EVENTS:
+        units = self.contrasts.units
+        if min(len(np.unique(units[has])), len(np.unique(units[others]))) < LEAST_SESSIONS:
             return ""
         for part, name in self._parts_of_time(times):
             if part[has].mean() >= USUAL_SHARE and part[others].mean() <= OTHERS_SHARE:

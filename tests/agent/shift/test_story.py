@@ -121,6 +121,22 @@ def test_the_open_session_and_the_latest_events_are_told_in_events() -> None:
     )
 
 
+def test_a_tiny_difference_in_what_comes_is_left_out_if_what_goes_is_beyond_doubt() -> None:
+    history = [
+        event(MONDAY + day * DAY + part * 600, f"Topic {day} {part}")
+        for day in range(140)
+        for part in range(0 if day % 7 >= 5 else 1, 3)
+    ]
+    history += [event(MONDAY + day * DAY + 2400, "Tea") for day in range(140) if day % 7 < 5]
+    history += [event(MONDAY + day * DAY + 3000, "Maps") for day in (5, 6, 12)]
+    shift = shift_of(sorted(history, key=lambda each: each.time), MONDAY + 145 * DAY)
+    assert shift.kind == "temporal"
+    assert "Maps" not in shift.reason
+    assert shift.reason.startswith(
+        "Since 31 August 2020, on working days: Tea in all 100 sessions; at weekends, in none of the 40 sessions."
+    )
+
+
 def test_a_name_with_a_comma_is_quoted() -> None:
     history = [event(MONDAY + day * DAY, "Candy, packaged" if day % 7 >= 5 else "Tea") for day in range(60)]
     assert "'Candy, packaged' in all 16 sessions" in shift_of(history, MONDAY + 61 * DAY).reason
