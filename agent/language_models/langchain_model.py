@@ -9,7 +9,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, convert_to_messages
 from pydantic import BaseModel
 
-from whimbrel.agent.language_models.parsers import parse_reply
+from whimbrel.agent.language_models.hosted.replies import Answer, read_reply
 from whimbrel.agent.language_models.protocol import Generation, Likelihoods, T, Usage
 from whimbrel.agent.language_models.tokens import TokenCounter, reported_tokens
 from whimbrel.prompts import Message
@@ -86,7 +86,13 @@ class LangChainModel:
             raw = AIMessage(reply.model_dump_json() if isinstance(reply, BaseModel) else json.dumps(reply, default=str))
         arguments = [json.dumps(call["args"], default=str) for call in raw.tool_calls]
         text = arguments[0] if arguments else str(raw.text)
-        return parse_reply(text, schema, self._usage(raw.usage_metadata or {}, prompt, text))
+        answer = Answer(
+            text=text,
+            refusal=str(raw.additional_kwargs.get("refusal") or ""),
+            finish_reason=str(raw.response_metadata.get("finish_reason") or ""),
+        )
+        usage = self._usage(raw.usage_metadata or {}, prompt, text)
+        return read_reply(answer, schema, usage, most_tokens=usage.completion_tokens)
 
     def _usage(self, counts: Any, prompt: list[BaseMessage], text: str) -> Usage:
         """Return the chat model's token counts, or our own estimate if it gives none."""

@@ -243,7 +243,7 @@ class HostedModel:
                 for piece in pieces:
                     has_pieces = True
                     answer.add(piece.to_dict(mode="python", warnings=False) if hasattr(piece, "to_dict") else piece)
-                    if len(answer.written) > most_characters:
+                    if len(answer.text) + len(answer.thoughts) > most_characters:
                         answer.finish_reason = CUT
                         break
             if has_pieces and answer.breaks_off:

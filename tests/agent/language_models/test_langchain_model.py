@@ -93,6 +93,23 @@ def test_no_answer_of_a_chat_model_breaks_a_request(structured: Any) -> None:
     assert reply.usage.prompt_tokens > 0
 
 
+@pytest.mark.parametrize(
+    ("message", "misfit"),
+    [
+        (AIMessage("", additional_kwargs={"refusal": "I cannot."}), "the model refused to reply: 'I cannot.'"),
+        (AIMessage("", response_metadata={"finish_reason": "content_filter"}), "content filter held the reply back"),
+        (AIMessage("", response_metadata={"finish_reason": "length"}), "probably since thoughts took them all"),
+        (AIMessage("blue"), "the model wrote no JSON document: 'blue'"),
+    ],
+)
+def test_a_chat_model_without_a_reply_says_why(message: AIMessage, misfit: str) -> None:
+    (reply,) = LangChainModel(GenericFakeChatModel(messages=iter([message]))).generate(
+        [ASKED], schema=Colour, max_tokens=9
+    )
+    assert reply.value is None
+    assert misfit in reply.misfit
+
+
 def test_a_budget_is_not_taken_for_a_model_that_cannot_keep_it() -> None:
     with pytest.raises(ConfigError, match="a budget is kept for models named by a spec"):
         Agent.open(None, GenericFakeChatModel(messages=iter([])), budget=Budget(tokens=1))
