@@ -52,6 +52,7 @@ class ReasonForms(Table):
     others_most: Annotated[str, takes("title", "which", "verb", "count", "of")]
     others_top: Annotated[str, takes("title", "rating", "day", "verb", "people")]
     others_topic: Annotated[str, takes("title", "which", "topics", "verb", "people")]
+    others_more: Annotated[str, takes("title", "which", "topics", "verb", "count", "of")]
     others_both: Annotated[str, takes("did", "verb", "people")]
     topic: Annotated[str, takes("did", "topics")]
     topic_more: Annotated[str, takes("title", "which", "topics")]

@@ -206,8 +206,14 @@ class ClaimChecker:
     def _figures(self, claim: "_Claim") -> str:
         allowed = {number for text in claim.texts for number in _NUMBER.findall(text)}
         allowed |= {number.replace(",", "") for number in allowed}
-        if not set(_NUMBER.findall(claim.bare)) <= allowed:
+        numbers = _NUMBER.findall(claim.bare)
+        if not set(numbers) <= allowed:
             return "has a figure that was not given"
+        # Ratings must stand in the order of the events that the claim names.
+        ratings = list(dict.fromkeys(filter(None, map(claim.given.write.rating, claim.named))))
+        stated = list(dict.fromkeys(number for number in numbers if number in ratings))
+        if not claim.counts and stated and stated != ratings:
+            return "gives an event the rating of another"
         for word in _found(self._free.number_words, claim):
             value = self._free.numbers.get(word)
             things = {len(claim.events), len(claim.events) + 1}
@@ -222,6 +228,9 @@ class ClaimChecker:
             lately = word in self._free.lately and ages and min(ages) <= RECENT_DAYS
             if not lately and word not in claim.given_text:
                 return "names a time that was not given"
+        days, text = {write.day(event).casefold() for event in claim.named}, claim.bare.casefold()
+        if any(day in text for day in days) and not all(day in text for day in days):
+            return "gives an event the day of another"
         return ""
 
     def _people(self, claim: "_Claim") -> str:
@@ -290,6 +299,12 @@ class _Claim:
     given: Given
 
     @cached_property
+    def named(self) -> list[Interaction]:
+        """The events that the words name, or all that are cited if they name none."""
+        places = [int(place) for place in _PLACE.findall(self.words) if place != "item"]
+        return [self.given.events[place] for place in dict.fromkeys(places)] or list(self.events)
+
+    @cached_property
     def bare(self) -> str:
         """The words, with NUL in place of the names."""
         return _PLACE.sub("\0", self.words)
@@ -329,7 +344,11 @@ class _Claim:
             return []
         facts = self.given.facts
         together = filter(None, (*facts.others[:1], facts.both))
-        return [fact for fact in together if all(event in self.events for event in fact.events)]
+        return [
+            fact
+            for fact in together
+            if all(event in self.events for event in fact.events) and all(event in fact.events for event in self.named)
+        ]
 
     @cached_property
     def topics_of_events(self) -> set[str]:

@@ -99,6 +99,11 @@ class Background:
         return dict(zip(self.log.topics, map(int, counts), strict=True))
 
     @cached_property
+    def people_count(self) -> int:
+        """The number of people with events before the moment."""
+        return int(np.count_nonzero(self.log.items_per_user(before=self.before)))
+
+    @cached_property
     def usual_price(self) -> float | None:
         """The median price of the person's events, or None if too few have one."""
         prices = [event.price for event in self.history if event.price]
@@ -109,6 +114,10 @@ class Background:
         """The person's highest rating, if they also gave lower ones."""
         ratings = {event.rating for event in self.history if event.rating is not None}
         return max(ratings) if len(ratings) > 1 else None
+
+    def share(self, item_id: str) -> float:
+        """Return the share of all people who chose an item."""
+        return self.people.of(item_id) / max(self.people_count, 1)
 
     def weight(self, topic: str) -> float:
         """Return how much a shared topic tells: the logarithm of how rare it is, in bits."""
@@ -126,11 +135,13 @@ class Together:
     Attributes:
         count: The number of those people.
         of: The number of other people who chose the events' items.
+        lift: By how much the share `count / of` exceeds the item's share of all people.
     """
 
     events: tuple[Interaction, ...]
     count: int
     of: int
+    lift: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -241,7 +252,7 @@ def _others(entry: Ranked, known: Background, uses: Counter[str]) -> tuple[Toget
     for event_id in _nearly_best(cosines, uses)[:SHARED_EVENTS]:
         count, of = known.people.of(event_id, item_id), known.people.of(event_id)
         if count >= LEAST_PEOPLE:
-            together.append(Together((known.latest[event_id],), count, of))
+            together.append(Together((known.latest[event_id],), count, of, count / of - known.share(item_id)))
     return tuple(together)
 
 
@@ -251,7 +262,10 @@ def _both(item: Item, others: Sequence[Together], known: Background) -> Together
         return None
     ids = [event.item_id for event in events]
     count = known.people.of(*ids, item.item_id)
-    return Together(events, count, known.people.of(*ids)) if count >= LEAST_PEOPLE else None
+    if count < LEAST_PEOPLE:
+        return None
+    of = known.people.of(*ids)
+    return Together(events, count, of, count / of - known.share(item.item_id))
 
 
 def _by_topics(item: Item, known: Background, uses: Counter[str]) -> Likeness | None:

@@ -1,5 +1,6 @@
 """Choose a plain reason for each item of a list, and say what speaks for an item and against it."""
 
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -14,9 +15,9 @@ LEAST_SHARE = 0.1
 LOWEST_SHARE = -0.3
 """A cause that speaks against an item counts no less than this, as a share of the strongest contribution. What is true
 of the item may then still be said before the same form comes a third time."""
-USED_BEFORE, LATER_FORM = 0.6, 0.01
-"""What a sentence loses, as a share of the strongest contribution, each time that the list has used its form, and for
-each form of its cause that is more specific. With 0.6, a form comes twice before a cause without a contribution is
+USED_BEFORE, MOST_TELLING = 0.6, 0.3
+"""What a sentence loses, as a share of the strongest contribution, each time that the list has used its form, and what
+the most telling one gains. With 0.6, a form comes twice before a cause without a contribution is
 named, and no form stands in more than a fifth of the reasons (`whimbrel eval explanations`, `commonest pattern`)."""
 _ALWAYS_TRUE = frozenset({"others", "similarity", "shift", "recent_popularity"})
 """Causes whose facts hold whether or not they ranked the item high. What was asked for, and what the model finds
@@ -34,16 +35,15 @@ def plain_reasons(ranked: Sequence[Ranked], known: Background, say: Phrases) -> 
     for entry in ranked:
         facts.append(facts_of(entry, known, cited))
         before = chosen[-1].form if chosen else ""
-        sentence = _choose(sentences_of(facts[-1], known, say), by_cause(entry.signals), forms, before)
+        sentence = _choose(sentences_of(facts[-1], known, say), entry, forms, before)
         chosen.append(sentence)
         forms[sentence.form] += 1
         cited.update(event.item_id for event in sentence.events)
     return facts, chosen
 
 
-def _choose(
-    sentences: Sequence[Sentence], contributions: Mapping[str, float], forms: Counter[str], before: str
-) -> Sentence:
+def _choose(sentences: Sequence[Sentence], entry: Ranked, forms: Counter[str], before: str) -> Sentence:
+    contributions, item_id = by_cause(entry.signals), entry.candidate.item.item_id
     strongest = max([*contributions.values(), 1e-9])
     shares = {cause: value / strongest for cause, value in contributions.items()}
     true = [
@@ -52,12 +52,12 @@ def _choose(
         if sentence.cause in _ALWAYS_TRUE or (sentence.cause and shares.get(sentence.cause, 0.0) > 0)
     ]
     last = [sentence for sentence in sentences if not sentence.cause]
-    places: Counter[str] = Counter()
 
-    def worth(sentence: Sentence) -> float:
-        places[sentence.cause] += 1
+    def worth(sentence: Sentence) -> tuple[float, int]:
         share = max(shares.get(sentence.cause, 0.0), LOWEST_SHARE)
-        return share - USED_BEFORE * forms[sentence.form] - LATER_FORM * places[sentence.cause]
+        value = share - USED_BEFORE * forms[sentence.form] + MOST_TELLING * sentence.telling
+        # Forms that tell about as much take turns from item to item. A checksum is the same in every process.
+        return round(value, 1), zlib.crc32(f"{sentence.form} {item_id}".encode())
 
     for group in (true, last):
         if other := [sentence for sentence in group if sentence.form != before]:

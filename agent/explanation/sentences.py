@@ -20,6 +20,8 @@ SHARE, LEAST_OF = 0.2, 10
 RARE = 0.05
 """A topic that at most this share of the log's items have is rare."""
 
+TELLING: Mapping[str, float] = {"topic_rare": 0.8, "topic_top": 0.6, "topic_all": 0.6}
+"""How much a form about shared topics tells, beside those that tell as much as their topics are rare."""
 FRESH_DAYS = 60
 """An item comes "after" an event of at most so many days ago."""
 
@@ -34,6 +36,8 @@ class Sentence:
         words: The sentence.
         events: The person's events that it rests on.
         known: What a model may word instead: the values of `[count]` and `[topic]`.
+        telling: How much it tells, from 0 to 1. It is higher the rarer a shared topic is, and the more often people who
+            chose the event's item chose this than people do in general.
     """
 
     form: str
@@ -41,6 +45,7 @@ class Sentence:
     words: str
     events: tuple[Interaction, ...]
     known: Mapping[str, str] = field(default_factory=dict)
+    telling: float = 0.3
 
 
 class Writer:
@@ -145,26 +150,29 @@ def _about_others(facts: Facts, write: Writer) -> Iterator[Sentence]:
             words = forms.others_top.format(
                 title=named["title"], rating=write.rating(event), day=write.day(event), verb=verb, people=people
             )
-            yield Sentence("others_top", "others", words, (event,), known)
+            yield Sentence("others_top", "others", words, (event,), known, telling=together.lift)
         shared = [topic for topic in facts.item.topics if topic in event.topics]
         if shared:
-            words = forms.others_topic.format(
-                **named, people=people, topics=write.say.writing.listed(write.known.rarest(shared))
-            )
-            yield Sentence("others_topic", "others", words, (event,), known)
+            topics = write.say.writing.listed(write.known.rarest(shared))
+            words = forms.others_topic.format(**named, people=people, topics=topics)
+            rare = _rarity(shared, write)
+            yield Sentence("others_topic", "others", words, (event,), known, telling=rare)
+        if shared and together.of >= LEAST_OF:
+            words = forms.others_more.format(**named, topics=topics, count=count, of=of)
+            yield Sentence("others_more", "others", words, (event,), known, telling=rare)
         if together.count > MOST * together.of:
-            yield Sentence(
-                "others_most", "others", forms.others_most.format(**named, count=count, of=of), (event,), known
-            )
+            words = forms.others_most.format(**named, count=count, of=of)
+            yield Sentence("others_most", "others", words, (event,), known, telling=together.lift)
         elif together.of >= LEAST_OF and together.count >= SHARE * together.of:
             words = forms.others_share.format(did=write.did([event]), verb=verb, count=count, of=of)
-            yield Sentence("others_share", "others", words, (event,), known)
-        yield Sentence("others_count", "others", forms.others_count.format(**named, people=people), (event,), known)
+            yield Sentence("others_share", "others", words, (event,), known, telling=together.lift)
+        words = forms.others_count.format(**named, people=people)
+        yield Sentence("others_count", "others", words, (event,), known, telling=together.lift)
     if facts.both:
         words = forms.others_both.format(
             did=write.did(facts.both.events), verb=verb, people=write.people(facts.both.count)
         )
-        yield Sentence("others_both", "others", words, facts.both.events)
+        yield Sentence("others_both", "others", words, facts.both.events, telling=facts.both.lift)
 
 
 def _about_likeness(facts: Facts, write: Writer) -> Iterator[Sentence]:
@@ -174,8 +182,9 @@ def _about_likeness(facts: Facts, write: Writer) -> Iterator[Sentence]:
         named = {"title": write.title(event), "which": write.which(event)}
         if likeness.words:
             words = write.quoted(likeness.words)
-            yield Sentence("words_more", "similarity", forms.words_more.format(**named, words=words), (event,))
-            yield Sentence("words", "similarity", forms.words.format(did=did, words=words), (event,))
+            more = forms.words_more.format(**named, words=words)
+            yield Sentence("words_more", "similarity", more, (event,), telling=0.6)
+            yield Sentence("words", "similarity", forms.words.format(did=did, words=words), (event,), telling=0.5)
         elif likeness.topics:
             topics = listed(likeness.topics)
             for form in _topic_forms(facts, likeness, write):
@@ -192,7 +201,8 @@ def _about_likeness(facts: Facts, write: Writer) -> Iterator[Sentence]:
                 else:
                     words = getattr(forms, form).format(**named, topics=topics)
                 events = likeness.events if form == "topic_two" else (event,)
-                yield Sentence(form, "similarity", words, events, {"topic": likeness.topics[0]})
+                telling = _rarity(likeness.topics, write) if form in {"topic", "topic_more"} else TELLING.get(form, 0.5)
+                yield Sentence(form, "similarity", words, events, {"topic": likeness.topics[0]}, telling)
         else:
             yield Sentence("close", "similarity", forms.close.format(**named), (event,))
 
@@ -221,7 +231,8 @@ def _about_interest(facts: Facts, write: Writer) -> Iterator[Sentence]:
     if topic and facts.expected_after:
         form = "moves" if moving else "expected"
         words = getattr(forms, form).format(topic=topic, did=write.did([facts.expected_after]))
-        yield Sentence(form, "shift", words, (facts.expected_after,), {"topic": topic})
+        telling = 0.7 if moving else 0.4
+        yield Sentence(form, "shift", words, (facts.expected_after,), {"topic": topic}, telling)
         if facts.popular:
             words = forms.popular_expected.format(
                 did=write.did([facts.expected_after]), topic=topic, **_popularity(facts.popular, write)
@@ -238,7 +249,7 @@ def _about_interest(facts: Facts, write: Writer) -> Iterator[Sentence]:
             count=habit.count,
             of=habit.of,
         )
-        yield Sentence("habit", "shift", words, (habit.event,), {"topic": habit.topic})
+        yield Sentence("habit", "shift", words, (habit.event,), {"topic": habit.topic}, habit.count / habit.of)
 
 
 def _about_popularity(facts: Facts, write: Writer) -> Iterator[Sentence]:
@@ -259,7 +270,8 @@ def _about_popularity(facts: Facts, write: Writer) -> Iterator[Sentence]:
             topics=write.say.writing.listed(likeness.topics),
             **values,
         )
-        yield Sentence("popular_topic", "recent_popularity", words, (event,))
+        telling = _rarity(likeness.topics, write)
+        yield Sentence("popular_topic", "recent_popularity", words, (event,), telling=telling)
     yield Sentence("popular", "recent_popularity", forms.popular.format(last=write.last(latest), **values), (latest,))
 
 
@@ -271,27 +283,32 @@ def _about_the_rest(facts: Facts, latest: Interaction, write: Writer) -> Iterato
     if likeness:
         event, topics = likeness.events[0], write.say.writing.listed(likeness.topics)
         shared = {"did": write.did([event]), "topics": topics}
-        yield Sentence("rare_topic", "novelty", forms.rare_topic.format(**shared, **rare), (event,))
-        yield Sentence("fits_topic", "wish", forms.fits_topic.format(**shared), (event,))
+        yield Sentence("rare_topic", "novelty", forms.rare_topic.format(**shared, **rare), (event,), telling=0.5)
+        yield Sentence("fits_topic", "wish", forms.fits_topic.format(**shared), (event,), telling=0.5)
     yield Sentence("rare", "novelty", forms.rare.format(last=last, **rare), (latest,))
     if facts.popular:
         words = forms.fits_popular.format(last=last, **_popularity(facts.popular, write))
-        yield Sentence("fits_popular", "wish", words, (latest,))
+        yield Sentence("fits_popular", "wish", words, (latest,), telling=0.4)
     yield Sentence("fits", "wish", forms.fits.format(last=last), (latest,))
     yield Sentence("likely", "likelihood", forms.likely.format(last=last), (latest,))
     if facts.before:
         event, times = facts.before[-1], len(facts.before)
         form = "repeat" if times > 1 else "repeat_once"
         words = getattr(forms, form).format(verb=write.verb(event), count=times, day=write.day(event))
-        yield Sentence(form, "similarity", words, (event,))
+        yield Sentence(form, "similarity", words, (event,), telling=0.8)
     if facts.usual_price and facts.item.price:
         words = forms.price.format(last=last, price=f"{facts.item.price:.2f}", usual=f"{facts.usual_price:.2f}")
-        yield Sentence("price", "similarity", words, (latest,))
+        yield Sentence("price", "similarity", words, (latest,), telling=0.5)
     yield Sentence("leftover", "", forms.leftover.format(last=last), (latest,))
 
 
 def _popularity(popular: Popular, write: Writer) -> dict[str, str]:
     return {"verb": write.others_verb, "people": write.people(popular.count), "window": write.window(popular)}
+
+
+def _rarity(topics: Sequence[str], write: Writer) -> float:
+    """Return how much shared topics tell: 0.2 for one that every other item has, 1 for one in 250."""
+    return min(max(map(write.known.weight, topics)) / 8, 1.0)
 
 
 def _by_topics(facts: Facts) -> Likeness | None:

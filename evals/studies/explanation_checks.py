@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from whimbrel.agent.explanation.facts import WINDOWS
 from whimbrel.agent.explanation.names import short_name
+from whimbrel.agent.language_models.grounding import HAN
 from whimbrel.agent.schema.results import CitedEvent, Recommendation
 from whimbrel.prompts.phrases import Phrases
 from whimbrel.tools.log.interaction_log import InteractionLog
@@ -88,7 +89,7 @@ def without_names(sentence: str, *, titles: Sequence[str], topics: Sequence[str]
     names = {*titles, *map(short_name, titles), *topics, *days} - {""}
     # The longest name comes first, since one title may be part of another.
     alternatives = "|".join(map(re.escape, sorted(names, key=lambda name: (-len(name), name))))
-    pattern = rf"'(?:{alternatives})'|“(?:{alternatives})”|(?<![^\W_])(?:{alternatives})(?![^\W_])"
+    pattern = rf"'(?:{alternatives})'|“(?:{alternatives})”|(?<![^\W_{HAN}])(?:{alternatives})(?![^\W_{HAN}])"
     return re.sub(pattern, "_", sentence) if alternatives else sentence
 
 

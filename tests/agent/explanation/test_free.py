@@ -105,6 +105,9 @@ BAD = [
     (claim("You rated [1] 12.", "event", 1), "figure that was not given"),
     (claim("You rated [1] in 1995.", "event", 1), "figure that was not given"),
     (claim("You rated seven films like [1].", "likeness", 1), "figure that was not given"),
+    (claim("You rated [1] and [2] a week ago.", "event", 1, 2), "the day of another"),
+    (claim("Of the 40 other people who chose [2], 12 also chose [item].", "others", 1, 2), "whom no fact counts"),
+    (claim("12 people went on to choose [item] after [1].", "others", 1), "promises or praises"),
     (claim("You rated [1] 5 yesterday.", "event", 1), "a time that was not given"),
     (claim("You rated [1] 5 on a Monday evening.", "event", 1), "names what was not given"),
     (claim("You rated [1] on a rainy evening.", "event", 1), "a time that was not given"),
@@ -150,6 +153,25 @@ def test_an_item_that_shares_nothing_is_not_called_alike(scene: SimpleNamespace)
     assert "speaks of people whom no fact counts" in found.problems
     found = film_night(scene, replying(ok, claim("You are moving to something new with [item].", "shift", 1)))
     assert "speaks of an interest that the item does not have" in found.problems
+
+
+def test_each_event_keeps_its_own_rating(scene: SimpleNamespace) -> None:
+    history = [
+        scene.event(title, topics=["Crime"], kind="rating", rating=rating, days=days)
+        for title, rating, days in (("Clueless", 1.0, 7), ("Casino", 4.0, 6), ("Heat", 5.0, 5))
+    ]
+    thing = scene.item("Fargo", topics=["Crime"])
+    known = scene.background(history, thing)
+    for words, why in {
+        "You rated [1] 5 and [2] 4.": "",
+        "You rated [1] 4 and [2] 5.": "gives an event the rating of another",
+        "You rated [1] and [2] 5.": "gives an event the rating of another",
+        "You rated [2] 5.": "has a figure that was not given",
+    }.items():
+        model = replying(claim(words, "event"))
+        ranked = [scene.ranked(thing, known, "similarity")]
+        found = explain(ranked, known, llm=model, worded=3, writes_freely=True)
+        assert found.problems == ((why,) if why else ())
 
 
 def test_a_shift_is_only_told_where_one_was_predicted(scene: SimpleNamespace) -> None:
