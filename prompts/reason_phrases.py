@@ -78,6 +78,8 @@ class ReasonForms(Table):
     rare_topic: Annotated[str, takes("did", "topics", "verb", "people")]
     rare: Annotated[str, takes("last", "verb", "people")]
     fits_topic: Annotated[str, takes("did", "topics")]
+    fits_expected: Annotated[str, takes("title", "which", "topic")]
+    fits_others: Annotated[str, takes("title", "which", "verb", "people")]
     fits_popular: Annotated[str, takes("last", "verb", "people", "window")]
     fits: Annotated[str, takes("last")]
     likely: Annotated[str, takes("last")]

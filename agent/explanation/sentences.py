@@ -126,6 +126,7 @@ def sentences_of(facts: Facts, known: Background, say: Phrases) -> list[Sentence
         *_about_likeness(facts, write),
         *_about_interest(facts, write),
         *_about_popularity(facts, write),
+        *_about_wishes(facts, facts.latest, write),
         *_about_the_rest(facts, facts.latest, write),
     ]
 
@@ -275,21 +276,37 @@ def _about_popularity(facts: Facts, write: Writer) -> Iterator[Sentence]:
     yield Sentence("popular", "recent_popularity", forms.popular.format(last=write.last(latest), **values), (latest,))
 
 
+def _about_wishes(facts: Facts, latest: Interaction, write: Writer) -> Iterator[Sentence]:
+    forms, last, likeness = write.say.reasons.forms, write.last(latest), _by_topics(facts)
+    if facts.expected and facts.expected_after:
+        event = facts.expected_after
+        words = forms.fits_expected.format(title=write.title(event), which=write.which(event), topic=facts.expected)
+        yield Sentence("fits_expected", "wish", words, (event,), telling=0.6)
+    if likeness:
+        event, topics = likeness.events[0], write.say.writing.listed(likeness.topics)
+        words = forms.fits_topic.format(did=write.did([event]), topics=topics)
+        yield Sentence("fits_topic", "wish", words, (event,), telling=_rarity(likeness.topics, write))
+    for together in facts.others[:1]:
+        event, people = together.events[0], write.people(together.count)
+        named = {"title": write.title(event), "which": write.which(event)}
+        words = forms.fits_others.format(**named, people=people, verb=write.others_verb)
+        yield Sentence("fits_others", "wish", words, (event,), telling=0.5)
+    if facts.popular:
+        words = forms.fits_popular.format(last=last, **_popularity(facts.popular, write))
+        yield Sentence("fits_popular", "wish", words, (latest,))
+    yield Sentence("fits", "wish", forms.fits.format(last=last), (latest,), telling=0.0)
+
+
 def _about_the_rest(facts: Facts, latest: Interaction, write: Writer) -> Iterator[Sentence]:
-    """Write what is said of wishes, of rare items, of prices and of items chosen before, and the last resort."""
+    """Write what is said of rare items, of prices and of items chosen before, and the last resort."""
     forms, last, likeness = write.say.reasons.forms, write.last(latest), _by_topics(facts)
     count = write.known.people.of(facts.item.item_id)
     rare = {"verb": write.others_verb, "people": write.people(count)}
     if likeness:
         event, topics = likeness.events[0], write.say.writing.listed(likeness.topics)
-        shared = {"did": write.did([event]), "topics": topics}
-        yield Sentence("rare_topic", "novelty", forms.rare_topic.format(**shared, **rare), (event,), telling=0.5)
-        yield Sentence("fits_topic", "wish", forms.fits_topic.format(**shared), (event,), telling=0.5)
+        words = forms.rare_topic.format(did=write.did([event]), topics=topics, **rare)
+        yield Sentence("rare_topic", "novelty", words, (event,), telling=0.5)
     yield Sentence("rare", "novelty", forms.rare.format(last=last, **rare), (latest,))
-    if facts.popular:
-        words = forms.fits_popular.format(last=last, **_popularity(facts.popular, write))
-        yield Sentence("fits_popular", "wish", words, (latest,), telling=0.4)
-    yield Sentence("fits", "wish", forms.fits.format(last=last), (latest,))
     yield Sentence("likely", "likelihood", forms.likely.format(last=last), (latest,))
     if facts.before:
         event, times = facts.before[-1], len(facts.before)
