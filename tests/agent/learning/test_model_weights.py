@@ -64,9 +64,14 @@ def test_a_model_whose_order_follows_the_choice_gets_most_of_the_say() -> None:
 
 
 def test_where_features_and_model_both_tell_the_choice_both_count() -> None:
-    weights = learn_model_weights([answered(500, feature=1.0, model=1.0)], START, "reads").models["reads"]
+    sets = answered(500, feature=1.0, model=1.0)
+    weights = learn_model_weights([sets], START, "reads").models["reads"]
     assert weights["others"] == pytest.approx(1.0, abs=0.3)
     assert weights["order"] == pytest.approx(1.0, abs=0.3)
+    ranker = START.model_copy(update={"models": {"orders": {"others": 0.25, "order": 3.0}}})
+    answer = sets[0]
+    expected = 0.25 * scores(ranker, answer.choice) + 3 * answer.figures["order"]
+    assert scores_with_model(ranker, answer, ORDERER) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("figures", [("order", "grade", "agreement"), ("likelihood", "prior")])
