@@ -32,6 +32,8 @@ LEAST_SAME_KIND = 5
 """A person with this many events, all of one kind, shows that this is the kind of event that the log records."""
 NEAR_BEST = 0.75
 """Of the events that support a fact nearly as well as the best, one is taken that the list has not cited yet."""
+SAME_TOPIC = 1.5
+"""An event with a topic of the item counts this many times, because a reason about other people then also says why."""
 SHARED_EVENTS = 2
 """Most events that one fact about likeness cites."""
 MOST_TOPICS = 3
@@ -242,9 +244,9 @@ def facts_of(entry: Ranked, known: Background, cited: Mapping[str, int] | None =
 
 
 def _others(entry: Ranked, known: Background, uses: Counter[str]) -> tuple[Together, ...]:
-    item_id = entry.candidate.item.item_id
+    item, item_id = entry.candidate.item, entry.candidate.item.item_id
     cosines = {
-        event_id: cosine
+        event_id: cosine * (SAME_TOPIC if shared_topics(item, known.latest[event_id]) else 1)
         for event_id, cosine in entry.candidate.seed_cosines.items()
         if cosine > 0 and event_id in known.latest and event_id != item_id
     }
