@@ -3,12 +3,13 @@
 import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from whimbrel.agent import ScriptedModel
+from whimbrel.agent import Agent, ScriptedModel
 from whimbrel.agent.explanation.explain import Explained, explain
 from whimbrel.agent.explanation.free import ReasonsReply
 from whimbrel.agent.schema.results import Shift
@@ -305,3 +306,32 @@ def test_chinese_claims_are_checked_as_well(one: dict[str, Any], why: str, scene
     assert [why in text for text in found.problems] == ([True] if why else [])
     if not why:
         assert "“绿茶5号”" in found.recommendations[0].explanation
+
+
+def test_a_model_that_reads_words_the_first_three_reasons_in_one_call(shop: Path) -> None:
+    def reply(messages: Sequence[Any]) -> dict[str, Any]:
+        """Say the first fact of each item as it stands."""
+        items = re.findall(r"^(\d)\. '.*\n   - (.*)", messages[-1]["content"], flags=re.MULTILINE)
+        facts = {int(number): fact.replace(" it ", " [item] ") for number, fact in items}
+        return {
+            "reasons": [
+                {"item": number, "claims": [claim(f"Here, {fact}.", "likeness" if "both" in fact else "general")]}
+                for number, fact in facts.items()
+            ]
+        }
+
+    model = ScriptedModel({"ReasonsReply": reply}, tier="reads")
+    with Agent.open(shop, llm=model) as agent:
+        found = agent.recommend("u5", 1_601_000_000.0, k=5)
+    asked = [messages for messages in model.conversations if "why items are recommended" in messages[0]["content"]]
+    assert len(asked) == 1
+    worded = [entry for entry in found.recommendations if entry.explanation.startswith("Here, ")]
+    assert worded
+    assert all(entry.rank <= 3 and entry.evidence for entry in worded)
+
+
+def test_a_model_that_fills_places_is_never_asked_to_write_freely(shop: Path) -> None:
+    model = ScriptedModel({"SummaryReply": {"summary": "Lately mostly Tea."}})
+    with Agent.open(shop, llm=model) as agent:
+        agent.recommend("u5", 1_601_000_000.0, k=5)
+    assert not any("why items are recommended" in messages[0]["content"] for messages in model.conversations)

@@ -241,3 +241,12 @@ def test_last_is_said_of_the_last_event_alone(scene: SimpleNamespace) -> None:
     assert said["leftover"].words == "Nothing ranks higher among what is left; you rated 'Heat' 5 a week ago."
     said = all_true(honey, scene.background(history[:1], honey), scene)
     assert said["leftover"].words == "Nothing ranks higher among what is left; you last rated 'Heat' 5 a week ago."
+
+
+def test_of_two_events_that_people_share_the_one_with_a_topic_is_told(scene: SimpleNamespace) -> None:
+    tea, hose, chai = scene.event("Tea", topics=["Tea"]), scene.event("Hose"), scene.item("Chai", topics=["Tea"])
+    together = {("Tea", "Chai"): 4, ("Hose", "Chai"): 4}
+    for history in ([tea, hose], [hose, tea]):
+        said = all_true(chai, scene.background(history, chai, together=together), scene)
+        assert "others_topic" in said
+        assert [event.title for event in said["others_topic"].events] == ["Tea"]
