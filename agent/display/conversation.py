@@ -41,7 +41,7 @@ def _answer(answer: Answer, view: View) -> RenderableType:
     """Show an answer: its words and its list, without the summary."""
     parts: list[RenderableType] = [Text(line) for line in _words(answer, view)]
     if answered := answer.recommendations:
-        if answered.shift.is_headline:
+        if answered.shift.kind != "none":
             parts.append(Text(_shift_line(answered.shift, view), style="dim"))
         parts += [recommended(answered, view), *view.notes(answered.warnings)]
     return Group(*parts)
@@ -55,7 +55,7 @@ def _plain(answer: Answer, view: View, *, opening: bool) -> str:
     lines = _words(answer, view)
     if answered := answer.recommendations:
         lines += [answered.summary] if opening else []
-        lines += [_shift_line(answered.shift, view)] if opening or answered.shift.is_headline else []
+        lines += [_shift_line(answered.shift, view)] if opening or answered.shift.kind != "none" else []
         lines += [f"{entry.rank}. {entry.title} - {entry.explanation}" for entry in answered.recommendations]
         lines += [note.plain for note in view.notes(answered.warnings)]
     return "\n".join([*lines, ""])
