@@ -34,16 +34,16 @@ class ReasonReply(BaseModel):
 
 
 @cache
-def reply_schema(cause: str, verbs: frozenset[str], language: Language) -> type[ReasonReply]:
+def reply_schema(relation: str, verbs: frozenset[str], language: Language) -> type[ReasonReply]:
     """Build the reply's schema with a pattern that a grammar can enforce.
 
-    The pattern allows the sentences of the cause, with any of `verbs` for what the person did. The model sees the
+    The pattern allows the sentences with this relation, with any of `verbs` for what the person did. The model sees the
     pattern. A reply is not matched against it, because `reason_problem` checks the reply.
     """
-    generated = load_phrases(language).generated
-    sentences = (generated.reason.format(verb="\0", relation=relation) for relation in generated.relations[cause])
-    # NUL stands for the verbs while the rest of the sentence is escaped.
-    pattern = "|".join(_literal(sentence).replace("\0", f"({'|'.join(sorted(verbs))})") for sentence in sentences)
+    # NUL stands for the verbs while the rest of the sentence is escaped. With several relations to choose from, the
+    # bundled model takes the same one for every item.
+    sentence = load_phrases(language).generated.reason.format(verb="\0", relation=relation)
+    pattern = _literal(sentence).replace("\0", f"({'|'.join(sorted(verbs))})")
     reason = Field(min_length=1, max_length=LONGEST_REASON, json_schema_extra={"pattern": f"^({pattern})$"})
     return create_model("ReasonReply", __base__=ReasonReply, reason=(str, reason))
 

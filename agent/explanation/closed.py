@@ -1,7 +1,7 @@
 """Let a model that can only fill places word reasons from a closed vocabulary.
 
-The model writes `[1]` and `[item]` in place of names, and `[count]` and `[topic]` in place of facts. They are filled in
-afterwards, so the model cannot garble one. A reason that says anything else is dropped.
+The model writes `[1]` and `[item]` in place of names, and `[day]`, `[count]` and `[topic]` in place of facts. They are
+filled in afterwards, so the model cannot garble one. A reason that says anything else is dropped.
 """
 
 import re
@@ -23,7 +23,7 @@ are always plain."""
 REASON_TOKENS = 60
 """Most tokens of a reply in English."""
 
-_PLACE = re.compile(r"\[(1|item|count|topic)\]")
+_PLACE = re.compile(r"\[(1|item|day|count|of|topic)\]")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class _Task:
         position: The item's position in the list, from 0.
         item: The item.
         plain: The plain reason, whose first event and facts the model is given. A small model mixes up two events.
+        relation: What the model is told of the item.
         names: The values, keyed by their placeholder.
         messages: The conversation that asks for the reason.
     """
@@ -41,6 +42,7 @@ class _Task:
     position: int
     item: Item
     plain: Sentence
+    relation: str
     names: Mapping[str, str]
     messages: list[Message]
 
@@ -63,30 +65,33 @@ def word_closed(items: Sequence[Item], plain: Sequence[Sentence], *, llm: Langua
         if sentence.known and short_name(item.title) != short_name(sentence.events[0].title)
     ]
     sentences, problems = dict[int, Sentence](), list[str]()
-    for cause in WORDED_CAUSES:  # one schema for each cause, so that a grammar only allows what this cause supports
-        of_cause = [task for task in tasks if task.plain.cause == cause]
-        if not of_cause:
-            continue
-        verbs = frozenset(say.events.verb(task.plain.events[0].event) for task in of_cause)
+    for relation in dict.fromkeys(task.relation for task in tasks):  # a grammar then only allows what is known
+        alike = [task for task in tasks if task.relation == relation]
+        verbs = frozenset(say.events.verb(task.plain.events[0].event) for task in alike)
         replies = llm.generate(
-            [task.messages for task in of_cause],
-            schema=reply_schema(cause, verbs, language),
+            [task.messages for task in alike],
+            schema=reply_schema(relation, verbs, language),
             max_tokens=REASON_TOKENS * say.generated.token_factor,
         )
-        for task, reply in zip(of_cause, replies, strict=True):
+        for task, reply in zip(alike, replies, strict=True):
             usage += reply.usage
             problem = _problem(reply, task, language)
             if problem or reply.value is None:
                 problems.append(problem)
             else:
                 words = task.filled(reply.value.reason)
-                sentences[task.position] = Sentence("closed", cause, words, task.plain.events[:1])
+                sentences[task.position] = Sentence("closed", task.plain.cause, words, task.plain.events[:1])
     return Worded(sentences, usage, asked=len(tasks), problems=tuple(problems))
 
 
 def _task(position: int, item: Item, plain: Sentence, language: Language) -> _Task:
     say, event = load_phrases(language), plain.events[0]
-    relations = say.generated.relations[plain.cause]
+    relations = [
+        relation
+        for relation in say.generated.relations[plain.cause]
+        if {*_PLACE.findall(relation)} <= {"item", *plain.known}
+    ]
+    relation = relations[position % len(relations)]  # the wording varies down the list
     quoted = {"1": short_name(event.title), "item": short_name(item.title)}
     names = {name: say.writing.title.format(title=title) for name, title in quoted.items()}
     names.update(plain.known)
@@ -95,9 +100,9 @@ def _task(position: int, item: Item, plain: Sentence, language: Language) -> _Ta
         "events": say.generated.event_line.format(
             number=1, verb=say.events.verb(event.event), title=short_name(event.title)
         ),
-        "relation": relations[position % len(relations)],  # the wording varies down the list
+        "relation": relation,
     }
-    return _Task(position, item, plain, names, load("explain", version=3, language=language).messages(values))
+    return _Task(position, item, plain, relation, names, load("explain", version=3, language=language).messages(values))
 
 
 def _problem(reply: Generation[ReasonReply], task: _Task, language: Language) -> str:

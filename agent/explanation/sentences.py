@@ -8,6 +8,7 @@ import numpy as np
 
 from whimbrel.agent.explanation.days import date_of, day_of
 from whimbrel.agent.explanation.facts import LEAST_PEOPLE, Background, Facts, Likeness, Popular
+from whimbrel.agent.explanation.likeness import shared_topics
 from whimbrel.agent.explanation.names import short_name
 from whimbrel.prompts.phrases import Phrases
 from whimbrel.tools.records import Interaction
@@ -35,7 +36,7 @@ class Sentence:
         cause: One of `cite.CAUSES`, or "" if it holds whatever ranked the item high.
         words: The sentence.
         events: The person's events that it rests on.
-        known: What a model may word instead: the values of `[count]` and `[topic]`.
+        known: What a model may word instead, keyed by the places of `GeneratedPhrases.relations`, and `day`.
         telling: How much it tells, from 0 to 1. It is higher the rarer a shared topic is, and the more often people who
             chose the event's item chose this than people do in general.
     """
@@ -146,15 +147,16 @@ def _about_others(facts: Facts, write: Writer) -> Iterator[Sentence]:
     for together in facts.others:
         event, count, of = together.events[0], f"{together.count:,}", f"{together.of:,}"
         named = {"title": write.title(event), "which": write.which(event), "verb": verb}
-        people, known = write.people(together.count), {"count": count}
+        shared = write.known.rarest(shared_topics(facts.item, event))
+        known = {"day": write.day(event), "count": count, "of": of, **({"topic": shared[0]} if shared else {})}
+        people = write.people(together.count)
         if event.rating and write.rating(event) and event.rating == write.known.top_rating:
             words = forms.others_top.format(
                 title=named["title"], rating=write.rating(event), day=write.day(event), verb=verb, people=people
             )
             yield Sentence("others_top", "others", words, (event,), known, telling=together.lift)
-        shared = [topic for topic in facts.item.topics if topic in event.topics]
         if shared:
-            topics = write.say.writing.listed(write.known.rarest(shared))
+            topics = write.say.writing.listed(shared)
             words = forms.others_topic.format(**named, people=people, topics=topics)
             rare = _rarity(shared, write)
             yield Sentence("others_topic", "others", words, (event,), known, telling=rare)
@@ -202,8 +204,9 @@ def _about_likeness(facts: Facts, write: Writer) -> Iterator[Sentence]:
                 else:
                     words = getattr(forms, form).format(**named, topics=topics)
                 events = likeness.events if form == "topic_two" else (event,)
+                known = {"day": write.day(event), "topic": likeness.topics[0]}
                 telling = _rarity(likeness.topics, write) if form in {"topic", "topic_more"} else TELLING.get(form, 0.5)
-                yield Sentence(form, "similarity", words, events, {"topic": likeness.topics[0]}, telling)
+                yield Sentence(form, "similarity", words, events, known, telling)
         else:
             yield Sentence("close", "similarity", forms.close.format(**named), (event,))
 
@@ -232,8 +235,9 @@ def _about_interest(facts: Facts, write: Writer) -> Iterator[Sentence]:
     if topic and facts.expected_after:
         form = "moves" if moving else "expected"
         words = getattr(forms, form).format(topic=topic, did=write.did([facts.expected_after]))
+        known = {"day": write.day(facts.expected_after), "topic": topic}
         telling = 0.7 if moving else 0.4
-        yield Sentence(form, "shift", words, (facts.expected_after,), {"topic": topic}, telling)
+        yield Sentence(form, "shift", words, (facts.expected_after,), known, telling)
         if facts.popular:
             words = forms.popular_expected.format(
                 did=write.did([facts.expected_after]), topic=topic, **_popularity(facts.popular, write)
@@ -250,7 +254,8 @@ def _about_interest(facts: Facts, write: Writer) -> Iterator[Sentence]:
             count=habit.count,
             of=habit.of,
         )
-        yield Sentence("habit", "shift", words, (habit.event,), {"topic": habit.topic}, habit.count / habit.of)
+        known = {"day": write.day(habit.event), "topic": habit.topic}
+        yield Sentence("habit", "shift", words, (habit.event,), known, habit.count / habit.of)
 
 
 def _about_popularity(facts: Facts, write: Writer) -> Iterator[Sentence]:

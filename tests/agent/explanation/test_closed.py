@@ -120,16 +120,16 @@ def test_what_the_pattern_admits_passes_the_check(cause: str, language: Language
 
     say = load_phrases(language)
     verbs = frozenset({say.events.verb("purchase"), say.events.other})
-    schema = reply_schema(cause, verbs, language).model_json_schema()
-    assert json_schema_to_gbnf(json.dumps(schema))
     for relation in say.generated.relations[cause]:
+        schema = reply_schema(relation, verbs, language).model_json_schema()
+        assert json_schema_to_gbnf(json.dumps(schema))
         reason = say.generated.reason.format(verb=say.events.verb("purchase"), relation=relation)
         assert re.search(schema["properties"]["reason"]["pattern"], reason)
         model = ScriptedModel({"ReasonReply": {"events": [1], "reason": reason}})
         found = explained({"Rusk": "Chai"}, model, scene, cause=cause, language=language)
         assert (found.asked, found.problems) == (1, ())
         assert not re.search(r"\[\w+\]", found.recommendations[0].explanation)
-    assert not re.search(schema["properties"]["reason"]["pattern"], "You bought [1], and [item] is magic.")
+        assert not re.search(schema["properties"]["reason"]["pattern"], "You bought [1], and [item] is magic.")
 
 
 def test_part_of_a_title_is_no_name() -> None:
