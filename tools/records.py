@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Sequence
 from hashlib import blake2b
+from statistics import fmean, pstdev
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -217,12 +218,16 @@ def rejected_ids(history: Sequence[Item]) -> tuple[str, ...]:
 
 
 def liked(history: Sequence[Item]) -> list[Item]:
-    """Return the history without dislikes. A rating below the user's own mean counts as a dislike.
+    """Return the history without dislikes.
 
-    Events without a rating stay. A history without any ratings is returned unchanged.
+    A rating of at least one standard deviation below the user's own mean counts as a dislike. Events without a rating
+    stay. A history without any ratings is returned unchanged.
     """
     ratings = [rating for item in history if (rating := getattr(item, "rating", None)) is not None]
     if not ratings:
         return list(history)
-    mean = sum(ratings) / len(ratings)
-    return [item for item in history if (rating := getattr(item, "rating", None)) is None or rating >= mean]
+    # With the mean as the limit, half of the films of a person who rates only what they chose to see would be dislikes.
+    # NDCG@10 of 800 training queries of MovieLens 100K: .109 with the mean, .111 half a deviation below, .119 a whole one.
+    mean, limit = fmean(ratings), fmean(ratings) - pstdev(ratings)
+    rated = [(item, getattr(item, "rating", None)) for item in history]
+    return [item for item, rating in rated if rating is None or rating > limit or rating >= mean]

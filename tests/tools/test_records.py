@@ -70,7 +70,10 @@ def test_a_rejected_item_loses_its_events_up_to_the_rejection() -> None:
     assert rejected_ids(history) == ("rake",)
 
 
-def test_a_rating_below_the_users_own_mean_is_a_dislike() -> None:
+def test_a_rating_a_standard_deviation_below_the_users_own_mean_is_a_dislike() -> None:
+    # the ratings have mean 3.5 and standard deviation 1.06
     history = [event("a", "rating", 5), event("b", "rating", 2), event("c"), event("d", "rating", 3.5)]
-    assert [item.item_id for item in liked(history)] == ["a", "c", "d"]
+    history.append(event("e", "rating", 3.4))
+    assert [item.item_id for item in liked(history)] == ["a", "c", "d", "e"]
     assert liked(history[2:3]) == history[2:3]
+    assert liked(history[:1] * 3) == history[:1] * 3  # ratings that are all the same

@@ -66,7 +66,7 @@ class SeedUsers:
     @classmethod
     def of(cls, log: InteractionLog, history: Sequence[Item], *, before: float) -> "SeedUsers":
         """Find the seeds of a history that the log contains, and their users earlier than `before`."""
-        # An item that the user rated below their own mean does not show what they look for next, so it is no seed.
+        # An item that the user disliked does not show what they look for next, so it is no seed.
         latest_first = dict.fromkeys(item.item_id for item in reversed(liked_of(history)))
         rows = log.rows(list(latest_first))
         item_ids = [item_id for item_id, row in zip(latest_first, rows, strict=True) if row >= 0][:MOST_SEEDS]

@@ -52,7 +52,7 @@ def interest_of(
     """Compute a user's vectors of interest.
 
     Args:
-        history: The user's events in order of time. Items that the user rated below their own mean are left out.
+        history: The user's events in order of time. Items that the user disliked are left out (see `liked`).
         vectors: Text vectors of the history's items, keyed by id. An item without a vector is left out.
         predicted: Vectors of the topics that are predicted as the next interest.
         query: A stated wish; "" if there is none.
