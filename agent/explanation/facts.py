@@ -181,7 +181,8 @@ class Facts:
         item: The item.
         latest: The person's latest event; None without a history.
         before: The person's events with the item itself, the latest last.
-        others: Other people who chose the item and one event, the strongest first.
+        others: Other people who chose the item and one event, the strongest first. They chose the item more often than
+            people do in general; otherwise the event says nothing about it.
         both: Other people who chose the item and each of two events.
         likeness: By topics, by words and by meaning, in this order, as far as they hold.
         popular: Other people who chose the item lately.
@@ -253,7 +254,7 @@ def _others(entry: Ranked, known: Background, uses: Counter[str]) -> tuple[Toget
     together = []
     for event_id in _nearly_best(cosines, uses)[:SHARED_EVENTS]:
         count, of = known.people.of(event_id, item_id), known.people.of(event_id)
-        if count >= LEAST_PEOPLE:
+        if count >= LEAST_PEOPLE and count / of > known.share(item_id):
             together.append(Together((known.latest[event_id],), count, of, count / of - known.share(item_id)))
     return tuple(together)
 

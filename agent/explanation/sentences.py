@@ -18,8 +18,8 @@ MOST = 0.5
 """More than this share of other people are "most" of them."""
 SHARE, LEAST_OF = 0.2, 10
 """A share of other people is told from this value on, and of no fewer people."""
-RARE = 0.05
-"""A topic that at most this share of the log's items have is rare."""
+RARE, MOST_RARE = 0.05, 50
+"""A topic is rare if at most this share of the log's items have it, and at most so many."""
 
 TELLING: Mapping[str, float] = {"topic_rare": 0.8, "topic_top": 0.6, "topic_all": 0.6}
 """How much a form about shared topics tells, beside those that tell as much as their topics are rare."""
@@ -215,7 +215,10 @@ def _topic_forms(facts: Facts, likeness: Likeness, write: Writer) -> Iterator[st
     """Name the forms about shared topics that are true, the more specific ones first."""
     event, known = likeness.events[0], write.known
     items = known.topic_items.get(likeness.topics[0], 0)
-    if items <= RARE * known.catalogue_size and (known.log.rows([facts.item.item_id, event.item_id]) >= 0).all():
+    if (
+        items <= min(RARE * known.catalogue_size, MOST_RARE)
+        and (known.log.rows([facts.item.item_id, event.item_id]) >= 0).all()
+    ):
         yield "topic_rare"
     if event.rating and write.rating(event) and event.rating == known.top_rating:
         yield "topic_top"

@@ -77,13 +77,21 @@ def test_what_is_shared_is_named(scene: SimpleNamespace) -> None:
 
 def test_other_people_are_counted_truly(scene: SimpleNamespace) -> None:
     chai, rusk, honey = scene.event("Chai"), scene.event("Rusk"), scene.item("Honey")
-    together = {("Chai", "Rusk", "Honey"): 3, ("Chai", "Honey"): 4, ("Chai",): 13, ("Honey",): 50}
-    said = all_true(honey, scene.background([chai, rusk], honey, together=together), scene)
+    together = {("Chai", "Rusk", "Honey"): 3, ("Chai", "Honey"): 4, ("Chai",): 13, ("Oats",): 50}
+    said = all_true(honey, scene.background([chai, rusk], honey, scene.item("Oats"), together=together), scene)
     assert said["others_share"].words.endswith("Of the 20 other people who chose it, 7 also chose this.")
     assert "3 other people chose both of them, and this as well." in said["others_both"].words
     assert "others_most" in said  # all three who chose Rusk chose Honey
     assert said["others_most"].words.endswith("also chose this: 3 of 3.")
     assert [event.title for event in said["others_both"].events] == ["Rusk", "Chai"]
+
+
+def test_what_everybody_chooses_is_not_put_down_to_an_event(scene: SimpleNamespace) -> None:
+    chai, milk = scene.event("Chai"), scene.item("Milk")
+    together = {("Chai", "Milk"): 10, ("Chai",): 10, ("Milk",): 80}
+    said = all_true(milk, scene.background([chai], milk, together=together, days=20), scene)
+    assert not [form for form in said if form.startswith("others")]
+    assert said["popular"].words.startswith("90 other people chose this in the last 30 days")
 
 
 def test_fewer_than_three_people_and_people_of_later_are_not_mentioned(scene: SimpleNamespace) -> None:
