@@ -256,6 +256,20 @@ def test_a_reply_that_cannot_be_used_leaves_a_list_and_one_note(store: Store, sc
     assert (found.recommendations[0].title == ALONE) == (schema == "ReasonsReply")
 
 
+def test_a_failure_after_an_unusable_reply_is_the_only_warning(store: Store) -> None:
+    model = model_of(ReadReply="I would rather not say.", SummaryReply={"summary": "Lately mostly Tea."})
+    model.fails_at = 2
+    found = agent_of(store, model).recommend("u0", AT, k=4)
+    assert found.warnings == ("without the language model: broke off at call 2",)
+
+
+def test_the_notes_on_several_unusable_replies_are_one(store: Store) -> None:
+    prose = "I would rather not say."
+    (note,) = agent_of(store, model_of(ReadReply=prose, ReasonsReply=prose)).recommend("u0", AT, k=4).warnings
+    assert note.startswith("the model's reading of the person was left out")
+    assert "; the model's reasons" in note
+
+
 def test_a_model_of_which_no_reply_can_be_used_leaves_what_there_is_without_it_and_one_warning(store: Store) -> None:
     prose = dict.fromkeys(("ReadReply", "OrderReply", "ReasonsReply"), "I would rather not say.")
     found = agent_of(store, model_of(**prose)).recommend("u0", AT, k=4)
