@@ -216,10 +216,11 @@ class GeneratedPhrases(Table):
         token_factor: Tokens that a sentence may take, as a multiple of an English one's. Small vocabularies spell
             Chinese in bytes.
         event_line: An event as the model sees it.
-        reason: A reason; `[1]` stands for the event's name, `[day]` for its day, and `relation` holds `[item]` for the item's.
-        relations: What may be said of an item, by what carried it (`explanation.cite.CAUSES`). `[count]` and `[of]` stand for
-            numbers of other people, `[topic]` for what the item and the event, or the interest, share. A relation is
-            used where all of its places have a value.
+        reason: A reason; `[1]` stands for the event's name, `[day]` for its day, and `relation` holds `[item]` for the
+            item's name.
+        relations: What may be said of an item, by what carried it (`explanation.cite.CAUSES`). `[count]` and `[of]`
+            stand for numbers of other people, `[topic]` for what the item and the event, or the interest, share. A
+            relation is used where all of its places have a value.
         summary_words: Words of a summary beside the topics. None says anything of the world: no negation, no praise,
             no cause.
         reason_words: Words of a reason beside the names. They are fewer, since a reason claims what a person did.

@@ -144,7 +144,10 @@ class ReasonPhrases(Table):
 
 
 def _split(text: object) -> object:
-    return tuple(part.strip() for part in text.split(",") if part.strip()) if isinstance(text, str) else text
+    if not isinstance(text, str):
+        return text
+    # A line may end within a phrase. `split` keeps NUL, which stands for a name.
+    return tuple(" ".join(part.split()) for part in text.split(",") if part.strip())
 
 
 def _valued(text: object) -> object:

@@ -129,6 +129,10 @@ BAD = [
     (claim("You watched [1], the best of all.", "event", 1), "promises or praises"),
     (claim("[item] is a gripping story.", "general", 1), "promises or praises"),
     (claim("You will love [item].", "general", 1), "promises or praises"),
+    (claim("[item] is a story set in space.", "general", 1), "promises or praises"),
+    (claim("[item] suits your children.", "general", 1), "promises or praises"),
+    (claim("[item] contains no nuts.", "general", 1), "promises or praises"),
+    (claim("Critics chose [item].", "general", 1), "people whom no fact counts"),
     (claim("[item] is cheap right now.", "general", 1), "promises or praises"),
     (claim("[item] is free of sugar and healthy.", "general", 1), "promises or praises"),
     (claim("[item] and [1] have the same director.", "likeness", 1), "promises or praises"),
@@ -145,7 +149,13 @@ def test_a_claim_that_says_more_than_the_facts_is_dropped(
 
 def test_an_item_that_shares_nothing_is_not_called_alike(scene: SimpleNamespace) -> None:
     ok = claim("You rated [1] 5 a week ago.", "event", 1)
-    for words in ("[item] is like [1].", "Similar to [1].", "[item] goes well with [1].", "Here is another after [1]."):
+    for words in (
+        "[item] is here, as is [1].",
+        "[item] is like [1].",
+        "Similar to [1].",
+        "[item] goes well with [1].",
+        "Here is another after [1].",
+    ):
         found = film_night(scene, replying(ok, claim(words, "event", 1)))
         assert "calls things alike that share nothing" in found.problems
     found = film_night(scene, replying(ok, claim("[item] comes after [1].", "likeness", 1)))
