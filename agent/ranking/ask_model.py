@@ -125,11 +125,12 @@ def reading_figures(candidates: Sequence[Candidate], reading: Reading) -> dict[s
 def _shuffled(candidates: Sequence[Candidate]) -> NDArray[np.int64]:
     """Return an order of the candidates that says nothing, since a model takes the order that it is shown as a hint.
 
-    The draw depends on the candidates. The best one would otherwise stand at the same position in every prompt. The
-    same candidates get the same order, so a repeated request is answered from the cache of replies.
+    It depends on the set of candidates alone, and not on how they are ranked. A repeated request is then answered from
+    the cache of replies, even if weights have changed in between.
     """
-    ids = " ".join(sorted(candidate.item.item_id for candidate in candidates))
-    return np.random.default_rng(zlib.crc32(ids.encode())).permutation(len(candidates))
+    ids = [candidate.item.item_id for candidate in candidates]
+    seed = " ".join(sorted(ids))
+    return np.argsort([zlib.crc32(f"{item_id} {seed}".encode()) for item_id in ids], kind="stable")
 
 
 def _option(candidate: Candidate, titles: Mapping[str, str], met: set[str]) -> str:
