@@ -139,7 +139,8 @@ def _order_problem(
     apart = apart and set(verbs).isdisjoint(words[last_event + 1 :])
     if last_event > item_at[0] or (generated.clause_ends and not apart):
         return "names the item among what the person did"
-    after_item = words[item_at[-1] + 1 : bisect_right(clause_of, item_clause)]
+    # A topic may repeat a word of the title, so what follows is counted from the name itself.
+    after_item = words[marked("item")[-1] + 1 : bisect_right(clause_of, item_clause)]
     if generated.reason_words.difference(generated.common_words).isdisjoint(after_item):
         return "does not say what the item has to do with it"
     return ""

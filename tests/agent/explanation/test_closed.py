@@ -134,9 +134,10 @@ def test_what_the_pattern_admits_passes_the_check(cause: str, language: Language
 
 def test_part_of_a_title_is_no_name() -> None:
     event = Interaction.model_validate({"user_id": "u", "title": "Tasse (blau)", "time": 1, "event": "purchase"})
-    item = Item(title="Kanne (rot)", topics=("Tee",))
+    item = Item(title="Kanne (rot)", topics=("Tee", "Kanne"))
     for reason, problem in {
         "You bought 'Tasse (blau)', and 'Kanne (rot)' is Tee too.": "",
+        "You bought 'Tasse (blau)', and 'Kanne (rot)' is also Kanne.": "",
         "You bought 'Tasse (blau)', and 'Kanne' is Tee too.": "does not name the item",
         "You bought 'Tasse', and 'Kanne (rot)' is Tee too.": "does not name the event it cites",
     }.items():
