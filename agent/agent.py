@@ -14,7 +14,7 @@ from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.language_models.hosted.budget import Budget
 from whimbrel.agent.language_models.option_scores import likelihood_prompt
-from whimbrel.agent.language_models.protocol import LanguageModel
+from whimbrel.agent.language_models.protocol import LanguageModel, Tier
 from whimbrel.agent.language_models.specs import as_model, open_model
 from whimbrel.agent.moment import given_moment, now_of
 from whimbrel.agent.pipeline import RANK, RECOMMEND, SHIFT, run
@@ -25,7 +25,7 @@ from whimbrel.agent.schema.results import Recommendations, Shift
 from whimbrel.agent.shift.forecast import forecast_topics
 from whimbrel.agent.shift.timeline import Timeline, timeline_of
 from whimbrel.agent.state import PipelineConfig, Request, Resources, State
-from whimbrel.tools.errors import ConfigError, DataError, StoreError
+from whimbrel.tools.errors import ConfigError, DataError, ModelError, StoreError
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Event, Interaction, Item, Occurrence, identifier
 from whimbrel.tools.retrieval.catalogue import Catalogue
@@ -73,6 +73,7 @@ class Agent:
         self._config = config or PipelineConfig()
         self._given_fitted = fitted
         self._owns_llm = owns_llm
+        self._tier: Tier | None = None
 
     @classmethod
     def open(
@@ -138,13 +139,27 @@ class Agent:
             raise StoreError("this agent has no store: give one to Agent.open")
         return self._catalogue
 
-    @cached_property
+    @property
     def _resources(self) -> Resources:
+        prepared = self._prepared
+        return replace(prepared, model=replace(prepared.model, tier=self._config.tier or self._measured_tier()))
+
+    def _measured_tier(self) -> Tier:
+        """Return the model's tier. A model that cannot be reached counts as the lowest one, and is measured again."""
+        if self._tier is None:
+            try:
+                self._tier = tier_of(self._llm)
+            except ModelError:
+                return "fills"
+        return self._tier
+
+    @cached_property
+    def _prepared(self) -> Resources:
         catalogue, llm, language = self._catalogue, self._llm, self._config.language
         stored = catalogue if isinstance(catalogue, Store) else None
         fitted = self._given_fitted or (Fitted.load(stored.fitted) if stored else Fitted.default())
         cache = stored.number_cache(f"{llm.digest}|{likelihood_prompt(language).name}") if stored and llm else None
-        access = ModelAccess(llm, language, cache, self._config.tier or tier_of(llm))
+        access = ModelAccess(llm, language, cache)
         return Resources(catalogue, fitted.for_log(catalogue.log), access, self._config)
 
     def run(

@@ -178,6 +178,9 @@ def order(state: State, resources: Resources) -> State:
 
 def give_reasons(state: State, resources: Resources) -> State:
     """Explain each entry of the list with events from the user's history."""
+    model = resources.model
+    # A capable model is called at most MOST_CALLS times: to read, to order twice or three times, and to word reasons.
+    is_spent = model.reads and 1 + state.ranking.answer.calls >= MOST_CALLS
     explained = explain(
         state.ranking.list,
         Background(
@@ -187,15 +190,17 @@ def give_reasons(state: State, resources: Resources) -> State:
             log=resources.catalogue.log,
             before=state.recall.before,
         ),
-        llm=resources.model.llm,
+        llm=None if is_spent else model.llm,
         worded=resources.config.worded,
-        language=resources.model.language,
-        writes_freely=resources.model.reads,
+        language=model.language,
+        writes_freely=model.reads,
         reading_words=state.summary.words,
     )
     return replace(state, explained=explained)
 
 
+MOST_CALLS = 4
+"""Most calls of a capable model for one request."""
 Stage = Callable[[State, Resources], State]
 STAGES: Mapping[str, Stage] = {
     "recall": recall,
@@ -240,16 +245,22 @@ def run(
     state, seconds = State(request), dict[str, float]()
     for name in stages:
         started = time.perf_counter()
-        try:
-            state = STAGES[name](state, resources)
-        except ModelError as error:
-            # The remaining stages would wait for the same server, so they go on without the model too.
-            resources = replace(resources, model=ModelAccess(None, resources.model.language))
-            state = replace(STAGES[name](state, resources), failure=error)
+        state = _after(name, state, resources)
         seconds[name] = time.perf_counter() - started
         if on_step:
             on_step(name)
     return replace(state, seconds=seconds)
+
+
+def _after(name: str, state: State, resources: Resources) -> State:
+    """Run a stage. If the language model fails, this stage and the later ones go on without it."""
+    without_model = replace(resources, model=ModelAccess(None, resources.model.language))
+    if state.failure is not None:  # the later stages would wait for the same server
+        return STAGES[name](state, without_model)
+    try:
+        return STAGES[name](state, resources)
+    except ModelError as error:
+        return replace(STAGES[name](state, without_model), failure=error)
 
 
 def as_runnable(resources: Resources, stages: Sequence[str] = RECOMMEND) -> "Runnable[Request, State]":
@@ -262,12 +273,12 @@ def as_runnable(resources: Resources, stages: Sequence[str] = RECOMMEND) -> "Run
     """
     from langchain_core.runnables import RunnableLambda
 
-    def step(stage: Stage) -> Callable[[State], State]:
-        return lambda state: stage(state, resources)
+    def step(name: str) -> Callable[[State], State]:
+        return lambda state: _after(name, state, resources)
 
     runnable: Runnable[Request, State] = RunnableLambda(State, name="request")
     for name in stages:
-        runnable = runnable | RunnableLambda(step(STAGES[name]), name=name)
+        runnable = runnable | RunnableLambda(step(name), name=name)
     return runnable
 
 

@@ -93,7 +93,7 @@ def _about_item(facts: Facts, events: Mapping[int, Interaction], write: Writer) 
     if habit := facts.habit:
         lines.append(say.habit.format(topic=habit.topic, count=habit.count, of=habit.of))
     if facts.expected:
-        form = say.expected if write.known.shift.kind == "none" else say.moves
+        form = say.moves if write.known.shift.is_headline else say.expected
         lines.append(form.format(topic=facts.expected))
     if facts.usual_price and facts.item.price:
         lines.append(say.price.format(price=f"{facts.item.price:.2f}", usual=f"{facts.usual_price:.2f}"))
@@ -266,7 +266,7 @@ class ClaimChecker:
         facts, known = claim.given.facts, claim.given.write.known
         if claim.kind == "shift" and not (facts.expected or facts.habit):
             return "speaks of an interest that the item does not have"
-        moving = known.shift.kind != "none" and facts.expected
+        moving = known.shift.is_headline and facts.expected
         if _found(self._free.moves, claim) and not moving:
             return "speaks of a shift that was not predicted"
         if (claim.kind == "wish" or _found(self._free.wishes, claim)) and not claim.given.wished:

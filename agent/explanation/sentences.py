@@ -234,7 +234,7 @@ def _topic_forms(facts: Facts, likeness: Likeness, write: Writer) -> Iterator[st
 
 def _about_interest(facts: Facts, write: Writer) -> Iterator[Sentence]:
     forms, habit, topic = write.say.reasons.forms, facts.habit, facts.expected
-    moving = write.known.shift.kind != "none"
+    moving = write.known.shift.is_headline
     if topic and facts.expected_after:
         form = "moves" if moving else "expected"
         words = getattr(forms, form).format(topic=topic, did=write.did([facts.expected_after]))

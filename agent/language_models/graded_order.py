@@ -161,11 +161,11 @@ def order_options(
         [window if direction == 0 else window[::-1] for window in windows] for direction in range(max(directions, 1))
     ]
     asked = [_ask(llm, question, options, arrangement, language) for arrangement in arranged]
-    orders = [order for order in asked if order.positions is not None]
+    orders = [order for order in asked if order.is_readable]
     if third and len(orders) == DIRECTIONS and _correlation(orders) < AGREEING:
         random = np.random.default_rng(0)  # a fixed seed: the same request is answered from the cache of replies
         asked.append(_ask(llm, question, options, [random.permutation(window) for window in windows], language))
-        orders = [order for order in asked if order.positions is not None]
+        orders = [order for order in asked if order.is_readable]
     usage = sum((order.usage for order in asked), NO_USAGE)
     warnings = tuple(dict.fromkeys(warning for order in asked for warning in order.warnings))
     calls = len(asked) * len(windows)
@@ -182,10 +182,11 @@ def order_options(
 
 @dataclass(frozen=True)
 class _Order:
-    """One order of all options: positions from 1 and grades, shape (options,) each. None if no reply could be read."""
+    """One order of all options: positions from 1 and grades, shape (options,) each, if any reply could be read."""
 
-    positions: Floats | None
+    positions: Floats
     grades: Floats
+    is_readable: bool
     usage: Usage
     warnings: tuple[str, ...]
 
@@ -222,12 +223,12 @@ def _ask(
         for place, (option, grade) in enumerate(named):
             grades[window[option - 1]], places[window[option - 1]] = grade, place
     if not readable:
-        return _Order(None, grades, usage, tuple(warnings))
+        return _Order(places, grades, False, usage, tuple(warnings))
     keys = list(zip(-grades if len(windows) > 1 else np.zeros(len(options)), places, strict=True))
     named_rows = sorted(np.flatnonzero(np.isfinite(places)).tolist(), key=lambda row: keys[row])
     positions = np.full(len(options), (len(named_rows) + 1 + len(options)) / 2)
     positions[named_rows] = np.arange(1, len(named_rows) + 1)
-    return _Order(positions, grades, usage, tuple(warnings))
+    return _Order(positions, grades, True, usage, tuple(warnings))
 
 
 def _named(reply: Generation[OrderReply], options: int) -> tuple[list[tuple[int, int]], list[str], int]:
@@ -250,7 +251,7 @@ def _correlation(orders: Sequence[_Order]) -> float:
     if orders[0].grades.size < 2:
         return 1.0  # There is only one order of a single option.
     # Unnamed options share a mean position, so positions are ranks with ties.
-    correlations = np.corrcoef(np.stack([np.asarray(order.positions) for order in orders]))
+    correlations = np.asarray(np.corrcoef(np.stack([order.positions for order in orders])))
     pairs = correlations[np.triu_indices(len(orders), k=1)]
     return max(float(np.nan_to_num(pairs).mean()), 0.0)
 

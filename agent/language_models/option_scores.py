@@ -92,7 +92,7 @@ def score_options(
 
     Example:
         >>> from whimbrel.agent import ScriptedModel
-        >>> model = ScriptedModel(likelihood=lambda prompt, title: -3.0 if "Tea" in prompt and "Rusk" in title else -5.0)
+        >>> model = ScriptedModel(likelihood=lambda prompt, title: -3.0 if "Tea" in prompt and "Ru" in title else -5.0)
         >>> score_options(model, history=["Tea"], wish="", options=["Rake", "Rusk"]).values.tolist()
         [0.0, 2.0]
     """

@@ -158,7 +158,7 @@ def _strict(node: Any) -> Any:
         return node
     # The names of fields stand one level below `properties` and `$defs`. They may themselves be "title".
     strict = {
-        key: {name: _strict(field) for name, field in value.items()} if key in ("properties", "$defs") else _strict(value)
+        key: {n: _strict(field) for n, field in value.items()} if key in ("properties", "$defs") else _strict(value)
         for key, value in node.items()
         if key not in ("description", "title", "default")
     }

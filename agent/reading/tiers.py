@@ -19,7 +19,6 @@ from whimbrel.agent.language_models.graded_order import OrderQuestion, order_opt
 from whimbrel.agent.language_models.protocol import NO_USAGE, TIERS, LanguageModel, Tier, Usage
 from whimbrel.agent.language_models.reply_cache import CachingModel
 from whimbrel.agent.reading.read_person import ReadQuery, read_person
-from whimbrel.tools.errors import ModelError
 from whimbrel.tools.records import Interaction, Item
 from whimbrel.tools.timestamps import DAY_SECONDS
 
@@ -134,10 +133,7 @@ def tier_of(llm: LanguageModel | None) -> Tier:
         return cast("Tier", stated)
     # A local model has imported its module already. Importing it here would cost the others time.
     local = getattr(sys.modules.get("whimbrel.agent.language_models.local.model"), "LocalModel", ())
-    try:
-        return measure_ability(CachingModel(llm) if isinstance(llm, local) else llm).tier
-    except ModelError:
-        return "fills"
+    return measure_ability(CachingModel(llm) if isinstance(llm, local) else llm).tier
 
 
 def _is_right(phrases: Sequence[str], cited: Sequence[Sequence[Item]]) -> bool:

@@ -17,7 +17,7 @@ from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.schema.results import Shift
 from whimbrel.prompts.phrases import Language, load_phrases
 
-TO_TEA = Shift(kind="temporal", to_topics=("Tea",), reason="")
+TO_TEA = Shift(kind="temporal", to_topics=("Tea",), confidence=0.7, reason="")
 REPLY = {"events": [1], "reason": "You bought [1], and [item] is [topic] too."}
 HOSTILE = [
     """Kellogg's "best" flakes""",

@@ -15,7 +15,7 @@ from whimbrel.agent.explanation.free import ReasonsReply
 from whimbrel.agent.schema.results import Shift
 from whimbrel.prompts.phrases import Language
 
-TO_CRIME = Shift(kind="temporal", from_topics=("Comedy",), to_topics=("Crime",), reason="")
+TO_CRIME = Shift(kind="temporal", from_topics=("Comedy",), to_topics=("Crime",), confidence=0.7, reason="")
 
 
 def claim(words: str, kind: str = "general", *evidence: int) -> dict[str, Any]:
@@ -186,7 +186,7 @@ def test_each_event_keeps_its_own_rating(scene: SimpleNamespace) -> None:
 
 
 def test_a_shift_is_only_told_where_one_was_predicted(scene: SimpleNamespace) -> None:
-    stays = Shift(kind="none", to_topics=("Crime",), reason="")
+    stays = Shift(kind="none", to_topics=("Crime",), confidence=0.7, reason="")
     moving = claim("Your interest is moving to Crime.", "shift", 1)
     assert problem(scene, moving) == ""
     assert "shift that was not predicted" in problem(scene, moving, shift=stays)

@@ -165,7 +165,7 @@ def test_an_interest_is_counted_and_expected(scene: SimpleNamespace) -> None:
     said = all_true(thing, scene.background(history, thing, shift=stays), scene)
     assert said["habit"].words.startswith("5 of your last 10 choices were Tea, most recently 'Tea 9' a week ago")
     assert said["expected"].words.startswith("Likely to come next for you: Tea, as when you bought 'Tea 9'")
-    moves = Shift(kind="temporal", from_topics=("Bread",), to_topics=("Tea",), reason="")
+    moves = Shift(kind="temporal", from_topics=("Bread",), to_topics=("Tea",), confidence=0.7, reason="")
     said = all_true(thing, scene.background(history, thing, shift=moves), scene)
     assert said["moves"].words == "Your interest is moving towards Tea: you bought 'Tea 9' a week ago."
     other = scene.item("Rake", topics=["Garden"])

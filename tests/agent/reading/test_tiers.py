@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from whimbrel.agent import ScriptedModel
+from whimbrel.agent import Agent, Item, ScriptedModel
 from whimbrel.agent.language_models.protocol import Generation, T
 from whimbrel.agent.reading.tiers import CONTEXT_FOR_READING, KNOWN_LISTS, PERSON, TOPIC_SINCE, measure_ability, tier_of
 from whimbrel.prompts import Message
@@ -137,11 +137,22 @@ class Failing(ScriptedModel):
 
 
 @pytest.mark.parametrize("first", [1, 2, 4])
-def test_a_model_that_cannot_be_reached_counts_as_one_that_fills(first: int) -> None:
-    assert tier_of(Failing(first)) == "fills"
-    with pytest.raises(ModelError, match="nobody answers"):
-        measure_ability(Failing(first))
+def test_a_model_that_cannot_be_reached_has_no_tier(first: int) -> None:
+    for measure in (tier_of, measure_ability):
+        with pytest.raises(ModelError, match="nobody answers"):
+            measure(Failing(first))
     assert tier_of(Failing(5)) == "reads"
+
+
+def test_an_agent_measures_a_model_again_that_could_not_be_reached_before() -> None:
+    model = Failing(1)
+    agent = Agent(None, model)
+    history = [Item(item_id="a", title="Tea")]
+    agent.predict_shift(history)
+    model.first = 10**6
+    agent.predict_shift(history)
+    assert [message["content"] for message in model.conversations[-1]] != []
+    assert "read the log of one person" in model.conversations[-1][0]["content"]
 
 
 def test_without_a_model_nothing_is_measured() -> None:
