@@ -8,7 +8,7 @@ import numpy as np
 
 from whimbrel.agent.learning.conditional_logit import Labelled, best_ridge, fit_weights
 from whimbrel.agent.ranking.features import FEATURES, LOG_FEATURES
-from whimbrel.agent.ranking.rankers import Ranker, gate
+from whimbrel.agent.ranking.rankers import Ranker, moving_share, row_of
 from whimbrel.agent.state import Request, Resources
 from whimbrel.tools.log.interaction_log import Floats
 from whimbrel.tools.retrieval.channels import LEARNED_CHANNELS
@@ -40,15 +40,14 @@ TREES = {
     "verbose": -1,
 }
 CUT_OFF = 10
-TREES_GAIN = 2.0
-"""Trees must gain more than this many standard errors.
+SURE_GAIN = 2.0
+"""Trees, and weights that depend on a topic change, must gain more than this many standard errors.
 
 One is not enough, because the number of trees was chosen on the same people.
 """
 NEVER_NEGATIVE = ("similarity", "nearest", "last", "words", "topics", "shift")
 """Features of similarity. A few choices may suggest a negative weight by chance, so none is allowed."""
-LOWEST_WEIGHTS = np.append(np.where(np.isin(FEATURES, NEVER_NEGATIVE), 0.0, -np.inf), np.full(len(FEATURES), -np.inf))
-"""The lowest allowed weights. The second half belongs to `Ranker.moving`, which may lower any weight."""
+LOWEST_WEIGHTS = np.where(np.isin(FEATURES, NEVER_NEGATIVE), 0.0, -np.inf)
 Advance = Callable[[int], None]
 
 
@@ -89,9 +88,10 @@ class ChoiceSet:
         return Labelled(self.features, self.chosen)
 
     @property
-    def gated(self) -> Labelled:
-        """The choice with each feature twice: as it is, and times the gate of a topic change."""
-        return Labelled(np.hstack([self.features, gate(self.p_topic_change) * self.features]), self.chosen)
+    def mixed(self) -> Labelled:
+        """The choice with each feature twice: in its share for a user who stays, and for one who moves."""
+        share = moving_share(self.p_topic_change)
+        return Labelled(np.hstack([(1 - share) * self.features, share * self.features]), self.chosen)
 
 
 def learn_ranker(
@@ -111,17 +111,37 @@ def learn_ranker(
     if not usable:
         return start
     learned_from, held_out = _split_people(usable, seed)
-    begin = np.array([weights.get(name, 0.0) for weights in (start.weights, start.moving) for name in FEATURES])
-    ridge = best_ridge(_gated(learned_from), _gated(held_out), begin, bound=LOWEST_WEIGHTS)
-    weights = fit_weights(_gated(usable), begin, ridge=ridge, bound=LOWEST_WEIGHTS)
-    ranker = start.model_copy(update=_split(weights)).with_trees("")
+    plain, ridge = _fit(_labelled(learned_from), _labelled(held_out), row_of(start.weights))
+    begin = np.append(row_of(start.weights), row_of(start.moving or start.weights))
+    mixed, mixed_ridge = _fit(_mixed(learned_from), _mixed(held_out), begin)
+    validation = [choice for log in held_out for choice in log]
+    gained = gains(Ranker(**_halves(mixed)), validation) - gains(Ranker(weights=_by_name(plain)), validation)
+    if _is_sure(gained):
+        weights = fit_weights(_mixed(usable), begin, ridge=mixed_ridge, bound=np.tile(LOWEST_WEIGHTS, 2))
+        ranker, tested = start.model_copy(update=_halves(weights)), Ranker(**_halves(mixed))
+    else:
+        weights = fit_weights(_labelled(usable), row_of(start.weights), ridge=ridge, bound=LOWEST_WEIGHTS)
+        ranker = start.model_copy(update={"weights": _by_name(weights), "moving": {}})
+        tested = Ranker(weights=_by_name(plain))
+    ranker = ranker.with_trees("")
     if not trees or min(map(len, usable)) < LEAST_FOR_TREES:
         return ranker
     # The trees are tested on the held-out people, so they build on weights that are fitted without these people.
-    weights = fit_weights(_gated(learned_from), begin, ridge=ridge, bound=LOWEST_WEIGHTS)
-    return ranker.with_trees(
-        _grow_trees([c for log in learned_from for c in log], [c for log in held_out for c in log], weights, seed)
-    )
+    return ranker.with_trees(_grow_trees([c for log in learned_from for c in log], validation, tested, seed))
+
+
+def _fit(
+    learned_from: Sequence[Sequence[Labelled]], held_out: Sequence[Sequence[Labelled]], begin: Floats
+) -> tuple[Floats, float]:
+    """Return weights that are learned without the held-out people, and the ridge that suits these people best."""
+    bound = np.tile(LOWEST_WEIGHTS, len(begin) // len(LOWEST_WEIGHTS))
+    ridge = best_ridge(learned_from, held_out, begin, bound=bound)
+    return fit_weights(learned_from, begin, ridge=ridge, bound=bound), ridge
+
+
+def _is_sure(gained: Floats) -> bool:
+    """Return whether gains of held-out choices are above 0 by more than SURE_GAIN standard errors."""
+    return bool(gained.mean() > SURE_GAIN * gained.std() / max(len(gained), 1) ** 0.5)
 
 
 def learn_channel_weights(
@@ -152,12 +172,12 @@ def _labelled(logs: Sequence[Sequence[ChoiceSet]]) -> list[list[Labelled]]:
     return [[choice.labelled for choice in log] for log in logs]
 
 
-def _gated(logs: Sequence[Sequence[ChoiceSet]]) -> list[list[Labelled]]:
-    return [[choice.gated for choice in log] for log in logs]
+def _mixed(logs: Sequence[Sequence[ChoiceSet]]) -> list[list[Labelled]]:
+    return [[choice.mixed for choice in log] for log in logs]
 
 
-def _split(weights: Floats) -> dict[str, dict[str, float]]:
-    """Return the two halves of the weights of gated choices, each keyed by feature."""
+def _halves(weights: Floats) -> dict[str, dict[str, float]]:
+    """Return the two halves of the weights of mixed choices, each keyed by feature."""
     staying, moving = np.split(weights, 2)
     return {"weights": _by_name(staying), "moving": _by_name(moving)}
 
@@ -194,7 +214,7 @@ def _split_people(
     return learned_from, held_out
 
 
-def _grow_trees(learned_from: Sequence[ChoiceSet], held_out: Sequence[ChoiceSet], weights: Floats, seed: int) -> str:
+def _grow_trees(learned_from: Sequence[ChoiceSet], held_out: Sequence[ChoiceSet], plain: Ranker, seed: int) -> str:
     """Return trees that improve on the order by weights; "" if they do not surely help the held-out people."""
     import lightgbm
 
@@ -202,7 +222,7 @@ def _grow_trees(learned_from: Sequence[ChoiceSet], held_out: Sequence[ChoiceSet]
         sizes = [len(choice.features) for choice in choices]
         labels = np.concatenate([np.arange(len(c.features)) == c.chosen for c in choices]).astype(int)
         features = np.concatenate([choice.features for choice in choices])
-        start = np.concatenate([choice.gated.features @ weights for choice in choices])
+        start = np.concatenate([scores(plain, choice) for choice in choices])
         return lightgbm.Dataset(features, labels, group=sizes, init_score=start, free_raw_data=False)
 
     training, validation = table(learned_from), table(held_out)
@@ -211,6 +231,5 @@ def _grow_trees(learned_from: Sequence[ChoiceSet], held_out: Sequence[ChoiceSet]
     if not booster.best_iteration:
         return ""
     trees = str(booster.model_to_string(num_iteration=booster.best_iteration))
-    plain = Ranker(**_split(weights))
     gained = gains(plain.with_trees(trees), held_out) - gains(plain, held_out)
-    return trees if gained.mean() > TREES_GAIN * gained.std() / max(len(gained), 1) ** 0.5 else ""
+    return trees if _is_sure(gained) else ""

@@ -41,14 +41,14 @@ OTHERS = "others"
 """Name of the factor by which all other contributions count once a model has ordered the candidates."""
 
 
-GATE = 0.5
-"""The gate is the probability that the topic changes, minus this. It is 0 if the topic is as likely to stay as to
-change, so the weights of such a request are those of `Ranker.weights`."""
+def moving_share(p_topic_change: float | None) -> float:
+    """Return the share of the moving weights: the probability of a topic change, or one half if it is unknown."""
+    return 0.5 if p_topic_change is None else p_topic_change
 
 
-def gate(p_topic_change: float | None) -> float:
-    """Return by how much a topic change is likelier than not, in [-0.5, 0.5]; 0 if the probability is unknown."""
-    return 0.0 if p_topic_change is None else p_topic_change - GATE
+def row_of(weights: Mapping[str, float]) -> Floats:
+    """Return weights as an array in the order of FEATURES."""
+    return np.array([weights.get(name, 0.0) for name in FEATURES])
 
 
 def _digest(text: str) -> str:
@@ -66,7 +66,8 @@ class Ranker(BaseModel):
 
     Attributes:
         weights: The weight of each feature, in log odds per standard deviation.
-        moving: What is added to these weights in proportion to the probability that the topic changes (see `GATE`).
+        moving: The weights if the topic of the next event is sure to change. `weights` then hold if it is sure to stay,
+            and the probability of a change mixes the two. If empty, `weights` hold in any case.
         models: The weight of each figure of a language model, keyed by the digest of a model, or by a tier for all
             other models of that tier. `OTHERS` is a factor.
         trees: The trees in LightGBM's text format; "" for none.
@@ -100,7 +101,7 @@ class Ranker(BaseModel):
             features: Standardised features, shape (candidates, FEATURES).
             p_topic_change: The probability that the next event has none of the latest topics; None if unknown.
         """
-        contributions = features * (self._row(self.weights) + gate(p_topic_change) * self._row(self.moving))
+        contributions = features * self._weights_at(p_topic_change)
         if self.trees:
             # The last column is the mean output of the trees. It is the same for all candidates, so it is left out.
             contributions += self._booster.predict(features, pred_contrib=True)[:, :-1]
@@ -125,9 +126,12 @@ class Ranker(BaseModel):
         digest = model.llm.digest if model.llm is not None else ""
         return self.models.get(digest, self.models.get(model.tier, {}))
 
-    @staticmethod
-    def _row(weights: Mapping[str, float]) -> Floats:
-        return np.array([weights.get(name, 0.0) for name in FEATURES])
+    def _weights_at(self, p_topic_change: float | None) -> Floats:
+        staying = row_of(self.weights)
+        if not self.moving:
+            return staying
+        share = moving_share(p_topic_change)
+        return (1 - share) * staying + share * row_of(self.moving)
 
     @cached_property
     def _booster(self) -> Any:

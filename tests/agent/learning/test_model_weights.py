@@ -29,7 +29,7 @@ from whimbrel.tools.store.in_memory import InMemory
 
 SIZE = 12
 START = Ranker(
-    weights={"itemknn": 1.0}, moving={"itemknn": 0.5}, models={"fills": {"likelihood": 0.3}}, trees="", digest=""
+    weights={"itemknn": 1.0}, moving={"itemknn": 1.0}, models={"fills": {"likelihood": 0.3}}, trees="", digest=""
 )
 """What the model's weights are learned beside."""
 SMALL, ORDERER = (ModelAccess(ScriptedModel(), tier=tier) for tier in ("fills", "orders"))

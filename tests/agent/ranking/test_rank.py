@@ -72,7 +72,7 @@ def test_without_a_model_the_order_is_that_of_the_features() -> None:
 
 
 def test_the_order_follows_the_probability_of_a_topic_change() -> None:
-    ranker = Ranker(weights={}, moving={"itemknn": 1.0})
+    ranker = Ranker(weights={"itemknn": -1.0}, moving={"itemknn": 2.0})
     for p_topic_change, expected in ((0.9, TITLES), (0.1, TITLES[::-1]), (None, TITLES)):
         assert titles_of(ranked(ranker, person=Person(p_topic_change=p_topic_change))) == expected
 

@@ -65,18 +65,16 @@ def moved_by(high: str, low: str, count: int, *, seed: int = 0) -> list[ChoiceSe
 
 def test_what_is_followed_only_if_the_topic_changes_gets_a_weight_that_moves() -> None:
     learned = learn_ranker([moved_by("next_item", "topics", 1200)], NOTHING, trees=False)
-    for name, change in (("next_item", 0.4), ("topics", -0.4)):  # the gate of a probability of 0.9, and of 0.1
-        assert learned.weights[name] == pytest.approx(1, abs=0.25)
-        assert learned.moving[name] * change == pytest.approx(1, abs=0.25)
-    others = [abs(value) for name, value in learned.moving.items() if name not in ("next_item", "topics")]
-    assert max(others, default=0) < 0.6
+    # The planted weights are 2 and 0 at the probabilities 0.1 and 0.9, so the mixture is steeper at 0 and 1.
+    assert learned.moving["next_item"] > 1.6 > 0.5 > learned.weights.get("next_item", 0.0)
+    assert learned.weights["topics"] > 1.6 > 0.5 > learned.moving.get("topics", 0.0)
     unseen = moved_by("next_item", "topics", 300, seed=5)
     fixed = learned.model_copy(update={"moving": {}})
     assert gains(learned, unseen).mean() > gains(fixed, unseen).mean() + 0.05
 
 
 def test_the_order_follows_the_probability_that_the_topic_changes() -> None:
-    ranker = Ranker(weights={"next_item": 1.0, "topics": 1.0}, moving={"next_item": 2.0, "topics": -2.0})
+    ranker = Ranker(weights={"topics": 2.0}, moving={"next_item": 2.0})
     features = np.zeros((2, len(FEATURES)))
     features[0, FEATURES.index("next_item")] = features[1, FEATURES.index("topics")] = 1.0
     signals = ("next_item", "topics")
