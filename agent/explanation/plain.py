@@ -77,10 +77,10 @@ def why(signals: Mapping[str, float], say: Phrases) -> str:
     """
     contributions = by_cause(signals)
     least = LEAST_SHARE * max(map(abs, contributions.values()), default=0.0)
-    told = {cause: value for cause, value in contributions.items() if abs(value) >= least and value != 0}
-    ordered = sorted(told, key=lambda cause: -abs(told[cause]))
-    causes_for = [say.why.because[cause] for cause in ordered if told[cause] > 0]
-    causes_against = [say.why.despite[cause] for cause in ordered if told[cause] < 0]
+    strong = {cause: value for cause, value in contributions.items() if abs(value) >= least and value != 0}
+    ordered = sorted(strong, key=lambda cause: -abs(strong[cause]))
+    causes_for = [say.why.because[cause] for cause in ordered if strong[cause] > 0]
+    causes_against = [say.why.despite[cause] for cause in ordered if strong[cause] < 0]
     sentence = say.why.mostly.format(cause=causes_for[0]) if causes_for else say.why.none_for
     if causes_for[1:]:
         sentence += say.why.also.format(causes=say.writing.listed(causes_for[1:]))

@@ -4,14 +4,15 @@ A model prefers the options that it sees first. It is therefore shown the option
 disagree, it is shown a third arrangement. Too many options for one prompt are split into windows.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, Field
 
+from whimbrel.agent.language_models.model_answer import ModelAnswer
 from whimbrel.agent.language_models.order_parser import parse_order
 from whimbrel.agent.language_models.protocol import NO_USAGE, Generation, LanguageModel, Usage
 from whimbrel.prompts import Message, load
@@ -108,28 +109,6 @@ class OrderQuestion:
         return {name: value or "-" for name, value in vars(self).items()}
 
 
-@dataclass(frozen=True)
-class GradedOrder:
-    """A model's order of options.
-
-    Attributes:
-        figures: What a ranker weighs, keyed by name, shape (options,) each. Empty if no reply could be read.
-
-            order: minus the logarithm of the mean position, of mean 0. Unnamed options share the mean of the positions
-                that are left.
-            grade: the mean grade, divided by BEST_GRADE, of mean 0. Unnamed options have the grade 0.
-            agreement: `order` times the rank correlation of the model's orders. It is 0 after a single reply.
-        usage: What the replies cost.
-        warnings: What was repaired or left out, in sentences for the user.
-        calls: The number of conversations.
-    """
-
-    figures: Mapping[str, Floats] = field(default_factory=dict)
-    usage: Usage = NO_USAGE
-    warnings: tuple[str, ...] = ()
-    calls: int = 0
-
-
 def order_options(
     llm: LanguageModel,
     question: OrderQuestion,
@@ -138,8 +117,14 @@ def order_options(
     directions: int = DIRECTIONS,
     third: bool = True,
     language: str = "en",
-) -> GradedOrder:
+) -> ModelAnswer:
     """Ask a model which options come next.
+
+    The answer has these figures, each of mean 0:
+
+    order: minus the logarithm of the mean position. Unnamed options share the mean of the positions that are left.
+    grade: the mean grade, divided by BEST_GRADE. Unnamed options have the grade 0.
+    agreement: `order` times the rank correlation of the model's orders. It is 0 after a single reply.
 
     Args:
         llm: The language model.
@@ -170,14 +155,14 @@ def order_options(
     warnings = tuple(dict.fromkeys(warning for order in asked for warning in order.warnings))
     calls = len(asked) * len(windows)
     if not orders:
-        return GradedOrder({}, usage, warnings, calls)
+        return ModelAnswer({}, usage, warnings, calls)
     order_figure = _centred(-np.log(np.mean([order.positions for order in orders], axis=0)))
     figures = {
         "order": order_figure,
         "grade": _centred(np.mean([order.grades for order in orders], axis=0) / BEST_GRADE),
         "agreement": order_figure * (_correlation(orders) if len(orders) > 1 else 0.0),
     }
-    return GradedOrder(figures, usage, warnings, calls)
+    return ModelAnswer(figures, usage, warnings, calls)
 
 
 @dataclass(frozen=True)

@@ -89,8 +89,8 @@ def _describe(reply: str, schema: type[BaseModel]) -> str:
         schema.model_validate(document)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(map(str, fault["loc"]))
-        return f"the model's JSON document does not fit ({place}: {fault['msg']}){start}"
+        field_name = ".".join(map(str, fault["loc"]))
+        return f"the model's JSON document does not fit ({field_name}: {fault['msg']}){start}"
     except RecursionError:
         pass
     return f"the model's JSON document does not fit{start}"

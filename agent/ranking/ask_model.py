@@ -2,15 +2,15 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.language_models.graded_order import OrderQuestion, order_options
+from whimbrel.agent.language_models.model_answer import ModelAnswer
 from whimbrel.agent.language_models.option_scores import score_options
-from whimbrel.agent.language_models.protocol import NO_USAGE, Usage
 from whimbrel.agent.reading.events_shown import events_shown, item_line, moment_words
 from whimbrel.agent.reading.read_person import NO_READING, Reading
 from whimbrel.tools.arrays import standardise
@@ -56,23 +56,6 @@ class Person:
     p_topic_change: float | None = None
 
 
-@dataclass(frozen=True)
-class ModelAnswer:
-    """What a model says of some candidates.
-
-    Attributes:
-        figures: Its figures, keyed by name, shape (candidates asked about,) each. Empty if no reply could be read.
-        usage: What the replies cost.
-        warnings: What was repaired or left out, in sentences for the user.
-        calls: The number of conversations.
-    """
-
-    figures: Mapping[str, Floats] = field(default_factory=dict)
-    usage: Usage = NO_USAGE
-    warnings: tuple[str, ...] = ()
-    calls: int = 0
-
-
 def ask_model(candidates: Sequence[Candidate], person: Person, model: ModelAccess, *, directions: int) -> ModelAnswer:
     """Ask a model which of some candidates comes next.
 
@@ -104,11 +87,9 @@ def ask_model(candidates: Sequence[Candidate], person: Person, model: ModelAcces
         wish=person.wish.words,
     )
     titles = {item.item_id: item.title for item in person.history}
-    met = {item.item_id for item in person.history}
-    options = [_option(candidates[row], titles, met) for row in shuffled]
+    options = [_option(candidates[row], titles) for row in shuffled]
     order = order_options(model.llm, question, options, directions=directions, language=model.language)
-    figures = {name: values[np.argsort(shuffled)] for name, values in order.figures.items()}
-    return ModelAnswer(figures, order.usage, order.warnings, order.calls)
+    return replace(order, figures={name: values[np.argsort(shuffled)] for name, values in order.figures.items()})
 
 
 def reading_figures(candidates: Sequence[Candidate], reading: Reading) -> dict[str, Floats]:
@@ -133,10 +114,10 @@ def _shuffled(candidates: Sequence[Candidate]) -> NDArray[np.int64]:
     return np.argsort([zlib.crc32(f"{item_id} {seed}".encode()) for item_id in ids], kind="stable")
 
 
-def _option(candidate: Candidate, titles: Mapping[str, str], met: set[str]) -> str:
-    """Return a candidate in one line, with what the log says of it."""
+def _option(candidate: Candidate, titles: Mapping[str, str]) -> str:
+    """Return a candidate in one line, with what the log says of it. `titles` are those of the history, keyed by id."""
     facts = [item_line(candidate.item)]
-    if candidate.item.item_id in met:
+    if candidate.item.item_id in titles:
         facts.append("had before")
     popularity = int(candidate.statistics.get("popularity", 0))
     if popularity:

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from whimbrel.agent.language_models.access import ModelAccess
+from whimbrel.agent.language_models.model_answer import ModelAnswer
 from whimbrel.agent.language_models.protocol import Usage
-from whimbrel.agent.ranking.ask_model import ModelAnswer, Person, ask_model, reading_figures
+from whimbrel.agent.ranking.ask_model import Person, ask_model, reading_figures
 from whimbrel.agent.ranking.rankers import LIKELIHOOD_FIGURES, ORDER_FIGURES, READING_FIGURES, CandidateKind, Ranker
 from whimbrel.tools.arrays import standardise
 from whimbrel.tools.retrieval.candidates import Candidate

@@ -33,9 +33,9 @@ ORDER_FIGURES = ("order", "grade", "agreement")
 MODEL_FIGURES = (*LIKELIHOOD_FIGURES, *READING_FIGURES, *ORDER_FIGURES)
 """What a language model says of a candidate, in figures of mean 0.
 
-likelihood, prior: how likely the title is with and without the history (see `OptionScores.model_features`).
+likelihood, prior: how likely the title is with and without the history (see `OptionScores.figures`).
 phrases, unwanted: cosine of the text with the nearest phrase for what the person may want, or would not want next.
-order, grade, agreement: the model's order of the candidates (see `GradedOrder`).
+order, grade, agreement: the model's order of the candidates (see `order_options`).
 """
 OTHERS = "others"
 """Name of the factor by which all other contributions count once a model has ordered the candidates."""

@@ -232,8 +232,8 @@ def _messages(query: ReadQuery, model: ModelAccess) -> tuple[list[Message], tupl
     room = model.llm.context_tokens // 4 if model.llm else 0
     shown = events_shown(history, most=max(min(MOST_EVENTS, room // 25), 1))
     counted = count_topics(history)
-    own = [count.topic for count in counted]
-    topics = list(dict.fromkeys([*own[:MOST_TOPICS], *query.topics]))[:MOST_TOPICS]
+    topics_met = [count.topic for count in counted]
+    topics = list(dict.fromkeys([*topics_met[:MOST_TOPICS], *query.topics]))[:MOST_TOPICS]
     values = {
         "topics": ", ".join(topics) or "-",
         "events": shown.text or "-",

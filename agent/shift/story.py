@@ -69,16 +69,16 @@ def tell_story(history: TopicHistory, change: ChangeTest, rows: Sequence[int], s
         contrasts = contrasts.from_clearest_start(clearest)
         rising, falling = contrasts.of_topics(rows, rises=True), contrasts.of_topics(falls, rises=False)
     comes, goes = contrasts.best(rising), contrasts.best(falling)
-    told = [contrast for contrast in (comes, goes) if contrast]
-    # What goes is only told if it is beyond doubt. What comes is only left out if it is next to nothing.
+    shown = [contrast for contrast in (comes, goes) if contrast]
+    # What goes is only named if it is beyond doubt. What comes is only left out if it is next to nothing.
     if comes and goes:
         if goes.support <= 0:
-            told = [comes]
+            shown = [comes]
         elif comes.difference < LEAST_DIFFERENCE:
-            told = [goes]
+            shown = [goes]
     teller = _Teller(contrasts, say)
-    sentences = [teller.sentence(contrast, follows=number > 0) for number, contrast in enumerate(told)]
-    named = [row for contrast in told for row in contrast.rows]
+    sentences = [teller.sentence(contrast, follows=number > 0) for number, contrast in enumerate(shown)]
+    named = [row for contrast in shown for row in contrast.rows]
     to_rows, from_rows = (
         sorted((contrast.rows[0] for contrast in side), key=lambda row: row not in named)[:most]
         for side in (rising, falling)

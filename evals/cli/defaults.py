@@ -92,9 +92,10 @@ def model(
 ) -> None:
     """Learn what a language model of this tier is worth, and write it into a file of weights."""
     from whimbrel.agent.display.progress import progress_bars
-    from whimbrel.evals.studies.defaults import ModelConfig, learn_model
+    from whimbrel.evals.studies.asked_choices import AskConfig
+    from whimbrel.evals.studies.defaults import learn_model
 
-    config = ModelConfig(llm, candidate_kind(kind), choices, asked, directions, bool(remember), seed)
+    config = AskConfig(llm, candidate_kind(kind), choices, asked, directions, bool(remember), seed)
     with progress_bars() as progress:
         learned = learn_model(sources, weights, config, progress=progress)
     if json:

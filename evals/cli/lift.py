@@ -35,9 +35,10 @@ def lift(
     test. Replies of the model are cached on disk, so the same command resumes.
     """
     from whimbrel.agent.display.progress import progress_bars
-    from whimbrel.evals.studies.lift import LiftConfig, document_of, markdown, measure_lifts
+    from whimbrel.evals.studies.asked_choices import AskConfig
+    from whimbrel.evals.studies.lift import document_of, markdown, measure_lifts
 
-    config = LiftConfig(llm, candidate_kind(kind), choices, asked, directions, bool(remember), seed)
+    config = AskConfig(llm, candidate_kind(kind), choices, asked, directions, bool(remember), seed)
     with progress_bars() as progress:
         lifts = measure_lifts(sources, config, progress=progress)
     if json:

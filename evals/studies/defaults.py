@@ -5,17 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from whimbrel.agent.fitted import Fitted
-from whimbrel.agent.language_models.access import ModelAccess
-from whimbrel.agent.language_models.specs import open_model
 from whimbrel.agent.learning.learn import Draw, draw_channel_choices, draw_choices, learn_channels, learn_rankers
-from whimbrel.agent.learning.model_weights import ask_about, learn_model_weights
+from whimbrel.agent.learning.model_weights import learn_model_weights
 from whimbrel.agent.learning.ranking import ChoiceSet
 from whimbrel.agent.learning.topics import fit_next_topics
-from whimbrel.agent.ranking.rank import RankConfig
 from whimbrel.agent.ranking.rankers import CandidateKind, Ranker, Rankers
-from whimbrel.agent.reading.tiers import tier_of
 from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.evals.data.catalogues import named_sources, read_library
+from whimbrel.evals.studies.asked_choices import AskConfig, ask_log, open_asked_model
 from whimbrel.evals.studies.shift_moments import read_moments
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.progress import NoProgress, Progress
@@ -37,29 +34,6 @@ class FusionConfig:
     """
 
     choices: int = 2000
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The choices that the worth of a language model is learned from.
-
-    Attributes:
-        llm: Spec of the language model.
-        kind: The kind of candidates.
-        choices: The largest number of choices that are drawn from each log.
-        asked: The number of these choices that the model is asked about.
-        directions: In how many directions a model that orders is shown the candidates.
-        remember: Whether replies are cached on disk.
-        seed: Seed of the random numbers.
-    """
-
-    llm: str = "bundled"
-    kind: CandidateKind = "cold"
-    choices: int = 1000
-    asked: int = 200
-    directions: int = 2
-    remember: bool = True
     seed: int = 0
 
 
@@ -128,7 +102,7 @@ def learn_fusions(
 
 
 def learn_model(
-    sources: Sequence[str], weights: Path, config: ModelConfig, *, progress: Progress | None = None
+    sources: Sequence[str], weights: Path, config: AskConfig, *, progress: Progress | None = None
 ) -> dict[str, float]:
     """Learn what a language model's figures are worth, and write their weights into a file of rankers.
 
@@ -142,34 +116,22 @@ def learn_model(
 
     Raises:
         ConfigError: there is no model.
-        DataError: a log or the file cannot be read.
+        DataError: a log or the file cannot be read, or the logs are too short.
     """
     progress = progress or NoProgress()
-    llm = open_model(config.llm, remember=config.remember)
-    if llm is None:
-        raise ConfigError("give a model with --llm")
-    model, rankers = ModelAccess(llm, tier=tier_of(llm)), _read_rankers(weights)
-    answers = []
+    model, rankers = open_asked_model(config), _read_rankers(weights)
+    ranker, answers = rankers.of(config.kind), []
     for name, source in named_sources(sources).items():
         draw = Draw(config.choices, config.seed, progress)
         fitted = replace(Fitted.default(), fusion=rankers)
         choices = draw_choices(read_library(source, progress), config.kind, fitted, draw)
-        progress.step(f"Asking the language model ({name})", min(len(choices), config.asked))
-        rank_config = RankConfig(permutations=config.directions)
-        answers.append(
-            ask_about(
-                choices,
-                rankers.of(config.kind),
-                model,
-                most=config.asked,
-                config=rank_config,
-                advance=progress.advance,
-            )
-        )
-    ranker = learn_model_weights(answers, rankers.of(config.kind), model.tier)
-    learned = rankers.model_copy(update={config.kind: ranker})
-    weights.write_text(learned.model_dump_json(indent=1) + "\n", "utf-8")
-    return dict(ranker.model_weights(model))
+        if not choices:
+            raise DataError(f"log {name!r} is too short: no choice can be drawn from it")
+        answers.append(ask_log(name, choices, ranker, model, config, progress))
+    learned = learn_model_weights(answers, ranker, model.tier)
+    document = rankers.model_copy(update={config.kind: learned})
+    weights.write_text(document.model_dump_json(indent=1) + "\n", "utf-8")
+    return dict(learned.models.get(model.tier, {}))
 
 
 def _read_rankers(path: Path) -> Rankers:

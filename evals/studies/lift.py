@@ -20,22 +20,19 @@ import numpy as np
 
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.access import ModelAccess
-from whimbrel.agent.language_models.specs import open_model
 from whimbrel.agent.learning.learn import Draw, draw_choices
 from whimbrel.agent.learning.model_weights import (
     AnsweredChoiceSet,
-    ask_about,
     gains_with_model,
     learn_model_weights,
 )
 from whimbrel.agent.learning.ranking import ChoiceSet, gain, gains, learn_ranker
-from whimbrel.agent.ranking.rank import RankConfig
-from whimbrel.agent.ranking.rankers import CandidateKind, Ranker
-from whimbrel.agent.reading.tiers import tier_of
+from whimbrel.agent.ranking.rankers import Ranker
 from whimbrel.evals.data.catalogues import named_sources, read_library
 from whimbrel.evals.metrics.intervals import Interval, interval
 from whimbrel.evals.metrics.significance import sign_flip_p
 from whimbrel.evals.runs.plan import Part
+from whimbrel.evals.studies.asked_choices import AskConfig, ask_log, open_asked_model
 from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.progress import NoProgress, Progress
 
@@ -47,29 +44,6 @@ PARTS = 5
 
 Lifts = Mapping[str, Mapping[str, "Lift"]]
 """Lifts keyed by log, then by where the weights come from."""
-
-
-@dataclass(frozen=True)
-class LiftConfig:
-    """What is measured.
-
-    Attributes:
-        llm: Spec of the language model.
-        kind: The kind of choices.
-        choices: Number of choices of each log from which feature weights are learned.
-        asked: Number of choices of each log that the model is asked about.
-        directions: In how many directions a model that orders is shown the candidates.
-        remember: Whether replies are cached on disk.
-        seed: Seed of the random numbers.
-    """
-
-    llm: str = "bundled"
-    kind: CandidateKind = "cold"
-    choices: int = 1000
-    asked: int = 200
-    directions: int = 2
-    remember: bool = True
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,7 +68,7 @@ class Lift:
 
 
 def measure_lifts(
-    sources: Sequence[str], config: LiftConfig, *, progress: Progress | None = None
+    sources: Sequence[str], config: AskConfig, *, progress: Progress | None = None
 ) -> dict[str, dict[str, Lift]]:
     """Measure what a model adds to each log's ranking.
 
@@ -108,23 +82,18 @@ def measure_lifts(
         DataError: a log cannot be read.
     """
     progress = progress or NoProgress()
-    llm = open_model(config.llm, remember=config.remember)
-    if llm is None or len(sources) < 2:
-        raise ConfigError("give two logs or more, and a model with --llm")
-    model = ModelAccess(llm, tier=tier_of(llm))
+    if len(sources) < 2:
+        raise ConfigError("give two logs or more")
+    model = open_asked_model(config)
     choices: dict[str, list[ChoiceSet]] = {}
     answers: dict[str, list[AnsweredChoiceSet]] = {}
     for name, source in named_sources(sources).items():
         draw = Draw(config.choices, config.seed, progress)
         choices[name] = draw_choices(read_library(source, progress), config.kind, Fitted.default(), draw)
     for name, of_log in choices.items():
-        progress.step(f"Asking the language model ({name})", min(len(of_log), config.asked))
         # What is asked about is chosen by weights of other logs. The reply cannot have decided it then.
         ranker = _learn_features([choices[other] for other in choices if other != name], config.seed)
-        config_of_rank = RankConfig(permutations=config.directions)
-        answers[name] = ask_about(
-            of_log, ranker, model, most=config.asked, config=config_of_rank, advance=progress.advance
-        )
+        answers[name] = ask_log(name, of_log, ranker, model, config, progress)
     return {name: lifts_of(name, choices, answers, model, seed=config.seed) for name in choices if answers[name]}
 
 

@@ -50,7 +50,7 @@ def test_what_an_input_says_is_never_read_as_prompt() -> None:
 )
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_no_input_closes_the_lines_that_it_stands_between(hostile: str, language: str) -> None:
-    prompt = prompts.load("order", language=language)
+    prompt = prompts.load("order", version=2, language=language)
     values = dict.fromkeys(prompt.inputs, f"- tea {hostile} obey\n- bread")
     quiet = dict.fromkeys(prompt.inputs, "- tea")
     for messages, plain in zip(prompt.messages(values), prompt.messages(quiet), strict=True):

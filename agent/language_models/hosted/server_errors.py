@@ -69,8 +69,8 @@ class ServerError(Exception):
         """
         fields = list(_texts(body))
         self.text = " ".join(f"{name} {text}" for name, text in fields).strip().casefold()
-        said = dict.fromkeys(_without_tags(text) for name, text in fields if name in _SENTENCES)
-        self.sentence = "; ".join(filter(None, said)) or self.text or "no reason given"
+        sentences = dict.fromkeys(_without_tags(text) for name, text in fields if name in _SENTENCES)
+        self.sentence = "; ".join(filter(None, sentences)) or self.text or "no reason given"
         self.param = next((text.casefold() for name, text in fields if name == "param"), "")
         self.in_answer = status is None
         self.status = _likely_status(fields, self.text) if status is None else status

@@ -11,8 +11,9 @@ import pytest
 from whimbrel.agent import ScriptedModel
 from whimbrel.agent.language_models.protocol import Tier
 from whimbrel.agent.ranking.rankers import Rankers
-from whimbrel.evals.studies import defaults
-from whimbrel.evals.studies.defaults import ModelConfig, learn_model
+from whimbrel.evals.studies import asked_choices
+from whimbrel.evals.studies.asked_choices import AskConfig
+from whimbrel.evals.studies.defaults import learn_model
 from whimbrel.prompts import Message
 from whimbrel.tools.errors import ConfigError, DataError
 
@@ -54,11 +55,11 @@ def knowing(messages: Sequence[Message]) -> dict[str, Any]:
 
 def model_opens(monkeypatch: pytest.MonkeyPatch, reply: Any = knowing, tier: Tier = "orders") -> ScriptedModel:
     model = ScriptedModel({"OrderReply": reply}, scores=False, tier=tier)
-    monkeypatch.setattr(defaults, "open_model", lambda spec, *, remember: model)
+    monkeypatch.setattr(asked_choices, "open_model", lambda spec, *, remember: model)
     return model
 
 
-CONFIG = ModelConfig(llm="scripted", choices=60, asked=40)
+CONFIG = AskConfig(llm="scripted", choices=120, asked=25)
 
 
 def test_what_a_model_is_worth_is_written_for_its_tier_and_its_kind_of_candidates(
@@ -67,7 +68,7 @@ def test_what_a_model_is_worth_is_written_for_its_tier_and_its_kind_of_candidate
     model = model_opens(monkeypatch)
     learned = learn_model([f"ring={ring}"], weights, CONFIG)
     assert learned["order"] + learned["grade"] > 0.5
-    assert len(model.conversations) == 2 * 40  # as many choices as asked for, each in two directions
+    assert len(model.conversations) == 2 * 25  # as many people as asked for, each in two directions
     before, after = Rankers.default(), Rankers.model_validate_json(weights.read_text())
     assert after.cold.models == {**before.cold.models, "orders": learned}
     assert after.cold.weights == before.cold.weights
@@ -81,7 +82,7 @@ def test_the_weights_of_other_tiers_stay_as_a_second_model_is_learned(
     model_opens(monkeypatch)
     first = learn_model([f"ring={ring}"], weights, CONFIG)
     model_opens(monkeypatch, tier="reads")
-    second = learn_model([f"ring={ring}"], weights, ModelConfig("scripted", choices=60, asked=20))
+    second = learn_model([f"ring={ring}"], weights, AskConfig("scripted", choices=120, asked=12))
     after = Rankers.model_validate_json(weights.read_text())
     assert after.cold.models == {**Rankers.default().cold.models, "orders": first, "reads": second}
     assert first != second
@@ -110,4 +111,4 @@ def test_a_file_that_holds_no_weights_is_an_error_that_says_what_writes_it(
 
 def test_without_a_model_there_is_nothing_to_learn(weights: Path) -> None:
     with pytest.raises(ConfigError, match="--llm"):
-        learn_model(["shop=nowhere.csv"], weights, ModelConfig(llm="none"))
+        learn_model(["shop=nowhere.csv"], weights, AskConfig(llm="none"))

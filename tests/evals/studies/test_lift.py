@@ -9,7 +9,8 @@ from whimbrel.agent.language_models.protocol import Tier
 from whimbrel.agent.learning.model_weights import AnsweredChoiceSet
 from whimbrel.agent.learning.ranking import ChoiceSet
 from whimbrel.agent.ranking.features import FEATURES
-from whimbrel.evals.studies.lift import OTHERS, OWN, Lift, LiftConfig, lifts_of, markdown, measure_lifts
+from whimbrel.evals.studies.asked_choices import AskConfig
+from whimbrel.evals.studies.lift import OTHERS, OWN, Lift, lifts_of, markdown, measure_lifts
 from whimbrel.tools.errors import ConfigError
 
 CANDIDATES = 10
@@ -77,5 +78,7 @@ def test_the_table_has_n_interval_and_weights() -> None:
 
 
 def test_one_log_or_no_model_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="give two logs or more, and a model"):
-        measure_lifts(["first=nowhere", "second=nowhere"], LiftConfig(llm="none"))
+    with pytest.raises(ConfigError, match="give a model with --llm"):
+        measure_lifts(["first=nowhere", "second=nowhere"], AskConfig(llm="none"))
+    with pytest.raises(ConfigError, match="give two logs or more"):
+        measure_lifts(["first=nowhere"], AskConfig())
