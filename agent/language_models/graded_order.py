@@ -25,6 +25,8 @@ LARGEST_WINDOW = 60
 """Most options in one prompt."""
 REPLY_TOKENS = 24 + 16 * NAMED
 """Most tokens of a reply: a few for the braces, and 16 for each `{"option": 12, "grade": 7}` with its comma."""
+NUMBER_TOKENS = 4
+"""Tokens of an option's number, dot and line end."""
 AGREEING = 0.5
 """Two orders disagree if their rank correlation is below this. A third arrangement then settles the order."""
 BEST_GRADE = 10
@@ -179,12 +181,15 @@ class _Order:
 def _windows(llm: LanguageModel, question: OrderQuestion, options: Sequence[str], language: str) -> list[Any]:
     """Split the options into windows of about equal size that fit the model's context."""
     empty = _messages(question, [], language)
-    used = sum(llm.count_tokens(message["content"]) for message in empty) + REPLY_TOKENS
-    per_option = max(max((llm.count_tokens(option) for option in options), default=0) + 4, 1)
-    room = max(int((llm.context_tokens - used) / per_option), 2)
-    count = -(-len(options) // min(room, LARGEST_WINDOW))
-    # Every window holds options of all ranks, so the grades of different windows can be compared.
-    return [np.arange(start, len(options), count) for start in range(count)]
+    room = llm.context_tokens - REPLY_TOKENS - sum(llm.count_tokens(message["content"]) for message in empty)
+    tokens = np.array([llm.count_tokens(option) + NUMBER_TOKENS for option in options])
+    count = -(-len(options) // LARGEST_WINDOW)
+    while True:
+        # Every window holds options of all ranks, so the grades of different windows can be compared.
+        windows = [np.arange(start, len(options), count) for start in range(count)]
+        if count * 2 >= len(options) or all(tokens[window].sum() <= room for window in windows):
+            return windows
+        count += 1
 
 
 def _messages(question: OrderQuestion, lines: Sequence[str], language: str) -> list[Message]:
