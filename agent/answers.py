@@ -66,7 +66,7 @@ def _of_model(warnings: Sequence[str], usage: Usage, failure: ModelError | None)
     if failure:
         return [f"without the language model: {failure}", *others]
     if usage.generations and usage.misfits == usage.generations:
-        why = f" ({'; '.join(notes)})" if notes else ""
+        why = f" ({notes[0]})" if notes else ""  # the later notes mostly repeat the first
         return [f"without the language model: none of its replies could be used{why}: try another model", *others]
     return [*(["; ".join(notes)] if notes else []), *others]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from whimbrel.agent.explanation.check import ReasonReply, reason_problem, reply_schema
 from whimbrel.agent.explanation.names import short_name
 from whimbrel.agent.explanation.sentences import Sentence
-from whimbrel.agent.explanation.worded import Worded
+from whimbrel.agent.explanation.worded import NO_FIT, Worded
 from whimbrel.agent.language_models.protocol import Generation, LanguageModel, Usage
 from whimbrel.prompts import Message, load
 from whimbrel.prompts.phrases import Language, load_phrases
@@ -107,7 +107,7 @@ def _task(position: int, item: Item, plain: Sentence, language: Language) -> _Ta
 
 def _problem(reply: Generation[ReasonReply], task: _Task, language: Language) -> str:
     if reply.value is None:
-        return "fitted no schema"
+        return reply.misfit or NO_FIT
     filled = reply.value.model_copy(update={"reason": task.filled(reply.value.reason)})
     return reason_problem(
         filled,

@@ -6,6 +6,7 @@ closed vocabulary. A capable model is given all facts and writes freely, and eac
 facts. Whatever fails the check is dropped, and an item without a claim keeps its plain sentence.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,9 @@ from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usa
 from whimbrel.agent.ranking.rank import Ranked
 from whimbrel.agent.schema.results import CitedEvent, Recommendation, model_note
 from whimbrel.prompts.phrases import Language, load_phrases
+
+MOST_PROBLEMS = 2
+"""Most causes that a warning about a model's reasons names, the commonest first."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def explain(
         reasons[position] = sentence if sentence.events else replace(sentence, events=plain[position].events)
     warnings: tuple[str, ...] = ()
     if words.problems:
-        why = "; ".join(dict.fromkeys(words.problems))
+        why = "; ".join(problem for problem, _ in Counter(words.problems).most_common(MOST_PROBLEMS))
         count = f"{len(words.problems)} of {words.asked}"
         warnings = (model_note(f"reasons: {count} left out or replaced by plain reasons ({why})"),)
     return Explained(_recommendations(ranked, reasons), words.usage, warnings, words.asked, words.problems)

@@ -15,7 +15,7 @@ from whimbrel.agent.explanation.claims import LONGEST_CLAIM, ClaimChecker, Given
 from whimbrel.agent.explanation.facts import Background, Facts
 from whimbrel.agent.explanation.names import short_name
 from whimbrel.agent.explanation.sentences import Sentence, Writer
-from whimbrel.agent.explanation.worded import Worded
+from whimbrel.agent.explanation.worded import NO_FIT, Worded
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.ranking.rank import Ranked
 from whimbrel.prompts import load
@@ -113,7 +113,7 @@ def word_freely(
         max_tokens=TOKENS_PER_ITEM * len(facts) * say.generated.token_factor,
     )
     if reply.value is None:
-        return Worded({}, reply.usage, asked=len(facts), problems=("fitted no schema",) * len(facts))
+        return Worded({}, reply.usage, asked=len(facts), problems=(reply.misfit or NO_FIT,) * len(facts))
     claims = {entry.item: entry.claims for entry in reply.value.reasons}
     checker, sentences, problems, asked = ClaimChecker(language), dict[int, Sentence](), list[str](), 0
     for position, entry in enumerate(given):

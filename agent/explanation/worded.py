@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from whimbrel.agent.explanation.sentences import Sentence
 from whimbrel.agent.language_models.protocol import Usage
 
+NO_FIT = "the reply did not fit the schema"
+"""Why a model's words were dropped, if its reply gives no other reason."""
+
 
 @dataclass(frozen=True)
 class Worded:

@@ -175,7 +175,7 @@ class HostedModel:
                 if error.is_too_long and self._change(dialect, dialect.with_less_room()):
                     continue
                 if error.is_too_long or error.is_filtered:
-                    return Generation(None, spent, misfit=self._reason(error))
+                    return no_value(spent, self._reason(error))
                 is_late = time.monotonic() - start > MAX_SILENT_SECONDS
                 may_help = error.status in _MAYBE_UNKNOWN_SETTING and not is_late
                 if may_help and self._change(dialect, dialect.simpler(error)):

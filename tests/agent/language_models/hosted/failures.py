@@ -155,7 +155,7 @@ UNFIT: dict[str, tuple[Any, str | None, str]] = {
     "no content": ({"role": "assistant", "content": None}, "stop", "wrote an empty reply"),
     "prose": ({"content": PROSE}, "stop", "wrote no JSON document: 'The sky"),
     "a list": ({"content": '["blue"]'}, "stop", "a list instead of an object"),
-    "another object": ({"content": '{"color": "blue"}'}, "stop", r"does not fit \(colour: Field required\)"),
+    "another object": ({"content": '{"color": "blue"}'}, "stop", r"does not fit \(\w+: Field required\)"),
     "a loop": ({"content": LOOP}, "length", "cut at its limit: the model repeated the same words"),
     "an over-long reply": ({"content": "".join(map(str, range(20_000)))}, None, "wrote no JSON document|cut at"),
     "a reply that is cut": ({"content": "The colour of the"}, "length", "cut at its limit"),
