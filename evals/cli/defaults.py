@@ -27,6 +27,7 @@ def build_defaults_app() -> typer.Typer:
     add_command(app, topics)
     add_command(app, fusion)
     add_command(app, model)
+    add_command(app, shift)
     return app
 
 
@@ -102,3 +103,32 @@ def model(
         print_json(learned)
     else:
         print(", ".join(f"{name} {weight:.2f}" for name, weight in learned.items()) or "no weight: it adds nothing")
+
+
+@example("whimbrel eval defaults shift films=ml-100k shop=sales.csv --out shift_fusion.json --llm openai:gpt-5")
+def shift(
+    sources: NamedSourcesArgument,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File for the weights.")],
+    llm: LlmOption = "bundled",
+    kind: KindOption = "given",
+    choices: Annotated[int, typer.Option("--choices", min=1, help="Choices to draw from each log.")] = 300,
+    asked: AskedOption = 200,
+    remember: RememberOption = True,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Learn the weights of `shift_fusion.json`: how far to trust a model that reads, beside the statistics.
+
+    Each log is measured with weights from all other logs. A Brier score is a mean squared error of probabilities.
+    """
+    from whimbrel.agent.display.progress import progress_bars
+    from whimbrel.evals.studies.asked_choices import AskConfig
+    from whimbrel.evals.studies.shift_fusion import document_of, learn_shift_fusion, markdown
+
+    config = AskConfig(llm, candidate_kind(kind), choices, asked, remember=bool(remember), seed=seed)
+    with progress_bars() as progress:
+        measured = learn_shift_fusion(sources, out, config, progress=progress)
+    if json:
+        print_json(document_of(measured))
+    else:
+        print(markdown(measured))

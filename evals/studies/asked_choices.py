@@ -58,7 +58,15 @@ def ask_log(
     config: AskConfig,
     progress: Progress,
 ) -> list[AnsweredChoiceSet]:
-    """Ask a model about the latest drawn choice of each person of a log.
+    """Ask a model about the latest drawn choice of each person of a log."""
+    latest = latest_choices(choices)
+    progress.step(f"Asking the language model ({name})", min(len(latest), config.asked))
+    rank_config = RankConfig(permutations=config.directions)
+    return ask_about(latest, ranker, model, most=config.asked, config=rank_config, advance=progress.advance)
+
+
+def latest_choices(choices: Sequence[ChoiceSet]) -> list[ChoiceSet]:
+    """Return the latest choice of each person.
 
     An earlier choice of the same person would be answered by whoever has seen the later history.
     """
@@ -67,11 +75,7 @@ def ask_log(
         other = latest.get(choice.user)
         if other is None or _events(choice) > _events(other):
             latest[choice.user] = choice
-    progress.step(f"Asking the language model ({name})", min(len(latest), config.asked))
-    rank_config = RankConfig(permutations=config.directions)
-    return ask_about(
-        list(latest.values()), ranker, model, most=config.asked, config=rank_config, advance=progress.advance
-    )
+    return list(latest.values())
 
 
 def _events(choice: ChoiceSet) -> int:
