@@ -50,7 +50,7 @@ def test_each_log_counts_the_same() -> None:
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Two logs in which bread follows tea in nine cases of ten."""
-    sources = []
+    sources: list[str] = []
     for name in ("north", "south"):
         path, random = tmp_path_factory.mktemp(name) / "log.csv", np.random.default_rng(len(sources))
         lines = ["user_id,title,topics,time"]
