@@ -83,18 +83,20 @@ def learn_shift_fusion(
         ConfigError: there are fewer than two logs, no model, or a model that does not read.
         DataError: a log cannot be read, or no reading names a topic.
     """
-    progress = progress or NoProgress()
+    progress, named = progress or NoProgress(), named_sources(sources)
+    if len(named) < 2:
+        raise ConfigError("give two logs or more")
     model = open_asked_model(config)
     if not model.reads:
         raise ConfigError(f"{config.llm!r} does not read people well enough: its tier is {model.tier!r}")
+    # All logs are read before the model is asked, so a log that cannot be read costs no replies.
+    libraries = {name: read_library(source, progress) for name, source in named.items()}
     moments: dict[str, list[ReadMoment]] = {}
-    for name, source in named_sources(sources).items():
-        library, draw = read_library(source, progress), Draw(config.choices, config.seed, progress)
-        choices = latest_choices(draw_choices(library, config.kind, Fitted.default(), draw))
-        progress.step(f"Asking the language model ({name})", len(choices))
-        asked = [(choice.user, choice.asked) for choice in choices if choice.asked is not None]
-        read = read_moments_of(library, asked, model, most=config.asked, progress=progress)
-        if read:
+    for name, library in libraries.items():
+        drawn = draw_choices(library, config.kind, Fitted.default(), Draw(config.choices, config.seed, progress))
+        asked = [(choice.user, choice.asked) for choice in latest_choices(drawn) if choice.asked is not None]
+        progress.step(f"Asking the language model ({name})", min(len(asked), config.asked))
+        if read := read_moments_of(library, asked, model, most=config.asked, progress=progress):
             moments[name] = read
     if len(moments) < 2:
         raise DataError("give two logs or more whose events have topics and times")
@@ -129,7 +131,7 @@ def read_moments_of(
                 statistics = probability_of_any(shift.to_topics, state.prediction.topics)
                 outcome = float(np.mean([bool({*event.topics} & {*shift.to_topics}) for event in following]))
                 moments.append(ReadMoment(user, statistics, shift.probability, outcome))
-        progress.advance(1)
+                progress.advance(1)
     return moments
 
 

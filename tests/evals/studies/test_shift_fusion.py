@@ -99,3 +99,15 @@ def test_readings_without_topics_teach_nothing(
     with pytest.raises(DataError, match="events have topics and times"):
         learn_shift_fusion(logs, tmp_path / "fusion.json", AskConfig("scripted", "given", choices=50, asked=20))
     assert not (tmp_path / "fusion.json").exists()
+
+
+def test_a_fault_in_the_sources_costs_no_reply(
+    logs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = ScriptedModel({"ReadReply": {**READ, "shift": {"to": ["Bread"]}}}, scores=False, tier="reads")
+    monkeypatch.setattr(asked_choices, "open_model", lambda spec, *, remember: model)
+    with pytest.raises(ConfigError, match="two logs or more"):
+        learn_shift_fusion(logs[:1], tmp_path / "fusion.json", AskConfig("scripted"))
+    with pytest.raises(DataError):
+        learn_shift_fusion([logs[0], f"gone={tmp_path / 'gone.csv'}"], tmp_path / "fusion.json", AskConfig("scripted"))
+    assert not model.conversations
