@@ -34,7 +34,8 @@ def fit(
         str, typer.Option("--llm", metavar="SPEC", help="Learn how much this language model's answer counts, too.")
     ] = "none",
     asked: Annotated[
-        int, typer.Option("--asked", min=100, help="How many choices the language model is asked about.")
+        int,
+        typer.Option("--asked", min=100, help="Choices of each kind of candidates that the model is asked about."),
     ] = 300,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the random numbers.")] = 0,
     json: JsonOption = False,
@@ -50,6 +51,7 @@ def fit(
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.agent.language_models.specs import open_model
+    from whimbrel.agent.learning.ask_cost import cost_words
     from whimbrel.agent.learning.cases import read_cases
     from whimbrel.agent.learning.fit import Extras, fit_cases, fit_sessions, fit_store
     from whimbrel.tools.errors import ConfigError
@@ -64,6 +66,8 @@ def fit(
             "--out is only for what is learned from files: what is learned from a store is kept in its own folder"
         )
     beside = Extras(list(read_cases(cases)) if cases else (), open_model(llm, remember=True), asked)
+    if words := cost_words(llm, asked):
+        print(words, file=sys.stderr)
     with progress_bars() as progress:
         if store is not None:
             with open_store(store) as opened:
