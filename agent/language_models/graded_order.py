@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from whimbrel.agent.language_models.model_answer import ModelAnswer
 from whimbrel.agent.language_models.order_parser import parse_order
@@ -60,7 +60,12 @@ class GradedOption(BaseModel):
 class OrderReply(BaseModel):
     """Reply of a model that was asked for the best options, the likeliest first."""
 
-    best: Annotated[list[GradedOption], BeforeValidator(lambda value: _graded(value)), Field(max_length=200)]
+    best: Annotated[
+        list[GradedOption],
+        BeforeValidator(lambda value: _graded(value)),
+        AfterValidator(lambda graded: _some(graded)),
+        Field(max_length=200),
+    ]
 
     @classmethod
     def from_words(cls, text: str) -> "OrderReply | None":
@@ -88,6 +93,17 @@ def _graded(value: Any) -> Any:
         else:
             entries.append({"option": entry})
     return entries
+
+
+def _some(graded: list[GradedOption]) -> list[GradedOption]:
+    """Refuse a reply of which no entry is a number.
+
+    Raises:
+        ValueError: there is none. Such a reply says nothing, so it must not be cached.
+    """
+    if not any(entry.option != NO_OPTION for entry in graded):
+        raise ValueError("no options")
+    return graded
 
 
 @dataclass(frozen=True)
