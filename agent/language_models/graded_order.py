@@ -70,7 +70,7 @@ class OrderReply(BaseModel):
     @classmethod
     def from_words(cls, text: str) -> "OrderReply | None":
         """Read an order from plain text, see `parse_order`. Its options have the grade 0."""
-        numbers = parse_order(text)
+        numbers = [number for number in parse_order(text) if number != NO_OPTION]
         return cls(best=[GradedOption(option=number) for number in numbers]) if numbers else None
 
 

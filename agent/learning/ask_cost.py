@@ -2,14 +2,17 @@
 
 from whimbrel.agent.language_models.hosted.prices import price_of
 from whimbrel.agent.language_models.protocol import NO_USAGE, Usage
+from whimbrel.agent.language_models.specs import hosted_by
 
-HOSTED = "openai:"
 READING = Usage(llm_calls=1, prompt_tokens=1500, completion_tokens=330)
-"""The mean of 382 readings, by the tokenizer of Qwen2.5 and with the schema (docs/evaluation/ranking.md)."""
+"""The mean of 382 readings of `whimbrel eval lift`, by the tokenizer of Qwen2.5 and with the schema."""
 ORDERS = 2.25
-"""Mean number of orders of a choice: two, and a third one in about every fourth choice."""
+"""Mean number of orders of a choice: two, and a third one in about every fourth choice of `whimbrel eval rank`."""
 ORDER_TOKENS, OPTION_TOKENS, ORDER_REPLY_TOKENS = 480, 48, 130
-"""Tokens of an order prompt without its options, of an option, and of the reply. Means of 224 orders."""
+"""Tokens of an order prompt without its options, of an option, and of the reply.
+
+Means of 224 orders of `whimbrel eval lift`.
+"""
 OPTIONS = {"retrieved": 50, "given": 20}
 """Candidates that a model is shown, by their kind."""
 
@@ -39,9 +42,10 @@ def cost_words(spec: str, asked: int) -> str:
         spec: The spec of the model, as `openai:MODEL` or `openai:MODEL@ADDRESS`.
         asked: The choices of each kind of candidates.
     """
-    if not spec.startswith(HOSTED):
+    hosted = hosted_by(spec)
+    if hosted is None:
         return ""
-    usage, price = forecast_usage(asked), price_of(spec.removeprefix(HOSTED).partition("@")[0])
+    usage, price = forecast_usage(asked), price_of(hosted[0])
     tokens = usage.prompt_tokens + usage.completion_tokens
     dollars = f", about {price.of(usage):,.2f} USD" if price else ""
     return (

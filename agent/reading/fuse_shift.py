@@ -30,7 +30,7 @@ Weight = Annotated[float, Field(ge=-20, le=20, allow_inf_nan=False)]
 class ShiftFusion(BaseModel):
     """The learned weights of the log odds of the statistics and of the model.
 
-    The shipped weights leave the probability of the statistics as it is, until weights are learned.
+    The default leaves the probability of the statistics as it is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

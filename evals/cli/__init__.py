@@ -44,6 +44,7 @@ def build_eval_app() -> typer.Typer:
     from whimbrel.evals.cli.cross_domain import cross_domain
     from whimbrel.evals.cli.defaults import build_defaults_app
     from whimbrel.evals.cli.explanations import explanations
+    from whimbrel.evals.cli.headlines import headlines
     from whimbrel.evals.cli.lift import lift
     from whimbrel.evals.cli.log import log
     from whimbrel.evals.cli.migration import migration
@@ -63,6 +64,7 @@ def build_eval_app() -> typer.Typer:
         "cost": cost,
         "cross-domain": cross_domain,
         "explanations": explanations,
+        "headlines": headlines,
         "lift": lift,
         "planted": planted,
         "scale": scale,

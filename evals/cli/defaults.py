@@ -8,6 +8,7 @@ import typer
 from whimbrel.agent.cli.options import JsonOption, LlmOption, RememberOption, add_command, example, print_json
 from whimbrel.evals.cli.options import (
     AskedOption,
+    ChoicesOption,
     DirectionsOption,
     KindOption,
     MapOption,
@@ -84,7 +85,7 @@ def model(
     weights: Annotated[Path, typer.Option("--weights", metavar="FILE", help="File of weights to complete.")],
     llm: LlmOption = "bundled",
     kind: KindOption = "cold",
-    choices: Annotated[int, typer.Option("--choices", min=1, help="Choices to draw from each log.")] = 1000,
+    choices: ChoicesOption = 1000,
     asked: AskedOption = 200,
     directions: DirectionsOption = 2,
     remember: RememberOption = True,
@@ -111,7 +112,7 @@ def shift(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File for the weights.")],
     llm: LlmOption = "bundled",
     kind: KindOption = "given",
-    choices: Annotated[int, typer.Option("--choices", min=1, help="Choices to draw from each log.")] = 300,
+    choices: ChoicesOption = 300,
     asked: AskedOption = 200,
     remember: RememberOption = True,
     seed: SeedOption = 0,

@@ -50,6 +50,7 @@ KindOption = Annotated[
     str,
     typer.Option("--kind", help="cold: lists without a log; given: lists beside the log; retrieved: whole catalogues."),
 ]
+ChoicesOption = Annotated[int, typer.Option("--choices", min=1, help="Choices to draw from each log.")]
 DirectionsOption = Annotated[
     int, typer.Option("--directions", min=1, max=2, help="Directions in which a model that orders sees the candidates.")
 ]

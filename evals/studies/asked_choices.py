@@ -37,17 +37,28 @@ class AskConfig:
     seed: int = 0
 
 
+def open_access(spec: str, *, remember: bool | None = None) -> ModelAccess:
+    """Open the model of a spec, and measure its tier. With the spec `none`, there is no model.
+
+    Raises:
+        ConfigError: the spec is not valid.
+        ModelError: the model cannot be reached.
+    """
+    llm = open_model(spec, remember=remember)
+    return ModelAccess(llm, tier=tier_of(llm))
+
+
 def open_asked_model(config: AskConfig) -> ModelAccess:
     """Open the model of a configuration, and measure its tier.
 
     Raises:
-        ConfigError: the spec is `none`.
+        ConfigError: the spec is `none`, or not valid.
         ModelError: the model cannot be reached.
     """
-    llm = open_model(config.llm, remember=config.remember)
-    if llm is None:
+    access = open_access(config.llm, remember=config.remember)
+    if access.llm is None:
         raise ConfigError("give a model with --llm")
-    return ModelAccess(llm, tier=tier_of(llm))
+    return access
 
 
 def ask_log(

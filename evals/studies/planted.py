@@ -4,6 +4,9 @@ Each person draws topics from an individual taste. In a planted log, a new inter
 evening, at work, in the last sessions, or in the current session. Between 70% and 100% of these events have a topic of
 the new interest (the purity). In a stationary log the taste does not change. Either each event or each session draws a
 topic from it.
+
+The confidence in a named shift is the probability that the next event has one of its topics. The next event is drawn
+too, so the confidence is measured by its squared error.
 """
 
 from collections import Counter
@@ -13,11 +16,17 @@ from typing import Any
 
 import numpy as np
 
+from whimbrel.agent.language_models.access import NO_MODEL, ModelAccess
+from whimbrel.agent.reading.fuse_shift import fuse_shift
+from whimbrel.agent.reading.read_person import ReadQuery, read_person
 from whimbrel.agent.schema.context import Context
+from whimbrel.agent.schema.results import Shift
 from whimbrel.agent.shift.predict import ShiftQuery, predict_shift
 from whimbrel.evals.metrics.intervals import DRAWS, percentile_interval
+from whimbrel.prompts.phrases import load_phrases
 from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.records import Interaction, Item
+from whimbrel.tools.text.encoder import encode
 from whimbrel.tools.timestamps import DAY_SECONDS, is_weekend
 
 START = 1_600_000_000 // DAY_SECONDS * DAY_SECONDS
@@ -44,19 +53,36 @@ P_SAME_TOPIC = {"stationary, a topic a session": 1.0, "stationary, runs of a top
 
 @dataclass(frozen=True)
 class PlantedLog:
-    """A synthetic log of one person, with the moment and the situation for which the shift is predicted."""
+    """A synthetic log of one person.
+
+    Attributes:
+        history: The events in order of time.
+        at: The moment for which the shift is predicted; None if no times are known.
+        situation: The situation at that moment.
+        next_topic: The topic of the next event.
+    """
 
     history: Sequence[Item]
     at: float | None
     situation: Mapping[str, str]
+    next_topic: str
 
 
-def measure_planted(logs: int, seed: int = 0, *, progress: Progress | None = None) -> dict[str, Any]:
+def measure_planted(
+    logs: int, seed: int = 0, *, model: ModelAccess = NO_MODEL, progress: Progress | None = None
+) -> dict[str, Any]:
     """Predict the shift of `logs` logs of each kind.
 
+    Args:
+        logs: The number of logs of each kind.
+        seed: Seed of the random numbers.
+        model: A model that reads persons. Its readings are then fused with the statistics.
+        progress: Where progress is shown.
+
     Returns:
-        For each kind of log: the right kind of shift, how often each kind was predicted, and the share of right
-        predictions with its 95% bootstrap interval.
+        For each kind of log: the right kind of shift, how often each kind was predicted, the share of right
+        predictions with its 95% bootstrap interval, and the mean squared error of the confidence in named shifts (None
+        if none was named).
     """
     progress = progress or NoProgress()
     progress.step("Predicting shifts", logs * len(KINDS))
@@ -64,9 +90,13 @@ def measure_planted(logs: int, seed: int = 0, *, progress: Progress | None = Non
     for log_kind, shift_kind in KINDS.items():
         # Each kind has a separate generator, so that a new kind of log does not change the existing logs.
         random = np.random.default_rng([seed, *log_kind.encode()])
-        named = []
+        named, errors = list[str](), list[float]()
         for _ in range(logs):
-            named.append(named_kind(planted_log(log_kind, random)))
+            log = planted_log(log_kind, random)
+            shift = predicted_shift(log, model)
+            named.append(shift.kind)
+            if shift.kind != "none":
+                errors.append((shift.confidence - (log.next_topic in shift.to_topics)) ** 2)
             progress.advance(1)
         right = np.array([kind == shift_kind for kind in named], dtype=np.float64)
         low, high = percentile_interval(np.random.default_rng(seed).choice(right, (DRAWS, logs)).mean(axis=1))
@@ -76,26 +106,34 @@ def measure_planted(logs: int, seed: int = 0, *, progress: Progress | None = Non
             "right": float(right.mean()),
             "right_ci": [low, high],
             "named": dict(Counter(named)),
+            "squared_error": float(np.mean(errors)) if errors else None,
         }
     return document
 
 
 def planted_markdown(document: Mapping[str, Any]) -> str:
     """Return the results of `measure_planted` as a Markdown table."""
-    lines = ["| planted | kind | n | right | named |", "|---|---|---|---|---|"]
+    lines = ["| planted | kind | n | right | named | squared error |", "|---|---|---|---|---|---|"]
     for log_kind, row in document.items():
         low, high = row["right_ci"]
         named = ", ".join(f"{kind} {count}" for kind, count in row["named"].items())
-        lines.append(
-            f"| {log_kind} | {row['kind']} | {row['n']} | {row['right']:.3f} [{low:.3f}, {high:.3f}] | {named} |"
-        )
+        error = "" if row["squared_error"] is None else f"{row['squared_error']:.3f}"
+        right = f"{row['right']:.3f} [{low:.3f}, {high:.3f}]"
+        lines.append(f"| {log_kind} | {row['kind']} | {row['n']} | {right} | {named} | {error} |")
     return "\n".join(lines)
 
 
-def named_kind(log: PlantedLog) -> str:
-    """Predict the shift of a log and return its kind."""
+def predicted_shift(log: PlantedLog, model: ModelAccess = NO_MODEL) -> Shift:
+    """Predict the shift of a log, with a reading of the person if the model reads."""
     context = Context.model_validate(dict(log.situation))
-    return predict_shift(log.history, ShiftQuery(at=log.at, context=context)).shift.kind
+    prediction = predict_shift(log.history, ShiftQuery(at=log.at, context=context))
+    if not model.reads:
+        return prediction.shift
+    topics = sorted({topic for item in log.history for topic in item.topics})
+    reading = read_person(
+        ReadQuery(log.history, log.at, context, dict(zip(topics, encode(topics), strict=True))), model
+    )
+    return fuse_shift(prediction, reading, wished=False, say=load_phrases(model.language)).shift
 
 
 def planted_log(kind: str, random: np.random.Generator) -> PlantedLog:
@@ -120,11 +158,14 @@ def planted_log(kind: str, random: np.random.Generator) -> PlantedLog:
             is_new = random.random() < purity
             name = str(random.choice(NEW_TOPICS)) if is_new else f"Topic {random.choice(topics, p=taste)}"
             history.append(_event(name, begin + 90 * step, "home"))
+    (after,) = random.spawn(1)  # a generator of its own, so that the logs stay as they were without a next event
+    is_new = KINDS[kind] != "none" and after.random() < purity
+    next_topic = str(after.choice(NEW_TOPICS)) if is_new else f"Topic {after.choice(topics, p=taste)}"
     situation = {"place": "work"} if kind == "place" or kind.startswith("stationary") else {}
     if kind.endswith("without times"):
         timeless = [Item(item_id=event.item_id, title=event.title, topics=event.topics) for event in history]
-        return PlantedLog(timeless, None, {})
-    return PlantedLog(history, _query_time(kind, history[-1].time, random), situation)
+        return PlantedLog(timeless, None, {}, next_topic)
+    return PlantedLog(history, _query_time(kind, history[-1].time, random), situation, next_topic)
 
 
 def _new_interest_holds(kind: str, time: float, location: str, late: bool) -> bool:

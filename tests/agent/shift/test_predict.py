@@ -7,7 +7,7 @@ import pytest
 
 from whimbrel.agent import Agent, Context, Interaction, Item
 from whimbrel.agent.shift.predict import Prediction, ShiftQuery, predict_shift
-from whimbrel.evals.studies.planted import KINDS, named_kind, planted_log
+from whimbrel.evals.studies.planted import KINDS, planted_log, predicted_shift
 
 DAY = 86_400.0
 START = 1_600_041_600.0  # a Monday, midnight
@@ -26,7 +26,7 @@ def predicted(history: Sequence[Item], *, at: float | None = None) -> Prediction
 @pytest.mark.parametrize("what", KINDS)
 def test_planted_shifts_are_named_and_no_others(what: str) -> None:
     random = np.random.default_rng([7, *what.encode()])
-    right = sum(named_kind(planted_log(what, random)) == KINDS[what] for _ in range(40))
+    right = sum(predicted_shift(planted_log(what, random)).kind == KINDS[what] for _ in range(40))
     assert right >= 36
 
 

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from whimbrel.agent import ScriptedModel
 from whimbrel.agent.cli.main import main
 from whimbrel.agent.profile.segment import switch_probabilities
+from whimbrel.evals.studies import asked_choices
 from whimbrel.tools.records import Item
 
 Run = Callable[..., tuple[int, str, str]]
@@ -151,6 +153,43 @@ def test_planted_shifts_give_one_document_and_a_table(run: Run) -> None:
     status, out, _ = run("planted", "--logs", 1)
     assert status == 0
     assert f"| weekend | temporal | 1 | {document['weekend']['right']:.3f} [" in out
+
+
+def test_a_model_reads_the_planted_people(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = {"now": "n", "interests": [], "phrases": ["a rope"], "unwanted": []}
+    sure = {"kind": "temporal", "from": [], "to": ["Climbing"], "probability": 0.9, "events": [1], "why": "They climb."}
+    model = ScriptedModel({"ReadReply": {**read, "shift": sure}}, tier="reads")
+    monkeypatch.setattr(asked_choices, "open_model", lambda spec, **options: model if spec == "scripted" else None)
+    _, plain, _ = run("planted", "--logs", 2, "--json")
+    _, fused, _ = run("planted", "--logs", 2, "--json", "--llm", "scripted")
+    before, after = (json.loads(out)["trend"]["squared_error"] for out in (plain, fused))
+    assert before != after
+
+
+@pytest.fixture
+def moving(tmp_path: Path) -> Path:
+    """A log of 30 people who have taken up climbing in the last eight of twenty days."""
+    lines = ["user_id,title,topics,time"]
+    for user in range(30):
+        for day in range(20):
+            for step in range(3):
+                topic = "Climbing" if day >= 12 else ("Tea", "Bread", "Cups", "Rugs")[(user + day + step) % 4]
+                title = f"{topic} {(user * 7 + day * 3 + step) % 25}"
+                lines.append(f"u{user},{title},{topic},{1_600_000_000 + day * 86_400 + 600 * step + user}")
+    path = tmp_path / "hikers.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_lists_are_compared_with_the_shifts_that_they_announce(run: Run, moving: Path) -> None:
+    status, out, _ = run("headlines", f"hikers={moving}", "--people", 30, "--k", 3, "--json")
+    row = json.loads(out)["hikers"]
+    assert (status, row["people"]) == (0, 30)
+    assert 0 < row["headlines"] <= 30
+    assert row["listed"]["value"] > row["usual"]["value"]
+    status, out, _ = run("headlines", f"hikers={moving}", "--people", 1)
+    assert status == 0
+    assert "| hikers | 1 |" in out
 
 
 def test_a_synthetic_shop_is_timed(run: Run) -> None:
