@@ -33,8 +33,9 @@ sasrec: install
 demo: install
 	$(BIN)/whimbrel demo
 
+# Two processes. The tests of a file stay together, since they share stores and models.
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: install lint types test
 

@@ -23,8 +23,8 @@ NAMED = 10
 """How many of the best options the model is asked to name."""
 LARGEST_WINDOW = 60
 """Most options in one prompt."""
-REPLY_TOKENS = 24 + 16 * NAMED
-"""Most tokens of a reply: a few for the braces, and 16 for each `{"option": 12, "grade": 7}` with its comma."""
+BRACES_TOKENS, ENTRY_TOKENS = 24, 16
+"""Most tokens of a reply: for its braces, and for each `{"option": 12, "grade": 7}` with its comma."""
 NUMBER_TOKENS = 4
 """Tokens of an option's number, dot and line end."""
 AGREEING = 0.5
@@ -197,7 +197,7 @@ class _Order:
 def _windows(llm: LanguageModel, question: OrderQuestion, options: Sequence[str], language: str) -> list[Any]:
     """Split the options into windows of about equal size that fit the model's context."""
     empty = _messages(question, [], language)
-    room = llm.context_tokens - REPLY_TOKENS - sum(llm.count_tokens(message["content"]) for message in empty)
+    room = llm.context_tokens - _reply_tokens(len(options)) - sum(llm.count_tokens(message["content"]) for message in empty)
     tokens = np.array([llm.count_tokens(option) + NUMBER_TOKENS for option in options])
     count = -(-len(options) // LARGEST_WINDOW)
     while True:
@@ -206,6 +206,10 @@ def _windows(llm: LanguageModel, question: OrderQuestion, options: Sequence[str]
         if count * 2 >= len(options) or all(tokens[window].sum() <= room for window in windows):
             return windows
         count += 1
+
+
+def _reply_tokens(options: int) -> int:
+    return BRACES_TOKENS + ENTRY_TOKENS * min(NAMED, options)
 
 
 def _messages(question: OrderQuestion, lines: Sequence[str], language: str) -> list[Message]:
@@ -217,7 +221,8 @@ def _ask(
     llm: LanguageModel, question: OrderQuestion, options: Sequence[str], windows: Sequence[Any], language: str
 ) -> _Order:
     conversations = [_messages(question, [options[row] for row in window], language) for window in windows]
-    replies = llm.generate(conversations, schema=OrderReply, max_tokens=REPLY_TOKENS)
+    longest = max(len(window) for window in windows)
+    replies = llm.generate(conversations, schema=OrderReply, max_tokens=_reply_tokens(longest))
     # The key of an option: named ones by grade and position, then all others. One window needs no grades.
     grades, places = np.zeros(len(options)), np.full(len(options), np.inf)
     usage, warnings, readable = NO_USAGE, list[str](), False
