@@ -197,7 +197,11 @@ class _Order:
 def _windows(llm: LanguageModel, question: OrderQuestion, options: Sequence[str], language: str) -> list[Any]:
     """Split the options into windows of about equal size that fit the model's context."""
     empty = _messages(question, [], language)
-    room = llm.context_tokens - _reply_tokens(len(options)) - sum(llm.count_tokens(message["content"]) for message in empty)
+    room = (
+        llm.context_tokens
+        - _reply_tokens(len(options))
+        - sum(llm.count_tokens(message["content"]) for message in empty)
+    )
     tokens = np.array([llm.count_tokens(option) + NUMBER_TOKENS for option in options])
     count = -(-len(options) // LARGEST_WINDOW)
     while True:
@@ -221,7 +225,7 @@ def _ask(
     llm: LanguageModel, question: OrderQuestion, options: Sequence[str], windows: Sequence[Any], language: str
 ) -> _Order:
     conversations = [_messages(question, [options[row] for row in window], language) for window in windows]
-    longest = max(len(window) for window in windows)
+    longest = max((len(window) for window in windows), default=0)
     replies = llm.generate(conversations, schema=OrderReply, max_tokens=_reply_tokens(longest))
     # The key of an option: named ones by grade and position, then all others. One window needs no grades.
     grades, places = np.zeros(len(options)), np.full(len(options), np.inf)

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from whimbrel.agent import ScriptedModel
 from whimbrel.agent.language_models.graded_order import (
+    BRACES_TOKENS,
+    ENTRY_TOKENS,
     LARGEST_WINDOW,
     NAMED,
-    REPLY_TOKENS,
     OrderQuestion,
     OrderReply,
     order_options,
@@ -196,7 +197,8 @@ def test_a_small_context_is_shown_the_options_in_several_windows_that_fit(contex
     order = order_options(model, QUESTION, options, directions=1)
     assert order.calls == len(model.conversations) > 1
     for messages in model.conversations:
-        assert sum(model.count_tokens(message["content"]) for message in messages) + REPLY_TOKENS <= context_tokens
+        reply = BRACES_TOKENS + ENTRY_TOKENS * min(NAMED, len(shown(messages)))
+        assert sum(model.count_tokens(message["content"]) for message in messages) + reply <= context_tokens
     assert best_first(order.figures["order"])[:2] == [33, 2]
 
 
