@@ -116,9 +116,9 @@ def _cell(share: Interval) -> str:
 def _draw(catalogue: Catalogue, config: HeadlineConfig) -> list[Sequence[Interaction]]:
     """Draw the histories of people with enough events, the last of which is the only one at its time."""
     random, log = np.random.default_rng(config.seed), catalogue.log
-    histories = []
+    histories = list[Sequence[Interaction]]()
     for user in random.permutation(len(log.user_ids)):
-        history = catalogue.history(log.user_ids[user])
+        history = [event for event in catalogue.history(log.user_ids[user]) if isinstance(event, Interaction)]
         if len(history) >= LEAST_EVENTS and history[-2].time < history[-1].time:
             histories.append(history)
         if len(histories) == config.people:
