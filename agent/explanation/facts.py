@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from statistics import median
+from statistics import fmean, median
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from whimbrel.agent.ranking.rank import Ranked
 from whimbrel.agent.schema.results import Shift
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.people import PeopleCounts
-from whimbrel.tools.records import Interaction, Item, liked
+from whimbrel.tools.records import Interaction, Item
 from whimbrel.tools.text.encoder import Vectors
 from whimbrel.tools.timestamps import DAY_SECONDS
 
@@ -60,7 +60,7 @@ class Background:
 
     @cached_property
     def latest(self) -> dict[str, Interaction]:
-        """The latest event of each item that the person did not dislike, keyed by item id, in order of time."""
+        """The latest event of each item that may be cited, keyed by item id, in order of time."""
         latest: dict[str, Interaction] = {}
         for event in self.liked:
             latest.pop(event.item_id, None)  # a later event moves its item to the end
@@ -69,8 +69,14 @@ class Background:
 
     @cached_property
     def liked(self) -> list[Interaction]:
-        """The events that may be cited: those that the person did not dislike, in order of time."""
-        return [event for event in liked(self.history) if isinstance(event, Interaction)]
+        """The events that may be cited, in order of time. A reason that cites a film rated below the usual sounds wrong.
+
+        They are those without a rating, and those rated at least as high as the person's mean.
+        """
+        events = [event for event in self.history if isinstance(event, Interaction)]
+        ratings = [event.rating for event in events if event.rating is not None]
+        usual = fmean(ratings) if ratings else 0.0
+        return [event for event in events if event.rating is None or event.rating >= usual]
 
     @cached_property
     def people(self) -> PeopleCounts:

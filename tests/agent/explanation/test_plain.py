@@ -158,6 +158,12 @@ def test_a_rating_is_told_and_the_highest_one_as_such(scene: SimpleNamespace) ->
     assert not [sentence for sentence in said.values() if "Casino" in sentence.words]
 
 
+def test_what_was_rated_below_the_usual_is_not_cited(scene: SimpleNamespace) -> None:
+    ratings = [("Heat", 5.0), ("Casino", None), ("Ronin", 2.0), ("Fargo", 1.0), ("Alien", 5.0)]
+    history = [scene.event(title, kind="rating", rating=rating) for title, rating in ratings]
+    assert [met.title for met in scene.background(history).liked] == ["Heat", "Casino", "Alien"]
+
+
 def test_an_interest_is_counted_and_expected(scene: SimpleNamespace) -> None:
     history = [scene.event(f"Tea {n}", topics=["Tea" if n % 2 else "Bread"], days=20 - n) for n in range(10)]
     thing = scene.item("Chai", topics=["Tea"])
