@@ -14,7 +14,6 @@ import numpy as np
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.access import NO_MODEL, ModelAccess
 from whimbrel.agent.pipeline import RECOMMEND, SHIFT, run
-from whimbrel.agent.reading.fuse_shift import LEAST_NAMED
 from whimbrel.agent.state import Request, Resources
 from whimbrel.evals.data.catalogues import named_sources, read_library
 from whimbrel.evals.metrics.intervals import Interval, interval, wilson
@@ -141,7 +140,7 @@ def _headlines(
         request = Request(user_id=history[-1].user_id, at=history[-1].time, k=config.k)
         shift = run(request, resources, SHIFT).prediction.shift
         progress.advance(1)
-        if shift.kind == "none" or shift.confidence < LEAST_NAMED:
+        if not shift.is_headline:
             continue
         topics = set(shift.to_topics)
         listed = run(request, resources, RECOMMEND).ranking.list
