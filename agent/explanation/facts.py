@@ -69,9 +69,9 @@ class Background:
 
     @cached_property
     def liked(self) -> list[Interaction]:
-        """The events that may be cited, in order of time. A reason that cites a film rated below the usual sounds wrong.
+        """The events that may be cited, in order of time: those without a rating, or rated at least the person's mean.
 
-        They are those without a rating, and those rated at least as high as the person's mean.
+        A reason that cites a film which the person rated low sounds wrong.
         """
         events = [event for event in self.history if isinstance(event, Interaction)]
         ratings = [event.rating for event in events if event.rating is not None]

@@ -93,7 +93,7 @@ def ask_about(
         rows = list(state.ranking.asked)
         ids = [state.candidates[row].item.item_id for row in rows]
         if choice.asked.chosen_id in ids and state.ranking.answer.figures:
-            answered.append(_answered(choice.user, state, ids.index(choice.asked.chosen_id)))
+            answered.append(_answered(choice, state, ids.index(choice.asked.chosen_id)))
     return answered
 
 
@@ -114,10 +114,10 @@ def _finds(asked: Asked, resources: Resources, model: ModelAccess) -> bool:
     return asked.chosen_id in [entry.candidate.item.item_id for entry in ranked[:weighed]]
 
 
-def _answered(user: str, state: State, chosen: int) -> AnsweredChoiceSet:
+def _answered(asked: ChoiceSet, state: State, chosen: int) -> AnsweredChoiceSet:
     rows = list(state.ranking.asked)
     figures = {name: values[rows] for name, values in state.ranking.reading_figures.items()}
-    choice = ChoiceSet(user, state.features[rows], chosen, state.prediction.p_topic_change)
+    choice = replace(asked, features=state.features[rows], chosen=chosen)
     usage = state.reading.usage + state.ranking.usage
     return AnsweredChoiceSet(choice, {**figures, **state.ranking.answer.figures}, usage)
 

@@ -10,7 +10,7 @@ from whimbrel.agent.learning.model_weights import AnsweredChoiceSet
 from whimbrel.agent.learning.ranking import ChoiceSet
 from whimbrel.agent.ranking.features import FEATURES
 from whimbrel.evals.studies.asked_choices import AskConfig
-from whimbrel.evals.studies.lift import OTHERS, OWN, Lift, lifts_of, markdown, measure_lifts
+from whimbrel.evals.studies.lift import OTHERS, OWN, TEXT, Lift, lifts_of, markdown, measure_lifts
 from whimbrel.tools.errors import ConfigError
 
 CANDIDATES = 10
@@ -47,7 +47,7 @@ def lifts(effects: dict[str, float], tier: Tier = "fills") -> dict[str, dict[str
 @pytest.mark.parametrize("tier", FIGURES)
 def test_a_model_that_knows_lifts_a_log_by_weights_from_the_others(tier: Tier) -> None:
     measured = lifts({"one": 2.0, "other": 2.0}, tier)
-    for lift in (lift for by_origin in measured.values() for lift in by_origin.values()):
+    for lift in (by_origin[origin] for by_origin in measured.values() for origin in (OTHERS, OWN)):
         assert lift.lift.n == 200
         assert lift.lift.low > 0.1
         assert lift.p < 0.01
@@ -74,7 +74,35 @@ def test_the_table_has_n_interval_and_weights() -> None:
     assert "likelihood" in table.splitlines()[2]
     columns = [cell.strip() for cell in table.splitlines()[0].strip("|").split("|")]
     assert columns[3:6] == ["NDCG@10 without", "the model alone", "both"]
-    assert all(line.count("|") == len(columns) + 1 for line in table.splitlines())
+    figures, _, parts = table.partition("\n\n")
+    assert all(line.count("|") == len(columns) + 1 for line in figures.splitlines())
+    assert parts.splitlines()[0] == "| log | lift of | short history | long history |"
+    assert "| one | the model | +" in parts
+    assert "| one | text signals | " in parts
+
+
+def test_text_is_worth_what_the_ranking_loses_without_it() -> None:
+    random = np.random.default_rng(1)
+
+    def log(feature: str) -> list[ChoiceSet]:
+        """Choices of which one feature says everything."""
+        sets = []
+        for number in range(150):
+            features = np.zeros((10, len(FEATURES)))
+            features[:, FEATURES.index(feature)] = random.normal(size=10)
+            chosen = int(features[:, FEATURES.index(feature)].argmax())
+            sets.append(ChoiceSet(f"u{number}", features, chosen))
+        return sets
+
+    model = ModelAccess(ScriptedModel())
+    for feature, expected in (("nearest", 1.0), ("itemknn", 0.0)):
+        choices = {name: log(feature) for name in ("one", "other")}
+        says_nothing = {"likelihood": np.zeros(10), "prior": np.zeros(10)}
+        answers = {name: [AnsweredChoiceSet(of_log[0], says_nothing)] for name, of_log in choices.items()}
+        text = lifts_of("one", choices, answers, model, seed=0)[TEXT]
+        assert (text.lift.value > 0.4) == bool(expected)
+        assert text.with_.value > 0.95
+        assert text.lift.n == text.slices["short history"].n == 150
 
 
 def test_one_log_or_no_model_is_an_error() -> None:
