@@ -53,7 +53,7 @@ class ReasonForms(Table):
     others_top: Annotated[str, takes("title", "rating", "day", "verb", "people")]
     others_topic: Annotated[str, takes("title", "which", "topics", "verb", "people")]
     others_more: Annotated[str, takes("title", "which", "topics", "verb", "count", "of")]
-    others_both: Annotated[str, takes("did", "verb", "people")]
+    others_both: Annotated[str, takes("did", "verb", "count", "of")]
     topic: Annotated[str, takes("did", "topics")]
     topic_more: Annotated[str, takes("title", "which", "topics")]
     topic_several: Annotated[str, takes("title", "which", "topics")]

@@ -23,6 +23,12 @@ RARE, MOST_RARE = 0.05, 50
 
 TELLING: Mapping[str, float] = {"topic_rare": 0.8, "topic_top": 0.6, "topic_all": 0.6}
 """How much a form about shared topics tells, beside those that tell as much as their topics are rare."""
+WEAK = -2.0
+"""How much a sentence tells that speaks of an unrelated event. It is chosen if hardly anything else is true.
+
+One reader found 36 of 70 reasons of the bundled model useful. Most of the others spoke of an event that shares nothing
+with the item, with a count of people or a low share (docs/evaluation/explanations.md).
+"""
 FRESH_DAYS = 60
 """An item comes "after" an event of at most so many days ago."""
 
@@ -37,7 +43,7 @@ class Sentence:
         words: The sentence.
         events: The person's events that it rests on.
         known: What a model may word instead, keyed by the places of `GeneratedPhrases.relations`, and `day`.
-        telling: How much it tells, from 0 to 1. It is higher the rarer a shared topic is, and the more often people who
+        telling: How much it tells, from 0 to 1, or WEAK. It is higher the rarer a shared topic is, and the more often people who
             chose the event's item chose this than people do in general.
     """
 
@@ -148,7 +154,9 @@ def _about_others(facts: Facts, write: Writer) -> Iterator[Sentence]:
         event, count, of = together.events[0], f"{together.count:,}", f"{together.of:,}"
         named = {"title": write.title(event), "which": write.which(event), "verb": verb}
         shared = write.known.rarest(shared_topics(facts.item, event))
-        known = {"day": write.day(event), "count": count, "of": of, **({"topic": shared[0]} if shared else {})}
+        is_large = together.of >= LEAST_OF and together.count >= SHARE * together.of
+        known = {"day": write.day(event), "count": count} | ({"of": of} if is_large else {})
+        known |= {"topic": shared[0]} if shared else {}
         people = write.people(together.count)
         if event.rating and write.rating(event) and event.rating == write.known.top_rating:
             words = forms.others_top.format(
@@ -166,16 +174,18 @@ def _about_others(facts: Facts, write: Writer) -> Iterator[Sentence]:
         if together.count > MOST * together.of:
             words = forms.others_most.format(**named, count=count, of=of)
             yield Sentence("others_most", "others", words, (event,), known, telling=together.lift)
-        elif together.of >= LEAST_OF and together.count >= SHARE * together.of:
+        elif is_large:
             words = forms.others_share.format(did=write.did([event]), verb=verb, count=count, of=of)
             yield Sentence("others_share", "others", words, (event,), known, telling=together.lift)
         words = forms.others_count.format(**named, people=people)
-        yield Sentence("others_count", "others", words, (event,), known, telling=together.lift)
+        yield Sentence("others_count", "others", words, (event,), known, telling=together.lift if shared else WEAK)
     if facts.both:
+        both = facts.both
         words = forms.others_both.format(
-            did=write.did(facts.both.events), verb=verb, people=write.people(facts.both.count)
+            did=write.did(both.events), verb=verb, count=f"{both.count:,}", of=f"{both.of:,}"
         )
-        yield Sentence("others_both", "others", words, facts.both.events, telling=facts.both.lift)
+        telling = both.lift if both.count >= SHARE * both.of else WEAK
+        yield Sentence("others_both", "others", words, both.events, telling=telling)
 
 
 def _about_likeness(facts: Facts, write: Writer) -> Iterator[Sentence]:
@@ -267,7 +277,7 @@ def _about_popularity(facts: Facts, write: Writer) -> Iterator[Sentence]:
         words = forms.popular_since.format(
             did=write.did([latest]), verb=write.others_verb, people=write.people(facts.since)
         )
-        yield Sentence("popular_since", "recent_popularity", words, (latest,))
+        yield Sentence("popular_since", "recent_popularity", words, (latest,), telling=WEAK)
     if not popular or not latest:
         return
     values = _popularity(popular, write)
@@ -281,7 +291,8 @@ def _about_popularity(facts: Facts, write: Writer) -> Iterator[Sentence]:
         )
         telling = _rarity(likeness.topics, write)
         yield Sentence("popular_topic", "recent_popularity", words, (event,), telling=telling)
-    yield Sentence("popular", "recent_popularity", forms.popular.format(last=write.last(latest), **values), (latest,))
+    words = forms.popular.format(last=write.last(latest), **values)
+    yield Sentence("popular", "recent_popularity", words, (latest,), telling=WEAK)
 
 
 def _about_wishes(facts: Facts, latest: Interaction, write: Writer) -> Iterator[Sentence]:

@@ -47,7 +47,7 @@ def explained(
     topics = {title: ["Tea", f"Shelf {n}"] for n, title in enumerate(titles)}
     things = [scene.item(title, topics=topics[title]) for title in titles]
     history = [scene.event(met, topics=topics[title]) for title, met in titles.items()]
-    together = {(met, title): 7 for title, met in titles.items()} if cause == "others" else {}
+    together = {(met, title): 12 for title, met in titles.items()} if cause == "others" else {}
     known = scene.background(history, *things, together=together, shift=TO_TEA)
     ranked = [scene.ranked(thing, known, cause) for thing in things]
     return explain(ranked, known, llm=llm, worded=99, language=language)
@@ -98,7 +98,7 @@ def test_only_people_who_were_counted_are_told_of(scene: SimpleNamespace) -> Non
         "ReasonReply": {"events": [1], "reason": "You bought [1], and [count] others who did so chose [item] too."}
     }
     found = explained({"Rusk": "Chai"}, ScriptedModel(written), scene, cause="others")
-    assert found.recommendations[0].explanation == "You bought 'Chai', and 7 others who did so chose 'Rusk' too."
+    assert found.recommendations[0].explanation == "You bought 'Chai', and 12 others who did so chose 'Rusk' too."
     assert len(explained({"Rusk": "Chai"}, ScriptedModel(written), scene).problems) == 1
 
 

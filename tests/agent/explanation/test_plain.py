@@ -80,10 +80,21 @@ def test_other_people_are_counted_truly(scene: SimpleNamespace) -> None:
     together = {("Chai", "Rusk", "Honey"): 3, ("Chai", "Honey"): 4, ("Chai",): 13, ("Oats",): 50}
     said = all_true(honey, scene.background([chai, rusk], honey, scene.item("Oats"), together=together), scene)
     assert said["others_share"].words.endswith("Of the 20 other people who chose it, 7 also chose this.")
-    assert "3 other people chose both of them, and this as well." in said["others_both"].words
+    assert said["others_both"].words.endswith("Of the 3 other people who chose both of them, 3 also chose this.")
     assert "others_most" in said  # all three who chose Rusk chose Honey
     assert said["others_most"].words.endswith("also chose this: 3 of 3.")
     assert [event.title for event in said["others_both"].events] == ["Rusk", "Chai"]
+
+
+def test_a_count_beside_an_unrelated_event_gives_way_to_what_is_shared(scene: SimpleNamespace) -> None:
+    chai, rusk = scene.event("Chai", topics=["Tea"]), scene.event("Rusk", days=3)
+    mate = scene.item("Mate", topics=["Tea"])
+    # Of 40 people with Rusk, four have Mate, and many have chosen Mate lately.
+    together = {("Rusk", "Mate"): 4, ("Rusk",): 36, ("Mate",): 30}
+    known = scene.background([chai, rusk], mate, together=together, days=2)
+    chosen = reasons([scene.ranked(mate, known, "others")], known).recommendations[0]
+    assert [cited.title for cited in chosen.evidence] == ["Chai"]
+    assert "Tea" in chosen.explanation
 
 
 def test_what_everybody_chooses_is_not_put_down_to_an_event(scene: SimpleNamespace) -> None:
