@@ -43,8 +43,8 @@ class Sentence:
         words: The sentence.
         events: The person's events that it rests on.
         known: What a model may word instead, keyed by the places of `GeneratedPhrases.relations`, and `day`.
-        telling: How much it tells, from 0 to 1, or WEAK. It is higher the rarer a shared topic is, and the more often people who
-            chose the event's item chose this than people do in general.
+        telling: How much it tells, from 0 to 1, or WEAK. It is higher the rarer a shared topic is, and the more often
+            people who chose the event's item chose this than people do in general.
     """
 
     form: str
