@@ -33,7 +33,7 @@ sasrec: install
 demo: install
 	$(BIN)/whimbrel demo
 
-# Two processes. The tests of a file stay together, since they share stores and models.
+# Two processes. Tests of one file share stores and models, so they run in one process.
 test: install
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from statistics import fmean, median
+from statistics import median
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from whimbrel.agent.ranking.rank import Ranked
 from whimbrel.agent.schema.results import Shift
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.people import PeopleCounts
-from whimbrel.tools.records import Interaction, Item
+from whimbrel.tools.records import Interaction, Item, liked
 from whimbrel.tools.text.encoder import Vectors
 from whimbrel.tools.timestamps import DAY_SECONDS
 
@@ -69,14 +69,11 @@ class Background:
 
     @cached_property
     def liked(self) -> list[Interaction]:
-        """The events that may be cited, in order of time: those without a rating, or rated at least the person's mean.
+        """The events that may be cited, in order of time.
 
-        A reason that cites a film which the person rated low sounds wrong.
+        Ranking follows what is rated a little below the person's mean. A reason that cites it sounds wrong.
         """
-        events = [event for event in self.history if isinstance(event, Interaction)]
-        ratings = [event.rating for event in events if event.rating is not None]
-        usual = fmean(ratings) if ratings else 0.0
-        return [event for event in events if event.rating is None or event.rating >= usual]
+        return [event for event in liked(self.history, deviations=0) if isinstance(event, Interaction)]
 
     @cached_property
     def people(self) -> PeopleCounts:

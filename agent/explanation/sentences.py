@@ -24,10 +24,9 @@ RARE, MOST_RARE = 0.05, 50
 TELLING: Mapping[str, float] = {"topic_rare": 0.8, "topic_top": 0.6, "topic_all": 0.6}
 """How much a form about shared topics tells, beside those that tell as much as their topics are rare."""
 WEAK = -2.0
-"""How much a sentence tells that speaks of an unrelated event. It is chosen if hardly anything else is true.
+"""How much a sentence tells whose event has little to do with the item. Such a sentence is the last choice.
 
-One reader found 36 of 70 reasons of the bundled model useful. Most of the others spoke of an event that shares nothing
-with the item, with a count of people or a low share (docs/evaluation/explanations.md).
+Readers found 74 of 150 reasons useful before this was so (docs/evaluation/explanations.md).
 """
 FRESH_DAYS = 60
 """An item comes "after" an event of at most so many days ago."""
@@ -155,8 +154,11 @@ def _about_others(facts: Facts, write: Writer) -> Iterator[Sentence]:
         named = {"title": write.title(event), "which": write.which(event), "verb": verb}
         shared = write.known.rarest(shared_topics(facts.item, event))
         is_large = together.of >= LEAST_OF and together.count >= SHARE * together.of
-        known = {"day": write.day(event), "count": count} | ({"of": of} if is_large else {})
-        known |= {"topic": shared[0]} if shared else {}
+        known = {"day": write.day(event), "count": count}
+        if is_large:
+            known["of"] = of  # a model words no share that is low
+        if shared:
+            known["topic"] = shared[0]
         people = write.people(together.count)
         if event.rating and write.rating(event) and event.rating == write.known.top_rating:
             words = forms.others_top.format(
@@ -181,9 +183,8 @@ def _about_others(facts: Facts, write: Writer) -> Iterator[Sentence]:
         yield Sentence("others_count", "others", words, (event,), known, telling=together.lift if shared else WEAK)
     if facts.both:
         both = facts.both
-        words = forms.others_both.format(
-            did=write.did(both.events), verb=verb, count=f"{both.count:,}", of=f"{both.of:,}"
-        )
+        count, of = f"{both.count:,}", f"{both.of:,}"
+        words = forms.others_both.format(did=write.did(both.events), verb=verb, count=count, of=of)
         telling = both.lift if both.count >= SHARE * both.of else WEAK
         yield Sentence("others_both", "others", words, both.events, telling=telling)
 

@@ -21,11 +21,14 @@ def planted(
     persons is fused with the statistics, as in a recommendation.
     """
     from whimbrel.agent.display.progress import progress_bars
-    from whimbrel.evals.studies.asked_choices import open_access
+    from whimbrel.evals.studies.asked_choices import open_access, require_reading
     from whimbrel.evals.studies.planted import measure_planted, planted_markdown
 
+    model = open_access(llm)
+    if model.llm is not None:
+        require_reading(model, llm)
     with progress_bars() as progress:
-        document = measure_planted(logs, seed, model=open_access(llm), progress=progress)
+        document = measure_planted(logs, seed, model=model, progress=progress)
     if json:
         print_json(document)
     else:

@@ -32,6 +32,19 @@ class Interval:
     high: float
     n: int
 
+    def words(self, sign: str = "") -> str:
+        """Return the mean and the interval, "-" if there are no values.
+
+        Args:
+            sign: "+" shows the sign of positive numbers too.
+
+        Example:
+            >>> Interval(0.25, -0.1, 0.4, 9).words("+")
+            '+0.250 [-0.100, +0.400]'
+        """
+        form = f"{sign}.3f"
+        return f"{self.value:{form}} [{self.low:{form}}, {self.high:{form}}]" if self.n else "-"
+
 
 def bootstrap_means(values: Floats, users: Ints, *, seed: int, draws: int = DRAWS) -> Floats:
     """Return bootstrap means of values over resampled users (Efron, 1979), shape (draws,).

@@ -48,6 +48,16 @@ def open_access(spec: str, *, remember: bool | None = None) -> ModelAccess:
     return ModelAccess(llm, tier=tier_of(llm))
 
 
+def require_reading(model: ModelAccess, spec: str) -> None:
+    """Check that a model reads people.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if not model.reads:
+        raise ConfigError(f"{spec!r} does not read people well enough: its tier is {model.tier!r}")
+
+
 def open_asked_model(config: AskConfig) -> ModelAccess:
     """Open the model of a configuration, and measure its tier.
 

@@ -6,14 +6,14 @@ has seen.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.access import NO_MODEL, ModelAccess
-from whimbrel.agent.pipeline import RECOMMEND, SHIFT, run
+from whimbrel.agent.pipeline import RANK, SHIFT, run
 from whimbrel.agent.state import Request, Resources
 from whimbrel.evals.data.catalogues import named_sources, read_library
 from whimbrel.evals.metrics.intervals import Interval, interval, wilson
@@ -45,14 +45,17 @@ class Headline:
     """A list below a headline.
 
     Attributes:
-        listed: The share of the listed items with a topic that the shift goes to.
-        usual: The share of all events of the log with such a topic.
-        came_true: Whether the person's next event has such a topic.
+        share_of_list: The share of the listed items with a topic that the shift goes to.
+        share_of_events: The share of all events of the log with such a topic.
+        next_event: Whether the person's next event has such a topic.
     """
 
-    listed: float
-    usual: float
-    came_true: bool
+    share_of_list: float
+    share_of_events: float
+    next_event: bool
+
+
+SHARES = tuple(field.name for field in fields(Headline))
 
 
 def measure_headlines(
@@ -86,30 +89,26 @@ def measure_headlines(
         document[name] = {
             "people": len(histories),
             "headlines": len(headlines),
-            "following": vars(wilson(sum(headline.listed > 0 for headline in headlines), len(headlines))),
-        } | {part: _mean(headlines, part, config.seed) for part in ("listed", "usual", "came_true")}
+            "following": vars(wilson(sum(headline.share_of_list > 0 for headline in headlines), len(headlines))),
+        } | {share: _mean(headlines, share, config.seed) for share in SHARES}
     return document
 
 
 def headlines_markdown(document: Mapping[str, Any]) -> str:
     """Return the results of `measure_headlines` as a Markdown table."""
     lines = [
-        "| log | people | headlines | lists with such an item | share of the list | share of all events | came true |",
+        "| log | people | headlines | lists with such an item | share of the list | share of all events | next event |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, row in document.items():
-        cells = [_cell(Interval(**row[part])) for part in ("following", "listed", "usual", "came_true")]
+        cells = [Interval(**row[share]).words() for share in ("following", *SHARES)]
         lines.append(f"| {name} | {row['people']} | {row['headlines']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _mean(headlines: Sequence[Headline], part: str, seed: int) -> dict[str, float]:
-    values = np.array([float(getattr(headline, part)) for headline in headlines])
+def _mean(headlines: Sequence[Headline], share: str, seed: int) -> dict[str, float]:
+    values = np.array([float(getattr(headline, share)) for headline in headlines])
     return vars(interval(values, np.arange(len(values)), seed=seed))
-
-
-def _cell(share: Interval) -> str:
-    return f"{share.value:.3f} [{share.low:.3f}, {share.high:.3f}]" if share.n else "-"
 
 
 def _draw(catalogue: Catalogue, config: HeadlineConfig) -> list[Sequence[Interaction]]:
@@ -143,10 +142,11 @@ def _headlines(
         if not shift.is_headline:
             continue
         topics = set(shift.to_topics)
-        listed = run(request, resources, RECOMMEND).ranking.list
+        listed = run(request, resources, RANK).ranking.list
         has_topic = np.array([bool(topics & set(items[item_id].topics)) for item_id in log.item_ids])
         yield Headline(
-            listed=float(np.mean([bool(topics & set(entry.candidate.item.topics)) for entry in listed])),
-            usual=float(share_of_events[has_topic].sum()),
-            came_true=bool(topics & set(history[-1].topics)),
+            share_of_list=sum(bool(topics & set(entry.candidate.item.topics)) for entry in listed)
+            / max(len(listed), 1),
+            share_of_events=float(share_of_events[has_topic].sum()),
+            next_event=bool(topics & set(history[-1].topics)),
         )

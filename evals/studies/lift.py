@@ -247,23 +247,17 @@ def markdown(lifts: Lifts) -> str:
             weights = ", ".join(f"{name} {weight:.2f}" for name, weight in lift.weights.items())
             lines.append(
                 f"| {name} | {origin} | {lift.lift.n} | {lift.without.value:.3f} | {lift.alone.value:.3f} | "
-                f"{lift.with_.value:.3f} | "
-                f"{_gain(lift.lift)} | {lift.p:.3f} | {weights} |"
+                f"{lift.with_.value:.3f} | {lift.lift.words('+')} | {lift.p:.3f} | {weights} |"
             )
     parts = list(dict.fromkeys(part for of_log in lifts.values() for lift in of_log.values() for part in lift.slices))
     lines += ["", f"| log | lift of | {' | '.join(parts)} |", "|---" * (2 + len(parts)) + "|"]
     for name, by_origin in lifts.items():
         for origin, lift in by_origin.items():
             if origin != OWN:
-                cells = [
-                    f"{_gain(lift.slices[part])} (n={lift.slices[part].n})" for part in parts if part in lift.slices
-                ]
+                values = [lift.slices.get(part) for part in parts]
+                cells = [f"{value.words('+')} (n={value.n})" if value else "" for value in values]
                 lines.append(f"| {name} | {'the model' if origin == OTHERS else origin} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _gain(value: Interval) -> str:
-    return f"{value.value:+.3f} [{value.low:+.3f}, {value.high:+.3f}]"
 
 
 def document_of(lifts: Lifts) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from whimbrel.agent.pipeline import SHIFT, run
 from whimbrel.agent.reading.fuse_shift import ShiftFusion, log_odds, probability_of_any
 from whimbrel.evals.data.catalogues import named_sources, read_library
 from whimbrel.evals.metrics.intervals import Interval, interval
-from whimbrel.evals.studies.asked_choices import AskConfig, latest_choices, open_asked_model
+from whimbrel.evals.studies.asked_choices import AskConfig, latest_choices, open_asked_model, require_reading
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.log.interaction_log import Floats
 from whimbrel.tools.progress import NoProgress, Progress
@@ -87,8 +87,7 @@ def learn_shift_fusion(
     if len(named) < 2:
         raise ConfigError("give two logs or more")
     model = open_asked_model(config)
-    if not model.reads:
-        raise ConfigError(f"{config.llm!r} does not read people well enough: its tier is {model.tier!r}")
+    require_reading(model, config.llm)
     # All logs are read before the model is asked, so a log that cannot be read costs no replies.
     libraries = {name: read_library(source, progress) for name, source in named.items()}
     moments: dict[str, list[ReadMoment]] = {}
@@ -185,9 +184,8 @@ def markdown(measured: Mapping[str, FusedShifts]) -> str:
     """Return the measurements as a Markdown table."""
     lines = ["| log | n | Brier of the statistics | of the model | fused | better by |", "|---" * 6 + "|"]
     for name, row in measured.items():
-        gain = f"{row.gain.value:+.3f} [{row.gain.low:+.3f}, {row.gain.high:+.3f}]"
         figures = " | ".join(f"{score.value:.3f}" for score in (row.statistics, row.model, row.fused))
-        lines.append(f"| {name} | {row.gain.n} | {figures} | {gain} |")
+        lines.append(f"| {name} | {row.gain.n} | {figures} | {row.gain.words('+')} |")
     return "\n".join(lines)
 
 

@@ -166,6 +166,13 @@ def test_a_model_reads_the_planted_people(run: Run, monkeypatch: pytest.MonkeyPa
     assert before != after
 
 
+def test_a_model_that_does_not_read_is_no_help_with_planted_people(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asked_choices, "open_model", lambda spec, **options: ScriptedModel())
+    status, _, errors = run("planted", "--logs", 1, "--llm", "scripted")
+    assert status == 1
+    assert "does not read people well enough" in errors
+
+
 @pytest.fixture
 def moving(tmp_path: Path) -> Path:
     """A log of 30 people who have taken up climbing in the last eight of twenty days."""
@@ -186,7 +193,7 @@ def test_lists_are_compared_with_the_shifts_that_they_announce(run: Run, moving:
     row = json.loads(out)["hikers"]
     assert (status, row["people"]) == (0, 30)
     assert 0 < row["headlines"] <= 30
-    assert row["listed"]["value"] > row["usual"]["value"]
+    assert row["share_of_list"]["value"] > row["share_of_events"]["value"]
     status, out, _ = run("headlines", f"hikers={moving}", "--people", 1)
     assert status == 0
     assert "| hikers | 1 |" in out

@@ -12,8 +12,10 @@ def test_models_bench_stands_beside_bare_llama_cpp(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(benches, name, value)
     speeds = {speed.name: speed for speed in benches.bench("bundled")}
     for name in ("reading", "writing, held to a schema", "requests"):
-        # No bar: on a busy machine, the time of a few tokens is noise.
         assert speeds[name].ratio is not None
+    # Writing is a difference of two times. On a busy machine, the time of a few tokens is noise.
+    for name in ("reading", "requests"):
+        assert speeds[name].ratio > 0  # type: ignore[operator]
 
 
 def test_a_model_that_is_not_local_is_timed_without_a_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
