@@ -132,6 +132,7 @@ def gather(state: State, resources: Resources) -> State:
         weights=resources.fitted.fusion.channels,
         avoid=request.context.avoid,
         max_price=request.context.max_price,
+        conditions=request.context.conditions,
         n=max(config.candidates, 2 * request.k),
     )
     return replace(state, candidates=candidates, kind="retrieved")

@@ -8,29 +8,12 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from whimbrel.tools.clean import clean_text
+from whimbrel.tools.fields import Fields, FieldValue
 from whimbrel.tools.timestamps import Time, iso
 
 LONGEST_ID, LONGEST_TITLE, LONGEST_TEXT = 512, 500, 4000  # characters
 MOST_TOPICS = 32  # of one item
-
-
-def clean_text(value: object) -> object:
-    r"""Return a text as one line, without control, format and surrogate characters.
-
-    A value of another type is returned unchanged. Validation then rejects it.
-
-    Example:
-        >>> clean_text(" Rye\n bread\u200b ")
-        'Rye bread'
-    """
-    if not isinstance(value, str):
-        return value
-    if value.isprintable():
-        return " ".join(value.split())
-    # Control characters and line ends (Unicode categories Cc, Zl, Zp) become spaces. Format, surrogate, private and
-    # unassigned characters are dropped.
-    spaced = "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in value)
-    return " ".join("".join(c for c in spaced if unicodedata.category(c) not in {"Cf", "Cs", "Co", "Cn"}).split())
 
 
 def _clean_identifier(value: object) -> object:
@@ -111,6 +94,7 @@ class Item(BaseModel):
         price: The price in the shop's currency; None if unknown.
         image: A file path or a web address.
         time: When the item appeared, in seconds since 1970 UTC (ISO 8601 in JSON); None if unknown.
+        fields: Further facts of the catalogue, keyed by the name of the field (see `tools.fields`).
 
     Example:
         >>> Item(title="Green tea", topics="Drinks|Tea").topics
@@ -126,6 +110,21 @@ class Item(BaseModel):
     price: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     image: str | None = Field(default=None, max_length=2000)
     time: Time | None = None
+    fields: Fields = Field(default_factory=dict)
+
+    def fact(self, name: str) -> FieldValue | None:
+        """Return the value of a field, or None if it is unknown. The title, text, topics and price are fields too.
+
+        Example:
+            >>> Item(title="Up", topics="Family", fields={"runtime": 96}).fact("runtime")
+            96.0
+        """
+        if name == "topics":
+            return self.topics
+        if name in {"title", "text", "price"}:
+            return getattr(self, name) if getattr(self, name) not in ("", None) else None
+        value: FieldValue | None = self.fields.get(name)
+        return value
 
     @model_validator(mode="before")
     @classmethod

@@ -10,7 +10,8 @@ from whimbrel.agent.cli.options import JsonOption, StoreOption, example, print_j
 
 @example(
     "whimbrel ingest sales.csv --store shop "
-    "--map customer=user_id --map product=title --map day=time --map shelf=topics"
+    "--map customer=user_id --map product=title --map day=time --map shelf=topics",
+    "whimbrel ingest clicks.csv --items films.jsonl --store films --map runtime=field.runtime",
 )
 def ingest(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A file or folder, or `completejourney`.")],
@@ -28,6 +29,10 @@ def ingest(
         list[str] | None,
         typer.Option("--map", metavar="COLUMN=FIELD", help="Which column holds which field. May be repeated."),
     ] = None,
+    items: Annotated[
+        str | None,
+        typer.Option("--items", metavar="FILE", help="A catalogue in a file of its own: csv, parquet, json or jsonl."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Read a log into a store.
@@ -35,16 +40,25 @@ def ingest(
     Running the command again changes nothing; if it was interrupted, running it again completes it. The fields user_id,
     title and time are needed; item_id, topics, text, price, event, rating, image and context.KEY are optional. A column
     that is called like a field needs no --map. Rejected rows are written to a file, each with the reason.
+
+    `--map COLUMN=field.NAME` keeps a fact of the items: a number, a date, a flag, a text or a list. Conversations and
+    lists can then be limited by it. With --items, the log needs item_id or title, and a mapped column may be in only
+    one of the two files.
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.agent.display.terminal import console
-    from whimbrel.tools.sources.formats import open_source
+    from whimbrel.tools.sources.formats import open_source, open_source_with_items
     from whimbrel.tools.sources.ingest import ingest as ingest_source
     from whimbrel.tools.sources.tables import parse_map
 
-    opened = open_source(source, format=format, mapped=parse_map(map or []))
+    mapped = parse_map(map or [])
+    if items is None:
+        opened = open_source(source, format=format, mapped=mapped)
+    else:
+        opened = open_source_with_items(source, items, format=format, mapped=mapped)
+    command = _command(source, items=items, format=format, map=map or [])
     with progress_bars() as progress:
-        done = ingest_source(opened, store, command=_command(source, format, map or []), progress=progress)
+        done = ingest_source(opened, store, command=command, progress=progress)
     if json:
         print_json({"store": store, **vars(done), "rejects": str(done.rejects) if done.rejects else None})
         return
@@ -63,11 +77,13 @@ def _counted(count: int, thing: str) -> str:
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
-def _command(source: str, format: str | None, map: list[str]) -> str:
+def _command(source: str, *, items: str | None, format: str | None, map: list[str]) -> str:
     """Return the source and its options as a command line has them, to show after an interrupted ingestion."""
     import shlex
 
-    given = Path(source).resolve() if Path(source).exists() else source
-    return shlex.join(
-        [str(given), *(["--format", format] if format else []), *(part for pair in map for part in ("--map", pair))]
-    )
+    def absolute(path: str) -> str:
+        return str(Path(path).resolve()) if Path(path).exists() else path
+
+    options = {"--items": items and absolute(items), "--format": format}
+    given = [part for name, value in options.items() if value for part in (name, value)]
+    return shlex.join([absolute(source), *given, *(part for pair in map for part in ("--map", pair))])

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.agent.learning.cases import BlindCase, read_item
+from whimbrel.tools.clean import clean_text
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.interaction_log import InteractionLog
-from whimbrel.tools.records import Item, Occurrence, clean_text
+from whimbrel.tools.records import Item, Occurrence
 from whimbrel.tools.store.in_memory import InMemory
 
 Ints = NDArray[np.int64]

@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from whimbrel.agent.schema.wishes_and_refusals import LONGEST_WISH, read_wish
-from whimbrel.tools.records import Item, clean_text
+from whimbrel.tools.clean import clean_text
+from whimbrel.tools.conditions import Condition
+from whimbrel.tools.records import Item
 from whimbrel.tools.timestamps import parse_time
 
 EARLIEST_MOMENT = parse_time("1980")
@@ -25,6 +27,7 @@ class Context(BaseModel):
         more: Ids of items for which similar items are wanted.
         unavailable: Ids of items that are not available.
         max_price: The highest price. Items whose price is not known are allowed.
+        conditions: Conditions on the fields of items, all of which must hold (see `tools.conditions`).
 
     Example:
         >>> Context.model_validate({"place": "work", "avoid": "tea"}).situation
@@ -39,6 +42,7 @@ class Context(BaseModel):
     more: tuple[str, ...] = ()
     unavailable: tuple[str, ...] = ()
     max_price: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    conditions: tuple[Condition, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -62,9 +66,10 @@ class Context(BaseModel):
         return (value,) if isinstance(value, str) else value
 
     def admits(self, item: Item) -> bool:
-        """Return whether an item is available and costs no more than `max_price`."""
+        """Return whether an item is available, costs no more than `max_price` and fulfils all conditions."""
         too_expensive = self.max_price is not None and item.price is not None and item.price > self.max_price
-        return item.item_id not in self.unavailable and not too_expensive
+        is_fit = all(condition.holds(item) for condition in self.conditions)
+        return item.item_id not in self.unavailable and not too_expensive and is_fit
 
     @property
     def situation(self) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import re
 
-from whimbrel.tools.records import clean_text
+from whimbrel.tools.clean import clean_text
 
 LONGEST_WISH = 500
 """Characters of a wish that are read."""

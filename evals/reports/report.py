@@ -18,8 +18,8 @@ from whimbrel.evals.runs.document import PRIMARY, document_of
 from whimbrel.evals.runs.files import BOUNDARIES, MANIFEST, OUTCOMES, RANKINGS, RESULTS, read_lines, read_skipped
 from whimbrel.evals.runs.plan import Plan, parts_of
 from whimbrel.evals.runs.results import Results, results_of
+from whimbrel.tools.clean import clean_text
 from whimbrel.tools.errors import ConfigError
-from whimbrel.tools.records import clean_text
 
 WORST_CASES, TITLES = 20, 6
 """The page shows WORST_CASES cases. Each list of a case shows at most TITLES titles."""

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from whimbrel.tools.clean import clean_text
 from whimbrel.tools.records import (
     LONGEST_TEXT,
     MOST_TOPICS,
@@ -12,7 +13,6 @@ from whimbrel.tools.records import (
     Interaction,
     Item,
     Occurrence,
-    clean_text,
     identifier,
     liked,
     rejected_ids,

@@ -1,10 +1,11 @@
 """Candidates for a list: the best items of all channels, without items that are known, refused or too expensive."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from whimbrel.tools.conditions import Condition
 from whimbrel.tools.log.item_statistics import ItemStatistics
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.catalogue import Catalogue
@@ -80,6 +81,7 @@ def retrieve(
     weights: Mapping[str, float] | None = None,
     avoid: Sequence[str] = (),
     max_price: float | None = None,
+    conditions: Sequence[Condition] = (),
     n: int = 200,
 ) -> list[Candidate]:
     """Retrieve up to `n` candidates, the best first, each with its rank in every channel.
@@ -93,6 +95,7 @@ def retrieve(
         weights: The weight of each channel.
         avoid: What the user refuses, in words.
         max_price: The highest accepted price. An item without a price is accepted.
+        conditions: Conditions on fields, all of which must hold.
         n: The wanted number of candidates. If `avoid` or `max_price` leave too few, the channels are asked for more.
 
     Raises:
@@ -100,6 +103,8 @@ def retrieve(
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
+    if conditions:
+        query = replace(query, only=catalogue.fields.rows_where(conditions))
     refusal = Refusal.of(avoid, catalogue.topic_vectors(before=query.before) if avoid else {})
     titles_met = {item.title.casefold() for item in query.history}
 
@@ -111,12 +116,19 @@ def retrieve(
     wanted, most = n, min(MOST_WIDENED * n, len(catalogue.log.item_ids)) if limited else n
     while True:
         ranks = search_channels(catalogue, query, n=wanted)
-        chosen = _first_admitted(catalogue, ranks.best_first(weights or {}), admits, n=n)
+        best_first = ranks.best_first(weights or {})
+        if conditions or wanted >= most:
+            # No channel may know an item that nobody has chosen yet.
+            rest = query.allowed(catalogue.log)
+            rest[best_first] = False
+            best_first += np.flatnonzero(rest)[: most - len(best_first)].tolist() if len(best_first) < most else []
+        chosen = _first_admitted(catalogue, best_first, admits, n=n)
         if len(chosen) == n or wanted >= most:
             break
         wanted = min(OVERFETCH * wanted, most)
     vectors = catalogue.item_vectors([item.item_id for item in chosen.values()])
-    return as_candidates(list(chosen.values()), vectors, ranks.statistics, [ranks.ranks[row] for row in chosen])
+    channels = [ranks.ranks.get(row, {}) for row in chosen]
+    return as_candidates(list(chosen.values()), vectors, ranks.statistics, channels)
 
 
 def _first_admitted(

@@ -8,6 +8,7 @@ import numpy as np
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.topic_habits import TopicHabits
 from whimbrel.tools.records import Item
+from whimbrel.tools.retrieval.field_table import FieldTable
 from whimbrel.tools.text.encoder import Vectors
 
 
@@ -27,6 +28,10 @@ class Catalogue(Protocol):
 
     def items(self, item_ids: Sequence[str]) -> dict[str, Item]:
         """Return the items of these ids, keyed by id."""
+
+    @property
+    def fields(self) -> FieldTable:
+        """The fields of all items as columns, one row for each item of the log."""
 
     def item_vectors(self, item_ids: Sequence[str]) -> dict[str, Vectors]:
         """Return the unit text vectors of these items, keyed by id. An unknown id is left out."""

@@ -8,7 +8,7 @@ from itertools import zip_longest
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.tools.log.interaction_log import Floats, Ints
+from whimbrel.tools.log.interaction_log import Floats, InteractionLog, Ints
 from whimbrel.tools.log.item_embeddings import ItemEmbeddings
 from whimbrel.tools.log.item_statistics import ItemStatistics
 from whimbrel.tools.records import Item
@@ -56,6 +56,7 @@ class RetrievalQuery:
         expected: Probabilities of the topics of the next event, keyed by topic.
         embeddings: Item embeddings of the log; None if none were learned.
         without: Ids of other items that must not be returned.
+        only: For each item of the log, whether it may be returned; None if all may.
     """
 
     history: Sequence[Item]
@@ -64,6 +65,14 @@ class RetrievalQuery:
     expected: Mapping[str, float] = field(default_factory=dict)
     embeddings: ItemEmbeddings | None = None
     without: Sequence[str] = ()
+    only: NDArray[np.bool_] | None = None
+
+    def allowed(self, log: InteractionLog) -> NDArray[np.bool_]:
+        """Return for each item of the log whether it may be returned, shape (items,)."""
+        allowed = log.known(before=self.before)
+        excluded = log.rows([*(item.item_id for item in self.history), *self.without])
+        allowed[excluded[excluded >= 0]] = False
+        return allowed if self.only is None else allowed & self.only
 
 
 @dataclass(frozen=True)
@@ -111,9 +120,7 @@ def search_channels(catalogue: Catalogue, query: RetrievalQuery, *, n: int = 200
     """
     log = catalogue.log
     statistics = ItemStatistics.of(log, query.history, before=query.before, embeddings=query.embeddings)
-    allowed = log.known(before=query.before)
-    excluded = log.rows([*(item.item_id for item in query.history), *query.without])
-    allowed[excluded[excluded >= 0]] = False
+    allowed = query.allowed(log)
     scores: dict[str, Ints | Floats] = {
         "popular": statistics.recent_popularity,
         "rising": _rise(statistics),

@@ -15,7 +15,9 @@ cannot replace a format of this package.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 
 from whimbrel.tools.errors import ConfigError, DataError, WhimbrelError
@@ -24,7 +26,16 @@ from whimbrel.tools.sources.completejourney import read_completejourney
 from whimbrel.tools.sources.mind import is_mind, read_mind
 from whimbrel.tools.sources.movielens import read_movielens
 from whimbrel.tools.sources.rows import Source
-from whimbrel.tools.sources.tables import Mapped, read_csv, read_jsonl, read_parquet
+from whimbrel.tools.sources.tables import (
+    NEEDED_OF_EVENTS,
+    NEEDED_OF_ITEMS,
+    Mapped,
+    columns_of,
+    read_csv,
+    read_json,
+    read_jsonl,
+    read_parquet,
+)
 
 ENTRY_POINT_GROUP = "whimbrel.sources"
 # Published data sets have fixed columns. The columns of tables are mapped to fields.
@@ -34,8 +45,15 @@ _DATA_SETS: dict[str, Callable[[Path], Source]] = {
     "amazon": read_amazon,
     "mind": read_mind,
 }
-_TABLES = {"csv": read_csv, "parquet": read_parquet, "jsonl": read_jsonl}
-_BY_SUFFIX = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_TABLES = {"csv": read_csv, "parquet": read_parquet, "jsonl": read_jsonl, "json": read_json}
+_BY_SUFFIX = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+}
 FORMATS = (*_DATA_SETS, *_TABLES)
 
 
@@ -73,7 +91,62 @@ def open_source(source: str, *, format: str | None = None, mapped: Mapped = ()) 
         raise DataError(f"{source!r} is a folder; {name} is read from one file")
     if name == "parquet" and path.suffix == ".gz":
         raise DataError(f"{source!r}: Parquet is compressed inside and not read gzipped: unpack it with gunzip first")
-    return _TABLES[name](path, mapped)
+    return _TABLES[name](path, _once(mapped))
+
+
+def open_source_with_items(source: str, items: str, *, format: str | None = None, mapped: Mapped = ()) -> Source:
+    """Return the rows of a catalogue, then those of the log that it belongs to.
+
+    Args:
+        source: The log (see `open_source`).
+        items: The file of the catalogue: CSV, Parquet, JSONL, or one JSON list.
+        format: The format of the log; None to guess it.
+        mapped: Pairs of column and field. A column may be in only one of the two files. If both files have it, facts of
+            the item (`field.NAME`) are read from the catalogue, and what belongs to an event from the log.
+
+    Raises:
+        ConfigError: See `open_source`. Or neither file has a mapped column, or a field is mapped twice in one file.
+        DataError: There is no such file or folder, or it cannot be read.
+    """
+    path = Path(items).expanduser()
+    if not path.is_file():
+        raise DataError(f"no file at {items!r}")
+    items_format = _guessed_format(path, [("title", "title")])
+    if items_format not in _TABLES:
+        raise ConfigError(f"--items reads {', '.join(_TABLES)}, and {items!r} is {items_format}")
+    in_items = columns_of(path, items_format)
+    log = Path(source).expanduser()
+    log_format = format or (_guessed_format(log, mapped) if log.exists() else None)
+    is_table = log_format in _TABLES and log.is_file()
+    in_log = columns_of(log, str(log_format)) if is_table else set()
+    neither = [column for column, _ in mapped if column not in in_items | in_log]
+    if neither:
+        raise ConfigError(f"--map: neither {source!r} nor {items!r} has a column {', '.join(map(repr, neither))}")
+    of_items = [pair for pair in mapped if pair[0] in in_items and not _is_of_event(pair[1])]
+    of_log = [pair for pair in mapped if pair[0] in in_log and not (pair[1].startswith("field.") and pair in of_items)]
+    catalogue = _TABLES[items_format](path, _once(of_items), NEEDED_OF_ITEMS)
+    rows = (replace(row, catalogue=True) for row in catalogue.rows)
+    if not is_table:
+        _refuse_mapping(log_format or source, of_log)
+        events = open_source(source, format=format)
+    else:
+        events = _TABLES[str(log_format)](log, _once(of_log), NEEDED_OF_EVENTS)
+    total = None if catalogue.total is None or events.total is None else catalogue.total + events.total
+    later = (replace(row, position=row.position + (catalogue.total or 0)) for row in events.rows)
+    return Source(events.name, chain(rows, later), total)
+
+
+def _is_of_event(name: str) -> bool:
+    return name in {"user_id", "event", "rating"} or name.startswith("context.")
+
+
+def _once(mapped: Mapped) -> Mapped:
+    """Check that no field of a file is mapped twice."""
+    names = [name for _, name in mapped]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise ConfigError(f"--map: field {twice!r} is mapped twice")
+    return mapped
 
 
 def format_names() -> list[str]:

@@ -24,7 +24,7 @@ from whimbrel.tools.sources.rows import Row, Source
 from whimbrel.tools.store.store import FROM_CATALOGUE, ItemRecord, Store, open_store
 from whimbrel.tools.text.encoder import encode, encoder_text
 
-ITEM_FIELDS = frozenset({"item_id", "title", "topics", "text", "price", "image"})
+ITEM_FIELDS = frozenset({"item_id", "title", "topics", "text", "price", "image", "fields"})
 EVENT_FIELDS = frozenset({"user_id", "time", "event", "rating", "context"})
 BATCH_SIZE = 1000
 MOST_VALIDATED = 100_000
@@ -288,6 +288,7 @@ def _merged(stored: ItemRecord | None, staged: ItemRecord) -> ItemRecord:
         return staged
     earlier, later = (staged, stored) if staged.known_since <= stored.known_since else (stored, staged)
     facts = {name: getattr(earlier.item, name) for name in earlier.item.model_fields_set}
+    facts["fields"] = later.item.fields | earlier.item.fields
     return ItemRecord(later.item.model_copy(update=facts), earlier.known_since)
 
 

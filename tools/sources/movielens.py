@@ -60,6 +60,7 @@ def _genre_films(folder: Path, catalogue: str) -> Iterator[Row]:
             "text": texts.get(item_id, ""),
             "image": posters.format(item_id) if posters else None,
             "time": _release(fields["release"]),
+            "fields": _year(fields["title"]),
         }
         yield Row(row.file, row.line, _without_empty(film), row.position, catalogue=True)
 
@@ -71,7 +72,14 @@ def _named_films(folder: Path, catalogue: str) -> Iterator[Row]:
             yield row
             continue
         topics = "" if row.fields["topics"] == "(no genres listed)" else row.fields["topics"]
-        yield Row(row.file, row.line, _without_empty(dict(row.fields, topics=topics)), row.position, catalogue=True)
+        film = dict(row.fields, topics=topics, fields=_year(row.fields["title"]))
+        yield Row(row.file, row.line, _without_empty(film), row.position, catalogue=True)
+
+
+def _year(title: str) -> dict[str, int]:
+    """Return the year that a title ends with, as in `Heat (1995)`."""
+    year = re.search(r"\((\d{4})\)\s*$", title)
+    return {"year": int(year[1])} if year else {}
 
 
 def _records(path: Path, names: tuple[str, ...], *, skip_header: bool = False) -> Iterator[Row]:
@@ -142,4 +150,4 @@ def _posters(folder: Path) -> str:
 
 
 def _without_empty(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value not in (None, "")}
+    return {name: value for name, value in fields.items() if value not in (None, "", {})}

@@ -5,7 +5,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FIELDS = ("user_id", "item_id", "title", "time", "topics", "text", "price", "event", "rating", "image")
-"""The fields of a row. Columns may also be mapped to `context.KEY`, which describes the situation of the event."""
+"""The fields of a row.
+
+Columns may also be mapped to `context.KEY`, which describes the situation of the event, and to `field.NAME`, a typed
+fact of the item.
+"""
+PREFIXES = ("context.", "field.")
+"""What the names of further fields begin with."""
+
+
+def is_field(name: str) -> bool:
+    """Return whether a column may be mapped to this name."""
+    return name in FIELDS or any(name.startswith(prefix) and len(name) > len(prefix) for prefix in PREFIXES)
 
 
 @dataclass(frozen=True)

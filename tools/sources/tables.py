@@ -5,17 +5,21 @@ import json
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.sources.lines import opened, read_lines
-from whimbrel.tools.sources.rows import FIELDS, Row, Source
+from whimbrel.tools.sources.rows import FIELDS, Row, Source, is_field
 
 Mapped = Sequence[tuple[str, str]]
 """Pairs of column and field."""
+Needed = frozenset[str]
 
 NEEDED_FIELDS = frozenset({"user_id", "title", "time"})
+NEEDED_OF_EVENTS, NEEDED_OF_ITEMS = frozenset({"user_id", "time"}), frozenset({"title"})
+"""What is needed of a log if the catalogue is in a file of its own, and of that catalogue."""
 LONGEST_RECORD = 100  # most lines of one CSV record
 PARQUET_BATCH = 10_000  # rows read at a time
 
@@ -24,7 +28,7 @@ def parse_map(pairs: Iterable[str]) -> list[tuple[str, str]]:
     """Parse texts of the form `COLUMN=FIELD` into pairs of column and field.
 
     Raises:
-        ConfigError: A text has no `=`, a field is unknown, or a field is mapped twice.
+        ConfigError: A text has no `=`, or a field is unknown.
 
     Example:
         >>> parse_map(["product=title", "city=context.place"])
@@ -35,28 +39,32 @@ def parse_map(pairs: Iterable[str]) -> list[tuple[str, str]]:
         column, equals, name = pair.rpartition("=")
         if not equals or not column:
             raise ConfigError(f"--map {pair!r}: give COLUMN=FIELD, as in --map product_name=title")
-        if name not in FIELDS and not (name.startswith("context.") and len(name) > len("context.")):
-            raise ConfigError(f"--map {pair!r}: {name!r} is no field; fields are {', '.join(FIELDS)}, context.KEY")
-        if name in {field for _, field in mapped}:
-            raise ConfigError(f"--map {pair!r}: field {name!r} is mapped twice")
+        if not is_field(name):
+            names = ", ".join([*FIELDS, "context.KEY", "field.NAME"])
+            raise ConfigError(f"--map {pair!r}: {name!r} is no field; fields are {names}")
         mapped.append((column, name))
     return mapped
 
 
-def read_csv(path: Path, mapped: Mapped) -> Source:
+def read_csv(path: Path, mapped: Mapped, needed: Needed = NEEDED_FIELDS) -> Source:
     """Read a CSV file whose first line names the columns.
 
     The separator is whichever of `,`, `;`, tab and `|` occurs most often in the first line.
+
+    Args:
+        path: The file.
+        mapped: Pairs of column and field. A column that is named like a field needs none.
+        needed: Fields that must have a column.
 
     Raises:
         DataError: The first line is not CSV, or a needed or mapped column is missing. It is raised when the first row
             is read.
     """
-    return Source(path.name, _csv_rows(path, mapped), path.stat().st_size)
+    return Source(path.name, _csv_rows(path, mapped, needed), path.stat().st_size)
 
 
-def read_jsonl(path: Path, mapped: Mapped) -> Source:
-    """Read a file with one JSON object per line. Blank lines are skipped.
+def read_jsonl(path: Path, mapped: Mapped, needed: Needed = NEEDED_FIELDS) -> Source:
+    """Read a file with one JSON object per line. Blank lines are skipped. A row that lacks a field is rejected later.
 
     Raises:
         DataError: No line has a mapped column. It is raised after the last row.
@@ -64,40 +72,35 @@ def read_jsonl(path: Path, mapped: Mapped) -> Source:
     return Source(path.name, _jsonl_rows(path, mapped), path.stat().st_size)
 
 
-def read_parquet(path: Path, mapped: Mapped) -> Source:
+def read_json(path: Path, mapped: Mapped, needed: Needed = NEEDED_FIELDS) -> Source:
+    """Read a file that is one JSON list of objects. The line number of a row is its position, counted from 1.
+
+    Raises:
+        DataError: The file is no JSON list.
+    """
+    documents = _documents(path)
+    return Source(path.name, _document_rows(path, documents, mapped), len(documents))
+
+
+def read_parquet(path: Path, mapped: Mapped, needed: Needed = NEEDED_FIELDS) -> Source:
     """Read a Parquet file. The line number of a row is its position in the file, counted from 1.
 
     Raises:
         DataError: The file is not a complete Parquet file, or a needed or mapped column is missing.
     """
-    import pyarrow.parquet
-    from pyarrow.lib import ArrowException
-
-    try:
-        file = pyarrow.parquet.ParquetFile(path)
-    except (ArrowException, OSError) as error:
-        raise DataError(f"{str(path)!r} is not a whole Parquet file: {str(error).splitlines()[0]}") from error
-    fields = _fields_by_column(file.schema_arrow.names, mapped, path)
+    file = _parquet_file(path)
+    fields = _fields_by_column(file.schema_arrow.names, mapped, path, needed)
     return Source(path.name, _parquet_rows(path, file, fields), file.metadata.num_rows)
 
 
-def _csv_rows(path: Path, mapped: Mapped) -> Iterator[Row]:
+def _csv_rows(path: Path, mapped: Mapped, needed: Needed) -> Iterator[Row]:
     with opened(path) as (file, position):
         # A byte that is not UTF-8 becomes a surrogate, so that only its own row is rejected.
         lines = (
             line.decode("utf-8-sig" if number == 0 else "utf-8", "surrogateescape") for number, line in enumerate(file)
         )
-        header = next(lines, "")
-        if "\r" in header.rstrip("\r\n"):
-            raise DataError(f"{path.name!r} ends its lines in the old Mac way (CR): save it with LF or CRLF")
-        delimiter = max(",;\t|", key=header.count)
-        try:
-            names = next(csv.reader([header], delimiter=delimiter), [])
-        except csv.Error as error:
-            raise DataError(f"the first line of {path.name!r} is no CSV: {error}") from error
-        if not all(name.isprintable() for name in names):
-            raise DataError(f"the first line of {path.name!r} is no text: is it compressed, or in UTF-16?")
-        fields = _fields_by_column(names, mapped, path)
+        names, delimiter = _names(next(lines, ""), path)
+        fields = _fields_by_column(names, mapped, path, needed)
         for line, record in _records(lines, delimiter, width=len(names)):
             try:
                 cells = next(csv.reader([record], delimiter=delimiter), [])
@@ -114,6 +117,20 @@ def _csv_rows(path: Path, mapped: Mapped) -> Iterator[Row]:
             else:
                 named = dict(zip(names, cells, strict=True))
                 yield Row(path.name, line, _by_field(named, fields), position())
+
+
+def _names(header: str, path: Path) -> tuple[list[str], str]:
+    """Return the names of the columns that the first line of a CSV file holds, and the separator."""
+    if "\r" in header.rstrip("\r\n"):
+        raise DataError(f"{path.name!r} ends its lines in the old Mac way (CR): save it with LF or CRLF")
+    delimiter = max(",;\t|", key=header.count)
+    try:
+        names = next(csv.reader([header], delimiter=delimiter), [])
+    except csv.Error as error:
+        raise DataError(f"the first line of {path.name!r} is no CSV: {error}") from error
+    if not all(name.isprintable() for name in names):
+        raise DataError(f"the first line of {path.name!r} is no text: is it compressed, or in UTF-16?")
+    return names, delimiter
 
 
 def _records(lines: Iterator[str], delimiter: str, *, width: int) -> Iterator[tuple[int, str]]:
@@ -176,6 +193,61 @@ def _jsonl_rows(path: Path, mapped: Mapped) -> Iterator[Row]:
         raise DataError(f"--map: no line of {path.name!r} has {', '.join(map(repr, missing))}")
 
 
+def _parquet_file(path: Path) -> Any:
+    import pyarrow.parquet
+    from pyarrow.lib import ArrowException
+
+    try:
+        return pyarrow.parquet.ParquetFile(path)
+    except (ArrowException, OSError) as error:
+        raise DataError(f"{str(path)!r} is not a whole Parquet file: {str(error).splitlines()[0]}") from error
+
+
+def _documents(path: Path) -> list[Any]:
+    try:
+        with opened(path) as (file, _):
+            documents = json.loads(file.read().decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path.name!r} is not JSON: {error}") from error
+    if not isinstance(documents, list):
+        raise DataError(f"{path.name!r} is not a JSON list: put the rows between [ and ]")
+    return documents
+
+
+def _document_rows(path: Path, documents: Sequence[Any], mapped: Mapped) -> Iterator[Row]:
+    for number, document in enumerate(documents, start=1):
+        if isinstance(document, dict):
+            yield Row(path.name, number, _by_field(document, _with_own_names(document, mapped)), number)
+        else:
+            yield Row(path.name, number, position=number, problem="not a JSON object")
+
+
+def columns_of(path: Path, format: str) -> set[str]:
+    """Return the names of the columns of a table. Of JSON documents, the first thousand are read.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    if format == "parquet":
+        return set(_parquet_file(path).schema_arrow.names)
+    if format == "csv":
+        with opened(path) as (file, _):
+            return set(_names(next(iter(file), b"").decode("utf-8-sig", "surrogateescape"), path)[0])
+    documents: Iterable[Any]
+    if format == "json":
+        documents = _documents(path)
+    else:
+        documents = (_document(text) for _, text, _, problem in read_lines(path) if not problem)
+    return {str(name) for document in islice(documents, 1000) if isinstance(document, dict) for name in document}
+
+
+def _document(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):  # the row is rejected when it is read
+        return None
+
+
 def _parquet_rows(path: Path, file: Any, fields: Mapped) -> Iterator[Row]:
     from pyarrow.lib import ArrowException
 
@@ -196,7 +268,7 @@ def _parquet_rows(path: Path, file: Any, fields: Mapped) -> Iterator[Row]:
         raise DataError(f"{str(path)!r} cannot be read past row {line}: {str(error).splitlines()[0]}") from error
 
 
-def _fields_by_column(names: Sequence[str], mapped: Mapped, path: Path) -> Mapped:
+def _fields_by_column(names: Sequence[str], mapped: Mapped, path: Path, needed: Needed) -> Mapped:
     """Return the complete mapping for a table with these columns.
 
     Raises:
@@ -207,7 +279,7 @@ def _fields_by_column(names: Sequence[str], mapped: Mapped, path: Path) -> Mappe
         raise DataError(f"{path.name!r} has two columns {repeated!r}: rename one")
     absent = [column for column, _ in mapped if column not in names]
     fields = _with_own_names(dict.fromkeys(names), mapped)
-    missing = NEEDED_FIELDS - {name for _, name in fields}
+    missing = needed - {name for _, name in fields}
     if absent or missing:
         lack = f"no column {', '.join(map(repr, absent))}" if absent else f"no column for {', '.join(sorted(missing))}"
         columns = ", ".join(names) if names else "none: the file is empty"
@@ -218,18 +290,24 @@ def _fields_by_column(names: Sequence[str], mapped: Mapped, path: Path) -> Mappe
 def _with_own_names(columns: Iterable[str], mapped: Mapped) -> Mapped:
     """Complete a mapping: a field that nothing is mapped to gets the column of the same name, if there is one."""
     mapped_fields = {name for _, name in mapped}
-    named = [c for c in columns if (c in FIELDS or c.startswith("context.")) and c not in mapped_fields]
+    named = [column for column in columns if is_field(column) and column not in mapped_fields]
     return [*mapped, *((column, column) for column in named)]
 
 
 def _by_field(row: Mapping[str, Any], fields: Mapped) -> dict[str, Any]:
     """Return the values of a row, keyed by field. An empty cell counts as absent."""
     values = {name: row[column] for column, name in fields if row.get(column) not in (None, "")}
-    context = {name[len("context.") :]: str(values.pop(name)) for name in list(values) if name.startswith("context.")}
+    context = {key: str(value) for key, value in _pop_prefixed(values, "context.").items()}
     nested = row.get("context")
     if isinstance(nested, dict):
         context = {str(key): str(value) for key, value in nested.items() if value not in (None, "")} | context
-    return values | ({"context": context} if context else {})
+    facts = _pop_prefixed(values, "field.")
+    return values | ({"context": context} if context else {}) | ({"fields": facts} if facts else {})
+
+
+def _pop_prefixed(values: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """Remove the values whose names begin with a prefix. Return them by the rest of their names."""
+    return {name[len(prefix) :]: values.pop(name) for name in list(values) if name.startswith(prefix)}
 
 
 def _is_text(cell: str) -> bool:

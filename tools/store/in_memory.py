@@ -9,6 +9,7 @@ from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.interaction_log import InteractionLog, Ints
 from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
 from whimbrel.tools.records import Interaction, Item, Occurrence
+from whimbrel.tools.retrieval.field_table import FieldTable
 from whimbrel.tools.store.user_records import TASTE_EVENTS, taste_vector
 from whimbrel.tools.text.encoder import DIMENSION, Vectors, encode
 from whimbrel.tools.text.item_vectors import item_vectors
@@ -54,6 +55,11 @@ class InMemory:
     def items(self, item_ids: Sequence[str]) -> dict[str, Item]:
         """Return the items of these ids, keyed by id. An unknown id is left out."""
         return {item_id: self._items[item_id] for item_id in item_ids if item_id in self._items}
+
+    @cached_property
+    def fields(self) -> FieldTable:
+        """The fields of all items as columns, one row for each item of the log."""
+        return FieldTable(self._items.values(), self.log.item_ids)
 
     def item_vectors(self, item_ids: Sequence[str]) -> dict[str, Vectors]:
         """Return the unit text vectors of these items, keyed by id. An unknown id is left out."""

@@ -28,6 +28,7 @@ from whimbrel.tools.log.topic_clusters import (
 )
 from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
 from whimbrel.tools.records import Interaction, Item, Occurrence
+from whimbrel.tools.retrieval.field_table import FieldTable
 from whimbrel.tools.store.caches import NumberCache, ReadCache
 from whimbrel.tools.store.chroma import Database, connect
 from whimbrel.tools.store.user_records import UserRecords
@@ -66,6 +67,7 @@ class Store:
         self._log_is_unsaved = False
         self._number_caches: dict[str, NumberCache] = {}
         self._items, self._vectors = ReadCache[Item](), ReadCache[Vectors]()
+        self._fields: FieldTable | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -129,6 +131,16 @@ class Store:
         """The cluster's name for each item without topics, keyed by the item's id."""
         clusters = read_clusters(self.folder / CLUSTERS_FILE)
         return self._find_clusters() if clusters is None else clusters
+
+    @property
+    def fields(self) -> FieldTable:
+        """The fields of all items as columns, one row for each item of the log."""
+        if self._fields is None:
+            with self._database.decoding():
+                self._fields = FieldTable(
+                    with_cluster_topics(list(self._catalogue()), self._clusters), self.log.item_ids
+                )
+        return self._fields
 
     def item_records(self, item_ids: Iterable[str]) -> dict[str, ItemRecord]:
         """Return the items of these ids as they were written, with the time since which their facts are known."""
@@ -259,6 +271,7 @@ class Store:
         ]
         self._database.upsert("items", [item.item_id for item, _ in records], vectors, metadatas)
         self._items, self._vectors = ReadCache[Item](), ReadCache[Vectors]()
+        self._fields = None
 
     def put_topics(self, topics: Sequence[str], vectors: Vectors) -> None:
         """Write topics with the vectors of their names."""
