@@ -36,6 +36,7 @@ from whimbrel.tools.timestamps import parse_time
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
+    from whimbrel.agent.chat.policy import Policy
     from whimbrel.agent.chat.session import Session
 
 Situation = Context | Mapping[str, object] | None
@@ -294,8 +295,24 @@ class Agent:
         warnings = (*timeline.warnings, *unseen_situation(situation, history))
         return timeline.model_copy(update={"warnings": warnings, "outlook": ahead})
 
-    def chat(self, user_id: str, at: object = None, k: int = 5) -> "Session":
-        """Start a conversation with a user, or with somebody who asks for that user."""
+    def chat(
+        self,
+        user_id: str = "",
+        at: object = None,
+        k: int = 5,
+        *,
+        policy: "Policy | None" = None,
+        facts: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> "Session":
+        """Start a conversation.
+
+        Args:
+            user_id: The user; "" for a new user.
+            at: The moment of all answers, as in `recommend`.
+            k: The length of a list.
+            policy: The operator's rules (see `agent.chat.policy`).
+            facts: What is known of the user and the policy needs, keyed by name.
+        """
         from whimbrel.agent.chat.session import Session
 
         return Session(
@@ -304,6 +321,8 @@ class Agent:
             at=self.now() if at is None else parse_time(at),
             k=k,
             language=self._config.language,
+            policy=policy,
+            facts=facts,
         )
 
     def feedback(

@@ -16,6 +16,7 @@ from functools import cache
 from importlib import resources
 from typing import Annotated, Any, Literal, get_args
 
+from whimbrel.prompts.chat_phrases import ChatPhrases
 from whimbrel.prompts.reason_phrases import FreePhrases, ReasonPhrases
 from whimbrel.prompts.sentence_types import Counted, Table, Words, counts, takes
 from whimbrel.prompts.shift_phrases import ShiftPhrases
@@ -106,26 +107,6 @@ class WhyPhrases(Table):
     none_for: str
     because: Mapping[str, str]
     despite: Mapping[str, str]
-
-
-class ChatPhrases(Table):
-    """What is said in a conversation beside the lists."""
-
-    help: str
-    hello: str
-    goodbye: str
-    forgotten: str
-    wanted: Annotated[str, takes("wish")]
-    left_out: Annotated[str, takes("names")]
-    no_such_topic: Annotated[str, takes("topic")]
-    less_of_what: str
-    more_like: Annotated[str, takes("title")]
-    no_number: Annotated[str, takes("number", "last")]
-    no_number_given: str
-    no_command: Annotated[str, takes("command")]
-    nothing_fits: str
-    model_failed: Annotated[str, takes("error")]
-    interrupted: str
 
 
 class ScreenPhrases(Table):

@@ -193,7 +193,7 @@ class Interaction(Event, Item):
 
 DISLIKED = frozenset(
     {"dislike", "disliked", "downvote", "unlike", "hide", "hidden", "skip", "skipped", "remove", "removed", "return"}
-    | {"returned", "refund", "refunded", "report", "block", "unfollow", "not_interested"}
+    | {"returned", "refund", "refunded", "report", "block", "unfollow", "not_interested", "reject", "rejected"}
 )
 """Events by which a user rejects an item."""
 

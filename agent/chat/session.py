@@ -1,25 +1,68 @@
 """A conversation: it opens with a list and then answers each line, always as of the same moment."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Protocol
 
+import numpy as np
+
+from whimbrel.agent.chat.policy import Facts, Policy
+from whimbrel.agent.chat.questions import narrowing_question
+from whimbrel.agent.chat.reading import Act, LineReading, Question, Scene
+from whimbrel.agent.chat.rules import read_line
+from whimbrel.agent.chat.state import TalkState
+from whimbrel.agent.chat.vocabulary import Vocabulary
+from whimbrel.agent.chat.words import (
+    changes_words,
+    comparison_words,
+    condition_words,
+    facts_of,
+    field_words,
+    item_words,
+    state_words,
+)
 from whimbrel.agent.explanation.events import event_line
 from whimbrel.agent.explanation.plain import why
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.results import Recommendation, Recommendations
 from whimbrel.prompts.phrases import Language, load_phrases
+from whimbrel.tools.conditions import Condition
+from whimbrel.tools.fields import FieldValue
+from whimbrel.tools.log.interaction_log import InteractionLog, Ints
+from whimbrel.tools.log.item_statistics import ItemStatistics
+from whimbrel.tools.records import Item
+from whimbrel.tools.retrieval.field_table import FieldTable
 from whimbrel.tools.text.encoder import Vectors
 from whimbrel.tools.text.exclusions import Refusal
 from whimbrel.tools.timestamps import iso
 
-GREETINGS = frozenset({"hello", "hi", "hey", "good morning", "good evening", "thanks", "thank you", "ok", "okay"})
-LONGEST_NUMBER = 20
-"""Most characters of an unknown number that an answer repeats."""
+LONGEST_ECHO = 60
+"""Most characters of a line that an answer repeats."""
+ALSO_CHOSEN = 3
+"""How many items that people also chose are told of an item."""
+MOST_QUESTIONS = 5
+"""A conversation asks at most so many questions that only narrow the choice."""
+MANY = 3
+"""Beside a list, a narrowing question is asked if more than this many times its length fits."""
+MOST_COMPARED = 3
+REACTIONS: Mapping[str, str] = {"accept": "accept", "reject": "reject", "known": "known"}
+"""The event that is recorded for each reaction."""
 
 
-class TopicStore(Protocol):
+class CatalogueOfTalk(Protocol):
     """The part of a store that a session needs."""
+
+    @property
+    def fields(self) -> FieldTable:
+        """The fields of all items."""
+
+    @property
+    def log(self) -> InteractionLog:
+        """The interactions of all users."""
+
+    def items(self, item_ids: Sequence[str]) -> dict[str, Item]:
+        """Return the items of these ids."""
 
     def topic_vectors(self, *, before: float) -> Mapping[str, Vectors]:
         """Return the unit vectors of the topics known before a moment, keyed by topic."""
@@ -29,65 +72,128 @@ class Recommender(Protocol):
     """The part of an agent that a session needs."""
 
     @property
-    def store(self) -> TopicStore:
+    def store(self) -> CatalogueOfTalk:
         """The store that the agent recommends from."""
 
     def recommend(self, user_id: str, at: object, context: Context, k: int) -> Recommendations:
         """Recommend `k` items; see `Agent.recommend`."""
 
+    def feedback(self, user_id: str, item_id: str, event: str, at: object = None) -> None:
+        """Record what a user did; see `Agent.feedback`."""
+
 
 @dataclass(frozen=True)
-class Answer:
+class Turn:
     """The answer to one line.
 
     Attributes:
+        act: What the line did.
         words: The answer in words. It may be empty if there is a list.
-        recommendations: The new list, if the line asks for one.
+        state: What is wanted after the line.
+        question: A question to the person, if one is asked. Its text is part of no other words.
+        recommendations: The new list, if the line leads to one. It is empty if nothing fits.
+        fields: The facts of each listed item, keyed by its id.
+        disclosures: What the policy has said with listed items, keyed by their ids.
         done: Whether the conversation is over.
+        warnings: What the caller should know about this answer.
         figures: The score, the signals and the event ids behind an explanation. Only `--verbose` shows them.
     """
 
-    words: str
+    act: Act
+    words: str = ""
+    state: TalkState = field(default_factory=TalkState)
+    question: Question | None = None
     recommendations: Recommendations | None = None
+    fields: Mapping[str, Mapping[str, FieldValue]] = field(default_factory=dict)
+    disclosures: Mapping[str, Sequence[str]] = field(default_factory=dict)
     done: bool = False
+    warnings: tuple[str, ...] = ()
     figures: str = ""
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """All that a line may change, so that it can be taken back or left unchanged.
+
+    Attributes:
+        state: What is wanted.
+        listed: The list on the screen.
+        focus: The positions of the listed items that were talked about last.
+        shown: Ids of the items that were on a list since the wishes changed their subject.
+        question: The question that waits for an answer.
+        asked: Fields that were asked about.
+        opened: Gates that the person opened.
+        refused_gates: Gates that the person keeps shut.
+        facts: What is known of the person.
+        earlier: The memories before each change of the state, the latest last.
+    """
+
+    state: TalkState
+    listed: Recommendations | None = None
+    focus: tuple[int, ...] = ()
+    shown: tuple[str, ...] = ()
+    question: Question | None = None
+    asked: tuple[str, ...] = ()
+    opened: tuple[Condition, ...] = ()
+    refused_gates: tuple[Condition, ...] = ()
+    facts: Facts = field(default_factory=dict)
+    earlier: tuple["_Memory", ...] = ()
 
 
 class Session:
     """A conversation with one person.
 
-    It remembers the person's wishes and the last list. It only reads the store.
+    It remembers what is wanted, the last list and its questions. What the person takes, rejects or knows is recorded in
+    the store.
 
     Example:
         session = agent.chat("42")
         print(session.open().recommendations)
         print(session.say("something for the garden, no furniture").words)
-        print(session.say("/why 1").words)
+        print(session.say("why the first one?").words)
     """
 
-    def __init__(self, agent: Recommender, user_id: str, *, at: float, k: int, language: Language = "en") -> None:
+    def __init__(
+        self,
+        agent: Recommender,
+        user_id: str,
+        *,
+        at: float,
+        k: int,
+        language: Language = "en",
+        policy: Policy | None = None,
+        facts: Facts | None = None,
+    ) -> None:
         """Begin a conversation. Call `open` for the first list.
 
         Args:
             agent: The agent that recommends.
-            user_id: The person. Empty for a new person.
+            user_id: The person. Empty for a new person. A person that the log does not know is a new one too.
             at: The moment of all answers, in Unix seconds.
             k: The length of a list.
             language: The language of the answers.
+            policy: The operator's policy.
+            facts: What is known of the person, keyed by name.
         """
         self._agent = agent
-        self._user_id = user_id
-        self._at = at
-        self._k = k
+        self._policy = policy or Policy()
+        is_known = not user_id or user_id in agent.store.log.user_rows
         self._say = load_phrases(language)
-        self._context = Context()
-        self._list: Recommendations | None = None
+        self._named_id, self._user_id = user_id, user_id if is_known else ""
+        self._warnings = () if is_known else (self._say.chat.unknown_user.format(user=user_id[:LONGEST_ECHO]),)
+        self._at = at
+        self._memory = _Memory(TalkState(k=1 if self._policy.one_at_a_time else k), facts=dict(facts or {}))
 
-    def open(self) -> Answer:
+    @property
+    def state(self) -> TalkState:
+        """What is wanted so far."""
+        return self._memory.state
+
+    def open(self) -> Turn:
         """Recommend a first list."""
-        return self._recommend("")
+        return self._listed("want", "")
 
-    def say(self, line: str) -> Answer:
+    def say(self, line: str) -> Turn:
         """Answer one line.
 
         A line that cannot be understood is also answered, but changes nothing. If the answer fails or is interrupted,
@@ -96,89 +202,439 @@ class Session:
         Raises:
             ModelError: The language model cannot be reached.
         """
-        before = self._context
+        before = self._memory
         try:
-            return self._answer(line)
-        except BaseException:  # an interrupt, too, must not leave half of a wish in the context
-            self._context = before
+            turn = self._answer(line.strip())
+        except BaseException:  # an interrupt, too, must not leave half of a wish in the state
+            self._memory = before
             raise
+        if self._memory.question is before.question and turn.question is None:
+            self._memory = replace(self._memory, question=None)  # a question waits for one line only
+        if turn.act != "undo" and _is_changed(before, self._memory):
+            self._memory = replace(self._memory, earlier=(*before.earlier, before))
+        return turn
 
-    def _answer(self, line: str) -> Answer:
-        chat, line = self._say.chat, line.strip()
+    # Reading a line.
+
+    def _answer(self, line: str) -> Turn:
+        chat = self._say.chat
         if not line:
-            return Answer(chat.help)
-        if line.casefold().strip("!., ") in GREETINGS:  # otherwise "hi" would be read as a wish
-            return Answer(self._joined(chat.hello, chat.help))
-        if not line.startswith("/"):
-            return self._wish(line)
-        command, _, rest = line.partition(" ")
-        commands = {"/why": self._why, "/more": self._more, "/less": self._less}
-        if command in commands:
-            return commands[command](rest.strip())
-        if command == "/reset":
-            self._context = Context()
-            return self._recommend(chat.forgotten)
-        if command == "/quit":
-            return Answer(chat.goodbye, done=True)
-        return Answer(
-            chat.help if command == "/help" else self._joined(chat.no_command.format(command=command), chat.help)
+            return self._turn("unclear", chat.help)
+        if line.startswith("/"):
+            return self._command(line)
+        reading = read_line(line, self._scene())
+        answers: Mapping[Act, Callable[[LineReading, str], Turn]] = {
+            "undo": self._undo,
+            "leave": self._leave,
+            "small_talk": self._small_talk,
+            "why": self._why,
+            "about_item": self._about_item,
+            "about_me": self._about_me,
+            "compare": self._compare,
+            "accept": self._react,
+            "reject": self._react,
+            "known": self._react,
+            "unclear": self._unclear,
+        }
+        return answers.get(reading.act, self._wish)(reading, line)
+
+    def _scene(self) -> Scene:
+        memory = self._memory
+        fact_fields = {
+            rule.field: rule.fact for rule in self._policy.require if rule.fact and rule.fact not in memory.facts
+        }
+        return Scene(
+            self._vocabulary,
+            self._items(),
+            memory.focus,
+            memory.question,
+            (*memory.state.refused, *(str(value) for gate in memory.refused_gates for value in _values(gate))),
+            not memory.state.is_empty,
+            fact_fields,
         )
 
-    def _wish(self, words: str) -> Answer:
-        self._context = self._context.wanting(words)
-        wanted = self._say.chat.wanted.format(wish=self._context.query) if self._context.query else ""
-        return self._recommend(self._joined(wanted, self._left_out()))
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary(self._agent.store.fields)
 
-    def _why(self, number: str) -> Answer:
-        entry = self._entry(number)
-        if entry is None:
-            return Answer(self._no_entry(number))
-        events = [f"  {event_line(event, self._say)}" for event in entry.evidence]
-        words = [entry.title, entry.explanation, *events, why(entry.signals, self._say)]
-        ids = [
-            f"  event {event.event_id}  {iso(event.time or 0.0)}  {event.event}  {event.title}"
-            for event in entry.evidence
-        ]
-        signals = ", ".join(f"{name} {value:+.2f}" for name, value in entry.signals.items())
-        figures = "\n".join([*ids, f"  score {entry.score:.2f}: {signals}"])
-        return Answer("\n".join(words), figures=figures)
+    def _command(self, line: str) -> Turn:
+        chat = self._say.chat
+        command, _, rest = line.partition(" ")
+        if command in {"/why", "/more"}:
+            return self._of_number(command, rest.strip())
+        if command == "/less":
+            return self._less(rest.strip())
+        if command == "/undo":
+            return self._undo(LineReading("undo"), line)
+        if command == "/state":
+            return self._turn("about_me", state_words(self.state, self._say))
+        if command == "/reset":
+            self._memory = replace(self._memory, state=TalkState(k=self.state.k), shown=(), question=None)
+            return self._listed("subject", chat.forgotten)
+        if command == "/quit":
+            return self._leave(LineReading("leave"), line)
+        known = command == "/help"
+        words = chat.help if known else self._joined(chat.no_command.format(command=command[:LONGEST_ECHO]), chat.help)
+        return self._turn("small_talk" if known else "unclear", words)
 
-    def _more(self, number: str) -> Answer:
-        entry = self._entry(number)
-        if entry is None:
-            return Answer(self._no_entry(number))
-        self._context = self._context.model_copy(update={"more": (*self._context.more, entry.item_id)})
-        return self._recommend(self._say.chat.more_like.format(title=entry.title))
+    # Acts that change what is wanted.
 
-    def _less(self, topic: str) -> Answer:
-        if not topic:
-            return Answer(self._say.chat.less_of_what)
-        self._context = self._context.model_copy(update={"avoid": (*self._context.avoid, topic)})
+    def _wish(self, reading: LineReading, line: str) -> Turn:
+        memory = self._memory
+        question = memory.question
+        words: list[str] = []
+        if question and question.kind == "gate" and (reading.answer or reading.allowed or reading.act == "exclude"):
+            words += self._answer_gate(question, is_yes=reading.answer in {"yes", "any"} or bool(reading.allowed))
+        if reading.facts:
+            facts = {**memory.facts, **reading.facts}
+            self._memory = replace(self._memory, facts=facts)
+            words += [
+                self._say.chat.fact_noted.format(name=field_words(name), values=self._say.writing.comma.join(values))
+                for name, values in reading.facts.items()
+            ]
+        liked = self._ids_of(reading.titles) if reading.act in {"want", "narrow"} else {}
+        state = self.state.after(reading)
+        if liked:
+            state = replace(state, liked=tuple(dict.fromkeys([*state.liked, *liked])))
+            state = replace(state, wants=tuple(wish for wish in state.wants if not self._vocabulary.title_in(wish)))
+        if reading.titles and not liked:
+            state = state.rejecting(self._ids_of(reading.titles))
+        if reading.items and reading.act == "criticise" and self._policy.one_at_a_time:
+            state = state.rejecting(self._titles_at(reading.items))
+        if self._policy.one_at_a_time and state.k != 1:
+            state = replace(state, k=1)
+        shown = () if reading.is_new_subject else self._memory.shown
+        self._memory = replace(self._memory, state=state, shown=shown)
+        words += changes_words(reading, state, self._say)
+        words += [self._say.chat.no_field.format(name=name) for name in reading.missing]
+        words += [self._unnamed(value) for value in reading.refused]
+        is_known = not reading.changes and not liked and not reading.titles and not reading.is_more
+        if is_known and reading.act != "want" and not reading.answer and not words:
+            return self._turn(reading.act, self._say.chat.help)
+        if reading.missing and not (reading.changes or liked):
+            return self._turn(reading.act, self._joined(*words))
+        return self._listed(reading.act, self._joined(*words), is_more=reading.is_more)
+
+    def _unnamed(self, value: str) -> str:
+        """Return a note if no topic is named by a refused word. Items with that word are left out all the same."""
         vectors = self._agent.store.topic_vectors(before=self._at)
-        # A word that is no known topic still counts: titles that contain it are left out.
-        known = any(map(Refusal.of([topic], vectors).covers_topic, vectors))
-        unknown = "" if known else self._say.chat.no_such_topic.format(topic=topic)
-        return self._recommend(self._joined(self._left_out(), unknown))
+        refusal = Refusal.of([value], vectors)
+        return "" if any(map(refusal.covers_topic, vectors)) else self._say.chat.no_such_topic.format(topic=value)
 
-    def _left_out(self) -> str:
-        names = self._say.writing.comma.join(self._context.avoid)
-        return self._say.chat.left_out.format(names=names) if names else ""
+    def _less(self, topic: str) -> Turn:
+        if not topic:
+            return self._turn("unclear", self._say.chat.less_of_what)
+        values = [value.value for value in self._vocabulary.values_in(topic) if value.field == "topics"]
+        return self._wish(LineReading("exclude", refused=tuple(values) or (topic[:LONGEST_ECHO],)), topic)
 
-    def _recommend(self, words: str) -> Answer:
+    def _of_number(self, command: str, number: str) -> Turn:
+        position = int(number) - 1 if number.isdecimal() and len(number) < 4 else -1
+        items = self._items()
+        if not 0 <= position < len(items):
+            return self._turn("why" if command == "/why" else "want", self._no_entry(number))
+        if command == "/why":
+            return self._why(LineReading("why", items=(position,)), "")
+        item = items[position]
+        state = replace(self.state, liked=tuple(dict.fromkeys([*self.state.liked, item.item_id])))
+        self._memory = replace(self._memory, state=state)
+        return self._listed("want", self._say.chat.more_like.format(title=item.title))
+
+    def _undo(self, reading: LineReading, line: str) -> Turn:
+        if not self._memory.earlier:
+            return self._turn("undo", self._say.chat.nothing_to_undo)
+        self._memory = self._memory.earlier[-1]
+        return self._listed("undo", self._say.chat.undone)
+
+    def _react(self, reading: LineReading, line: str) -> Turn:
+        """Record that the person takes, rejects or knows items. A rejection or a wish leads to a new list."""
+        chat = self._say.chat
+        titles = self._titles_at(reading.items) | self._ids_of(reading.titles)
+        if not titles:
+            if reading.act == "reject" and reading.changes:
+                return self._wish(replace(reading, act="exclude"), line)
+            return self._turn(reading.act, chat.which_item if self._items() else chat.no_list)
+        named = self._say.writing.listed([self._say.writing.title.format(title=title) for title in titles.values()])
+        words = {"accept": chat.accepted, "reject": chat.rejected, "known": chat.known}[reading.act].format(
+            titles=named
+        )
+        if self._named_id:
+            for item_id in titles:
+                self._agent.feedback(self._named_id, item_id, REACTIONS[reading.act], self._at)
+        state = self.state.rejecting(titles) if reading.act == "reject" else self.state
+        if reading.act != "reject":
+            state = replace(state, known=tuple(dict.fromkeys([*state.known, *titles])))
+        self._memory = replace(self._memory, state=state, focus=reading.items)
+        if reading.act == "accept" and not reading.changes:
+            return self._turn("accept", words)
+        state = self.state.after(reading)
+        self._memory = replace(self._memory, state=state)
+        changes = changes_words(reading, state, self._say)
+        return self._listed(reading.act, self._joined(words, *changes), is_more=True)
+
+    # Acts that only ask.
+
+    def _leave(self, reading: LineReading, line: str) -> Turn:
+        return self._turn("leave", self._say.chat.goodbye, done=True)
+
+    def _small_talk(self, reading: LineReading, line: str) -> Turn:
+        chat = self._say.chat
+        thanks = any(word in line.casefold() for word in ("thank", "thx", "cheers", "dank", "谢"))
+        return self._turn("small_talk", chat.you_are_welcome if thanks else self._joined(chat.hello, chat.help))
+
+    def _unclear(self, reading: LineReading, line: str) -> Turn:
+        return self._turn("unclear", self._say.chat.not_understood.format(line=line[:LONGEST_ECHO]))
+
+    def _why(self, reading: LineReading, line: str) -> Turn:
+        entries = self._entries(reading.items or self._memory.focus[:1])
+        if not entries:
+            return self._turn("why", self._say.chat.which_item if self._items() else self._say.chat.no_list)
+        self._memory = replace(self._memory, focus=reading.items or self._memory.focus)
+        words: list[str] = []
+        figures: list[str] = []
+        for entry in entries:
+            events = [f"  {event_line(event, self._say)}" for event in entry.evidence]
+            words += [entry.title, entry.explanation, *events, why(entry.signals, self._say)]
+            figures += [
+                f"  event {event.event_id}  {iso(event.time or 0.0)}  {event.event}  {event.title}"
+                for event in entry.evidence
+            ]
+            signals = ", ".join(f"{name} {value:+.2f}" for name, value in entry.signals.items())
+            figures.append(f"  score {entry.score:.2f}: {signals}")
+        return self._turn("why", "\n".join(words), figures="\n".join(figures))
+
+    def _about_item(self, reading: LineReading, line: str) -> Turn:
+        items = self._spoken_of(reading)
+        if not items:
+            return self._turn("about_item", self._say.chat.which_item if self._items() else self._say.chat.no_list)
+        self._memory = replace(self._memory, focus=reading.items or self._memory.focus)
+        return self._turn("about_item", "\n".join(word for item in items for word in self._item_words(item)))
+
+    def _item_words(self, item: Item) -> list[str]:
+        log = self._agent.store.log
+        users = int(log.users_per_item(before=self._at)[log.rows([item.item_id])][0])
+        counts = ItemStatistics.of(log, [item], before=self._at).itemknn
+        rows = [int(row) for row in np.argsort(-counts, kind="stable")[:ALSO_CHOSEN] if counts[row] > 0]
+        others = self._agent.store.items([log.item_ids[row] for row in rows])
+        return item_words(item, self._say, also=[other.title for other in others.values()], people=users)
+
+    def _compare(self, reading: LineReading, line: str) -> Turn:
+        items = self._spoken_of(reading)[:MOST_COMPARED]
+        if len(items) < 2:
+            items = self._items()[:MOST_COMPARED]
+        if len(items) < 2:
+            return self._turn("compare", self._say.chat.which_item if self._items() else self._say.chat.no_list)
+        return self._turn("compare", "\n".join(comparison_words(items, self._say)))
+
+    def _about_me(self, reading: LineReading, line: str) -> Turn:
+        chat = self._say.chat
+        listed = self._memory.listed
+        if reading.is_about_state:
+            return self._turn("about_me", state_words(self.state, self._say))
+        if not listed or not self._user_id:
+            return self._turn("about_me", self._joined(chat.nobody_known, state_words(self.state, self._say)))
+        if reading.is_about_change:
+            return self._turn("about_me", listed.shift.reason)
+        log = self._agent.store.log
+        count = int(log.items_per_user(before=self._at)[log.user_rows[self._user_id]])
+        return self._turn(
+            "about_me",
+            "\n".join(
+                [
+                    chat.your_events.format(count=count),
+                    listed.summary,
+                    listed.shift.reason,
+                    state_words(self.state, self._say),
+                ]
+            ),
+        )
+
+    # The list and its questions.
+
+    def _listed(self, act: Act, words: str, *, is_more: bool = False) -> Turn:
+        """Make a new list, or ask what must be known before."""
+        missing = self._policy.missing_facts(self._memory.facts)
+        if missing:
+            rule = missing[0]
+            text = self._say.chat.fact.format(name=field_words(rule.fact))
+            return self._asking(act, words, Question(kind="fact", field=rule.field, text=text))
+        rows = self._fitting()
+        if self._policy.one_at_a_time and not is_more and act != "undo":
+            question = self._narrowing(rows)
+            if question and len(rows) > 1:
+                return self._asking(act, words, question)
+        hidden = self._memory.shown if is_more else ()
+        listed = self._recommended(hidden)
+        gate = self._gate_of(listed)
+        if gate is not None:
+            question = self._gate_question(gate)
+            closed = self._recommended((*hidden, *self._ids_where(self._policy.closed(self._memory.opened))))
+            if not closed.recommendations or self._policy.one_at_a_time:
+                return self._asking(act, words, question)
+            return self._showing(act, words, closed, question)
+        if not listed.recommendations:
+            self._memory = replace(self._memory, listed=listed, focus=())
+            return self._turn(act, self._joined(words, self._why_nothing(is_more=is_more)), listed=listed)
+        is_open = not self._policy.one_at_a_time and len(rows) > MANY * self.state.k and not self.state.is_empty
+        return self._showing(act, words, listed, self._narrowing(rows) if is_open else None)
+
+    def _recommended(self, hidden: Sequence[str]) -> Recommendations:
+        gates = self._ids_where(self._memory.refused_gates) if self._memory.refused_gates else ()
+        topics = self._vocabulary.fields["topics"].counts if "topics" in self._vocabulary.fields else {}
+        required = self._policy.required(self._memory.facts)
+        context = self.state.context(topics, hidden=(*hidden, *gates), conditions=required)
         # If this call fails, the old list stays, so that /why still explains the list on the screen.
-        self._list = self._agent.recommend(self._user_id, self._at, self._context, self._k)
-        nothing = "" if self._list.recommendations else self._say.chat.nothing_fits
-        return Answer(self._joined(words, nothing), self._list)
+        return self._agent.recommend(self._user_id, self._at, context, self.state.k)
 
-    def _entry(self, number: str) -> Recommendation | None:
-        listed = self._list.recommendations if self._list else ()
-        return {str(entry.rank): entry for entry in listed}.get(number)
+    def _showing(self, act: Act, words: str, listed: Recommendations, question: Question | None) -> Turn:
+        ids = [entry.item_id for entry in listed.recommendations]
+        asked = (
+            (*self._memory.asked, question.field or "")
+            if question and question.kind == "narrow"
+            else self._memory.asked
+        )
+        self._memory = replace(
+            self._memory,
+            listed=listed,
+            focus=tuple(range(len(ids))) if len(ids) == 1 else (),
+            shown=tuple(dict.fromkeys([*self._memory.shown, *ids])),
+            question=question,
+            asked=asked,
+        )
+        return self._turn(act, words, listed=listed, question=question)
+
+    def _asking(self, act: Act, words: str, question: Question) -> Turn:
+        asked = (*self._memory.asked, question.field or "") if question.kind == "narrow" else self._memory.asked
+        self._memory = replace(self._memory, question=question, asked=asked)
+        return self._turn(act, words, question=question)
+
+    def _narrowing(self, rows: Ints) -> Question | None:
+        if len(self._memory.asked) >= MOST_QUESTIONS:
+            return None
+        facts = {rule.field: self._memory.facts.get(rule.fact, ()) for rule in self._policy.require if rule.fact}
+        return narrowing_question(self._vocabulary, rows, self.state, self._memory.asked, self._say, names=facts)
+
+    def _fitting(self, *, without: Condition | None = None) -> Ints:
+        """Return the rows of the items that fulfil all conditions, but for one."""
+        table, state = self._agent.store.fields, self.state
+        conditions = [c for c in state.conditions if c is not without]
+        mask = table.rows_where([*conditions, *self._policy.required(self._memory.facts)])
+        mask &= self._agent.store.log.known(before=self._at)
+        for gate in self._memory.refused_gates:
+            mask &= ~table.rows_where([gate])
+        excluded = self._agent.store.log.rows([*state.rejected, *state.known])
+        mask[excluded[excluded >= 0]] = False
+        refused = {value.casefold() for value in state.refused}
+        topics = table.columns.get("topics", [])
+        for row in np.flatnonzero(mask) if refused else ():
+            values = topics[row] if row < len(topics) else None
+            if isinstance(values, tuple) and any(value.casefold() in refused for value in values):
+                mask[row] = False
+        return np.flatnonzero(mask)
+
+    def _why_nothing(self, *, is_more: bool) -> str:
+        """Say that nothing fits, and which condition would have to give."""
+        chat = self._say.chat
+        if is_more:
+            return chat.nothing_left
+        freed = {condition: len(self._fitting(without=condition)) for condition in self.state.conditions}
+        best = max(freed, key=lambda condition: freed[condition], default=None)
+        if best is None or not freed[best]:
+            return self._joined(chat.nothing_fits, chat.nothing_left)
+        condition = condition_words(best, self._say)
+        return self._joined(chat.nothing_fits, chat.would_fit.format(count=freed[best], condition=condition))
+
+    # Gates of the policy.
+
+    def _gate_of(self, listed: Recommendations) -> Condition | None:
+        items = self._agent.store.items([entry.item_id for entry in listed.recommendations])
+        closed = self._policy.closed(self._memory.opened)
+        return next((gate for item in items.values() for gate in closed if gate.holds(item)), None)
+
+    def _gate_question(self, gate: Condition) -> Question:
+        return Question(kind="gate", field=gate.field, text=self._say.chat.gate.format(values=self._gate_words(gate)))
+
+    def _gate_words(self, gate: Condition) -> str:
+        return condition_words(gate, self._say)
+
+    def _answer_gate(self, question: Question, *, is_yes: bool) -> list[str]:
+        closed = self._policy.closed(self._memory.opened)
+        gate = next((gate for gate in closed if self._gate_question(gate) == question), None)
+        if gate is None:
+            return []
+        if is_yes:
+            self._memory = replace(self._memory, opened=(*self._memory.opened, gate))
+            return [self._say.chat.gate_open.format(values=self._gate_words(gate))]
+        self._memory = replace(self._memory, refused_gates=(*self._memory.refused_gates, gate))
+        return [self._say.chat.gate_closed.format(values=self._gate_words(gate))]
+
+    def _ids_where(self, gates: Sequence[Condition]) -> tuple[str, ...]:
+        """Return the ids of the items that fulfil any of the conditions."""
+        table, ids = self._agent.store.fields, self._agent.store.log.item_ids
+        rows = {int(row) for gate in gates for row in np.flatnonzero(table.rows_where([gate]))}
+        return tuple(ids[row] for row in sorted(rows))
+
+    # Listed items.
+
+    def _items(self) -> list[Item]:
+        listed = self._memory.listed.recommendations if self._memory.listed else ()
+        items = self._agent.store.items([entry.item_id for entry in listed])
+        return [items[entry.item_id] for entry in listed]
+
+    def _entries(self, positions: Sequence[int]) -> list[Recommendation]:
+        listed = self._memory.listed.recommendations if self._memory.listed else ()
+        return [listed[position] for position in positions if position < len(listed)]
+
+    def _titles_at(self, positions: Sequence[int]) -> dict[str, str]:
+        return {entry.item_id: entry.title for entry in self._entries(positions)}
+
+    def _ids_of(self, titles: Sequence[str]) -> dict[str, str]:
+        """Return the titles keyed by the ids of the items that have them."""
+        table, ids = self._agent.store.fields, self._agent.store.log.item_ids
+        return {ids[row]: title for title in titles for row in table.rows_by_title.get(title.casefold(), ())}
+
+    def _spoken_of(self, reading: LineReading) -> list[Item]:
+        listed = self._items()
+        items = [listed[position] for position in reading.items if position < len(listed)]
+        return [*items, *self._agent.store.items(list(self._ids_of(reading.titles))).values()]
 
     def _no_entry(self, number: str) -> str:
-        last = len(self._list.recommendations) if self._list else 0
-        return self._say.chat.no_number.format(
-            number=number[:LONGEST_NUMBER] or self._say.chat.no_number_given, last=last
+        last = len(self._items())
+        return self._say.chat.no_number.format(number=number[:20] or self._say.chat.no_number_given, last=last)
+
+    def _turn(
+        self,
+        act: Act,
+        words: str,
+        *,
+        listed: Recommendations | None = None,
+        question: Question | None = None,
+        done: bool = False,
+        figures: str = "",
+    ) -> Turn:
+        items = self._agent.store.items([entry.item_id for entry in listed.recommendations]) if listed else {}
+        disclosures = {item_id: told for item_id, item in items.items() if (told := self._policy.disclosures(item))}
+        warnings = (*self._warnings, *(listed.warnings if listed else ()))
+        return Turn(
+            act=act,
+            words=words,
+            state=self.state,
+            question=question,
+            recommendations=listed,
+            fields={item_id: facts_of(item) for item_id, item in items.items()},
+            disclosures=disclosures,
+            done=done,
+            warnings=warnings,
+            figures=figures,
         )
 
     def _joined(self, *sentences: str) -> str:
         return self._say.writing.sentence_gap.join(filter(None, sentences))
+
+
+def _values(gate: Condition) -> tuple[object, ...]:
+    return gate.value if isinstance(gate.value, tuple) else (gate.value,)
+
+
+def _is_changed(before: _Memory, after: _Memory) -> bool:
+    parts = ("state", "opened", "refused_gates", "facts")
+    return any(getattr(before, part) != getattr(after, part) for part in parts)

@@ -24,7 +24,11 @@ from whimbrel.agent.cli.options import (
 )
 
 
-@example("whimbrel chat 42 --store shop", "echo 'no snacks' | whimbrel chat 42 --store shop")
+@example(
+    "whimbrel chat 42 --store shop",
+    "echo 'no snacks' | whimbrel chat 42 --store shop",
+    "whimbrel chat 42 --store films --policy policy.json --fact services=Hulu,Netflix",
+)
 def chat(
     store: StoreOption,
     user: Annotated[
@@ -38,15 +42,26 @@ def chat(
     budget_tokens: BudgetTokensOption = None,
     remember: RememberOption = None,
     verbose: VerboseOption = False,
+    policy: Annotated[
+        str | None, typer.Option("--policy", metavar="FILE", help="Rules of the operator, JSON or TOML.")
+    ] = None,
+    fact: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fact", metavar="NAME=VALUE[,VALUE]", help="What is known of the person and the policy needs; repeatable."
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print each answer as one JSON document on a line.")] = False,
 ) -> None:
     """Talk about what to choose.
 
-    The conversation opens with a list. Then say what you want in your own words, or type one of these: /why 2 (why is
-    the second item there?), /more 2 (more like it), /less TOPIC (leave it out), /reset (forget what was said), /quit.
-    In a pipe, each line of standard input is answered.
+    The conversation opens with a list. Then say what you want in your own words, in English, German or Chinese, and
+    change it as you go. Ask about items, compare them, and say what you take or know already. Commands: /why 2 (why is
+    the second item there?), /more 2 (more like it), /less TOPIC (leave it out), /state (what you said so far), /undo,
+    /reset (forget what was said), /quit. In a pipe, each line of standard input is answered.
     """
-    from whimbrel.agent.chat.session import Answer
+    from whimbrel.agent.chat.policy import load_policy, parse_facts
+    from whimbrel.agent.chat.session import Turn
     from whimbrel.agent.display.conversation import printer
     from whimbrel.agent.display.progress import thinking
     from whimbrel.agent.display.terminal import View, console
@@ -57,9 +72,10 @@ def chat(
     view = View(language, verbose)
     show = printer(interactive=interactive, as_json=json, view=view)
     words = view.say.chat
+    rules, facts = load_policy(policy) if policy else None, parse_facts(fact or [])
     options = AgentOptions(store, llm, language, budget_usd, budget_tokens, remember)
     with open_agent(options) as agent:
-        session = agent.chat(user, moment, k)
+        session = agent.chat(user, moment, k, policy=rules, facts=facts)
         with thinking(shown=interactive):
             opening = session.open()
         show(opening)
@@ -70,11 +86,11 @@ def chat(
                 with thinking(shown=interactive):
                     answer = session.say(line)
             except ModelError as error:
-                answer = Answer(words.model_failed.format(error=error))
+                answer = Turn("unclear", words.model_failed.format(error=error), session.state)
             except KeyboardInterrupt:
                 if not interactive:
                     raise
-                answer = Answer(words.interrupted)
+                answer = Turn("unclear", words.interrupted, session.state)
             show(answer)
             if answer.done:
                 break

@@ -10,8 +10,6 @@ import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from contextlib import redirect_stdout
-from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -153,15 +151,26 @@ def _chat_section() -> str:
 
     The example is what it prints for an answer without a list, with the place of the list filled in.
     """
-    from whimbrel.agent.chat.session import Answer
-    from whimbrel.agent.display.conversation import printer
-    from whimbrel.agent.display.terminal import View
+    from whimbrel.agent.chat.reading import ACTS, Question
+    from whimbrel.agent.chat.session import Turn
+    from whimbrel.agent.chat.state import TalkState
+    from whimbrel.agent.display.conversation import turn_document
+    from whimbrel.tools.conditions import Condition
 
-    with redirect_stdout(StringIO()) as printed:
-        printer(interactive=False, as_json=True, view=View("en", verbose=False))(Answer("..."))
-    shape = printed.getvalue().strip().replace("null", "RECOMMENDATIONS | null")
+    state = TalkState(("a gift",), (Condition(field="price", op="<=", value=20),), ("Snacks",))
+    turn = Turn("narrow", "...", state, Question(kind="narrow", field="price", text="..."))
+    shape = json.dumps(turn_document(turn)).replace(
+        '"recommendations": null', '"recommendations": RECOMMENDATIONS | null'
+    )
     words = "`whimbrel chat --json` prints one such line for the opening and one for each line that it reads:"
-    return f"## chat\n\n{words}\n\n```text\n{shape}\n```"
+    acts = ", ".join(f"`{act}`" for act in ACTS)
+    notes = (
+        "A recommendation also has `fields` (the price and the typed facts of the item) and `disclosures` (what the "
+        "policy has said with it). `recommendations` is null if a line makes no list, and empty if nothing fits. "
+        "`question` is null if nothing is asked; its `kind` is `narrow`, `gate`, `fact` or `clarify`. The acts are "
+        f"{acts}."
+    )
+    return f"## chat\n\n{words}\n\n```text\n{shape}\n```\n\n{notes}"
 
 
 def _fields(model: type[Any]) -> dict[str, Any]:

@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from whimbrel.agent.chat.session import Answer
+from whimbrel.agent.chat.session import Turn
+from whimbrel.agent.chat.words import field_words, state_words, value_words
 from whimbrel.agent.display.recommendations import recommendations, recommended, shift_title
 from whimbrel.agent.display.terminal import View, console
 from whimbrel.agent.schema.results import Shift
 
 
-def printer(*, interactive: bool, as_json: bool, view: View) -> Callable[[Answer], None]:
+def printer(*, interactive: bool, as_json: bool, view: View) -> Callable[[Turn], None]:
     """Return a function that prints an answer. Call it with each answer of a conversation in order.
 
     Args:
@@ -22,12 +24,12 @@ def printer(*, interactive: bool, as_json: bool, view: View) -> Callable[[Answer
     """
     opening = True
 
-    def show(answer: Answer) -> None:
+    def show(answer: Turn) -> None:
         nonlocal opening
         answered = answer.recommendations
         if as_json:
-            document = {"answer": answer.words, "recommendations": answered and answered.model_dump(mode="json")}
-            print(json.dumps(document, ensure_ascii=False), flush=True)  # the reader of the pipe waits for this line
+            # The reader of the pipe waits for this line.
+            print(json.dumps(turn_document(answer), ensure_ascii=False), flush=True)
         elif interactive:
             console().print(recommendations(answered, view) if answered and opening else _answer(answer, view))
         else:
@@ -37,17 +39,45 @@ def printer(*, interactive: bool, as_json: bool, view: View) -> Callable[[Answer
     return show
 
 
-def _answer(answer: Answer, view: View) -> RenderableType:
+def turn_document(turn: Turn) -> dict[str, Any]:
+    """Return a turn as JSON values, as `whimbrel chat --json` prints it."""
+    state, listed = turn.state, turn.recommendations
+    return {
+        "act": turn.act,
+        "words": turn.words,
+        "state": {
+            "wants": list(state.wants),
+            "refused": [*state.refused, *state.rejected.values()],
+            "conditions": [condition.model_dump(mode="json") for condition in state.conditions],
+            "k": state.k,
+        },
+        "question": turn.question and turn.question.model_dump(mode="json"),
+        "recommendations": listed
+        and [
+            {
+                **entry.model_dump(mode="json"),
+                "fields": dict(turn.fields.get(entry.item_id, {})),
+                "disclosures": list(turn.disclosures.get(entry.item_id, ())),
+            }
+            for entry in listed.recommendations
+        ],
+        "done": turn.done,
+        "warnings": list(turn.warnings),
+    }
+
+
+def _answer(answer: Turn, view: View) -> RenderableType:
     """Show an answer: its words and its list, without the summary."""
     parts: list[RenderableType] = [Text(line) for line in _words(answer, view)]
     if answered := answer.recommendations:
         if answered.shift.kind != "none":
             parts.append(Text(_shift_line(answered.shift, view), style="dim"))
-        parts += [recommended(answered, view), *view.notes(answered.warnings)]
+        parts += [recommended(answered, view, notes=_notes(answer, view)), *view.notes(answered.warnings)]
+    parts += [Text(line, style="dim") for line in _after(answer, view)]
     return Group(*parts)
 
 
-def _plain(answer: Answer, view: View, *, opening: bool) -> str:
+def _plain(answer: Turn, view: View, *, opening: bool) -> str:
     """Write an answer for a pipe: a line for each recommendation, and an empty line at the end.
 
     Only the opening contains the summary.
@@ -56,12 +86,34 @@ def _plain(answer: Answer, view: View, *, opening: bool) -> str:
     if answered := answer.recommendations:
         lines += [answered.summary] if opening else []
         lines += [_shift_line(answered.shift, view)] if opening or answered.shift.kind != "none" else []
-        lines += [f"{entry.rank}. {entry.title} - {entry.explanation}" for entry in answered.recommendations]
+        notes = _notes(answer, view)
+        for entry in answered.recommendations:
+            lines.append(f"{entry.rank}. {entry.title} - {entry.explanation}")
+            lines += [f"   {note}" for note in notes.get(entry.item_id, ())]
         lines += [note.plain for note in view.notes(answered.warnings)]
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, *_after(answer, view), ""])
 
 
-def _words(answer: Answer, view: View) -> list[str]:
+def _notes(answer: Turn, view: View) -> dict[str, list[str]]:
+    """Return what stands below each listed item: the price, the fields that were limited, and what must be said."""
+    limited = {"price", *(condition.field for condition in answer.state.conditions)}
+    notes: dict[str, list[str]] = {}
+    for item_id, facts in answer.fields.items():
+        told = [
+            f"{field_words(name)}: {value_words(value, view.say)}" for name, value in facts.items() if name in limited
+        ]
+        lines = [view.say.writing.semicolon.join(told)] if told else []
+        notes[item_id] = [*lines, *answer.disclosures.get(item_id, ())]
+    return notes
+
+
+def _after(answer: Turn, view: View) -> list[str]:
+    """Return the lines below an answer: the question, and what is wanted so far."""
+    lines = [answer.question.text] if answer.question else []
+    return lines if answer.state.is_empty or answer.done else [*lines, state_words(answer.state, view.say)]
+
+
+def _words(answer: Turn, view: View) -> list[str]:
     return [words for words in (answer.words, answer.figures if view.verbose else "") if words]
 
 

@@ -1,5 +1,7 @@
 """Show recommendations in a terminal: the summary, the shift of interest, and the list with its reasons."""
 
+from collections.abc import Mapping, Sequence
+
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.panel import Panel
@@ -78,14 +80,22 @@ def shift_panel(shift: Shift, title: str, view: View) -> RenderableType:
     return Panel(table, title=title, title_align="left")
 
 
-def recommended(answer: Recommendations, view: View) -> Table:
-    """Show the list: each title with its reason and, if `verbose`, the cited events."""
+def recommended(answer: Recommendations, view: View, notes: Mapping[str, Sequence[str]] | None = None) -> Table:
+    """Show the list: each title with its reason and, if `verbose`, the cited events.
+
+    Args:
+        answer: The answer with the list.
+        view: How it is shown.
+        notes: Further lines for each item, keyed by its id.
+    """
     table = Table(box=None, pad_edge=False, padding=(0, 1), show_header=False)
     table.add_column(justify="right", style="bold")
     table.add_column(ratio=1, overflow="fold")
     for entry in answer.recommendations:
         cell = Text(entry.title, style="bold")
         cell.append(f"\n{entry.explanation}", style="not bold")
+        for note in (notes or {}).get(entry.item_id, ()):
+            cell.append(f"\n{note}", style="not bold dim")
         for line in view.events(entry.evidence) if view.verbose else ():
             cell.append(f"\n  event {line}", style="not bold cyan")
         table.add_row(f"{entry.rank}.", cell)

@@ -18,6 +18,7 @@ class FieldTable:
         columns: For each field, the value of each item, in the order of `item_ids`; None where it is unknown. `topics`
             and `price` are columns if an item has them.
         titles: The title of each item.
+        texts: The description of each item; "" if it has none.
     """
 
     def __init__(self, items: Iterable[Item], item_ids: Sequence[str]) -> None:
@@ -30,12 +31,12 @@ class FieldTable:
         row_of = {item_id: row for row, item_id in enumerate(item_ids)}
         self.columns: dict[str, list[FieldValue | None]] = {}
         self.titles: list[str] = [""] * len(item_ids)
-        self._texts: list[str] = [""] * len(item_ids)
+        self.texts: list[str] = [""] * len(item_ids)
         for item in items:
             row = row_of.get(item.item_id)
             if row is None:
                 continue
-            self.titles[row], self._texts[row] = item.title, item.text
+            self.titles[row], self.texts[row] = item.title, item.text
             facts = {"topics": item.topics or None, "price": item.price, **item.fields}
             for name, value in facts.items():
                 if value is not None:
@@ -52,7 +53,7 @@ class FieldTable:
         if name == "title":
             return self.titles
         if name == "text":
-            return [text or None for text in self._texts]
+            return [text or None for text in self.texts]
         return self.columns.get(name, [None] * len(self.titles))
 
     @cached_property

@@ -1,6 +1,7 @@
 """Read MovieLens in three forms: 100K (`u.data`), 1M (`ratings.dat`, also MovieTweetings), latest (`ratings.csv`)."""
 
 import csv
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path

@@ -53,6 +53,12 @@ def encode(texts: Sequence[str], *, advance: Callable[[int], None] | None = None
     return vectors[[rows[text] for text in texts]] if len(texts) else vectors
 
 
+def word_pieces(word: str) -> list[str]:
+    """Return the pieces into which the encoder's tokenizer splits a word. A frequent word is one piece."""
+    pieces: list[str] = _load()[0].encode(word, add_special_tokens=False).tokens
+    return [piece for piece in pieces if piece != "[PAD]"]
+
+
 def _encode_batch(texts: list[str]) -> Vectors:
     tokenizer, session = _load()
     encoded = tokenizer.encode_batch(texts)

@@ -17,12 +17,14 @@ class Refusal:
     """What must not occur in an item.
 
     Attributes:
-        patterns: Patterns that must not occur in the title or the topics.
+        patterns: Patterns that must not occur in the title, the topics or the fields.
         topics: Names of refused topics.
+        unnamed: The patterns that match no topic's name. They must not occur in the description either.
     """
 
     patterns: tuple[re.Pattern[str], ...]
     topics: Collection[str]
+    unnamed: tuple[re.Pattern[str], ...] = ()
 
     @classmethod
     def of(cls, avoid: Sequence[str], topic_vectors: Mapping[str, Vectors]) -> "Refusal":
@@ -37,11 +39,13 @@ class Refusal:
         patterns = tuple(_pattern(word) for word in words)
         names = list(topic_vectors)
         unnamed = [word for word, pattern in zip(words, patterns, strict=True) if not any(map(pattern.search, names))]
+        of_unnamed = tuple(_pattern(word) for word in unnamed)
         if not unnamed or not names:
-            return cls(patterns, frozenset())
+            return cls(patterns, frozenset(), of_unnamed)
         similarity = np.stack([topic_vectors[name] for name in names]) @ encode(unnamed).T
         near = similarity.max(axis=1) >= REFUSED_SIMILARITY
-        return cls(patterns, frozenset(name for name, refused in zip(names, near, strict=True) if refused))
+        topics = frozenset(name for name, refused in zip(names, near, strict=True) if refused)
+        return cls(patterns, topics, of_unnamed)
 
     def covers_topic(self, name: str) -> bool:
         """Return whether a topic with this name is refused."""
@@ -49,8 +53,11 @@ class Refusal:
 
     def covers(self, item: Item) -> bool:
         """Return whether this item is refused."""
-        text = " ".join([item.title, *item.topics])
-        return any(topic in self.topics for topic in item.topics) or any(p.search(text) for p in self.patterns)
+        values = [part for value in item.fields.values() for part in (value if isinstance(value, tuple) else (value,))]
+        text = " ".join([item.title, *item.topics, *(value for value in values if isinstance(value, str))])
+        if any(topic in self.topics for topic in item.topics) or any(p.search(text) for p in self.patterns):
+            return True
+        return any(pattern.search(item.text) for pattern in self.unnamed)
 
 
 def _pattern(word: str) -> re.Pattern[str]:

@@ -47,6 +47,7 @@ def test_100k_has_genres_as_flags_the_day_of_release_overviews_and_posters(tmp_p
         "text": "Yes! She smiles.",
         "image": str(tmp_path.resolve() / "posters" / "1.jpg"),
         "time": 788_918_400.0,
+        "fields": {"year": 2001},
     }
     assert "time" not in rows[1].fields
     assert rows[1].fields["topics"] == []

@@ -1,0 +1,282 @@
+"""Amounts in a line: numbers with their units and bounds, such as "under two hours" or "7 or better"."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+
+from whimbrel.agent.chat.lexicon import Lexicon, any_of, concepts, lexicon, word
+from whimbrel.agent.chat.vocabulary import FieldInfo, Vocabulary
+from whimbrel.tools.conditions import Condition, Op
+
+_CHINESE_DIGITS = {"零": 0, "一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9}
+AROUND = 0.15
+"""An amount "around 90" may differ by this share."""
+DEFAULT_OPS: Mapping[str, Op] = {"price": "<=", "length": "<=", "weight": "<=", "rating": ">=", "year": "=="}
+"""How a bare number limits a field of a concept."""
+_YEARS = (1880, 2100)
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A number of a line.
+
+    Attributes:
+        start: Where it begins, with the words that say how it limits.
+        end: Where it ends.
+        value: The number, in the smallest unit of its concept.
+        concept: What its unit measures; "" without a unit.
+        op: How it limits; None if the line does not say it.
+        upper: The second number of a range.
+    """
+
+    start: int
+    end: int
+    value: float
+    concept: str = ""
+    op: Op | None = None
+    upper: float | None = None
+    is_about: bool = False
+
+
+def conditions_in(
+    line: str, language: str, vocabulary: Vocabulary, *, asked: str = ""
+) -> list[tuple[int, int, tuple[Condition, ...]]]:
+    """Return the conditions that the amounts of a line set, each with the part of the line that sets it.
+
+    Args:
+        line: The line.
+        language: Its language.
+        vocabulary: The fields of the catalogue.
+        asked: The field that the last question was about. A number without a unit is about it.
+    """
+    limits: list[tuple[int, int, tuple[Condition, ...]]] = []
+    for amount in _amounts(line, language):
+        info, start, end = _field_of(amount, line, language, vocabulary, asked)
+        if info is not None and info.kind in {"number", "date"}:
+            limits.append((start, end, _conditions(amount, info)))
+    return limits
+
+
+def unknown_amounts(line: str, language: str, vocabulary: Vocabulary) -> list[tuple[int, int, str]]:
+    """Return the amounts whose unit measures what no field holds, with their parts of the line and their concepts."""
+    return [
+        (amount.start, amount.end, amount.concept)
+        for amount in _amounts(line, language)
+        if amount.concept and vocabulary.of_concept(amount.concept) is None
+    ]
+
+
+def _conditions(amount: Amount, info: FieldInfo) -> tuple[Condition, ...]:
+    scale = _scale(info) if amount.concept == "length" else 1.0
+
+    def limit(op: Op, value: float) -> Condition:
+        return Condition(field=info.name, op=op, value=round(value * scale, 3))
+
+    if amount.upper is not None:
+        low, high = sorted([amount.value, amount.upper])
+        return limit(">=", low), limit("<=", high)
+    if amount.is_about and amount.op is None and info.concept != "year":
+        return limit(">=", amount.value * (1 - AROUND)), limit("<=", amount.value * (1 + AROUND))
+    op = amount.op or DEFAULT_OPS.get(info.concept, "==")
+    return (limit(op, amount.value),)
+
+
+def _scale(info: FieldInfo) -> float:
+    """Return what turns minutes into the unit of a field: its name or its usual size tell hours and seconds."""
+    name, middle = info.name.casefold(), info.quantile(0.5)
+    if "hour" in name or (middle <= 10 and "min" not in name and "page" not in name):
+        return 1 / 60
+    return 60.0 if "sec" in name or middle > 1500 else 1.0
+
+
+def _field_of(
+    amount: Amount, line: str, language: str, vocabulary: Vocabulary, asked: str
+) -> tuple[FieldInfo | None, int, int]:
+    """Return the field that an amount limits, and the part of the line that says so."""
+    if amount.concept and (info := vocabulary.of_concept(amount.concept)):
+        return info, amount.start, amount.end
+    named = _named_field(line, amount, vocabulary)
+    if named is not None:
+        return named
+    if asked in vocabulary.fields:
+        return vocabulary.fields[asked], amount.start, amount.end
+    if amount.concept:
+        return None, amount.start, amount.end
+    if _YEARS[0] <= amount.value <= _YEARS[1] and float(amount.value).is_integer():
+        return vocabulary.of_concept("year"), amount.start, amount.end
+    price, rating = vocabulary.of_concept("price"), vocabulary.of_concept("rating")
+    if amount.op in {">=", ">"} and rating and rating.numbers and amount.value <= rating.numbers[-1]:
+        return rating, amount.start, amount.end
+    return (price if amount.op in {"<=", "<"} else None), amount.start, amount.end
+
+
+def _named_field(line: str, amount: Amount, vocabulary: Vocabulary) -> tuple[FieldInfo, int, int] | None:
+    """Return the field that the words beside an amount name."""
+    before, after = line[: amount.start], line[amount.end :]
+    for info in vocabulary.fields.values():
+        if info.kind not in {"number", "date"}:
+            continue
+        concept = concepts().get(info.concept)
+        names = any_of([re.escape(name) for name in [info.name.replace("_", " "), *(concept.words if concept else ())]])
+        if match := re.search(rf"{word(names)}(?:\s+\w+){{0,2}}\W*$", before, re.IGNORECASE):
+            return info, match.start(), amount.end
+        if match := re.match(rf"\W*(?:\w+\s+){{0,1}}{word(names)}", after, re.IGNORECASE):
+            return info, amount.start, amount.end + match.end()
+    return None
+
+
+def _amounts(line: str, language: str) -> Iterator[Amount]:
+    words = lexicon(language)
+    taken: list[tuple[int, int]] = []
+
+    def is_free(start: int, end: int) -> bool:
+        return all(end <= begin or start >= stop for begin, stop in taken)
+
+    number = _number_pattern(language)
+    for pattern in words.amounts.between:
+        bounds = pattern.replace("{a}", f"(?P<a>{number})").replace("{b}", f"(?P<b>{number})")
+        unit = _unit_pattern(language)
+        for match in re.finditer(
+            rf"(?<![^\W\u4e00-\u9fff])(?<![.-]){bounds}\s*(?P<unit>{unit})?(?![^\W\u4e00-\u9fff])", line, re.IGNORECASE
+        ):
+            low, high = _number(match["a"], words), _number(match["b"], words)
+            if low is None or high is None or not is_free(*match.span()):
+                continue
+            concept, factor = _unit(match["unit"] or "", words)
+            taken.append(match.span())
+            yield Amount(match.start(), match.end(), low * factor, concept, None, high * factor)
+    for match in re.finditer(word(words.amounts.decade), line, re.IGNORECASE):
+        year = float(match[1]) if len(match[1]) == 4 else 1900.0 + float(match[1])
+        if is_free(*match.span()):
+            taken.append(match.span())
+            yield Amount(match.start(), match.end(), year, "year", None, year + 9)
+    for amount in _single_amounts(line, language):
+        if is_free(amount.start, amount.end):
+            taken.append((amount.start, amount.end))
+            yield _bounded(amount, line, words)
+
+
+def _single_amounts(line: str, language: str) -> Iterator[Amount]:
+    """Yield the numbers of a line. Neighbouring hours and minutes make one amount."""
+    words, found = lexicon(language), list[Amount]()
+    number, unit, half = _number_pattern(language), _unit_pattern(language), any_of(words.amounts.half)
+    begin = r"(?<![^\W\u4e00-\u9fff])(?<![.,/#-])(?:[€$£¥]\s?)?"
+    pattern = rf"{begin}(?P<n>{number})[\s-]*(?P<unit>{unit})?(?P<half>\s*{half})?"
+    for match in re.finditer(pattern, line, re.IGNORECASE):
+        value = _number(match["n"], words)
+        is_digit = match["n"][:1].isdigit()
+        concept, factor = _unit(match["unit"] or "", words)
+        if re.match(r"[€$£¥]", match.group()):
+            concept = "price"
+        if value is None or (not concept and not is_digit):
+            continue  # "one" alone is no amount
+        value = (value + (0.5 if match["half"] else 0)) * factor
+        amount = Amount(match.start(), match.end(), value, concept)
+        last = found[-1] if found else None
+        gap = line[last.end : amount.start] if last else ""
+        if (
+            last
+            and last.concept == concept == "length"
+            and factor == 1.0
+            and re.fullmatch(r"\s*(?:and|und|&)?\s*", gap)
+        ):
+            found[-1] = replace(last, end=amount.end, value=last.value + value)
+        else:
+            found.append(amount)
+    yield from found
+
+
+def _bounded(amount: Amount, line: str, words: Lexicon) -> Amount:
+    """Read the words before and after an amount that say how it limits."""
+    before, after = line[: amount.start], line[amount.end :]
+    ops: list[tuple[Op, tuple[str, ...]]] = [
+        ("<=", words.amounts.most),
+        ("<", words.amounts.below),
+        (">=", words.amounts.least),
+        (">", words.amounts.above),
+    ]
+    amount = _behind(amount, after, words)
+    best: tuple[int, Op] | None = None
+    for op, patterns in ops:
+        # The words nearest to the number count, and of two that end there the longer one.
+        match = re.search(
+            rf"(?<!\w){any_of(patterns)}(?:\s+(?:the|a|an|of|is|be|about|around|to|nur|von|auf))*\W{{0,2}}$",
+            before,
+            re.IGNORECASE,
+        )
+        if match and (best is None or match.start() < best[0]):
+            best = (match.start(), op)
+    if best:
+        return replace(amount, start=best[0], op=amount.op or best[1])
+    about = re.search(rf"(?<!\w){any_of(words.amounts.about)}\s*$", before, re.IGNORECASE)
+    return replace(amount, start=about.start(), is_about=True) if about else amount
+
+
+def _behind(amount: Amount, after: str, words: Lexicon) -> Amount:
+    pairs: tuple[tuple[Op, tuple[str, ...]], ...] = (("<=", words.amounts.or_less), (">=", words.amounts.or_more))
+    for op, patterns in pairs:
+        if match := re.match(rf"\s*{any_of(patterns)}(?!\w)", after, re.IGNORECASE):
+            return replace(amount, end=amount.end + match.end(), op=op)
+    return amount
+
+
+@cache
+def _number_pattern(language: str) -> str:
+    words = any_of([re.escape(name) for name in lexicon(language).amounts.numbers])
+    compound = (
+        rf"{words}(?:[ -]{words})?(?:\s+(?:and a half|½))?(?!\w)"
+        if language != "zh"
+        else r"[零一二两三四五六七八九十百半]+"
+    )
+    return rf"\d[\d,.]*\d|\d|{compound}"
+
+
+@cache
+def _unit_pattern(language: str) -> str:
+    units = [unit for entry in lexicon(language).units.values() for unit in entry.words]
+    end = "" if language == "zh" else r"(?!\w)"
+    return f"{any_of(units)}{end}"
+
+
+def _unit(text: str, words: Lexicon) -> tuple[str, float]:
+    for unit in words.units.values():
+        if text and re.fullmatch(any_of(unit.words), text.strip(), re.IGNORECASE):
+            return unit.concept, unit.factor
+    return "", 1.0
+
+
+def _number(text: str, words: Lexicon) -> float | None:
+    """Read a number. A comma before three digits separates thousands, and any other comma is a decimal one."""
+    text = text.strip().casefold()
+    if text[:1].isdigit():
+        plain = re.sub(r",(?=\d{3}(?:\D|$))", "", text).replace(",", ".").strip(".")
+        try:
+            return float(plain)
+        except ValueError:
+            return None
+    if re.fullmatch(r"[零一二两三四五六七八九十百半]+", text):
+        return _chinese_number(text)
+    half = 0.5 if re.search(r"and a half|½", text) else 0.0
+    parts = re.split(r"[ -]", re.sub(r"\s+(?:and a half|½)$", "", text))
+    known = words.amounts.numbers
+    if text in known:
+        return known[text]
+    values = [known[part] for part in parts if part in known]
+    return sum(values) + half if values and len(values) == len(parts) else None
+
+
+def _chinese_number(text: str) -> float | None:
+    if text == "半":
+        return 0.5
+    half, text = (0.5, text[:-1]) if text.endswith("半") else (0.0, text)
+    total, current = 0, 0
+    for character in text:
+        if character in _CHINESE_DIGITS:
+            current = _CHINESE_DIGITS[character]
+        elif character in {"十", "百"}:
+            total += max(current, 1) * (10 if character == "十" else 100)
+            current = 0
+        else:
+            return None
+    return total + current + half

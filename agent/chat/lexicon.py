@@ -1,0 +1,227 @@
+"""How people talk to the agent: the words and patterns that the rules look for, in each language.
+
+They are data in `prompts/talk.*.toml` (a file for each language), `concepts.toml` and `meanings.toml`.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
+from importlib import resources
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+TALKED = ("en", "de", "zh")
+"""Languages that the rules read."""
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
+# Frequent words of German and of English that the other language lacks.
+_GERMAN = re.compile(
+    r"[äöüß]|\b(?:ich|nicht|kein\w*|und|oder|bitte|etwas|ohne|eine[nmrs]?|ein|mir|ist|das|der|den|dem|mit|unter|lieber|danke|"
+    r"doch|wieder|nichts|warum|wieso|welche[rsn]?|gerne?|noch|auch|schon|billiger|teurer|egal|ja|nein|nehme|zeige?|was|mehr|"
+    r"weniger|neuer|alles|nur|von|bei|wie|es|mich|wir|zu|lang|kurz|teuer|billig)\b",
+    re.IGNORECASE,
+)
+_ENGLISH = re.compile(
+    r"\b(?:the|an?|i|i'm|i'd|i'll|is|are|not|no|what|want|me|my|for|with|of|and|or|on|to|something|anything|like|it|that|"
+    r"this|please|how|why|more|less|than|under|over|you|do|don't|have|show|one|any|about|films?|movies?)\b",
+    re.IGNORECASE,
+)
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Acts(_Table):
+    """Patterns of what a whole line does. `{item}` stands for what refers to a listed item."""
+
+    undo: tuple[str, ...]
+    reset: tuple[str, ...]
+    leave: tuple[str, ...]
+    known: tuple[str, ...]
+    accept: tuple[str, ...]
+    reject: tuple[str, ...]
+    why: tuple[str, ...]
+    compare: tuple[str, ...]
+    about_item: tuple[str, ...]
+    about_me: tuple[str, ...]
+    changed: tuple[str, ...]
+    state: tuple[str, ...]
+    more: tuple[str, ...]
+    small_talk: tuple[str, ...]
+    fact: tuple[str, ...]
+
+
+class Answers(_Table):
+    """Patterns of answers to a question."""
+
+    yes: str
+    no: str
+    any: str
+
+
+class Negation(_Table):
+    """Patterns around what is refused, allowed again, or no longer limited.
+
+    Attributes:
+        before: What comes before something refused.
+        ends: Words that end what is refused.
+        alternatives: Words between two refused things.
+        allow: Patterns of a line that allows `{x}` again.
+        drop: Patterns of a line by which the field `{x}` no longer matters.
+        not_too: What makes a limit of a quality: "not too long".
+        too: What makes a complaint of a quality: "too long".
+    """
+
+    before: tuple[str, ...]
+    ends: tuple[str, ...]
+    alternatives: tuple[str, ...]
+    allow: tuple[str, ...]
+    drop: tuple[str, ...]
+    not_too: str
+    too: str
+
+
+class Amounts(_Table):
+    """Words around a number that say how it limits a field, and words for numbers."""
+
+    most: tuple[str, ...]
+    below: tuple[str, ...]
+    least: tuple[str, ...]
+    above: tuple[str, ...]
+    about: tuple[str, ...]
+    or_less: tuple[str, ...]
+    or_more: tuple[str, ...]
+    between: tuple[str, ...]
+    decade: str
+    half: tuple[str, ...]
+    numbers: Mapping[str, float]
+    ordinals: Mapping[str, int]
+
+
+class Unit(_Table):
+    """A unit: the words for it, the concept that it measures, and its size in the smallest unit of the concept."""
+
+    words: tuple[str, ...]
+    concept: str
+    factor: float
+
+
+class Items(_Table):
+    """Patterns that refer to a listed item, by its number `{n}` or as the one that was talked about."""
+
+    one: tuple[str, ...]
+    focus: tuple[str, ...]
+
+
+class Words(_Table):
+    """Words of wishes.
+
+    Attributes:
+        filler: Words that do not say what is wanted.
+        want: Patterns that begin a wish.
+        strict: Words that make a wish a condition.
+        more_of: The word for more of a kind.
+        less_of: The word for less of a kind.
+        count: Patterns of how many items are asked for.
+    """
+
+    filler: tuple[str, ...]
+    want: tuple[str, ...]
+    strict: tuple[str, ...]
+    more_of: str
+    less_of: str
+    count: tuple[str, ...]
+
+
+class Lexicon(_Table):
+    """The words and patterns of one language."""
+
+    acts: Acts
+    answers: Answers
+    negation: Negation
+    amounts: Amounts
+    units: Mapping[str, Unit]
+    items: Items
+    words: Words
+
+    @cached_property
+    def fillers(self) -> frozenset[str]:
+        """The words that do not say what is wanted."""
+        return frozenset(self.words.filler)
+
+
+class Concept(_Table):
+    """What people ask of items, such as the price.
+
+    Attributes:
+        fields: Names of fields that hold it, in lower case without underscores.
+        words: What people call it.
+        less: Comparisons that ask for a smaller value.
+        more: Comparisons that ask for a larger value.
+        too_much: What is said of too large a value.
+        too_little: What is said of too small a value.
+        question: How it is asked for, keyed by the language of the answer.
+        order: The values from the lowest to the highest, if they are no numbers.
+    """
+
+    fields: tuple[str, ...]
+    words: tuple[str, ...]
+    less: tuple[str, ...]
+    more: tuple[str, ...]
+    too_much: tuple[str, ...]
+    too_little: tuple[str, ...]
+    question: Mapping[str, str]
+    order: tuple[str, ...] = ()
+
+
+@cache
+def lexicon(language: str) -> Lexicon:
+    """Return the words and patterns of a language of `TALKED`."""
+    return Lexicon.model_validate(_toml(f"talk.{language}.toml"))
+
+
+@cache
+def concepts() -> Mapping[str, Concept]:
+    """Return what people ask of items, keyed by the name of the concept."""
+    return {name: Concept.model_validate(table) for name, table in _toml("concepts.toml").items()}
+
+
+@cache
+def meanings() -> Mapping[str, tuple[str, ...]]:
+    """Return for each word the other words of the same meaning. A broad word has the words of all its kinds."""
+    document = _toml("meanings.toml")
+    same = {word: tuple(group) for group in document["groups"] for word in group}
+    broad = {
+        word: tuple(part for kind in kinds for part in same[kind])
+        for group, kinds in zip(document["broad"], document["broad_means"], strict=True)
+        for word in group
+    }
+    return same | broad
+
+
+def language_of(line: str) -> str:
+    """Guess the language of a line among `TALKED`. English is the default.
+
+    Example:
+        >>> language_of("etwas ohne Nüsse bitte"), language_of("不要恐怖片"), language_of("tea")
+        ('de', 'zh', 'en')
+    """
+    if _CHINESE.search(line):
+        return "zh"
+    return "de" if len(_GERMAN.findall(line)) > len(_ENGLISH.findall(line)) else "en"
+
+
+def any_of(patterns: Sequence[str]) -> str:
+    """Return a pattern that matches any of the patterns, the longest first."""
+    return "(?:" + "|".join(sorted(patterns, key=len, reverse=True)) + ")"
+
+
+def word(pattern: str) -> str:
+    """Return a pattern that matches only whole words. Chinese characters have no such border."""
+    return rf"(?<![^\W\u4e00-\u9fff])(?:{pattern})(?![^\W\u4e00-\u9fff])"
+
+
+def _toml(name: str) -> dict[str, Any]:
+    return tomllib.loads((resources.files("whimbrel.prompts") / name).read_text(encoding="utf-8"))

@@ -1,0 +1,134 @@
+"""The operator's policy: what code enforces in every conversation, whatever the person or a language model says."""
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from whimbrel.tools.conditions import Condition, Op
+from whimbrel.tools.errors import ConfigError
+from whimbrel.tools.fields import LONGEST_FIELD
+from whimbrel.tools.records import Item
+
+Facts = Mapping[str, tuple[str, ...]]
+"""What is known of the person, keyed by name: `{"services": ("Hulu", "Netflix")}`."""
+
+
+class Rule(BaseModel):
+    """A condition of a policy. Its value may be a fact about the person: `{"fact": "services"}`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    field: Annotated[str, Field(min_length=1, max_length=LONGEST_FIELD)]
+    op: Op
+    value: Any
+
+    @property
+    def fact(self) -> str:
+        """The name of the fact that the value is; "" if the value is given."""
+        return str(self.value["fact"]) if isinstance(self.value, dict) and set(self.value) == {"fact"} else ""
+
+    def condition(self, facts: Facts) -> Condition | None:
+        """Return the condition for a person, or None if it needs a fact that is not known."""
+        if not self.fact:
+            return Condition(field=self.field, op=self.op, value=self.value)
+        known = facts.get(self.fact)
+        if known is None:
+            return None
+        takes_list = self.op in {"in", "not_in", "contains_any"}
+        return Condition(field=self.field, op=self.op, value=known if takes_list else (known[0] if known else ""))
+
+
+class Disclosure(BaseModel):
+    """What must be said with an item that fulfils a condition."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    when: Condition
+    words: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class Policy(BaseModel):
+    """The rules of the operator.
+
+    Attributes:
+        require: Every shown item fulfils all of them.
+        gate: An item that fulfils one of them is shown only after the person said yes to the question about it.
+        disclose: What is said with an item.
+        one_at_a_time: Whether lists have one item.
+        repeat: Whether items may be shown that the person chose, rated or saw before.
+
+    Example:
+        >>> Policy.model_validate({"gate": [{"field": "rated", "op": "==", "value": "R"}]}).gate[0].field
+        'rated'
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    require: tuple[Rule, ...] = ()
+    gate: tuple[Condition, ...] = ()
+    disclose: tuple[Disclosure, ...] = ()
+    one_at_a_time: bool = False
+    repeat: bool = False
+
+    def required(self, facts: Facts) -> list[Condition]:
+        """Return the conditions for a person. Rules that need an unknown fact are left out (see `missing_facts`)."""
+        return [condition for rule in self.require if (condition := rule.condition(facts)) is not None]
+
+    def missing_facts(self, facts: Facts) -> list[Rule]:
+        """Return the rules that need a fact that is not known."""
+        return [rule for rule in self.require if rule.fact and rule.fact not in facts]
+
+    def closed(self, opened: Sequence[Condition]) -> list[Condition]:
+        """Return the gates that the person has not opened."""
+        return [gate for gate in self.gate if gate not in opened]
+
+    def disclosures(self, item: Item) -> tuple[str, ...]:
+        """Return what must be said with an item."""
+        return tuple(rule.words for rule in self.disclose if rule.when.holds(item))
+
+
+def load_policy(path: str | Path) -> Policy:
+    """Read a policy from a JSON or TOML file.
+
+    Raises:
+        ConfigError: The file cannot be read, or says something that is no policy.
+    """
+    file = Path(path).expanduser()
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+        document = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
+        policy = Policy.model_validate(document)
+        for rule in policy.require:
+            rule.condition({rule.fact: ("",)} if rule.fact else {})
+    except OSError as error:
+        raise ConfigError(f"--policy {str(path)!r} cannot be read: {error.strerror or error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the policy"
+        raise ConfigError(f"--policy {str(path)!r}: {where}: {first['msg']}") from error
+    except ValueError as error:
+        raise ConfigError(f"--policy {str(path)!r} is neither JSON nor TOML: {error}") from error
+    return policy
+
+
+def parse_facts(pairs: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Parse texts of the form `NAME=VALUE[,VALUE]`.
+
+    Raises:
+        ConfigError: A text has no `=`, or no name.
+
+    Example:
+        >>> parse_facts(["services=Hulu,Netflix"])
+        {'services': ('Hulu', 'Netflix')}
+    """
+    facts: dict[str, tuple[str, ...]] = {}
+    for pair in pairs:
+        name, equals, values = pair.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"--fact {pair!r}: give NAME=VALUE, as in --fact services=Hulu,Netflix")
+        facts[name.strip()] = tuple(value.strip() for value in values.split(",") if value.strip())
+    return facts

@@ -1,0 +1,615 @@
+"""Read a line by rules: what it does, and what it says of the items that are wanted.
+
+The rules know English, German and Chinese. Their words are data (see `lexicon`). A line is read in steps, and each step
+takes the part of the line that it understood. What is left are the words of a wish.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import pairwise
+
+from whimbrel.agent.chat.amounts import conditions_in, unknown_amounts
+from whimbrel.agent.chat.lexicon import Lexicon, any_of, concepts, language_of, lexicon, word
+from whimbrel.agent.chat.reading import Act, Answer, LineReading, Question, Scene
+from whimbrel.agent.chat.vocabulary import TOKEN, FieldInfo, Value, title_forms
+from whimbrel.tools.clean import clean_text
+from whimbrel.tools.conditions import Condition
+from whimbrel.tools.records import Item
+
+LONGEST_LINE = 500
+"""Characters of a line that are read."""
+MOST_LISTED = 50
+LONGEST_REFUSAL = 4  # words
+_MARKS = " \t.,!?;:\u2026\u3002\uff01\uff1f\uff0c\u3001\"'()~-"
+_CLAUSES = re.compile(r"[.!?;:,\u3002\uff01\uff1f\uff0c\uff1b\u2026]+|\s+-+\s+|\b(?:but|aber)\b|\u4f46\u662f?")
+_CUT = " | "
+"""What a part of a line is replaced with when it was understood, so that the words around it stay apart."""
+_ACTS: Sequence[tuple[str, Act]] = (
+    ("undo", "undo"),
+    ("reset", "subject"),
+    ("known", "known"),
+    ("accept", "accept"),
+    ("reject", "reject"),
+    ("why", "why"),
+    ("compare", "compare"),
+    ("about_me", "about_me"),
+    ("changed", "about_me"),
+    ("state", "about_me"),
+    ("more", "want"),
+    ("about_item", "about_item"),
+    ("leave", "leave"),
+    ("small_talk", "small_talk"),
+)
+"""The patterns of whole clauses, in the order in which they are tried."""
+_OF_ITEMS = frozenset({"known", "accept", "reject", "why", "compare", "about_item"})
+_RANK: Sequence[Act] = (
+    "undo",
+    "subject",
+    "accept",
+    "known",
+    "reject",
+    "compare",
+    "why",
+    "about_item",
+    "about_me",
+    "criticise",
+    "exclude",
+    "allow",
+    "fact",
+    "narrow",
+    "want",
+    "leave",
+    "small_talk",
+)
+"""Which act a line does whose clauses do several."""
+
+
+def read_line(line: str, scene: Scene) -> LineReading:
+    """Read a line by rules.
+
+    Args:
+        line: What the person typed. The first `LONGEST_LINE` characters are read.
+        scene: What was shown and asked before.
+
+    Returns:
+        The reading. Its act is `unclear` if nothing was understood.
+    """
+    text = str(clean_text(line))[:LONGEST_LINE].replace("\u2019", "'")
+    return _Reader(text, scene).read()
+
+
+@dataclass
+class _Said:
+    """What the clauses and the rest of a line say, collected step by step."""
+
+    acts: list[Act] = field(default_factory=list)
+    wants: list[str] = field(default_factory=list)
+    conditions: list[Condition] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    allowed: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    items: list[int] = field(default_factory=list)
+    titles: list[str] = field(default_factory=list)
+    facts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    k: int | None = None
+    answer: Answer = ""
+    is_more: bool = False
+    is_new_subject: bool = False
+    is_about_change: bool = False
+    is_about_state: bool = False
+
+
+class _Reader:
+    def __init__(self, text: str, scene: Scene) -> None:
+        self.text = text
+        self.scene = scene
+        self.language = language_of(text)
+        self.words: Lexicon = lexicon(self.language)
+        self.vocabulary = scene.vocabulary
+        self.said = _Said()
+
+    def read(self) -> LineReading:
+        bare = self.text.strip(_MARKS)
+        if not bare:
+            return LineReading("unclear")
+        rest = self._answer(self.text, self.scene.question) if self.scene.question else self.text
+        if rest == self.text and self._clause(bare):
+            rest = ""
+        rest = self._clauses(rest)
+        self._rest(rest)
+        return self._reading()
+
+    # Answers to a question.
+
+    def _answer(self, text: str, question: Question) -> str:
+        """Read the beginning of a line as the answer to the question. Return the rest of the line."""
+        answers = self.words.answers
+        first = _CLAUSES.split(text, maxsplit=1)
+        head = first[0].strip(_MARKS)
+        patterns: tuple[tuple[Answer, str], ...] = (("any", answers.any), ("no", answers.no), ("yes", answers.yes))
+        for whole in (text.strip(_MARKS), head):
+            for answer, pattern in patterns:
+                if re.fullmatch(f"(?:{pattern})", whole, re.IGNORECASE):
+                    self.said.answer = answer
+                    if answer == "any" and question.field:
+                        self.said.dropped.append(question.field)
+                    self.said.acts.append(_act_of_answer(answer, question.kind))
+                    return "" if whole == text.strip(_MARKS) else _CUT.join(first[1:])
+        return text
+
+    # Acts of whole clauses.
+
+    def _clauses(self, text: str) -> str:
+        """Read the clauses that do something as a whole. Return the line without them."""
+        position, rest = 0, text
+        for mark in [*_CLAUSES.finditer(text), None]:
+            end = mark.start() if mark else len(text)
+            clause = text[position:end].strip(_MARKS)
+            if clause and len(clause) < len(text.strip(_MARKS)) and self._clause(clause):
+                rest = rest[:position] + _blank(text[position:end]) + rest[end:]
+            position = mark.end() if mark else end
+        return rest
+
+    def _clause(self, clause: str) -> bool:
+        """Read a clause that does something as a whole. Return whether it does."""
+        references = self._references(clause)
+        for name, act in _ACTS:
+            if name in {"known", "reject", "accept", "why", "about_item"} and not self.scene.listed:
+                continue
+            if not self._full(name, clause):
+                continue
+            if name == "compare" and len(references) == 1 and not self.scene.listed:
+                continue
+            if name in _OF_ITEMS:
+                self.said.items += references or (self._all_or_focus(clause, name))
+            self.said.is_more |= name == "more"
+            self.said.is_new_subject |= name == "reset"
+            self.said.is_about_change |= name == "changed"
+            self.said.is_about_state |= name == "state"
+            self.said.acts.append(act)
+            return True
+        return False
+
+    def _full(self, name: str, clause: str) -> bool:
+        patterns = getattr(self.words.acts, name)
+        item = self._item_pattern() if any("{item}" in pattern for pattern in patterns) else ""
+        return any(re.fullmatch(pattern.replace("{item}", item), clause, re.IGNORECASE) for pattern in patterns)
+
+    def _all_or_focus(self, clause: str, act: str) -> list[int]:
+        if act == "compare" or re.search(
+            r"\b(?:none|all|them|these|those|keine[rs]?|alle)\b|都|全部", clause, re.IGNORECASE
+        ):
+            return list(range(len(self.scene.listed)))
+        return list(self.scene.focus[:1] if act != "known" else self.scene.focus)
+
+    def _item_pattern(self) -> str:
+        numbers = any_of([*map(re.escape, self.words.amounts.ordinals), r"\d{1,2}"])
+        patterns = [pattern.replace("{n}", f"(?:{numbers})") for pattern in self.words.items.one]
+        titles = [re.escape(form) for item in self.scene.listed for form in title_forms(item.title)]
+        quoted = [f"['\"\u201c\u300a]?{title}['\"\u201d\u300b]?" for title in titles]
+        one = any_of([*patterns, *self.words.items.focus, *quoted])
+        return f"(?:{one}(?:(?:\\s*,\\s*|\\s+(?:and|or|und|oder|with|mit|to)\\s+|[和与跟]){one})*)"
+
+    def _references(self, text: str) -> list[int]:
+        """Return the positions of the listed items that a text refers to, in the order of the text."""
+        places: dict[int, int] = {}
+        listed = self.scene.listed
+        for position, item in enumerate(listed):
+            for form in title_forms(item.title):
+                if len(form) > 1 and (match := re.search(word(re.escape(form)), text, re.IGNORECASE)):
+                    places.setdefault(position, match.start())
+                    break
+        for name, number in self.words.amounts.ordinals.items():
+            if match := re.search(word(re.escape(name)), text, re.IGNORECASE):
+                position = number - 1 if number > 0 else len(listed) + number
+                if 0 <= position < len(listed):
+                    places.setdefault(position, match.start())
+        for match in re.finditer(r"(?<![\w.,])#?(\d{1,2})(?![\w.]|,\d)", text):
+            if 1 <= int(match[1]) <= len(listed):
+                places.setdefault(int(match[1]) - 1, match.start())
+        return sorted(places, key=lambda position: places[position])
+
+    # What the rest of a line says.
+
+    def _rest(self, text: str) -> None:
+        steps = (
+            self._dropped,
+            self._count,
+            self._qualities,
+            self._amounts,
+            self._comparisons,
+            self._allowed,
+            self._negations,
+            self._values,
+        )
+        for step in steps:
+            text = step(text)
+        self._wish(text)
+
+    def _dropped(self, text: str) -> str:
+        for info in self.vocabulary.fields.values():
+            names = any_of([re.escape(name) for name in _names(info)])
+            for pattern in self.words.negation.drop:
+                full = word(pattern.replace("{x}", f"(?:{names})"))
+                if match := re.search(full, text, re.IGNORECASE):
+                    self.said.dropped.append(info.name)
+                    text = _without(text, match.start(), match.end())
+                    break
+        return text
+
+    def _count(self, text: str) -> str:
+        numbers = {
+            name: int(value) for name, value in self.words.amounts.numbers.items() if value >= 1 and value == int(value)
+        }
+        number = any_of([*map(re.escape, numbers), r"\d{1,3}"])
+        for pattern in self.words.words.count:
+            for match in re.finditer(word(pattern.replace("{n}", f"(?P<n>{number})")), text, re.IGNORECASE):
+                name = match["n"].casefold()
+                value = int(name) if name.isdecimal() else numbers.get(name, 0)
+                if name in {"a", "an", "ein", "eine", "einen", "the"} or not 1 <= value <= MOST_LISTED:
+                    continue
+                self.said.k = value
+                return _without(text, match.start(), match.end())
+        return text
+
+    def _qualities(self, text: str) -> str:
+        """Read "too long" and "not too long"."""
+        negation = self.words.negation
+        for name, concept in concepts().items():
+            info = self.vocabulary.of_concept(name)
+            for qualities, is_much in ((concept.too_much, True), (concept.too_little, False)):
+                if not qualities or (info is None and name != "audience"):
+                    continue
+                quality = any_of([re.escape(entry) for entry in qualities])
+                for prefix, is_complaint in ((negation.not_too, False), (negation.too, True)):
+                    match = re.search(word(f"{prefix}\\s*{quality}"), text, re.IGNORECASE)
+                    if match and self._quality(
+                        name, info, is_much=is_much, is_complaint=is_complaint, text=match.group()
+                    ):
+                        text = _without(text, match.start(), match.end())
+        # "Too scary": a quality that a kind of item has.
+        for prefix, act in ((negation.not_too, "exclude"), (negation.too, "criticise")):
+            for match in re.finditer(word(f"{prefix}\\s*([\\w-]+)"), text, re.IGNORECASE):
+                values = self.vocabulary.values_in(match[1])
+                if values:
+                    self.said.refused += [value.value for value in values if value.field == "topics"]
+                    self.said.acts.append("exclude" if act == "exclude" else "criticise")
+                    return _without(text, match.start(), match.end())
+        return text
+
+    def _quality(self, name: str, info: FieldInfo | None, *, is_much: bool, is_complaint: bool, text: str) -> bool:
+        if name == "audience":
+            return self._milder(info, text) if is_much else False
+        if info is None or not info.numbers:
+            return False
+        reference = self._reference(info) if is_complaint else None
+        if reference is None:  # without an item, a quality is measured by the catalogue's middle
+            self.said.conditions.append(
+                Condition(field=info.name, op="<=" if is_much else ">=", value=info.quantile(0.5))
+            )
+        else:
+            self.said.conditions.append(Condition(field=info.name, op="<" if is_much else ">", value=reference))
+        self.said.acts.append("criticise" if is_complaint else "narrow")
+        if is_complaint and len(self.scene.focus) == 1:
+            self.said.items += self.scene.focus
+        return True
+
+    def _milder(self, info: FieldInfo | None, text: str, *, for_all: bool = False) -> bool:
+        """Ask for items that suit a younger audience. Without age ratings, violent kinds are refused."""
+        order = concepts()["audience"].order
+        known = [value for value in info.counts if value.casefold() in order] if info else []
+        if not info or not known:
+            kinds = [value.value for value in self.vocabulary.values_in(text) if value.field == "topics"]
+            self.said.refused += kinds
+            self.said.acts.append("criticise")
+            return bool(kinds)
+        limit = order.index("pg")
+        if not for_all:
+            values = [item.fact(info.name) for item in self._focus()]
+            ranks = [
+                order.index(value.casefold())
+                for value in values
+                if isinstance(value, str) and value.casefold() in order
+            ]
+            limit = min(ranks) - 1 if ranks else order.index("pg-13")
+        mild = tuple(value for value in known if order.index(value.casefold()) <= limit)
+        if not mild:
+            mild = (min(known, key=lambda value: order.index(value.casefold())),)
+        self.said.conditions.append(Condition(field=info.name, op="in", value=mild))
+        self.said.acts.append("narrow" if for_all else "criticise")
+        return True
+
+    def _amounts(self, text: str) -> str:
+        question = self.scene.question
+        asked = question.field if question and question.field else ""
+        for start, end, conditions in sorted(
+            conditions_in(text, self.language, self.vocabulary, asked=asked), reverse=True, key=lambda limit: limit[0]
+        ):
+            self.said.conditions += conditions
+            text = _without(text, start, end)
+        for start, end, concept in reversed(unknown_amounts(text, self.language, self.vocabulary)):
+            self.said.missing.append(concept)
+            text = _without(text, start, end)
+        return text
+
+    def _comparisons(self, text: str) -> str:
+        """Read "cheaper", "shorter" and the like. They compare with the item that is talked about, or with the list."""
+        for name, concept in concepts().items():
+            info = self.vocabulary.of_concept(name)
+            for entries, is_less in ((concept.less, True), (concept.more, False)):
+                compared = any_of([re.escape(entry) for entry in entries])
+                # German comparisons have endings: "etwas Kürzeres".
+                match = entries and re.search(word(f"{compared}(?:e[rsnm]?)?"), text, re.IGNORECASE)
+                if not match or self._is_refused(text, match.start()):
+                    continue
+                if name == "audience" and is_less:
+                    family = re.search(r"famil|kid|child|kind|孩|童", match.group(), re.IGNORECASE)
+                    if self._milder(info, match.group(), for_all=bool(family)):
+                        text = _without(text, match.start(), match.end())
+                    continue
+                if info is None or not info.numbers:
+                    self.said.missing.append(name)
+                    text = _without(text, match.start(), match.end())
+                    continue
+                reference = self._reference(info)
+                if reference is None:
+                    op, value = ("<=", info.quantile(1 / 3)) if is_less else (">=", info.quantile(2 / 3))
+                    self.said.acts.append("narrow")
+                else:
+                    op, value = ("<", reference) if is_less else (">", reference)
+                    self.said.acts.append("criticise")
+                self.said.conditions.append(Condition(field=info.name, op=op, value=value))
+                text = _without(text, match.start(), match.end())
+        return text
+
+    def _is_refused(self, text: str, position: int) -> bool:
+        """Return whether what stands at a position is refused: "nothing cheap"."""
+        return bool(re.search(rf"(?<!\w){any_of(self.words.negation.before)}\s*$", text[:position], re.IGNORECASE))
+
+    def _focus(self) -> list[Item]:
+        positions = self._references(self.text) or list(self.scene.focus)
+        return [self.scene.listed[position] for position in positions if position < len(self.scene.listed)]
+
+    def _reference(self, info: FieldInfo) -> float | None:
+        """Return the value to compare with: that of the item talked about, or the middle of the list."""
+        items = self._focus() or list(self.scene.listed)
+        values = sorted(value for value in (_number(item, info) for item in items) if value is not None)
+        return values[len(values) // 2] if values else None
+
+    def _allowed(self, text: str) -> str:
+        for pattern in self.words.negation.allow:
+            for match in re.finditer(
+                word(pattern.replace("{x}", "(?P<x>[\\w'\u4e00-\u9fff+-]+(?: [\\w'+-]+)??)")), text, re.IGNORECASE
+            ):
+                values = [value.value for value in self.vocabulary.values_in(match["x"])]
+                refused = {entry.casefold() for entry in self.scene.refused}
+                allowed = [value for value in values if value.casefold() in refused]
+                if match["x"].casefold() in refused:
+                    allowed.append(match["x"].casefold())
+                if allowed or (values and not self._is_wish(match.group())):
+                    self.said.allowed += allowed or values
+                    self.said.acts.append("allow")
+                    text = _without(text, match.start(), match.end())
+                    break
+        return text
+
+    def _is_wish(self, phrase: str) -> bool:
+        """Return whether a phrase such as "comedy is fine" answers a question or begins a wish. Nothing was refused."""
+        return self.scene.question is not None or not self.scene.refused
+
+    def _negations(self, text: str) -> str:
+        negation = self.words.negation
+        ends = any_of([rf"\b{end}(?!\w)" if end[:1].isascii() else end for end in negation.ends])
+        before = any_of(negation.before)
+        begin, end = ("", "") if self.language == "zh" else (r"(?<!\w)", r"(?!\w)")
+        stop = r"[.;!?|\u3002\uff01\uff1f]"
+        pattern = re.compile(
+            rf"{begin}{before}{end}\s*(?P<x>[^.;!?|\u3002\uff01\uff1f]*?)\s*(?={ends}|{begin}{before}\s|{stop}|$)",
+            re.IGNORECASE,
+        )
+        for match in reversed(list(pattern.finditer(text))):
+            if not match["x"].strip(_MARKS):
+                continue
+            kept = self._refuse(match["x"])
+            self.said.acts.append("exclude")
+            text = (
+                _without(text, match.start(), match.end())
+                if kept is None
+                else f"{text[: match.start()]}{_CUT}{kept}{text[match.end() :]}"
+            )
+        return text
+
+    def _refuse(self, phrase: str) -> str | None:
+        """Refuse what a phrase names. Return the rest of the phrase if it is no part of the refusal."""
+        parts = re.split(_alternatives(self.words), phrase, flags=re.IGNORECASE)
+        for number, part in enumerate(parts):
+            values = self.vocabulary.values_in(part)
+            own = _meaningful(part, self.words)
+            if values:
+                self._refuse_values(values)
+            elif title := self.vocabulary.title_in(part):
+                self.said.titles.append(title)
+            elif own and number and len(own) > LONGEST_REFUSAL:
+                return ", ".join(parts[number:])  # "no horror, something that makes me laugh"
+            elif own:
+                self.said.refused.append(" ".join(own[:LONGEST_REFUSAL]))
+        return None
+
+    def _refuse_values(self, values: Sequence[Value]) -> None:
+        for value in values:
+            info = self.vocabulary.fields[value.field]
+            if value.field == "topics":
+                self.said.refused.append(value.value)
+            else:
+                op = "not_contains" if info.kind == "list" else "!="
+                self.said.conditions.append(Condition(field=value.field, op=op, value=value.value))
+
+    def _values(self, text: str) -> str:
+        values = self._meant(self.vocabulary.values_in(text))
+        by_field: dict[str, list[Value]] = {}
+        for value in values:
+            by_field.setdefault(value.field, []).append(value)
+        for name, named in by_field.items():
+            fact = self.scene.fact_fields.get(name)
+            texts = tuple(dict.fromkeys(value.value for value in named))
+            if fact and (self._is_about_fact(name) or self._full("fact", self.text.strip(_MARKS))):
+                self.said.facts[fact] = texts
+                self.said.acts.append("fact")
+            else:
+                self.said.conditions += _conditions(self.vocabulary.fields[name], named, text)
+        for start, end in sorted({(value.start, value.end) for value in values}, reverse=True):
+            text = _without(text, start, end)
+        return text
+
+    def _is_about_fact(self, name: str) -> bool:
+        question = self.scene.question
+        return question is not None and question.kind == "fact" and question.field == name
+
+    def _meant(self, values: Sequence[Value]) -> list[Value]:
+        """Keep the values of one field for each phrase: the field that was asked for, the topics, or the first."""
+        asked = self.scene.question.field if self.scene.question else None
+        by_phrase: dict[tuple[int, int], list[Value]] = {}
+        for value in values:
+            by_phrase.setdefault((value.start, value.end), []).append(value)
+        meant: list[Value] = []
+        for named in by_phrase.values():
+            fields = [value.field for value in named]
+            name = asked if asked in fields else "topics" if "topics" in fields else fields[0]
+            of_field = [value for value in named if value.field == name]
+            if len(of_field) == 1:  # a broad word such as "violent" names several kinds, and asks for none of them
+                meant += of_field
+        return meant
+
+    def _wish(self, text: str) -> None:
+        # Parts that were understood stand between the parts of the wish.
+        parts = [
+            " ".join(_meaningful(part, self.words)) for part in re.split(r"[|.;!?,\u3002\uff01\uff1f\uff0c]", text)
+        ]
+        wish = " ".join(part for part in parts if part)
+        if self.said.conditions:  # "rated R" is said, and "rated" alone is no wish
+            named = {name for concept in concepts().values() for name in concept.words}
+            wish = " ".join(token for token in wish.split() if token.casefold() not in named)
+        if not wish:
+            is_open = re.search(word(any_of(self.words.words.want)), text, re.IGNORECASE)
+            if is_open and not set(self.said.acts) - {"small_talk"} and not self.scene.question:
+                self.said.acts.append("want")  # "can you recommend something?"
+            return
+        if title := self.vocabulary.title_in(wish):
+            self.said.titles.append(title)
+        if self.language == "en" and not any(map(self._is_word, wish.split())):
+            return
+        self.said.wants.append(wish)
+        self.said.acts.append("narrow" if self.scene.has_wishes else "want")
+
+    def _is_word(self, token: str) -> bool:
+        """Return whether a word is one of the catalogue or of English. Other words are noise."""
+        return token.casefold() in self.vocabulary.words or _pieces(token) <= max(2, len(token) // 4)
+
+    def _reading(self) -> LineReading:
+        said = self.said
+        if self.scene.question and not said.acts and said.conditions:
+            said.acts.append("narrow")
+        if said.conditions and not {"criticise", "exclude", "fact"} & set(said.acts):
+            said.acts.append("narrow" if self.scene.has_wishes or self.scene.question else "want")
+        if said.missing:
+            said.acts.append("narrow")
+        if said.dropped or said.k is not None:
+            said.acts.append("narrow")
+        if said.titles and "exclude" in said.acts:
+            said.acts.append("reject")
+        act: Act = next((act for act in _RANK if act in said.acts), "unclear")
+        if act == "narrow" and "want" in said.acts and not self.scene.has_wishes:
+            act = "want"
+        return LineReading(
+            act=act,
+            wants=_distinct(said.wants),
+            conditions=_distinct(said.conditions),
+            refused=_distinct(said.refused),
+            allowed=_distinct(said.allowed),
+            dropped=_distinct(said.dropped),
+            items=_distinct(said.items),
+            titles=_distinct(said.titles),
+            k=said.k,
+            answer=said.answer,
+            facts=said.facts,
+            missing=_distinct(said.missing),
+            is_more=said.is_more,
+            is_new_subject=said.is_new_subject,
+            is_about_change=said.is_about_change,
+            is_about_state=said.is_about_state,
+        )
+
+
+def _act_of_answer(answer: Answer, kind: str) -> Act:
+    if kind == "gate":
+        return "allow" if answer == "yes" or answer == "any" else "exclude"
+    return "narrow"
+
+
+def _conditions(info: FieldInfo, values: Sequence[Value], text: str) -> list[Condition]:
+    """Return the conditions that the named values of a field set.
+
+    Of topics, all are wanted unless the line says "or". Of other lists, one is enough: a film on one of two services.
+    """
+    texts = tuple(dict.fromkeys(value.value for value in values))
+    if info.kind == "text":
+        single = Condition(field=info.name, op="==", value=texts[0])
+        return [single if len(texts) == 1 else Condition(field=info.name, op="in", value=texts)]
+    if len(texts) == 1:
+        return [Condition(field=info.name, op="contains", value=texts[0])]
+    gaps = [text[one.end : other.start] for one, other in pairwise(values)]
+    if info.name != "topics" or any(re.search(r"\b(?:or|oder)\b|/|或", gap, re.IGNORECASE) for gap in gaps):
+        return [Condition(field=info.name, op="contains_any", value=texts)]
+    return [Condition(field=info.name, op="contains", value=value) for value in texts]
+
+
+def _number(item: Item, info: FieldInfo) -> float | None:
+    value = item.fact(info.name)
+    if info.kind == "date" and isinstance(value, str) and value[:4].isdecimal():
+        return float(value[:4])
+    return value if isinstance(value, float) and not isinstance(value, bool) else None
+
+
+def _names(info: FieldInfo) -> list[str]:
+    concept = concepts().get(info.concept)
+    return [info.name.replace("_", " "), *(concept.words if concept else ())]
+
+
+def _meaningful(text: str, words: Lexicon) -> list[str]:
+    """Return the words of a text that say something: not those that only begin or fill a sentence."""
+    tokens = TOKEN.findall(text)
+    if any("\u4e00" <= token <= "\u9fff" for token in tokens):
+        plain = text
+        for filler in sorted(words.fillers, key=len, reverse=True):
+            plain = plain.replace(filler, " ") if not filler.isascii() else plain
+        return [part.strip(_MARKS) for part in plain.split() if part.strip(_MARKS)]
+    return [token for token in tokens if token.casefold() not in words.fillers]
+
+
+def _alternatives(words: Lexicon) -> str:
+    """Return a pattern of what stands between two refused things."""
+    named = [word(entry) for entry in words.negation.alternatives if entry.isalpha()]
+    return rf"\s*(?:[,/&\u3001\uff0c]|{any_of(named)})\s*"
+
+
+def _without(text: str, start: int, end: int) -> str:
+    return f"{text[:start]}{_CUT}{text[end:]}"
+
+
+def _blank(text: str) -> str:
+    return "|".ljust(len(text))
+
+
+def _distinct(values: Iterable[object]) -> tuple:  # type: ignore[type-arg]
+    return tuple(dict.fromkeys(values))
+
+
+@cache
+def _pieces(token: str) -> int:
+    """Return into how many pieces the text encoder's tokenizer splits a word. Noise is split into many."""
+    from whimbrel.tools.text.encoder import word_pieces
+
+    return len(word_pieces(token))
