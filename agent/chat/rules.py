@@ -387,7 +387,7 @@ class _Reader:
                 values = [value.value for value in self.vocabulary.values_in(match["x"])]
                 refused = {entry.casefold() for entry in self.scene.refused}
                 allowed = [value for value in values if value.casefold() in refused]
-                if match["x"].casefold() in refused:
+                if not allowed and match["x"].casefold() in refused:
                     allowed.append(match["x"].casefold())
                 if allowed or (values and not self._is_wish(match.group())):
                     self.said.allowed += allowed or values

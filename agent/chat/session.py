@@ -1,7 +1,7 @@
 """A conversation: it opens with a list and then answers each line, always as of the same moment."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from whimbrel.agent.chat.questions import narrowing_question
 from whimbrel.agent.chat.reading import Act, LineReading, Question, Scene
 from whimbrel.agent.chat.rules import read_line
 from whimbrel.agent.chat.state import TalkState
+from whimbrel.agent.chat.turn import Memory, Turn
 from whimbrel.agent.chat.vocabulary import Vocabulary
 from whimbrel.agent.chat.words import (
     changes_words,
@@ -28,7 +29,6 @@ from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.results import Recommendation, Recommendations
 from whimbrel.prompts.phrases import Language, load_phrases
 from whimbrel.tools.conditions import Condition
-from whimbrel.tools.fields import FieldValue
 from whimbrel.tools.log.interaction_log import InteractionLog, Ints
 from whimbrel.tools.log.item_statistics import ItemStatistics
 from whimbrel.tools.records import Item
@@ -46,6 +46,8 @@ MOST_QUESTIONS = 5
 MANY = 3
 """Beside a list, a narrowing question is asked if more than this many times its length fits."""
 MOST_COMPARED = 3
+ASIDES: frozenset[Act] = frozenset({"why", "about_item", "about_me", "compare", "small_talk", "unclear"})
+"""After a line that only asks or chats, the question before it still waits for its answer."""
 REACTIONS: Mapping[str, str] = {"accept": "accept", "reject": "reject", "known": "known"}
 """The event that is recorded for each reaction."""
 
@@ -80,64 +82,6 @@ class Recommender(Protocol):
 
     def feedback(self, user_id: str, item_id: str, event: str, at: object = None) -> None:
         """Record what a user did; see `Agent.feedback`."""
-
-
-@dataclass(frozen=True)
-class Turn:
-    """The answer to one line.
-
-    Attributes:
-        act: What the line did.
-        words: The answer in words. It may be empty if there is a list.
-        state: What is wanted after the line.
-        question: A question to the person, if one is asked. Its text is part of no other words.
-        recommendations: The new list, if the line leads to one. It is empty if nothing fits.
-        fields: The facts of each listed item, keyed by its id.
-        disclosures: What the policy has said with listed items, keyed by their ids.
-        done: Whether the conversation is over.
-        warnings: What the caller should know about this answer.
-        figures: The score, the signals and the event ids behind an explanation. Only `--verbose` shows them.
-    """
-
-    act: Act
-    words: str = ""
-    state: TalkState = field(default_factory=TalkState)
-    question: Question | None = None
-    recommendations: Recommendations | None = None
-    fields: Mapping[str, Mapping[str, FieldValue]] = field(default_factory=dict)
-    disclosures: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    done: bool = False
-    warnings: tuple[str, ...] = ()
-    figures: str = ""
-
-
-@dataclass(frozen=True)
-class _Memory:
-    """All that a line may change, so that it can be taken back or left unchanged.
-
-    Attributes:
-        state: What is wanted.
-        listed: The list on the screen.
-        focus: The positions of the listed items that were talked about last.
-        shown: Ids of the items that were on a list since the wishes changed their subject.
-        question: The question that waits for an answer.
-        asked: Fields that were asked about.
-        opened: Gates that the person opened.
-        refused_gates: Gates that the person keeps shut.
-        facts: What is known of the person.
-        earlier: The memories before each change of the state, the latest last.
-    """
-
-    state: TalkState
-    listed: Recommendations | None = None
-    focus: tuple[int, ...] = ()
-    shown: tuple[str, ...] = ()
-    question: Question | None = None
-    asked: tuple[str, ...] = ()
-    opened: tuple[Condition, ...] = ()
-    refused_gates: tuple[Condition, ...] = ()
-    facts: Facts = field(default_factory=dict)
-    earlier: tuple["_Memory", ...] = ()
 
 
 class Session:
@@ -182,7 +126,8 @@ class Session:
         self._named_id, self._user_id = user_id, user_id if is_known else ""
         self._warnings = () if is_known else (self._say.chat.unknown_user.format(user=user_id[:LONGEST_ECHO]),)
         self._at = at
-        self._memory = _Memory(TalkState(k=1 if self._policy.one_at_a_time else k), facts=dict(facts or {}))
+        self._opening: Recommendations | None = None
+        self._memory = Memory(TalkState(k=1 if self._policy.one_at_a_time else k), facts=dict(facts or {}))
 
     @property
     def state(self) -> TalkState:
@@ -191,7 +136,9 @@ class Session:
 
     def open(self) -> Turn:
         """Recommend a first list."""
-        return self._listed("want", "")
+        turn = self._listed("want", "")
+        self._opening = turn.recommendations
+        return turn
 
     def say(self, line: str) -> Turn:
         """Answer one line.
@@ -208,9 +155,10 @@ class Session:
         except BaseException:  # an interrupt, too, must not leave half of a wish in the state
             self._memory = before
             raise
-        if self._memory.question is before.question and turn.question is None:
-            self._memory = replace(self._memory, question=None)  # a question waits for one line only
-        if turn.act != "undo" and _is_changed(before, self._memory):
+        is_waiting = turn.question is None and turn.act not in ASIDES
+        if is_waiting and self._memory.question is before.question:
+            self._memory = replace(self._memory, question=None)
+        if turn.act != "undo" and self._memory.is_changed(before):
             self._memory = replace(self._memory, earlier=(*before.earlier, before))
         return turn
 
@@ -281,10 +229,7 @@ class Session:
 
     def _wish(self, reading: LineReading, line: str) -> Turn:
         memory = self._memory
-        question = memory.question
-        words: list[str] = []
-        if question and question.kind == "gate" and (reading.answer or reading.allowed or reading.act == "exclude"):
-            words += self._answer_gate(question, is_yes=reading.answer in {"yes", "any"} or bool(reading.allowed))
+        words = self._answer_gates(memory.question, reading)
         if reading.facts:
             facts = {**memory.facts, **reading.facts}
             self._memory = replace(self._memory, facts=facts)
@@ -426,27 +371,17 @@ class Session:
         return self._turn("compare", "\n".join(comparison_words(items, self._say)))
 
     def _about_me(self, reading: LineReading, line: str) -> Turn:
-        chat = self._say.chat
-        listed = self._memory.listed
+        chat, opening = self._say.chat, self._opening
         if reading.is_about_state:
             return self._turn("about_me", state_words(self.state, self._say))
-        if not listed or not self._user_id:
-            return self._turn("about_me", self._joined(chat.nobody_known, state_words(self.state, self._say)))
-        if reading.is_about_change:
-            return self._turn("about_me", listed.shift.reason)
+        if not opening or not self._user_id:
+            return self._turn("about_me", chat.nobody_known)
+        if reading.is_about_change:  # a wish is no change of the interests, so the shift before any wish is told
+            return self._turn("about_me", opening.shift.reason)
         log = self._agent.store.log
         count = int(log.items_per_user(before=self._at)[log.user_rows[self._user_id]])
-        return self._turn(
-            "about_me",
-            "\n".join(
-                [
-                    chat.your_events.format(count=count),
-                    listed.summary,
-                    listed.shift.reason,
-                    state_words(self.state, self._say),
-                ]
-            ),
-        )
+        words = [chat.your_events.format(count=count), opening.summary, opening.shift.reason]
+        return self._turn("about_me", "\n".join(words))
 
     # The list and its questions.
 
@@ -547,7 +482,7 @@ class Session:
 
     def _gate_of(self, listed: Recommendations) -> Condition | None:
         items = self._agent.store.items([entry.item_id for entry in listed.recommendations])
-        closed = self._policy.closed(self._memory.opened)
+        closed = [gate for gate in self._policy.closed(self._memory.opened) if gate not in self._memory.refused_gates]
         return next((gate for item in items.values() for gate in closed if gate.holds(item)), None)
 
     def _gate_question(self, gate: Condition) -> Question:
@@ -556,16 +491,24 @@ class Session:
     def _gate_words(self, gate: Condition) -> str:
         return condition_words(gate, self._say)
 
-    def _answer_gate(self, question: Question, *, is_yes: bool) -> list[str]:
-        closed = self._policy.closed(self._memory.opened)
-        gate = next((gate for gate in closed if self._gate_question(gate) == question), None)
-        if gate is None:
-            return []
-        if is_yes:
-            self._memory = replace(self._memory, opened=(*self._memory.opened, gate))
-            return [self._say.chat.gate_open.format(values=self._gate_words(gate))]
-        self._memory = replace(self._memory, refused_gates=(*self._memory.refused_gates, gate))
-        return [self._say.chat.gate_closed.format(values=self._gate_words(gate))]
+    def _answer_gates(self, question: Question | None, reading: LineReading) -> list[str]:
+        """Open the gates that the person says yes to. One that was asked about and got no yes stays shut."""
+        memory, words = self._memory, list[str]()
+        allowed = {value.casefold() for value in reading.allowed}
+        for gate in self._policy.closed(memory.opened):
+            is_asked = question is not None and question.kind == "gate" and self._gate_question(gate) == question
+            is_named = any(str(value).casefold() in allowed for value in _values(gate))
+            if (is_asked and reading.answer in {"yes", "any"}) or (
+                is_named and (is_asked or gate in memory.refused_gates)
+            ):
+                shut = tuple(other for other in memory.refused_gates if other != gate)
+                memory = replace(memory, opened=(*memory.opened, gate), refused_gates=shut)
+                words.append(self._say.chat.gate_open.format(values=self._gate_words(gate)))
+            elif is_asked and gate not in memory.refused_gates:
+                memory = replace(memory, refused_gates=(*memory.refused_gates, gate))
+                words.append(self._say.chat.gate_closed.format(values=self._gate_words(gate)))
+        self._memory = memory
+        return words
 
     def _ids_where(self, gates: Sequence[Condition]) -> tuple[str, ...]:
         """Return the ids of the items that fulfil any of the conditions."""
@@ -633,8 +576,3 @@ class Session:
 
 def _values(gate: Condition) -> tuple[object, ...]:
     return gate.value if isinstance(gate.value, tuple) else (gate.value,)
-
-
-def _is_changed(before: _Memory, after: _Memory) -> bool:
-    parts = ("state", "opened", "refused_gates", "facts")
-    return any(getattr(before, part) != getattr(after, part) for part in parts)

@@ -61,7 +61,7 @@ def chat(
     /reset (forget what was said), /quit. In a pipe, each line of standard input is answered.
     """
     from whimbrel.agent.chat.policy import load_policy, parse_facts
-    from whimbrel.agent.chat.session import Turn
+    from whimbrel.agent.chat.turn import Turn
     from whimbrel.agent.display.conversation import printer
     from whimbrel.agent.display.progress import thinking
     from whimbrel.agent.display.terminal import View, console

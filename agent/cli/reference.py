@@ -152,8 +152,8 @@ def _chat_section() -> str:
     The example is what it prints for an answer without a list, with the place of the list filled in.
     """
     from whimbrel.agent.chat.reading import ACTS, Question
-    from whimbrel.agent.chat.session import Turn
     from whimbrel.agent.chat.state import TalkState
+    from whimbrel.agent.chat.turn import Turn
     from whimbrel.agent.display.conversation import turn_document
     from whimbrel.tools.conditions import Condition
 

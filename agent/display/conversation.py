@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from whimbrel.agent.chat.session import Turn
+from whimbrel.agent.chat.turn import Turn
 from whimbrel.agent.chat.words import field_words, state_words, value_words
 from whimbrel.agent.display.recommendations import recommendations, recommended, shift_title
 from whimbrel.agent.display.terminal import View, console
@@ -70,7 +70,7 @@ def _answer(answer: Turn, view: View) -> RenderableType:
     """Show an answer: its words and its list, without the summary."""
     parts: list[RenderableType] = [Text(line) for line in _words(answer, view)]
     if answered := answer.recommendations:
-        if answered.shift.kind != "none":
+        if answered.shift.kind != "none" and answer.state.is_empty:  # a wish is no shift of the interests
             parts.append(Text(_shift_line(answered.shift, view), style="dim"))
         parts += [recommended(answered, view, notes=_notes(answer, view)), *view.notes(answered.warnings)]
     parts += [Text(line, style="dim") for line in _after(answer, view)]
@@ -85,7 +85,11 @@ def _plain(answer: Turn, view: View, *, opening: bool) -> str:
     lines = _words(answer, view)
     if answered := answer.recommendations:
         lines += [answered.summary] if opening else []
-        lines += [_shift_line(answered.shift, view)] if opening or answered.shift.kind != "none" else []
+        lines += (
+            [_shift_line(answered.shift, view)]
+            if opening or (answered.shift.kind != "none" and answer.state.is_empty)
+            else []
+        )
         notes = _notes(answer, view)
         for entry in answered.recommendations:
             lines.append(f"{entry.rank}. {entry.title} - {entry.explanation}")

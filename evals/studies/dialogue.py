@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from whimbrel.agent import Agent
 from whimbrel.agent.chat.policy import Policy
-from whimbrel.agent.chat.session import Session, Turn
+from whimbrel.agent.chat.session import Session
+from whimbrel.agent.chat.turn import Turn
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.results import Recommendations
 from whimbrel.evals.metrics.intervals import Interval, interval

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from whimbrel.agent.chat.session import Turn
+from whimbrel.agent.chat.turn import Turn
 from whimbrel.tools.conditions import Condition
 from whimbrel.tools.records import Item
 

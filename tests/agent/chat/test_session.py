@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from whimbrel.agent import Agent
-from whimbrel.agent.chat.session import Session, Turn
+from whimbrel.agent.chat.session import Session
+from whimbrel.agent.chat.turn import Turn
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.results import Recommendation, Recommendations, RequestUsage, Shift
 from whimbrel.agent.schema.wishes_and_refusals import read_wish

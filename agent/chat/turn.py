@@ -1,0 +1,74 @@
+"""One turn of a conversation, and what the conversation remembers between turns."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from whimbrel.agent.chat.policy import Facts
+from whimbrel.agent.chat.reading import Act, Question
+from whimbrel.agent.chat.state import TalkState
+from whimbrel.agent.schema.results import Recommendations
+from whimbrel.tools.conditions import Condition
+from whimbrel.tools.fields import FieldValue
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The answer to one line.
+
+    Attributes:
+        act: What the line did.
+        words: The answer in words. It may be empty if there is a list.
+        state: What is wanted after the line.
+        question: A question to the person, if one is asked. Its text is part of no other words.
+        recommendations: The new list, if the line leads to one. It is empty if nothing fits.
+        fields: The facts of each listed item, keyed by its id.
+        disclosures: What the policy has said with listed items, keyed by their ids.
+        done: Whether the conversation is over.
+        warnings: What the caller should know about this answer.
+        figures: The score, the signals and the event ids behind an explanation. Only `--verbose` shows them.
+    """
+
+    act: Act
+    words: str = ""
+    state: TalkState = field(default_factory=TalkState)
+    question: Question | None = None
+    recommendations: Recommendations | None = None
+    fields: Mapping[str, Mapping[str, FieldValue]] = field(default_factory=dict)
+    disclosures: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    done: bool = False
+    warnings: tuple[str, ...] = ()
+    figures: str = ""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """All that a line may change, so that it can be taken back or left unchanged.
+
+    Attributes:
+        state: What is wanted.
+        listed: The list on the screen.
+        focus: The positions of the listed items that were talked about last.
+        shown: Ids of the items that were on a list since the wishes changed their subject.
+        question: The question that waits for an answer.
+        asked: Fields that were asked about.
+        opened: Gates that the person opened.
+        refused_gates: Gates that the person keeps shut, or has not answered for. Nobody is asked twice.
+        facts: What is known of the person.
+        earlier: The memories before each change of the state, the latest last.
+    """
+
+    state: TalkState
+    listed: Recommendations | None = None
+    focus: tuple[int, ...] = ()
+    shown: tuple[str, ...] = ()
+    question: Question | None = None
+    asked: tuple[str, ...] = ()
+    opened: tuple[Condition, ...] = ()
+    refused_gates: tuple[Condition, ...] = ()
+    facts: Facts = field(default_factory=dict)
+    earlier: tuple["Memory", ...] = ()
+
+    def is_changed(self, before: "Memory") -> bool:
+        """Return whether the wishes, the gates or the facts differ from an earlier memory."""
+        parts = ("state", "opened", "refused_gates", "facts")
+        return any(getattr(before, part) != getattr(self, part) for part in parts)
