@@ -53,6 +53,17 @@ class Acts(_Table):
     fact: tuple[str, ...]
 
 
+class Within(_Table):
+    """Patterns that may stand anywhere in a clause: what people say in other words than those of `Acts`."""
+
+    known: tuple[str, ...]
+    accept: tuple[str, ...]
+    reject: tuple[str, ...]
+    about_item: tuple[str, ...]
+    more: tuple[str, ...]
+    leave: tuple[str, ...]
+
+
 class Answers(_Table):
     """Patterns of answers to a question."""
 
@@ -139,6 +150,7 @@ class Lexicon(_Table):
     """The words and patterns of one language."""
 
     acts: Acts
+    within: Within
     answers: Answers
     negation: Negation
     amounts: Amounts

@@ -116,7 +116,7 @@ class _Reader:
         if not bare:
             return LineReading("unclear")
         rest = self._answer(self.text, self.scene.question) if self.scene.question else self.text
-        if rest == self.text and self._clause(bare):
+        if rest == self.text and self._clause(bare, is_whole=True):
             rest = ""
         rest = self._clauses(rest)
         self._rest(rest)
@@ -148,18 +148,18 @@ class _Reader:
         for mark in [*_CLAUSES.finditer(text), None]:
             end = mark.start() if mark else len(text)
             clause = text[position:end].strip(_MARKS)
-            if clause and len(clause) < len(text.strip(_MARKS)) and self._clause(clause):
+            if clause and self._clause(clause):
                 rest = rest[:position] + _blank(text[position:end]) + rest[end:]
             position = mark.end() if mark else end
         return rest
 
-    def _clause(self, clause: str) -> bool:
+    def _clause(self, clause: str, *, is_whole: bool = False) -> bool:
         """Read a clause that does something as a whole. Return whether it does."""
         references = self._references(clause)
         for name, act in _ACTS:
             if name in {"known", "reject", "accept", "why", "about_item"} and not self.scene.listed:
                 continue
-            if not self._full(name, clause):
+            if not (self._full(name, clause) or (not is_whole and self._says_within(name, clause))):
                 continue
             if name == "compare" and len(references) == 1 and not self.scene.listed:
                 continue
@@ -177,6 +177,14 @@ class _Reader:
         patterns = getattr(self.words.acts, name)
         item = self._item_pattern() if any("{item}" in pattern for pattern in patterns) else ""
         return any(re.fullmatch(pattern.replace("{item}", item), clause, re.IGNORECASE) for pattern in patterns)
+
+    def _says_within(self, name: str, clause: str) -> bool:
+        """Return whether a clause says it in other words. A clause with a value of the catalogue is rather a wish."""
+        patterns = getattr(self.words.within, name, ())
+        if not patterns or not self.scene.listed or self.vocabulary.values_in(clause):
+            return False
+        item = self._item_pattern() if any("{item}" in pattern for pattern in patterns) else ""
+        return any(re.search(word(pattern.replace("{item}", item)), clause, re.IGNORECASE) for pattern in patterns)
 
     def _all_or_focus(self, clause: str, act: str) -> list[int]:
         if act == "compare" or re.search(

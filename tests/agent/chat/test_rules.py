@@ -190,7 +190,7 @@ ACTS: dict[str, tuple[Act, dict[str, Any]]] = {
     "zurück": ("undo", {}),
     "撤销": ("undo", {}),
     "let's start over": ("subject", {"is_new_subject": True}),
-    "can you recommend something?": ("want", {}),
+    "can you recommend something?": ("want", {"is_more": True}),
     "Hi, I need something for tonight.": ("want", {}),
     "was soll ich heute schauen?": ("want", {}),
     "有什么好看的？": ("want", {}),
