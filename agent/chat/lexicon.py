@@ -200,6 +200,17 @@ def concepts() -> Mapping[str, Concept]:
     return {name: Concept.model_validate(table) for name, table in _toml("concepts.toml").items()}
 
 
+def concept_named(field: str) -> str:
+    """Return the concept of a field's name; "" if no concept has it.
+
+    Example:
+        >>> concept_named("Release_Date")
+        'year'
+    """
+    plain = re.sub(r"[\W_]+", "", field.casefold())
+    return next((name for name, concept in concepts().items() if plain in concept.fields), "")
+
+
 @cache
 def meanings() -> Mapping[str, tuple[str, ...]]:
     """Return for each word the other words of the same meaning. A broad word has the words of all its kinds."""

@@ -509,6 +509,10 @@ class _Reader:
             self.said.titles.append(title)
         if self.language == "en" and not any(map(self._is_word, wish.split())):
             return
+        if self.language == "zh" and all(
+            len(token) == 1 and token not in self.vocabulary.words for token in wish.split()
+        ):
+            return
         self.said.wants.append(wish)
         self.said.acts.append("narrow" if self.scene.has_wishes else "want")
 

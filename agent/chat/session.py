@@ -234,7 +234,9 @@ class Session:
             facts = {**memory.facts, **reading.facts}
             self._memory = replace(self._memory, facts=facts)
             words += [
-                self._say.chat.fact_noted.format(name=field_words(name), values=self._say.writing.comma.join(values))
+                self._say.chat.fact_noted.format(
+                    name=field_words(name, self._say), values=self._say.writing.comma.join(values)
+                )
                 for name, values in reading.facts.items()
             ]
         liked = self._ids_of(reading.titles) if reading.act in {"want", "narrow"} else {}
@@ -251,7 +253,7 @@ class Session:
         shown = () if reading.is_new_subject else self._memory.shown
         self._memory = replace(self._memory, state=state, shown=shown)
         words += changes_words(reading, state, self._say)
-        words += [self._say.chat.no_field.format(name=name) for name in reading.missing]
+        words += [self._say.chat.no_field.format(name=field_words(name, self._say)) for name in reading.missing]
         words += [self._unnamed(value) for value in reading.refused]
         is_known = not reading.changes and not liked and not reading.titles and not reading.is_more
         if is_known and reading.act != "want" and not reading.answer and not words:
@@ -390,7 +392,7 @@ class Session:
         missing = self._policy.missing_facts(self._memory.facts)
         if missing:
             rule = missing[0]
-            text = self._say.chat.fact.format(name=field_words(rule.fact))
+            text = self._say.chat.fact.format(name=field_words(rule.fact, self._say))
             return self._asking(act, words, Question(kind="fact", field=rule.field, text=text))
         rows = self._fitting()
         if self._policy.one_at_a_time and not is_more and act != "undo":

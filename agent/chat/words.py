@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from whimbrel.agent.chat.lexicon import concept_named, concepts
 from whimbrel.agent.chat.reading import LineReading
 from whimbrel.agent.chat.state import TalkState
 from whimbrel.prompts.phrases import Phrases
@@ -25,12 +26,14 @@ def condition_words(condition: Condition, say: Phrases) -> str:
     joined = say.writing.comma.join(texts[:-1]) + (say.chat.or_ if len(texts) > 1 else "") + texts[-1] if texts else "-"
     if condition.field == "topics" and not condition.op.startswith(("not", "!")):
         return joined
-    return words[condition.op].format(field=field_words(condition.field), value=joined)
+    return words[condition.op].format(field=field_words(condition.field, say), value=joined)
 
 
-def field_words(name: str) -> str:
-    """Write the name of a field: `content rating` for `content_rating`."""
-    return name.replace("_", " ")
+def field_words(name: str, say: Phrases) -> str:
+    """Write the name of a field: `content rating` for `content_rating`. In Chinese, a known concept has a name."""
+    concept = concepts().get(concept_named(name))
+    chinese = [word for word in concept.words if "\u4e00" <= word[0] <= "\u9fff"] if concept else []
+    return chinese[0] if chinese and say.chat.language == "zh" else name.replace("_", " ")
 
 
 def value_words(value: FieldValue, say: Phrases) -> str:
@@ -70,7 +73,8 @@ def changes_words(reading: LineReading, state: TalkState, say: Phrases) -> list[
     if reading.allowed:
         words.append(say.chat.allowed.format(names=say.writing.comma.join(reading.allowed)))
     if reading.dropped:
-        words.append(say.chat.dropped.format(names=say.writing.comma.join(map(field_words, reading.dropped))))
+        names = say.writing.comma.join(field_words(name, say) for name in reading.dropped)
+        words.append(say.chat.dropped.format(names=names))
     return words
 
 
@@ -83,7 +87,7 @@ def item_words(item: Item, say: Phrases, *, also: Sequence[str], people: int) ->
         also: Titles that people who chose it also chose.
         people: How many people chose it.
     """
-    facts = [f"{field_words(name)}: {value_words(value, say)}" for name, value in facts_of(item).items()]
+    facts = [f"{field_words(name, say)}: {value_words(value, say)}" for name, value in facts_of(item).items()]
     words = [item.title + (f" ({say.writing.comma.join(item.topics)})" if item.topics else "")]
     words += [shortened(item.text)] if item.text else []
     words += [say.writing.semicolon.join(facts)] if facts else []
@@ -107,7 +111,7 @@ def comparison_words(items: Sequence[Item], say: Phrases) -> list[str]:
     lines = [say.chat.versus.join(say.writing.title.format(title=item.title) for item in items)]
     for name in names:
         values = [value_words(of_item[name], say) if name in of_item else "-" for of_item in facts]
-        label = say.chat.topics if name == "topics" else field_words(name)
+        label = say.chat.topics if name == "topics" else field_words(name, say)
         lines.append(f"{label}: {values[0]}" if len(set(values)) == 1 else f"{label}: {say.chat.versus.join(values)}")
     return lines
 

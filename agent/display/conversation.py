@@ -104,7 +104,9 @@ def _notes(answer: Turn, view: View) -> dict[str, list[str]]:
     notes: dict[str, list[str]] = {}
     for item_id, facts in answer.fields.items():
         told = [
-            f"{field_words(name)}: {value_words(value, view.say)}" for name, value in facts.items() if name in limited
+            f"{field_words(name, view.say)}: {value_words(value, view.say)}"
+            for name, value in facts.items()
+            if name in limited
         ]
         lines = [view.say.writing.semicolon.join(told)] if told else []
         notes[item_id] = [*lines, *answer.disclosures.get(item_id, ())]

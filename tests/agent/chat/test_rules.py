@@ -169,6 +169,7 @@ ACTS: dict[str, tuple[Act, dict[str, Any]]] = {
     "I have already seen the Matrix": ("known", {"items": (1,)}),
     "den kenne ich schon": ("known", {"items": (0,)}),
     "看过了": ("known", {"items": (0,)}),
+    "看过了第一个": ("known", {"items": (0,)}),
     "no": ("reject", {"items": (0,)}),
     "not the third": ("reject", {"items": (2,)}),
     "nicht der dritte": ("reject", {"items": (2,)}),
