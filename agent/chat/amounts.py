@@ -15,6 +15,8 @@ AROUND = 0.15
 DEFAULT_OPS: Mapping[str, Op] = {"price": "<=", "length": "<=", "weight": "<=", "rating": ">=", "year": "=="}
 """How a bare number limits a field of a concept."""
 _YEARS = (1880, 2100)
+_LIMITED = ("price", "length", "weight")
+"""What a bare number limits from above: the first concept whose values are of its size."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,11 @@ def _field_of(
     price, rating = vocabulary.of_concept("price"), vocabulary.of_concept("rating")
     if amount.op in {">=", ">"} and rating and rating.numbers and amount.value <= rating.numbers[-1]:
         return rating, amount.start, amount.end
-    return (price if amount.op in {"<=", "<"} else None), amount.start, amount.end
+    if amount.op not in {"<=", "<"}:
+        return None, amount.start, amount.end
+    limited = [info for concept in _LIMITED if (info := vocabulary.of_concept(concept))]
+    fits = next((info for info in limited if info.numbers[0] <= amount.value <= 2 * info.numbers[-1]), price)
+    return fits, amount.start, amount.end
 
 
 def _named_field(line: str, amount: Amount, vocabulary: Vocabulary) -> tuple[FieldInfo, int, int] | None:

@@ -15,7 +15,7 @@ from whimbrel.agent.chat.lexicon import Lexicon, any_of, concepts, language_of, 
 from whimbrel.agent.chat.reading import Act, Answer, LineReading, Question, Scene
 from whimbrel.agent.chat.vocabulary import TOKEN, FieldInfo, Value, title_forms
 from whimbrel.tools.clean import clean_text
-from whimbrel.tools.conditions import Condition
+from whimbrel.tools.conditions import Condition, Op
 from whimbrel.tools.records import Item
 
 LONGEST_LINE = 500
@@ -94,6 +94,7 @@ class _Said:
     titles: list[str] = field(default_factory=list)
     facts: dict[str, tuple[str, ...]] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+    compared: list[Condition] = field(default_factory=list)
     k: int | None = None
     answer: Answer = ""
     is_more: bool = False
@@ -299,11 +300,16 @@ class _Reader:
                 Condition(field=info.name, op="<=" if is_much else ">=", value=info.quantile(0.5))
             )
         else:
-            self.said.conditions.append(Condition(field=info.name, op="<" if is_much else ">", value=reference))
+            self._compare(info, "<" if is_much else ">", reference)
         self.said.acts.append("criticise" if is_complaint else "narrow")
         if is_complaint and len(self.scene.focus) == 1:
             self.said.items += self.scene.focus
         return True
+
+    def _compare(self, info: FieldInfo, op: Op, value: float) -> None:
+        condition = Condition(field=info.name, op=op, value=value)
+        self.said.conditions.append(condition)
+        self.said.compared.append(condition)
 
     def _milder(self, info: FieldInfo | None, text: str, *, for_all: bool = False) -> bool:
         """Ask for items that suit a younger audience. Without age ratings, violent kinds are refused."""
@@ -364,12 +370,11 @@ class _Reader:
                     continue
                 reference = self._reference(info)
                 if reference is None:
-                    op, value = ("<=", info.quantile(1 / 3)) if is_less else (">=", info.quantile(2 / 3))
+                    self._compare(info, "<=" if is_less else ">=", info.quantile(1 / 3 if is_less else 2 / 3))
                     self.said.acts.append("narrow")
                 else:
-                    op, value = ("<", reference) if is_less else (">", reference)
+                    self._compare(info, "<" if is_less else ">", reference)
                     self.said.acts.append("criticise")
-                self.said.conditions.append(Condition(field=info.name, op=op, value=value))
                 text = _without(text, match.start(), match.end())
         return text
 
@@ -522,6 +527,9 @@ class _Reader:
 
     def _reading(self) -> LineReading:
         said = self.said
+        # "Too long, at most 90 minutes": the number says it better than the comparison.
+        better = [one for one in said.compared if _is_said_better(one, said.conditions, said.compared)]
+        said.conditions = [one for one in said.conditions if one not in better]
         if self.scene.question and not said.acts and said.conditions:
             said.acts.append("narrow")
         if said.conditions and not {"criticise", "exclude", "fact"} & set(said.acts):
@@ -576,6 +584,12 @@ def _conditions(info: FieldInfo, values: Sequence[Value], text: str) -> list[Con
     if info.name != "topics" or any(re.search(r"\b(?:or|oder)\b|/|或", gap, re.IGNORECASE) for gap in gaps):
         return [Condition(field=info.name, op="contains_any", value=texts)]
     return [Condition(field=info.name, op="contains", value=value) for value in texts]
+
+
+def _is_said_better(one: Condition, conditions: Sequence[Condition], compared: Sequence[Condition]) -> bool:
+    """Return whether the line limits the same field in the same direction by a number of its own."""
+    others = [other for other in conditions if other not in compared and other.field == one.field]
+    return any(other.op[:1] == one.op[:1] for other in others)
 
 
 def _number(item: Item, info: FieldInfo) -> float | None:

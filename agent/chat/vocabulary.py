@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from whimbrel.agent.chat.lexicon import concepts, meanings
+from whimbrel.agent.chat.lexicon import concepts, lexicon, meanings
 from whimbrel.tools.fields import FieldValue
 from whimbrel.tools.retrieval.field_table import FieldTable
 
@@ -234,10 +234,12 @@ def _forms(phrase: str) -> list[str]:
 def _is_name(value: str, phrase: str, line: str) -> bool:
     """Return whether a phrase of a line names a value, and is no other short word.
 
-    A value of one or two letters, such as the age rating `R`, must be typed in capitals or behind "rated".
+    A value of one letter, such as the age rating `R`, must be typed in capitals or behind "rated".
     """
     if len(phrase) > 2 or not phrase.isascii():
         return True
     if phrase.isupper() and phrase not in {"I", "A", "OK", "TV"}:
+        return True
+    if len(phrase) == 2 and phrase.casefold() not in lexicon("en").fillers | lexicon("de").fillers:
         return True
     return bool(re.search(rf"\brated {re.escape(phrase)}\b|\b{re.escape(phrase)}[- ]rated\b", line, re.IGNORECASE))
