@@ -69,6 +69,7 @@ class LineReading:
         answer: The answer to a yes-or-no question, or "any" if the person does not mind.
         facts: Facts about the person, keyed by name.
         missing: Concepts that the line limits and the catalogue has no field for, such as `price`.
+        acts: Everything that the clauses of the line do. `act` is one of them.
         is_more: Whether other items are asked for.
         is_new_subject: Whether earlier wishes no longer count.
         is_about_change: Whether the line asks what changed in the person's interests.
@@ -87,6 +88,7 @@ class LineReading:
     answer: Answer = ""
     facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    acts: tuple[Act, ...] = ()
     is_more: bool = False
     is_new_subject: bool = False
     is_about_change: bool = False

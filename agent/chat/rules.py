@@ -556,6 +556,7 @@ class _Reader:
             answer=said.answer,
             facts=said.facts,
             missing=_distinct(said.missing),
+            acts=_distinct(said.acts),
             is_more=said.is_more,
             is_new_subject=said.is_new_subject,
             is_about_change=said.is_about_change,

@@ -38,6 +38,7 @@ def register(app: typer.Typer, group: str | None = None) -> None:
 
 def build_eval_app() -> typer.Typer:
     """Build `whimbrel eval`: first the commands for any system, then the studies of Whimbrel itself."""
+    from whimbrel.evals.cli.acts import acts
     from whimbrel.evals.cli.agreement import agreement
     from whimbrel.evals.cli.boundaries import boundaries
     from whimbrel.evals.cli.cost import cost
@@ -61,6 +62,7 @@ def build_eval_app() -> typer.Typer:
     for command in (rank, log, boundaries, migration, shift, report):
         add_command(app, command)
     studies: dict[str, Callable[..., None]] = {
+        "acts": acts,
         "agreement": agreement,
         "cost": cost,
         "cross-domain": cross_domain,

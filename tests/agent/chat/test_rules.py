@@ -71,7 +71,7 @@ FILM_SCENE, SHOP_SCENE = scene(FILMS), scene(GOODS)
 
 def said(line: str, of: Scene = FILM_SCENE) -> tuple[Act, dict[str, Any]]:
     reading = read_line(line, of)
-    parts = {name: value for name, value in vars(reading).items() if value and name != "act"}
+    parts = {name: value for name, value in vars(reading).items() if value and name not in {"act", "acts"}}
     if "conditions" in parts:
         parts["conditions"] = {f"{c.field} {c.op} {c.value}" for c in parts["conditions"]}
     return reading.act, parts

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from whimbrel.agent import Interaction
-from whimbrel.agent.chat.session import Answer
+from whimbrel.agent.chat.turn import Turn
 from whimbrel.agent.display.conversation import printer
 from whimbrel.agent.display.recommendations import recommendations
 from whimbrel.agent.display.terminal import View
@@ -122,7 +122,7 @@ def test_a_weak_shift_is_shown_as_a_possible_move(language: Language) -> None:
 def test_a_conversation_names_a_weak_shift_as_a_possible_move(capsys: pytest.CaptureFixture[str]) -> None:
     weak = Shift(kind="temporal", to_topics=("Tea",), confidence=0.38, reason="So.")
     show = printer(interactive=False, as_json=False, view=View())
-    show(Answer("", answer("Milk").model_copy(update={"shift": weak})))
+    show(Turn("want", recommendations=answer("Milk").model_copy(update={"shift": weak})))
     assert "No clear interest shift; maybe to Tea (38%). So." in capsys.readouterr().out.splitlines()
 
 
