@@ -70,7 +70,7 @@ def unknown_amounts(line: str, language: str, vocabulary: Vocabulary) -> list[tu
 
 
 def _conditions(amount: Amount, info: FieldInfo) -> tuple[Condition, ...]:
-    scale = _scale(info) if amount.concept == "length" else 1.0
+    scale = _scale(info) if amount.concept == info.concept == "length" else 1.0
 
     def limit(op: Op, value: float) -> Condition:
         return Condition(field=info.name, op=op, value=round(value * scale, 3))
@@ -80,7 +80,7 @@ def _conditions(amount: Amount, info: FieldInfo) -> tuple[Condition, ...]:
         return limit(">=", low), limit("<=", high)
     if amount.is_about and amount.op is None and info.concept != "year":
         return limit(">=", amount.value * (1 - AROUND)), limit("<=", amount.value * (1 + AROUND))
-    op = amount.op or DEFAULT_OPS.get(info.concept, "==")
+    op = DEFAULT_OPS.get(info.concept, "==") if amount.op is None else amount.op
     return (limit(op, amount.value),)
 
 
@@ -96,8 +96,12 @@ def _field_of(
     amount: Amount, line: str, language: str, vocabulary: Vocabulary, asked: str
 ) -> tuple[FieldInfo | None, int, int]:
     """Return the field that an amount limits, and the part of the line that says so."""
+    rating = vocabulary.of_concept("rating")
     if amount.concept and (info := vocabulary.of_concept(amount.concept)):
-        return info, amount.start, amount.end
+        # "The score is too low, 6 min": no film takes six minutes, and "min" can mean the least.
+        if not (_is_far_below(amount, info, line) and rating and rating.numbers and amount.value <= _best(rating)):
+            return info, amount.start, amount.end
+        return rating, amount.start, amount.end
     named = _named_field(line, amount, vocabulary)
     if named is not None:
         return named
@@ -107,14 +111,24 @@ def _field_of(
         return None, amount.start, amount.end
     if _YEARS[0] <= amount.value <= _YEARS[1] and float(amount.value).is_integer():
         return vocabulary.of_concept("year"), amount.start, amount.end
-    price, rating = vocabulary.of_concept("price"), vocabulary.of_concept("rating")
-    if amount.op in {">=", ">"} and rating and rating.numbers and amount.value <= rating.numbers[-1]:
+    price = vocabulary.of_concept("price")
+    if amount.op in {">=", ">"} and rating and rating.numbers and amount.value <= _best(rating):
         return rating, amount.start, amount.end
     if amount.op not in {"<=", "<"}:
         return None, amount.start, amount.end
     limited = [info for concept in _LIMITED if (info := vocabulary.of_concept(concept))]
     fits = next((info for info in limited if info.numbers[0] <= amount.value <= 2 * info.numbers[-1]), price)
     return fits, amount.start, amount.end
+
+
+def _best(rating: FieldInfo) -> float:
+    """Return the best possible rating: the end of the usual scale that holds all ratings."""
+    return next((end for end in (5.0, 10.0, 100.0) if rating.numbers[-1] <= end), rating.numbers[-1])
+
+
+def _is_far_below(amount: Amount, info: FieldInfo, line: str) -> bool:
+    text = line[amount.start : amount.end].casefold().rstrip()
+    return amount.concept == "length" and text.endswith("min") and 2 * amount.value < info.numbers[0]
 
 
 def _named_field(line: str, amount: Amount, vocabulary: Vocabulary) -> tuple[FieldInfo, int, int] | None:
@@ -168,7 +182,8 @@ def _single_amounts(line: str, language: str) -> Iterator[Amount]:
     words, found = lexicon(language), list[Amount]()
     number, unit, half = _number_pattern(language), _unit_pattern(language), any_of(words.amounts.half)
     begin = r"(?<![^\W\u4e00-\u9fff])(?<![.,/#-])(?:[€$£¥]\s?)?"
-    pattern = rf"{begin}(?P<n>{number})[\s-]*(?P<unit>{unit})?(?P<half>\s*{half})?"
+    either = any_of([*words.amounts.or_less, *words.amounts.or_more])
+    pattern = rf"{begin}(?P<n>{number})(?:\s*(?P<bound>{either})(?=\s*{unit}))?[\s-]*(?P<unit>{unit})?(?P<half>\s*{half})?"
     for match in re.finditer(pattern, line, re.IGNORECASE):
         value = _number(match["n"], words)
         is_digit = match["n"][:1].isdigit()
@@ -179,14 +194,14 @@ def _single_amounts(line: str, language: str) -> Iterator[Amount]:
             continue  # "one" alone is no amount
         value = (value + (0.5 if match["half"] else 0)) * factor
         amount = Amount(match.start(), match.end(), value, concept)
+        if match["bound"]:  # "90 or more minutes"
+            amount = _behind(amount, match["bound"], words)
+            amount = replace(amount, end=match.end())
         last = found[-1] if found else None
         gap = line[last.end : amount.start] if last else ""
-        if (
-            last
-            and last.concept == concept == "length"
-            and factor == 1.0
-            and re.fullmatch(r"\s*(?:and|und|&)?\s*", gap)
-        ):
+        is_near = bool(last and re.fullmatch(r"\s*(?:and|und|&)?\s*", gap))
+        is_minutes = factor == 1.0 and (concept == "length" or (not concept and value < 60))
+        if last and is_near and last.concept == "length" and last.value % 30 == 0 and is_minutes:  # "1 hour 35"
             found[-1] = replace(last, end=amount.end, value=last.value + value)
         else:
             found.append(amount)
@@ -203,6 +218,8 @@ def _bounded(amount: Amount, line: str, words: Lexicon) -> Amount:
         (">", words.amounts.above),
     ]
     amount = _behind(amount, after, words)
+    if match := re.match(rf"\s*{words.amounts.too_much}", after, re.IGNORECASE):
+        return replace(amount, end=amount.end + match.end(), op="<")
     best: tuple[int, Op] | None = None
     for op, patterns in ops:
         # The words nearest to the number count, and of two that end there the longer one.
@@ -214,9 +231,31 @@ def _bounded(amount: Amount, line: str, words: Lexicon) -> Amount:
         if match and (best is None or match.start() < best[0]):
             best = (match.start(), op)
     if best:
-        return replace(amount, start=best[0], op=amount.op or best[1])
+        return _reversed(replace(amount, start=best[0], op=amount.op or best[1]), line, words)
+    if amount.op is None and amount.concept in {"length", "price"}:
+        amount = _reversed(amount, line, words)
+        if amount.op:
+            return amount
     about = re.search(rf"(?<!\w){any_of(words.amounts.about)}\s*$", before, re.IGNORECASE)
     return replace(amount, start=about.start(), is_about=True) if about else amount
+
+
+def _reversed(amount: Amount, line: str, words: Lexicon) -> Amount:
+    """Turn a limit round that something negative stands before: "I don't want to sit there for more than 90".
+
+    Only words that say nothing of their own may stand between. A bare amount is what is too much.
+    """
+    clause = re.split(r"[.,;!?|\u3002\uff01\uff1f\uff0c]", line[: amount.start])[-1]
+    match = None
+    for match in re.finditer(word(any_of(words.amounts.reversed)), clause, re.IGNORECASE):
+        pass
+    if match is None or not all(
+        token.casefold() in words.fillers for token in re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)?", clause[match.end() :])
+    ):
+        return amount
+    turned: Mapping[Op | None, Op] = {">": "<=", ">=": "<", "<": ">=", "<=": ">", None: "<"}
+    start = amount.start - (len(clause) - match.start())
+    return replace(amount, start=start, op=turned[amount.op]) if amount.op in turned else amount
 
 
 def _behind(amount: Amount, after: str, words: Lexicon) -> Amount:

@@ -34,10 +34,14 @@ class _Table(BaseModel):
 
 
 class Acts(_Table):
-    """Patterns of what a whole line does. `{item}` stands for what refers to a listed item."""
+    """Patterns of what a whole line does. `{item}` stands for what refers to a listed item.
+
+    `approve` is what people say of the only item on the screen; it takes the item.
+    """
 
     undo: tuple[str, ...]
     reset: tuple[str, ...]
+    approve: tuple[str, ...]
     leave: tuple[str, ...]
     known: tuple[str, ...]
     accept: tuple[str, ...]
@@ -65,11 +69,16 @@ class Within(_Table):
 
 
 class Answers(_Table):
-    """Patterns of answers to a question."""
+    """Patterns of answers to a question.
+
+    Attributes:
+        around: What may stand before or after an answer.
+    """
 
     yes: str
     no: str
     any: str
+    around: str
 
 
 class Negation(_Table):
@@ -83,6 +92,10 @@ class Negation(_Table):
         drop: Patterns of a line by which the field `{x}` no longer matters.
         not_too: What makes a limit of a quality: "not too long".
         too: What makes a complaint of a quality: "too long".
+        half_too: What makes one of the item on the screen: "a bit long".
+        after: Patterns of what refuses the `{x}` before it: "drama is not for me".
+        is_kind: Patterns that say what kind of item the one on the screen is: "that's a drama".
+        is_no_kind: Patterns that say what it is not, and should be: "that's not a drama".
     """
 
     before: tuple[str, ...]
@@ -92,10 +105,19 @@ class Negation(_Table):
     drop: tuple[str, ...]
     not_too: str
     too: str
+    half_too: str
+    after: tuple[str, ...]
+    is_kind: tuple[str, ...]
+    is_no_kind: tuple[str, ...]
 
 
 class Amounts(_Table):
-    """Words around a number that say how it limits a field, and words for numbers."""
+    """Words around a number that say how it limits a field, and words for numbers.
+
+    Attributes:
+        reversed: What turns the limit behind it round: "not ... more than 90".
+        too_much: What is said of an amount that is too large: "90 minutes is too long".
+    """
 
     most: tuple[str, ...]
     below: tuple[str, ...]
@@ -105,6 +127,8 @@ class Amounts(_Table):
     or_less: tuple[str, ...]
     or_more: tuple[str, ...]
     between: tuple[str, ...]
+    reversed: tuple[str, ...]
+    too_much: str
     decade: str
     half: tuple[str, ...]
     numbers: Mapping[str, float]
@@ -136,6 +160,7 @@ class Words(_Table):
         more_of: The word for more of a kind.
         less_of: The word for less of a kind.
         count: Patterns of how many items are asked for.
+        the_better: What asks for as much of `x` as there is: "the scarier the better".
     """
 
     filler: tuple[str, ...]
@@ -144,6 +169,7 @@ class Words(_Table):
     more_of: str
     less_of: str
     count: tuple[str, ...]
+    the_better: str
 
 
 class Lexicon(_Table):
@@ -157,6 +183,7 @@ class Lexicon(_Table):
     units: Mapping[str, Unit]
     items: Items
     words: Words
+    spelling: Mapping[str, str]
 
     @cached_property
     def fillers(self) -> frozenset[str]:
@@ -176,6 +203,7 @@ class Concept(_Table):
         too_little: What is said of too small a value.
         question: How it is asked for, keyed by the language of the answer.
         order: The values from the lowest to the highest, if they are no numbers.
+        context: What else people say beside a value of it, and what asks for nothing then.
     """
 
     fields: tuple[str, ...]
@@ -186,6 +214,7 @@ class Concept(_Table):
     too_little: tuple[str, ...]
     question: Mapping[str, str]
     order: tuple[str, ...] = ()
+    context: tuple[str, ...] = ()
 
 
 @cache

@@ -5,14 +5,14 @@ takes the part of the line that it understood. What is left are the words of a w
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import pairwise
 
 from whimbrel.agent.chat.amounts import conditions_in, unknown_amounts
 from whimbrel.agent.chat.lexicon import Lexicon, any_of, concepts, language_of, lexicon, word
 from whimbrel.agent.chat.reading import Act, Answer, LineReading, Question, Scene
+from whimbrel.agent.chat.spelling import pieces, spelled
 from whimbrel.agent.chat.vocabulary import TOKEN, FieldInfo, Value, title_forms
 from whimbrel.tools.clean import clean_text
 from whimbrel.tools.conditions import Condition, Op
@@ -23,7 +23,10 @@ LONGEST_LINE = 500
 MOST_LISTED = 50
 LONGEST_REFUSAL = 4  # words
 _MARKS = " \t.,!?;:\u2026\u3002\uff01\uff1f\uff0c\u3001\"'()~-"
-_CLAUSES = re.compile(r"[.!?;:,\u3002\uff01\uff1f\uff0c\uff1b\u2026]+|\s+-+\s+|\b(?:but|aber)\b|\u4f46\u662f?")
+_CLAUSES = re.compile(
+    r"(?:(?<!\d)[.,]|[.,](?!\d)|[!?;:\u3002\uff01\uff1f\uff0c\uff1b\u2026])+|\s+-+\s+|(?<!thing )\b(?:but|aber)\b|\u4f46\u662f?"
+)
+"""What stands between clauses. The point of a decimal number is no such mark."""
 _CUT = " | "
 """What a part of a line is replaced with when it was understood, so that the words around it stay apart."""
 _ACTS: Sequence[tuple[str, Act]] = (
@@ -31,6 +34,7 @@ _ACTS: Sequence[tuple[str, Act]] = (
     ("reset", "subject"),
     ("known", "known"),
     ("accept", "accept"),
+    ("approve", "accept"),
     ("reject", "reject"),
     ("why", "why"),
     ("compare", "compare"),
@@ -43,7 +47,7 @@ _ACTS: Sequence[tuple[str, Act]] = (
     ("small_talk", "small_talk"),
 )
 """The patterns of whole clauses, in the order in which they are tried."""
-_OF_ITEMS = frozenset({"known", "accept", "reject", "why", "compare", "about_item"})
+_OF_ITEMS = frozenset({"known", "accept", "approve", "reject", "why", "compare", "about_item"})
 _RANK: Sequence[Act] = (
     "undo",
     "subject",
@@ -77,7 +81,8 @@ def read_line(line: str, scene: Scene) -> LineReading:
         The reading. Its act is `unclear` if nothing was understood.
     """
     text = str(clean_text(line))[:LONGEST_LINE].replace("\u2019", "'")
-    return _Reader(text, scene).read()
+    language = language_of(text)
+    return _Reader(spelled(text, language, scene.vocabulary), language, scene).read()
 
 
 @dataclass
@@ -104,10 +109,10 @@ class _Said:
 
 
 class _Reader:
-    def __init__(self, text: str, scene: Scene) -> None:
+    def __init__(self, text: str, language: str, scene: Scene) -> None:
         self.text = text
         self.scene = scene
-        self.language = language_of(text)
+        self.language = language
         self.words: Lexicon = lexicon(self.language)
         self.vocabulary = scene.vocabulary
         self.said = _Said()
@@ -129,16 +134,21 @@ class _Reader:
         """Read the beginning of a line as the answer to the question. Return the rest of the line."""
         answers = self.words.answers
         first = _CLAUSES.split(text, maxsplit=1)
-        head = first[0].strip(_MARKS)
+        around = f"(?:{answers.around}\\s*)"
         patterns: tuple[tuple[Answer, str], ...] = (("any", answers.any), ("no", answers.no), ("yes", answers.yes))
-        for whole in (text.strip(_MARKS), head):
+        for part, rest in ((text, ""), (first[0], _CUT.join(first[1:]))):
+            plain = " ".join(_CLAUSES.sub(" ", part).split()).strip(_MARKS)
             for answer, pattern in patterns:
-                if re.fullmatch(f"(?:{pattern})", whole, re.IGNORECASE):
-                    self.said.answer = answer
-                    if answer == "any" and question.field:
-                        self.said.dropped.append(question.field)
-                    self.said.acts.append(_act_of_answer(answer, question.kind))
-                    return "" if whole == text.strip(_MARKS) else _CUT.join(first[1:])
+                said = f"{around}*(?:(?:{pattern})\\s*)(?:(?:{pattern}|{answers.around})\\s*)*"
+                if not re.fullmatch(said, plain, re.IGNORECASE):
+                    continue
+                if answer == "any" and question.kind == "gate":
+                    answer = "yes"
+                self.said.answer = answer
+                if answer == "any" and question.field:
+                    self.said.dropped.append(question.field)
+                self.said.acts.append(_act_of_answer(answer, question.kind))
+                return rest
         return text
 
     # Acts of whole clauses.
@@ -149,18 +159,21 @@ class _Reader:
         for mark in [*_CLAUSES.finditer(text), None]:
             end = mark.start() if mark else len(text)
             clause = text[position:end].strip(_MARKS)
-            if clause and self._clause(clause):
+            if clause and self._clause(clause, is_asked=bool(mark and re.search("[?\uff1f]", mark.group()))):
                 rest = rest[:position] + _blank(text[position:end]) + rest[end:]
             position = mark.end() if mark else end
         return rest
 
-    def _clause(self, clause: str, *, is_whole: bool = False) -> bool:
+    def _clause(self, clause: str, *, is_whole: bool = False, is_asked: bool = False) -> bool:
         """Read a clause that does something as a whole. Return whether it does."""
         references = self._references(clause)
         for name, act in _ACTS:
             if name in {"known", "reject", "accept", "why", "about_item"} and not self.scene.listed:
                 continue
-            if not (self._full(name, clause) or (not is_whole and self._says_within(name, clause))):
+            if name == "approve" and (not is_whole or len(self.scene.focus) != 1 or self.scene.question):
+                continue
+            is_within = not is_whole and not (is_asked and act == "accept") and self._says_within(name, clause)
+            if not (is_within or self._full(name, clause)):
                 continue
             if name == "compare" and len(references) == 1 and not self.scene.listed:
                 continue
@@ -177,7 +190,8 @@ class _Reader:
     def _full(self, name: str, clause: str) -> bool:
         patterns = getattr(self.words.acts, name)
         item = self._item_pattern() if any("{item}" in pattern for pattern in patterns) else ""
-        return any(re.fullmatch(pattern.replace("{item}", item), clause, re.IGNORECASE) for pattern in patterns)
+        plain = " ".join(_CLAUSES.sub(" ", clause).split()) if name == "approve" else clause
+        return any(re.fullmatch(pattern.replace("{item}", item), plain, re.IGNORECASE) for pattern in patterns)
 
     def _says_within(self, name: str, clause: str) -> bool:
         """Return whether a clause says it in other words. A clause with a value of the catalogue is rather a wish."""
@@ -231,6 +245,8 @@ class _Reader:
             self._amounts,
             self._comparisons,
             self._allowed,
+            self._described,
+            self._refused_before,
             self._negations,
             self._values,
         )
@@ -253,7 +269,7 @@ class _Reader:
         numbers = {
             name: int(value) for name, value in self.words.amounts.numbers.items() if value >= 1 and value == int(value)
         }
-        number = any_of([*map(re.escape, numbers), r"\d{1,3}"])
+        number = any_of([*map(re.escape, numbers), r"\d{1,3}(?![.,]?\d)"])
         for pattern in self.words.words.count:
             for match in re.finditer(word(pattern.replace("{n}", f"(?P<n>{number})")), text, re.IGNORECASE):
                 name = match["n"].casefold()
@@ -267,13 +283,14 @@ class _Reader:
     def _qualities(self, text: str) -> str:
         """Read "too long" and "not too long"."""
         negation = self.words.negation
+        half = f"(?:{negation.too}|{negation.half_too})" if len(self.scene.focus) == 1 else negation.too
         for name, concept in concepts().items():
             info = self.vocabulary.of_concept(name)
             for qualities, is_much in ((concept.too_much, True), (concept.too_little, False)):
                 if not qualities or (info is None and name != "audience"):
                     continue
                 quality = any_of([re.escape(entry) for entry in qualities])
-                for prefix, is_complaint in ((negation.not_too, False), (negation.too, True)):
+                for prefix, is_complaint in ((negation.not_too, False), (half, True)):
                     match = re.search(word(f"{prefix}\\s*{quality}"), text, re.IGNORECASE)
                     if match and self._quality(
                         name, info, is_much=is_much, is_complaint=is_complaint, text=match.group()
@@ -351,6 +368,7 @@ class _Reader:
 
     def _comparisons(self, text: str) -> str:
         """Read "cheaper", "shorter" and the like. They compare with the item that is talked about, or with the list."""
+        text = re.sub(self.words.words.the_better, lambda match: match["x"], text, flags=re.IGNORECASE)
         for name, concept in concepts().items():
             info = self.vocabulary.of_concept(name)
             for entries, is_less in ((concept.less, True), (concept.more, False)):
@@ -409,13 +427,47 @@ class _Reader:
                     break
         return text
 
+    def _described(self, text: str) -> str:
+        """Read what is said of the item on the screen. "That's not a drama" asks for one, "that's a drama" for nothing."""
+        if not self.scene.listed:
+            return text
+        for patterns, is_asked in ((self.words.negation.is_no_kind, True), (self.words.negation.is_kind, False)):
+            for match in self._around_value(patterns, text):
+                if is_asked:
+                    values = self._meant(self.vocabulary.values_in(match["x"]))
+                    self.said.conditions += [
+                        part for value in values for part in _conditions(self.vocabulary.fields[value.field], [value], "")
+                    ]
+                    self.said.acts.append("criticise")
+                text = f"{text[: match.start()]}{' ' * (match.end() - match.start())}{text[match.end() :]}"
+        return text
+
+    def _refused_before(self, text: str) -> str:
+        """Read refusals that follow what they refuse: "drama is not for me"."""
+        for match in self._around_value(self.words.negation.after, text):
+            self._refuse_values(self.vocabulary.values_in(match["x"]))
+            self.said.acts.append("exclude")
+            text = f"{text[: match.start()]}{' ' * (match.end() - match.start())}{text[match.end() :]}"
+        return text
+
+    def _around_value(self, patterns: Sequence[str], text: str) -> Iterator[re.Match[str]]:
+        """Yield the matches of patterns whose `{x}` is a value of the catalogue."""
+        for value in self.vocabulary.values_in(text):
+            phrase = re.escape(text[value.start : value.end])
+            for pattern in patterns:
+                match = re.search(word(pattern.replace("{x}", f"(?P<x>{phrase})")), text, re.IGNORECASE)
+                if match:
+                    yield match
+                    break
+
     def _is_wish(self, phrase: str) -> bool:
         """Return whether a phrase such as "comedy is fine" answers a question or begins a wish. Nothing was refused."""
-        return self.scene.question is not None or not self.scene.refused
+        question = self.scene.question
+        return question.kind != "gate" if question else not self.scene.refused
 
     def _negations(self, text: str) -> str:
         negation = self.words.negation
-        ends = any_of([rf"\b{end}(?!\w)" if end[:1].isascii() else end for end in negation.ends])
+        ends = any_of([rf"\b{end}(?!\w)" if end[:1].isascii() and end[:1].isalpha() else end for end in negation.ends])
         before = any_of(negation.before)
         begin, end = ("", "") if self.language == "zh" else (r"(?<!\w)", r"(?!\w)")
         stop = r"[.;!?|\u3002\uff01\uff1f]"
@@ -423,8 +475,10 @@ class _Reader:
             rf"{begin}{before}{end}\s*(?P<x>[^.;!?|\u3002\uff01\uff1f]*?)\s*(?={ends}|{begin}{before}\s|{stop}|$)",
             re.IGNORECASE,
         )
+        named = {value.start for value in self.vocabulary.values_in(text)}
         for match in reversed(list(pattern.finditer(text))):
-            if not match["x"].strip(_MARKS):
+            is_value = any(match.start() <= start < match.start("x") for start in named)
+            if not match["x"].strip(_MARKS) or is_value:  # "not rated" is a value
                 continue
             kept = self._refuse(match["x"])
             self.said.acts.append("exclude")
@@ -499,19 +553,27 @@ class _Reader:
     def _wish(self, text: str) -> None:
         # Parts that were understood stand between the parts of the wish.
         parts = [
-            " ".join(_meaningful(part, self.words)) for part in re.split(r"[|.;!?,\u3002\uff01\uff1f\uff0c]", text)
+            " ".join(_meaningful(part, self.words)) for line in text.split("|") for part in _CLAUSES.split(line)
         ]
         wish = " ".join(part for part in parts if part)
-        if self.said.conditions:  # "rated R" is said, and "rated" alone is no wish
+        limited = {self.vocabulary.fields[one.field].concept for one in self.said.conditions}
+        if self.said.answer and self.scene.question and self.scene.question.field in self.vocabulary.fields:
+            limited.add(self.vocabulary.fields[self.scene.question.field].concept)
+        if limited:  # "rated R" is said, and "rated" alone is no wish
+            of_limited = [concept for name, concept in concepts().items() if name in limited]
             named = {name for concept in concepts().values() for name in concept.words}
+            named |= {name for one in of_limited for name in (*one.too_much, *one.too_little, *one.context)}
             wish = " ".join(token for token in wish.split() if token.casefold() not in named)
         if not wish:
             is_open = re.search(word(any_of(self.words.words.want)), text, re.IGNORECASE)
             if is_open and not set(self.said.acts) - {"small_talk"} and not self.scene.question:
                 self.said.acts.append("want")  # "can you recommend something?"
             return
-        if title := self.vocabulary.title_in(wish):
+        title = self.vocabulary.title_in(wish)
+        if title:
             self.said.titles.append(title)
+        elif not any(character.isalpha() for character in wish):
+            return
         if self.language == "en" and not any(map(self._is_word, wish.split())):
             return
         if self.language == "zh" and all(
@@ -523,7 +585,7 @@ class _Reader:
 
     def _is_word(self, token: str) -> bool:
         """Return whether a word is one of the catalogue or of English. Other words are noise."""
-        return token.casefold() in self.vocabulary.words or _pieces(token) <= max(2, len(token) // 4)
+        return token.casefold() in self.vocabulary.words or pieces(token) <= max(2, len(token) // 4)
 
     def _reading(self) -> LineReading:
         said = self.said
@@ -633,10 +695,3 @@ def _blank(text: str) -> str:
 def _distinct(values: Iterable[object]) -> tuple:  # type: ignore[type-arg]
     return tuple(dict.fromkeys(values))
 
-
-@cache
-def _pieces(token: str) -> int:
-    """Return into how many pieces the text encoder's tokenizer splits a word. Noise is split into many."""
-    from whimbrel.tools.text.encoder import word_pieces
-
-    return len(word_pieces(token))

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import combinations
 from typing import Literal
 
 from whimbrel.agent.chat.lexicon import concepts, lexicon, meanings
@@ -16,6 +17,8 @@ MOST_NAMED = 20_000
 """The values of a field with more distinct values are not looked for in lines."""
 LONGEST_NAMED = 60
 """Values of more characters are descriptions, and nobody types them."""
+NAMES = frozenset({"service", "maker", "cast"})
+"""Concepts whose values are names. The first word of a name is enough to say it."""
 LONGEST_PHRASE = 6  # words of a value that are looked up together
 TOKEN = re.compile(r"[\u4e00-\u9fff]|[^\W_\u4e00-\u9fff]+(?:['\u2019+&./-]+[^\W_\u4e00-\u9fff]+)*\+?")
 """A word of a line. One Chinese character is a word."""
@@ -120,16 +123,40 @@ class Vocabulary:
         for info in self.fields.values():
             if info.kind not in {"text", "list"} or len(info.counts) > MOST_NAMED:
                 continue
-            for value in info.counts:
+            order = concepts()[info.concept].order if info.concept else ()
+            known = {value.casefold() for value in info.counts}
+            # An age rating that no item has can be asked for, too: nothing fits then.
+            others = [value.upper() for value in order if value not in known and known & set(order)]
+            for value in [*info.counts, *others]:
                 if len(value) <= LONGEST_NAMED:
-                    exact.setdefault(_forms(value)[0], []).append((info.name, value))
-        names = dict(exact)
+                    for form in _spellings(value):
+                        exact.setdefault(form, []).append((info.name, value))
+        names = self._parts(exact) | exact
         for word, same in meanings().items():
             form = _forms(word)[0]
             others = dict.fromkeys(pair for other in same for known in _forms(other) for pair in exact.get(known, ()))
             if others and form not in exact:
                 names[form] = list(others)
         return names
+
+    def _parts(self, exact: Mapping[str, list[tuple[str, str]]]) -> dict[str, list[tuple[str, str]]]:
+        """Return the parts of long names that mean one value: "Prime Video" is `Amazon Prime Video`."""
+        parts: dict[str, set[tuple[str, str]]] = {}
+        for form, named in exact.items():
+            tokens = form.split()
+            if not 2 <= len(tokens) <= LONGEST_PHRASE:
+                continue
+            for start, end in combinations(range(len(tokens) + 1), 2):
+                is_name = all(self.fields[name].concept in NAMES for name, _ in named)
+                is_word = len(tokens[0]) > 2 and tokens[0] not in lexicon("en").fillers
+                if end - start >= 2 or (is_name and start == 0 and is_word):
+                    parts.setdefault(" ".join(tokens[start:end]), set()).update(named)
+        return {part: list(named) for part, named in parts.items() if len(named) == 1 and part not in exact}
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The words that alone name a value."""
+        return frozenset(name for name in self._values_by_name if name.isalpha())
 
     @cached_property
     def words(self) -> frozenset[str]:
@@ -231,10 +258,17 @@ def _forms(phrase: str) -> list[str]:
     return forms
 
 
+def _spellings(value: str) -> list[str]:
+    """Return how a value is written: `PG-13` also as "pg13" and "pg 13", `Disney+` also as "disney plus"."""
+    form = _forms(value)[0]
+    others = [form.replace("-", ""), form.replace("-", " "), form.replace("+", " plus")]
+    return list(dict.fromkeys([form, *others]))
+
+
 def _is_name(value: str, phrase: str, line: str) -> bool:
     """Return whether a phrase of a line names a value, and is no other short word.
 
-    A value of one letter, such as the age rating `R`, must be typed in capitals or behind "rated".
+    A value of one letter, such as the age rating `R`, must be typed in capitals, behind "rated", or beside "or".
     """
     if len(phrase) > 2 or not phrase.isascii():
         return True
@@ -242,4 +276,7 @@ def _is_name(value: str, phrase: str, line: str) -> bool:
         return True
     if len(phrase) == 2 and phrase.casefold() not in lexicon("en").fillers | lexicon("de").fillers:
         return True
-    return bool(re.search(rf"\brated {re.escape(phrase)}\b|\b{re.escape(phrase)}[- ]rated\b", line, re.IGNORECASE))
+    one = re.escape(phrase)
+    return bool(
+        re.search(rf"\b(?:rated|or|oder) {one}\b|\b{one}[- ](?:rated|or|oder|only)\b|^\W*{one}\W*$|\band {one} only", line, re.IGNORECASE)
+    )

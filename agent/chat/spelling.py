@@ -1,0 +1,71 @@
+"""Write a line as the rules expect it: short forms in full, and slips of the keyboard mended."""
+
+import re
+from difflib import get_close_matches
+from functools import cache
+
+from whimbrel.agent.chat.lexicon import TALKED, concepts, lexicon, meanings, word
+from whimbrel.agent.chat.vocabulary import Vocabulary
+
+SHORTEST_MENDED = 5
+"""Shorter words have too many neighbours to say which one was meant."""
+LIKENESS = 0.8
+"""How like its correction an English word must be, as `difflib` measures it. One slip in a word of five letters is .8."""
+LIKENESS_ELSEWHERE = 0.9
+"""The same for other languages, whose words the tokenizer does not know."""
+_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
+_HOURS = re.compile(r"(?<![\w.,])(\d{1,2})\s?h\s?(\d{1,2})(?:\s?m(?:in)?)?(?!\w)", re.IGNORECASE)
+
+
+def spelled(line: str, language: str, vocabulary: Vocabulary) -> str:
+    """Return a line with short forms in full ("dont", "2h10") and misspelt words of the catalogue mended.
+
+    A word is mended if neither the catalogue nor the language has it, and only one known word is close.
+
+    Example:
+        >>> spelled("dont want horor, 2h10 tops", "en", films)
+        "don't want horror, 2 h 10 min tops"
+    """
+    short = lexicon(language).spelling
+    line = re.sub(word(_short_forms(language)), lambda match: short[match.group().casefold()], line, flags=re.IGNORECASE)
+    line = _HOURS.sub(r"\1 h \2 min", line)
+    return _WORD.sub(lambda match: _mended(match.group(), language, vocabulary), line)
+
+
+@cache
+def _short_forms(language: str) -> str:
+    return "|".join(map(re.escape, sorted(lexicon(language).spelling, key=len, reverse=True))) or "(?!)"
+
+
+def _mended(token: str, language: str, vocabulary: Vocabulary) -> str:
+    plain = token.casefold()
+    if len(token) < SHORTEST_MENDED or "'" in token or not token.isascii() or plain in vocabulary.words:
+        return token
+    known = vocabulary.names | _asked_words()
+    if plain in known or plain in _words_of(language) or pieces(plain) == 1:
+        return token
+    cutoff = LIKENESS if language == "en" else LIKENESS_ELSEWHERE
+    close = get_close_matches(plain, [name for name in known if name[0] == plain[0]], n=1, cutoff=cutoff)
+    return close[0] if close else token
+
+
+@cache
+def _asked_words() -> frozenset[str]:
+    """Return the words by which people ask for items, in all languages."""
+    named = [name for concept in concepts().values() for name in concept.words]
+    units = [unit for language in TALKED for unit in lexicon(language).units]
+    return frozenset(name.casefold() for name in [*meanings(), *named, *units] if name.isalpha() and name.isascii())
+
+
+@cache
+def _words_of(language: str) -> frozenset[str]:
+    """Return the words that the patterns of a language are made of."""
+    return frozenset(re.findall(r"[^\W\d_]+", lexicon(language).model_dump_json().casefold()))
+
+
+@cache
+def pieces(token: str) -> int:
+    """Return into how many pieces the text encoder's tokenizer splits a word: rare words into some, noise into many."""
+    from whimbrel.tools.text.encoder import word_pieces
+
+    return len(word_pieces(token))
