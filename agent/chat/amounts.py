@@ -105,7 +105,7 @@ def _field_of(
     named = _named_field(line, amount, vocabulary)
     if named is not None:
         return named
-    if asked in vocabulary.fields:
+    if asked in vocabulary.fields and vocabulary.fields[asked].kind in {"number", "date"}:
         return vocabulary.fields[asked], amount.start, amount.end
     if amount.concept:
         return None, amount.start, amount.end

@@ -11,8 +11,8 @@ SHORTEST_MENDED = 5
 """Shorter words have too many neighbours to say which one was meant."""
 LIKENESS = 0.8
 """How like its correction an English word must be, as `difflib` measures it. One slip in a word of five letters is .8."""
-LIKENESS_ELSEWHERE = 0.9
-"""The same for other languages, whose words the tokenizer does not know."""
+LIKENESS_UNSURE = 0.9
+"""The same for rare names and for other languages, whose words the tokenizer does not know."""
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 _HOURS = re.compile(r"(?<![\w.,])(\d{1,2})\s?h\s?(\d{1,2})(?:\s?m(?:in)?)?(?!\w)", re.IGNORECASE)
 
@@ -20,7 +20,7 @@ _HOURS = re.compile(r"(?<![\w.,])(\d{1,2})\s?h\s?(\d{1,2})(?:\s?m(?:in)?)?(?!\w)
 def spelled(line: str, language: str, vocabulary: Vocabulary) -> str:
     """Return a line with short forms in full ("dont", "2h10") and misspelt words of the catalogue mended.
 
-    A word is mended if neither the catalogue nor the language has it, and only one known word is close.
+    A word is mended if neither the catalogue nor the rules have it, and a name of the catalogue is close.
 
     Example:
         >>> spelled("dont want horor, 2h10 tops", "en", films)
@@ -42,9 +42,10 @@ def _mended(token: str, language: str, vocabulary: Vocabulary) -> str:
     if len(token) < SHORTEST_MENDED or "'" in token or not token.isascii() or plain in vocabulary.words:
         return token
     known = vocabulary.names | _asked_words()
-    if plain in known or plain in _words_of(language) or pieces(plain) == 1:
+    if plain in known or plain in _words_of(language):
         return token
-    cutoff = LIKENESS if language == "en" else LIKENESS_ELSEWHERE
+    is_sure = language == "en" and pieces(plain) > 1
+    known, cutoff = (known, LIKENESS) if is_sure else (vocabulary.names, LIKENESS_UNSURE)
     close = get_close_matches(plain, [name for name in known if name[0] == plain[0]], n=1, cutoff=cutoff)
     return close[0] if close else token
 
