@@ -313,6 +313,7 @@ class Agent:
             policy: The operator's rules (see `agent.chat.policy`).
             facts: What is known of the user and the policy needs, keyed by name.
         """
+        from whimbrel.agent.chat.model_reader import ModelReader
         from whimbrel.agent.chat.session import Session
 
         return Session(
@@ -323,6 +324,7 @@ class Agent:
             language=self._config.language,
             policy=policy,
             facts=facts,
+            read=ModelReader(self._resources.model),
         )
 
     def feedback(

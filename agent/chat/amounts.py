@@ -102,7 +102,7 @@ def _field_of(
         if not (_is_far_below(amount, info, line) and rating and rating.numbers and amount.value <= _best(rating)):
             return info, amount.start, amount.end
         return rating, amount.start, amount.end
-    named = _named_field(line, amount, vocabulary)
+    named = _named_field(line, amount, vocabulary, lexicon(language))
     if named is not None:
         return named
     if asked in vocabulary.fields and vocabulary.fields[asked].kind in {"number", "date"}:
@@ -131,7 +131,9 @@ def _is_far_below(amount: Amount, info: FieldInfo, line: str) -> bool:
     return amount.concept == "length" and text.endswith("min") and 2 * amount.value < info.numbers[0]
 
 
-def _named_field(line: str, amount: Amount, vocabulary: Vocabulary) -> tuple[FieldInfo, int, int] | None:
+def _named_field(
+    line: str, amount: Amount, vocabulary: Vocabulary, words: Lexicon
+) -> tuple[FieldInfo, int, int] | None:
     """Return the field that the words beside an amount name."""
     before, after = line[: amount.start], line[amount.end :]
     for info in vocabulary.fields.values():
@@ -141,7 +143,8 @@ def _named_field(line: str, amount: Amount, vocabulary: Vocabulary) -> tuple[Fie
         names = any_of([re.escape(name) for name in [info.name.replace("_", " "), *(concept.words if concept else ())]])
         if match := re.search(rf"{word(names)}(?:\s+\w+){{0,2}}\W*$", before, re.IGNORECASE):
             return info, match.start(), amount.end
-        if match := re.match(rf"\W*(?:\w+\s+){{0,1}}{word(names)}", after, re.IGNORECASE):
+        match = re.match(rf"\W*(?:(?P<between>\w+)\s+){{0,1}}{word(names)}", after, re.IGNORECASE)
+        if match and not re.fullmatch(any_of(words.amounts.reversed), match["between"] or "", re.IGNORECASE):
             return info, amount.start, amount.end + match.end()
     return None
 
@@ -192,6 +195,8 @@ def _single_amounts(line: str, language: str) -> Iterator[Amount]:
             concept = "price"
         if value is None or (not concept and not is_digit):
             continue  # "one" alone is no amount
+        if not is_digit and value == 1 and _is_compared(line[match.end() :], words):
+            continue  # "not a minute more than 90"
         value = (value + (0.5 if match["half"] else 0)) * factor
         amount = Amount(match.start(), match.end(), value, concept)
         if match["bound"]:  # "90 or more minutes"
@@ -206,6 +211,12 @@ def _single_amounts(line: str, language: str) -> Iterator[Amount]:
         else:
             found.append(amount)
     yield from found
+
+
+def _is_compared(after: str, words: Lexicon) -> bool:
+    """Return whether a comparison with a number follows."""
+    compared = any_of([*words.amounts.above, *words.amounts.below, *words.amounts.most, *words.amounts.least])
+    return bool(re.match(rf"\s*{compared}\s*\d", after, re.IGNORECASE))
 
 
 def _bounded(amount: Amount, line: str, words: Lexicon) -> Amount:
@@ -249,11 +260,12 @@ def _reversed(amount: Amount, line: str, words: Lexicon) -> Amount:
     match = None
     for match in re.finditer(word(any_of(words.amounts.reversed)), clause, re.IGNORECASE):
         pass
-    if match is None or not all(
-        token.casefold() in words.fillers for token in re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)?", clause[match.end() :])
-    ):
+    if match is None:
         return amount
-    turned: Mapping[Op | None, Op] = {">": "<=", ">=": "<", "<": ">=", "<=": ">", None: "<"}
+    between = re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)?", clause[match.end() :])
+    if not all(token.casefold() in words.fillers or _unit(token, words)[0] for token in between):
+        return amount
+    turned: Mapping[Op | None, Op] = {">": "<=", ">=": "<=", "<": ">=", "<=": ">=", None: "<"}
     start = amount.start - (len(clause) - match.start())
     return replace(amount, start=start, op=turned[amount.op]) if amount.op in turned else amount
 

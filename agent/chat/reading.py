@@ -1,6 +1,6 @@
 """What one line of a conversation says, whoever reads it: the rules or a language model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -113,6 +113,7 @@ class Scene:
         refused: What is refused so far.
         has_wishes: Whether anything is wanted so far.
         fact_fields: Names of facts that the policy needs, keyed by the field that they limit.
+        said: What is wanted so far, in words.
     """
 
     vocabulary: Vocabulary
@@ -122,3 +123,8 @@ class Scene:
     refused: tuple[str, ...] = ()
     has_wishes: bool = False
     fact_fields: Mapping[str, str] = field(default_factory=dict)
+    said: str = ""
+
+
+Reader = Callable[[str, Scene], LineReading]
+"""Reads a line of a conversation: the rules, or a language model."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from whimbrel.agent.chat.policy import Facts, Policy
 from whimbrel.agent.chat.questions import narrowing_question
-from whimbrel.agent.chat.reading import Act, LineReading, Question, Scene
+from whimbrel.agent.chat.reading import Act, LineReading, Question, Reader, Scene
 from whimbrel.agent.chat.rules import read_line
 from whimbrel.agent.chat.state import TalkState
 from whimbrel.agent.chat.turn import Memory, Turn
@@ -107,6 +107,7 @@ class Session:
         language: Language = "en",
         policy: Policy | None = None,
         facts: Facts | None = None,
+        read: Reader = read_line,
     ) -> None:
         """Begin a conversation. Call `open` for the first list.
 
@@ -118,8 +119,10 @@ class Session:
             language: The language of the answers.
             policy: The operator's policy.
             facts: What is known of the person, keyed by name.
+            read: Reads each line. By default the rules do.
         """
         self._agent = agent
+        self._read = read
         self._policy = policy or Policy()
         is_known = not user_id or user_id in agent.store.log.user_rows
         self._say = load_phrases(language)
@@ -170,7 +173,7 @@ class Session:
             return self._turn("unclear", chat.help)
         if line.startswith("/"):
             return self._command(line)
-        reading = read_line(line, self._scene())
+        reading = self._read(line, self._scene())
         answers: Mapping[Act, Callable[[LineReading, str], Turn]] = {
             "undo": self._undo,
             "leave": self._leave,
@@ -199,6 +202,7 @@ class Session:
             (*memory.state.refused, *(str(value) for gate in memory.refused_gates for value in _values(gate))),
             not memory.state.is_empty,
             fact_fields,
+            "" if memory.state.is_empty else state_words(memory.state, self._say),
         )
 
     @cached_property

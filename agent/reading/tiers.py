@@ -131,9 +131,14 @@ def tier_of(llm: LanguageModel | None) -> Tier:
     stated = getattr(llm, "tier", None)
     if stated in TIERS:
         return cast("Tier", stated)
+    return measure_ability(remembered(llm)).tier
+
+
+def remembered(llm: LanguageModel) -> LanguageModel:
+    """Return a local model with a cache of its replies on disk, for questions that measure it. Others stay as they are."""
     # A local model has imported its module already. Importing it here would cost the others time.
     local = getattr(sys.modules.get("whimbrel.agent.language_models.local.model"), "LocalModel", ())
-    return measure_ability(CachingModel(llm) if isinstance(llm, local) else llm).tier
+    return CachingModel(llm) if isinstance(llm, local) else llm
 
 
 def _is_right(phrases: Sequence[str], cited: Sequence[Sequence[Item]]) -> bool:

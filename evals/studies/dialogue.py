@@ -11,13 +11,16 @@ import numpy as np
 from pydantic import ValidationError
 
 from whimbrel.agent import Agent
+from whimbrel.agent.chat.model_reader import ModelReader
 from whimbrel.agent.chat.policy import Policy
+from whimbrel.agent.chat.reading import Reader
 from whimbrel.agent.chat.session import Session
 from whimbrel.agent.chat.turn import Turn
+from whimbrel.agent.language_models.access import NO_MODEL, ModelAccess
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.results import Recommendations
 from whimbrel.evals.metrics.intervals import Interval, interval
-from whimbrel.evals.studies.scripted_user import TOPIC_FIELDS, ScriptedUser, Task
+from whimbrel.evals.studies.scripted_user import TOPIC_FIELDS, YES, ScriptedUser, Task
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.progress import NoProgress, Progress
@@ -133,6 +136,7 @@ def measure_dialogues(
     policy: Policy,
     trials: int = 4,
     seed: int = 0,
+    model: ModelAccess = NO_MODEL,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Let a scripted person play each task several times.
@@ -143,6 +147,8 @@ def measure_dialogues(
         policy: The operator's policy, which every turn is checked against.
         trials: How often each task is played, each time in other words.
         seed: Seed of the words.
+        model: The model that reads the lines. Without one, the rules read them. Lists are ranked without it, since what
+            is measured is whether the agent understands.
         progress: Where progress is shown.
 
     Returns:
@@ -151,11 +157,12 @@ def measure_dialogues(
     progress = progress or NoProgress()
     progress.step("Playing tasks", len(tasks) * trials)
     talker = _talker(tasks, items)
+    read = ModelReader(model)
     outcomes: list[Trial] = []
     for number, task in enumerate(tasks):
         for trial in range(trials):
             random = np.random.default_rng([seed, number, trial])
-            outcomes.append(_play(number, task, talker, policy, random))
+            outcomes.append(_play(number, task, talker, policy, read, random))
             progress.advance(1)
     document = _figures(outcomes, trials, seed)
     for part, name in (("complexity", "by_complexity"), ("reveal_difficulty", "by_reveal")):
@@ -164,6 +171,14 @@ def measure_dialogues(
             value: _figures([one for one in outcomes if getattr(tasks[one.task], part) == value], trials, seed)
             for value in values
         }
+    document["reader"] = {
+        "model": model.llm.spec if model.llm else "none",
+        "calls": read.usage.llm_calls,
+        "prompt_tokens": read.usage.prompt_tokens,
+        "cached_tokens": read.usage.cached_tokens,
+        "completion_tokens": read.usage.completion_tokens,
+        "failure": read.failure,
+    }
     return {"system": {"whimbrel": document}}
 
 
@@ -180,13 +195,15 @@ def _talker(tasks: Sequence[Task], items: Sequence[Item]) -> _Talker:
     return _Talker(Agent(store, None), store)
 
 
-def _play(number: int, task: Task, talker: _Talker, policy: Policy, random: np.random.Generator) -> Trial:
+def _play(
+    number: int, task: Task, talker: _Talker, policy: Policy, read: Reader, random: np.random.Generator
+) -> Trial:
     facts = {FACT: task.user_services} if task.user_services else {}
     # Without services, no item would be available. The task then does not ask for availability.
     rules = tuple(rule for rule in policy.require if rule.fact != FACT or task.user_services)
     policy = policy.model_copy(update={"require": rules})
     user_id = task.id if task.id in talker.store.log.user_rows else ""
-    session = Session(talker, user_id, at=AT, k=5, policy=policy, facts=facts)
+    session = Session(talker, user_id, at=AT, k=5, policy=policy, facts=facts, read=read)
     user = ScriptedUser(task, random)
     referee = _Referee(task, policy, facts)
     line: str | None = user.opening()
@@ -214,7 +231,7 @@ class _Referee:
 
     def watch(self, line: str, turn: Turn, items: Sequence[Item]) -> None:
         """Check one turn."""
-        if self._asked and line.casefold().startswith(("yes", "i don't mind", "doesn't matter", "no preference")):
+        if self._asked and line in YES:
             self._opened.add(self._asked)
         self._asked = (turn.question.field or "") if turn.question and turn.question.kind == "gate" else ""
         if self._policy.one_at_a_time and len(items) > 1:

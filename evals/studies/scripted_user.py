@@ -79,33 +79,104 @@ _OPENINGS = (
     "Hi, I'd like to see something {wishes}",
     "something {wishes} please",
     "I want something {wishes}",
+    "hey, got anything {wishes}?",
+    "hi there. in the mood for something {wishes}",
+    "we fancy something {wishes} tonight",
+    "smth {wishes} pls",
 )
-_PLAIN_OPENINGS = ("Can you recommend something?", "Hi, I need something for tonight.", "What should I take?")
+_PLAIN_OPENINGS = (
+    "Can you recommend something?",
+    "Hi, I need something for tonight.",
+    "What should I take?",
+    "hello! any ideas for this evening?",
+    "no idea what I want, help",
+)
 _WORDS: Mapping[str, Sequence[str]] = {
-    "contains": ("in the genre {value}", "that is {value}", "of the kind {value}"),
-    "not_contains": ("but no {value}", "without {value}", "and nothing with {value}"),
-    "contains_any": ("on {values}", "available on {values}"),
-    "in": ("rated {values}", "with a rating of {values}"),
-    "==": ("rated {value}",),
-    "!=": ("not {value}",),
+    "contains": ("in the genre {value}", "that is {value}", "of the kind {value}", "{value}", "more {value} than anything"),
+    "not_contains": (
+        "but no {value}",
+        "without {value}",
+        "and nothing with {value}",
+        "but I can't stand {value}",
+        "just not {value}",
+        "as long as it isn't {value}",
+    ),
+    "contains_any": ("on {values}", "available on {values}", "that I can get on {values}"),
+    "in": ("rated {values}", "with a rating of {values}", "{values} only", "{values} is what I'd like"),
+    "==": ("rated {value}", "{value} only", "{value} and nothing else"),
+    "!=": ("not {value}", "anything but {value}"),
     "not_in": ("not {values}",),
 }
 _NUMBERS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "runtime": {
-        "<=": ("of at most {value} minutes", "no longer than {value} minutes", "under {value} minutes"),
-        ">=": ("of at least {value} minutes", "not shorter than {value} minutes"),
+        "<=": (
+            "of at most {value} minutes",
+            "no longer than {value} minutes",
+            "under {value} minutes",
+            "that I can finish in {value} min",
+            "{value} mins tops",
+            "that doesn't go over {value} minutes",
+            "not a minute more than {value}",
+            "that takes {clock} or less",
+        ),
+        ">=": (
+            "of at least {value} minutes",
+            "not shorter than {value} minutes",
+            "{value}+ minutes",
+            "that lasts {clock} or more",
+            "of {value} minutes minimum",
+        ),
     },
     "rating": {
         "<=": ("rated {value} or less",),
-        ">=": ("rated at least {value}", "with a rating of {value} or higher", "with a score of at least {value}"),
+        ">=": (
+            "rated at least {value}",
+            "with a rating of {value} or higher",
+            "with a score of at least {value}",
+            "that people gave {value} or more",
+            "not rated below {value}",
+            "rating {value}+",
+            "with reviews of {value} and up",
+        ),
     },
-    "price": {"<=": ("for at most {value} euros", "under {value} euros"), ">=": ("for at least {value} euros",)},
+    "price": {
+        "<=": ("for at most {value} euros", "under {value} euros", "{value} euros max"),
+        ">=": ("for at least {value} euros",),
+    },
 }
 _OTHER_NUMBERS = {"<=": "with {field} at most {value}", ">=": "with {field} at least {value}"}
-_REJECTIONS = ("No, it should be {wish}.", "Not that one. I need something {wish}", "Hmm no, I want something {wish}.")
-_ANSWERS = ("Something {wish}", "{wish}", "I'd say {wish}.")
-_NO_MATTER = ("I don't mind.", "doesn't matter", "No preference.")
-_ACCEPTED = ("I'll take it.", "Sounds good, I'll take it!", "I'll take that one")
+_REJECTIONS = (
+    "No, it should be {wish}.",
+    "Not that one. I need something {wish}",
+    "Hmm no, I want something {wish}.",
+    "nah, something {wish} please",
+    "sorry, that won't do. Something {wish}?",
+    "that's not it, I was hoping for something {wish}",
+)
+_ANSWERS = ("Something {wish}", "{wish}", "I'd say {wish}.", "hmm, {wish} I guess", "{wish} please", "well, ideally {wish}")
+_NO_MATTER = (
+    "I don't mind.",
+    "doesn't matter",
+    "No preference.",
+    "not bothered tbh",
+    "whatever, you choose",
+    "idc",
+    "either way is fine",
+    "nothing particular",
+)
+YES: Sequence[str] = ("Yes, that's fine.", "sure", "yeah no problem", "ok by me", "of course, go ahead", "yes please")
+_NO = ("No, please not.", "no thanks", "rather not", "nope, kids are here")
+_SEEN = ("I have seen it already.", "seen it", "we watched that one last year", "already know that one, what else?")
+_ACCEPTED = (
+    "I'll take it.",
+    "Sounds good, I'll take it!",
+    "I'll take that one",
+    "perfect, thanks",
+    "yes, let's watch that",
+    "great choice!",
+    "ok that one then",
+    "works for me",
+)
 
 
 @dataclass
@@ -167,7 +238,7 @@ class ScriptedUser:
         if question.kind == "gate":
             constraints = [one.constraint for one in self.task.constraints if one.constraint.field == question.field]
             gated = [value for value in ("R", "NC-17") if all(one.admits(value) for one in constraints)]
-            return "Yes, that's fine." if gated or not constraints else "No, please not."
+            return self._one_of(YES if gated or not constraints else _NO)
         if not asked:
             return self._one_of(_NO_MATTER)
         self.revealed |= set(asked)
@@ -177,7 +248,7 @@ class ScriptedUser:
     def _reject(self, item: Item) -> str:
         broken = [number for number, one in enumerate(self.task.constraints) if not one.constraint.holds(item)]
         if not broken:
-            return "I have seen it already."
+            return self._one_of(_SEEN)
         number = broken[0]
         self.revealed.add(number)
         return self._one_of(_REJECTIONS).format(wish=self._words(self.task.constraints[number].constraint))
@@ -198,7 +269,9 @@ class ScriptedUser:
         value: Any = condition.value
         values = _listed(value) if isinstance(value, tuple) else ""
         number = f"{value:g}" if isinstance(value, float) else str(value)
-        return self._one_of(forms).format(value=number, values=values, field=condition.field.replace("_", " "))
+        clock = _clock(value) if isinstance(value, float) else ""
+        name = condition.field.replace("_", " ")
+        return self._one_of(forms).format(value=number, values=values, field=name, clock=clock)
 
     def _one_of(self, forms: Sequence[str]) -> str:
         return forms[int(self.random.integers(len(forms)))]
@@ -207,6 +280,14 @@ class ScriptedUser:
 def _is_same_field(field: str, asked: str | None) -> bool:
     """Return whether a question is about a field. The agent calls the topics `topics`, whatever the catalogue does."""
     return field == asked or (asked == "topics" and field in TOPIC_FIELDS)
+
+
+def _clock(minutes: float) -> str:
+    """Return minutes as people say them: "1 hour 50", "2h"."""
+    hours, rest = divmod(int(minutes), 60)
+    if not hours:
+        return f"{rest} minutes"
+    return f"{hours} hour{'s' if hours > 1 else ''} {rest}" if rest else f"{hours}h"
 
 
 def _listed(values: Sequence[str]) -> str:
