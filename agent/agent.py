@@ -313,18 +313,27 @@ class Agent:
             policy: The operator's rules (see `agent.chat.policy`).
             facts: What is known of the user and the policy needs, keyed by name.
         """
+        from whimbrel.agent.chat.answering import Answerer
         from whimbrel.agent.chat.model_reader import ModelReader
         from whimbrel.agent.chat.session import Session
 
+        model, user_id = self._resources.model, identifier(user_id)
+        moment = self.now() if at is None else parse_time(at)
+        answer = None
+        if model.reads:
+            from whimbrel.agent.toolbox import toolbox
+
+            answer = Answerer(model, toolbox(self, user_id, moment) if user_id in self.store.log.user_rows else ())
         return Session(
             self,
-            identifier(user_id),
-            at=self.now() if at is None else parse_time(at),
+            user_id,
+            at=moment,
             k=k,
             language=self._config.language,
             policy=policy,
             facts=facts,
-            read=ModelReader(self._resources.model),
+            read=ModelReader(model),
+            answer=answer,
         )
 
     def feedback(

@@ -186,7 +186,9 @@ def _single_amounts(line: str, language: str) -> Iterator[Amount]:
     number, unit, half = _number_pattern(language), _unit_pattern(language), any_of(words.amounts.half)
     begin = r"(?<![^\W\u4e00-\u9fff])(?<![.,/#-])(?:[€$£¥]\s?)?"
     either = any_of([*words.amounts.or_less, *words.amounts.or_more])
-    pattern = rf"{begin}(?P<n>{number})(?:\s*(?P<bound>{either})(?=\s*{unit}))?[\s-]*(?P<unit>{unit})?(?P<half>\s*{half})?"
+    pattern = (
+        rf"{begin}(?P<n>{number})(?:\s*(?P<bound>{either})(?=\s*{unit}))?[\s-]*(?P<unit>{unit})?(?P<half>\s*{half})?"
+    )
     for match in re.finditer(pattern, line, re.IGNORECASE):
         value = _number(match["n"], words)
         is_digit = match["n"][:1].isdigit()
@@ -257,11 +259,10 @@ def _reversed(amount: Amount, line: str, words: Lexicon) -> Amount:
     Only words that say nothing of their own may stand between. A bare amount is what is too much.
     """
     clause = re.split(r"[.,;!?|\u3002\uff01\uff1f\uff0c]", line[: amount.start])[-1]
-    match = None
-    for match in re.finditer(word(any_of(words.amounts.reversed)), clause, re.IGNORECASE):
-        pass
-    if match is None:
+    turning = list(re.finditer(word(any_of(words.amounts.reversed)), clause, re.IGNORECASE))
+    if not turning:
         return amount
+    match = turning[-1]
     between = re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)?", clause[match.end() :])
     if not all(token.casefold() in words.fillers or _unit(token, words)[0] for token in between):
         return amount

@@ -7,7 +7,7 @@ be on the screen.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -206,7 +206,9 @@ def _condition(reply: ConditionReply, vocabulary: Vocabulary) -> Condition | Non
         return None
     given = _list(reply.value)
     if info.kind in {"number", "date"}:
-        numbers = [float(match.group()) for match in (re.search(r"-?\d+(?:\.\d+)?", str(one)) for one in given) if match]
+        numbers = [
+            float(match.group()) for match in (re.search(r"-?\d+(?:\.\d+)?", str(one)) for one in given) if match
+        ]
         op: Any = reply.op if reply.op in _NUMERIC else "=="
         return Condition(field=info.name, op=op, value=numbers[0]) if numbers else None
     names = {value.casefold(): value for value in info.counts}
@@ -297,4 +299,3 @@ def _item_words(item: Item) -> str:
         if isinstance(value, float | str) and len(str(value)) <= LONGEST_WISH
     ]
     return ", ".join([item_line(item), *facts[:6]])
-

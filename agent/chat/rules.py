@@ -24,7 +24,8 @@ MOST_LISTED = 50
 LONGEST_REFUSAL = 4  # words
 _MARKS = " \t.,!?;:\u2026\u3002\uff01\uff1f\uff0c\u3001\"'()~-"
 _CLAUSES = re.compile(
-    r"(?:(?<!\d)[.,]|[.,](?!\d)|[!?;:\u3002\uff01\uff1f\uff0c\uff1b\u2026])+|\s+-+\s+|(?<!thing )\b(?:but|aber)\b|\u4f46\u662f?"
+    r"(?:(?<!\d)[.,]|[.,](?!\d)|[!?;:\u3002\uff01\uff1f\uff0c\uff1b\u2026])+|\s+-+\s+"
+    r"|(?<!thing )\b(?:but|aber)\b|\u4f46\u662f?"
 )
 """What stands between clauses. The point of a decimal number is no such mark."""
 _CUT = " | "
@@ -428,7 +429,7 @@ class _Reader:
         return text
 
     def _described(self, text: str) -> str:
-        """Read what is said of the item on the screen. "That's not a drama" asks for one, "that's a drama" for nothing."""
+        """Read what is said of the item on the screen. "That's not a drama" asks for one, and "that's a drama" does not."""
         if not self.scene.listed:
             return text
         for patterns, is_asked in ((self.words.negation.is_no_kind, True), (self.words.negation.is_kind, False)):
@@ -436,7 +437,9 @@ class _Reader:
                 if is_asked:
                     values = self._meant(self.vocabulary.values_in(match["x"]))
                     self.said.conditions += [
-                        part for value in values for part in _conditions(self.vocabulary.fields[value.field], [value], "")
+                        part
+                        for value in values
+                        for part in _conditions(self.vocabulary.fields[value.field], [value], "")
                     ]
                     self.said.acts.append("criticise")
                 text = f"{text[: match.start()]}{' ' * (match.end() - match.start())}{text[match.end() :]}"
@@ -552,9 +555,7 @@ class _Reader:
 
     def _wish(self, text: str) -> None:
         # Parts that were understood stand between the parts of the wish.
-        parts = [
-            " ".join(_meaningful(part, self.words)) for line in text.split("|") for part in _CLAUSES.split(line)
-        ]
+        parts = [" ".join(_meaningful(part, self.words)) for line in text.split("|") for part in _CLAUSES.split(line)]
         wish = " ".join(part for part in parts if part)
         limited = {self.vocabulary.fields[one.field].concept for one in self.said.conditions}
         if self.said.answer and self.scene.question and self.scene.question.field in self.vocabulary.fields:
@@ -694,4 +695,3 @@ def _blank(text: str) -> str:
 
 def _distinct(values: Iterable[object]) -> tuple:  # type: ignore[type-arg]
     return tuple(dict.fromkeys(values))
-

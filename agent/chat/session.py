@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
-from typing import Protocol
 
-import numpy as np
-
+from whimbrel.agent.chat.answering import Asked
+from whimbrel.agent.chat.item_answers import ItemAnswers
+from whimbrel.agent.chat.lists import ListMaker, Recommender, values_of
 from whimbrel.agent.chat.policy import Facts, Policy
-from whimbrel.agent.chat.questions import narrowing_question
 from whimbrel.agent.chat.reading import Act, LineReading, Question, Reader, Scene
 from whimbrel.agent.chat.rules import read_line
 from whimbrel.agent.chat.state import TalkState
@@ -16,26 +14,14 @@ from whimbrel.agent.chat.turn import Memory, Turn
 from whimbrel.agent.chat.vocabulary import Vocabulary
 from whimbrel.agent.chat.words import (
     changes_words,
-    comparison_words,
-    condition_words,
     facts_of,
     field_words,
-    item_words,
     state_words,
 )
-from whimbrel.agent.explanation.events import event_line
-from whimbrel.agent.explanation.plain import why
-from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.results import Recommendation, Recommendations
 from whimbrel.prompts.phrases import Language, load_phrases
-from whimbrel.tools.conditions import Condition
-from whimbrel.tools.log.interaction_log import InteractionLog, Ints
-from whimbrel.tools.log.item_statistics import ItemStatistics
 from whimbrel.tools.records import Item
-from whimbrel.tools.retrieval.field_table import FieldTable
-from whimbrel.tools.text.encoder import Vectors
 from whimbrel.tools.text.exclusions import Refusal
-from whimbrel.tools.timestamps import iso
 
 LONGEST_ECHO = 60
 """Most characters of a line that an answer repeats."""
@@ -50,38 +36,6 @@ ASIDES: frozenset[Act] = frozenset({"why", "about_item", "about_me", "compare", 
 """After a line that only asks or chats, the question before it still waits for its answer."""
 REACTIONS: Mapping[str, str] = {"accept": "accept", "reject": "reject", "known": "known"}
 """The event that is recorded for each reaction."""
-
-
-class CatalogueOfTalk(Protocol):
-    """The part of a store that a session needs."""
-
-    @property
-    def fields(self) -> FieldTable:
-        """The fields of all items."""
-
-    @property
-    def log(self) -> InteractionLog:
-        """The interactions of all users."""
-
-    def items(self, item_ids: Sequence[str]) -> dict[str, Item]:
-        """Return the items of these ids."""
-
-    def topic_vectors(self, *, before: float) -> Mapping[str, Vectors]:
-        """Return the unit vectors of the topics known before a moment, keyed by topic."""
-
-
-class Recommender(Protocol):
-    """The part of an agent that a session needs."""
-
-    @property
-    def store(self) -> CatalogueOfTalk:
-        """The store that the agent recommends from."""
-
-    def recommend(self, user_id: str, at: object, context: Context, k: int) -> Recommendations:
-        """Recommend `k` items; see `Agent.recommend`."""
-
-    def feedback(self, user_id: str, item_id: str, event: str, at: object = None) -> None:
-        """Record what a user did; see `Agent.feedback`."""
 
 
 class Session:
@@ -108,6 +62,7 @@ class Session:
         policy: Policy | None = None,
         facts: Facts | None = None,
         read: Reader = read_line,
+        answer: Callable[[Asked], str] | None = None,
     ) -> None:
         """Begin a conversation. Call `open` for the first list.
 
@@ -120,6 +75,7 @@ class Session:
             policy: The operator's policy.
             facts: What is known of the person, keyed by name.
             read: Reads each line. By default the rules do.
+            answer: Answers questions about items in a model's words. By default they are answered in sentences.
         """
         self._agent = agent
         self._read = read
@@ -129,6 +85,8 @@ class Session:
         self._named_id, self._user_id = user_id, user_id if is_known else ""
         self._warnings = () if is_known else (self._say.chat.unknown_user.format(user=user_id[:LONGEST_ECHO]),)
         self._at = at
+        self._lists = ListMaker(agent, self._user_id, at, self._policy, self._say)
+        self._answers = ItemAnswers(agent.store, self._user_id, at, self._say, answer)
         self._opening: Recommendations | None = None
         self._memory = Memory(TalkState(k=1 if self._policy.one_at_a_time else k), facts=dict(facts or {}))
 
@@ -199,15 +157,15 @@ class Session:
             self._items(),
             memory.focus,
             memory.question,
-            (*memory.state.refused, *(str(value) for gate in memory.refused_gates for value in _values(gate))),
+            (*memory.state.refused, *(str(value) for gate in memory.refused_gates for value in values_of(gate))),
             not memory.state.is_empty,
             fact_fields,
             "" if memory.state.is_empty else state_words(memory.state, self._say),
         )
 
-    @cached_property
+    @property
     def _vocabulary(self) -> Vocabulary:
-        return Vocabulary(self._agent.store.fields)
+        return self._lists.vocabulary
 
     def _command(self, line: str) -> Turn:
         chat = self._say.chat
@@ -233,7 +191,7 @@ class Session:
 
     def _wish(self, reading: LineReading, line: str) -> Turn:
         memory = self._memory
-        words = self._answer_gates(memory.question, reading)
+        self._memory, words = self._lists.answered_gates(memory, reading)
         if reading.facts:
             facts = {**memory.facts, **reading.facts}
             self._memory = replace(self._memory, facts=facts)
@@ -340,33 +298,15 @@ class Session:
         if not entries:
             return self._turn("why", self._say.chat.which_item if self._items() else self._say.chat.no_list)
         self._memory = replace(self._memory, focus=reading.items or self._memory.focus)
-        words: list[str] = []
-        figures: list[str] = []
-        for entry in entries:
-            events = [f"  {event_line(event, self._say)}" for event in entry.evidence]
-            words += [entry.title, entry.explanation, *events, why(entry.signals, self._say)]
-            figures += [
-                f"  event {event.event_id}  {iso(event.time or 0.0)}  {event.event}  {event.title}"
-                for event in entry.evidence
-            ]
-            signals = ", ".join(f"{name} {value:+.2f}" for name, value in entry.signals.items())
-            figures.append(f"  score {entry.score:.2f}: {signals}")
-        return self._turn("why", "\n".join(words), figures="\n".join(figures))
+        words, figures = self._answers.why(entries)
+        return self._turn("why", words, figures=figures)
 
     def _about_item(self, reading: LineReading, line: str) -> Turn:
         items = self._spoken_of(reading)
         if not items:
             return self._turn("about_item", self._say.chat.which_item if self._items() else self._say.chat.no_list)
         self._memory = replace(self._memory, focus=reading.items or self._memory.focus)
-        return self._turn("about_item", "\n".join(word for item in items for word in self._item_words(item)))
-
-    def _item_words(self, item: Item) -> list[str]:
-        log = self._agent.store.log
-        users = int(log.users_per_item(before=self._at)[log.rows([item.item_id])][0])
-        counts = ItemStatistics.of(log, [item], before=self._at).itemknn
-        rows = [int(row) for row in np.argsort(-counts, kind="stable")[:ALSO_CHOSEN] if counts[row] > 0]
-        others = self._agent.store.items([log.item_ids[row] for row in rows])
-        return item_words(item, self._say, also=[other.title for other in others.values()], people=users)
+        return self._turn("about_item", self._answers.about(line, items, state_words(self.state, self._say)))
 
     def _compare(self, reading: LineReading, line: str) -> Turn:
         items = self._spoken_of(reading)[:MOST_COMPARED]
@@ -374,7 +314,7 @@ class Session:
             items = self._items()[:MOST_COMPARED]
         if len(items) < 2:
             return self._turn("compare", self._say.chat.which_item if self._items() else self._say.chat.no_list)
-        return self._turn("compare", "\n".join(comparison_words(items, self._say)))
+        return self._turn("compare", self._answers.compare(line, items, state_words(self.state, self._say)))
 
     def _about_me(self, reading: LineReading, line: str) -> Turn:
         chat, opening = self._say.chat, self._opening
@@ -384,143 +324,15 @@ class Session:
             return self._turn("about_me", chat.nobody_known)
         if reading.is_about_change:  # a wish is no change of the interests, so the shift before any wish is told
             return self._turn("about_me", opening.shift.reason)
-        log = self._agent.store.log
-        count = int(log.items_per_user(before=self._at)[log.user_rows[self._user_id]])
-        words = [chat.your_events.format(count=count), opening.summary, opening.shift.reason]
-        return self._turn("about_me", "\n".join(words))
+        return self._turn("about_me", self._answers.profile(opening))
 
     # The list and its questions.
 
     def _listed(self, act: Act, words: str, *, is_more: bool = False) -> Turn:
         """Make a new list, or ask what must be known before."""
-        missing = self._policy.missing_facts(self._memory.facts)
-        if missing:
-            rule = missing[0]
-            text = self._say.chat.fact.format(name=field_words(rule.fact, self._say))
-            return self._asking(act, words, Question(kind="fact", field=rule.field, text=text))
-        rows = self._fitting()
-        if self._policy.one_at_a_time and not is_more and act != "undo":
-            question = self._narrowing(rows)
-            if question and len(rows) > 1:
-                return self._asking(act, words, question)
-        hidden = self._memory.shown if is_more else ()
-        listed = self._recommended(hidden)
-        gate = self._gate_of(listed)
-        if gate is not None:
-            question = self._gate_question(gate)
-            closed = self._recommended((*hidden, *self._ids_where(self._policy.closed(self._memory.opened))))
-            if not closed.recommendations or self._policy.one_at_a_time:
-                return self._asking(act, words, question)
-            return self._showing(act, words, closed, question)
-        if not listed.recommendations:
-            self._memory = replace(self._memory, listed=listed, focus=())
-            return self._turn(act, self._joined(words, self._why_nothing(is_more=is_more)), listed=listed)
-        is_open = not self._policy.one_at_a_time and len(rows) > MANY * self.state.k and not self.state.is_empty
-        return self._showing(act, words, listed, self._narrowing(rows) if is_open else None)
-
-    def _recommended(self, hidden: Sequence[str]) -> Recommendations:
-        gates = self._ids_where(self._memory.refused_gates) if self._memory.refused_gates else ()
-        topics = self._vocabulary.fields["topics"].counts if "topics" in self._vocabulary.fields else {}
-        required = self._policy.required(self._memory.facts)
-        context = self.state.context(topics, hidden=(*hidden, *gates), conditions=required)
-        # If this call fails, the old list stays, so that /why still explains the list on the screen.
-        return self._agent.recommend(self._user_id, self._at, context, self.state.k)
-
-    def _showing(self, act: Act, words: str, listed: Recommendations, question: Question | None) -> Turn:
-        ids = [entry.item_id for entry in listed.recommendations]
-        asked = (
-            (*self._memory.asked, question.field or "")
-            if question and question.kind == "narrow"
-            else self._memory.asked
-        )
-        self._memory = replace(
-            self._memory,
-            listed=listed,
-            focus=tuple(range(len(ids))) if len(ids) == 1 else (),
-            shown=tuple(dict.fromkeys([*self._memory.shown, *ids])),
-            question=question,
-            asked=asked,
-        )
-        return self._turn(act, words, listed=listed, question=question)
-
-    def _asking(self, act: Act, words: str, question: Question) -> Turn:
-        asked = (*self._memory.asked, question.field or "") if question.kind == "narrow" else self._memory.asked
-        self._memory = replace(self._memory, question=question, asked=asked)
-        return self._turn(act, words, question=question)
-
-    def _narrowing(self, rows: Ints) -> Question | None:
-        if len(self._memory.asked) >= MOST_QUESTIONS:
-            return None
-        facts = {rule.field: self._memory.facts.get(rule.fact, ()) for rule in self._policy.require if rule.fact}
-        return narrowing_question(self._vocabulary, rows, self.state, self._memory.asked, self._say, names=facts)
-
-    def _fitting(self, *, without: Condition | None = None) -> Ints:
-        """Return the rows of the items that fulfil all conditions, but for one."""
-        table, state = self._agent.store.fields, self.state
-        conditions = [c for c in state.conditions if c is not without]
-        mask = table.rows_where([*conditions, *self._policy.required(self._memory.facts)])
-        mask &= self._agent.store.log.known(before=self._at)
-        for gate in self._memory.refused_gates:
-            mask &= ~table.rows_where([gate])
-        excluded = self._agent.store.log.rows([*state.rejected, *state.known])
-        mask[excluded[excluded >= 0]] = False
-        refused = {value.casefold() for value in state.refused}
-        topics = table.columns.get("topics", [])
-        for row in np.flatnonzero(mask) if refused else ():
-            values = topics[row] if row < len(topics) else None
-            if isinstance(values, tuple) and any(value.casefold() in refused for value in values):
-                mask[row] = False
-        return np.flatnonzero(mask)
-
-    def _why_nothing(self, *, is_more: bool) -> str:
-        """Say that nothing fits, and which condition would have to give."""
-        chat = self._say.chat
-        if is_more:
-            return chat.nothing_left
-        freed = {condition: len(self._fitting(without=condition)) for condition in self.state.conditions}
-        best = max(freed, key=lambda condition: freed[condition], default=None)
-        if best is None or not freed[best]:
-            return self._joined(chat.nothing_fits, chat.nothing_left)
-        condition = condition_words(best, self._say)
-        return self._joined(chat.nothing_fits, chat.would_fit.format(count=freed[best], condition=condition))
-
-    # Gates of the policy.
-
-    def _gate_of(self, listed: Recommendations) -> Condition | None:
-        items = self._agent.store.items([entry.item_id for entry in listed.recommendations])
-        closed = [gate for gate in self._policy.closed(self._memory.opened) if gate not in self._memory.refused_gates]
-        return next((gate for item in items.values() for gate in closed if gate.holds(item)), None)
-
-    def _gate_question(self, gate: Condition) -> Question:
-        return Question(kind="gate", field=gate.field, text=self._say.chat.gate.format(values=self._gate_words(gate)))
-
-    def _gate_words(self, gate: Condition) -> str:
-        return condition_words(gate, self._say)
-
-    def _answer_gates(self, question: Question | None, reading: LineReading) -> list[str]:
-        """Open the gates that the person says yes to. One that was asked about and got no yes stays shut."""
-        memory, words = self._memory, list[str]()
-        allowed = {value.casefold() for value in reading.allowed}
-        for gate in self._policy.closed(memory.opened):
-            is_asked = question is not None and question.kind == "gate" and self._gate_question(gate) == question
-            is_named = any(str(value).casefold() in allowed for value in _values(gate))
-            if (is_asked and reading.answer in {"yes", "any"}) or (
-                is_named and (is_asked or gate in memory.refused_gates)
-            ):
-                shut = tuple(other for other in memory.refused_gates if other != gate)
-                memory = replace(memory, opened=(*memory.opened, gate), refused_gates=shut)
-                words.append(self._say.chat.gate_open.format(values=self._gate_words(gate)))
-            elif is_asked and gate not in memory.refused_gates:
-                memory = replace(memory, refused_gates=(*memory.refused_gates, gate))
-                words.append(self._say.chat.gate_closed.format(values=self._gate_words(gate)))
-        self._memory = memory
-        return words
-
-    def _ids_where(self, gates: Sequence[Condition]) -> tuple[str, ...]:
-        """Return the ids of the items that fulfil any of the conditions."""
-        table, ids = self._agent.store.fields, self._agent.store.log.item_ids
-        rows = {int(row) for gate in gates for row in np.flatnonzero(table.rows_where([gate]))}
-        return tuple(ids[row] for row in sorted(rows))
+        made = self._lists.make(self._memory, words, is_more=is_more, is_repeated=act == "undo")
+        self._memory = made.memory
+        return self._turn(act, made.words, listed=made.listed, question=made.question)
 
     # Listed items.
 
@@ -578,7 +390,3 @@ class Session:
 
     def _joined(self, *sentences: str) -> str:
         return self._say.writing.sentence_gap.join(filter(None, sentences))
-
-
-def _values(gate: Condition) -> tuple[object, ...]:
-    return gate.value if isinstance(gate.value, tuple) else (gate.value,)

@@ -10,7 +10,7 @@ from whimbrel.agent.chat.vocabulary import Vocabulary
 SHORTEST_MENDED = 5
 """Shorter words have too many neighbours to say which one was meant."""
 LIKENESS = 0.8
-"""How like its correction an English word must be, as `difflib` measures it. One slip in a word of five letters is .8."""
+"""How like its correction an English word must be, as `difflib` measures it. One slip in five letters is .8."""
 LIKENESS_UNSURE = 0.9
 """The same for rare names and for other languages, whose words the tokenizer does not know."""
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
@@ -27,7 +27,9 @@ def spelled(line: str, language: str, vocabulary: Vocabulary) -> str:
         "don't want horror, 2 h 10 min tops"
     """
     short = lexicon(language).spelling
-    line = re.sub(word(_short_forms(language)), lambda match: short[match.group().casefold()], line, flags=re.IGNORECASE)
+    line = re.sub(
+        word(_short_forms(language)), lambda match: short[match.group().casefold()], line, flags=re.IGNORECASE
+    )
     line = _HOURS.sub(r"\1 h \2 min", line)
     return _WORD.sub(lambda match: _mended(match.group(), language, vocabulary), line)
 

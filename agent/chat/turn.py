@@ -10,6 +10,9 @@ from whimbrel.agent.schema.results import Recommendations
 from whimbrel.tools.conditions import Condition
 from whimbrel.tools.fields import FieldValue
 
+LONGEST_ANSWER = 700
+"""Most characters of an answer that a model wrote."""
+
 
 @dataclass(frozen=True)
 class Turn:

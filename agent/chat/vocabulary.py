@@ -277,6 +277,5 @@ def _is_name(value: str, phrase: str, line: str) -> bool:
     if len(phrase) == 2 and phrase.casefold() not in lexicon("en").fillers | lexicon("de").fillers:
         return True
     one = re.escape(phrase)
-    return bool(
-        re.search(rf"\b(?:rated|or|oder) {one}\b|\b{one}[- ](?:rated|or|oder|only)\b|^\W*{one}\W*$|\band {one} only", line, re.IGNORECASE)
-    )
+    beside = rf"\b(?:rated|or|oder) {one}\b|\b{one}[- ](?:rated|or|oder|only)\b|^\W*{one}\W*$|\band {one} only"
+    return bool(re.search(beside, line, re.IGNORECASE))

@@ -195,9 +195,7 @@ def _talker(tasks: Sequence[Task], items: Sequence[Item]) -> _Talker:
     return _Talker(Agent(store, None), store)
 
 
-def _play(
-    number: int, task: Task, talker: _Talker, policy: Policy, read: Reader, random: np.random.Generator
-) -> Trial:
+def _play(number: int, task: Task, talker: _Talker, policy: Policy, read: Reader, random: np.random.Generator) -> Trial:
     facts = {FACT: task.user_services} if task.user_services else {}
     # Without services, no item would be available. The task then does not ask for availability.
     rules = tuple(rule for rule in policy.require if rule.fact != FACT or task.user_services)

@@ -92,7 +92,13 @@ _PLAIN_OPENINGS = (
     "no idea what I want, help",
 )
 _WORDS: Mapping[str, Sequence[str]] = {
-    "contains": ("in the genre {value}", "that is {value}", "of the kind {value}", "{value}", "more {value} than anything"),
+    "contains": (
+        "in the genre {value}",
+        "that is {value}",
+        "of the kind {value}",
+        "{value}",
+        "more {value} than anything",
+    ),
     "not_contains": (
         "but no {value}",
         "without {value}",
@@ -153,7 +159,14 @@ _REJECTIONS = (
     "sorry, that won't do. Something {wish}?",
     "that's not it, I was hoping for something {wish}",
 )
-_ANSWERS = ("Something {wish}", "{wish}", "I'd say {wish}.", "hmm, {wish} I guess", "{wish} please", "well, ideally {wish}")
+_ANSWERS = (
+    "Something {wish}",
+    "{wish}",
+    "I'd say {wish}.",
+    "hmm, {wish} I guess",
+    "{wish} please",
+    "well, ideally {wish}",
+)
 _NO_MATTER = (
     "I don't mind.",
     "doesn't matter",

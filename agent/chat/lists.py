@@ -1,0 +1,230 @@
+"""Make the list that answers a line, or ask what must be known before."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from whimbrel.agent.chat.policy import Policy
+from whimbrel.agent.chat.questions import narrowing_question
+from whimbrel.agent.chat.reading import LineReading, Question
+from whimbrel.agent.chat.turn import Memory
+from whimbrel.agent.chat.vocabulary import Vocabulary
+from whimbrel.agent.chat.words import condition_words, field_words
+from whimbrel.agent.schema.context import Context
+from whimbrel.agent.schema.results import Recommendations
+from whimbrel.prompts.phrases import Phrases
+from whimbrel.tools.conditions import Condition
+from whimbrel.tools.log.interaction_log import InteractionLog, Ints
+from whimbrel.tools.records import Item
+from whimbrel.tools.retrieval.field_table import FieldTable
+from whimbrel.tools.text.encoder import Vectors
+
+MOST_QUESTIONS = 5
+"""A conversation asks at most so many questions that only narrow the choice."""
+MANY = 3
+"""Beside a list, a narrowing question is asked if more than this many times its length fits."""
+
+
+class CatalogueOfTalk(Protocol):
+    """The part of a store that a session needs."""
+
+    @property
+    def fields(self) -> FieldTable:
+        """The fields of all items."""
+
+    @property
+    def log(self) -> InteractionLog:
+        """The interactions of all users."""
+
+    def items(self, item_ids: Sequence[str]) -> dict[str, Item]:
+        """Return the items of these ids."""
+
+    def topic_vectors(self, *, before: float) -> Mapping[str, Vectors]:
+        """Return the unit vectors of the topics known before a moment, keyed by topic."""
+
+
+class Recommender(Protocol):
+    """The part of an agent that a session needs."""
+
+    @property
+    def store(self) -> CatalogueOfTalk:
+        """The store that the agent recommends from."""
+
+    def recommend(self, user_id: str, at: object, context: Context, k: int) -> Recommendations:
+        """Recommend `k` items; see `Agent.recommend`."""
+
+    def feedback(self, user_id: str, item_id: str, event: str, at: object = None) -> None:
+        """Record what a user did; see `Agent.feedback`."""
+
+
+@dataclass(frozen=True)
+class MadeList:
+    """A list, or a question instead of it, or both.
+
+    Attributes:
+        memory: What the conversation remembers after it.
+        words: What is said with it.
+        listed: The list; None if only a question is asked, empty if nothing fits.
+        question: The question.
+    """
+
+    memory: Memory
+    words: str
+    listed: Recommendations | None = None
+    question: Question | None = None
+
+
+@dataclass(frozen=True)
+class ListMaker:
+    """Makes the lists of one conversation. It enforces the operator's policy."""
+
+    agent: Recommender
+    user_id: str
+    at: float
+    policy: Policy
+    say: Phrases
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """What the catalogue can be asked for."""
+        return Vocabulary(self.agent.store.fields)
+
+    def make(self, memory: Memory, words: str, *, is_more: bool = False, is_repeated: bool = False) -> MadeList:
+        """Make a list, or ask what must be known before.
+
+        Args:
+            memory: What the conversation remembers.
+            words: What is said with the list.
+            is_more: Whether only items are wanted that were not on a list before.
+            is_repeated: Whether an earlier list comes back, so that no new question is asked for it.
+        """
+        missing = self.policy.missing_facts(memory.facts)
+        if missing:
+            rule = missing[0]
+            text = self.say.chat.fact.format(name=field_words(rule.fact, self.say))
+            return self._asking(memory, words, Question(kind="fact", field=rule.field, text=text))
+        rows = self.fitting(memory)
+        if self.policy.one_at_a_time and not is_more and not is_repeated:
+            question = self._narrowing(memory, rows)
+            if question and len(rows) > 1:
+                return self._asking(memory, words, question)
+        hidden = memory.shown if is_more else ()
+        listed = self._recommended(memory, hidden)
+        gate = self._gate_of(memory, listed)
+        if gate is not None:
+            question = self.gate_question(gate)
+            closed = self._recommended(memory, (*hidden, *self._ids_where(self.policy.closed(memory.opened))))
+            if not closed.recommendations or self.policy.one_at_a_time:
+                return self._asking(memory, words, question)
+            return self._showing(memory, words, closed, question)
+        if not listed.recommendations:
+            nothing = self._why_nothing(memory, is_more=is_more)
+            words = self.say.writing.sentence_gap.join(filter(None, [words, nothing]))
+            return MadeList(replace(memory, listed=listed, focus=()), words, listed)
+        state = memory.state
+        is_open = not self.policy.one_at_a_time and len(rows) > MANY * state.k and not state.is_empty
+        return self._showing(memory, words, listed, self._narrowing(memory, rows) if is_open else None)
+
+    def fitting(self, memory: Memory, *, without: Condition | None = None) -> Ints:
+        """Return the rows of the items that fulfil all conditions, but for one."""
+        store, state = self.agent.store, memory.state
+        conditions = [c for c in state.conditions if c is not without]
+        mask = store.fields.rows_where([*conditions, *self.policy.required(memory.facts)])
+        mask &= store.log.known(before=self.at)
+        for gate in memory.refused_gates:
+            mask &= ~store.fields.rows_where([gate])
+        excluded = store.log.rows([*state.rejected, *state.known])
+        mask[excluded[excluded >= 0]] = False
+        refused = {value.casefold() for value in state.refused}
+        topics = store.fields.columns.get("topics", [])
+        for row in np.flatnonzero(mask) if refused else ():
+            values = topics[row] if row < len(topics) else None
+            if isinstance(values, tuple) and any(value.casefold() in refused for value in values):
+                mask[row] = False
+        return np.flatnonzero(mask)
+
+    def answered_gates(self, memory: Memory, reading: LineReading) -> tuple[Memory, list[str]]:
+        """Open the gates that the person says yes to, and say so.
+
+        A gate that was asked about and got no yes stays shut.
+        """
+        question, words = memory.question, list[str]()
+        allowed = {value.casefold() for value in reading.allowed}
+        for gate in self.policy.closed(memory.opened):
+            is_asked = question is not None and question.kind == "gate" and self.gate_question(gate) == question
+            is_named = any(str(value).casefold() in allowed for value in values_of(gate))
+            if (is_asked and reading.answer in {"yes", "any"}) or (
+                is_named and (is_asked or gate in memory.refused_gates)
+            ):
+                shut = tuple(other for other in memory.refused_gates if other != gate)
+                memory = replace(memory, opened=(*memory.opened, gate), refused_gates=shut)
+                words.append(self.say.chat.gate_open.format(values=condition_words(gate, self.say)))
+            elif is_asked and gate not in memory.refused_gates:
+                memory = replace(memory, refused_gates=(*memory.refused_gates, gate))
+                words.append(self.say.chat.gate_closed.format(values=condition_words(gate, self.say)))
+        return memory, words
+
+    def gate_question(self, gate: Condition) -> Question:
+        """Return the question whether items that a gate holds back may be shown."""
+        text = self.say.chat.gate.format(values=condition_words(gate, self.say))
+        return Question(kind="gate", field=gate.field, text=text)
+
+    def _recommended(self, memory: Memory, hidden: Sequence[str]) -> Recommendations:
+        gates = self._ids_where(memory.refused_gates) if memory.refused_gates else ()
+        topics = self.vocabulary.fields["topics"].counts if "topics" in self.vocabulary.fields else {}
+        required = self.policy.required(memory.facts)
+        context = memory.state.context(topics, hidden=(*hidden, *gates), conditions=required)
+        # If this call fails, the old list stays, so that /why still explains the list on the screen.
+        return self.agent.recommend(self.user_id, self.at, context, memory.state.k)
+
+    def _showing(self, memory: Memory, words: str, listed: Recommendations, question: Question | None) -> MadeList:
+        ids = [entry.item_id for entry in listed.recommendations]
+        memory = replace(
+            memory,
+            listed=listed,
+            focus=tuple(range(len(ids))) if len(ids) == 1 else (),
+            shown=tuple(dict.fromkeys([*memory.shown, *ids])),
+        )
+        return replace(self._asking(memory, words, question), listed=listed)
+
+    def _asking(self, memory: Memory, words: str, question: Question | None) -> MadeList:
+        is_narrow = question is not None and question.kind == "narrow"
+        asked = (*memory.asked, question.field or "") if question and is_narrow else memory.asked
+        return MadeList(replace(memory, question=question, asked=asked), words, None, question)
+
+    def _narrowing(self, memory: Memory, rows: Ints) -> Question | None:
+        if len(memory.asked) >= MOST_QUESTIONS:
+            return None
+        facts = {rule.field: memory.facts.get(rule.fact, ()) for rule in self.policy.require if rule.fact}
+        return narrowing_question(self.vocabulary, rows, memory.state, memory.asked, self.say, names=facts)
+
+    def _why_nothing(self, memory: Memory, *, is_more: bool) -> str:
+        """Say that nothing fits, and which condition would have to give."""
+        chat = self.say.chat
+        if is_more:
+            return chat.nothing_left
+        freed = {condition: len(self.fitting(memory, without=condition)) for condition in memory.state.conditions}
+        best = max(freed, key=lambda condition: freed[condition], default=None)
+        if best is None or not freed[best]:
+            return self.say.writing.sentence_gap.join([chat.nothing_fits, chat.nothing_left])
+        would_fit = chat.would_fit.format(count=freed[best], condition=condition_words(best, self.say))
+        return self.say.writing.sentence_gap.join([chat.nothing_fits, would_fit])
+
+    def _gate_of(self, memory: Memory, listed: Recommendations) -> Condition | None:
+        items = self.agent.store.items([entry.item_id for entry in listed.recommendations])
+        closed = [gate for gate in self.policy.closed(memory.opened) if gate not in memory.refused_gates]
+        return next((gate for item in items.values() for gate in closed if gate.holds(item)), None)
+
+    def _ids_where(self, gates: Sequence[Condition]) -> tuple[str, ...]:
+        """Return the ids of the items that fulfil any of the conditions."""
+        table, ids = self.agent.store.fields, self.agent.store.log.item_ids
+        rows = {int(row) for gate in gates for row in np.flatnonzero(table.rows_where([gate]))}
+        return tuple(ids[row] for row in sorted(rows))
+
+
+def values_of(condition: Condition) -> tuple[object, ...]:
+    """Return the values that a condition names."""
+    return condition.value if isinstance(condition.value, tuple) else (condition.value,)
