@@ -87,7 +87,7 @@ def _answer(answer: Turn, view: View) -> RenderableType:
 
 def _below(answer: Turn, view: View) -> list[RenderableType]:
     """Show what stands below an answer; see `_after`. The question is not dim: it waits for an answer."""
-    lines = _after(answer, view)
+    lines = [line for line in _after(answer, view) if line != answer.words]  # which may be the state itself
     styles = ["", "dim"] if answer.question else ["dim"]
     return [*(Prose(line, style=style) for line, style in zip(lines, styles, strict=False)), ""]
 

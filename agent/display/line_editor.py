@@ -83,10 +83,22 @@ def _keys() -> KeyBindings:
         else:
             event.app.exit(exception=KeyboardInterrupt)
 
+    @keys.add("tab", filter=~is_searching)
+    def _complete(event: KeyPressEvent) -> None:
+        # By default, the first Tab only opens the menu if a completion also changes the case of a letter.
+        if event.current_buffer.complete_state:
+            event.current_buffer.complete_next()
+        else:
+            event.current_buffer.start_completion(select_first=True)
+
     @keys.add(Keys.BracketedPaste)
     def _paste(event: KeyPressEvent) -> None:
         # Several lines become one, which the person sees before it is sent.
         event.current_buffer.insert_text(one_line(event.data))
+
+    @keys.add(Keys.Vt100MouseEvent)
+    def _ignore(event: KeyPressEvent) -> None:
+        """The mouse is not used. A pasted colour code looks like one of its events, and breaks the usual handler."""
 
     return keys
 

@@ -5,7 +5,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from threading import Lock
+from threading import Thread
 
 from whimbrel.agent.chat.turn import Turn
 from whimbrel.prompts.chat_phrases import ChatPhrases
@@ -56,8 +56,10 @@ class Suggestions:
         """
         self._table, self._words = table, words
         self._topics = _by_count(table)
-        self._titles: _Titles | None = None
-        self._reading = Lock()
+        self._titles = _Titles()
+        # A large catalogue takes a second, in which the person reads the first list.
+        self._reading = Thread(target=self._titles.read, args=(table.titles,), daemon=True)
+        self._reading.start()
         self._shown_topics: tuple[str, ...] = ()
         self._shown_titles: tuple[str, ...] = ()
 
@@ -82,6 +84,8 @@ class Suggestions:
         """
         if line.startswith("/"):
             return self._of_command(line)
+        if is_asked:
+            self._reading.join()
         phrases = list(_phrases(line))
         found = [
             Suggestion(text, len(phrase), about)
@@ -96,9 +100,12 @@ class Suggestions:
         ]
         for phrase in phrases:
             if is_asked or " " in phrase or _CHINESE.search(phrase):
-                titles = self._read_titles().starting(phrase)
+                titles = self._titles.starting(phrase)
                 found += [Suggestion(title, len(phrase), self._words.a_title) for title in titles]
-        return list({suggestion.text.casefold(): suggestion for suggestion in reversed(found)}.values())[::-1][:MOST]
+        unique: dict[str, Suggestion] = {}
+        for suggestion in found:
+            unique.setdefault(suggestion.text.casefold(), suggestion)
+        return list(unique.values())[:MOST]
 
     def _of_command(self, line: str) -> list[Suggestion]:
         command, space, topic = line.partition(" ")
@@ -114,29 +121,22 @@ class Suggestions:
         of_topic = [name for name in names if not topic or _begins_a_word(topic, name)]
         return [Suggestion(name, len(topic), self._words.a_topic) for name in of_topic[:MOST]]
 
-    def _read_titles(self) -> "_Titles":
-        with self._reading:  # a large catalogue takes a second, in which further keys are typed
-            if self._titles is None:
-                self._titles = _Titles(self._table.titles)
-            return self._titles
-
 
 class _Titles:
     """Titles that can be found by how they begin."""
 
-    def __init__(self, titles: Iterable[str]) -> None:
-        forms = {(form, spoken(title)) for title in titles for form in _beginnings(title)}
-        self._forms = sorted(forms)
+    def __init__(self) -> None:
+        self._forms: list[tuple[str, str]] = []
+
+    def read(self, titles: Iterable[str]) -> None:
+        """Read the titles. Until that is done, none is found."""
+        self._forms = sorted({pair for title in titles for pair in _forms(title)})
 
     def starting(self, phrase: str) -> list[str]:
         """Return the first titles in the alphabet that go on after a phrase."""
-        plain, found = phrase.casefold(), list[str]()
-        for form, title in self._forms[(start := bisect_left(self._forms, (plain,))) : start + 2 * MOST]:
-            if not form.startswith(plain):
-                break
-            if form != plain:
-                found.append(title)
-        return found
+        plain, forms = phrase.casefold(), self._forms
+        start = bisect_left(forms, (plain,))
+        return [title for form, title in forms[start : start + MOST] if form.startswith(plain) and form != plain]
 
 
 def spoken(title: str) -> str:
@@ -146,15 +146,19 @@ def spoken(title: str) -> str:
         >>> spoken("Matrix, The (1999)")
         'The Matrix'
     """
-    bare = _TITLE_YEAR.sub("", " ".join("".join(c if c.isprintable() else " " for c in title).split()))
+    line = title if title.isprintable() else "".join(c if c.isprintable() else " " for c in title)
+    bare = _TITLE_YEAR.sub("", " ".join(line.split()))
     article = _ARTICLE_BEHIND.fullmatch(bare)
     return f"{article[2]} {article[1]}" if article else bare
 
 
-def _beginnings(title: str) -> list[str]:
-    said = spoken(title).casefold()
-    bare = _TITLE_YEAR.sub("", title.casefold()).strip()
-    return [said] if bare == said else [said, bare]
+def _forms(title: str) -> list[tuple[str, str]]:
+    """Return how a title may begin, without case, with the title as people say it: with its article, and without."""
+    said = spoken(title)
+    forms = [said.casefold()]
+    if not title.casefold().startswith(forms[0]):
+        forms.append(title.casefold())
+    return [(form, said) for form in forms]
 
 
 def _phrases(line: str) -> Iterator[str]:

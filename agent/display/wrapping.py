@@ -23,7 +23,8 @@ _UNIT = re.compile(
 class Prose(Text):
     """Text whose lines also break within Chinese, where a reader expects it.
 
-    Rich breaks lines at spaces only. In Chinese it would split a foreign word, or begin a line with a comma.
+    Rich breaks lines at spaces only. In Chinese it would split a foreign word, or begin a line with a comma. Print it as a
+    part of a group, a table or a panel, because `Console.print` makes plain `Text` of it.
     """
 
     def wrap(
