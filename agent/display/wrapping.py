@@ -23,8 +23,9 @@ _UNIT = re.compile(
 class Prose(Text):
     """Text whose lines also break within Chinese, where a reader expects it.
 
-    Rich breaks lines at spaces only. In Chinese it would split a foreign word, or begin a line with a comma. Print it as a
-    part of a group, a table or a panel, because `Console.print` makes plain `Text` of it.
+    Rich breaks lines at spaces only. In Chinese it would split a foreign word, or begin a line with a comma.
+
+    Print it in a group, a table or a panel, because `Console.print` turns it into plain `Text`.
     """
 
     def wrap(
