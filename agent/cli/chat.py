@@ -72,6 +72,7 @@ def chat(
 
     # --json is for programs. With it, a terminal is read like a pipe, without a prompt.
     moment, interactive = parse_at(at), sys.stdin is not None and sys.stdin.isatty() and not json
+    stopped = (KeyboardInterrupt,) if interactive else ()  # Ctrl-C stops an answer, but a pipe as a whole
     view = View(language, verbose)
     show = printer(interactive=interactive, as_json=json, view=view)
     words = view.say.chat
@@ -92,15 +93,13 @@ def chat(
             try:
                 with thinking(words.thinking, shown=interactive):
                     answer = session.say(line)
-                if interactive:
-                    suggestions.show(answer)
             except ModelError as error:
                 answer = Turn("unclear", words.model_failed.format(error=error), session.state)
-            except KeyboardInterrupt:
-                if not interactive:
-                    raise
+            except stopped:
                 answer = Turn("unclear", words.interrupted, session.state)
-            with suppress(*[KeyboardInterrupt] if interactive else []):
+            with suppress(*stopped):
+                if interactive:
+                    suggestions.show(answer)
                 show(answer)
             if answer.done:
                 break

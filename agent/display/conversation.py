@@ -89,7 +89,8 @@ def _below(answer: Turn, view: View) -> list[RenderableType]:
     """Show what stands below an answer; see `_after`. The question is not dim: it waits for an answer."""
     lines = [line for line in _after(answer, view) if line != answer.words]  # which may be the state itself
     styles = ["", "dim"] if answer.question else ["dim"]
-    return [*(Prose(line, style=style) for line, style in zip(lines, styles, strict=False)), ""]
+    end = [] if answer.done else [""]
+    return [*(Prose(line, style=style) for line, style in zip(lines, styles, strict=False)), *end]
 
 
 def _plain(answer: Turn, view: View, *, opening: bool) -> str:

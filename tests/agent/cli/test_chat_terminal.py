@@ -1,13 +1,14 @@
 """A conversation that is typed: in a real terminal, in one that can do little, and what a pipe never loads."""
 
 import io
+import json
 import os
 import select
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -130,9 +131,9 @@ class TypedLines(io.StringIO):
 def chat(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], shop: Path) -> Callable[..., str]:
     """Type lines into `whimbrel chat` and return what was shown, without line breaks."""
 
-    def chat(*lines: str, language: str = "en") -> str:
+    def chat(*lines: str, language: str = "en", options: Sequence[str] = ()) -> str:
         command = ["chat", "u5", "--store", str(shop), "--at", AT, "--llm", "none", "--language", language]
-        monkeypatch.setattr(sys, "argv", ["whimbrel", *command])
+        monkeypatch.setattr(sys, "argv", ["whimbrel", *command, *options])
         monkeypatch.setattr(sys, "stdin", TypedLines("".join(f"{line}\n" for line in lines)))
         with pytest.raises(SystemExit) as ended:
             main()
@@ -164,6 +165,18 @@ def test_the_state_is_shown_once_and_the_help_in_the_language(chat: Callable[...
     assert shown.count(" 排除：Furniture ") == 2  # below the first answer, and as the second
     assert load_phrases("zh").chat.help.split()[0][:20] in shown
     assert shown.endswith("再见。")
+
+
+def test_the_first_list_shows_what_the_policy_says_and_asks(chat: Callable[..., str], tmp_path: Path) -> None:
+    policy = {
+        "gate": [{"field": "topics", "op": "contains", "value": "Furniture"}],
+        "disclose": [{"when": {"field": "topics", "op": "contains", "value": "Garden"}, "words": "An advertisement."}],
+    }
+    (tmp_path / "policy.json").write_text(json.dumps(policy))
+    shown = chat(options=["--policy", str(tmp_path / "policy.json")])
+    assert "An advertisement." in shown
+    assert shown.index("Say what you want") < shown.index("Interest shift")  # so that the question stands last
+    assert shown.endswith("May I also show items with Furniture? > Goodbye.")
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
