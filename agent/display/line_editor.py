@@ -6,6 +6,7 @@ Only this module imports prompt_toolkit, which takes a tenth of a second. Import
 from collections.abc import Iterable, Iterator
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.buffer import CompletionState
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.filters import is_searching
@@ -49,12 +50,13 @@ class LineEditor:
         if isinstance(output, Vt100_Output):
             # The terminal would be asked where its cursor is. One that does not answer gets a warning on the screen.
             output.enable_cpr = False
+        completer = _Completer(suggestions)
         self._session: PromptSession[str] = PromptSession(
             prompt,
             history=_History(history),
-            completer=_Completer(suggestions),
+            completer=completer,
             complete_in_thread=True,
-            key_bindings=_keys(),
+            key_bindings=_keys(completer),
             enable_suspend=True,
             reserve_space_for_menu=MENU_LINES,
             input=input,
@@ -71,7 +73,7 @@ class LineEditor:
         return one_line(self._session.prompt())
 
 
-def _keys() -> KeyBindings:
+def _keys(completer: Completer) -> KeyBindings:
     keys = KeyBindings()
 
     # The key, and a signal that another process sends.
@@ -85,11 +87,15 @@ def _keys() -> KeyBindings:
 
     @keys.add("tab", filter=~is_searching)
     def _complete(event: KeyPressEvent) -> None:
-        # By default, the first Tab only opens the menu if a completion also changes the case of a letter.
-        if event.current_buffer.complete_state:
-            event.current_buffer.complete_next()
-        else:
-            event.current_buffer.start_completion(select_first=True)
+        buffer = event.current_buffer
+        if buffer.complete_state:
+            buffer.complete_next()
+            return
+        # Made here and not in a thread, since a Tab is lost while the thread looks for what the last letter completes.
+        completions = list(completer.get_completions(buffer.document, CompleteEvent(completion_requested=True)))
+        if completions:
+            buffer.complete_state = CompletionState(buffer.document, completions)
+            buffer.go_to_completion(0)
 
     @keys.add(Keys.BracketedPaste)
     def _paste(event: KeyPressEvent) -> None:

@@ -43,4 +43,12 @@ def _reader(suggestions: Suggestions) -> Callable[[], str]:
         import readline  # noqa: F401  # gives input() arrow keys and a history
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")  # a line in the wrong encoding still gets an answer
-    return lambda: one_line(input(PROMPT))
+    return _plain_line
+
+
+def _plain_line() -> str:
+    try:
+        return one_line(input(PROMPT))
+    except (EOFError, KeyboardInterrupt):
+        print()  # the cursor still stands behind the prompt
+        raise

@@ -3,7 +3,6 @@
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Timer
 
 import pytest
 from prompt_toolkit.input import create_pipe_input
@@ -18,7 +17,7 @@ from whimbrel.tools.retrieval.field_table import FieldTable
 
 UP, LEFT, HOME, TAB, CTRL_C, CTRL_D, ENTER = "\x1b[A", "\x1b[D", "\x01", "\t", "\x03", "\x04", "\r"
 PASTE = "\x1b[200~{}\x1b[201~"
-Typing = Callable[..., Callable[[], str]]
+Typing = Callable[[str], Callable[[], str]]
 
 
 @pytest.fixture
@@ -28,14 +27,13 @@ def history_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def typing(history_file: Path) -> Iterator[Typing]:
-    """Type keys, with a pause between two parts, in which completions are made. Return what reads the next line."""
+    """Type keys. Return what reads the next line."""
     items = [Item(item_id="1", title="Matrix, The (1999)", topics=("Science fiction",))]
     suggestions = Suggestions(FieldTable(items, ["1"]), load_phrases("en").chat)
     with create_pipe_input() as keyboard:
 
-        def type_keys(*keys: str) -> Callable[[], str]:
-            for number, part in enumerate(keys):
-                Timer(0.3 * number, keyboard.send_text, [part]).start()
+        def type_keys(keys: str) -> Callable[[], str]:
+            keyboard.send_text(keys)
             return LineEditor("> ", LineHistory(history_file), suggestions, input=keyboard, output=DummyOutput()).read
 
         yield type_keys
@@ -47,9 +45,9 @@ def test_a_line_can_be_edited(typing: Typing) -> None:
 
 
 def test_tab_completes_a_command_a_topic_and_a_title(typing: Typing) -> None:
-    assert typing("/sta", TAB, ENTER)() == "/state"
-    assert typing("no sci", TAB, ENTER)() == "no Science fiction"
-    assert typing("something like matr", TAB, ENTER)() == "something like The Matrix"
+    assert typing(f"/sta{TAB}{ENTER}")() == "/state"
+    assert typing(f"no sci{TAB}{ENTER}")() == "no Science fiction"
+    assert typing(f"something like matr{TAB}{ENTER}")() == "something like The Matrix"
 
 
 def test_ctrl_c_clears_the_line_and_never_ends_it_with_half_of_it(typing: Typing) -> None:
