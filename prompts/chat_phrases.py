@@ -19,6 +19,11 @@ class ChatPhrases(Table):
         would_fit: How many items would fit without a condition.
         gate: The question whether items that the policy holds back may be shown.
         fact: The question for a fact that the policy needs.
+        thinking: What is shown while an answer is made.
+        how_to_leave: The answer to Ctrl-C on an empty line.
+        a_topic: What stands beside a topic that completes a word.
+        a_title: What stands beside a title that completes words.
+        commands: What each command does, as its completion says it.
     """
 
     language: str
@@ -70,3 +75,8 @@ class ChatPhrases(Table):
     unknown_user: Annotated[str, takes("user")]
     model_failed: Annotated[str, takes("error")]
     interrupted: str
+    thinking: str
+    how_to_leave: str
+    a_topic: str
+    a_title: str
+    commands: Mapping[str, str]

@@ -58,17 +58,21 @@ def chat(
     The conversation opens with a list. Then say what you want in your own words, in English, German or Chinese, and
     change it as you go. Ask about items, compare them, and say what you take or know already. Commands: /why 2 (why is
     the second item there?), /more 2 (more like it), /less TOPIC (leave it out), /state (what you said so far), /undo,
-    /reset (forget what was said), /quit. In a pipe, each line of standard input is answered.
+    /reset (forget what was said), /quit. Tab completes commands, topics and titles. Ctrl-C stops an answer or clears
+    the line, and Ctrl-D leaves. In a pipe, each line of standard input is answered.
     """
     from whimbrel.agent.chat.policy import load_policy, parse_facts
     from whimbrel.agent.chat.turn import Turn
     from whimbrel.agent.display.conversation import printer
     from whimbrel.agent.display.progress import thinking
-    from whimbrel.agent.display.terminal import View, console
+    from whimbrel.agent.display.suggestions import Suggestions
+    from whimbrel.agent.display.terminal import View
+    from whimbrel.agent.display.typed_lines import typed_lines
     from whimbrel.tools.errors import ModelError
 
     # --json is for programs. With it, a terminal is read like a pipe, without a prompt.
     moment, interactive = parse_at(at), sys.stdin is not None and sys.stdin.isatty() and not json
+    stopped = (KeyboardInterrupt,) if interactive else ()  # Ctrl-C stops an answer, but a pipe as a whole
     view = View(language, verbose)
     show = printer(interactive=interactive, as_json=json, view=view)
     words = view.say.chat
@@ -76,40 +80,37 @@ def chat(
     options = AgentOptions(store, llm, language, budget_usd, budget_tokens, remember)
     with open_agent(options) as agent:
         session = agent.chat(user, moment, k, policy=rules, facts=facts)
-        with thinking(shown=interactive):
-            opening = session.open()
-        show(opening)
+        with thinking(words.thinking, shown=interactive):
+            answer = session.open()
         if interactive:
-            console().print(words.help, style="dim", markup=False)
-        for line in _lines(interactive):
+            suggestions = Suggestions(agent.store.fields, words)
+            suggestions.show(answer)
+            lines = typed_lines(suggestions, words)
+        else:
+            lines = _piped()
+        show(answer)
+        for line in lines:
             try:
-                with thinking(shown=interactive):
+                with thinking(words.thinking, shown=interactive):
                     answer = session.say(line)
             except ModelError as error:
                 answer = Turn("unclear", words.model_failed.format(error=error), session.state)
-            except KeyboardInterrupt:
-                if not interactive:
-                    raise
+            except stopped:
                 answer = Turn("unclear", words.interrupted, session.state)
-            show(answer)
+            with suppress(*stopped):
+                if interactive:
+                    suggestions.show(answer)
+                show(answer)
             if answer.done:
                 break
 
 
-def _lines(interactive: bool) -> Iterator[str]:
-    """Yield the lines that are typed or piped in, until the input ends."""
-    if interactive:
-        with suppress(ImportError):
-            import readline  # noqa: F401  # gives input() arrow keys and a history
+def _piped() -> Iterator[str]:
+    """Yield the lines that are piped in, until the input ends."""
     if sys.stdin is None:
         return
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")  # a line in the wrong encoding still gets an answer
-    while True:
-        try:
-            line = input("> ") if interactive else sys.stdin.readline()
-        except (EOFError, KeyboardInterrupt):
-            return
-        if not interactive and not line:
-            return
-        yield line
+    with suppress(KeyboardInterrupt):
+        while line := sys.stdin.readline():
+            yield line

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from whimbrel.agent.chat.turn import Turn
 from whimbrel.agent.chat.words import field_words, state_words, value_words
 from whimbrel.agent.display.recommendations import recommendations, recommended, shift_title
 from whimbrel.agent.display.terminal import View, console
+from whimbrel.agent.display.wrapping import Prose
 from whimbrel.agent.schema.results import Shift
 
 
@@ -26,12 +26,11 @@ def printer(*, interactive: bool, as_json: bool, view: View) -> Callable[[Turn],
 
     def show(answer: Turn) -> None:
         nonlocal opening
-        answered = answer.recommendations
         if as_json:
             # The reader of the pipe waits for this line.
             print(json.dumps(turn_document(answer), ensure_ascii=False), flush=True)
         elif interactive:
-            console().print(recommendations(answered, view) if answered and opening else _answer(answer, view))
+            console().print(_opening(answer, view) if opening else _answer(answer, view))
         else:
             print(_plain(answer, view, opening=opening), flush=True)
         opening = False
@@ -66,15 +65,32 @@ def turn_document(turn: Turn) -> dict[str, Any]:
     }
 
 
+def _opening(answer: Turn, view: View) -> RenderableType:
+    """Show the first answer with the summary, and what a person can say. A question stands last, above the prompt."""
+    shown = _answer(answer, view)
+    if answered := answer.recommendations:
+        parts = [Prose(line) for line in _words(answer, view)]
+        shown = Group(*parts, recommendations(answered, view, notes=_notes(answer, view)), *_below(answer, view))
+    help_lines = (Prose(view.say.chat.help, style="dim"), "")
+    return Group(*help_lines, shown) if answer.question else Group(shown, *help_lines)
+
+
 def _answer(answer: Turn, view: View) -> RenderableType:
-    """Show an answer: its words and its list, without the summary."""
-    parts: list[RenderableType] = [Text(line) for line in _words(answer, view)]
+    """Show an answer: its words and its list, without the summary. An empty line ends it."""
+    parts: list[RenderableType] = [Prose(line) for line in _words(answer, view)]
     if answered := answer.recommendations:
         if answered.shift.kind != "none" and answer.state.is_empty:  # a wish is no shift of the interests
-            parts.append(Text(_shift_line(answered.shift, view), style="dim"))
+            parts.append(Prose(_shift_line(answered.shift, view), style="dim"))
         parts += [recommended(answered, view, notes=_notes(answer, view)), *view.notes(answered.warnings)]
-    parts += [Text(line, style="dim") for line in _after(answer, view)]
-    return Group(*parts)
+    return Group(*parts, *_below(answer, view))
+
+
+def _below(answer: Turn, view: View) -> list[RenderableType]:
+    """Show what stands below an answer; see `_after`. The question is not dim: it waits for an answer."""
+    lines = [line for line in _after(answer, view) if line != answer.words]  # which may be the state itself
+    styles = ["", "dim"] if answer.question else ["dim"]
+    end = [] if answer.done else [""]
+    return [*(Prose(line, style=style) for line, style in zip(lines, styles, strict=False)), *end]
 
 
 def _plain(answer: Turn, view: View, *, opening: bool) -> str:

@@ -115,10 +115,10 @@ def watched(work: Callable[[Callable[[str], None]], Iterator[T]], doing: str) ->
 
 
 @contextmanager
-def thinking(*, shown: bool) -> Iterator[None]:
-    """Show "Thinking..." while the block makes an answer, if `shown`."""
+def thinking(words: str, *, shown: bool) -> Iterator[None]:
+    """Show words such as "Thinking..." while the block makes an answer, if `shown`."""
     if not shown:
         yield
         return
-    with console(stderr=True).status("Thinking..."):
+    with console(stderr=True).status(words):
         yield

@@ -9,23 +9,32 @@ from rich.table import Table
 from rich.text import Text
 
 from whimbrel.agent.display.terminal import View
+from whimbrel.agent.display.wrapping import Prose
 from whimbrel.agent.schema.results import Recommendations, RequestUsage, Shift
 
 BAR = 20
 """Columns of the bar that shows a probability."""
 
 
-def recommendations(answer: Recommendations, view: View) -> RenderableType:
-    """Show a whole answer: the summary, the shift with its events, the list, and notes."""
+def recommendations(
+    answer: Recommendations, view: View, notes: Mapping[str, Sequence[str]] | None = None
+) -> RenderableType:
+    """Show a whole answer: the summary, the shift with its events, the list, and notes.
+
+    Args:
+        answer: The answer.
+        view: How it is shown.
+        notes: Further lines for each item, keyed by its id.
+    """
     screen = view.say.screen
     who = screen.user.format(user=answer.user_id) if answer.user_id else screen.somebody_new
     title = screen.summary_title.format(who=escape(who), moment=view.moment(answer.at))
     parts: list[RenderableType] = [
-        Panel(Text(answer.summary), title=title, title_align="left"),
+        Panel(Prose(answer.summary), title=title, title_align="left"),
         shift_panel(answer.shift, shift_title(answer.shift, view), view),
     ]
     if answer.recommendations:
-        parts.append(recommended(answer, view))
+        parts.append(recommended(answer, view, notes))
     if view.verbose:
         parts.append(_usage(answer.usage))
     return Group(*parts, *view.notes(answer.warnings))
@@ -72,11 +81,11 @@ def shift_panel(shift: Shift, title: str, view: View) -> RenderableType:
         rows = [(screen.maybe_to, screen.maybe_topics.format(topics=to_topics, percent=percent))]
     for label, topics in rows:
         if topics:
-            table.add_row(label, Text(topics))
+            table.add_row(label, Prose(topics))
     # The label begins the sentence, so the reason goes on in lower case.
-    table.add_row(screen.because, Text(shift.reason[:1].lower() + shift.reason[1:]))
+    table.add_row(screen.because, Prose(shift.reason[:1].lower() + shift.reason[1:]))
     if shift.evidence:
-        table.add_row(screen.events, Text("\n".join(view.events(shift.evidence)), style="cyan"))
+        table.add_row(screen.events, Prose("\n".join(view.events(shift.evidence)), style="cyan"))
     return Panel(table, title=title, title_align="left")
 
 
@@ -92,7 +101,7 @@ def recommended(answer: Recommendations, view: View, notes: Mapping[str, Sequenc
     table.add_column(justify="right", style="bold")
     table.add_column(ratio=1, overflow="fold")
     for entry in answer.recommendations:
-        cell = Text(entry.title, style="bold")
+        cell = Prose(entry.title, style="bold")
         cell.append(f"\n{entry.explanation}", style="not bold")
         for note in (notes or {}).get(entry.item_id, ()):
             cell.append(f"\n{note}", style="not bold dim")

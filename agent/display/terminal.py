@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from rich.console import Console
-from rich.text import Text
 
+from whimbrel.agent.display.wrapping import Prose
 from whimbrel.agent.explanation.events import event_line
 from whimbrel.agent.schema.results import CitedEvent, is_model_note
 from whimbrel.prompts.phrases import Language, Phrases, load_phrases
@@ -60,7 +60,7 @@ class View:
             for event, moment in zip(events, moments, strict=True)
         ]
 
-    def notes(self, warnings: Sequence[str]) -> list[Text]:
+    def notes(self, warnings: Sequence[str]) -> list[Prose]:
         """Write the warnings. Without `verbose`, notes about the model's replies are left out."""
         shown = [warning for warning in warnings if self.verbose or not is_model_note(warning)]
-        return [Text(self.say.screen.note.format(words=warning), style="yellow") for warning in shown]
+        return [Prose(self.say.screen.note.format(words=warning), style="yellow") for warning in shown]
