@@ -3,23 +3,23 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from pydantic import Field
 
 from whimbrel.agent.pipeline import SHIFT
 from whimbrel.agent.schema.context import Context
-from whimbrel.agent.state import Request
+from whimbrel.agent.schema.results import Recommendations
+from whimbrel.agent.state import Request, State
 from whimbrel.tools.errors import WhimbrelError
 from whimbrel.tools.log.interaction_log import Floats, Ints
 from whimbrel.tools.log.item_statistics import ItemStatistics, recent_popularity
 from whimbrel.tools.records import Item, identifier
+from whimbrel.tools.store.store import Store
 from whimbrel.tools.timestamps import parse_time
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
-
-    from whimbrel.agent.agent import Agent
 
 MOST_RETURNED = 20
 """The most items that one call returns, so that an answer does not fill the model's context."""
@@ -28,7 +28,24 @@ ReturnedCount = Annotated[int, Field(ge=1, le=MOST_RETURNED, description="How ma
 ItemId = Annotated[str, Field(description="An item's id, as another tool returned it.")]
 
 
-def toolbox(agent: "Agent", user_id: str, at: object = None) -> "list[BaseTool]":
+class ToolAgent(Protocol):
+    """The part of an agent that the tools need."""
+
+    @property
+    def store(self) -> Store:
+        """The store that the agent answers from."""
+
+    def now(self) -> float:
+        """Return the moment of requests that name none."""
+
+    def recommend(self, user_id: str, at: object, context: Context, k: int) -> Recommendations:
+        """Recommend `k` items; see `Agent.recommend`."""
+
+    def run(self, request: Request, stages: Sequence[str]) -> State:
+        """Run stages of the pipeline; see `Agent.run`."""
+
+
+def toolbox(agent: ToolAgent, user_id: str, at: object = None) -> "list[BaseTool]":
     """Make tools for `langchain.agents.create_agent`.
 
     Each tool returns JSON. A wrong call returns its error as a sentence, so that the model can correct the call. Titles
@@ -70,7 +87,7 @@ def toolbox(agent: "Agent", user_id: str, at: object = None) -> "list[BaseTool]"
 class _ToolUser:
     """The tools for one user and time. The language model reads the docstrings of the public methods."""
 
-    agent: "Agent"
+    agent: ToolAgent
     user_id: str
     before: float
 

@@ -106,13 +106,16 @@ class Answerer:
             return prompt.fill({"wanted": state["wanted"], "shown": state["shown"]})
 
         self._chat = ToolChat(llm=self._model.llm)
+        limits: list[Any] = [
+            ModelCallLimitMiddleware(run_limit=MOST_STEPS),
+            ToolCallLimitMiddleware(run_limit=MOST_CALLS),
+        ]
         self._agent = create_agent(
             self._chat,
             self._tools,
             middleware=[
                 with_screen,
-                ModelCallLimitMiddleware(run_limit=MOST_STEPS),
-                ToolCallLimitMiddleware(run_limit=MOST_CALLS),
+                *limits,
                 ModelRetryMiddleware(max_retries=1, on_failure="error", initial_delay=0.2),
                 ToolRetryMiddleware(max_retries=1, initial_delay=0.1),
             ],

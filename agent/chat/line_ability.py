@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from whimbrel.agent.chat.model_reader import ask_about_line, checked
+from whimbrel.agent.chat.line_reply import ask_about_line, checked
 from whimbrel.agent.chat.reading import LineReading, Scene
 from whimbrel.agent.chat.vocabulary import Vocabulary
 from whimbrel.agent.language_models.protocol import LanguageModel

@@ -429,7 +429,7 @@ class _Reader:
         return text
 
     def _described(self, text: str) -> str:
-        """Read what is said of the item on the screen. "That's not a drama" asks for one, and "that's a drama" does not."""
+        """Read what is said of the item on the screen. "That's not a drama" asks for one."""
         if not self.scene.listed:
             return text
         for patterns, is_asked in ((self.words.negation.is_no_kind, True), (self.words.negation.is_kind, False)):

@@ -126,8 +126,8 @@ class Vocabulary:
             order = concepts()[info.concept].order if info.concept else ()
             known = {value.casefold() for value in info.counts}
             # An age rating that no item has can be asked for, too: nothing fits then.
-            others = [value.upper() for value in order if value not in known and known & set(order)]
-            for value in [*info.counts, *others]:
+            unknown = [value.upper() for value in order if value not in known and known & set(order)]
+            for value in [*info.counts, *unknown]:
                 if len(value) <= LONGEST_NAMED:
                     for form in _spellings(value):
                         exact.setdefault(form, []).append((info.name, value))

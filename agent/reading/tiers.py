@@ -135,7 +135,7 @@ def tier_of(llm: LanguageModel | None) -> Tier:
 
 
 def remembered(llm: LanguageModel) -> LanguageModel:
-    """Return a local model with a cache of its replies on disk, for questions that measure it. Others stay as they are."""
+    """Return a local model with a cache of its replies on disk, for questions that measure it; others unchanged."""
     # A local model has imported its module already. Importing it here would cost the others time.
     local = getattr(sys.modules.get("whimbrel.agent.language_models.local.model"), "LocalModel", ())
     return CachingModel(llm) if isinstance(llm, local) else llm
