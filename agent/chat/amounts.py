@@ -9,7 +9,21 @@ from whimbrel.agent.chat.lexicon import Lexicon, any_of, concepts, lexicon, word
 from whimbrel.agent.chat.vocabulary import FieldInfo, Vocabulary
 from whimbrel.tools.conditions import Condition, Op
 
-_CHINESE_DIGITS = {"零": 0, "一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9}
+_CHINESE_DIGITS = {
+    "零": 0,
+    "一": 1,
+    "二": 2,
+    "两": 2,
+    "三": 3,
+    "四": 4,
+    "五": 5,
+    "六": 6,
+    "七": 7,
+    "八": 8,
+    "九": 9,
+    "俩": 2,
+    "仨": 3,
+}
 AROUND = 0.15
 """An amount "around 90" may differ by this share."""
 DEFAULT_OPS: Mapping[str, Op] = {"price": "<=", "length": "<=", "weight": "<=", "rating": ">=", "year": "=="}
@@ -30,6 +44,8 @@ class Amount:
         concept: What its unit measures; "" without a unit.
         op: How it limits; None if the line does not say it.
         upper: The second number of a range.
+        is_about: Whether it is said to be about so much.
+        is_word: Whether the number is a word.
     """
 
     start: int
@@ -39,6 +55,7 @@ class Amount:
     op: Op | None = None
     upper: float | None = None
     is_about: bool = False
+    is_word: bool = False
 
 
 def conditions_in(
@@ -107,7 +124,7 @@ def _field_of(
         return named
     if asked in vocabulary.fields and vocabulary.fields[asked].kind in {"number", "date"}:
         return vocabulary.fields[asked], amount.start, amount.end
-    if amount.concept:
+    if amount.concept or (amount.is_word and (amount.op is None or language == "zh")):
         return None, amount.start, amount.end
     if _YEARS[0] <= amount.value <= _YEARS[1] and float(amount.value).is_integer():
         return vocabulary.of_concept("year"), amount.start, amount.end
@@ -195,12 +212,13 @@ def _single_amounts(line: str, language: str) -> Iterator[Amount]:
         concept, factor = _unit(match["unit"] or "", words)
         if re.match(r"[€$£¥]", match.group()):
             concept = "price"
-        if value is None or (not concept and not is_digit):
+        if value is None or (not concept and not is_digit and value <= 1):
             continue  # "one" alone is no amount
         if not is_digit and value == 1 and _is_compared(line[match.end() :], words):
             continue  # "not a minute more than 90"
-        value = (value + (0.5 if match["half"] else 0)) * factor
-        amount = Amount(match.start(), match.end(), value, concept)
+        half = bool(match["half"]) or "半" in (match["unit"] or "")  # "and a half", 一个半小时
+        value = (value + (0.5 if half else 0)) * factor
+        amount = Amount(match.start(), match.end(), value, concept, is_word=not is_digit)
         if match["bound"]:  # "90 or more minutes"
             amount = _behind(amount, match["bound"], words)
             amount = replace(amount, end=match.end())
@@ -237,7 +255,7 @@ def _bounded(amount: Amount, line: str, words: Lexicon) -> Amount:
     for op, patterns in ops:
         # The words nearest to the number count, and of two that end there the longer one.
         match = re.search(
-            rf"(?<!\w){any_of(patterns)}(?:\s+(?:the|a|an|of|is|be|about|around|to|nur|von|auf))*\W{{0,2}}$",
+            rf"(?<!\w){any_of(patterns)}(?:\s+(?:the|a|an|of|is|be|about|around|to|nur|von|auf|ein|eine|einen))*\W{{0,2}}$",
             before,
             re.IGNORECASE,
         )
@@ -274,7 +292,7 @@ def _reversed(amount: Amount, line: str, words: Lexicon) -> Amount:
 def _behind(amount: Amount, after: str, words: Lexicon) -> Amount:
     pairs: tuple[tuple[Op, tuple[str, ...]], ...] = (("<=", words.amounts.or_less), (">=", words.amounts.or_more))
     for op, patterns in pairs:
-        if match := re.match(rf"\s*{any_of(patterns)}(?!\w)", after, re.IGNORECASE):
+        if match := re.match(rf"\s*{any_of(patterns)}(?![^\W\u4e00-\u9fff])", after, re.IGNORECASE):
             return replace(amount, end=amount.end + match.end(), op=op)
     return amount
 
@@ -285,7 +303,7 @@ def _number_pattern(language: str) -> str:
     compound = (
         rf"{words}(?:[ -]{words})?(?:\s+(?:and a half|½))?(?!\w)"
         if language != "zh"
-        else r"[零一二两三四五六七八九十百半]+"
+        else r"[零一二两三四五六七八九十百半俩仨]+"
     )
     return rf"\d[\d,.]*\d|\d|{compound}"
 
@@ -313,7 +331,7 @@ def _number(text: str, words: Lexicon) -> float | None:
             return float(plain)
         except ValueError:
             return None
-    if re.fullmatch(r"[零一二两三四五六七八九十百半]+", text):
+    if re.fullmatch(r"[零一二两三四五六七八九十百半俩仨]+", text):
         return _chinese_number(text)
     half = 0.5 if re.search(r"and a half|½", text) else 0.0
     parts = re.split(r"[ -]", re.sub(r"\s+(?:and a half|½)$", "", text))

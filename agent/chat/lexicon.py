@@ -93,6 +93,7 @@ class Negation(_Table):
         not_too: What makes a limit of a quality: "not too long".
         too: What makes a complaint of a quality: "too long".
         half_too: What makes one of the item on the screen: "a bit long".
+        affirms: Patterns of two negations that affirm: "I wouldn't say no to". What follows them is not refused.
         after: Patterns of what refuses the `{x}` before it: "drama is not for me".
         is_kind: Patterns that say what kind of item the one on the screen is: "that's a drama".
         is_no_kind: Patterns that say what it is not, and should be: "that's not a drama".
@@ -106,6 +107,7 @@ class Negation(_Table):
     not_too: str
     too: str
     half_too: str
+    affirms: tuple[str, ...]
     after: tuple[str, ...]
     is_kind: tuple[str, ...]
     is_no_kind: tuple[str, ...]

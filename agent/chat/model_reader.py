@@ -11,7 +11,7 @@ from whimbrel.agent.chat.line_ability import reads_lines
 from whimbrel.agent.chat.line_reply import ask_about_line, checked
 from whimbrel.agent.chat.reading import LineReading, Scene
 from whimbrel.agent.chat.rules import read_line
-from whimbrel.agent.chat.vocabulary import Vocabulary
+from whimbrel.agent.chat.vocabulary import TOKEN, Vocabulary
 from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.language_models.protocol import NO_USAGE, LanguageModel, Usage
 from whimbrel.agent.reading.tiers import remembered
@@ -41,7 +41,7 @@ class ModelReader:
         by_rules = read_line(line, scene)
         llm = self._model.llm
         is_whole = is_understood(by_rules, scene.vocabulary)
-        if llm is None or (is_whole and (not self._model.reads or len(line.split()) <= PLAIN_WORDS)):
+        if llm is None or (is_whole and (not self._model.reads or len(TOKEN.findall(line)) <= PLAIN_WORDS)):
             return by_rules
         try:
             if not self._reads_lines(llm):

@@ -192,7 +192,13 @@ class _Reader:
         patterns = getattr(self.words.acts, name)
         item = self._item_pattern() if any("{item}" in pattern for pattern in patterns) else ""
         plain = " ".join(_CLAUSES.sub(" ", clause).split()) if name == "approve" else clause
-        return any(re.fullmatch(pattern.replace("{item}", item), plain, re.IGNORECASE) for pattern in patterns)
+        around = self.words.answers.around
+        bare = re.sub(rf"^(?:{around}\s+)+|(?:\s+{around})+$", "", plain, flags=re.IGNORECASE)
+        return any(
+            re.fullmatch(pattern.replace("{item}", item), form, re.IGNORECASE)
+            for pattern in patterns
+            for form in dict.fromkeys([plain, bare])
+        )
 
     def _says_within(self, name: str, clause: str) -> bool:
         """Return whether a clause says it in other words. A clause with a value of the catalogue is rather a wish."""
@@ -240,6 +246,7 @@ class _Reader:
 
     def _rest(self, text: str) -> None:
         steps = (
+            self._affirmed,
             self._dropped,
             self._count,
             self._qualities,
@@ -254,6 +261,12 @@ class _Reader:
         for step in steps:
             text = step(text)
         self._wish(text)
+
+    def _affirmed(self, text: str) -> str:
+        """Take out two negations that affirm, so that what follows is not refused."""
+        for pattern in self.words.negation.affirms:
+            text = re.sub(word(pattern) if self.language != "zh" else pattern, _CUT, text, flags=re.IGNORECASE)
+        return text
 
     def _dropped(self, text: str) -> str:
         for info in self.vocabulary.fields.values():
@@ -448,9 +461,15 @@ class _Reader:
     def _refused_before(self, text: str) -> str:
         """Read refusals that follow what they refuse: "drama is not for me"."""
         for match in self._around_value(self.words.negation.after, text):
-            self._refuse_values(self.vocabulary.values_in(match["x"]))
+            start = match.start()
+            named = self.vocabulary.values_in(match["x"])
+            for value in reversed(self.vocabulary.values_in(text[:start])):  # "musicals and westerns are out"
+                if not re.fullmatch(_alternatives(self.words), _bare(text[value.end : start]), re.IGNORECASE):
+                    break
+                start, named = value.start, [value, *named]
+            self._refuse_values(named)
             self.said.acts.append("exclude")
-            text = f"{text[: match.start()]}{' ' * (match.end() - match.start())}{text[match.end() :]}"
+            text = f"{text[:start]}{' ' * (match.end() - start)}{text[match.end() :]}"
         return text
 
     def _around_value(self, patterns: Sequence[str], text: str) -> Iterator[re.Match[str]]:
@@ -588,6 +607,11 @@ class _Reader:
         """Return whether a word is one of the catalogue or of English. Other words are noise."""
         return token.casefold() in self.vocabulary.words or pieces(token) <= max(2, len(token) // 4)
 
+    def _is_reference(self) -> bool:
+        """Return whether the line only refers to an item of the list."""
+        rest = re.sub(self._item_pattern(), " ", self.text, flags=re.IGNORECASE)
+        return bool(self._references(self.text)) and not _meaningful(rest, self.words)
+
     def _reading(self) -> LineReading:
         said = self.said
         # "Too long, at most 90 minutes": the number says it better than the comparison.
@@ -601,6 +625,9 @@ class _Reader:
             said.acts.append("narrow")
         if said.dropped or said.k is not None:
             said.acts.append("narrow")
+        if not said.acts and len(self.scene.listed) > 1 and self._is_reference():
+            said.acts.append("accept")  # "the second one then"
+            said.items += self._references(self.text)
         if said.titles and "exclude" in said.acts:
             said.acts.append("reject")
         act: Act = next((act for act in _RANK if act in said.acts), "unclear")
@@ -639,6 +666,11 @@ def _conditions(info: FieldInfo, values: Sequence[Value], text: str) -> list[Con
     Of topics, all are wanted unless the line says "or". Of other lists, one is enough: a film on one of two services.
     """
     texts = tuple(dict.fromkeys(value.value for value in values))
+    order = concepts()[info.concept].order if info.concept else ()
+    if len(texts) == 1 and texts[0].casefold() in order:
+        limited = _up_to(info, texts[0], values[0], text, order)
+        if limited:
+            return [limited]
     if info.kind == "text":
         single = Condition(field=info.name, op="==", value=texts[0])
         return [single if len(texts) == 1 else Condition(field=info.name, op="in", value=texts)]
@@ -648,6 +680,22 @@ def _conditions(info: FieldInfo, values: Sequence[Value], text: str) -> list[Con
     if info.name != "topics" or any(re.search(r"\b(?:or|oder)\b|/|或", gap, re.IGNORECASE) for gap in gaps):
         return [Condition(field=info.name, op="contains_any", value=texts)]
     return [Condition(field=info.name, op="contains", value=value) for value in texts]
+
+
+def _up_to(info: FieldInfo, value: str, named: Value, text: str, order: Sequence[str]) -> Condition | None:
+    """Return the condition of a bound of ordered values: "PG-13 at most" is `PG` or `PG-13`. None without a bound."""
+    words = lexicon(language_of(text)).amounts
+    before, after = text[: named.start], text[named.end :]
+    is_most = re.match(rf"\s*{any_of(words.or_less)}(?!\w)", after, re.IGNORECASE) or re.search(
+        r"\b(?:at most|up to|max(?:imum)?|höchstens|maximal|bis)\s*$|最多$", before, re.IGNORECASE
+    )
+    is_least = re.match(rf"\s*{any_of(words.or_more)}(?!\w)", after, re.IGNORECASE)
+    if not is_most and not is_least:
+        return None
+    rank = order.index(value.casefold())
+    ranks = range(rank + 1) if is_most else range(rank, len(order))
+    allowed = tuple(known for known in info.counts if known.casefold() in {order[number] for number in ranks})
+    return Condition(field=info.name, op="in", value=allowed) if allowed else None
 
 
 def _is_said_better(one: Condition, conditions: Sequence[Condition], compared: Sequence[Condition]) -> bool:
@@ -683,6 +731,11 @@ def _alternatives(words: Lexicon) -> str:
     """Return a pattern of what stands between two refused things."""
     named = [word(entry) for entry in words.negation.alternatives if entry.isalpha()]
     return rf"\s*(?:[,/&\u3001\uff0c]|{any_of(named)})\s*"
+
+
+def _bare(text: str) -> str:
+    """Return what stands between two values without the word for their kind: "dramas and" of "drama films and"."""
+    return re.sub(r"\b(?:films?|movies?|filme?)\b|片", "", text).strip()
 
 
 def _without(text: str, start: int, end: int) -> str:

@@ -15,6 +15,35 @@ LIKENESS_UNSURE = 0.9
 """The same for rare names and for other languages, whose words the tokenizer does not know."""
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 _HOURS = re.compile(r"(?<![\w.,])(\d{1,2})\s?h\s?(\d{1,2})(?:\s?m(?:in)?)?(?!\w)", re.IGNORECASE)
+_DIGITS = dict(
+    zip(
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "null",
+            "eins",
+            "zwei",
+            "drei",
+            "vier",
+            "fünf",
+            "sechs",
+            "sieben",
+            "acht",
+            "neun",
+        ],
+        [*range(10)] * 2,
+        strict=True,
+    )
+)
+_POINT = re.compile(rf"\b({'|'.join(_DIGITS)}) (?:point|komma) ({'|'.join(_DIGITS)})\b", re.IGNORECASE)
 
 
 def spelled(line: str, language: str, vocabulary: Vocabulary) -> str:
@@ -30,6 +59,7 @@ def spelled(line: str, language: str, vocabulary: Vocabulary) -> str:
     line = re.sub(
         word(_short_forms(language)), lambda match: short[match.group().casefold()], line, flags=re.IGNORECASE
     )
+    line = _POINT.sub(lambda match: f"{_DIGITS[match[1].casefold()]}.{_DIGITS[match[2].casefold()]}", line)
     line = _HOURS.sub(r"\1 h \2 min", line)
     return _WORD.sub(lambda match: _mended(match.group(), language, vocabulary), line)
 

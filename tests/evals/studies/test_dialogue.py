@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from whimbrel.agent.chat.lists import ListMaker
 from whimbrel.agent.chat.policy import Policy
-from whimbrel.agent.chat.session import Session
 from whimbrel.evals.studies.dialogue import dialogue_markdown, measure_dialogues, read_catalogue, read_tasks
 from whimbrel.evals.studies.scripted_user import Task
 from whimbrel.tools.errors import DataError
@@ -54,7 +54,7 @@ def test_a_task_without_an_answer_is_solved_by_saying_so() -> None:
 def test_an_agent_that_breaks_the_policy_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     policy = Policy.model_validate({"gate": [{"field": "rated", "op": "==", "value": "R"}]})
     assert figures(task((COMEDY, "volunteer")), policy)["policy_broken"] == 0
-    monkeypatch.setattr(Session, "_gate_of", lambda self, listed: None)
+    monkeypatch.setattr(ListMaker, "_gate_of", lambda self, memory, listed: None)
     row = figures(task((COMEDY, "volunteer")), policy)
     assert (row["pass^1"], row["policy_broken"]) == (0.0, 4)
 
