@@ -216,8 +216,8 @@ def _single_amounts(line: str, language: str) -> Iterator[Amount]:
             continue  # "one" alone is no amount
         if not is_digit and value == 1 and _is_compared(line[match.end() :], words):
             continue  # "not a minute more than 90"
-        half = bool(match["half"]) or "半" in (match["unit"] or "")  # "and a half", 一个半小时
-        value = (value + (0.5 if half else 0)) * factor
+        has_half = bool(match["half"]) or "半" in (match["unit"] or "")  # "and a half", 一个半小时
+        value = (value + (0.5 if has_half else 0)) * factor
         amount = Amount(match.start(), match.end(), value, concept, is_word=not is_digit)
         if match["bound"]:  # "90 or more minutes"
             amount = _behind(amount, match["bound"], words)

@@ -15,34 +15,14 @@ LIKENESS_UNSURE = 0.9
 """The same for rare names and for other languages, whose words the tokenizer does not know."""
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 _HOURS = re.compile(r"(?<![\w.,])(\d{1,2})\s?h\s?(\d{1,2})(?:\s?m(?:in)?)?(?!\w)", re.IGNORECASE)
-_DIGITS = dict(
-    zip(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "null",
-            "eins",
-            "zwei",
-            "drei",
-            "vier",
-            "fünf",
-            "sechs",
-            "sieben",
-            "acht",
-            "neun",
-        ],
-        [*range(10)] * 2,
-        strict=True,
+_DIGITS = {
+    name: digit
+    for names in (
+        "zero one two three four five six seven eight nine",
+        "null eins zwei drei vier fünf sechs sieben acht neun",
     )
-)
+    for digit, name in enumerate(names.split())
+}
 _POINT = re.compile(rf"\b({'|'.join(_DIGITS)}) (?:point|komma) ({'|'.join(_DIGITS)})\b", re.IGNORECASE)
 
 
