@@ -303,8 +303,9 @@ class Agent:
         *,
         policy: "Policy | None" = None,
         facts: Mapping[str, tuple[str, ...]] | None = None,
+        session: str = "",
     ) -> "Session":
-        """Start a conversation.
+        """Start a conversation, or resume one.
 
         Args:
             user_id: The user; "" for a new user.
@@ -312,9 +313,16 @@ class Agent:
             k: The length of a list.
             policy: The operator's rules (see `agent.chat.policy`).
             facts: What is known of the user and the policy needs, keyed by name.
+            session: A name under which the conversation is saved after each turn. One of this name is resumed. By
+                default nothing is saved.
+
+        Raises:
+            ConfigError: The name is not valid.
+            DataError: The saved conversation is damaged.
         """
         from whimbrel.agent.chat.answering import Answerer
         from whimbrel.agent.chat.model_reader import ModelReader
+        from whimbrel.agent.chat.saved_talks import SavedTalk
         from whimbrel.agent.chat.session import Session
 
         model, user_id = self._resources.model, identifier(user_id)
@@ -334,6 +342,7 @@ class Agent:
             facts=facts,
             read=ModelReader(model),
             answer=answer,
+            saved=SavedTalk(self.store.folder, user_id, session) if session else None,
         )
 
     def feedback(
@@ -370,6 +379,14 @@ class Agent:
             raise DataError(f"feedback {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
         occurrence = Occurrence(checked.time, checked.item_id, checked.event, checked.rating, checked.context or None)
         self.store.add(checked.user_id, occurrence)
+
+    def withdraw(self, user_id: str, event: Interaction) -> None:
+        """Remove one event of a user from the store, such as a reaction that no longer holds.
+
+        Raises:
+            DataError: no such user.
+        """
+        self.store.remove(identifier(user_id), (event.time, event.item_id, event.event))
 
     def forget(self, user_id: str) -> int:
         """Remove a user's events from the store. Return how many were removed.

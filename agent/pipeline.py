@@ -33,7 +33,7 @@ from whimbrel.prompts.phrases import load_phrases
 from whimbrel.tools.errors import ModelError
 from whimbrel.tools.log.item_statistics import ItemStatistics
 from whimbrel.tools.log.topic_clusters import LEAST_CLUSTERED_ITEMS, cluster_topics, with_cluster_topics
-from whimbrel.tools.records import Interaction, Item, rejected_ids, without_rejected
+from whimbrel.tools.records import Interaction, Item, is_expired, rejected_ids, without_rejected
 from whimbrel.tools.retrieval.candidates import Candidate, as_candidates, retrieve
 from whimbrel.tools.retrieval.catalogue import Catalogue
 from whimbrel.tools.retrieval.channels import RetrievalQuery
@@ -57,8 +57,9 @@ def recall(state: State, resources: Resources) -> State:
         events = [item for item in request.history if request.at is None or item.time is None or item.time < request.at]
         times = [item.time for item in events if item.time is not None]
         at = max(times, default=None) if request.at is None else request.at
-    history = _with_topics(without_rejected(events))
     before = np.inf if at is None else at
+    events = [event for event in events if not is_expired(event, before)]
+    history = _with_topics(without_rejected(events))
     return replace(state, recall=Recall(history, _vectors(state, history, catalogue), rejected_ids(events), at, before))
 
 

@@ -77,6 +77,13 @@ class ChatPhrases(Table):
     interrupted: str
     thinking: str
     how_to_leave: str
+    resumed: str
+    memory_empty: str
+    memory_words: Mapping[str, str]
+    memory_until: Annotated[str, takes("day")]
+    memory_delete: str
+    memory_deleted: Annotated[str, takes("titles")]
+    memory_no_number: str
     a_topic: str
     a_title: str
     commands: Mapping[str, str]

@@ -1,7 +1,7 @@
 """The records of a log: items, and interactions of a user with an item."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from statistics import fmean, pstdev
 from typing import Annotated, Any, NamedTuple
@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from whimbrel.tools.clean import clean_text
 from whimbrel.tools.fields import Fields, FieldValue
-from whimbrel.tools.timestamps import Time, iso
+from whimbrel.tools.timestamps import DAY_SECONDS, Time, iso
 
 LONGEST_ID, LONGEST_TITLE, LONGEST_TEXT = 512, 500, 4000  # characters
 MOST_TOPICS = 32  # of one item
@@ -178,10 +178,18 @@ class Occurrence(NamedTuple):
         return self.time, self.item_id, self.event
 
 
+EXPIRES_DAYS: Mapping[str, float] = {"reject": 90}
+"""Events that no longer count after so many days: what was turned down in a conversation may be right later."""
+
+
 class Interaction(Event, Item):
     """An event together with its item. `time` is the time of the event."""
 
     time: Time
+
+    def is_expired(self, at: float) -> bool:
+        """Return whether the event no longer counts at a moment (see `EXPIRES_DAYS`)."""
+        return is_expired(self, at)
 
     @classmethod
     def join(cls, user_id: str, occurrence: Occurrence, item: Item) -> "Interaction":
@@ -196,6 +204,12 @@ DISLIKED = frozenset(
     | {"returned", "refund", "refunded", "report", "block", "unfollow", "not_interested", "reject", "rejected"}
 )
 """Events by which a user rejects an item."""
+
+
+def is_expired(item: Item, at: float) -> bool:
+    """Return whether an event no longer counts at a moment (see `EXPIRES_DAYS`)."""
+    days = EXPIRES_DAYS.get(getattr(item, "event", ""))
+    return days is not None and item.time is not None and item.time + days * DAY_SECONDS <= at
 
 
 def without_rejected(history: Sequence[Item]) -> list[Item]:

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from whimbrel.agent.chat.policy import Policy
 from whimbrel.agent.chat.questions import narrowing_question
 from whimbrel.agent.chat.reading import LineReading, Question
+from whimbrel.agent.chat.state import TalkState
 from whimbrel.agent.chat.turn import Memory
 from whimbrel.agent.chat.vocabulary import Vocabulary
 from whimbrel.agent.chat.words import condition_words, field_words
@@ -18,7 +19,7 @@ from whimbrel.agent.schema.results import Recommendations
 from whimbrel.prompts.phrases import Phrases
 from whimbrel.tools.conditions import Condition
 from whimbrel.tools.log.interaction_log import InteractionLog, Ints
-from whimbrel.tools.records import Item
+from whimbrel.tools.records import Interaction, Item
 from whimbrel.tools.retrieval.field_table import FieldTable
 from whimbrel.tools.text.encoder import Vectors
 
@@ -42,6 +43,9 @@ class CatalogueOfTalk(Protocol):
     def items(self, item_ids: Sequence[str]) -> dict[str, Item]:
         """Return the items of these ids."""
 
+    def history(self, user_id: str) -> Sequence[Any]:
+        """Return the events of a user in order of time."""
+
     def topic_vectors(self, *, before: float) -> Mapping[str, Vectors]:
         """Return the unit vectors of the topics known before a moment, keyed by topic."""
 
@@ -58,6 +62,9 @@ class Recommender(Protocol):
 
     def feedback(self, user_id: str, item_id: str, event: str, at: object = None) -> None:
         """Record what a user did; see `Agent.feedback`."""
+
+    def withdraw(self, user_id: str, event: Interaction) -> None:
+        """Remove one event of a user; see `Agent.withdraw`."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +134,10 @@ class ListMaker:
         state = memory.state
         is_open = not self.policy.one_at_a_time and len(rows) > MANY * state.k and not state.is_empty
         return self._showing(memory, words, listed, self._narrowing(memory, rows) if is_open else None)
+
+    def opening(self, memory: Memory) -> Recommendations:
+        """Recommend without any wish, to know what is said of the person."""
+        return self._recommended(Memory(TalkState(k=memory.state.k), facts=memory.facts), ())
 
     def fitting(self, memory: Memory, *, without: Condition | None = None) -> Ints:
         """Return the rows of the items that fulfil all conditions, but for one."""

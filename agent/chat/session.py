@@ -1,5 +1,6 @@
 """A conversation: it opens with a list and then answers each line, always as of the same moment."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -7,8 +8,10 @@ from whimbrel.agent.chat.answering import Asked
 from whimbrel.agent.chat.item_answers import ItemAnswers
 from whimbrel.agent.chat.lists import ListMaker, Recommender, values_of
 from whimbrel.agent.chat.policy import Facts, Policy
+from whimbrel.agent.chat.reactions import Reactions
 from whimbrel.agent.chat.reading import Act, LineReading, Question, Reader, Scene
 from whimbrel.agent.chat.rules import read_line
+from whimbrel.agent.chat.saved_talks import SavedTalk
 from whimbrel.agent.chat.state import TalkState
 from whimbrel.agent.chat.turn import Memory, Turn
 from whimbrel.agent.chat.vocabulary import Vocabulary
@@ -34,8 +37,6 @@ MANY = 3
 MOST_COMPARED = 3
 ASIDES: frozenset[Act] = frozenset({"why", "about_item", "about_me", "compare", "small_talk", "unclear"})
 """After a line that only asks or chats, the question before it still waits for its answer."""
-REACTIONS: Mapping[str, str] = {"accept": "accept", "reject": "reject", "known": "known"}
-"""The event that is recorded for each reaction."""
 
 
 class Session:
@@ -63,6 +64,7 @@ class Session:
         facts: Facts | None = None,
         read: Reader = read_line,
         answer: Callable[[Asked], str] | None = None,
+        saved: SavedTalk | None = None,
     ) -> None:
         """Begin a conversation. Call `open` for the first list.
 
@@ -76,6 +78,7 @@ class Session:
             facts: What is known of the person, keyed by name.
             read: Reads each line. By default the rules do.
             answer: Answers questions about items in a model's words. By default they are answered in sentences.
+            saved: Where the conversation is saved after each turn, and resumed from.
         """
         self._agent = agent
         self._read = read
@@ -88,7 +91,13 @@ class Session:
         self._lists = ListMaker(agent, self._user_id, at, self._policy, self._say)
         self._answers = ItemAnswers(agent.store, self._user_id, at, self._say, answer)
         self._opening: Recommendations | None = None
-        self._memory = Memory(TalkState(k=1 if self._policy.one_at_a_time else k), facts=dict(facts or {}))
+        self._saved = saved
+        self._reactions = Reactions(agent, self._named_id, at, self._say)
+        fresh = Memory(TalkState(k=1 if self._policy.one_at_a_time else k), facts=dict(facts or {}))
+        resumed = saved.load() if saved else None
+        # A fact that is given now counts more than one that was said then.
+        self._memory = replace(resumed, facts={**resumed.facts, **fresh.facts}) if resumed else fresh
+        self._is_resumed = resumed is not None
 
     @property
     def state(self) -> TalkState:
@@ -96,9 +105,14 @@ class Session:
         return self._memory.state
 
     def open(self) -> Turn:
-        """Recommend a first list."""
-        turn = self._listed("want", "")
-        self._opening = turn.recommendations
+        """Recommend a first list. A resumed conversation goes on where it stood."""
+        if not self._is_resumed:
+            turn = self._listed("want", "")
+            self._opening = turn.recommendations
+        else:
+            self._opening = self._lists.opening(self._memory)
+            turn = self._listed("want", self._say.chat.resumed)
+        self._save()
         return turn
 
     def say(self, line: str) -> Turn:
@@ -121,7 +135,16 @@ class Session:
             self._memory = replace(self._memory, question=None)
         if turn.act != "undo" and self._memory.is_changed(before):
             self._memory = replace(self._memory, earlier=(*before.earlier, before))
+        self._save()
         return turn
+
+    async def asay(self, line: str) -> Turn:
+        """Answer one line without blocking the event loop; see `say`."""
+        return await asyncio.to_thread(self.say, line)
+
+    def _save(self) -> None:
+        if self._saved:
+            self._saved.save(self._memory)
 
     # Reading a line.
 
@@ -178,6 +201,8 @@ class Session:
             return self._undo(LineReading("undo"), line)
         if command == "/state":
             return self._turn("about_me", state_words(self.state, self._say))
+        if command == "/memory":
+            return self._turn("about_me", self._remembered(rest.strip()))
         if command == "/reset":
             self._memory = replace(self._memory, state=TalkState(k=self.state.k), shown=(), question=None)
             return self._listed("subject", chat.forgotten)
@@ -186,6 +211,19 @@ class Session:
         known = command == "/help"
         words = chat.help if known else self._joined(chat.no_command.format(command=command[:LONGEST_ECHO]), chat.help)
         return self._turn("small_talk" if known else "unclear", words)
+
+    def _remembered(self, rest: str) -> str:
+        """List the recorded reactions, or delete some. What is deleted no longer counts in this conversation either."""
+        if not rest:
+            return self._reactions.words()
+        kept = self._reactions.list()
+        words = self._reactions.delete(rest.split()[-1])
+        gone = {event.item_id for event in kept} - {event.item_id for event in self._reactions.list()}
+        state = self.state
+        rejected = {item_id: title for item_id, title in state.rejected.items() if item_id not in gone}
+        known = tuple(item_id for item_id in state.known if item_id not in gone)
+        self._memory = replace(self._memory, state=replace(state, rejected=rejected, known=known))
+        return words
 
     # Acts that change what is wanted.
 
@@ -266,9 +304,7 @@ class Session:
         words = {"accept": chat.accepted, "reject": chat.rejected, "known": chat.known}[reading.act].format(
             titles=named
         )
-        if self._named_id:
-            for item_id in titles:
-                self._agent.feedback(self._named_id, item_id, REACTIONS[reading.act], self._at)
+        self._reactions.record(reading.act, list(titles))
         state = self.state.rejecting(titles) if reading.act == "reject" else self.state
         if reading.act != "reject":
             state = replace(state, known=tuple(dict.fromkeys([*state.known, *titles])))

@@ -1,7 +1,8 @@
 """One turn of a conversation, and what the conversation remembers between turns."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from html import escape
 
 from whimbrel.agent.chat.policy import Facts
 from whimbrel.agent.chat.reading import Act, Question
@@ -42,6 +43,10 @@ class Turn:
     warnings: tuple[str, ...] = ()
     figures: str = ""
 
+    def _repr_html_(self) -> str:
+        """Show the turn in a notebook: the words, the list with its reasons and facts, and the question."""
+        return turn_html(self)
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -71,7 +76,28 @@ class Memory:
     facts: Facts = field(default_factory=dict)
     earlier: tuple["Memory", ...] = ()
 
+    def shortened(self, most: int) -> "Memory":
+        """Return the memory with only the latest earlier ones, none of which has earlier ones itself."""
+        earlier = tuple(replace(memory, earlier=()) for memory in self.earlier[-most:])
+        return replace(self, earlier=earlier)
+
     def is_changed(self, before: "Memory") -> bool:
         """Return whether the wishes, the gates or the facts differ from an earlier memory."""
         parts = ("state", "opened", "refused_gates", "facts")
         return any(getattr(before, part) != getattr(self, part) for part in parts)
+
+
+def turn_html(turn: Turn) -> str:
+    """Return a turn as HTML. Everything that comes from a catalogue, a person or a model is escaped."""
+    parts = [f"<p>{escape(line)}</p>" for line in turn.words.splitlines() if line]
+    if turn.recommendations is not None and turn.recommendations.recommendations:
+        entries = []
+        for entry in turn.recommendations.recommendations:
+            facts = ", ".join(f"{name}: {value}" for name, value in turn.fields.get(entry.item_id, {}).items())
+            notes = [entry.explanation, facts, *turn.disclosures.get(entry.item_id, ())]
+            small = "".join(f"<br><small>{escape(note)}</small>" for note in notes if note)
+            entries.append(f"<li><b>{escape(entry.title)}</b>{small}</li>")
+        parts.append(f"<ol>{''.join(entries)}</ol>")
+    if turn.question:
+        parts.append(f"<p><i>{escape(turn.question.text)}</i></p>")
+    return "".join(parts)

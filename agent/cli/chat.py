@@ -27,6 +27,7 @@ from whimbrel.agent.cli.options import (
 @example(
     "whimbrel chat 42 --store shop",
     "echo 'no snacks' | whimbrel chat 42 --store shop",
+    "whimbrel chat 42 --store shop --session birthday",
     "whimbrel chat 42 --store films --policy policy.json --fact services=Hulu,Netflix",
 )
 def chat(
@@ -51,15 +52,20 @@ def chat(
             "--fact", metavar="NAME=VALUE[,VALUE]", help="What is known of the person and the policy needs; repeatable."
         ),
     ] = None,
+    name: Annotated[
+        str,
+        typer.Option("--session", metavar="NAME", help="Save the conversation under this name, or go on with it."),
+    ] = "",
     json: Annotated[bool, typer.Option("--json", help="Print each answer as one JSON document on a line.")] = False,
 ) -> None:
     """Talk about what to choose.
 
     The conversation opens with a list. Then say what you want in your own words, in English, German or Chinese, and
     change it as you go. Ask about items, compare them, and say what you take or know already. Commands: /why 2 (why is
-    the second item there?), /more 2 (more like it), /less TOPIC (leave it out), /state (what you said so far), /undo,
-    /reset (forget what was said), /quit. Tab completes commands, topics and titles. Ctrl-C stops an answer or clears
-    the line, and Ctrl-D leaves. In a pipe, each line of standard input is answered.
+    the second item there?), /more 2 (more like it), /less TOPIC (leave it out), /state (what you said so far), /memory
+    (what you said of items; /memory delete 1), /undo, /reset (forget what was said), /quit. Tab completes commands,
+    topics and titles. Ctrl-C stops an answer or clears the line, and Ctrl-D leaves. In a pipe, each line of standard
+    input is answered.
     """
     from whimbrel.agent.chat.policy import load_policy, parse_facts
     from whimbrel.agent.chat.turn import Turn
@@ -79,7 +85,7 @@ def chat(
     rules, facts = load_policy(policy) if policy else None, parse_facts(fact or [])
     options = AgentOptions(store, llm, language, budget_usd, budget_tokens, remember)
     with open_agent(options) as agent:
-        session = agent.chat(user, moment, k, policy=rules, facts=facts)
+        session = agent.chat(user, moment, k, policy=rules, facts=facts, session=name)
         with thinking(words.thinking, shown=interactive):
             answer = session.open()
         if interactive:

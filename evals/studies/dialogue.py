@@ -24,7 +24,7 @@ from whimbrel.evals.studies.scripted_user import TOPIC_FIELDS, YES, ScriptedUser
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.progress import NoProgress, Progress
-from whimbrel.tools.records import Item
+from whimbrel.tools.records import Interaction, Item
 from whimbrel.tools.store.in_memory import InMemory
 
 FACT = "services"
@@ -65,6 +65,9 @@ class _Talker:
 
     def feedback(self, user_id: str, item_id: str, event: str, at: object = None) -> None:
         """Record nothing."""
+
+    def withdraw(self, user_id: str, event: Interaction) -> None:
+        """Do nothing: nothing is recorded."""
 
 
 def read_tasks(path: str | Path) -> list[Task]:

@@ -5,9 +5,11 @@ metadata of the database names the format and the encoder. Both are checked when
 derived from the database is in files next to it: the log as arrays, clusters of items without topics, cached numbers.
 """
 
+import hashlib
 import json
+import shutil
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +44,9 @@ FROM_CATALOGUE = -1e18
 
 _MADE_BY = {"format": FORMAT, "encoder": encoder.NAME, "dimension": encoder.DIMENSION}
 _KNOWN_SINCE_KEY = "told"  # part of the format on disk
+
+
+TALKS_FOLDER = "talks"
 
 
 class ItemRecord(NamedTuple):
@@ -232,17 +237,37 @@ class Store:
             self._habits, self._log_is_unsaved = None, True
 
     def forget(self, user_id: str) -> int:
-        """Remove a user's events and return their number. After an interruption, call it again to complete it.
+        """Remove a user's events and saved conversations, and return the number of events.
+
+        After an interruption, call it again to complete it.
 
         Raises:
             DataError: the store has no such user.
         """
-        count = len(self._whole_history(user_id))
+        shutil.rmtree(talks_of(self.folder, user_id), ignore_errors=True)
+        return self._keep(user_id, lambda occurrence: False)
+
+    def remove(self, user_id: str, key: tuple[float, str, str]) -> bool:
+        """Remove one event of a user, by its `Occurrence.key`. Return whether there was such an event.
+
+        Raises:
+            DataError: the store has no such user.
+        """
+        return self._keep(user_id, lambda occurrence: occurrence.key != key) > 0
+
+    def _keep(self, user_id: str, is_kept: Callable[[Occurrence], bool]) -> int:
+        """Remove the events of a user that are not kept. Return how many were removed."""
+        history = self._whole_history(user_id)
+        kept = [occurrence for occurrence in history if is_kept(occurrence)]
+        if len(kept) == len(history):
+            return 0
         self._database.note(generation=uuid4().hex)
-        self._users.delete(user_id, count)
+        self._users.delete(user_id, len(history))
+        if kept:
+            self.merge_histories({user_id: kept})
         self._log, self._habits = self._build_log(), None
         self._save_log()
-        return count
+        return len(history) - len(kept)
 
     # Ingestion calls `begin`, then the writing methods in any order, then `finish`.
 
@@ -336,6 +361,11 @@ class Store:
     def _log_path(self) -> Path:
         """The file of the log. Its name contains the generation, which is new after every change of the store."""
         return self.folder / f"log-{self._database.metadata.get('generation', '0')}.npz"
+
+
+def talks_of(folder: Path, user_id: str) -> Path:
+    """Return the folder of a user's saved conversations. Its name does not tell the user."""
+    return folder / TALKS_FOLDER / hashlib.sha256(user_id.encode()).hexdigest()[:32]
 
 
 def open_store(location: str | Path, *, create: bool = False, writing: bool = False) -> Store:

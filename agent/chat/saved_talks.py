@@ -1,0 +1,72 @@
+"""Conversations saved by name in the folder of a store, to be resumed later."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from whimbrel.agent.chat.turn import Memory
+from whimbrel.tools.errors import ConfigError, DataError
+from whimbrel.tools.files.atomic import atomic_write
+from whimbrel.tools.store.store import talks_of
+
+LONGEST_NAME = 60
+MOST_EARLIER = 20
+"""Steps that can be taken back after a conversation is resumed."""
+_MEMORY = TypeAdapter(Memory)
+
+
+@dataclass(frozen=True)
+class SavedTalk:
+    """A conversation of one person under one name. It is written after each turn, so a crash loses nothing said.
+
+    Attributes:
+        folder: The folder of the store.
+        user_id: The person.
+        name: What the person calls the conversation.
+    """
+
+    folder: Path
+    user_id: str
+    name: str
+
+    def __post_init__(self) -> None:
+        """Check the name.
+
+        Raises:
+            ConfigError: It is empty, too long or holds control characters.
+        """
+        if not self.name.strip() or len(self.name) > LONGEST_NAME or not self.name.isprintable():
+            raise ConfigError(f"a session's name has 1 to {LONGEST_NAME} printable characters, not {self.name[:80]!r}")
+
+    @property
+    def path(self) -> Path:
+        """The file. Its name tells neither the person nor the conversation."""
+        digest = hashlib.sha256(self.name.strip().encode()).hexdigest()[:32]
+        return talks_of(self.folder, self.user_id) / f"{digest}.json"
+
+    def load(self) -> Memory | None:
+        """Return what the conversation remembers; None if there is none of this name.
+
+        Raises:
+            DataError: The file is damaged.
+        """
+        try:
+            document = json.loads(self.path.read_text(encoding="utf-8"))
+            return _MEMORY.validate_python(document["memory"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+            advice = f"choose another name, or delete {str(self.path)!r}"
+            raise DataError(f"the session {self.name!r} cannot be read ({type(error).__name__}): {advice}") from error
+
+    def save(self, memory: Memory) -> None:
+        """Write what the conversation remembers. Only its owner may read the file."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        kept = _MEMORY.dump_python(memory.shortened(MOST_EARLIER), mode="json")
+        document = {"user_id": self.user_id, "name": self.name, "memory": kept}
+        with atomic_write(self.path) as unfinished:
+            unfinished.touch(mode=0o600)
+            unfinished.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
