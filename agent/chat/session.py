@@ -297,7 +297,7 @@ class Session:
         chat = self._say.chat
         titles = self._titles_at(reading.items) | self._ids_of(reading.titles)
         if not titles:
-            if reading.act == "reject" and reading.changes:
+            if reading.changes:
                 return self._wish(replace(reading, act="exclude"), line)
             return self._turn(reading.act, chat.which_item if self._items() else chat.no_list)
         named = self._say.writing.listed([self._say.writing.title.format(title=title) for title in titles.values()])

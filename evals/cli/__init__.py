@@ -55,6 +55,7 @@ def build_eval_app() -> typer.Typer:
     from whimbrel.evals.cli.report import report
     from whimbrel.evals.cli.scale import scale
     from whimbrel.evals.cli.shift import shift
+    from whimbrel.evals.cli.talks import talks
     from whimbrel.evals.cli.validity import validity
 
     app = typer.Typer(help=EVAL_HELP, no_args_is_help=True, rich_markup_mode=None)
@@ -72,6 +73,7 @@ def build_eval_app() -> typer.Typer:
         "lift": lift,
         "planted": planted,
         "scale": scale,
+        "talks": talks,
         "validity": validity,
     }
     for name, study in studies.items():

@@ -1,0 +1,49 @@
+"""`whimbrel eval talks`: check conversations with people who say random things."""
+
+from typing import Annotated
+
+import typer
+
+from whimbrel.agent.cli.options import (
+    AgentOptions,
+    JsonOption,
+    LanguageOption,
+    LlmOption,
+    StoreOption,
+    example,
+    open_agent,
+    print_json,
+)
+from whimbrel.evals.cli.options import SeedOption
+
+
+@example("whimbrel eval talks --store shop --sessions 50", "whimbrel eval talks --store films --language zh")
+def talks(
+    store: StoreOption,
+    sessions: Annotated[int, typer.Option("--sessions", min=1, help="How many conversations are held.")] = 50,
+    policy: Annotated[
+        str | None, typer.Option("--policy", metavar="FILE", help="Rules of the operator, JSON or TOML.")
+    ] = None,
+    llm: LlmOption = "none",
+    language: LanguageOption = "en",
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Check what must hold in every conversation, with people who say random things.
+
+    No turn may fail or be empty, no question may be asked twice, no item may come again unasked, and nothing that was
+    refused may be shown. Some lines are hostile. The reactions are recorded in the store, so give a copy of yours.
+    """
+    from whimbrel.agent.chat.policy import load_policy
+    from whimbrel.agent.display.progress import progress_bars
+    from whimbrel.evals.studies.talk_checks import check_talks
+
+    rules = load_policy(policy) if policy else None
+    with open_agent(AgentOptions(store, llm, language)) as agent, progress_bars() as progress:
+        checked = check_talks(agent, sessions=sessions, language=language, policy=rules, seed=seed, progress=progress)
+    if json:
+        print_json({"sessions": checked.sessions, "turns": checked.turns, "faults": checked.faults})
+        return
+    print(f"{checked.sessions} conversations, {checked.turns} turns, {len(checked.faults)} faults")
+    for fault in checked.faults[:20]:
+        print(f"  {fault}")
