@@ -162,6 +162,7 @@ class Words(_Table):
         more_of: The word for more of a kind.
         less_of: The word for less of a kind.
         count: Patterns of how many items are asked for.
+        like: A pattern of what likens to the title behind it: "something like".
         the_better: What asks for as much of `x` as there is: "the scarier the better".
     """
 
@@ -171,6 +172,7 @@ class Words(_Table):
     more_of: str
     less_of: str
     count: tuple[str, ...]
+    like: str
     the_better: str
 
 

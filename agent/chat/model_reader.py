@@ -92,6 +92,7 @@ def _complete(by_model: LineReading, by_rules: LineReading, scene: Scene) -> Lin
         by_model,
         wants=wants,
         titles=titles,
+        liked=by_rules.liked,
         missing=by_rules.missing,
         is_about_change=by_rules.is_about_change,
         is_about_state=by_rules.is_about_state,

@@ -65,6 +65,7 @@ class LineReading:
         dropped: Fields that no longer matter.
         items: Listed items that the line speaks of, by their positions from 0.
         titles: Titles of the catalogue that the line speaks of.
+        liked: Titles that wanted items should be like.
         k: How many items are asked for; None if the line does not say it.
         answer: The answer to a yes-or-no question, or "any" if the person does not mind.
         facts: Facts about the person, keyed by name.
@@ -84,6 +85,7 @@ class LineReading:
     dropped: tuple[str, ...] = ()
     items: tuple[int, ...] = ()
     titles: tuple[str, ...] = ()
+    liked: tuple[str, ...] = ()
     k: int | None = None
     answer: Answer = ""
     facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -97,7 +99,7 @@ class LineReading:
     @property
     def changes(self) -> bool:
         """Whether the line changes what is wanted."""
-        parts = (self.wants, self.conditions, self.refused, self.allowed, self.dropped, self.facts)
+        parts = (self.wants, self.liked, self.conditions, self.refused, self.allowed, self.dropped, self.facts)
         return any(parts) or self.k is not None or self.is_new_subject
 
 

@@ -98,6 +98,7 @@ class _Said:
     dropped: list[str] = field(default_factory=list)
     items: list[int] = field(default_factory=list)
     titles: list[str] = field(default_factory=list)
+    liked: list[str] = field(default_factory=list)
     facts: dict[str, tuple[str, ...]] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     compared: list[Condition] = field(default_factory=list)
@@ -246,6 +247,7 @@ class _Reader:
 
     def _rest(self, text: str) -> None:
         steps = (
+            self._titles,
             self._affirmed,
             self._dropped,
             self._count,
@@ -261,6 +263,21 @@ class _Reader:
         for step in steps:
             text = step(text)
         self._wish(text)
+
+    def _titles(self, text: str) -> str:
+        """Read titles behind words that liken or refuse: "something like Star Wars", "not Fargo (1996)"."""
+        before = any_of(self.words.negation.before)
+        for pattern, is_refused in ((self.words.words.like, False), (before, True)):
+            begin, end = ("", "") if self.language == "zh" else (r"(?<!\w)", r"(?!\w)")
+            for match in re.finditer(rf"{begin}{pattern}{end}\s*['\"\u201c\u300a]?", text, re.IGNORECASE):
+                title, length = self.vocabulary.title_at_start(text[match.end() :])
+                # A short title may be a plain word, such as a kind that is refused.
+                if not title or (is_refused and self.vocabulary.values_in(text[match.end() : match.end() + length])):
+                    continue
+                (self.said.titles if is_refused else self.said.liked).append(title)
+                self.said.acts.append("exclude" if is_refused else "narrow" if self.scene.has_wishes else "want")
+                return self._titles(f"{text[: match.start()]}{_CUT}{text[match.end() + length :]}")
+        return text
 
     def _affirmed(self, text: str) -> str:
         """Take out two negations that affirm, so that what follows is not refused."""
@@ -642,6 +659,7 @@ class _Reader:
             dropped=_distinct(said.dropped),
             items=_distinct(said.items),
             titles=_distinct(said.titles),
+            liked=_distinct(said.liked),
             k=said.k,
             answer=said.answer,
             facts=said.facts,

@@ -239,12 +239,13 @@ class Session:
                 )
                 for name, values in reading.facts.items()
             ]
-        liked = self._ids_of(reading.titles) if reading.act in {"want", "narrow"} else {}
+        named = self._ids_of(reading.titles) if reading.act in {"want", "narrow"} else {}
+        liked = named | self._ids_of(reading.liked)
         state = self.state.after(reading)
         if liked:
             state = replace(state, liked=tuple(dict.fromkeys([*state.liked, *liked])))
             state = replace(state, wants=tuple(wish for wish in state.wants if not self._vocabulary.title_in(wish)))
-        if reading.titles and not liked:
+        if reading.titles and not named:
             state = state.rejecting(self._ids_of(reading.titles))
         if reading.items and reading.act == "criticise" and self._policy.one_at_a_time:
             state = state.rejecting(self._titles_at(reading.items))

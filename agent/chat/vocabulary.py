@@ -19,6 +19,7 @@ LONGEST_NAMED = 60
 """Values of more characters are descriptions, and nobody types them."""
 NAMES = frozenset({"service", "maker", "cast"})
 """Concepts whose values are names. The first word of a name is enough to say it."""
+LONGEST_TITLE = 10  # words of a title that is looked for
 LONGEST_PHRASE = 6  # words of a value that are looked up together
 TOKEN = re.compile(r"[\u4e00-\u9fff]|[^\W_\u4e00-\u9fff]+(?:['\u2019+&./-]+[^\W_\u4e00-\u9fff]+)*\+?")
 """A word of a line. One Chinese character is a word."""
@@ -72,7 +73,9 @@ class Vocabulary:
         self.fields: dict[str, FieldInfo] = {}
         for name, column in table.columns.items():
             info = _field_info(name, column)
-            if info is not None:
+            # A catalogue that keeps its genres under their own name too would otherwise be asked for them twice.
+            is_topics = name != "topics" and column == table.columns.get("topics")
+            if info is not None and not is_topics:
                 self.fields[name] = info
         taken: set[str] = set()
         for name, info in self.fields.items():  # the field of a concept is the first that the concept names
@@ -173,6 +176,16 @@ class Vocabulary:
             for form in title_forms(title):
                 names.setdefault(form, title)
         return names
+
+    def title_at_start(self, text: str) -> tuple[str, int]:
+        """Return the longest title that a text begins with, and where it ends in the text; ("", 0) without one."""
+        ends = [match.end() for match in TOKEN.finditer(text[: 2 * LONGEST_NAMED])][:LONGEST_TITLE]
+        for end in reversed(ends):
+            closing = re.match(r"\s*\(\d{4}\)|[)\]!?.]+", text[end:])  # "(1996)", and marks that belong to a title
+            for stop in (end + closing.end() if closing else end, end):
+                if title := self.titles.get(text[:stop].casefold().strip()):
+                    return title, stop
+        return "", 0
 
     def title_in(self, words: str) -> str:
         """Return the title that these words are, or "" if there is none."""
