@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
-from whimbrel.agent.chat.lexicon import Lexicon, any_of, concepts, lexicon, word
+from whimbrel.agent.chat.lexicon import LETTER, Lexicon, any_of, compiled, concepts, lexicon, word
 from whimbrel.agent.chat.vocabulary import FieldInfo, Vocabulary
 from whimbrel.tools.conditions import Condition, Op
 
@@ -158,10 +158,10 @@ def _named_field(
             continue
         concept = concepts().get(info.concept)
         names = any_of([re.escape(name) for name in [info.name.replace("_", " "), *(concept.words if concept else ())]])
-        if match := re.search(rf"{word(names)}(?:\s+\w+){{0,2}}\W*$", before, re.IGNORECASE):
+        if match := compiled(rf"{word(names)}(?:\s+\w+){{0,2}}\W*$").search(before):
             return info, match.start(), amount.end
-        match = re.match(rf"\W*(?:(?P<between>\w+)\s+){{0,1}}{word(names)}", after, re.IGNORECASE)
-        if match and not re.fullmatch(any_of(words.amounts.reversed), match["between"] or "", re.IGNORECASE):
+        match = compiled(rf"\W*(?:(?P<between>\w+)\s+){{0,1}}{word(names)}").match(after)
+        if match and not compiled(any_of(words.amounts.reversed)).fullmatch(match["between"] or ""):
             return info, amount.start, amount.end + match.end()
     return None
 
@@ -177,16 +177,14 @@ def _amounts(line: str, language: str) -> Iterator[Amount]:
     for pattern in words.amounts.between:
         bounds = pattern.replace("{a}", f"(?P<a>{number})").replace("{b}", f"(?P<b>{number})")
         unit = _unit_pattern(language)
-        for match in re.finditer(
-            rf"(?<![^\W\u4e00-\u9fff])(?<![.-]){bounds}\s*(?P<unit>{unit})?(?![^\W\u4e00-\u9fff])", line, re.IGNORECASE
-        ):
+        for match in compiled(rf"(?<!{LETTER})(?<![.-]){bounds}\s*(?P<unit>{unit})?(?!{LETTER})").finditer(line):
             low, high = _number(match["a"], words), _number(match["b"], words)
             if low is None or high is None or not is_free(*match.span()):
                 continue
             concept, factor = _unit(match["unit"] or "", words)
             taken.append(match.span())
             yield Amount(match.start(), match.end(), low * factor, concept, None, high * factor)
-    for match in re.finditer(word(words.amounts.decade), line, re.IGNORECASE):
+    for match in compiled(word(words.amounts.decade)).finditer(line):
         year = float(match[1]) if len(match[1]) == 4 else 1900.0 + float(match[1])
         if is_free(*match.span()):
             taken.append(match.span())
@@ -201,12 +199,12 @@ def _single_amounts(line: str, language: str) -> Iterator[Amount]:
     """Yield the numbers of a line. Neighbouring hours and minutes make one amount."""
     words, found = lexicon(language), list[Amount]()
     number, unit, half = _number_pattern(language), _unit_pattern(language), any_of(words.amounts.half)
-    begin = r"(?<![^\W\u4e00-\u9fff])(?<![.,/#-])(?:[€$£¥]\s?)?"
+    begin = r"(?<!{LETTER})(?<![.,/#-])(?:[€$£¥]\s?)?"
     either = any_of([*words.amounts.or_less, *words.amounts.or_more])
     pattern = (
         rf"{begin}(?P<n>{number})(?:\s*(?P<bound>{either})(?=\s*{unit}))?[\s-]*(?P<unit>{unit})?(?P<half>\s*{half})?"
     )
-    for match in re.finditer(pattern, line, re.IGNORECASE):
+    for match in compiled(pattern).finditer(line):
         value = _number(match["n"], words)
         is_digit = match["n"][:1].isdigit()
         concept, factor = _unit(match["unit"] or "", words)
@@ -236,7 +234,7 @@ def _single_amounts(line: str, language: str) -> Iterator[Amount]:
 def _is_compared(after: str, words: Lexicon) -> bool:
     """Return whether a comparison with a number follows."""
     compared = any_of([*words.amounts.above, *words.amounts.below, *words.amounts.most, *words.amounts.least])
-    return bool(re.match(rf"\s*{compared}\s*\d", after, re.IGNORECASE))
+    return bool(compiled(rf"\s*{compared}\s*\d").match(after))
 
 
 def _bounded(amount: Amount, line: str, words: Lexicon) -> Amount:
@@ -249,16 +247,14 @@ def _bounded(amount: Amount, line: str, words: Lexicon) -> Amount:
         (">", words.amounts.above),
     ]
     amount = _behind(amount, after, words)
-    if match := re.match(rf"\s*{words.amounts.too_much}", after, re.IGNORECASE):
+    if match := compiled(rf"\s*{words.amounts.too_much}").match(after):
         return replace(amount, end=amount.end + match.end(), op="<")
     best: tuple[int, Op] | None = None
     for op, patterns in ops:
         # The words nearest to the number count, and of two that end there the longer one.
-        match = re.search(
-            rf"(?<!\w){any_of(patterns)}(?:\s+(?:the|a|an|of|is|be|about|around|to|nur|von|auf|ein|eine|einen))*\W{{0,2}}$",
-            before,
-            re.IGNORECASE,
-        )
+        match = compiled(
+            rf"(?<!\w){any_of(patterns)}(?:\s+(?:the|a|an|of|is|be|about|around|to|nur|von|auf|ein|eine|einen))*\W{{0,2}}$"
+        ).search(before)
         if match and (best is None or match.start() < best[0]):
             best = (match.start(), op)
     if best:
@@ -267,7 +263,7 @@ def _bounded(amount: Amount, line: str, words: Lexicon) -> Amount:
         amount = _reversed(amount, line, words)
         if amount.op:
             return amount
-    about = re.search(rf"(?<!\w){any_of(words.amounts.about)}\s*$", before, re.IGNORECASE)
+    about = compiled(rf"(?<!\w){any_of(words.amounts.about)}\s*$").search(before)
     return replace(amount, start=about.start(), is_about=True) if about else amount
 
 
@@ -277,7 +273,7 @@ def _reversed(amount: Amount, line: str, words: Lexicon) -> Amount:
     Only words that say nothing of their own may stand between. A bare amount is what is too much.
     """
     clause = re.split(r"[.,;!?|\u3002\uff01\uff1f\uff0c]", line[: amount.start])[-1]
-    turning = list(re.finditer(word(any_of(words.amounts.reversed)), clause, re.IGNORECASE))
+    turning = list(compiled(word(any_of(words.amounts.reversed))).finditer(clause))
     if not turning:
         return amount
     match = turning[-1]
@@ -292,7 +288,7 @@ def _reversed(amount: Amount, line: str, words: Lexicon) -> Amount:
 def _behind(amount: Amount, after: str, words: Lexicon) -> Amount:
     pairs: tuple[tuple[Op, tuple[str, ...]], ...] = (("<=", words.amounts.or_less), (">=", words.amounts.or_more))
     for op, patterns in pairs:
-        if match := re.match(rf"\s*{any_of(patterns)}(?![^\W\u4e00-\u9fff])", after, re.IGNORECASE):
+        if match := compiled(rf"\s*{any_of(patterns)}(?!{LETTER})").match(after):
             return replace(amount, end=amount.end + match.end(), op=op)
     return amount
 
@@ -317,7 +313,7 @@ def _unit_pattern(language: str) -> str:
 
 def _unit(text: str, words: Lexicon) -> tuple[str, float]:
     for unit in words.units.values():
-        if text and re.fullmatch(any_of(unit.words), text.strip(), re.IGNORECASE):
+        if text and compiled(any_of(unit.words)).fullmatch(text.strip()):
             return unit.concept, unit.factor
     return "", 1.0
 

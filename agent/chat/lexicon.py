@@ -6,7 +6,7 @@ They are data in `prompts/talk.*.toml` (a file for each language), `concepts.tom
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib import resources
 from typing import Any
 
@@ -269,6 +269,16 @@ def language_of(line: str) -> str:
     return "de" if len(_GERMAN.findall(line)) > len(_ENGLISH.findall(line)) else "en"
 
 
+@lru_cache(maxsize=4096)
+def compiled(pattern: str) -> re.Pattern[str]:
+    """Return a pattern without regard to case. `re` itself keeps only 512, and compiling takes most of a reading."""
+    return re.compile(pattern, re.IGNORECASE)
+
+
+LETTER = r"(?-i:[^\W\u4e00-\u9fff])"
+"""A character of a word that has borders, in a form that compiles fast (its case does not matter)."""
+
+
 def any_of(patterns: Sequence[str]) -> str:
     """Return a pattern that matches any of the patterns, the longest first."""
     return "(?:" + "|".join(sorted(patterns, key=len, reverse=True)) + ")"
@@ -276,7 +286,7 @@ def any_of(patterns: Sequence[str]) -> str:
 
 def word(pattern: str) -> str:
     """Return a pattern that matches only whole words. Chinese characters have no such border."""
-    return rf"(?<![^\W\u4e00-\u9fff])(?:{pattern})(?![^\W\u4e00-\u9fff])"
+    return rf"(?<!{LETTER})(?:{pattern})(?!{LETTER})"
 
 
 def _toml(name: str) -> dict[str, Any]:

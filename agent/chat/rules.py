@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from whimbrel.agent.chat.amounts import conditions_in, unknown_amounts
-from whimbrel.agent.chat.lexicon import Lexicon, any_of, concepts, language_of, lexicon, word
+from whimbrel.agent.chat.lexicon import Lexicon, any_of, compiled, concepts, language_of, lexicon, word
 from whimbrel.agent.chat.reading import Act, Answer, LineReading, Question, Scene
 from whimbrel.agent.chat.spelling import pieces, spelled
 from whimbrel.agent.chat.vocabulary import TOKEN, FieldInfo, Value, title_forms
@@ -28,6 +28,8 @@ _CLAUSES = re.compile(
     r"|(?<!thing )\b(?:but|aber)\b|\u4f46\u662f?"
 )
 """What stands between clauses. The point of a decimal number is no such mark."""
+_VALUE, _TITLE = "\ue000", "\ue001"
+"""What stands for a value or a listed title while patterns are tried, so that few patterns are compiled."""
 _CUT = " | "
 """What a part of a line is replaced with when it was understood, so that the words around it stay apart."""
 _ACTS: Sequence[tuple[str, Act]] = (
@@ -142,7 +144,7 @@ class _Reader:
             plain = " ".join(_CLAUSES.sub(" ", part).split()).strip(_MARKS)
             for answer, pattern in patterns:
                 said = f"{around}*(?:(?:{pattern})\\s*)(?:(?:{pattern}|{answers.around})\\s*)*"
-                if not re.fullmatch(said, plain, re.IGNORECASE):
+                if not compiled(said).fullmatch(plain):
                     continue
                 if answer == "any" and question.kind == "gate":
                     answer = "yes"
@@ -192,11 +194,12 @@ class _Reader:
     def _full(self, name: str, clause: str) -> bool:
         patterns = getattr(self.words.acts, name)
         item = self._item_pattern() if any("{item}" in pattern for pattern in patterns) else ""
+        clause = self._with_titles_marked(clause)
         plain = " ".join(_CLAUSES.sub(" ", clause).split()) if name == "approve" else clause
         around = self.words.answers.around
-        bare = re.sub(rf"^(?:{around}\s+)+|(?:\s+{around})+$", "", plain, flags=re.IGNORECASE)
+        bare = compiled(rf"^(?:{around}\s+)+|(?:\s+{around})+$").sub("", plain)
         return any(
-            re.fullmatch(pattern.replace("{item}", item), form, re.IGNORECASE)
+            compiled(pattern.replace("{item}", item)).fullmatch(form)
             for pattern in patterns
             for form in dict.fromkeys([plain, bare])
         )
@@ -207,22 +210,32 @@ class _Reader:
         if not patterns or not self.scene.listed or self.vocabulary.values_in(clause):
             return False
         item = self._item_pattern() if any("{item}" in pattern for pattern in patterns) else ""
-        return any(re.search(word(pattern.replace("{item}", item)), clause, re.IGNORECASE) for pattern in patterns)
+        clause = self._with_titles_marked(clause)
+        return any(compiled(word(pattern.replace("{item}", item))).search(clause) for pattern in patterns)
 
     def _all_or_focus(self, clause: str, act: str) -> list[int]:
-        if act == "compare" or re.search(
-            r"\b(?:none|all|them|these|those|keine[rs]?|alle)\b|都|全部", clause, re.IGNORECASE
-        ):
+        if act == "compare" or compiled(r"\b(?:none|all|them|these|those|keine[rs]?|alle)\b|都|全部").search(clause):
             return list(range(len(self.scene.listed)))
         return list(self.scene.focus[:1] if act != "known" else self.scene.focus)
 
     def _item_pattern(self) -> str:
         numbers = any_of([*map(re.escape, self.words.amounts.ordinals), r"\d{1,2}"])
         patterns = [pattern.replace("{n}", f"(?:{numbers})") for pattern in self.words.items.one]
-        titles = [re.escape(form) for item in self.scene.listed for form in title_forms(item.title)]
-        quoted = [f"['\"\u201c\u300a]?{title}['\"\u201d\u300b]?" for title in titles]
-        one = any_of([*patterns, *self.words.items.focus, *quoted])
+        quoted = f"['\"\u201c\u300a]?{_TITLE}['\"\u201d\u300b]?"
+        one = any_of([*patterns, *self.words.items.focus, quoted])
         return f"(?:{one}(?:(?:\\s*,\\s*|\\s+(?:and|or|und|oder|with|mit|to)\\s+|[和与跟]){one})*)"
+
+    def _with_titles_marked(self, clause: str) -> str:
+        """Replace the titles of listed items in a clause by a mark."""
+        for item in self.scene.listed:
+            for form in title_forms(item.title):
+                start = clause.casefold().find(form) if len(form) > 1 else -1
+                end = start + len(form)
+                is_whole = not (clause[start - 1 : start].isalnum() or clause[end : end + 1].isalnum())
+                if start >= 0 and (is_whole or not form.isascii()):
+                    clause = f"{clause[:start]}{_TITLE}{clause[end:]}"
+                    break
+        return clause
 
     def _references(self, text: str) -> list[int]:
         """Return the positions of the listed items that a text refers to, in the order of the text."""
@@ -230,11 +243,11 @@ class _Reader:
         listed = self.scene.listed
         for position, item in enumerate(listed):
             for form in title_forms(item.title):
-                if len(form) > 1 and (match := re.search(word(re.escape(form)), text, re.IGNORECASE)):
+                if len(form) > 1 and (match := compiled(word(re.escape(form))).search(text)):
                     places.setdefault(position, match.start())
                     break
         for name, number in self.words.amounts.ordinals.items():
-            if match := re.search(word(re.escape(name)), text, re.IGNORECASE):
+            if match := compiled(word(re.escape(name))).search(text):
                 position = number - 1 if number > 0 else len(listed) + number
                 if 0 <= position < len(listed):
                     places.setdefault(position, match.start())
@@ -269,7 +282,7 @@ class _Reader:
         before = any_of(self.words.negation.before)
         for pattern, is_refused in ((self.words.words.like, False), (before, True)):
             begin, end = ("", "") if self.language == "zh" else (r"(?<!\w)", r"(?!\w)")
-            for match in re.finditer(rf"{begin}{pattern}{end}\s*['\"\u201c\u300a]?", text, re.IGNORECASE):
+            for match in compiled(rf"{begin}{pattern}{end}\s*['\"\u201c\u300a]?").finditer(text):
                 title, length = self.vocabulary.title_at_start(text[match.end() :])
                 # A short title may be a plain word, such as a kind that is refused.
                 if not title or (is_refused and self.vocabulary.values_in(text[match.end() : match.end() + length])):
@@ -282,7 +295,7 @@ class _Reader:
     def _affirmed(self, text: str) -> str:
         """Take out two negations that affirm, so that what follows is not refused."""
         for pattern in self.words.negation.affirms:
-            text = re.sub(word(pattern) if self.language != "zh" else pattern, _CUT, text, flags=re.IGNORECASE)
+            text = compiled(word(pattern) if self.language != "zh" else pattern).sub(_CUT, text)
         return text
 
     def _dropped(self, text: str) -> str:
@@ -290,7 +303,7 @@ class _Reader:
             names = any_of([re.escape(name) for name in _names(info)])
             for pattern in self.words.negation.drop:
                 full = word(pattern.replace("{x}", f"(?:{names})"))
-                if match := re.search(full, text, re.IGNORECASE):
+                if match := compiled(full).search(text):
                     self.said.dropped.append(info.name)
                     text = _without(text, match.start(), match.end())
                     break
@@ -302,7 +315,7 @@ class _Reader:
         }
         number = any_of([*map(re.escape, numbers), r"\d{1,3}(?![.,]?\d)"])
         for pattern in self.words.words.count:
-            for match in re.finditer(word(pattern.replace("{n}", f"(?P<n>{number})")), text, re.IGNORECASE):
+            for match in compiled(word(pattern.replace("{n}", f"(?P<n>{number})"))).finditer(text):
                 name = match["n"].casefold()
                 value = int(name) if name.isdecimal() else numbers.get(name, 0)
                 if name in {"a", "an", "ein", "eine", "einen", "the"} or not 1 <= value <= MOST_LISTED:
@@ -322,14 +335,14 @@ class _Reader:
                     continue
                 quality = any_of([re.escape(entry) for entry in qualities])
                 for prefix, is_complaint in ((negation.not_too, False), (half, True)):
-                    match = re.search(word(f"{prefix}\\s*{quality}"), text, re.IGNORECASE)
+                    match = compiled(word(f"{prefix}\\s*{quality}")).search(text)
                     if match and self._quality(
                         name, info, is_much=is_much, is_complaint=is_complaint, text=match.group()
                     ):
                         text = _without(text, match.start(), match.end())
         # "Too scary": a quality that a kind of item has.
         for prefix, act in ((negation.not_too, "exclude"), (negation.too, "criticise")):
-            for match in re.finditer(word(f"{prefix}\\s*([\\w-]+)"), text, re.IGNORECASE):
+            for match in compiled(word(f"{prefix}\\s*([\\w-]+)")).finditer(text):
                 values = self.vocabulary.values_in(match[1])
                 if values:
                     self.said.refused += [value.value for value in values if value.field == "topics"]
@@ -399,17 +412,17 @@ class _Reader:
 
     def _comparisons(self, text: str) -> str:
         """Read "cheaper", "shorter" and the like. They compare with the item that is talked about, or with the list."""
-        text = re.sub(self.words.words.the_better, lambda match: match["x"], text, flags=re.IGNORECASE)
+        text = compiled(self.words.words.the_better).sub(lambda match: match["x"], text)
         for name, concept in concepts().items():
             info = self.vocabulary.of_concept(name)
             for entries, is_less in ((concept.less, True), (concept.more, False)):
                 compared = any_of([re.escape(entry) for entry in entries])
                 # German comparisons have endings: "etwas Kürzeres".
-                match = entries and re.search(word(f"{compared}(?:e[rsnm]?)?"), text, re.IGNORECASE)
+                match = entries and compiled(word(f"{compared}(?:e[rsnm]?)?")).search(text)
                 if not match or self._is_refused(text, match.start()):
                     continue
                 if name == "audience" and is_less:
-                    family = re.search(r"famil|kid|child|kind|孩|童", match.group(), re.IGNORECASE)
+                    family = compiled(r"famil|kid|child|kind|孩|童").search(match.group())
                     if self._milder(info, match.group(), for_all=bool(family)):
                         text = _without(text, match.start(), match.end())
                     continue
@@ -429,7 +442,7 @@ class _Reader:
 
     def _is_refused(self, text: str, position: int) -> bool:
         """Return whether what stands at a position is refused: "nothing cheap"."""
-        return bool(re.search(rf"(?<!\w){any_of(self.words.negation.before)}\s*$", text[:position], re.IGNORECASE))
+        return bool(compiled(rf"(?<!\w){any_of(self.words.negation.before)}\s*$").search(text[:position]))
 
     def _focus(self) -> list[Item]:
         positions = self._references(self.text) or list(self.scene.focus)
@@ -443,9 +456,9 @@ class _Reader:
 
     def _allowed(self, text: str) -> str:
         for pattern in self.words.negation.allow:
-            for match in re.finditer(
-                word(pattern.replace("{x}", "(?P<x>[\\w'\u4e00-\u9fff+-]+(?: [\\w'+-]+)??)")), text, re.IGNORECASE
-            ):
+            for match in compiled(
+                word(pattern.replace("{x}", "(?P<x>[\\w'\u4e00-\u9fff+-]+(?: [\\w'+-]+)??)"))
+            ).finditer(text):
                 values = [value.value for value in self.vocabulary.values_in(match["x"])]
                 refused = {entry.casefold() for entry in self.scene.refused}
                 allowed = [value for value in values if value.casefold() in refused]
@@ -463,40 +476,37 @@ class _Reader:
         if not self.scene.listed:
             return text
         for patterns, is_asked in ((self.words.negation.is_no_kind, True), (self.words.negation.is_kind, False)):
-            for match in self._around_value(patterns, text):
+            for start, end, named in self._around_value(patterns, text):
                 if is_asked:
-                    values = self._meant(self.vocabulary.values_in(match["x"]))
+                    values = self._meant(named)
                     self.said.conditions += [
                         part
                         for value in values
                         for part in _conditions(self.vocabulary.fields[value.field], [value], "")
                     ]
                     self.said.acts.append("criticise")
-                text = f"{text[: match.start()]}{' ' * (match.end() - match.start())}{text[match.end() :]}"
+                text = f"{text[:start]}{' ' * (end - start)}{text[end:]}"
         return text
 
     def _refused_before(self, text: str) -> str:
         """Read refusals that follow what they refuse: "drama is not for me"."""
-        for match in self._around_value(self.words.negation.after, text):
-            start = match.start()
-            named = self.vocabulary.values_in(match["x"])
+        for start, end, named in self._around_value(self.words.negation.after, text):
             for value in reversed(self.vocabulary.values_in(text[:start])):  # "musicals and westerns are out"
-                if not re.fullmatch(_alternatives(self.words), _bare(text[value.end : start]), re.IGNORECASE):
+                if not compiled(_alternatives(self.words)).fullmatch(_bare(text[value.end : start])):
                     break
                 start, named = value.start, [value, *named]
             self._refuse_values(named)
             self.said.acts.append("exclude")
-            text = f"{text[:start]}{' ' * (match.end() - start)}{text[match.end() :]}"
+            text = f"{text[:start]}{' ' * (end - start)}{text[end:]}"
         return text
 
-    def _around_value(self, patterns: Sequence[str], text: str) -> Iterator[re.Match[str]]:
-        """Yield the matches of patterns whose `{x}` is a value of the catalogue."""
-        for value in self.vocabulary.values_in(text):
-            phrase = re.escape(text[value.start : value.end])
+    def _around_value(self, patterns: Sequence[str], text: str) -> Iterator[tuple[int, int, list[Value]]]:
+        """Yield where patterns match whose `{x}` is a value of the catalogue, and the values that it may be."""
+        for (start, end), named in _by_span(self.vocabulary.values_in(text)):
+            marked = f"{text[:start]}{_VALUE}{text[end:]}"
             for pattern in patterns:
-                match = re.search(word(pattern.replace("{x}", f"(?P<x>{phrase})")), text, re.IGNORECASE)
-                if match:
-                    yield match
+                if match := compiled(word(pattern.replace("{x}", _VALUE))).search(marked):
+                    yield match.start(), match.end() + (end - start) - len(_VALUE), named
                     break
 
     def _is_wish(self, phrase: str) -> bool:
@@ -577,11 +587,8 @@ class _Reader:
     def _meant(self, values: Sequence[Value]) -> list[Value]:
         """Keep the values of one field for each phrase: the field that was asked for, the topics, or the first."""
         asked = self.scene.question.field if self.scene.question else None
-        by_phrase: dict[tuple[int, int], list[Value]] = {}
-        for value in values:
-            by_phrase.setdefault((value.start, value.end), []).append(value)
         meant: list[Value] = []
-        for named in by_phrase.values():
+        for _, named in _by_span(values):
             fields = [value.field for value in named]
             name = asked if asked in fields else "topics" if "topics" in fields else fields[0]
             of_field = [value for value in named if value.field == name]
@@ -602,7 +609,7 @@ class _Reader:
             named |= {name for one in of_limited for name in (*one.too_much, *one.too_little, *one.context)}
             wish = " ".join(token for token in wish.split() if token.casefold() not in named)
         if not wish:
-            is_open = re.search(word(any_of(self.words.words.want)), text, re.IGNORECASE)
+            is_open = compiled(word(any_of(self.words.words.want))).search(text)
             if is_open and not set(self.said.acts) - {"small_talk"} and not self.scene.question:
                 self.said.acts.append("want")  # "can you recommend something?"
             return
@@ -626,7 +633,7 @@ class _Reader:
 
     def _is_reference(self) -> bool:
         """Return whether the line only refers to an item of the list."""
-        rest = re.sub(self._item_pattern(), " ", self.text, flags=re.IGNORECASE)
+        rest = compiled(self._item_pattern()).sub(" ", self._with_titles_marked(self.text))
         return bool(self._references(self.text)) and not _meaningful(rest, self.words)
 
     def _reading(self) -> LineReading:
@@ -672,6 +679,14 @@ class _Reader:
         )
 
 
+def _by_span(values: Iterable[Value]) -> list[tuple[tuple[int, int], list[Value]]]:
+    """Return the values by the part of the line that names them."""
+    spans: dict[tuple[int, int], list[Value]] = {}
+    for value in values:
+        spans.setdefault((value.start, value.end), []).append(value)
+    return list(spans.items())
+
+
 def _act_of_answer(answer: Answer, kind: str) -> Act:
     if kind == "gate":
         return "allow" if answer == "yes" or answer == "any" else "exclude"
@@ -695,7 +710,7 @@ def _conditions(info: FieldInfo, values: Sequence[Value], text: str) -> list[Con
     if len(texts) == 1:
         return [Condition(field=info.name, op="contains", value=texts[0])]
     gaps = [text[one.end : other.start] for one, other in pairwise(values)]
-    if info.name != "topics" or any(re.search(r"\b(?:or|oder)\b|/|或", gap, re.IGNORECASE) for gap in gaps):
+    if info.name != "topics" or any(compiled(r"\b(?:or|oder)\b|/|或").search(gap) for gap in gaps):
         return [Condition(field=info.name, op="contains_any", value=texts)]
     return [Condition(field=info.name, op="contains", value=value) for value in texts]
 
@@ -704,10 +719,10 @@ def _up_to(info: FieldInfo, value: str, named: Value, text: str, order: Sequence
     """Return the condition of a bound of ordered values: "PG-13 at most" is `PG` or `PG-13`. None without a bound."""
     words = lexicon(language_of(text)).amounts
     before, after = text[: named.start], text[named.end :]
-    is_most = re.match(rf"\s*{any_of(words.or_less)}(?!\w)", after, re.IGNORECASE) or re.search(
-        r"\b(?:at most|up to|max(?:imum)?|höchstens|maximal|bis)\s*$|最多$", before, re.IGNORECASE
-    )
-    is_least = re.match(rf"\s*{any_of(words.or_more)}(?!\w)", after, re.IGNORECASE)
+    is_most = compiled(rf"\s*{any_of(words.or_less)}(?!\w)").match(after) or compiled(
+        r"\b(?:at most|up to|max(?:imum)?|höchstens|maximal|bis)\s*$|最多$"
+    ).search(before)
+    is_least = compiled(rf"\s*{any_of(words.or_more)}(?!\w)").match(after)
     if not is_most and not is_least:
         return None
     rank = order.index(value.casefold())

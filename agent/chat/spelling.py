@@ -4,7 +4,7 @@ import re
 from difflib import get_close_matches
 from functools import cache
 
-from whimbrel.agent.chat.lexicon import TALKED, concepts, lexicon, meanings, word
+from whimbrel.agent.chat.lexicon import TALKED, compiled, concepts, lexicon, meanings, word
 from whimbrel.agent.chat.vocabulary import Vocabulary
 
 SHORTEST_MENDED = 5
@@ -36,9 +36,7 @@ def spelled(line: str, language: str, vocabulary: Vocabulary) -> str:
         "don't want horror, 2 h 10 min tops"
     """
     short = lexicon(language).spelling
-    line = re.sub(
-        word(_short_forms(language)), lambda match: short[match.group().casefold()], line, flags=re.IGNORECASE
-    )
+    line = compiled(word(_short_forms(language))).sub(lambda match: short[match.group().casefold()], line)
     line = _POINT.sub(lambda match: f"{_DIGITS[match[1].casefold()]}.{_DIGITS[match[2].casefold()]}", line)
     line = _HOURS.sub(r"\1 h \2 min", line)
     return _WORD.sub(lambda match: _mended(match.group(), language, vocabulary), line)

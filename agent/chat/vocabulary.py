@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import combinations
 from typing import Literal
 
-from whimbrel.agent.chat.lexicon import concepts, lexicon, meanings
+from whimbrel.agent.chat.lexicon import compiled, concepts, lexicon, meanings
 from whimbrel.tools.fields import FieldValue
 from whimbrel.tools.retrieval.field_table import FieldTable
 
@@ -291,4 +291,4 @@ def _is_name(value: str, phrase: str, line: str) -> bool:
         return True
     one = re.escape(phrase)
     beside = rf"\b(?:rated|or|oder) {one}\b|\b{one}[- ](?:rated|or|oder|only)\b|^\W*{one}\W*$|\band {one} only"
-    return bool(re.search(beside, line, re.IGNORECASE))
+    return bool(compiled(beside).search(line))

@@ -48,6 +48,7 @@ def build_eval_app() -> typer.Typer:
     from whimbrel.evals.cli.explanations import explanations
     from whimbrel.evals.cli.headlines import headlines
     from whimbrel.evals.cli.lift import lift
+    from whimbrel.evals.cli.lines import lines
     from whimbrel.evals.cli.log import log
     from whimbrel.evals.cli.migration import migration
     from whimbrel.evals.cli.planted import planted
@@ -71,6 +72,7 @@ def build_eval_app() -> typer.Typer:
         "explanations": explanations,
         "headlines": headlines,
         "lift": lift,
+        "lines": lines,
         "planted": planted,
         "scale": scale,
         "talks": talks,
