@@ -199,7 +199,7 @@ def _single_amounts(line: str, language: str) -> Iterator[Amount]:
     """Yield the numbers of a line. Neighbouring hours and minutes make one amount."""
     words, found = lexicon(language), list[Amount]()
     number, unit, half = _number_pattern(language), _unit_pattern(language), any_of(words.amounts.half)
-    begin = r"(?<!{LETTER})(?<![.,/#-])(?:[€$£¥]\s?)?"
+    begin = rf"(?<!{LETTER})(?<![.,/#-])(?:[€$£¥]\s?)?"
     either = any_of([*words.amounts.or_less, *words.amounts.or_more])
     pattern = (
         rf"{begin}(?P<n>{number})(?:\s*(?P<bound>{either})(?=\s*{unit}))?[\s-]*(?P<unit>{unit})?(?P<half>\s*{half})?"
