@@ -44,7 +44,7 @@ class ChatPhrases(Table):
     no_command: Annotated[str, takes("command")]
     nothing_fits: str
     nothing_left: str
-    would_fit: Annotated[Counted, counts("condition")]
+    would_fit: Annotated[Counted, counts("condition", "field")]
     not_understood: Annotated[str, takes("line")]
     no_field: Annotated[str, takes("name")]
     undone: str
@@ -71,6 +71,8 @@ class ChatPhrases(Table):
     gate_open: Annotated[str, takes("values")]
     gate_closed: Annotated[str, takes("values")]
     fact: Annotated[str, takes("name")]
+    fact_of: Annotated[str, takes("title", "name", "value")]
+    fact_unknown: Annotated[str, takes("title", "name")]
     fact_noted: Annotated[str, takes("name", "values")]
     unknown_user: Annotated[str, takes("user")]
     model_failed: Annotated[str, takes("error")]

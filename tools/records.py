@@ -212,8 +212,12 @@ def is_expired(item: Item, at: float) -> bool:
     return days is not None and item.time is not None and item.time + days * DAY_SECONDS <= at
 
 
+KNOWN = "known"
+"""The event of an item that a person said they know. It says nothing of liking it, and keeps it out of lists."""
+
+
 def without_rejected(history: Sequence[Item]) -> list[Item]:
-    """Return the history without rejected items.
+    """Return the history without rejected items, and without what the person only said to know.
 
     For each item, the events up to its last rejection (see `DISLIKED`) are removed. Events after the rejection stay,
     because the user came back to the item.
@@ -221,7 +225,11 @@ def without_rejected(history: Sequence[Item]) -> list[Item]:
     rejections = {
         item.item_id: position for position, item in enumerate(history) if getattr(item, "event", "") in DISLIKED
     }
-    return [item for position, item in enumerate(history) if position > rejections.get(item.item_id, -1)]
+    return [
+        item
+        for position, item in enumerate(history)
+        if position > rejections.get(item.item_id, -1) and getattr(item, "event", "") != KNOWN
+    ]
 
 
 def rejected_ids(history: Sequence[Item]) -> tuple[str, ...]:

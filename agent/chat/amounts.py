@@ -1,7 +1,7 @@
 """Amounts in a line: numbers with their units and bounds, such as "under two hours" or "7 or better"."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -28,6 +28,12 @@ AROUND = 0.15
 """An amount "around 90" may differ by this share."""
 DEFAULT_OPS: Mapping[str, Op] = {"price": "<=", "length": "<=", "weight": "<=", "rating": ">=", "year": "=="}
 """How a bare number limits a field of a concept."""
+_PARTS: Mapping[frozenset[str], tuple[int, int]] = {
+    frozenset({"early", "frühen", "初"}): (0, 4),
+    frozenset({"mid", "mittleren", "中", "中期"}): (3, 7),
+    frozenset({"late", "späten", "末"}): (5, 9),
+}
+"""The years of the parts of a decade."""
 _YEARS = (1880, 2100)
 _LIMITED = ("price", "length", "weight")
 """What a bare number limits from above: the first concept whose values are of its size."""
@@ -156,6 +162,8 @@ def _named_field(
     for info in vocabulary.fields.values():
         if info.kind not in {"number", "date"}:
             continue
+        if info.concept == "year" and not _YEARS[0] <= amount.value <= _YEARS[1]:
+            continue  # "my 6 year old"
         concept = concepts().get(info.concept)
         names = any_of([re.escape(name) for name in [info.name.replace("_", " "), *(concept.words if concept else ())]])
         if match := compiled(rf"{word(names)}(?:\s+\w+){{0,2}}\W*$").search(before):
@@ -184,15 +192,41 @@ def _amounts(line: str, language: str) -> Iterator[Amount]:
             concept, factor = _unit(match["unit"] or "", words)
             taken.append(match.span())
             yield Amount(match.start(), match.end(), low * factor, concept, None, high * factor)
-    for match in compiled(word(words.amounts.decade)).finditer(line):
-        year = float(match[1]) if len(match[1]) == 4 else 1900.0 + float(match[1])
-        if is_free(*match.span()):
-            taken.append(match.span())
-            yield Amount(match.start(), match.end(), year, "year", None, year + 9)
+    decades = [decade for decade in _decades(line, words) if is_free(decade.start, decade.end)]
+    for decade in _joined(decades, line):
+        taken.append((decade.start, decade.end))
+        yield decade
     for amount in _single_amounts(line, language):
         if is_free(amount.start, amount.end):
             taken.append((amount.start, amount.end))
             yield _bounded(amount, line, words)
+
+
+def _decades(line: str, words: Lexicon) -> Iterator[Amount]:
+    """Yield the decades of a line: "the 80s", "early 90s"."""
+    for match in compiled(word(words.amounts.decade)).finditer(line):
+        digits = next(
+            group for name, group in zip(range(1, 9), match.groups(), strict=False) if group and group.isdigit()
+        )
+        year = float(digits) if len(digits) == 4 else 1900.0 + float(digits)
+        part = (match["part"] or "").strip(" -").casefold()
+        first, last = next((span for names, span in _PARTS.items() if part in names), (0, 9))
+        yield Amount(match.start(), match.end(), year + first, "year", None, year + last)
+
+
+def _joined(ranges: Sequence[Amount], line: str) -> list[Amount]:
+    """Join ranges that "or", "and" or "to" stands between: "the 80s or early 90s"."""
+    joined: list[Amount] = []
+    for one in ranges:
+        last = joined[-1] if joined else None
+        if last and re.fullmatch(
+            r"\s*(?:or|and|to|und|oder|bis|或|和|到|-|,|/)\s*(?:the\s+|die\s+)?", line[last.end : one.start]
+        ):
+            upper = max(last.upper or last.value, one.upper or one.value)
+            joined[-1] = replace(last, end=one.end, value=min(last.value, one.value), upper=upper)
+        else:
+            joined.append(one)
+    return joined
 
 
 def _single_amounts(line: str, language: str) -> Iterator[Amount]:
@@ -335,7 +369,11 @@ def _number(text: str, words: Lexicon) -> float | None:
     if text in known:
         return known[text]
     values = [known[part] for part in parts if part in known]
-    return sum(values) + half if values and len(values) == len(parts) else None
+    if not values or len(values) != len(parts):
+        return None
+    if len(values) == 2 and values[1] >= 100:  # "a hundred", "two hundred"
+        return values[0] * values[1]
+    return sum(values) + half
 
 
 def _chinese_number(text: str) -> float | None:

@@ -1,13 +1,16 @@
 """Answer questions about items and about the person, from the catalogue and the log."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from whimbrel.agent.chat.answering import Asked
+from whimbrel.agent.chat.lexicon import concepts
 from whimbrel.agent.chat.lists import CatalogueOfTalk
-from whimbrel.agent.chat.words import comparison_words, item_words
+from whimbrel.agent.chat.vocabulary import FieldInfo, Vocabulary, number_of
+from whimbrel.agent.chat.words import comparison_words, field_words, item_words, value_words
 from whimbrel.agent.explanation.events import event_line
 from whimbrel.agent.explanation.plain import why
 from whimbrel.agent.schema.results import Recommendation, Recommendations
@@ -52,10 +55,37 @@ class ItemAnswers:
             figures.append(f"  score {entry.score:.2f}: {signals}")
         return "\n".join(words), "\n".join(figures)
 
-    def about(self, line: str, items: Sequence[Item], wanted: str) -> str:
-        """Answer a question about items."""
-        own = "\n".join(word for item in items for word in self._item_words(item))
-        return self._worded(Asked(line, wanted, own, own))
+    def about(self, line: str, items: Sequence[Item], wanted: str, asked: Sequence[FieldInfo] = ()) -> str:
+        """Answer a question about items.
+
+        Args:
+            line: The question.
+            items: The items.
+            wanted: What the person wants, in words.
+            asked: The fields that the question names. Without a model, only they are told then.
+        """
+        shown = "\n".join(word for item in items for word in self._item_words(item))
+        own = "\n".join(self._fact(item, info) for item in items for info in asked) or shown
+        return self._worded(Asked(line, wanted, shown, own))
+
+    def _fact(self, item: Item, info: FieldInfo) -> str:
+        value, name = item.fact(info.name), field_words(info.name, self.say)
+        if value in (None, ()):
+            return self.say.chat.fact_unknown.format(title=item.title, name=name)
+        return self.say.chat.fact_of.format(title=item.title, name=name, value=value_words(value, self.say))
+
+    def best_of(self, line: str, items: Sequence[Item], vocabulary: Vocabulary) -> str:
+        """Return which item is the cheapest, the longest and so on, if a line asks for that; else ""."""
+        for name, concept in concepts().items():
+            info = vocabulary.of_concept(name)
+            known = [item for item in items if info and isinstance(item.fact(info.name), float | str)]
+            for words, is_less in ((concept.less, True), (concept.more, False)):
+                named = any(re.search(rf"(?<![a-zäöüß]){re.escape(one)}", line, re.IGNORECASE) for one in words)
+                if info and known and named and info.kind in {"number", "date"}:
+                    value = {item.item_id: number_of(item, info) or 0.0 for item in known}
+                    best = (min if is_less else max)(known, key=lambda item: value[item.item_id])
+                    return self._fact(best, info)
+        return ""
 
     def compare(self, line: str, items: Sequence[Item], wanted: str) -> str:
         """Compare items point by point."""
@@ -79,4 +109,5 @@ class ItemAnswers:
         counts = ItemStatistics.of(log, [item], before=self.at).itemknn
         rows = [int(row) for row in np.argsort(-counts, kind="stable")[:ALSO_CHOSEN] if counts[row] > 0]
         others = self.store.items([log.item_ids[row] for row in rows])
-        return item_words(item, self.say, also=[other.title for other in others.values()], people=users)
+        titles = dict.fromkeys(other.title for other in others.values() if other.title != item.title)
+        return item_words(item, self.say, also=list(titles), people=users)

@@ -91,6 +91,7 @@ class Negation(_Table):
         allow: Patterns of a line that allows `{x}` again.
         drop: Patterns of a line by which the field `{x}` no longer matters.
         not_too: What makes a limit of a quality: "not too long".
+        nothing: What makes a limit of a quality behind it: "nothing old".
         too: What makes a complaint of a quality: "too long".
         half_too: What makes one of the item on the screen: "a bit long".
         affirms: Patterns of two negations that affirm: "I wouldn't say no to". What follows them is not refused.
@@ -105,6 +106,7 @@ class Negation(_Table):
     allow: tuple[str, ...]
     drop: tuple[str, ...]
     not_too: str
+    nothing: str
     too: str
     half_too: str
     affirms: tuple[str, ...]
@@ -205,6 +207,7 @@ class Concept(_Table):
         more: Comparisons that ask for a larger value.
         too_much: What is said of too large a value.
         too_little: What is said of too small a value.
+        asked: How people ask for it of an item: "how long".
         question: How it is asked for, keyed by the language of the answer.
         order: The values from the lowest to the highest, if they are no numbers.
         context: What else people say beside a value of it, and what asks for nothing then.
@@ -217,6 +220,7 @@ class Concept(_Table):
     too_much: tuple[str, ...]
     too_little: tuple[str, ...]
     question: Mapping[str, str]
+    asked: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
     context: tuple[str, ...] = ()
 

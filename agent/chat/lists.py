@@ -221,7 +221,9 @@ class ListMaker:
         best = max(freed, key=lambda condition: freed[condition], default=None)
         if best is None or not freed[best]:
             return self.say.writing.sentence_gap.join([chat.nothing_fits, chat.nothing_left])
-        would_fit = chat.would_fit.format(count=freed[best], condition=condition_words(best, self.say))
+        would_fit = chat.would_fit.format(
+            count=freed[best], condition=condition_words(best, self.say), field=field_words(best.field, self.say)
+        )
         return self.say.writing.sentence_gap.join([chat.nothing_fits, would_fit])
 
     def _gate_of(self, memory: Memory, listed: Recommendations) -> Condition | None:

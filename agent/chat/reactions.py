@@ -29,6 +29,12 @@ class Reactions:
         for item_id in item_ids if self.user_id else ():
             self.agent.feedback(self.user_id, item_id, EVENTS[act], self.at)
 
+    def take_back(self, reacted: Sequence[tuple[str, str]]) -> None:
+        """Remove reactions of this conversation, given as ids of items and acts."""
+        for event in self.list() if reacted else ():
+            if any((event.item_id, event.event) == (item_id, EVENTS[act]) for item_id, act in reacted):  # type: ignore[index]
+                self.agent.withdraw(self.user_id, event)
+
     def list(self) -> Sequence[Interaction]:
         """Return the recorded reactions that still count, the oldest first."""
         if self.user_id not in self.agent.store.log.user_rows:

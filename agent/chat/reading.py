@@ -66,6 +66,7 @@ class LineReading:
         items: Listed items that the line speaks of, by their positions from 0.
         titles: Titles of the catalogue that the line speaks of.
         liked: Titles that wanted items should be like.
+        beyond: The number of an item that the line speaks of and the list does not have; 0 without one.
         k: How many items are asked for; None if the line does not say it.
         answer: The answer to a yes-or-no question, or "any" if the person does not mind.
         facts: Facts about the person, keyed by name.
@@ -86,6 +87,7 @@ class LineReading:
     items: tuple[int, ...] = ()
     titles: tuple[str, ...] = ()
     liked: tuple[str, ...] = ()
+    beyond: int = 0
     k: int | None = None
     answer: Answer = ""
     facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -95,6 +97,11 @@ class LineReading:
     is_new_subject: bool = False
     is_about_change: bool = False
     is_about_state: bool = False
+
+    @property
+    def changes_wishes(self) -> bool:
+        """Whether the line says something of the items that are wanted."""
+        return any((self.wants, self.liked, self.conditions, self.refused, self.allowed, self.dropped))
 
     @property
     def changes(self) -> bool:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from whimbrel.agent.chat.amounts import conditions_in, unknown_amounts
-from whimbrel.agent.chat.lexicon import Lexicon, any_of, compiled, concepts, language_of, lexicon, word
+from whimbrel.agent.chat.lexicon import LETTER, Lexicon, any_of, compiled, concepts, language_of, lexicon, word
 from whimbrel.agent.chat.reading import Act, Answer, LineReading, Question, Scene
 from whimbrel.agent.chat.spelling import pieces, spelled
-from whimbrel.agent.chat.vocabulary import TOKEN, FieldInfo, Value, title_forms
+from whimbrel.agent.chat.vocabulary import TOKEN, FieldInfo, Value, number_of, title_forms
 from whimbrel.tools.clean import clean_text
 from whimbrel.tools.conditions import Condition, Op
 from whimbrel.tools.records import Item
@@ -104,6 +104,7 @@ class _Said:
     facts: dict[str, tuple[str, ...]] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     compared: list[Condition] = field(default_factory=list)
+    beyond: int = 0
     k: int | None = None
     answer: Answer = ""
     is_more: bool = False
@@ -171,18 +172,28 @@ class _Reader:
     def _clause(self, clause: str, *, is_whole: bool = False, is_asked: bool = False) -> bool:
         """Read a clause that does something as a whole. Return whether it does."""
         references = self._references(clause)
+        titles = [] if references else self.vocabulary.titles_in(clause)
         for name, act in _ACTS:
-            if name in {"known", "reject", "accept", "why", "about_item"} and not self.scene.listed:
+            if name in {"known", "reject", "accept", "why", "about_item"} and not (self.scene.listed or titles):
                 continue
             if name == "approve" and (not is_whole or len(self.scene.focus) != 1 or self.scene.question):
                 continue
+            if titles and name in _OF_ITEMS and not is_whole and self._full(name, self._with_marks(clause, titles)):
+                self.said.titles += titles
+                self.said.acts.append(act)
+                return True
             is_within = not is_whole and not (is_asked and act == "accept") and self._says_within(name, clause)
             if not (is_within or self._full(name, clause)):
                 continue
             if name == "compare" and len(references) == 1 and not self.scene.listed:
                 continue
-            if name in _OF_ITEMS:
-                self.said.items += references or (self._all_or_focus(clause, name))
+            if name == "compare":
+                references = self._references(self.text) or references
+                self.said.titles += titles
+            if name in _OF_ITEMS and not (name == "compare" and titles):
+                self.said.beyond = self.said.beyond or (0 if references else self._number_beyond(clause))
+                if not self.said.beyond:
+                    self.said.items += references or (self._all_or_focus(clause, name))
             self.said.is_more |= name == "more"
             self.said.is_new_subject |= name == "reset"
             self.said.is_about_change |= name == "changed"
@@ -224,6 +235,27 @@ class _Reader:
         quoted = f"['\"\u201c\u300a]?{_TITLE}['\"\u201d\u300b]?"
         one = any_of([*patterns, *self.words.items.focus, quoted])
         return f"(?:{one}(?:(?:\\s*,\\s*|\\s+(?:and|or|und|oder|with|mit|to)\\s+|[和与跟]){one})*)"
+
+    def _number_beyond(self, text: str) -> int:
+        """Return the number of an item that is named but not on the list; 0 if there is none."""
+        last = len(self.scene.listed)
+        named = [
+            number
+            for name, number in self.words.amounts.ordinals.items()
+            if compiled(word(re.escape(name))).search(text)
+        ]
+        named += [int(match[1]) for match in re.finditer(r"(?<![\w.,])#?(\d{1,2})(?![\w.]|,\d)", text)]
+        return max((number for number in named if number > last), default=0)
+
+    def _with_marks(self, clause: str, titles: Sequence[str]) -> str:
+        """Replace titles of the catalogue in a clause by marks."""
+        for title in titles:
+            for form in title_forms(title):
+                start = clause.casefold().find(form)
+                if start >= 0:
+                    clause = f"{clause[:start]}{_TITLE}{clause[start + len(form) :]}"
+                    break
+        return clause
 
     def _with_titles_marked(self, clause: str) -> str:
         """Replace the titles of listed items in a clause by a mark."""
@@ -270,6 +302,8 @@ class _Reader:
             self._allowed,
             self._described,
             self._refused_before,
+            self._flags,
+            self._not_that,
             self._negations,
             self._values,
         )
@@ -283,7 +317,15 @@ class _Reader:
         for pattern, is_refused in ((self.words.words.like, False), (before, True)):
             begin, end = ("", "") if self.language == "zh" else (r"(?<!\w)", r"(?!\w)")
             for match in compiled(rf"{begin}{pattern}{end}\s*['\"\u201c\u300a]?").finditer(text):
-                title, length = self.vocabulary.title_at_start(text[match.end() :])
+                rest = text[match.end() :]
+                title, length = self.vocabulary.title_at_start(rest)
+                listed = (
+                    compiled(rf"{self._item_pattern()}(?!{LETTER})").match(rest)
+                    if not title and not is_refused
+                    else None
+                )
+                if listed and (positions := self._references(listed.group()) or list(self.scene.focus[:1])):
+                    title, length = self.scene.listed[positions[0]].title, listed.end()
                 # A short title may be a plain word, such as a kind that is refused.
                 if not title or (is_refused and self.vocabulary.values_in(text[match.end() : match.end() + length])):
                     continue
@@ -334,7 +376,9 @@ class _Reader:
                 if not qualities or (info is None and name != "audience"):
                     continue
                 quality = any_of([re.escape(entry) for entry in qualities])
-                for prefix, is_complaint in ((negation.not_too, False), (half, True)):
+                # Of age ratings, "nothing violent" refuses kinds of items.
+                mild = negation.not_too if name == "audience" else f"(?:{negation.not_too}|{negation.nothing})"
+                for prefix, is_complaint in ((mild, False), (half, True)):
                     match = compiled(word(f"{prefix}\\s*{quality}")).search(text)
                     if match and self._quality(
                         name, info, is_much=is_much, is_complaint=is_complaint, text=match.group()
@@ -378,6 +422,12 @@ class _Reader:
         known = [value for value in info.counts if value.casefold() in order] if info else []
         if not info or not known:
             kinds = [value.value for value in self.vocabulary.values_in(text) if value.field == "topics"]
+            if for_all:  # "something for kids"
+                several = len(kinds) > 1
+                op: Op = "contains_any" if several else "contains"
+                value = tuple(kinds) if several else kinds[0] if kinds else ""
+                self.said.conditions += [Condition(field="topics", op=op, value=value)] if kinds else []
+                return bool(kinds)
             self.said.refused += kinds
             self.said.acts.append("criticise")
             return bool(kinds)
@@ -451,7 +501,7 @@ class _Reader:
     def _reference(self, info: FieldInfo) -> float | None:
         """Return the value to compare with: that of the item talked about, or the middle of the list."""
         items = self._focus() or list(self.scene.listed)
-        values = sorted(value for value in (_number(item, info) for item in items) if value is not None)
+        values = sorted(value for value in (number_of(item, info) for item in items) if value is not None)
         return values[len(values) // 2] if values else None
 
     def _allowed(self, text: str) -> str:
@@ -513,6 +563,38 @@ class _Reader:
         """Return whether a phrase such as "comedy is fine" answers a question or begins a wish. Nothing was refused."""
         question = self.scene.question
         return question.kind != "gate" if question else not self.scene.refused
+
+    def _not_that(self, text: str) -> str:
+        """Read "not that brand": the value that the item talked about has is refused."""
+        focus = self._focus()
+        for info in self.vocabulary.fields.values() if len(focus) == 1 else ():
+            value = focus[0].fact(info.name)
+            if info.kind not in {"text", "list"} or not value:
+                continue
+            names = any_of([re.escape(name) for name in _names(info)])
+            before = any_of(self.words.negation.before)
+            match = compiled(
+                rf"(?<!\w)(?:{before})\s+(?:that|this|the same|diese[rsn]?|这个|这种)\s*{names}(?!\w)"
+            ).search(text)
+            if match:
+                for one in value if isinstance(value, tuple) else (str(value),):
+                    self._refuse_values([Value(info.name, one, match.start(), match.end())])
+                self.said.acts.append("exclude")
+                text = _without(text, match.start(), match.end())
+        return text
+
+    def _flags(self, text: str) -> str:
+        """Read flags of items: "in stock", "dishwasher safe", "not sponsored"."""
+        for info in self.vocabulary.fields.values():
+            if info.kind != "flag":
+                continue
+            names = any_of([re.escape(name) for name in _names(info)])
+            before = any_of(self.words.negation.before)
+            match = compiled(rf"(?<!\w)(?P<no>{before}\s+)?(?:the )?{word(names)}(?:\s+ones?\b)?").search(text)
+            if match:
+                self.said.conditions.append(Condition(field=info.name, op="==", value=match["no"] is None))
+                text = _without(text, match.start(), match.end())
+        return text
 
     def _negations(self, text: str) -> str:
         negation = self.words.negation
@@ -652,6 +734,9 @@ class _Reader:
         if not said.acts and len(self.scene.listed) > 1 and self._is_reference():
             said.acts.append("accept")  # "the second one then"
             said.items += self._references(self.text)
+        # "Drama would be fine, just not a sad one": what is allowed in so many words is not refused as well.
+        allowed = {value.casefold() for value in said.allowed}
+        said.refused = [value for value in said.refused if value.casefold() not in allowed]
         if said.titles and "exclude" in said.acts:
             said.acts.append("reject")
         act: Act = next((act for act in _RANK if act in said.acts), "unclear")
@@ -667,6 +752,7 @@ class _Reader:
             items=_distinct(said.items),
             titles=_distinct(said.titles),
             liked=_distinct(said.liked),
+            beyond=said.beyond,
             k=said.k,
             answer=said.answer,
             facts=said.facts,
@@ -735,13 +821,6 @@ def _is_said_better(one: Condition, conditions: Sequence[Condition], compared: S
     """Return whether the line limits the same field in the same direction by a number of its own."""
     others = [other for other in conditions if other not in compared and other.field == one.field]
     return any(other.op[:1] == one.op[:1] for other in others)
-
-
-def _number(item: Item, info: FieldInfo) -> float | None:
-    value = item.fact(info.name)
-    if info.kind == "date" and isinstance(value, str) and value[:4].isdecimal():
-        return float(value[:4])
-    return value if isinstance(value, float) and not isinstance(value, bool) else None
 
 
 def _names(info: FieldInfo) -> list[str]:

@@ -93,7 +93,8 @@ class Session:
         self._opening: Recommendations | None = None
         self._saved = saved
         self._reactions = Reactions(agent, self._named_id, at, self._say)
-        fresh = Memory(TalkState(k=1 if self._policy.one_at_a_time else k), facts=dict(facts or {}))
+        self._length = 1 if self._policy.one_at_a_time else k
+        fresh = Memory(TalkState(k=self._length), facts=dict(facts or {}))
         resumed = saved.load() if saved else None
         # A fact that is given now counts more than one that was said then.
         self._memory = replace(resumed, facts={**resumed.facts, **fresh.facts}) if resumed else fresh
@@ -157,6 +158,7 @@ class Session:
         reading = self._read(line, self._scene())
         answers: Mapping[Act, Callable[[LineReading, str], Turn]] = {
             "undo": self._undo,
+            "subject": self._subject,
             "leave": self._leave,
             "small_talk": self._small_talk,
             "why": self._why,
@@ -204,13 +206,24 @@ class Session:
         if command == "/memory":
             return self._turn("about_me", self._remembered(rest.strip()))
         if command == "/reset":
-            self._memory = replace(self._memory, state=TalkState(k=self.state.k), shown=(), question=None)
-            return self._listed("subject", chat.forgotten)
+            return self._forgotten()
         if command == "/quit":
             return self._leave(LineReading("leave"), line)
         known = command == "/help"
         words = chat.help if known else self._joined(chat.no_command.format(command=command[:LONGEST_ECHO]), chat.help)
         return self._turn("small_talk" if known else "unclear", words)
+
+    def _subject(self, reading: LineReading, line: str) -> Turn:
+        """Start over. What else the line says is the new wish."""
+        turn = self._forgotten()
+        return self._wish(replace(reading, act="want", is_new_subject=False), line) if reading.changes_wishes else turn
+
+    def _forgotten(self) -> Turn:
+        """Forget all wishes. What the person took, rejected or knows stays out of the lists."""
+        state = self.state
+        hidden = tuple(dict.fromkeys([*state.known, *state.rejected]))
+        self._memory = replace(self._memory, state=TalkState(k=self._length, known=hidden), shown=(), question=None)
+        return self._listed("subject", self._say.chat.forgotten)
 
     def _remembered(self, rest: str) -> str:
         """List the recorded reactions, or delete some. What is deleted no longer counts in this conversation either."""
@@ -290,13 +303,17 @@ class Session:
     def _undo(self, reading: LineReading, line: str) -> Turn:
         if not self._memory.earlier:
             return self._turn("undo", self._say.chat.nothing_to_undo)
-        self._memory = self._memory.earlier[-1]
+        before = self._memory
+        self._memory = before.earlier[-1]
+        self._reactions.take_back([one for one in before.reacted if one not in self._memory.reacted])
         return self._listed("undo", self._say.chat.undone)
 
     def _react(self, reading: LineReading, line: str) -> Turn:
         """Record that the person takes, rejects or knows items. A rejection or a wish leads to a new list."""
         chat = self._say.chat
         titles = self._titles_at(reading.items) | self._ids_of(reading.titles)
+        if reading.beyond:
+            return self._turn(reading.act, self._no_entry(str(reading.beyond)))
         if not titles:
             if reading.changes:
                 return self._wish(replace(reading, act="exclude"), line)
@@ -306,6 +323,8 @@ class Session:
             titles=named
         )
         self._reactions.record(reading.act, list(titles))
+        reacted = (*self._memory.reacted, *((item_id, reading.act) for item_id in titles))
+        self._memory = replace(self._memory, reacted=reacted)
         state = self.state.rejecting(titles) if reading.act == "reject" else self.state
         if reading.act != "reject":
             state = replace(state, known=tuple(dict.fromkeys([*state.known, *titles])))
@@ -331,6 +350,8 @@ class Session:
         return self._turn("unclear", self._say.chat.not_understood.format(line=line[:LONGEST_ECHO]))
 
     def _why(self, reading: LineReading, line: str) -> Turn:
+        if reading.beyond:
+            return self._turn("why", self._no_entry(str(reading.beyond)))
         entries = self._entries(reading.items or self._memory.focus[:1])
         if not entries:
             return self._turn("why", self._say.chat.which_item if self._items() else self._say.chat.no_list)
@@ -339,13 +360,18 @@ class Session:
         return self._turn("why", words, figures=figures)
 
     def _about_item(self, reading: LineReading, line: str) -> Turn:
+        if reading.beyond:
+            return self._turn("about_item", self._no_entry(str(reading.beyond)))
         items = self._spoken_of(reading)
         if not items:
             return self._turn("about_item", self._say.chat.which_item if self._items() else self._say.chat.no_list)
         self._memory = replace(self._memory, focus=reading.items or self._memory.focus)
-        return self._turn("about_item", self._answers.about(line, items, state_words(self.state, self._say)))
+        wanted, asked = state_words(self.state, self._say), self._vocabulary.asked_for(line)
+        return self._turn("about_item", self._answers.about(line, items, wanted, asked))
 
     def _compare(self, reading: LineReading, line: str) -> Turn:
+        if best := self._answers.best_of(line, self._spoken_of(reading) or self._items(), self._vocabulary):
+            return self._turn("compare", best)
         items = self._spoken_of(reading)[:MOST_COMPARED]
         if len(items) < 2:
             items = self._items()[:MOST_COMPARED]
@@ -411,7 +437,8 @@ class Session:
     ) -> Turn:
         items = self._agent.store.items([entry.item_id for entry in listed.recommendations]) if listed else {}
         disclosures = {item_id: told for item_id, item in items.items() if (told := self._policy.disclosures(item))}
-        warnings = (*self._warnings, *(listed.warnings if listed else ()))
+        # Of an empty list the words say why, so the note that it is short is left out.
+        warnings = (*self._warnings, *(listed.warnings if listed and listed.recommendations else ()))
         return Turn(
             act=act,
             words=words,

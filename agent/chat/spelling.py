@@ -49,6 +49,11 @@ def _short_forms(language: str) -> str:
 
 def _mended(token: str, language: str, vocabulary: Vocabulary) -> str:
     plain = token.casefold()
+    if plain.isascii() and plain.isalpha() and plain not in vocabulary.words and pieces(plain) > 1:
+        swapped = {f"{plain[:n]}{plain[n + 1]}{plain[n]}{plain[n + 2 :]}" for n in range(len(plain) - 1)}
+        meant = swapped & _words_of(language)
+        if len(meant) == 1 and plain not in _words_of(language):  # "frist", "waht"
+            return meant.pop()
     if len(token) < SHORTEST_MENDED or "'" in token or not token.isascii() or plain in vocabulary.words:
         return token
     known = vocabulary.names | _asked_words()

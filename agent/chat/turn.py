@@ -62,6 +62,7 @@ class Memory:
         opened: Gates that the person opened.
         refused_gates: Gates that the person keeps shut, or has not answered for. Nobody is asked twice.
         facts: What is known of the person.
+        reacted: The items and acts of the reactions that were recorded.
         earlier: The memories before each change of the state, the latest last.
     """
 
@@ -74,6 +75,7 @@ class Memory:
     opened: tuple[Condition, ...] = ()
     refused_gates: tuple[Condition, ...] = ()
     facts: Facts = field(default_factory=dict)
+    reacted: tuple[tuple[str, str], ...] = ()
     earlier: tuple["Memory", ...] = ()
 
     def shortened(self, most: int) -> "Memory":
@@ -83,7 +85,7 @@ class Memory:
 
     def is_changed(self, before: "Memory") -> bool:
         """Return whether the wishes, the gates or the facts differ from an earlier memory."""
-        parts = ("state", "opened", "refused_gates", "facts")
+        parts = ("state", "opened", "refused_gates", "facts", "reacted")
         return any(getattr(before, part) != getattr(self, part) for part in parts)
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from whimbrel.agent.chat.lexicon import compiled, concepts, lexicon, meanings
 from whimbrel.tools.fields import FieldValue
+from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.field_table import FieldTable
 
 Kind = Literal["number", "date", "flag", "text", "list"]
@@ -130,7 +131,10 @@ class Vocabulary:
             known = {value.casefold() for value in info.counts}
             # An age rating that no item has can be asked for, too: nothing fits then.
             unknown = [value.upper() for value in order if value not in known and known & set(order)]
-            for value in [*info.counts, *unknown]:
+            spellings: dict[str, str] = {}  # of values that differ in case alone, the most frequent stands for all
+            for value in sorted(info.counts, key=lambda value: -info.counts[value]):
+                spellings.setdefault(value.casefold(), value)
+            for value in [*spellings.values(), *unknown]:
                 if len(value) <= LONGEST_NAMED:
                     for form in _spellings(value):
                         exact.setdefault(form, []).append((info.name, value))
@@ -176,6 +180,29 @@ class Vocabulary:
             for form in title_forms(title):
                 names.setdefault(form, title)
         return names
+
+    def asked_for(self, line: str) -> list[FieldInfo]:
+        """Return the fields that a question about an item names: "how long is it?"."""
+        asked = []
+        for info in self.fields.values():
+            concept = concepts().get(info.concept)
+            names = [info.name.replace("_", " "), *(concept.asked if concept else ())]
+            if any(re.search(rf"(?<![a-zäöüß]){re.escape(name)}", line, re.IGNORECASE) for name in names):
+                asked.append(info)
+        return asked
+
+    def titles_in(self, text: str) -> list[str]:
+        """Return the titles of at least two words that a text names, in order. The longest at each place wins."""
+        named, position = list[str](), 0
+        starts = [match.start() for match in TOKEN.finditer(text)]
+        for start in starts:
+            if start < position:
+                continue
+            title, length = self.title_at_start(text[start:])
+            if title and len(TOKEN.findall(text[start : start + length])) > 1:
+                named.append(title)
+                position = start + length
+        return named
 
     def title_at_start(self, text: str) -> tuple[str, int]:
         """Return the longest title that a text begins with, and where it ends in the text; ("", 0) without one."""
@@ -292,3 +319,11 @@ def _is_name(value: str, phrase: str, line: str) -> bool:
     one = re.escape(phrase)
     beside = rf"\b(?:rated|or|oder) {one}\b|\b{one}[- ](?:rated|or|oder|only)\b|^\W*{one}\W*$|\band {one} only"
     return bool(compiled(beside).search(line))
+
+
+def number_of(item: Item, info: FieldInfo) -> float | None:
+    """Return the number of an item for a field, a year for a date; None if it is unknown."""
+    value = item.fact(info.name)
+    if info.kind == "date" and isinstance(value, str) and value[:4].isdecimal():
+        return float(value[:4])
+    return value if isinstance(value, float) and not isinstance(value, bool) else None

@@ -81,7 +81,10 @@ def _answer(answer: Turn, view: View) -> RenderableType:
     if answered := answer.recommendations:
         if answered.shift.kind != "none" and answer.state.is_empty:  # a wish is no shift of the interests
             parts.append(Prose(_shift_line(answered.shift, view), style="dim"))
-        parts += [recommended(answered, view, notes=_notes(answer, view)), *view.notes(answered.warnings)]
+        parts += [
+            recommended(answered, view, notes=_notes(answer, view)),
+            *view.notes(answered.warnings if answered.recommendations else ()),
+        ]
     return Group(*parts, *_below(answer, view))
 
 
@@ -110,7 +113,7 @@ def _plain(answer: Turn, view: View, *, opening: bool) -> str:
         for entry in answered.recommendations:
             lines.append(f"{entry.rank}. {entry.title} - {entry.explanation}")
             lines += [f"   {note}" for note in notes.get(entry.item_id, ())]
-        lines += [note.plain for note in view.notes(answered.warnings)]
+        lines += [note.plain for note in view.notes(answered.warnings if answered.recommendations else ())]
     return "\n".join([*lines, *_after(answer, view), ""])
 
 
