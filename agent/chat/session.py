@@ -304,7 +304,8 @@ class Session:
         if not self._memory.earlier:
             return self._turn("undo", self._say.chat.nothing_to_undo)
         before = self._memory
-        self._memory = before.earlier[-1]
+        # What was asked and shown stays asked and shown.
+        self._memory = replace(before.earlier[-1], asked=before.asked, shown=before.shown)
         self._reactions.take_back([one for one in before.reacted if one not in self._memory.reacted])
         return self._listed("undo", self._say.chat.undone)
 

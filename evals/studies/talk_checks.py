@@ -175,7 +175,8 @@ class _Talk:
         if not (turn.words or turn.question or entries):
             self._fault("empty reply", line)
         if turn.question:
-            if turn.question in self.asked and turn.question != self.waiting:
+            is_needed = turn.act == "undo" and turn.question.kind != "narrow"  # the answer was taken back
+            if turn.question in self.asked and turn.question != self.waiting and not is_needed:
                 self._fault("a question twice", line)
             self.asked.append(turn.question)
         self.waiting = turn.question or self.waiting
