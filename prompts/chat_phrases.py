@@ -46,6 +46,7 @@ class ChatPhrases(Table):
     nothing_left: str
     would_fit: Annotated[Counted, counts("condition", "field")]
     not_understood: Annotated[str, takes("line")]
+    not_mentioned: Annotated[str, takes("wish")]
     no_field: Annotated[str, takes("name")]
     undone: str
     nothing_to_undo: str

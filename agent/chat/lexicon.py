@@ -19,7 +19,7 @@ _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _GERMAN = re.compile(
     r"[äöüß]|\b(?:ich|nicht|kein\w*|und|oder|bitte|etwas|ohne|eine[nmrs]?|ein|mir|ist|das|der|den|dem|mit|unter|lieber|danke|"
     r"doch|wieder|nichts|warum|wieso|welche[rsn]?|gerne?|noch|auch|schon|billiger|teurer|egal|ja|nein|nehme|zeige?|was|mehr|"
-    r"weniger|neuer|alles|nur|von|bei|wie|es|mich|wir|zu|lang|kurz|teuer|billig|mindestens|höchstens|maximal|sterne|stunden?|minuten)\b",
+    r"weniger|neuer|alles|worum|gehts?|im|vom|zum|zweite[nrs]?|dritte[nrs]?|erste[nrs]?|letzte[nrs]?|läuft|kenne?|hab|habe|krimis?|nimm|heute|sag|mach|warum|filme|nur|von|bei|wie|es|mich|wir|zu|lang|kurz|teuer|billig|mindestens|höchstens|maximal|sterne|stunden?|minuten)\b",
     re.IGNORECASE,
 )
 _ENGLISH = re.compile(

@@ -585,6 +585,10 @@ class _Reader:
 
     def _flags(self, text: str) -> str:
         """Read flags of items: "in stock", "dishwasher safe", "not sponsored"."""
+        available = any_of([re.escape(name) for name in concepts()["available"].words])
+        if not self.vocabulary.of_concept("available") and (match := compiled(word(available)).search(text)):
+            self.said.missing.append("available")
+            text = _without(text, match.start(), match.end())
         for info in self.vocabulary.fields.values():
             if info.kind != "flag":
                 continue
@@ -736,6 +740,12 @@ class _Reader:
             said.items += self._references(self.text)
         # "Drama would be fine, just not a sad one": what is allowed in so many words is not refused as well.
         allowed = {value.casefold() for value in said.allowed}
+        allowed |= {
+            str(value).casefold()
+            for one in said.conditions
+            if one.field == "topics" and one.op.startswith("contains")
+            for value in (one.value if isinstance(one.value, tuple) else (one.value,))
+        }
         said.refused = [value for value in said.refused if value.casefold() not in allowed]
         if said.titles and "exclude" in said.acts:
             said.acts.append("reject")

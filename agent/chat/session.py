@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from whimbrel.agent.chat.answering import Asked
 from whimbrel.agent.chat.item_answers import ItemAnswers
+from whimbrel.agent.chat.lexicon import meanings
 from whimbrel.agent.chat.lists import ListMaker, Recommender, values_of
 from whimbrel.agent.chat.policy import Facts, Policy
 from whimbrel.agent.chat.reactions import Reactions
@@ -14,9 +15,10 @@ from whimbrel.agent.chat.rules import read_line
 from whimbrel.agent.chat.saved_talks import SavedTalk
 from whimbrel.agent.chat.state import TalkState
 from whimbrel.agent.chat.turn import Memory, Turn
-from whimbrel.agent.chat.vocabulary import Vocabulary
+from whimbrel.agent.chat.vocabulary import TOKEN, Vocabulary
 from whimbrel.agent.chat.words import (
     changes_words,
+    condition_words,
     facts_of,
     field_words,
     state_words,
@@ -267,8 +269,10 @@ class Session:
         shown = () if reading.is_new_subject else self._memory.shown
         self._memory = replace(self._memory, state=state, shown=shown)
         words += changes_words(reading, state, self._say)
+        words += self._moved_on(reading)
         words += [self._say.chat.no_field.format(name=field_words(name, self._say)) for name in reading.missing]
         words += [self._unnamed(value) for value in reading.refused]
+        words += [self._unmentioned(wish) for wish in reading.wants]
         is_known = not reading.changes and not liked and not reading.titles and not reading.is_more
         if is_known and reading.act != "want" and not reading.answer and not words:
             return self._turn(reading.act, self._say.chat.help)
@@ -281,6 +285,28 @@ class Session:
         vectors = self._agent.store.topic_vectors(before=self._at)
         refusal = Refusal.of([value], vectors)
         return "" if any(map(refusal.covers_topic, vectors)) else self._say.chat.no_such_topic.format(topic=value)
+
+    def _moved_on(self, reading: LineReading) -> list[str]:
+        """Drop the kinds that were wanted before if none of them fits a kind that is wanted now, and say so."""
+        now = [one for one in reading.conditions if one.field == "topics" and one.op.startswith("contains")]
+        old = [one for one in self.state.conditions if one.field == "topics" and one not in reading.conditions]
+        old = [one for one in old if not one.op.startswith("not")]
+        if not now or not old or len(self._lists.fitting(self._memory)):
+            return []
+        state = replace(self.state, conditions=tuple(one for one in self.state.conditions if one not in old))
+        memory = replace(self._memory, state=state)
+        if not len(self._lists.fitting(memory)):
+            return []
+        self._memory = memory
+        names = self._say.writing.comma.join(condition_words(one, self._say) for one in old)
+        return [self._say.chat.dropped.format(names=names)]
+
+    def _unmentioned(self, wish: str) -> str:
+        """Return a note if no item mentions any word of a wish. The list then has what comes nearest."""
+        known = self._vocabulary.words | meanings().keys()
+        tokens = [token.casefold() for token in TOKEN.findall(wish)]
+        is_mentioned = any(token in known for token in tokens) or self.state.topics
+        return "" if is_mentioned else self._say.chat.not_mentioned.format(wish=wish)
 
     def _less(self, topic: str) -> Turn:
         if not topic:
