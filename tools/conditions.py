@@ -5,8 +5,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from whimbrel.tools.fields import LONGEST_FIELD, FieldValue, typed
+from whimbrel.tools.fields import LONGEST_FIELD, LONGEST_VALUE, FieldValue, typed
 from whimbrel.tools.records import Item
+
+
+class _Entry(str):
+    """A text that stays one."""
+
+    __slots__ = ()
+
 
 Op = Literal["<", "<=", ">", ">=", "==", "!=", "in", "not_in", "contains", "not_contains", "contains_any"]
 _NEGATIONS: Mapping[str, Op] = {"!=": "==", "not_in": "in", "not_contains": "contains"}
@@ -17,6 +24,10 @@ _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     ">=": lambda value, bound: value >= bound,
 }
 _OF_LISTS = frozenset({"in", "not_in", "contains_any"})
+
+
+def _typed(value: Any) -> FieldValue | None:
+    return str(value)[:LONGEST_VALUE] if isinstance(value, _Entry) else typed(value)
 
 
 class Condition(BaseModel):
@@ -41,7 +52,19 @@ class Condition(BaseModel):
 
     field: Annotated[str, Field(min_length=1, max_length=LONGEST_FIELD)]
     op: Op
-    value: Annotated[Any, BeforeValidator(typed)]
+    value: Annotated[Any, BeforeValidator(_typed)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_entries(cls, data: Any) -> Any:
+        """Keep the texts that entries of a list are compared with: a topic `007` is no number."""
+        if (
+            isinstance(data, dict)
+            and data.get("op") in {"contains", "not_contains"}
+            and isinstance(data.get("value"), str)
+        ):
+            return {**data, "value": _Entry(data["value"])}
+        return data
 
     @model_validator(mode="after")
     def _check_value(self) -> "Condition":

@@ -35,7 +35,7 @@ def typed(value: object) -> FieldValue | None:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float):
-        return float(value) if math.isfinite(value) else None
+        return _finite(value)
     if isinstance(value, list | tuple | set | frozenset):
         if not all(isinstance(part, str | int | float) for part in value):
             raise ValueError("a list of texts is needed")
@@ -54,6 +54,13 @@ def typed(value: object) -> FieldValue | None:
     if "|" in text:
         return typed(text.split("|"))
     return text[:LONGEST_VALUE] or None
+
+
+def _finite(value: float) -> float | None:
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError as error:
+        raise ValueError("the number is too large") from error
 
 
 def _typed_fields(value: object) -> object:

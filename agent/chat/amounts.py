@@ -34,6 +34,8 @@ _PARTS: Mapping[frozenset[str], tuple[int, int]] = {
     frozenset({"late", "späten", "末"}): (5, 9),
 }
 """The years of the parts of a decade."""
+MOST = 1e12
+"""Larger numbers are no amounts."""
 _YEARS = (1880, 2100)
 _LIMITED = ("price", "length", "weight")
 """What a bare number limits from above: the first concept whose values are of its size."""
@@ -358,9 +360,10 @@ def _number(text: str, words: Lexicon) -> float | None:
     if text[:1].isdigit():
         plain = re.sub(r",(?=\d{3}(?:\D|$))", "", text).replace(",", ".").strip(".")
         try:
-            return float(plain)
+            number = float(plain)
         except ValueError:
             return None
+        return number if number < MOST else None
     if re.fullmatch(r"[零一二两三四五六七八九十百半俩仨]+", text):
         return _chinese_number(text)
     half = 0.5 if re.search(r"and a half|½", text) else 0.0
@@ -371,6 +374,8 @@ def _number(text: str, words: Lexicon) -> float | None:
     values = [known[part] for part in parts if part in known]
     if not values or len(values) != len(parts):
         return None
+    if len(values) == 2 and values[0] == 1 and values[1] < 100:  # "a seven"
+        return values[1] + half
     if len(values) == 2 and values[1] >= 100:  # "a hundred", "two hundred"
         return values[0] * values[1]
     return sum(values) + half

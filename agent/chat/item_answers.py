@@ -97,7 +97,8 @@ class ItemAnswers:
     def profile(self, opening: Recommendations) -> str:
         """Say what is known of the person."""
         log = self.store.log
-        count = int(log.items_per_user(before=self.at)[log.user_rows[self.user_id]])
+        row = log.user_rows.get(self.user_id)
+        count = int(log.items_per_user(before=self.at)[row]) if row is not None else 0
         return "\n".join([self.say.chat.your_events.format(count=count), opening.summary, opening.shift.reason])
 
     def _worded(self, asked: Asked) -> str:

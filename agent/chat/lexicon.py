@@ -283,6 +283,28 @@ LETTER = r"(?-i:[^\W\u4e00-\u9fff])"
 """A character of a word that has borders, in a form that compiles fast (its case does not matter)."""
 
 
+def consists_of(core: str, around: str, text: str, *, spaced: bool = True) -> bool:
+    """Return whether a text is made of phrases of two patterns, with at least one of the first.
+
+    The text is read from left to right without going back, so that no line takes long.
+
+    Args:
+        core: A pattern of the phrases that count.
+        around: A pattern of what may stand around them.
+        text: The text, without marks.
+        spaced: Whether spaces stand between phrases. Chinese has none.
+    """
+    step = compiled(rf"(?:(?P<core>{core})|{around})(?:\s+|$)" if spaced else rf"(?:(?P<core>{core})|{around})\s*")
+    position, has_core = 0, False
+    while position < len(text):
+        match = step.match(text, position)
+        if not match or match.end() == position:
+            return False
+        has_core |= match["core"] is not None
+        position = match.end()
+    return has_core
+
+
 def any_of(patterns: Sequence[str]) -> str:
     """Return a pattern that matches any of the patterns, the longest first."""
     return "(?:" + "|".join(sorted(patterns, key=len, reverse=True)) + ")"

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
+from whimbrel.agent.chat.amounts import MOST
 from whimbrel.agent.chat.reading import ACTS, Act, Answer, LineReading, Scene
 from whimbrel.agent.chat.rules import LONGEST_LINE
 from whimbrel.agent.chat.vocabulary import FieldInfo, Vocabulary
@@ -150,7 +151,7 @@ def _condition(reply: ConditionReply, vocabulary: Vocabulary) -> Condition | Non
             float(match.group()) for match in (re.search(r"-?\d+(?:\.\d+)?", str(one)) for one in given) if match
         ]
         op: Any = reply.op if reply.op in _NUMERIC else "=="
-        return Condition(field=info.name, op=op, value=numbers[0]) if numbers else None
+        return Condition(field=info.name, op=op, value=numbers[0]) if numbers and abs(numbers[0]) < MOST else None
     names = {value.casefold(): value for value in info.counts}
     values: list[str] = []
     for one in given:

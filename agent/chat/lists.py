@@ -94,6 +94,11 @@ class ListMaker:
     policy: Policy
     say: Phrases
 
+    @property
+    def known_id(self) -> str:
+        """The person's id; "" while the log does not know it. A reaction, or forgetting, changes that."""
+        return self.user_id if self.user_id in self.agent.store.log.user_rows else ""
+
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """What the catalogue can be asked for."""
@@ -108,6 +113,8 @@ class ListMaker:
             is_more: Whether only items are wanted that were not on a list before.
             is_repeated: Whether an earlier list comes back, so that no new question is asked for it.
         """
+        if self.policy.one_at_a_time and memory.state.k != 1:
+            memory = replace(memory, state=replace(memory.state, k=1))
         missing = self.policy.missing_facts(memory.facts)
         if missing:
             rule = missing[0]
@@ -167,12 +174,12 @@ class ListMaker:
         for gate in self.policy.closed(memory.opened):
             is_asked = question is not None and question.kind == "gate" and self.gate_question(gate) == question
             is_named = any(str(value).casefold() in allowed for value in values_of(gate))
-            if (is_asked and reading.answer in {"yes", "any"}) or (
-                is_named and (is_asked or gate in memory.refused_gates)
-            ):
+            if is_asked and reading.answer == "yes":
                 shut = tuple(other for other in memory.refused_gates if other != gate)
                 memory = replace(memory, opened=(*memory.opened, gate), refused_gates=shut)
                 words.append(self.say.chat.gate_open.format(values=condition_words(gate, self.say)))
+            elif is_named and not is_asked and gate in memory.refused_gates:  # then it is asked again
+                memory = replace(memory, refused_gates=tuple(other for other in memory.refused_gates if other != gate))
             elif is_asked and gate not in memory.refused_gates:
                 memory = replace(memory, refused_gates=(*memory.refused_gates, gate))
                 words.append(self.say.chat.gate_closed.format(values=condition_words(gate, self.say)))
@@ -189,7 +196,7 @@ class ListMaker:
         required = self.policy.required(memory.facts)
         context = memory.state.context(topics, hidden=(*hidden, *gates), conditions=required)
         # If this call fails, the old list stays, so that /why still explains the list on the screen.
-        return self.agent.recommend(self.user_id, self.at, context, memory.state.k)
+        return self.agent.recommend(self.known_id, self.at, context, memory.state.k)
 
     def _showing(self, memory: Memory, words: str, listed: Recommendations, question: Question | None) -> MadeList:
         ids = [entry.item_id for entry in listed.recommendations]

@@ -54,7 +54,7 @@ class ModelReader:
         self.usage += reply.usage
         if reply.value is None:
             return by_rules
-        by_model = checked(reply.value, scene)
+        by_model = _with_plain_yes(checked(reply.value, scene), by_rules)
         return _complete(by_model, by_rules, scene) if self._model.reads else _filled(by_rules, by_model)
 
     def _reads_lines(self, llm: LanguageModel) -> bool:
@@ -62,6 +62,12 @@ class ModelReader:
         if self._can_read is None:
             self._can_read = self._model.reads or reads_lines(remembered(llm), self._model.language)
         return self._can_read
+
+
+def _with_plain_yes(by_model: LineReading, by_rules: LineReading) -> LineReading:
+    """Return the model's reading, without a yes where the rules read a no or a refusal. Code keeps the gates."""
+    is_refused = by_rules.answer == "no" or by_rules.refused or by_rules.act in {"exclude", "reject"}
+    return replace(by_model, answer="no" if by_model.answer == "yes" and is_refused else by_model.answer)
 
 
 def is_understood(reading: LineReading, vocabulary: Vocabulary) -> bool:

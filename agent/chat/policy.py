@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from whimbrel.tools.clean import clean_text
 from whimbrel.tools.conditions import Condition, Op
 from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.fields import LONGEST_FIELD
@@ -36,9 +37,9 @@ class Rule(BaseModel):
         if not self.fact:
             return Condition(field=self.field, op=self.op, value=self.value)
         known = facts.get(self.fact)
-        if known is None:
-            return None
         takes_list = self.op in {"in", "not_in", "contains_any"}
+        if known is None or (not takes_list and not any(known)):
+            return None
         return Condition(field=self.field, op=self.op, value=known if takes_list else (known[0] if known else ""))
 
 
@@ -48,7 +49,7 @@ class Disclosure(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     when: Condition
-    words: Annotated[str, Field(min_length=1, max_length=500)]
+    words: Annotated[str, BeforeValidator(clean_text), Field(min_length=1, max_length=500)]
 
 
 class Policy(BaseModel):
@@ -80,7 +81,7 @@ class Policy(BaseModel):
 
     def missing_facts(self, facts: Facts) -> list[Rule]:
         """Return the rules that need a fact that is not known."""
-        return [rule for rule in self.require if rule.fact and rule.fact not in facts]
+        return [rule for rule in self.require if rule.fact and rule.condition(facts) is None]
 
     def closed(self, opened: Sequence[Condition]) -> list[Condition]:
         """Return the gates that the person has not opened."""
@@ -103,7 +104,9 @@ def load_policy(path: str | Path) -> Policy:
         document = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
         policy = Policy.model_validate(document)
         for rule in policy.require:
-            rule.condition({rule.fact: ("",)} if rule.fact else {})
+            rule.condition({rule.fact: ("1",)} if rule.fact else {})
+    except (RecursionError, ArithmeticError) as error:
+        raise ConfigError(f"--policy {str(path)!r} holds a value that is too deep or too large") from error
     except OSError as error:
         raise ConfigError(f"--policy {str(path)!r} cannot be read: {error.strerror or error}") from error
     except ValidationError as error:

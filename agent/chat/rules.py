@@ -10,7 +10,17 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from whimbrel.agent.chat.amounts import conditions_in, unknown_amounts
-from whimbrel.agent.chat.lexicon import LETTER, Lexicon, any_of, compiled, concepts, language_of, lexicon, word
+from whimbrel.agent.chat.lexicon import (
+    LETTER,
+    Lexicon,
+    any_of,
+    compiled,
+    concepts,
+    consists_of,
+    language_of,
+    lexicon,
+    word,
+)
 from whimbrel.agent.chat.reading import Act, Answer, LineReading, Question, Scene
 from whimbrel.agent.chat.spelling import pieces, spelled
 from whimbrel.agent.chat.vocabulary import TOKEN, FieldInfo, Value, number_of, title_forms
@@ -137,15 +147,16 @@ class _Reader:
 
     def _answer(self, text: str, question: Question) -> str:
         """Read the beginning of a line as the answer to the question. Return the rest of the line."""
-        answers = self.words.answers
+        answers, spaced = self.words.answers, self.language != "zh"
         first = _CLAUSES.split(text, maxsplit=1)
-        around = f"(?:{answers.around}\\s*)"
         patterns: tuple[tuple[Answer, str], ...] = (("any", answers.any), ("no", answers.no), ("yes", answers.yes))
         for part, rest in ((text, ""), (first[0], _CUT.join(first[1:]))):
             plain = " ".join(_CLAUSES.sub(" ", part).split()).strip(_MARKS)
             for answer, pattern in patterns:
-                said = f"{around}*(?:(?:{pattern})\\s*)(?:(?:{pattern}|{answers.around})\\s*)*"
-                if not compiled(said).fullmatch(plain):
+                # A gate needs a yes that no "no" stands beside.
+                is_open = question.kind == "gate" and answer != "no"
+                around = rf"(?!(?:{answers.no})(?:\s|$)){answers.around}" if is_open else answers.around
+                if not consists_of(pattern, around, plain, spaced=spaced):
                     continue
                 if answer == "any" and question.kind == "gate":
                     answer = "yes"
@@ -205,9 +216,11 @@ class _Reader:
     def _full(self, name: str, clause: str) -> bool:
         patterns = getattr(self.words.acts, name)
         item = self._item_pattern() if any("{item}" in pattern for pattern in patterns) else ""
-        clause = self._with_titles_marked(clause)
-        plain = " ".join(_CLAUSES.sub(" ", clause).split()) if name == "approve" else clause
         around = self.words.answers.around
+        if name == "approve":
+            plain = " ".join(_CLAUSES.sub(" ", clause).split())
+            return consists_of(any_of(patterns), around, plain, spaced=self.language != "zh")
+        plain = self._with_titles_marked(clause)
         bare = compiled(rf"^(?:{around}\s+)+|(?:\s+{around})+$").sub("", plain)
         return any(
             compiled(pattern.replace("{item}", item)).fullmatch(form)
@@ -514,6 +527,11 @@ class _Reader:
                 allowed = [value for value in values if value.casefold() in refused]
                 if not allowed and match["x"].casefold() in refused:
                     allowed.append(match["x"].casefold())
+                question = self.scene.question
+                if question and question.kind == "gate" and values:  # "R is fine"
+                    before = any_of(self.words.negation.before)
+                    is_no = compiled(rf"(?<!\w)(?:{before}|{self.words.answers.no})(?!\w)").search(text)
+                    self.said.answer = self.said.answer or ("no" if is_no else "yes")
                 if allowed or (values and not self._is_wish(match.group())):
                     self.said.allowed += allowed or values
                     self.said.acts.append("allow")
@@ -717,6 +735,31 @@ class _Reader:
         """Return whether a word is one of the catalogue or of English. Other words are noise."""
         return token.casefold() in self.vocabulary.words or pieces(token) <= max(2, len(token) // 4)
 
+    def _close_gate(self) -> None:
+        """Take a yes for a no if the line refuses a value of the field that the gate is about: "sure, but not R"."""
+        question = self.scene.question
+        if not question or question.kind != "gate" or self.said.answer not in {"yes", "any"}:
+            return
+        negative = [one for one in self.said.conditions if one.op.startswith(("not", "!"))]
+        if any(one.field == question.field for one in negative) or (question.field == "topics" and self.said.refused):
+            self.said.answer = "no"
+            self.said.acts = [*filter(lambda act: act != "allow", self.said.acts), "exclude"]
+
+    def _fact_of_conditions(self) -> None:
+        """Take a condition that answers the question for a fact as the fact."""
+        question = self.scene.question
+        fact = self.scene.fact_fields.get(question.field or "") if question and question.kind == "fact" else None
+        if not fact or not question or fact in self.said.facts:
+            return
+        limits = [
+            one for one in self.said.conditions if one.field == question.field and not one.op.startswith(("not", "!"))
+        ]
+        values = [value for one in limits for value in (one.value if isinstance(one.value, tuple) else (one.value,))]
+        if values:
+            self.said.facts[fact] = tuple(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
+            self.said.conditions = [one for one in self.said.conditions if one not in limits]
+            self.said.acts.append("fact")
+
     def _is_reference(self) -> bool:
         """Return whether the line only refers to an item of the list."""
         rest = compiled(self._item_pattern()).sub(" ", self._with_titles_marked(self.text))
@@ -749,6 +792,8 @@ class _Reader:
         said.refused = [value for value in said.refused if value.casefold() not in allowed]
         if said.titles and "exclude" in said.acts:
             said.acts.append("reject")
+        self._close_gate()
+        self._fact_of_conditions()
         act: Act = next((act for act in _RANK if act in said.acts), "unclear")
         if act == "narrow" and "want" in said.acts and not self.scene.has_wishes:
             act = "want"

@@ -4,11 +4,14 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from whimbrel.agent.chat.rules import MOST_LISTED
 from whimbrel.agent.chat.turn import Memory
-from whimbrel.tools.errors import ConfigError, DataError
+from whimbrel.tools.clean import clean_text
+from whimbrel.tools.errors import ConfigError, DataError, StoreError
 from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.store.store import talks_of
 
@@ -55,18 +58,43 @@ class SavedTalk:
         """
         try:
             document = json.loads(self.path.read_text(encoding="utf-8"))
-            return _MEMORY.validate_python(document["memory"])
+            if document["user_id"] != self.user_id:
+                raise ValueError("it belongs to somebody else")
+            memory = _MEMORY.validate_python(_cleaned(document["memory"]))
+            if not 1 <= memory.state.k <= MOST_LISTED:
+                raise ValueError("it asks for a list of an impossible length")
+            return memory
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, ArithmeticError, ValidationError) as error:
             advice = f"choose another name, or delete {str(self.path)!r}"
             raise DataError(f"the session {self.name!r} cannot be read ({type(error).__name__}): {advice}") from error
 
     def save(self, memory: Memory) -> None:
-        """Write what the conversation remembers. Only its owner may read the file."""
+        """Write what the conversation remembers. Only its owner may read the file.
+
+        Raises:
+            StoreError: The file cannot be written.
+        """
+        try:
+            self._write(memory)
+        except OSError as error:
+            reason = error.strerror or error
+            raise StoreError(f"the session {self.name!r} cannot be saved: {reason}: {str(self.path)!r}") from error
+
+    def _write(self, memory: Memory) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         kept = _MEMORY.dump_python(memory.shortened(MOST_EARLIER), mode="json")
         document = {"user_id": self.user_id, "name": self.name, "memory": kept}
         with atomic_write(self.path) as unfinished:
             unfinished.touch(mode=0o600)
             unfinished.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+
+
+def _cleaned(value: Any) -> Any:
+    """Return a document with all its texts cleaned of control characters and broken characters."""
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, list):
+        return [_cleaned(one) for one in value]
+    return {clean_text(key): _cleaned(one) for key, one in value.items()} if isinstance(value, dict) else value

@@ -1,6 +1,7 @@
 """A conversation: it opens with a list and then answers each line, always as of the same moment."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -25,6 +26,7 @@ from whimbrel.agent.chat.words import (
 )
 from whimbrel.agent.schema.results import Recommendation, Recommendations
 from whimbrel.prompts.phrases import Language, load_phrases
+from whimbrel.tools.clean import clean_text
 from whimbrel.tools.records import Item
 from whimbrel.tools.text.exclusions import Refusal
 
@@ -87,20 +89,21 @@ class Session:
         self._policy = policy or Policy()
         is_known = not user_id or user_id in agent.store.log.user_rows
         self._say = load_phrases(language)
-        self._named_id, self._user_id = user_id, user_id if is_known else ""
+        self._user_id = user_id
         self._warnings = () if is_known else (self._say.chat.unknown_user.format(user=user_id[:LONGEST_ECHO]),)
         self._at = at
         self._lists = ListMaker(agent, self._user_id, at, self._policy, self._say)
         self._answers = ItemAnswers(agent.store, self._user_id, at, self._say, answer)
         self._opening: Recommendations | None = None
         self._saved = saved
-        self._reactions = Reactions(agent, self._named_id, at, self._say)
+        self._reactions = Reactions(agent, self._user_id, at, self._say)
         self._length = 1 if self._policy.one_at_a_time else k
         fresh = Memory(TalkState(k=self._length), facts=dict(facts or {}))
         resumed = saved.load() if saved else None
         # A fact that is given now counts more than one that was said then.
         self._memory = replace(resumed, facts={**resumed.facts, **fresh.facts}) if resumed else fresh
-        self._is_resumed = resumed is not None
+        self._is_resumed = self._was_saved = resumed is not None
+        self._lock = threading.RLock()
 
     @property
     def state(self) -> TalkState:
@@ -127,27 +130,38 @@ class Session:
         Raises:
             ModelError: The language model cannot be reached.
         """
+        with self._lock:
+            return self._said(str(clean_text(line)).strip())
+
+    def _said(self, line: str) -> Turn:
         before = self._memory
         try:
-            turn = self._answer(line.strip())
+            turn = self._answer(line)
+            self._settle(turn, before)
         except BaseException:  # an interrupt, too, must not leave half of a wish in the state
             self._memory = before
             raise
+        return turn
+
+    def _settle(self, turn: Turn, before: Memory) -> None:
+        """Keep what the memory was before a change, and save the memory."""
         is_waiting = turn.question is None and turn.act not in ASIDES
         if is_waiting and self._memory.question is before.question:
             self._memory = replace(self._memory, question=None)
         if turn.act != "undo" and self._memory.is_changed(before):
             self._memory = replace(self._memory, earlier=(*before.earlier, before))
-        self._save()
-        return turn
+        if self._memory is not before:
+            self._save()
 
     async def asay(self, line: str) -> Turn:
         """Answer one line without blocking the event loop; see `say`."""
         return await asyncio.to_thread(self.say, line)
 
     def _save(self) -> None:
-        if self._saved:
+        """Save the memory, unless the file was removed meanwhile: then the person was forgotten."""
+        if self._saved and (not self._was_saved or self._saved.path.exists()):
             self._saved.save(self._memory)
+            self._was_saved = True
 
     # Reading a line.
 
@@ -232,7 +246,10 @@ class Session:
         if not rest:
             return self._reactions.words()
         kept = self._reactions.list()
-        words = self._reactions.delete(rest.split()[-1])
+        command, *which = rest.split()
+        if command != "delete" or len(which) != 1:
+            return self._reactions.words()
+        words = self._reactions.delete(which[0])
         gone = {event.item_id for event in kept} - {event.item_id for event in self._reactions.list()}
         state = self.state
         rejected = {item_id: title for item_id, title in state.rejected.items() if item_id not in gone}
@@ -410,7 +427,7 @@ class Session:
         chat, opening = self._say.chat, self._opening
         if reading.is_about_state:
             return self._turn("about_me", state_words(self.state, self._say))
-        if not opening or not self._user_id:
+        if not opening or not self._lists.known_id:
             return self._turn("about_me", chat.nobody_known)
         if reading.is_about_change:  # a wish is no change of the interests, so the shift before any wish is told
             return self._turn("about_me", opening.shift.reason)
@@ -429,7 +446,7 @@ class Session:
     def _items(self) -> list[Item]:
         listed = self._memory.listed.recommendations if self._memory.listed else ()
         items = self._agent.store.items([entry.item_id for entry in listed])
-        return [items[entry.item_id] for entry in listed]
+        return [items[entry.item_id] for entry in listed if entry.item_id in items]
 
     def _entries(self, positions: Sequence[int]) -> list[Recommendation]:
         listed = self._memory.listed.recommendations if self._memory.listed else ()

@@ -9,6 +9,8 @@ from whimbrel.agent.chat.vocabulary import Vocabulary
 
 SHORTEST_MENDED = 5
 """Shorter words have too many neighbours to say which one was meant."""
+MOST_MENDED = 40
+"""Words of a line that are looked at. A line of more is no wish."""
 LIKENESS = 0.8
 """How like its correction an English word must be, as `difflib` measures it. One slip in five letters is .8."""
 LIKENESS_UNSURE = 0.9
@@ -39,7 +41,7 @@ def spelled(line: str, language: str, vocabulary: Vocabulary) -> str:
     line = compiled(word(_short_forms(language))).sub(lambda match: short[match.group().casefold()], line)
     line = _POINT.sub(lambda match: f"{_DIGITS[match[1].casefold()]}.{_DIGITS[match[2].casefold()]}", line)
     line = _HOURS.sub(r"\1 h \2 min", line)
-    return _WORD.sub(lambda match: _mended(match.group(), language, vocabulary), line)
+    return _WORD.sub(lambda match: _mended(match.group(), language, vocabulary), line, count=MOST_MENDED)
 
 
 @cache
@@ -61,7 +63,8 @@ def _mended(token: str, language: str, vocabulary: Vocabulary) -> str:
         return token
     is_sure = language == "en" and pieces(plain) > 1
     known, cutoff = (known, LIKENESS) if is_sure else (vocabulary.names, LIKENESS_UNSURE)
-    close = get_close_matches(plain, [name for name in known if name[0] == plain[0]], n=1, cutoff=cutoff)
+    near = [name for name in known if name[0] == plain[0] and abs(len(name) - len(plain)) <= 2]
+    close = get_close_matches(plain, near, n=1, cutoff=cutoff)
     return close[0] if close else token
 
 
