@@ -19,7 +19,7 @@ _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _GERMAN = re.compile(
     r"[äöüß]|\b(?:ich|nicht|kein\w*|und|oder|bitte|etwas|ohne|eine[nmrs]?|ein|mir|ist|das|der|den|dem|mit|unter|lieber|danke|"
     r"doch|wieder|nichts|warum|wieso|welche[rsn]?|gerne?|noch|auch|schon|billiger|teurer|egal|ja|nein|nehme|zeige?|was|mehr|"
-    r"weniger|neuer|alles|worum|gehts?|im|vom|zum|zweite[nrs]?|dritte[nrs]?|erste[nrs]?|letzte[nrs]?|läuft|kenne?|hab|habe|krimis?|nimm|heute|sag|mach|warum|filme|nur|von|bei|wie|es|mich|wir|zu|lang|kurz|teuer|billig|mindestens|höchstens|maximal|sterne|stunden?|minuten)\b",
+    r"weniger|neuer|alles|worum|gehts?|vom|zum|zweite[nrs]?|dritte[nrs]?|erste[nrs]?|letzte[nrs]?|läuft|kenne?|hab|habe|krimis?|nimm|heute|sag|mach|warum|filme|nur|von|bei|wie|es|mich|wir|zu|lang|kurz|teuer|billig|mindestens|höchstens|maximal|sterne|stunden?|minuten)\b",
     re.IGNORECASE,
 )
 _ENGLISH = re.compile(
@@ -294,7 +294,8 @@ def consists_of(core: str, around: str, text: str, *, spaced: bool = True) -> bo
         text: The text, without marks.
         spaced: Whether spaces stand between phrases. Chinese has none.
     """
-    step = compiled(rf"(?:(?P<core>{core})|{around})(?:\s+|$)" if spaced else rf"(?:(?P<core>{core})|{around})\s*")
+    phrase = rf"(?:(?P<core>{_longest_first(core)})|{_longest_first(around)})"
+    step = compiled(rf"{phrase}(?:\s+|$)" if spaced else rf"{phrase}\s*")
     position, has_core = 0, False
     while position < len(text):
         match = step.match(text, position)
@@ -303,6 +304,21 @@ def consists_of(core: str, around: str, text: str, *, spaced: bool = True) -> bo
         has_core |= match["core"] is not None
         position = match.end()
     return has_core
+
+
+@cache
+def _longest_first(pattern: str) -> str:
+    """Return a pattern with its alternatives sorted, so that "great pick" is tried before "great"."""
+    parts, depth, start = list[str](), 0, 0
+    for position, character in enumerate(pattern):
+        if character in "([" and pattern[position - 1 : position] != "\\":
+            depth += 1
+        elif character in ")]" and pattern[position - 1 : position] != "\\":
+            depth -= 1
+        elif character == "|" and depth == 0:
+            parts.append(pattern[start:position])
+            start = position + 1
+    return any_of([*parts, pattern[start:]])
 
 
 def any_of(patterns: Sequence[str]) -> str:

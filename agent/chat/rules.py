@@ -219,7 +219,7 @@ class _Reader:
         around = self.words.answers.around
         if name == "approve":
             plain = " ".join(_CLAUSES.sub(" ", clause).split())
-            return consists_of(any_of(patterns), around, plain, spaced=self.language != "zh")
+            return consists_of("|".join(patterns), around, plain, spaced=self.language != "zh")
         plain = self._with_titles_marked(clause)
         bare = compiled(rf"^(?:{around}\s+)+|(?:\s+{around})+$").sub("", plain)
         return any(

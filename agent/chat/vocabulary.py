@@ -199,7 +199,9 @@ class Vocabulary:
             if start < position:
                 continue
             title, length = self.title_at_start(text[start:])
-            if title and len(TOKEN.findall(text[start : start + length])) > 1:
+            words = text[start : start + length]
+            is_kind = words == words.casefold() and bool(self.values_in(words))  # "skip the drama"
+            if title and len(TOKEN.findall(words)) > 1 and not is_kind:
                 named.append(title)
                 position = start + length
         return named

@@ -188,7 +188,7 @@ class _Talk:
         self.shown |= ids
         self._refusals(line, turn, items)
         others = set(self.agent.store.log.user_ids) - {self.user}
-        if line != "(opening)" and any(f" {other} " in f" {turn.words} " and len(other) > 3 for other in others):
+        if any(f" {other} " in f" {turn.words} " for other in others if len(other) > 4):
             self._fault("another user's id", line)
 
     def _refusals(self, line: str, turn: Turn, items: Sequence[Item]) -> None:
