@@ -530,7 +530,7 @@ class _Reader:
                 question = self.scene.question
                 if question and question.kind == "gate" and values:  # "R is fine"
                     before = any_of(self.words.negation.before)
-                    is_no = compiled(rf"(?<!\w)(?:{before}|{self.words.answers.no})(?!\w)").search(text)
+                    is_no = compiled(rf"(?<!\w)(?:{before}|{self.words.answers.no})(?!\w)").search(self.text)
                     self.said.answer = self.said.answer or ("no" if is_no else "yes")
                 if allowed or (values and not self._is_wish(match.group())):
                     self.said.allowed += allowed or values
