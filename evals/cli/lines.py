@@ -18,7 +18,7 @@ def lines(
 ) -> None:
     """Measure how well lines of conversations are read.
 
-    240 lines in English, German and Chinese, written by people who did not know the rules, are read in the catalogue of
+    390 lines in English, German and Chinese, written by people who did not know the rules, are read in the catalogue of
     tau-Rec. A model reads them if it can, and else the rules do.
     """
     from whimbrel.agent.display.progress import progress_bars

@@ -26,6 +26,7 @@ from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.field_table import FieldTable
 
 LANGUAGES = {"en": "English", "de": "German", "zh": "Chinese"}
+SETS = {1: "first set", 2: "second set"}
 _SAME = {"<": "<=", ">": ">="}
 """Bounds that count as the same."""
 
@@ -52,7 +53,10 @@ class Meaning(BaseModel):
 
 
 class TalkLine(BaseModel):
-    """A line, what was on the screen and asked before it, and what it means."""
+    """A line, what was on the screen and asked before it, and what it means.
+
+    The rules were mended after a look at the first set. The second set was written by somebody else afterwards.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -62,6 +66,7 @@ class TalkLine(BaseModel):
     listed: int = 0
     refused: tuple[str, ...] = ()
     expect: Meaning
+    set: int = 1
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,7 @@ def measure_lines(
     return {
         "all": _figures(outcomes),
         **document,
+        **{name: _figures([one for one in outcomes if one.line.set == key]) for key, name in SETS.items()},
         "reader": {
             "calls": read.usage.llm_calls,
             "prompt_tokens": read.usage.prompt_tokens,
@@ -167,8 +173,8 @@ def _figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 def lines_markdown(document: Mapping[str, Any]) -> str:
     """Return the results of `measure_lines` as a Markdown table."""
-    lines = ["| language | n | act and state right | act | state |", "|---" * 5 + "|"]
-    for name in ("all", *LANGUAGES.values()):
+    lines = ["| lines | n | act and state right | act | state |", "|---" * 5 + "|"]
+    for name in ("all", *LANGUAGES.values(), *SETS.values()):
         row = document[name]
         low, high = row["right_ci"]
         share = f"{row['right']:.3f} [{low:.3f}, {high:.3f}]"
