@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from whimbrel.agent.chat.rules import MOST_LISTED
 from whimbrel.agent.chat.turn import Memory
+from whimbrel.agent.chat.wish_rules import MOST_LISTED
 from whimbrel.tools.clean import clean_text
 from whimbrel.tools.errors import ConfigError, DataError, StoreError
 from whimbrel.tools.files.atomic import atomic_write
