@@ -45,6 +45,7 @@ class ChatPhrases(Table):
     nothing_fits: str
     nothing_left: str
     would_fit: Annotated[Counted, counts("condition", "field")]
+    gate_would_fit: Annotated[Counted, counts("values")]
     not_understood: Annotated[str, takes("line")]
     not_mentioned: Annotated[str, takes("wish")]
     no_field: Annotated[str, takes("name")]

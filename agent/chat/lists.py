@@ -226,6 +226,13 @@ class ListMaker:
             return chat.nothing_left
         freed = {condition: len(self.fitting(memory, without=condition)) for condition in memory.state.conditions}
         best = max(freed, key=lambda condition: freed[condition], default=None)
+        for gate in memory.refused_gates:
+            opened = replace(memory, refused_gates=tuple(one for one in memory.refused_gates if one != gate))
+            count = len(self.fitting(opened))
+            if count > (freed[best] if best else 0):
+                values = self.say.chat.or_.join(map(str, values_of(gate)))
+                would_fit = chat.gate_would_fit.format(count=count, values=values)
+                return self.say.writing.sentence_gap.join([chat.nothing_fits, would_fit])
         if best is None or not freed[best]:
             return self.say.writing.sentence_gap.join([chat.nothing_fits, chat.nothing_left])
         would_fit = chat.would_fit.format(

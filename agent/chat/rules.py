@@ -138,6 +138,9 @@ class _Reader(WishRules):
         titles = [] if references else self.vocabulary.titles_in(clause)
         for name, act in _ACTS:
             if name in {"known", "reject", "accept", "why", "about_item"} and not (self.scene.listed or titles):
+                if name in {"why", "about_item"} and self._full(name, clause):  # there is no list to ask about
+                    self.said.acts.append(act)
+                    return True
                 continue
             if name == "approve" and (not is_whole or len(self.scene.focus) != 1 or self.scene.question):
                 continue

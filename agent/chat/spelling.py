@@ -34,8 +34,7 @@ def spelled(line: str, language: str, vocabulary: Vocabulary) -> str:
     A word is mended if neither the catalogue nor the rules have it, and a name of the catalogue is close.
 
     Example:
-        >>> spelled("dont want horor, 2h10 tops", "en", films)
-        "don't want horror, 2 h 10 min tops"
+        "dont want horor, 2h10 tops" becomes "don't want horror, 2 h 10 min tops" in a catalogue of films.
     """
     short = lexicon(language).spelling
     line = compiled(word(_short_forms(language))).sub(lambda match: short[match.group().casefold()], line)

@@ -201,7 +201,9 @@ class Vocabulary:
             title, length = self.title_at_start(text[start:])
             words = text[start : start + length]
             is_kind = words == words.casefold() and bool(self.values_in(words))  # "skip the drama"
-            if title and len(TOKEN.findall(words)) > 1 and not is_kind:
+            # One word is a title only if it is written like a name: "how old is Aladdin?"
+            is_name = start > 0 and len(words) > 3 and words[0].isupper() and not self.values_in(words)
+            if title and (len(TOKEN.findall(words)) > 1 or is_name) and not is_kind:
                 named.append(title)
                 position = start + length
         return named

@@ -136,9 +136,7 @@ class WishRules(RefusalRules):
             return False
         reference = self._reference(info) if is_complaint else None
         if reference is None:  # without an item, a quality is measured by the catalogue's middle
-            self.said.conditions.append(
-                Condition(field=info.name, op="<=" if is_much else ">=", value=info.quantile(0.5))
-            )
+            self._compare(info, "<=" if is_much else ">=", info.quantile(0.5))
         else:
             self._compare(info, "<" if is_much else ">", reference)
         self.said.acts.append("criticise" if is_complaint else "narrow")

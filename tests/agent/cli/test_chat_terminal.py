@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -62,8 +62,25 @@ class Terminal:
         os.close(self._screen)
         return self._process.wait(10)
 
-    def _read(self) -> bool:
-        if not select.select([self._screen], [], [], 10)[0]:
+    def interrupt(self, words: str) -> None:
+        """Press Ctrl-C until words are shown. Plain `input` can miss it between its prompt and its wait for a key."""
+        for _ in range(10):
+            if words in self.shown[self._seen :]:
+                break
+            self.type("\x03")
+            for _ in range(3):
+                if words not in self.shown[self._seen :]:
+                    self._read(seconds=1)
+        self.wait_for(words)
+
+    def close(self) -> None:
+        """End the command if a test failed half-way, so that it does not hold the store."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(10)
+
+    def _read(self, *, seconds: float = 10) -> bool:
+        if not select.select([self._screen], [], [], seconds)[0]:
             return False
         try:
             data = os.read(self._screen, 65_536)
@@ -73,8 +90,22 @@ class Terminal:
         return bool(data)
 
 
-def test_a_terminal_edits_lines_and_survives_ctrl_c(shop: Path, tmp_path: Path) -> None:
-    terminal = Terminal("u5", "--store", shop, TERM="xterm", XDG_CACHE_HOME=str(tmp_path))
+@pytest.fixture
+def start() -> Iterator[Callable[..., Terminal]]:
+    """Return a function that starts a terminal, which ends with the test."""
+    terminals: list[Terminal] = []
+
+    def started(*options: object, **environment: str) -> Terminal:
+        terminals.append(Terminal(*options, **environment))
+        return terminals[-1]
+
+    yield started
+    for terminal in terminals:
+        terminal.close()
+
+
+def test_a_terminal_edits_lines_and_survives_ctrl_c(start: Callable[..., Terminal], shop: Path, tmp_path: Path) -> None:
+    terminal = start("u5", "--store", shop, TERM="xterm", XDG_CACHE_HOME=str(tmp_path))
     terminal.wait_for(EDITOR_READY)
     terminal.type("no gard\x03no furniture\r")
     terminal.wait_for("Left out: Furniture.")
@@ -94,12 +125,11 @@ def test_a_terminal_edits_lines_and_survives_ctrl_c(shop: Path, tmp_path: Path) 
     assert stat.S_IMODE(history.stat().st_mode) == 0o600
 
 
-def test_a_dumb_terminal_reads_plain_lines(shop: Path, tmp_path: Path) -> None:
+def test_a_dumb_terminal_reads_plain_lines(start: Callable[..., Terminal], shop: Path, tmp_path: Path) -> None:
     options = ("u5", "--store", shop, "--language", "zh")
-    terminal = Terminal(*options, TERM="dumb", XDG_CACHE_HOME=str(tmp_path), PYTHONUTF8="1")
+    terminal = start(*options, TERM="dumb", XDG_CACHE_HOME=str(tmp_path), PYTHONUTF8="1")
     terminal.wait_for("> ")
-    terminal.type("\x03")
-    terminal.wait_for("\n按 Ctrl-D 或输入 /quit 退出。")
+    terminal.interrupt("\n按 Ctrl-D 或输入 /quit 退出。")
     terminal.wait_for("> ")
     terminal.type("/quit\n")
     terminal.wait_for("再见。")
