@@ -137,29 +137,21 @@ class _Reader(WishRules):
         references = self._references(clause)
         titles = [] if references else self.vocabulary.titles_in(clause)
         for name, act in _ACTS:
-            if name in {"known", "reject", "accept", "why", "about_item"} and not (self.scene.listed or titles):
-                if name in {"why", "about_item"} and self._full(name, clause):  # there is no list to ask about
-                    self.said.acts.append(act)
-                    return True
+            if not self._can_be(name, is_whole=is_whole, has_titles=bool(titles)):
                 continue
-            if name == "approve" and (not is_whole or len(self.scene.focus) != 1 or self.scene.question):
-                continue
-            if titles and name in _OF_ITEMS and not is_whole and self._full(name, self._with_marks(clause, titles)):
+            is_named = name in _OF_ITEMS and not is_whole and bool(titles)
+            if is_named and self._full(name, self._with_marks(clause, titles)):
                 self.said.titles += titles
                 self.said.acts.append(act)
                 return True
             is_within = not is_whole and not (is_asked and act == "accept") and self._says_within(name, clause)
             if not (is_within or self._full(name, clause)):
                 continue
-            if name == "compare" and len(references) == 1 and not self.scene.listed:
-                continue
             if name == "compare":
                 references = self._references(self.text) or references
                 self.said.titles += titles
-            if name in _OF_ITEMS and not (name == "compare" and titles):
-                self.said.beyond = self.said.beyond or (0 if references else self._number_beyond(clause))
-                if not self.said.beyond:
-                    self.said.items += references or (self._all_or_focus(clause, name))
+            if name in _OF_ITEMS and self.scene.listed and not (name == "compare" and titles):
+                self._refer(name, clause, references)
             self.said.is_more |= name == "more"
             self.said.is_new_subject |= name == "reset"
             self.said.is_about_change |= name == "changed"
@@ -167,6 +159,20 @@ class _Reader(WishRules):
             self.said.acts.append(act)
             return True
         return False
+
+    def _can_be(self, name: str, *, is_whole: bool, has_titles: bool) -> bool:
+        """Return whether a line can do this in its scene. Without a list, items can only be asked about."""
+        if name in {"known", "reject", "accept"}:
+            return bool(self.scene.listed) or has_titles
+        if name == "approve":
+            return is_whole and len(self.scene.focus) == 1 and not self.scene.question
+        return True
+
+    def _refer(self, name: str, clause: str, references: list[int]) -> None:
+        """Keep the items that a clause refers to, or the number that the list does not have."""
+        self.said.beyond = self.said.beyond or (0 if references else self._number_beyond(clause))
+        if not self.said.beyond:
+            self.said.items += references or self._all_or_focus(clause, name)
 
     def _says_within(self, name: str, clause: str) -> bool:
         """Return whether a clause says it in other words. A clause with a value of the catalogue is rather a wish."""
