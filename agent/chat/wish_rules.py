@@ -121,12 +121,12 @@ class WishRules(RefusalRules):
                         text = without(text, match.start(), match.end())
         # "Too scary": a quality that a kind of item has.
         for prefix, act in ((negation.not_too, "exclude"), (negation.too, "criticise")):
-            for match in compiled(word(f"{prefix}\\s*([\\w-]+)")).finditer(text):
+            for match in reversed(list(compiled(word(f"{prefix}\\s*([\\w-]+)")).finditer(text))):
                 values = self.vocabulary.values_in(match[1])
                 if values:
                     self.said.refused += [value.value for value in values if value.field == "topics"]
                     self.said.acts.append("exclude" if act == "exclude" else "criticise")
-                    return without(text, match.start(), match.end())
+                    text = without(text, match.start(), match.end())
         return text
 
     def _quality(self, name: str, info: FieldInfo | None, *, is_much: bool, is_complaint: bool, text: str) -> bool:
