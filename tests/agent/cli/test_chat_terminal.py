@@ -16,6 +16,8 @@ import pytest
 from whimbrel.agent.agent import Agent
 from whimbrel.agent.chat.session import Session
 from whimbrel.agent.cli.main import main
+from whimbrel.agent.display.suggestions import Suggestions
+from whimbrel.agent.display.typed_lines import typed_lines
 from whimbrel.prompts.phrases import load_phrases
 
 pty = pytest.importorskip("pty")
@@ -61,17 +63,6 @@ class Terminal:
             pass
         os.close(self._screen)
         return self._process.wait(10)
-
-    def interrupt(self, words: str) -> None:
-        """Press Ctrl-C until words are shown. Plain `input` can miss it between its prompt and its wait for a key."""
-        for _ in range(10):
-            if words in self.shown[self._seen :]:
-                break
-            self.type("\x03")
-            for _ in range(3):
-                if words not in self.shown[self._seen :]:
-                    self._read(seconds=1)
-        self.wait_for(words)
 
     def close(self) -> None:
         """End the command if a test failed half-way, so that it does not hold the store."""
@@ -129,13 +120,34 @@ def test_a_dumb_terminal_reads_plain_lines(start: Callable[..., Terminal], shop:
     options = ("u5", "--store", shop, "--language", "zh")
     terminal = start(*options, TERM="dumb", XDG_CACHE_HOME=str(tmp_path), PYTHONUTF8="1")
     terminal.wait_for("> ")
-    terminal.interrupt("\n按 Ctrl-D 或输入 /quit 退出。")
-    terminal.wait_for("> ")
     terminal.type("/quit\n")
     terminal.wait_for("再见。")
     assert terminal.status() == 0
     assert EDITOR_READY not in terminal.shown
     assert not (tmp_path / "whimbrel" / "chat-history").exists()
+
+
+def test_ctrl_c_at_a_plain_prompt_says_how_to_leave(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # A real Ctrl-C can come between the prompt of `input` and its wait for a key, and is then seen one key late.
+    keys: Iterator[str | BaseException] = iter([KeyboardInterrupt(), KeyboardInterrupt(), "no tea", EOFError()])
+
+    def pressed(prompt: str) -> str:
+        key = next(keys)
+        if isinstance(key, BaseException):
+            raise key
+        return key
+
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr("builtins.input", pressed)
+    words = load_phrases("en").chat
+    with Agent.open(shop, llm="none") as agent:
+        lines = list(typed_lines(Suggestions(agent.store.fields, words), words))
+    assert lines == ["no tea"]
+    shown = capsys.readouterr().out
+    assert shown.count(words.how_to_leave) == 2
+    assert words.goodbye in shown
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
