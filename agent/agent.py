@@ -360,7 +360,7 @@ class Agent:
         Args:
             user_id: The user, who may be new.
             item_id: An item of the store.
-            event: A word such as `click`, `purchase` or `rating`. A word in `tools.records.DISLIKED` (`dislike`,
+            event: A word such as `click`, `purchase` or `rating`. A word that means "turned-away" (`dislike`,
                 `skip`, `return`) removes the item from the history that is read and from recommendations.
             at: The time of the event; by default the clock's time.
             rating: The user's rating, if any.

@@ -54,15 +54,17 @@ class Events(Table):
 
     Attributes:
         verbs: The verb of each event: `bought` for `purchase`.
+        meanings: The verb of an event with another word, by what the word means: `looked at` for `seen`.
         other: The verb of any other event.
     """
 
     verbs: Mapping[str, str]
+    meanings: Mapping[str, str]
     other: str
 
-    def verb(self, event: str) -> str:
-        """Return the verb of an event: `bought` for `purchase`."""
-        return self.verbs.get(event, self.other)
+    def verb(self, event: str, meaning: str | None = None) -> str:
+        """Return the verb of an event: `bought` for `purchase`, otherwise that of what the word means."""
+        return self.verbs.get(event) or self.meanings.get(meaning or "", self.other)
 
 
 class SummaryPhrases(Table):

@@ -1,12 +1,18 @@
 """Clean texts that come from files, people and models."""
 
+import re
 import unicodedata
+
+_JOINERS = frozenset("\u200c\u200d")
+"""ZWNJ and ZWJ. Persian and Devanagari are spelled with them, and they join the parts of an emoji."""
+_TAGS = range(0xE0020, 0xE0080)
+"""Tag characters, which spell the region of a flag such as Scotland's."""
 
 
 def clean_text(value: object) -> object:
-    r"""Return a text as one line, without control, format and surrogate characters.
+    r"""Return a text as one line in NFC, without control, format and surrogate characters.
 
-    A value of another type is returned unchanged. Validation then rejects it.
+    Joiners between two characters stay. A value of another type is returned unchanged. Validation then rejects it.
 
     Example:
         >>> clean_text(" Rye\n bread\u200b ")
@@ -14,9 +20,25 @@ def clean_text(value: object) -> object:
     """
     if not isinstance(value, str):
         return value
-    if value.isprintable():
+    if value.isascii() and value.isprintable():
         return " ".join(value.split())
-    # Control characters and line ends (Unicode categories Cc, Zl, Zp) become spaces. Format, surrogate, private and
-    # unassigned characters are dropped.
+    # Control characters and line ends (Unicode categories Cc, Zl, Zp) become spaces. Format, surrogate and private
+    # characters are dropped. Unassigned ones stay: an emoji may be newer than the Unicode of this Python.
     spaced = "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in value)
-    return " ".join("".join(c for c in spaced if unicodedata.category(c) not in {"Cf", "Cs", "Co", "Cn"}).split())
+    kept = "".join(c for c in spaced if unicodedata.category(c) not in {"Cf", "Cs", "Co"} or _joins(c))
+    one_line = " ".join(re.sub(r"[\ufdd0-\ufdef\ufffe\uffff]", "", unicodedata.normalize("NFC", kept)).split())
+    return one_line.strip("\u200c\u200d")
+
+
+def same_text(text: str) -> str:
+    """Return a form that is equal for texts which differ only in case, spaces or Unicode form.
+
+    Example:
+        >>> same_text(" KITCHEN  tools") == same_text("Kitchen Tools")
+        True
+    """
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _joins(character: str) -> bool:
+    return character in _JOINERS or ord(character) in _TAGS

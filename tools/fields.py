@@ -1,5 +1,7 @@
 """The facts of a catalogue: numbers, dates, flags, texts and lists, keyed by field."""
 
+import ast
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -51,9 +53,22 @@ def typed(value: object) -> FieldValue | None:
         return number if math.isfinite(number) else text[:LONGEST_VALUE]
     if text.casefold() in _FLAGS:
         return _FLAGS[text.casefold()]
-    if "|" in text:
-        return typed(text.split("|"))
-    return text[:LONGEST_VALUE] or None
+    parts = text.split("|") if "|" in text else _list(text)
+    return typed(parts) if parts is not None else text[:LONGEST_VALUE] or None
+
+
+def _list(text: str) -> list[Any] | None:
+    """Return the list that a text holds as JSON or as a Python literal; None if it holds none."""
+    if not (text.startswith("[") and text.endswith("]")):
+        return None
+    for read in (json.loads, ast.literal_eval):
+        try:
+            value = read(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+        if isinstance(value, list) and all(isinstance(part, str | int | float) for part in value):
+            return value
+    return None
 
 
 def _finite(value: float) -> float | None:

@@ -1,5 +1,6 @@
 """The records of a log: items, and interactions of a user with an item."""
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
@@ -9,30 +10,41 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from whimbrel.tools.clean import clean_text
+from whimbrel.tools.event_meanings import STRENGTHS, Meaning, meaning_of
 from whimbrel.tools.fields import Fields, FieldValue
 from whimbrel.tools.timestamps import DAY_SECONDS, Time, iso
 
-LONGEST_ID, LONGEST_TITLE, LONGEST_TEXT = 512, 500, 4000  # characters
+LONGEST_ID, LONGEST_TITLE, LONGEST_TEXT, LONGEST_EVENT, LONGEST_IMAGE = 512, 500, 4000, 40, 2000  # characters
 MOST_TOPICS = 32  # of one item
+_WHOLE = re.compile(r"^(-?\d+)\.0+$")
 
 
 def _clean_identifier(value: object) -> object:
-    """Return an id as text, without the spaces around it. `7`, `7.0` and `"7"` are the same id.
-
-    Raises:
-        ValueError: the id contains a control character.
-    """
     if isinstance(value, bool):
         return value
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    if not isinstance(value, str):
-        return value
-    if any(unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in value.strip()):
-        raise ValueError("an id holds a control character")
-    return value.strip()
+    return clean_identifier(value) if isinstance(value, str) else value
+
+
+def clean_identifier(text: str) -> str:
+    """Return an id without the spaces around it, in NFC. `7.0` is `7`: so pandas writes the ids of a column with gaps.
+
+    Raises:
+        ValueError: the id contains a control character.
+
+    Example:
+        >>> clean_identifier(" 17850.0"), clean_identifier("007")
+        ('17850', '007')
+    """
+    text = text.strip()
+    if not (text.isascii() and text.isprintable()):
+        if any(unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in text):
+            raise ValueError("an id holds a control character")
+        text = unicodedata.normalize("NFC", text)
+    return _WHOLE.sub(r"\1", text) if text.endswith("0") else text
 
 
 def identifier(value: object) -> str:
@@ -108,7 +120,7 @@ class Item(BaseModel):
     topics: Annotated[tuple[Title, ...], BeforeValidator(_clean_topics)] = ()
     text: Annotated[str, BeforeValidator(_clean_description)] = ""
     price: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    image: str | None = Field(default=None, max_length=2000)
+    image: str | None = Field(default=None, max_length=LONGEST_IMAGE)
     time: Time | None = None
     fields: Fields = Field(default_factory=dict)
 
@@ -152,9 +164,14 @@ class Event(BaseModel):
     user_id: Identifier
     item_id: Identifier
     time: Time
-    event: Annotated[str, BeforeValidator(_clean_event), Field(min_length=1, max_length=40)] = "interaction"
+    event: Annotated[str, BeforeValidator(_clean_event), Field(min_length=1, max_length=LONGEST_EVENT)] = "interaction"
     rating: Annotated[float, Field(allow_inf_nan=False)] | None = None
     context: dict[Annotated[str, Field(max_length=40)], Title] = Field(default_factory=dict)
+
+    @property
+    def meaning(self) -> Meaning | None:
+        """What the event word means; None if it is unknown."""
+        return meaning_of(self.event)
 
     @property
     def event_id(self) -> str:
@@ -183,27 +200,45 @@ EXPIRES_DAYS: Mapping[str, float] = {"reject": 90}
 
 
 class Interaction(Event, Item):
-    """An event together with its item. `time` is the time of the event."""
+    """An event together with its item. `time` is the time of the event.
+
+    Attributes:
+        own_meaning: What the event word means in its store, if the store has a meaning of its own.
+    """
 
     time: Time
+    own_meaning: Meaning | None = Field(default=None, exclude=True)
+
+    @property
+    def meaning(self) -> Meaning | None:
+        """What the event word means; None if it is unknown."""
+        return self.own_meaning or meaning_of(self.event)
 
     def is_expired(self, at: float) -> bool:
         """Return whether the event no longer counts at a moment (see `EXPIRES_DAYS`)."""
         return is_expired(self, at)
 
     @classmethod
-    def join(cls, user_id: str, occurrence: Occurrence, item: Item) -> "Interaction":
-        """Combine an occurrence and its item into an interaction. They are not validated again."""
+    def join(
+        cls, user_id: str, occurrence: Occurrence, item: Item, meanings: Mapping[str, Meaning] | None = None
+    ) -> "Interaction":
+        """Combine an occurrence and its item into an interaction. They are not validated again.
+
+        Args:
+            user_id: The user.
+            occurrence: The event.
+            item: Its item.
+            meanings: The store's own meanings of event words.
+        """
         time, _, event, rating, context = occurrence
-        of_event = {"time": time, "event": event, "rating": rating, "context": context or {}}
+        own = meanings.get(event) if meanings else None
+        of_event = {"time": time, "event": event, "rating": rating, "context": context or {}, "own_meaning": own}
         return cls.model_construct(**{**dict(item), "user_id": user_id, **of_event})
 
 
-DISLIKED = frozenset(
-    {"dislike", "disliked", "downvote", "unlike", "hide", "hidden", "skip", "skipped", "remove", "removed", "return"}
-    | {"returned", "refund", "refunded", "report", "block", "unfollow", "not_interested", "reject", "rejected"}
-)
-"""Events by which a user rejects an item."""
+def strength(item: Item) -> float:
+    """Return how much an event counts as interest, from 0 to 1 (see `STRENGTHS`). An item without an event counts 1."""
+    return STRENGTHS.get(getattr(item, "meaning", None) or "", 1.0)
 
 
 def is_expired(item: Item, at: float) -> bool:
@@ -219,11 +254,13 @@ KNOWN = "known"
 def without_rejected(history: Sequence[Item]) -> list[Item]:
     """Return the history without rejected items, and without what the person only said to know.
 
-    For each item, the events up to its last rejection (see `DISLIKED`) are removed. Events after the rejection stay,
-    because the user came back to the item.
+    For each item, the events up to its last rejection are removed (an event that means "turned-away", see
+    `tools.event_meanings`). Events after the rejection stay, because the user came back to the item.
     """
     rejections = {
-        item.item_id: position for position, item in enumerate(history) if getattr(item, "event", "") in DISLIKED
+        item.item_id: position
+        for position, item in enumerate(history)
+        if getattr(item, "meaning", None) == "turned-away"
     }
     return [
         item

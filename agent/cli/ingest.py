@@ -1,5 +1,6 @@
 """`whimbrel ingest`: read a log into a store."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from whimbrel.agent.cli.options import JsonOption, StoreOption, example, print_j
 
 
 @example(
+    "whimbrel ingest sales.csv --store shop",
     "whimbrel ingest sales.csv --store shop "
     "--map customer=user_id --map product=title --map day=time --map shelf=topics",
     "whimbrel ingest clicks.csv --items films.jsonl --store films --map runtime=field.runtime",
@@ -33,57 +35,91 @@ def ingest(
         str | None,
         typer.Option("--items", metavar="FILE", help="A catalogue in a file of its own: csv, parquet, json or jsonl."),
     ] = None,
+    split: Annotated[
+        str, typer.Option("--split", metavar="CHARS", help="What separates several topics in one text, as in '>'.")
+    ] = "",
+    time_format: Annotated[
+        str,
+        typer.Option(
+            "--time-format",
+            metavar="F",
+            help="How times are written: a pattern such as '%d.%m.%Y %H:%M', or s, ms, us, ns, days, excel, day-first "
+            "or month-first. By default it is guessed.",
+        ),
+    ] = "",
+    timezone: Annotated[
+        str,
+        typer.Option("--timezone", metavar="TZ", help="The zone of local times, as in Europe/Berlin. By default UTC."),
+    ] = "",
+    encoding: Annotated[
+        str | None,
+        typer.Option("--encoding", metavar="E", help="The encoding of text files, as in cp1252. By default UTF-8."),
+    ] = None,
+    no_header: Annotated[
+        bool, typer.Option("--no-header", help="The first line is data. Columns are then called 1, 2, ...")
+    ] = False,
+    events: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--events",
+            metavar="WORD=MEANING",
+            help="What an event word means: seen, wanted, chosen, rated or turned-away. May be repeated.",
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Read a log into a store.
 
     Running the command again changes nothing; if it was interrupted, running it again completes it. The fields user_id,
-    title and time are needed; item_id, topics, text, price, event, rating, image and context.KEY are optional. A column
-    that is called like a field needs no --map. Rejected rows are written to a file, each with the reason.
+    title and time are needed; item_id, topics, text, price, event, rating, image and context.KEY are optional. Which
+    column holds which field is guessed from names and values, and told. Rejected rows are written to a file, each with
+    the reason.
 
     `--map COLUMN=field.NAME` keeps a fact of the items: a number, a date, a flag, a text or a list. Conversations and
     lists can then be limited by it. With --items, the log needs item_id or title, and a mapped column may be in only
     one of the two files.
     """
+    from whimbrel.agent.display.ingestion import print_ingested
     from whimbrel.agent.display.progress import progress_bars
-    from whimbrel.agent.display.terminal import console
+    from whimbrel.tools.event_meanings import parse_events
     from whimbrel.tools.sources.formats import open_source, open_source_with_items
     from whimbrel.tools.sources.ingest import ingest as ingest_source
-    from whimbrel.tools.sources.tables import parse_map
+    from whimbrel.tools.sources.tables import TableOptions, parse_map
 
-    mapped = parse_map(map or [])
+    meanings = parse_events(events or [])
+    options = TableOptions(parse_map(map or []), split, time_format, timezone, encoding, False if no_header else None)
     if items is None:
-        opened = open_source(source, format=format, mapped=mapped)
+        opened = open_source(source, format=format, options=options)
     else:
-        opened = open_source_with_items(source, items, format=format, mapped=mapped)
-    command = _command(source, items=items, format=format, map=map or [])
+        opened = open_source_with_items(source, items, format=format, options=options)
+    given = {
+        "--items": items,
+        "--format": format,
+        "--split": split,
+        "--time-format": time_format,
+        "--timezone": timezone,
+    }
+    command = _command(source, {**given, "--encoding": encoding}, map or [], no_header=no_header)
     with progress_bars() as progress:
-        done = ingest_source(opened, store, command=command, progress=progress)
+        done = ingest_source(opened, store, command=command, progress=progress, meanings=meanings)
     if json:
-        print_json({"store": store, **vars(done), "rejects": str(done.rejects) if done.rejects else None})
+        print_json({"store": store, **done.as_document()})
         return
-    out = console()
-    out.print(
-        f"Read {_counted(done.rows, 'row')}: {_counted(done.events, 'event')} ({done.new_events:,} new) of "
-        f"{_counted(done.users, 'user')}, {done.catalogue:,} of a catalogue, {done.repeated:,} repeated, "
-        f"{done.rejected:,} rejected. {_counted(done.items, 'item')}, {done.new_items:,} of them new or changed.",
-        markup=False,
-    )
-    if done.rejects:
-        out.print(f"The rejected rows and the reasons are in {done.rejects}", soft_wrap=True, markup=False)
+    print_ingested(done)
 
 
-def _counted(count: int, thing: str) -> str:
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
-
-
-def _command(source: str, *, items: str | None, format: str | None, map: list[str]) -> str:
+def _command(source: str, options: Mapping[str, str | None], map: list[str], *, no_header: bool) -> str:
     """Return the source and its options as a command line has them, to show after an interrupted ingestion."""
     import shlex
 
     def absolute(path: str) -> str:
         return str(Path(path).resolve()) if Path(path).exists() else path
 
-    options = {"--items": items and absolute(items), "--format": format}
-    given = [part for name, value in options.items() if value for part in (name, value)]
+    given = [
+        part
+        for name, value in options.items()
+        if value
+        for part in (name, absolute(value) if name == "--items" else value)
+    ]
+    given += ["--no-header"] if no_header else []
     return shlex.join([absolute(source), *given, *(part for pair in map for part in ("--map", pair))])

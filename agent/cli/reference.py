@@ -114,7 +114,7 @@ def _json_page() -> str:
     from whimbrel.agent.shift.forecast import TopicForecast
     from whimbrel.agent.shift.timeline import Period, Timeline
     from whimbrel.tools.records import Item
-    from whimbrel.tools.sources.ingest import Ingested
+    from whimbrel.tools.sources.report import Ingested
 
     sections = [
         _json_section("recommend", "`whimbrel recommend --json` prints:", Recommendations, Recommendation),

@@ -91,7 +91,7 @@ def reason_problem(
     marks = {name: f"{_NAME_MARK}{name}" for name in titles}
     sentence = _with_marks(reply.reason, titles, marks, say)
     topics = [topic for thing in (item, *cited.values()) for topic in thing.topics]
-    verbs = [say.events.verb(event.event) for event in cited.values()]
+    verbs = [say.events.verb(event.event, event.meaning) for event in cited.values()]
     given = [*titles.values(), *topics, *verbs, *marks.values(), *known]
     connecting = generated.reason_words | (generated.others_words if of_others else frozenset())
     problem = _order_problem(sentence, titles, marks, verbs, connecting.union(*map(words_of, given)), say)

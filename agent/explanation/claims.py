@@ -275,10 +275,10 @@ class ClaimChecker:
 
     def _deeds(self, claim: "_Claim") -> str:
         events = self._say.events
-        done = {events.verb(event.event) for event in claim.events} | {events.other}
+        done = {events.verb(event.event, event.meaning) for event in claim.events} | {events.other}
         if claim.counts:
             done.add(claim.given.write.others_verb)
-        named = _found(sorted({*events.verbs.values()}), claim)
+        named = _found(sorted({*events.verbs.values(), *events.meanings.values()}), claim)
         feelings = _found(self._free.feelings, claim)
         rated = bool(claim.events) and all(event.rating is not None for event in claim.events)
         if not set(named) - set(feelings) <= done or (feelings and not rated and not set(feelings) <= done):

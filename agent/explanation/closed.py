@@ -67,7 +67,7 @@ def word_closed(items: Sequence[Item], plain: Sequence[Sentence], *, llm: Langua
     sentences, problems = dict[int, Sentence](), list[str]()
     for relation in dict.fromkeys(task.relation for task in tasks):  # a grammar then only allows what is known
         alike = [task for task in tasks if task.relation == relation]
-        verbs = frozenset(say.events.verb(task.plain.events[0].event) for task in alike)
+        verbs = frozenset(say.events.verb(task.plain.events[0].event, task.plain.events[0].meaning) for task in alike)
         replies = llm.generate(
             [task.messages for task in alike],
             schema=reply_schema(relation, verbs, language),
@@ -98,7 +98,7 @@ def _task(position: int, item: Item, plain: Sentence, language: Language) -> _Ta
     values = {
         "title": short_name(item.title),
         "events": say.generated.event_line.format(
-            number=1, verb=say.events.verb(event.event), title=short_name(event.title)
+            number=1, verb=say.events.verb(event.event, event.meaning), title=short_name(event.title)
         ),
         "relation": relation,
     }

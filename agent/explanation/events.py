@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from whimbrel.agent.schema.results import CitedEvent
 from whimbrel.prompts.phrases import Phrases
+from whimbrel.tools.event_meanings import meaning_of
 
 
 def event_line(event: CitedEvent, say: Phrases) -> str:
@@ -12,4 +13,6 @@ def event_line(event: CitedEvent, say: Phrases) -> str:
     if event.time is not None:
         moment = say.writing.moment.format(time=datetime.fromtimestamp(event.time, tz=UTC))
     title = say.writing.title.format(title=event.title)
-    return say.screen.event.format(moment=moment, verb=say.events.verb(event.event), title=title)
+    return say.screen.event.format(
+        moment=moment, verb=say.events.verb(event.event, meaning_of(event.event)), title=title
+    )

@@ -11,6 +11,7 @@ from whimbrel.agent.explanation.facts import LEAST_PEOPLE, Background, Facts, Li
 from whimbrel.agent.explanation.likeness import shared_topics
 from whimbrel.agent.explanation.names import short_name
 from whimbrel.prompts.phrases import Phrases
+from whimbrel.tools.event_meanings import meaning_of
 from whimbrel.tools.records import Interaction
 from whimbrel.tools.timestamps import DAY_SECONDS
 
@@ -86,7 +87,7 @@ class Writer:
 
     def verb(self, event: Interaction) -> str:
         """Return what the person did."""
-        return self.say.events.verb(event.event)
+        return self.say.events.verb(event.event, event.meaning)
 
     def day(self, event: Interaction) -> str:
         """Return when the person did it."""
@@ -99,7 +100,7 @@ class Writer:
     @property
     def others_verb(self) -> str:
         """What other people did. If the log may record several kinds of events, it is the most general verb."""
-        return self.say.events.verb(self.known.kind)
+        return self.say.events.verb(self.known.kind, meaning_of(self.known.kind))
 
     def people(self, count: int) -> str:
         """Return `12 other people`."""

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.interaction_log import EventRow, Ints
-from whimbrel.tools.progress import NoProgress, Progress
-from whimbrel.tools.records import Event, Interaction, Item, Occurrence
+from whimbrel.tools.progress import Progress
+from whimbrel.tools.records import Interaction, Item, Occurrence
+from whimbrel.tools.sources.ingest import staged
 from whimbrel.tools.sources.rows import Source
 from whimbrel.tools.store.store import open_store
 
@@ -47,63 +46,26 @@ def read_log(source: Source, progress: Progress | None = None) -> Log:
     Raises:
         DataError: the source cannot be read to its end, or holds no valid event.
     """
-    progress = progress or NoProgress()
-    progress.step(f"Reading {source.name}", source.total)
-    items: dict[str, Item] = {}
-    events: dict[tuple[float, str, str, str], Occurrence] = {}
-    rejected, position = 0, 0
-    for row in source.rows:
-        try:
-            rejected += not _take(dict(row.fields), row.catalogue, bool(row.problem), items, events)
-        except ValidationError:
-            rejected += 1
-        progress.advance(row.position - position)
-        position = row.position
-    if not events:
-        raise DataError(f"{source.name!r} holds no valid event")
-    keys = sorted(events)
-    item_rows = {item_id: number for number, item_id in enumerate(items)}
-    user_rows: dict[str, int] = {}
+    with staged(source, progress) as staging:
+        spelling, _ = staging.spelling(())
+        order = staging.item_order()
+        items = sorted((record.item for record in staging.items(spelling)), key=lambda item: order[item.item_id])
+        item_rows = {item.item_id: number for number, item in enumerate(items)}
+        user_rows: dict[str, int] = {}
+        users, events = [], []
+        for user_id, event in staging.events_in_time():
+            users.append(user_rows.setdefault(user_id, len(user_rows)))
+            events.append(event)
+        rejected = staging.counts.rejected + staging.counts.item_rejected
     return Log(
-        items=list(items.values()),
-        user=np.array([user_rows.setdefault(user, len(user_rows)) for _, user, _, _ in keys], dtype=np.int64),
-        item=np.array([item_rows[item] for _, _, item, _ in keys], dtype=np.int64),
-        time=np.array([time for time, *_ in keys], dtype=np.float64),
+        items=items,
+        user=np.array(users, dtype=np.int64),
+        item=np.array([item_rows[event.item_id] for event in events], dtype=np.int64),
+        time=np.array([event.time for event in events], dtype=np.float64),
         user_ids=list(user_rows),
         rejected=rejected,
-        details=[events[key] for key in keys],
+        details=events,
     )
-
-
-def _take(
-    fields: dict[str, Any],
-    catalogue: bool,
-    problem: bool,
-    items: dict[str, Item],
-    events: dict[tuple[float, str, str, str], Occurrence],
-) -> bool:
-    """Add a row to items and events. Return False if the row is invalid.
-
-    The time of a catalogue row is the time of the item. The time of any other row is the time of the event.
-    """
-    if problem:
-        return False
-    if catalogue or "title" in fields:
-        item_fields = {name: fields[name] for name in ("item_id", "title", "topics", "text", "price") if name in fields}
-        key = str(item_fields.get("item_id"))
-        if key not in items or catalogue:
-            appeared = {"time": fields["time"]} if catalogue and "time" in fields else {}
-            item = Item.model_validate(item_fields | appeared)
-            items.setdefault(item.item_id, item)
-            fields["item_id"] = item.item_id
-    if catalogue:
-        return True
-    event = Event.model_validate({name: fields[name] for name in Event.model_fields if name in fields})
-    if event.item_id not in items:
-        return False
-    occurrence = Occurrence(event.time, event.item_id, event.event, event.rating, event.context or None)
-    events.setdefault((event.time, event.user_id, event.item_id, event.event), occurrence)
-    return True
 
 
 def read_store(location: str) -> Log:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from whimbrel.agent import Recommendations
 from whimbrel.agent.schema.results import CitedEvent
 from whimbrel.tools.progress import NoProgress, Progress
-from whimbrel.tools.records import Event, Item
+from whimbrel.tools.sources.ingest import staged
 from whimbrel.tools.sources.rows import Source
 from whimbrel.tools.timestamps import iso, parse_time
 
@@ -56,15 +56,11 @@ class Requests:
 def read_log(source: Source) -> SourceLog:
     """Read all rows of a source."""
     log = SourceLog()
-    for row in source.rows:
-        fields = dict(row.fields)
-        if "title" in fields:
-            item = Item.model_validate({"item_id": fields.get("item_id"), "title": fields["title"]})
-            log.titles[item.item_id] = item.title
-            fields["item_id"] = item.item_id
-        if not row.catalogue:
-            event = Event.model_validate({k: v for k, v in fields.items() if k in Event.model_fields})
-            log.events.setdefault(event.user_id, []).append((event.item_id, event.time, event.event))
+    with staged(source) as staging:
+        spelling, _ = staging.spelling(())
+        log.titles.update((record.item.item_id, record.item.title) for record in staging.items(spelling))
+        for user_id, events in staging.histories():
+            log.events[user_id] = [(event.item_id, event.time, event.event) for event in events]
     return log
 
 

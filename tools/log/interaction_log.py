@@ -6,11 +6,11 @@ popular, then take milliseconds. Every query takes a time `before` and uses only
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,30 @@ Floats = NDArray[np.float64]
 EventRow = tuple[float, str, str, Mapping[str, str] | None]
 """An event: the time in Unix seconds, the user's id, the item's id, and the situation or None."""
 
+EVENTS_AT_ONCE = 100_000
+"""Events that become arrays at once while a log is built."""
 _NAMES_IN_FILE = {"item_pair_offset": "met_offset", "pairs_by_item": "met_by"}
 """Fields that have another name in a saved log: the names are part of the format on disk."""
+
+
+class EventColumns(NamedTuple):
+    """Events as arrays, in any order.
+
+    Attributes:
+        time: Their times in Unix seconds, shape (events,).
+        user: Rows of `user_ids`.
+        item: Rows of the catalogue, sorted by id.
+        situation: Rows of `situations`.
+        user_ids: The ids of the users.
+        situations: Distinct situations as texts (see `situation_text`).
+    """
+
+    time: Floats
+    user: Ints
+    item: Ints
+    situation: Ints
+    user_ids: list[str]
+    situations: list[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,40 +109,73 @@ class InteractionLog:
         Raises:
             KeyError: an event has an item that is not in `items`.
         """
+        by_user: dict[str, list[list[Any]]] = {}
+        for time, user_id, item_id, context in events:
+            by_user.setdefault(user_id, []).append([time, item_id, "", None, context])
+        return cls.of_histories(items, by_user.items())
+
+    @classmethod
+    def of_histories(cls, items: Iterable[Item], histories: Iterable[tuple[str, list[list[Any]]]]) -> "InteractionLog":
+        """Build a log from items and the histories of users.
+
+        Args:
+            items: The catalogue, in any order.
+            histories: Users' ids and rows of events: time, item, word, rating, situation. The last values of a row may
+                be missing. A user may occur several times.
+
+        Raises:
+            KeyError: an event has an item that is not in `items`.
+        """
         catalogue = sorted(items, key=lambda item: item.item_id)
-        item_ids = [item.item_id for item in catalogue]
-        item_rows = {item_id: row for row, item_id in enumerate(item_ids)}
-        topics = sorted({topic for item in catalogue for topic in item.topics})
-        topic_rows = {topic: row for row, topic in enumerate(topics)}
+        item_rows = {item.item_id: row for row, item in enumerate(catalogue)}
         user_rows: dict[str, int] = {}
         situation_rows: dict[str, int] = {}
-        rows = [
-            (
-                time,
-                user_rows.setdefault(user_id, len(user_rows)),
-                item_rows[item_id],
-                situation_rows.setdefault(_situation_text(context), len(situation_rows)),
-            )
-            for time, user_id, item_id, context in events
-        ]
-        table = np.array(rows, dtype=np.float64).reshape(-1, 4)
+        times: list[Floats] = [np.empty(0)]
+        columns: list[Ints] = [np.empty((3, 0), dtype=np.int64)]  # rows of users, items and situations
+        # Some thousand events become arrays at once. Lists of all events would take ten times the memory.
+        for group in _grouped(histories, EVENTS_AT_ONCE):
+            events = [row for _, rows in group for row in rows]
+            users = np.array([user_rows.setdefault(user_id, len(user_rows)) for user_id, _ in group], dtype=np.int64)
+            texts = [situation_text(row[4]) if len(row) > 4 and row[4] else "" for row in events]
+            times.append(np.array([row[0] for row in events], dtype=np.float64))
+            of_users = np.repeat(users, [len(rows) for _, rows in group])
+            of_items = [item_rows[row[1]] for row in events]
+            of_situations = [situation_rows.setdefault(text, len(situation_rows)) for text in texts]
+            columns.append(np.array([of_users, of_items, of_situations], dtype=np.int64))
+        user, item, situation = np.concatenate(columns, axis=1)
+        events_of_log = EventColumns(
+            np.concatenate(times), user, item, situation, list(user_rows), list(situation_rows)
+        )
+        return cls.of_columns(catalogue, events_of_log)
+
+    @classmethod
+    def of_columns(cls, items: Iterable[Item], events: EventColumns) -> "InteractionLog":
+        """Build a log from items and events as arrays.
+
+        Args:
+            items: The catalogue, in any order.
+            events: The events, in any order. Their items are rows of the catalogue sorted by id.
+        """
+        catalogue = sorted(items, key=lambda item: item.item_id)
+        topics = sorted({topic for item in catalogue for topic in item.topics})
+        topic_rows = {topic: row for row, topic in enumerate(topics)}
+        time, user, item, situation, user_ids, situations = events
         # Events at the same time are sorted by user and item. The log then does not depend on the order of `events`.
-        table = table[np.lexsort((table[:, 2], table[:, 1], table[:, 0]))]
-        time = table[:, 0].copy()
-        user, item, situation = table[:, 1:].T.astype(np.int64)
+        order = np.lexsort((item, user, time))
+        time, user, item, situation = time[order], user[order], item[order], situation[order]
         return cls(
-            item_ids=item_ids,
-            user_ids=list(user_rows),
+            item_ids=[entry.item_id for entry in catalogue],
+            user_ids=user_ids,
             topics=topics,
-            situations=list(situation_rows),
+            situations=situations,
             time=time,
             user=user,
             item=item,
             situation=situation,
             appeared=_first_appearances(catalogue, item, time),
-            topic_offset=_offsets([len(item.topics) for item in catalogue]),
-            topic=np.array([topic_rows[topic] for item in catalogue for topic in item.topics], dtype=np.int64),
-            **_distinct_pairs(time, user, item, users=len(user_rows), items=len(item_ids)),
+            topic_offset=_offsets([len(entry.topics) for entry in catalogue]),
+            topic=np.array([topic_rows[topic] for entry in catalogue for topic in entry.topics], dtype=np.int64),
+            **_distinct_pairs(time, user, item, users=len(user_ids), items=len(catalogue)),
         )
 
     def with_event(self, event: EventRow) -> "InteractionLog":
@@ -128,7 +183,7 @@ class InteractionLog:
         time, user_id, item_id, context = event
         item = bisect_left(self.item_ids, item_id)
         user_ids = self.user_ids if user_id in self.user_ids else [*self.user_ids, user_id]
-        text = _situation_text(context)
+        text = situation_text(context)
         situations = self.situations if text in self.situations else [*self.situations, text]
         position = int(np.searchsorted(self.time, time, side="right"))
         appeared = self.appeared.copy()
@@ -278,7 +333,24 @@ class InteractionLog:
         return cls(**values)
 
 
-def _situation_text(context: Mapping[str, str] | None) -> str:
+def _grouped(
+    histories: Iterable[tuple[str, list[list[Any]]]], size: int
+) -> Iterator[list[tuple[str, list[list[Any]]]]]:
+    """Yield histories in lists of at least `size` events; the last list may have fewer."""
+    group: list[tuple[str, list[list[Any]]]] = []
+    events = 0
+    for history in histories:
+        group.append(history)
+        events += len(history[1])
+        if events >= size:
+            yield group
+            group, events = [], 0
+    if group:
+        yield group
+
+
+def situation_text(context: Mapping[str, str] | None) -> str:
+    """Return a situation as a JSON object; "" if it is unknown."""
     return json.dumps(context) if context else ""
 
 

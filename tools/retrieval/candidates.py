@@ -122,7 +122,7 @@ def retrieve(
             rest = query.allowed(catalogue.log)
             rest[best_first] = False
             best_first += np.flatnonzero(rest)[: most - len(best_first)].tolist() if len(best_first) < most else []
-        chosen = _first_admitted(catalogue, best_first, admits, n=n)
+        chosen = _first_admitted(catalogue, best_first, admits, n=n, before=query.before)
         if len(chosen) == n or wanted >= most:
             break
         wanted = min(OVERFETCH * wanted, most)
@@ -132,14 +132,14 @@ def retrieve(
 
 
 def _first_admitted(
-    catalogue: Catalogue, rows: Sequence[int], admits: Callable[[Item], bool], *, n: int
+    catalogue: Catalogue, rows: Sequence[int], admits: Callable[[Item], bool], *, n: int, before: float
 ) -> dict[int, Item]:
     """Return the first `n` admitted items, keyed by row, each title once."""
     ids, items = catalogue.log.item_ids, dict[str, Item]()
     admitted, titles = dict[int, Item](), set[str]()
     for position, row in enumerate(rows):
         if position % n == 0:  # read one page at a time, since most rows are not needed
-            items |= catalogue.items([ids[row] for row in rows[position : position + n]])
+            items |= catalogue.items([ids[row] for row in rows[position : position + n]], before=before)
         item = items[ids[row]]
         title = item.title.casefold()
         if title not in titles and admits(item):

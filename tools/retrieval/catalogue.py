@@ -26,8 +26,8 @@ class Catalogue(Protocol):
             DataError: no such user.
         """
 
-    def items(self, item_ids: Sequence[str]) -> dict[str, Item]:
-        """Return the items of these ids, keyed by id."""
+    def items(self, item_ids: Sequence[str], *, before: float = np.inf) -> dict[str, Item]:
+        """Return the items of these ids, keyed by id, with the facts that were known just before a moment."""
 
     @property
     def fields(self) -> FieldTable:

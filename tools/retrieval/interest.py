@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from whimbrel.tools.log.interaction_log import Floats
-from whimbrel.tools.records import Item, liked
+from whimbrel.tools.records import Item, liked, strength
 from whimbrel.tools.text.encoder import Vectors, encode
 
 HALF_LIFE = 5
@@ -20,8 +20,8 @@ class Interest:
     """A user's interest as unit vectors of shape (384,). A vector is None if it is unknown.
 
     Attributes:
-        short: Mean of the user's items. A later item has a higher weight.
-        long: Mean of the user's items, all with the same weight.
+        short: Mean of the user's items. A later item has a higher weight, and an item that was only seen a lower one.
+        long: Mean of the user's items. An item that was only seen has a lower weight.
         predicted: Mean of the topics that are predicted as the next interest.
         wished: Mean of a stated wish and of the items that the user wants more of.
         phrases: Search phrases for what the user may want next, shape (phrases, 384).
@@ -58,14 +58,16 @@ def interest_of(
         query: A stated wish; "" if there is none.
         liked_items: Vectors of items that the user wants more of.
     """
-    item_ids = [item.item_id for item in liked(history) if item.item_id in vectors]
+    events = [item for item in liked(history) if item.item_id in vectors]
+    item_ids = [item.item_id for item in events]
     met = [vectors[item_id] for item_id in item_ids]
+    strengths = np.array([strength(item) for item in events])
     ages = np.arange(len(met))[::-1]
     wished = [*(encode([query]) if query else []), *liked_items]
     latest = list(dict.fromkeys(reversed(item_ids)))[:LATEST]
     return Interest(
-        short=_mean(met, 0.5 ** (ages / HALF_LIFE)),
-        long=_mean(met, np.ones(len(met))),
+        short=_mean(met, strengths * 0.5 ** (ages / HALF_LIFE)),
+        long=_mean(met, strengths),
         predicted=_mean(predicted, np.ones(len(predicted))),
         wished=_mean(wished, np.ones(len(wished))),
         latest=np.stack([vectors[item_id] for item_id in latest]) if latest else None,

@@ -1,87 +1,51 @@
-"""Ingestion: validate, deduplicate and order the rows of a source, and write them to a store.
+"""Ingestion: read the rows of a source into a staging database, then write items and histories to a store.
 
 No row is dropped silently: each is counted as an event, an item, a repeat or a reject. The source is first read to its
-end into a temporary database. Only then is the store changed, so a source that cannot be read leaves the store as it
-was. Every write can be repeated. Running a killed ingestion again completes it. Running a completed one again changes
-nothing.
+end. Only then is the store changed, so a source that cannot be read leaves the store as it was. Every write can be
+repeated. Running a killed ingestion again completes it. Running a completed one again changes nothing.
 """
 
+import gc
 import json
-import sqlite3
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
-from dataclasses import dataclass
-from itertools import groupby
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import ValidationError
+from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 from whimbrel.tools.errors import DataError, StoreError
+from whimbrel.tools.event_meanings import Meaning, meaning_of
 from whimbrel.tools.progress import NoProgress, Progress
-from whimbrel.tools.records import Event, Item, Occurrence
-from whimbrel.tools.sources.rows import Row, Source
-from whimbrel.tools.store.store import FROM_CATALOGUE, ItemRecord, Store, open_store
+from whimbrel.tools.sources.report import Ingested, Rejection
+from whimbrel.tools.sources.rows import Source
+from whimbrel.tools.sources.staging import Staging
+from whimbrel.tools.store.item_records import ItemRecord
+from whimbrel.tools.store.store import Store, open_store
 from whimbrel.tools.text.encoder import encode, encoder_text
+from whimbrel.tools.timestamps import iso
 
-ITEM_FIELDS = frozenset({"item_id", "title", "topics", "text", "price", "image", "fields"})
-EVENT_FIELDS = frozenset({"user_id", "time", "event", "rating", "context"})
-BATCH_SIZE = 1000
-MOST_VALIDATED = 100_000
-"""Most validated items kept in memory.
-
-A log repeats an item with every event of it, and a look-up is faster than another validation.
-"""
+WRITERS = 1
+OBJECTS_BETWEEN_COLLECTIONS = 500_000
+BATCH_SIZE = 2000  # items or users written at a time
+FIRST_ROWS = 1000
+"""If none of this many first rows is valid, the source is refused."""
+REASONS_SHOWN = 2
+_EARLY, _FUTURE_DAYS = 631152000.0, 366
+"""Times before 1990, or this many days after the last plausible moment, are questioned."""
 
 T = TypeVar("T")
 
-_TABLES = """
-create table items (item_id text primary key, title text, item text, known_since real) without rowid;
-create table events (user_id text, time real, item_id text, event text, rating real, context text,
-                     primary key (user_id, time, item_id, event)) without rowid;
-create table rejects (file text, line integer, reason text, fields text);
-"""
-# The earliest facts of an item win. Later facts only fill in what the earlier ones left out. Otherwise, an item could
-# have a name at a past moment that it got only afterwards.
-_MERGE_ITEM = """
-insert into items values (?, ?, ?, ?) on conflict (item_id) do update set
-    item = case when excluded.known_since <= known_since
-           then json_patch(item, excluded.item) else json_patch(excluded.item, item) end,
-    title = case when excluded.known_since <= known_since then excluded.title else title end,
-    known_since = min(known_since, excluded.known_since)
-"""
 
-
-@dataclass(frozen=True)
-class Ingested:
-    """What an ingestion read and wrote.
-
-    Attributes:
-        rows: Rows of the source: `catalogue + events + repeated + rejected`.
-        catalogue: Rows that describe an item and hold no event.
-        events: Distinct events of the source.
-        new_events: Events that the store did not hold before.
-        users: Distinct users of the source.
-        items: Distinct items of the source.
-        new_items: Items that the store did not hold before, or of which it did not hold all facts.
-        repeated: Rows that repeat an event.
-        rejected: Rows that are not valid.
-        rejects: The file of the rejected rows; None if there are none.
-    """
-
-    rows: int
-    catalogue: int
-    events: int
-    new_events: int
-    users: int
-    items: int
-    new_items: int
-    repeated: int
-    rejected: int
-    rejects: Path | None
-
-
-def ingest(source: Source, location: str | Path, *, command: str = "", progress: Progress | None = None) -> Ingested:
+def ingest(
+    source: Source,
+    location: str | Path,
+    *,
+    command: str = "",
+    progress: Progress | None = None,
+    meanings: Mapping[str, Meaning] | None = None,
+) -> Ingested:
     """Write the rows of a source to the store at `location`. The store is created if it does not exist.
 
     Args:
@@ -90,6 +54,7 @@ def ingest(source: Source, location: str | Path, *, command: str = "", progress:
         command: The source as given on the command line, which the error about an interrupted ingestion shows. The
             default is the name of the source.
         progress: Shows the progress of the ingestion.
+        meanings: Meanings of event words, which the store keeps (see `tools.event_meanings`).
 
     Raises:
         DataError: The source cannot be read to its end, or none of its rows is valid.
@@ -106,37 +71,45 @@ def ingest(source: Source, location: str | Path, *, command: str = "", progress:
     # new store is created only after the source was read, so that an unreadable source leaves no empty store behind.
     store = open_store(location, create=True, writing=True) if _exists(location) else None
     try:
-        with closing(sqlite3.connect("")) as staging:
-            rows, catalogue = _stage(source, staging, progress)
-            counts = _counts(staging)
-            if not counts["events"] and counts["rejects"]:
-                raise DataError(f"no valid row among {rows} of {source.name!r}: {_most_common_reasons(staging)}")
-            if not counts["events"]:
-                raise DataError(f"{source.name!r} holds no events")
+        with staged(source, progress, store=store) as staging:
             store = store or open_store(location, create=True, writing=True)
             store.begin(command or source.name)
-            new_items = _write_items(staging, store, progress)
-            new_events = _write_histories(staging, store, counts["users"], progress)
+            if meanings:
+                store.add_meanings(meanings)
+            new_items, alike = _write_items(staging, store, progress)
+            new_events = _write_histories(staging, store, progress)
             progress.step("Indexing", None)
-            store.finish(command or source.name)
+            # If the store holds nothing else, its log is that of the staging database.
+            is_alone = new_events == staging.events and store.chunk_count() == staging.chunk_count
+            store.finish(command or source.name, staging.event_columns if is_alone else None)
             rejects = _write_rejects(staging, store.folder / "rejects" / f"{source.name}.jsonl")
-    except (sqlite3.Error, OSError) as error:
+            counts, words = staging.counts, staging.event_words()
+            return Ingested(
+                rows=counts.rows,
+                item_rows=counts.item_rows,
+                catalogue=counts.catalogue,
+                events=staging.events,
+                new_events=new_events,
+                users=staging.users,
+                items=staging.item_count,
+                new_items=new_items,
+                repeated=counts.valid - staging.events,
+                rejected=counts.rejected,
+                item_rejected=counts.item_rejected,
+                rejects=rejects,
+                span=staging.span,
+                guessed=source.guessed,
+                mended=dict(sorted(counts.mended.items())),
+                rejections=[Rejection(*kind) for kind in staging.reject_reasons()],
+                event_words=words,
+                alike=alike,
+                warnings=[*source.warnings, *_questions(staging, words, store.meanings)],
+            )
+    except OSError as error:
         raise StoreError(f"the ingestion stopped ({error}): is the disk full? Run it again to complete it") from error
     finally:
         if store:
             store.close()
-    return Ingested(
-        rows=rows,
-        catalogue=catalogue,
-        repeated=rows - catalogue - counts["events"] - counts["rejects"],
-        events=counts["events"],
-        new_events=new_events,
-        users=counts["users"],
-        items=counts["items"],
-        new_items=new_items,
-        rejected=counts["rejects"],
-        rejects=rejects,
-    )
 
 
 def _exists(location: str | Path) -> bool:
@@ -149,134 +122,101 @@ def _exists(location: str | Path) -> bool:
     return is_address or folder.is_file() or (folder / "chroma.sqlite3").is_file()
 
 
-def _stage(source: Source, staging: sqlite3.Connection, progress: Progress) -> tuple[int, int]:
-    """Write the validated rows to the temporary database. Its primary keys merge equal events and order all events.
-
-    Returns:
-        The number of all rows, and the number of valid rows that only describe an item.
-    """
-    # The database is temporary, so nothing in it needs to survive a crash. The cache keeps 256 MB of pages in memory.
-    staging.executescript("pragma journal_mode=off; pragma synchronous=off; pragma cache_size=-262144;" + _TABLES)
-    progress.step(f"Reading {source.name}", source.total)
-    titled_ids: set[str] = set()
-    validated: dict[str, Item] = {}
-    count, catalogue, position = 0, 0, 0
-    for batch in _batches(source.rows, BATCH_SIZE):
-        items, events, rejects = [], [], []
-        for row in batch:
-            count += 1
-            try:
-                item, event = _validate(row, titled_ids, validated)
-            except _RejectedError as rejected:
-                rejects.append((row.file, row.line, str(rejected), _as_json(row.fields)))
-                continue
-            if item is not None:
-                known_since = FROM_CATALOGUE if event is None else event.time
-                items.append((item.item_id, item.title, item.model_dump_json(exclude_defaults=True), known_since))
-            catalogue += event is None
-            if event is not None:
-                context = json.dumps(event.context, sort_keys=True) if event.context else None
-                events.append((event.user_id, event.time, event.item_id, event.event, event.rating, context))
-        staging.executemany(_MERGE_ITEM, items)
-        staging.executemany("insert or ignore into events values (?, ?, ?, ?, ?, ?)", events)
-        staging.executemany("insert into rejects values (?, ?, ?, ?)", rejects)
-        progress.advance(batch[-1].position - position)
-        position = batch[-1].position
-    return count, catalogue
-
-
-class _RejectedError(Exception):
-    """A row is not valid. The message says why."""
-
-
-def _validate(row: Row, titled_ids: set[str], validated: dict[str, Item]) -> tuple[Item | None, Event | None]:
-    """Return the item and the event of a row.
-
-    The event is None for a row of a catalogue. The item is None if the row gives only the id of an item that an
-    earlier row described.
+@contextmanager
+def staged(source: Source, progress: Progress | None = None, *, store: Store | None = None) -> Iterator[Staging]:
+    """Read a source to its end into a temporary database.
 
     Args:
-        row: The row.
-        titled_ids: Ids of the items that the rows so far described. The item of this row is added.
-        validated: Items keyed by the text of their fields, so that equal fields are validated once. The item of this
-            row is added.
+        source: The rows.
+        progress: Shows the progress of the reading.
+        store: The store that may know items which no row describes.
 
     Raises:
-        _RejectedError: The row is not valid.
+        DataError: The source cannot be read to its end, none of its first rows is valid, or it holds no valid event.
     """
-    if row.problem:
-        raise _RejectedError(row.problem)
-    fields = row.fields
+    import duckdb
+
+    with TemporaryDirectory(prefix="whimbrel-") as folder, _rare_collection():
+        staging = Staging(Path(folder) / "staging.duckdb")
+        try:
+            _stage(source, staging, progress or NoProgress(), store)
+            yield staging
+        except duckdb.Error as error:
+            raise StoreError(
+                f"the ingestion stopped ({error}): is the disk full? Run it again to complete it"
+            ) from error
+        finally:
+            staging.close()
+
+
+@contextmanager
+def _rare_collection() -> Iterator[None]:
+    """Let Python look for cycles rarely.
+
+    Batches are lists of many cells without a cycle. Walking through them took a third of the time of reading.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *before[1:])
     try:
-        item = None
-        if row.catalogue or "title" in fields or "item_id" not in fields:
-            item_fields = {name: value for name, value in fields.items() if name in ITEM_FIELDS}
-            if row.catalogue and "time" in fields:
-                item_fields["time"] = fields["time"]
-            key = repr(item_fields)
-            item = validated.get(key) or Item.model_validate(item_fields)
-            if len(validated) > MOST_VALIDATED:
-                validated.clear()
-            validated[key] = item
-            titled_ids.add(item.item_id)
-        if row.catalogue:
-            return item, None
-        event_fields = {name: value for name, value in fields.items() if name in EVENT_FIELDS}
-        event = Event.model_validate({"item_id": item.item_id if item else fields["item_id"], **event_fields})
-    except ValidationError as error:
-        raise _RejectedError(_reason(error)) from None
-    if event.item_id not in titled_ids:
-        raise _RejectedError(f"title: none here, and item {event.item_id!r} is in no row before")
-    return item, event
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
-def _reason(error: ValidationError) -> str:
-    problems = {
-        ".".join(map(str, problem["loc"])) or "row": problem["msg"].removeprefix("Value error, ")
-        for problem in error.errors(include_url=False, include_context=False)
-    }
-    if "title" in problems and problems.get("item_id") == "Field required":
-        del problems["item_id"]  # a missing id is derived from the title, so only the title is reported
-    return "; ".join(f"{name}: {problem}" for name, problem in problems.items())
+def _stage(source: Source, staging: Staging, progress: Progress, store: Store | None) -> None:
+    progress.step(f"Reading {source.name}", source.total)
+    counts, position = staging.counts, 0
+    for batch in source.batches():
+        staging.add(batch)
+        progress.advance(batch.position - position)
+        position = batch.position
+        if counts.rows >= FIRST_ROWS and counts.rejected == counts.rows:
+            raise DataError(f"no valid row among the first {counts.rows:,} of {source.name!r}: {_most_common(staging)}")
+    staging.finish_reading(lambda item_ids: _unknown(item_ids, store))
+    if not counts.valid and counts.rejected + counts.item_rejected:
+        raise DataError(
+            f"no valid row among {counts.rows + counts.item_rows:,} of {source.name!r}: {_most_common(staging)}"
+        )
+    if not counts.valid:
+        raise DataError(f"{source.name!r} holds no events")
 
 
-def _counts(staging: sqlite3.Connection) -> dict[str, int]:
-    counts = {
-        name: staging.execute(f"select count(*) from {name}").fetchone()[0] for name in ("items", "events", "rejects")
-    }
-    counts["users"] = staging.execute("select count(distinct user_id) from events").fetchone()[0]
-    return counts
+def _unknown(item_ids: list[str], store: Store | None) -> list[str]:
+    known = store.item_records(item_ids) if store and item_ids else {}
+    return [item_id for item_id in item_ids if item_id not in known]
 
 
-def _most_common_reasons(staging: sqlite3.Connection) -> str:
-    rows = staging.execute(
-        "select reason, count(*) as n, min(line) from rejects group by reason order by n desc limit 2"
-    )
-    return "; ".join(f"{reason} ({n}, first at line {line})" for reason, n, line in rows)
+def _most_common(staging: Staging) -> str:
+    reasons = staging.reject_reasons()[:REASONS_SHOWN]
+    return "; ".join(f"{reason} ({count:,}, first at line {line})" for reason, count, line in reasons)
 
 
-def _write_items(staging: sqlite3.Connection, store: Store, progress: Progress) -> int:
-    """Encode and write the items that are new or have new facts. Return the number of these items."""
-    (total,) = staging.execute("select count(*) from items").fetchone()
-    progress.step("Encoding items", total)
+def _write_items(staging: Staging, store: Store, progress: Progress) -> tuple[int, list[list[str]]]:
+    """Encode and write the items that are new or have new facts.
+
+    Returns:
+        The number of these items, and groups of topics that look alike.
+    """
+    known_topics = store.topic_names()
+    spelling, alike = staging.spelling(known_topics)
+    progress.step("Encoding items", staging.item_count)
     topics: set[str] = set()
     written = 0
-    # The items are ordered by title, so that equal titles are in one batch and are encoded once.
-    rows = staging.execute("select item, known_since from items order by title, item_id")
-    for batch in _batches(rows, BATCH_SIZE):
-        staged = [ItemRecord(Item.model_validate_json(text), known_since) for text, known_since in batch]
+    for staged in batches(staging.items(spelling), BATCH_SIZE):
         stored = store.item_records([record.item.item_id for record in staged])
         merged = [_merged(stored.get(record.item.item_id), record) for record in staged]
         topics.update(topic for record in merged for topic in record.item.topics)
         changed = [record for record in merged if stored.get(record.item.item_id) != record]
+        progress.advance(len(staged) - len(changed))
         if changed:
-            store.put_items(changed, encode([encoder_text(record.item) for record in changed]))
+            store.put_items(
+                changed, encode([encoder_text(record.item) for record in changed], advance=progress.advance)
+            )
             written += len(changed)
-        progress.advance(len(batch))
-    new_topics = sorted(topics - store.topic_names())
+    new_topics = sorted(topics - known_topics)
     if new_topics:
         store.put_topics(new_topics, encode(new_topics))
-    return written
+    return written, alike
 
 
 def _merged(stored: ItemRecord | None, staged: ItemRecord) -> ItemRecord:
@@ -287,52 +227,67 @@ def _merged(stored: ItemRecord | None, staged: ItemRecord) -> ItemRecord:
     if stored is None:
         return staged
     earlier, later = (staged, stored) if staged.known_since <= stored.known_since else (stored, staged)
-    facts = {name: getattr(earlier.item, name) for name in earlier.item.model_fields_set}
+    told = {name for name in earlier.item.model_fields_set if getattr(earlier.item, name) not in (None, "", (), {})}
+    facts = {name: getattr(earlier.item, name) for name in told}
     facts["fields"] = later.item.fields | earlier.item.fields
-    return ItemRecord(later.item.model_copy(update=facts), earlier.known_since)
+    return ItemRecord(later.item.model_copy(update=facts), earlier.known_since, earlier.versions)
 
 
-def _as_json(fields: Mapping[str, Any]) -> str:
-    """Return the fields of a rejected row as JSON. If JSON cannot hold a value (such as NaN), all become texts."""
-    try:
-        return json.dumps(dict(fields), default=str, allow_nan=False)
-    except ValueError:
-        return json.dumps({name: str(value) for name, value in fields.items()})
-
-
-def _write_histories(staging: sqlite3.Connection, store: Store, users: int, progress: Progress) -> int:
-    progress.step("Writing histories", users)
-    rows = staging.execute("select * from events order by user_id, time, item_id, event")
-    histories = (
-        (user_id, [_occurrence(row) for row in group]) for user_id, group in groupby(rows, key=lambda row: row[0])
-    )
+def _write_histories(staging: Staging, store: Store, progress: Progress) -> int:
+    progress.step("Writing histories", staging.users)
     new_events = 0
-    for batch in _batches(histories, BATCH_SIZE // 2):
-        new_events += store.merge_histories(dict(batch))
-        progress.advance(len(batch))
+    # Groups are of different users. While Chroma writes one of them, others are read and packed.
+    with ThreadPoolExecutor(WRITERS) as pool:
+        pending: deque[tuple[Future[int], int]] = deque()
+        for group in batches(staging.histories(), BATCH_SIZE):
+            pending.append((pool.submit(store.merge_histories, dict(group)), len(group)))
+            if len(pending) > WRITERS:
+                new_events += _finished(pending, progress)
+        while pending:
+            new_events += _finished(pending, progress)
     return new_events
 
 
-def _occurrence(row: tuple[Any, ...]) -> Occurrence:
-    _, time, item_id, event, rating, context = row
-    return Occurrence(time, item_id, event, rating, json.loads(context) if context else None)
+def _finished(pending: deque[tuple[Future[int], int]], progress: Progress) -> int:
+    """Wait for the first of the pending writes. Return how many events were new."""
+    future, users = pending.popleft()
+    progress.advance(users)
+    return future.result()
 
 
-def _write_rejects(staging: sqlite3.Connection, path: Path) -> Path | None:
+def _write_rejects(staging: Staging, path: Path) -> Path | None:
     """Write the rejected rows, one JSON document per line: file, line, reason and the fields of the row."""
-    rows = staging.execute("select * from rejects order by file, line").fetchall()
-    if not rows:
+    if not staging.counts.rejected + staging.counts.item_rejected:
         path.unlink(missing_ok=True)
         return None
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
-        for name, line, reason, fields in rows:
-            document = {"file": name, "line": line, "reason": reason, "fields": json.loads(fields)}
+        for document in staging.rejects():
             file.write(json.dumps(document, ensure_ascii=True) + "\n")
     return path
 
 
-def _batches(values: Iterable[T], size: int) -> Iterator[list[T]]:
+def _questions(staging: Staging, words: Mapping[str, int], own: Mapping[str, Meaning]) -> Iterator[str]:
+    """Yield what a person should check: a span of time that is not plausible, and event words of no known meaning."""
+    import time
+
+    span = staging.span
+    if span and (span[0] < _EARLY or span[1] > time.time() + _FUTURE_DAYS * 86400):
+        yield (
+            f"the events are from {iso(span[0])} to {iso(span[1])}: if that is wrong, say how times are written with "
+            "--time-format"
+        )
+    unknown = [word for word in words if word != "interaction" and meaning_of(word, own) is None]
+    if unknown:
+        shown = ", ".join(repr(word) for word in unknown[:5])
+        yield (
+            f"event words of no known meaning count as chosen: {shown}. Say what they mean, as in "
+            f"--events '{unknown[0]}=seen'"
+        )
+
+
+def batches(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield the values in lists of `size`; the last one may be shorter."""
     batch: list[T] = []
     for value in values:
         batch.append(value)

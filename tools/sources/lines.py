@@ -29,8 +29,8 @@ class Line(NamedTuple):
     problem: str = ""
 
 
-def read_lines(path: Path) -> Iterator[Line]:
-    """Yield the lines of a UTF-8 file that are not blank. A file whose name ends in `.gz` is unpacked while reading.
+def read_lines(path: Path, encoding: str = "utf-8-sig") -> Iterator[Line]:
+    """Yield the lines of a file that are not blank. A file whose name ends in `.gz` is unpacked while reading.
 
     Raises:
         DataError: The file cannot be read to its end.
@@ -47,9 +47,9 @@ def read_lines(path: Path) -> Iterator[Line]:
                 continue
             try:
                 # utf-8-sig drops the byte order mark that some editors write at the start of a file.
-                text = data.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+                text = data.decode("utf-8" if encoding == "utf-8-sig" and number > 1 else encoding).rstrip("\r\n")
             except UnicodeDecodeError:
-                yield Line(number, "", position(), "not UTF-8")
+                yield Line(number, "", position(), "not UTF-8" if encoding == "utf-8-sig" else f"not {encoding}")
                 continue
             if text.strip():
                 yield Line(number, text, position())

@@ -1,27 +1,53 @@
-"""Read tables (CSV, Parquet and JSONL) and map their columns to fields. CSV and JSONL files may be gzipped."""
+"""Tables of any container: find out what their columns hold, and read them as batches of fields."""
 
-import csv
-import json
 import re
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from whimbrel.tools.errors import ConfigError, DataError
-from whimbrel.tools.sources.lines import opened, read_lines
-from whimbrel.tools.sources.rows import FIELDS, Row, Source, is_field
+from whimbrel.tools.sources.cells import SEVERAL, decimal_mark, is_absent, listed, unescaped
+from whimbrel.tools.sources.columns import Columns, Mapped, guess_columns, map_line
+from whimbrel.tools.sources.csv_table import open_csv
+from whimbrel.tools.sources.json_table import open_json_lines, open_json_list
+from whimbrel.tools.sources.parquet_table import open_parquet
+from whimbrel.tools.sources.raw import RawBatch, Table
+from whimbrel.tools.sources.rows import FIELDS, Batch, Source, Styles, is_field
+from whimbrel.tools.sources.times import TimeStyle, day_comes_first, guessed_style, style_given, zone_of
 
-Mapped = Sequence[tuple[str, str]]
-"""Pairs of column and field."""
-Needed = frozenset[str]
+SAMPLE_ROWS = 1000
+"""Rows from which columns and styles are guessed."""
+LEAST_SEVERAL = 0.2
+"""If at least this share of the topic texts has a separator in it, a warning is given."""
+_OF_ITEMS = ("item_id", "title", "topics", "text", "price", "image")
+_AMBIGUOUS_DATE = re.compile(r"^\s*\d{1,2}\s?[-/.]\s?\d{1,2}\s?[-/.]\s?(?:\d{4}|\d{2})(?=\D|$)")
 
-NEEDED_FIELDS = frozenset({"user_id", "title", "time"})
-NEEDED_OF_EVENTS, NEEDED_OF_ITEMS = frozenset({"user_id", "time"}), frozenset({"title"})
-"""What is needed of a log if the catalogue is in a file of its own, and of that catalogue."""
-LONGEST_RECORD = 100  # most lines of one CSV record
-PARQUET_BATCH = 10_000  # rows read at a time
+
+@dataclass(frozen=True)
+class TableOptions:
+    """How the user says that a table is to be read.
+
+    Attributes:
+        mapped: Pairs of column and field. The other columns are guessed.
+        split: The characters that separate several topics in one text.
+        time_format: How times are written (see `times.style_given`); "" to guess it.
+        timezone: The zone of times without one; "" for UTC.
+        encoding: The encoding of text files; None to find it out.
+        header: Whether the first line names the columns; None to find it out.
+    """
+
+    mapped: Mapped = ()
+    split: str = ""
+    time_format: str = ""
+    timezone: str = ""
+    encoding: str | None = None
+    header: bool | None = None
+
+    @property
+    def separators(self) -> str:
+        """The characters that separate topics. A space separates only if there is nothing else."""
+        return "".join(self.split.split()) or self.split
 
 
 def parse_map(pairs: Iterable[str]) -> list[tuple[str, str]]:
@@ -46,274 +72,305 @@ def parse_map(pairs: Iterable[str]) -> list[tuple[str, str]]:
     return mapped
 
 
-def read_csv(path: Path, mapped: Mapped, needed: Needed = NEEDED_FIELDS) -> Source:
-    """Read a CSV file whose first line names the columns.
+@dataclass(frozen=True)
+class OpenTable:
+    """A table of one or several files, of which is known what the columns hold.
 
-    The separator is whichever of `,`, `;`, tab and `|` occurs most often in the first line.
-
-    Args:
-        path: The file.
-        mapped: Pairs of column and field. A column that is named like a field needs none.
-        needed: Fields that must have a column.
-
-    Raises:
-        DataError: The first line is not CSV, or a needed or mapped column is missing. It is raised when the first row
-            is read.
+    Attributes:
+        files: The name and the table of each file.
+        columns: Which columns hold which fields.
+        styles: How the columns write their values.
+        warnings: What a person should check.
+        title_is_id: Whether items have no titles, so that their ids serve as titles.
     """
-    return Source(path.name, _csv_rows(path, mapped, needed), path.stat().st_size)
 
+    files: Sequence[tuple[str, Table]]
+    columns: Columns
+    styles: Styles
+    warnings: Sequence[str]
+    title_is_id: bool = False
 
-def read_jsonl(path: Path, mapped: Mapped, needed: Needed = NEEDED_FIELDS) -> Source:
-    """Read a file with one JSON object per line. Blank lines are skipped. A row that lacks a field is rejected later.
+    @property
+    def total(self) -> int:
+        """The `position` of the last batch."""
+        return sum(table.total for _, table in self.files)
 
-    Raises:
-        DataError: No line has a mapped column. It is raised after the last row.
-    """
-    return Source(path.name, _jsonl_rows(path, mapped), path.stat().st_size)
+    def batches(self, *, catalogue: bool = False) -> Iterator[Batch]:
+        """Yield all rows.
 
+        Args:
+            catalogue: Whether the rows describe items and hold no events.
+        """
+        start = 0
+        seen: set[str] = set()
+        for name, table in self.files:
+            for raw in table.batches():
+                seen.update(raw.columns)
+                yield self._batch(name, raw, start, catalogue=catalogue)
+            start += table.total
+        absent = [column for column, _ in self.columns.mapped if column not in seen]
+        if absent and seen:
+            raise DataError(f"--map: no line of {self.files[0][0]!r} has {', '.join(map(repr, absent))}")
 
-def read_json(path: Path, mapped: Mapped, needed: Needed = NEEDED_FIELDS) -> Source:
-    """Read a file that is one JSON list of objects. The line number of a row is its position, counted from 1.
+    def _batch(self, file: str, raw: RawBatch, start: int, *, catalogue: bool) -> Batch:
+        columns: dict[str, Sequence[str | None]] = {}
+        for column, name in self.columns.mapped:
+            texts = raw.columns.get(column)
+            if texts is None:
+                continue
+            columns[name] = _joined(name, columns[name], texts) if name in columns else texts
+        if self.title_is_id and "item_id" in columns:
+            columns["title"] = columns["item_id"]
+        return Batch(file, raw.lines, columns, raw.unreadable, start + raw.position, catalogue, catalogue, self.styles)
 
-    Raises:
-        DataError: The file is no JSON list.
-    """
-    documents = _documents(path)
-    return Source(path.name, _document_rows(path, documents, mapped), len(documents))
-
-
-def read_parquet(path: Path, mapped: Mapped, needed: Needed = NEEDED_FIELDS) -> Source:
-    """Read a Parquet file. The line number of a row is its position in the file, counted from 1.
-
-    Raises:
-        DataError: The file is not a complete Parquet file, or a needed or mapped column is missing.
-    """
-    file = _parquet_file(path)
-    fields = _fields_by_column(file.schema_arrow.names, mapped, path, needed)
-    return Source(path.name, _parquet_rows(path, file, fields), file.metadata.num_rows)
-
-
-def _csv_rows(path: Path, mapped: Mapped, needed: Needed) -> Iterator[Row]:
-    with opened(path) as (file, position):
-        # A byte that is not UTF-8 becomes a surrogate, so that only its own row is rejected.
-        lines = (
-            line.decode("utf-8-sig" if number == 0 else "utf-8", "surrogateescape") for number, line in enumerate(file)
+    def source(self, name: str) -> Source:
+        """Return the rows as a source of events."""
+        return Source(
+            name, total=self.total, columns=self.batches(), guessed=self.columns.guessed, warnings=self.warnings
         )
-        names, delimiter = _names(next(lines, ""), path)
-        fields = _fields_by_column(names, mapped, path, needed)
-        for line, record in _records(lines, delimiter, width=len(names)):
-            try:
-                cells = next(csv.reader([record], delimiter=delimiter), [])
-            except csv.Error as error:
-                yield Row(path.name, line, {"line": record[:1000]}, position(), f"not CSV: {error}")
-                continue
-            if not cells:
-                continue
-            if len(cells) != len(names):
-                problem = f"{len(cells)} cells, the first line names {len(names)} columns"
-                yield Row(path.name, line, dict(zip(names, cells, strict=False)), position(), problem)
-            elif not all(cell.isascii() or _is_text(cell) for cell in cells):
-                yield Row(path.name, line, position=position(), problem="not UTF-8")
-            else:
-                named = dict(zip(names, cells, strict=True))
-                yield Row(path.name, line, _by_field(named, fields), position())
 
 
-def _names(header: str, path: Path) -> tuple[list[str], str]:
-    """Return the names of the columns that the first line of a CSV file holds, and the separator."""
-    if "\r" in header.rstrip("\r\n"):
-        raise DataError(f"{path.name!r} ends its lines in the old Mac way (CR): save it with LF or CRLF")
-    delimiter = max(",;\t|", key=header.count)
-    try:
-        names = next(csv.reader([header], delimiter=delimiter), [])
-    except csv.Error as error:
-        raise DataError(f"the first line of {path.name!r} is no CSV: {error}") from error
-    if not all(name.isprintable() for name in names):
-        raise DataError(f"the first line of {path.name!r} is no text: is it compressed, or in UTF-16?")
-    return names, delimiter
+def _joined(name: str, first: Sequence[str | None], second: Sequence[str | None]) -> list[str | None]:
+    """Return two columns of one field as one: a date and its clock, or a category and its subcategory."""
+    mark = " " if name == "time" else "|"
+    pairs = zip(first, second, strict=True)
+    return [a if is_absent(b) else b if is_absent(a) else f"{a}{mark}{b}" for a, b in pairs]
 
 
-def _records(lines: Iterator[str], delimiter: str, *, width: int) -> Iterator[tuple[int, str]]:
-    """Yield the records of a CSV file, each with the number of its first line.
-
-    A cell in quotation marks may contain line ends. If a line has an open quotation mark, the lines up to the closing
-    mark are tried as one record. If that record does not have `width` cells, the first line is yielded alone. So an
-    unclosed mark spoils one line and not the rest of the file.
-    """
-    opens = re.compile(rf'(?:^|{re.escape(delimiter)})"')
-    put_back: deque[str] = deque()
-    number = 1
-
-    def next_line() -> str | None:
-        return put_back.popleft() if put_back else next(lines, None)
-
-    while (line := next_line()) is not None:
-        number += 1
-        if line.count('"') % 2 == 0 or not opens.search(line):
-            yield number, line
-            continue
-        record = [line]
-        marks = line.count('"')
-        while marks % 2 and len(record) < LONGEST_RECORD and (more := next_line()) is not None:
-            record.append(more)
-            marks += more.count('"')
-        if not _is_record("".join(record), delimiter, width):
-            put_back.extendleft(reversed(record[1:]))
-            record = record[:1]
-        yield number, "".join(record)
-        number += len(record) - 1
+_READERS: Mapping[str, Callable[[Path, TableOptions], Table]] = {
+    "csv": lambda path, options: open_csv(
+        path, encoding=options.encoding, header=options.header, known=[column for column, _ in options.mapped]
+    ),
+    "jsonl": lambda path, options: open_json_lines(path, encoding=options.encoding),
+    "json": lambda path, options: open_json_list(path, encoding=options.encoding),
+    "parquet": lambda path, options: open_parquet(path),
+}
+TABLES = tuple(_READERS)
 
 
-def _is_record(text: str, delimiter: str, width: int) -> bool:
-    try:
-        return len(next(csv.reader([text], delimiter=delimiter, strict=True), [])) == width
-    except csv.Error:
-        return False
-
-
-def _jsonl_rows(path: Path, mapped: Mapped) -> Iterator[Row]:
-    missing = dict.fromkeys(column for column, _ in mapped)  # mapped columns that were in no line so far
-    number = 0
-    for number, text, position, problem in read_lines(path):
-        if problem:
-            yield Row(path.name, number, position=position, problem=problem)
-            continue
-        try:
-            document = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            yield Row(path.name, number, position=position, problem=f"not JSON: {error}")
-            continue
-        if not isinstance(document, dict):
-            yield Row(path.name, number, position=position, problem="not a JSON object")
-            continue
-        for column in [column for column in missing if column in document]:
-            del missing[column]
-        yield Row(path.name, number, _by_field(document, _with_own_names(document, mapped)), position)
-    if number and missing:
-        raise DataError(f"--map: no line of {path.name!r} has {', '.join(map(repr, missing))}")
-
-
-def _parquet_file(path: Path) -> Any:
-    import pyarrow.parquet
-    from pyarrow.lib import ArrowException
-
-    try:
-        return pyarrow.parquet.ParquetFile(path)
-    except (ArrowException, OSError) as error:
-        raise DataError(f"{str(path)!r} is not a whole Parquet file: {str(error).splitlines()[0]}") from error
-
-
-def _documents(path: Path) -> list[Any]:
-    try:
-        with opened(path) as (file, _):
-            documents = json.loads(file.read().decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path.name!r} is not JSON: {error}") from error
-    if not isinstance(documents, list):
-        raise DataError(f"{path.name!r} is not a JSON list: put the rows between [ and ]")
-    return documents
-
-
-def _document_rows(path: Path, documents: Sequence[Any], mapped: Mapped) -> Iterator[Row]:
-    for number, document in enumerate(documents, start=1):
-        if isinstance(document, dict):
-            yield Row(path.name, number, _by_field(document, _with_own_names(document, mapped)), number)
-        else:
-            yield Row(path.name, number, position=number, problem="not a JSON object")
-
-
-def columns_of(path: Path, format: str) -> set[str]:
+def columns_of(path: Path, format: str, options: TableOptions = TableOptions()) -> set[str]:
     """Return the names of the columns of a table. Of JSON documents, the first thousand are read.
 
     Raises:
         DataError: The file cannot be read.
     """
-    if format == "parquet":
-        return set(_parquet_file(path).schema_arrow.names)
-    if format == "csv":
-        with opened(path) as (file, _):
-            return set(_names(next(iter(file), b"").decode("utf-8-sig", "surrogateescape"), path)[0])
-    documents: Iterable[Any]
-    if format == "json":
-        documents = _documents(path)
-    else:
-        documents = (_document(text) for _, text, _, problem in read_lines(path) if not problem)
-    return {str(name) for document in islice(documents, 1000) if isinstance(document, dict) for name in document}
+    return {name for name in _READERS[format](path, options).names if name.strip()}
 
 
-def _document(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):  # the row is rejected when it is read
-        return None
+def open_table(
+    path: Path, format: str, options: TableOptions, *, of_items: bool = False, with_items: bool = False
+) -> OpenTable:
+    """Open a table, and find out what its columns hold.
 
-
-def _parquet_rows(path: Path, file: Any, fields: Mapped) -> Iterator[Row]:
-    from pyarrow.lib import ArrowException
-
-    line = 0
-    try:
-        for batch in file.iter_batches(PARQUET_BATCH, columns=list(dict.fromkeys(column for column, _ in fields))):
-            for position in range(batch.num_rows):
-                line += 1
-                try:
-                    # Rows are converted one at a time: a value that Python cannot hold (such as the year 10000) then
-                    # rejects only its row.
-                    (row,) = batch.slice(position, 1).to_pylist()
-                except (OverflowError, ValueError) as error:
-                    yield Row(path.name, line, position=line, problem=f"holds a value that cannot be read: {error}")
-                    continue
-                yield Row(path.name, line, _by_field(row, fields), line)
-    except (ArrowException, OSError) as error:
-        raise DataError(f"{str(path)!r} cannot be read past row {line}: {str(error).splitlines()[0]}") from error
-
-
-def _fields_by_column(names: Sequence[str], mapped: Mapped, path: Path, needed: Needed) -> Mapped:
-    """Return the complete mapping for a table with these columns.
+    Args:
+        path: A file, or a folder of parts with the same columns, such as Spark writes.
+        format: One of TABLES.
+        options: What the user says about the table.
+        of_items: Whether the table is a catalogue, so that its rows hold no events.
+        with_items: Whether the titles are in a catalogue of its own.
 
     Raises:
-        DataError: Two columns have the same name, or a mapped column or a needed field is missing.
+        ConfigError: An option cannot be used.
+        DataError: A file cannot be read, or a needed or mapped column is missing.
     """
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
-        raise DataError(f"{path.name!r} has two columns {repeated!r}: rename one")
+    paths = parts_of(path) if path.is_dir() else [path]
+    tables = [(part.name, _READERS[format](part, options)) for part in paths]
+    name, first = tables[0]
+    sample = _sample(first)
+    options = replace(options, mapped=_by_position(options.mapped, first))
+    _check_given(first, options.mapped, name)
+    columns = guess_columns(sample, options.mapped, by_values=not first.has_header)
+    if of_items:
+        columns = _of_items(columns)
+    _check_needed(columns, first, name, options, of_items=of_items, with_items=with_items)
+    styles, warnings = _styles(columns, sample, options, tables)
+    fields = {field for _, field in columns.mapped}
+    title_is_id = "title" not in fields and not with_items and not of_items
+    warnings = [*_about_columns(columns, first, name, title_is_id=title_is_id), *warnings]
+    return OpenTable(tables, columns, styles, warnings, title_is_id)
+
+
+def parts_of(folder: Path) -> list[Path]:
+    """Return the data files of a folder, without marks such as `_SUCCESS` and hidden files.
+
+    Raises:
+        DataError: There is none.
+    """
+    parts = sorted(
+        p
+        for p in folder.rglob("*")
+        if p.is_file() and not any(q.startswith(("_", ".")) for q in p.relative_to(folder).parts)
+    )
+    parts = [part for part in parts if not part.name.endswith(".crc")]
+    if not parts:
+        raise DataError(f"{str(folder)!r} holds no data files")
+    return parts
+
+
+def _sample(table: Table) -> dict[str, Sequence[str | None]]:
+    batch = next(islice(table.batches(SAMPLE_ROWS), 1), None)
+    sample: dict[str, Sequence[str | None]] = {name: [] for name in table.names}
+    return sample | (dict(batch.columns) if batch else {})
+
+
+def _by_position(mapped: Mapped, table: Table) -> Mapped:
+    """Return the mapping of a table without a header.
+
+    Its columns are called `1`, `2`, ...; `column 1` and counting from 0 are understood too.
+    """
+    if table.has_header:
+        return mapped
+    numbers = [
+        re.sub(r"^(?:column|col|c|_c|f|field)?[ _]?(\d+)$", r"\1", column.strip(), flags=re.I) for column, _ in mapped
+    ]
+    from_zero = "0" in numbers
+    return [
+        (str(int(number) + 1) if from_zero and number.isdigit() else number, name)
+        for number, (_, name) in zip(numbers, mapped, strict=True)
+    ]
+
+
+def _check_given(table: Table, mapped: Mapped, name: str) -> None:
+    names = list(table.names)
     absent = [column for column, _ in mapped if column not in names]
-    fields = _with_own_names(dict.fromkeys(names), mapped)
-    missing = needed - {name for _, name in fields}
-    if absent or missing:
-        lack = f"no column {', '.join(map(repr, absent))}" if absent else f"no column for {', '.join(sorted(missing))}"
-        columns = ", ".join(names) if names else "none: the file is empty"
-        raise DataError(f"{path.name!r} has {lack}; columns are: {columns}. Map them with --map COLUMN=FIELD")
-    return fields
+    again = next(
+        (column for column in names if re.fullmatch(r"(.*) \(2\)", column) and _is_needed(column[:-4], mapped)), None
+    )
+    if again is not None:
+        raise DataError(f"{name!r} has two columns {again[:-4]!r}: rename one")
+    # Of JSON documents, a later line may have the column.
+    if absent and not hasattr(table, "documents") and type(table).__name__ != "JsonLines":
+        raise DataError(f"{name!r} has no column {', '.join(map(repr, absent))}; {_columns_are(table)}. {_ADVICE}")
 
 
-def _with_own_names(columns: Iterable[str], mapped: Mapped) -> Mapped:
-    """Complete a mapping: a field that nothing is mapped to gets the column of the same name, if there is one."""
-    mapped_fields = {name for _, name in mapped}
-    named = [column for column in columns if is_field(column) and column not in mapped_fields]
-    return [*mapped, *((column, column) for column in named)]
+_ADVICE = "Map them with --map COLUMN=FIELD"
 
 
-def _by_field(row: Mapping[str, Any], fields: Mapped) -> dict[str, Any]:
-    """Return the values of a row, keyed by field. An empty cell counts as absent."""
-    values = {name: row[column] for column, name in fields if row.get(column) not in (None, "")}
-    context = {key: str(value) for key, value in _pop_prefixed(values, "context.").items()}
-    nested = row.get("context")
-    if isinstance(nested, dict):
-        context = {str(key): str(value) for key, value in nested.items() if value not in (None, "")} | context
-    facts = _pop_prefixed(values, "field.")
-    return values | ({"context": context} if context else {}) | ({"fields": facts} if facts else {})
+def _is_needed(column: str, mapped: Mapped) -> bool:
+    return is_field(column) or column in {given for given, _ in mapped}
 
 
-def _pop_prefixed(values: dict[str, Any], prefix: str) -> dict[str, Any]:
-    """Remove the values whose names begin with a prefix. Return them by the rest of their names."""
-    return {name[len(prefix) :]: values.pop(name) for name in list(values) if name.startswith(prefix)}
+def _columns_are(table: Table) -> str:
+    names = [name for name in table.names if name.strip()]
+    return f"columns are: {', '.join(names)}" if names else "columns are: none: the file is empty"
 
 
-def _is_text(cell: str) -> bool:
-    """Return whether the cell is free of surrogates. A surrogate marks a byte that is not UTF-8."""
+def _of_items(columns: Columns) -> Columns:
+    """Return the columns of a catalogue. Its own `time` or `rating` is no event's."""
+    kept = [(c, f) for c, f in columns.mapped if f in _OF_ITEMS or f.startswith("field.") or c not in columns.guessed]
+    kept = [(c, f) for c, f in kept if f not in ("user_id", "event", "rating") and not f.startswith("context.")]
+    names = {column for column, _ in kept}
+    return Columns(
+        kept,
+        {c: f for c, f in columns.guessed.items() if c in names},
+        {c: f for c, f in columns.unsure.items() if c in names},
+    )
+
+
+def _check_needed(
+    columns: Columns, table: Table, name: str, options: TableOptions, *, of_items: bool, with_items: bool
+) -> None:
+    """Check that a column is known for each needed field.
+
+    Raises:
+        DataError: One is missing, or the table has no header and the user did not say so.
+    """
+    fields = {field for _, field in columns.mapped}
+    missing = [] if of_items else [field for field in ("user_id", "time") if field not in fields]
+    if of_items and "title" not in fields:
+        missing.append("title")
+    if not of_items and not {"title", "item_id"} & fields:
+        missing.append("item_id" if with_items else "title")
+    if missing and not table.has_header and options.header is None:
+        guess = map_line(columns.mapped) or "--map 1=user_id --map 2=title --map 3=time"
+        raise DataError(
+            f"{name!r} seems to have no header: its first line is data. Give --no-header and name the columns by "
+            f"number, as in --no-header {guess}"
+        )
+    if missing:
+        given = [pair for pair in columns.mapped if pair[0] not in columns.guessed]
+        rest = " ".join(f"--map COLUMN={field}" for field in missing)
+        line = f": {map_line(columns.mapped)} {rest}" if columns.guessed or given else ""
+        raise DataError(f"{name!r} has no column for {', '.join(missing)}; {_columns_are(table)}. {_ADVICE}{line}")
+
+
+def _about_columns(columns: Columns, table: Table, name: str, *, title_is_id: bool) -> Iterator[str]:
+    if not table.has_header and columns.guessed:
+        line = map_line(sorted(columns.mapped, key=lambda pair: list(table.names).index(pair[0])))
+        yield f"{name!r} has no header: columns were taken by number. To confirm or change that: --no-header {line}"
+    elif columns.unsure:
+        line = map_line(list(columns.unsure.items()))
+        yield f"no name of a column says it, but its values do. To confirm or change that: {line}"
+    if title_is_id:
+        yield (
+            "there is no column of titles, so the ids serve as titles. A catalogue with titles can be given as "
+            "--items FILE"
+        )
+
+
+def _styles(
+    columns: Columns,
+    sample: Mapping[str, Sequence[str | None]],
+    options: TableOptions,
+    tables: Sequence[tuple[str, Table]],
+) -> tuple[Styles, list[str]]:
+    """Return how the columns write their values, and what a person should check."""
+
+    def texts(name: str) -> list[str]:
+        found = [sample.get(column, ()) for column, field in columns.mapped if field == name]
+        if len(found) > 1:
+            found = [_joined(name, found[0], found[1])]
+        return [text for column in found for text in column if text is not None and not is_absent(text)]
+
+    mark = decimal_mark([*texts("price"), *texts("rating")])
+    time, warnings = _time_style(columns, texts("time"), options, tables, comma=mark == ",")
+    topics = {unescaped(text) for text in texts("topics") if listed(text) is None}
+    several = {text for text in topics if SEVERAL.search(text)}
+    if several and not options.separators and len(several) >= LEAST_SEVERAL * len(topics):
+        example = min(several)
+        separator = (SEVERAL.search(example) or [""])[0].strip()
+        warnings.append(
+            f"topics such as {example[:60]!r} look like several: to separate them, give --split {_quoted(separator)}"
+        )
+    return Styles(time, mark, options.separators), warnings
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}'"
+
+
+def _time_style(
+    columns: Columns, texts: Sequence[str], options: TableOptions, tables: Sequence[tuple[str, Table]], *, comma: bool
+) -> tuple[TimeStyle, list[str]]:
+    zone = zone_of(options.timezone) if options.timezone else zone_of("UTC")
+    style = style_given(options.time_format, zone) if options.time_format else None
+    if style is not None:
+        return style, []
+    day_first = {"day-first": True, "month-first": False}.get(options.time_format)
+    warnings: list[str] = []
+    dates = [text for text in texts if _AMBIGUOUS_DATE.match(text)]
+    if day_first is None and len(dates) * 2 > len(texts) > 0:
+        # The first rows of a log are of one day or month, so that they seldom settle the order. The whole log does.
+        names = [column for column, field in columns.mapped if field == "time"][:1]
+        day_first = day_comes_first(_column(tables, names[0]))
+        if day_first is None:
+            day_first = comma or "/" not in dates[0] or (bool(options.timezone) and not _is_american(options.timezone))
+            order = "day" if day_first else "month"
+            warnings.append(
+                f"times such as {dates[0][:20]!r} were read with the {order} first, which no value settles: "
+                f"to change that, give --time-format {'month' if day_first else 'day'}-first"
+            )
     try:
-        cell.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        return guessed_style(texts, zone, day_first), warnings
+    except ValueError as error:
+        raise DataError(f"{tables[0][0]!r}: {error}") from None
+
+
+def _is_american(timezone: str) -> bool:
+    return timezone.startswith(("America/", "US/", "-"))
+
+
+def _column(tables: Sequence[tuple[str, Table]], name: str) -> Iterator[str]:
+    for _, table in tables:
+        for batch in table.batches():
+            yield from (text for text in batch.columns.get(name, ()) if text)

@@ -22,6 +22,12 @@ from whimbrel.tools.text.encoder import Vectors
 
 COLLECTIONS = ("items", "users", "topics")
 BATCH_SIZE = 2000  # records of one write or page; Chroma takes at most 5,461
+EF_CONSTRUCTION = {"items": 100, "users": 40, "topics": 100}
+"""How many neighbours the index looks at when it adds a vector.
+
+There are more users than items, and an ingestion spends most of its time on their index. Of 10,000 users, 40 took 1.1 s
+and found .992 of the 50 nearest; 100 took 1.65 s and found .997.
+"""
 TIMEOUT_SECONDS = 120.0  # the longest wait for one answer of a server
 SHARING_ADVICE = "; for several processes at once serve the store with `chroma run` and give its address"
 
@@ -233,7 +239,7 @@ def _collections(client: Any, prefix: str, location: str, metadata: Mapping[str,
                 collections[name] = client.create_collection(
                     full,
                     embedding_function=None,
-                    configuration={"hnsw": {"space": "cosine"}},
+                    configuration={"hnsw": {"space": "cosine", "ef_construction": EF_CONSTRUCTION[name]}},
                     metadata=dict(metadata),
                 )
             else:

@@ -52,8 +52,8 @@ class InMemory:
         """Return every item."""
         return list(self._items.values())
 
-    def items(self, item_ids: Sequence[str]) -> dict[str, Item]:
-        """Return the items of these ids, keyed by id. An unknown id is left out."""
+    def items(self, item_ids: Sequence[str], *, before: float = np.inf) -> dict[str, Item]:
+        """Return the items of these ids, keyed by id. An unknown id is left out. Facts do not change here."""
         return {item_id: self._items[item_id] for item_id in item_ids if item_id in self._items}
 
     @cached_property

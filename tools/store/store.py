@@ -14,13 +14,14 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 from uuid import uuid4
 
 import numpy as np
 
 from whimbrel.tools.errors import DataError, StoreError
-from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.event_meanings import Meaning
+from whimbrel.tools.log.interaction_log import EventColumns, InteractionLog
 from whimbrel.tools.log.topic_clusters import (
     LEAST_CLUSTERED_ITEMS,
     cluster_topics,
@@ -33,32 +34,19 @@ from whimbrel.tools.records import Interaction, Item, Occurrence
 from whimbrel.tools.retrieval.field_table import FieldTable
 from whimbrel.tools.store.caches import NumberCache, ReadCache
 from whimbrel.tools.store.chroma import Database, connect
+from whimbrel.tools.store.item_records import ItemRecord
 from whimbrel.tools.store.user_records import UserRecords
 from whimbrel.tools.text import encoder
 from whimbrel.tools.text.encoder import Vectors
 
-FORMAT = 2
+FORMAT = 3
+_READ_FORMATS = (2, 3)
+"""Stores of format 2 keep histories as plain JSON. They are read, and become format 3 when they are written."""
 CLUSTERS_FILE = "clusters.json"
-FROM_CATALOGUE = -1e18
-"""The `known_since` of an item from a catalogue, earlier than any event. Chroma cannot store an infinity."""
-
 _MADE_BY = {"format": FORMAT, "encoder": encoder.NAME, "dimension": encoder.DIMENSION}
-_KNOWN_SINCE_KEY = "told"  # part of the format on disk
 
 
 TALKS_FOLDER = "talks"
-
-
-class ItemRecord(NamedTuple):
-    """An item and the time since which its facts are known.
-
-    Attributes:
-        item: The item.
-        known_since: The time of the earliest event that described the item; `FROM_CATALOGUE` for a catalogue's item.
-    """
-
-    item: Item
-    known_since: float
 
 
 class Store:
@@ -71,7 +59,7 @@ class Store:
         self._habits: TopicHabitsOverTime | None = None
         self._log_is_unsaved = False
         self._number_caches: dict[str, NumberCache] = {}
-        self._items, self._vectors = ReadCache[Item](), ReadCache[Vectors]()
+        self._items, self._vectors = ReadCache[ItemRecord](), ReadCache[Vectors]()
         self._fields: FieldTable | None = None
 
     def __enter__(self) -> Self:
@@ -107,8 +95,9 @@ class Store:
             DataError: the store has no such user.
         """
         earlier = [occurrence for occurrence in self._whole_history(user_id) if occurrence.time < before]
-        items = self.items({occurrence.item_id for occurrence in earlier})
-        return [Interaction.join(user_id, occurrence, items[occurrence.item_id]) for occurrence in earlier]
+        items = self.items({occurrence.item_id for occurrence in earlier}, before=before)
+        meanings = self.meanings
+        return [Interaction.join(user_id, occurrence, items[occurrence.item_id], meanings) for occurrence in earlier]
 
     def _whole_history(self, user_id: str) -> list[Occurrence]:
         history = self._users.read([user_id]).get(user_id)
@@ -119,17 +108,22 @@ class Store:
             )
         return history
 
-    def items(self, item_ids: Iterable[str]) -> dict[str, Item]:
+    def items(self, item_ids: Iterable[str], *, before: float = np.inf) -> dict[str, Item]:
         """Return the items of these ids, keyed by id. An unknown id is left out.
 
         An item without topics gets the name of its cluster as its topic.
+
+        Args:
+            item_ids: The ids.
+            before: The facts of the items are those that were known just before this moment.
         """
 
-        def read(absent: list[str]) -> dict[str, Item]:
-            items = with_cluster_topics([item for item, _ in self.item_records(absent).values()], self._clusters)
-            return {item.item_id: item for item in items}
+        def read(absent: list[str]) -> dict[str, ItemRecord]:
+            records = self.item_records(absent)
+            items = with_cluster_topics([record.item for record in records.values()], self._clusters)
+            return {item.item_id: records[item.item_id]._replace(item=item) for item in items}
 
-        return self._items.get(item_ids, read)
+        return {id_: record.as_of(before) for id_, record in self._items.get(item_ids, read).items()}
 
     @cached_property
     def _clusters(self) -> dict[str, str]:
@@ -151,10 +145,7 @@ class Store:
         """Return the items of these ids as they were written, with the time since which their facts are known."""
         records = self._database.get("items", list(item_ids), "metadatas")
         with self._database.decoding():
-            return {
-                id_: ItemRecord(Item.model_validate_json(metadata["item"]), float(metadata[_KNOWN_SINCE_KEY]))
-                for id_, metadata in records
-            }
+            return {id_: ItemRecord.from_metadata(metadata) for id_, metadata in records}
 
     def item_vectors(self, item_ids: Sequence[str]) -> dict[str, Vectors]:
         """Return the unit text vectors of these items, shape (384,), keyed by id. An unknown id is left out."""
@@ -191,6 +182,10 @@ class Store:
         """Return the ids of up to `n` users whose taste vectors are nearest. These vectors use events of all times."""
         return self._users.nearest(vector, n=n)
 
+    def chunk_count(self) -> int:
+        """Return the number of the chunks of all histories. A user has at least one."""
+        return self._database.count("users")
+
     def item_count(self) -> int:
         """Return the number of all items, at any time."""
         return self._database.count("items")
@@ -218,6 +213,15 @@ class Store:
         """Return the store's cache for numbers of this kind."""
         return self._number_caches.setdefault(kind, NumberCache(self.folder, kind))
 
+    @property
+    def meanings(self) -> dict[str, Meaning]:
+        """The meanings that this store gives to event words of its own."""
+        return dict(json.loads(self._database.metadata.get("meanings") or "{}"))
+
+    def add_meanings(self, meanings: Mapping[str, Meaning]) -> None:
+        """Give event words a meaning. An earlier meaning of the same word is replaced."""
+        self._database.note(meanings=json.dumps(self.meanings | dict(meanings), ensure_ascii=False))
+
     # Single changes.
 
     def add(self, user_id: str, occurrence: Occurrence) -> None:
@@ -231,7 +235,7 @@ class Store:
         log = self.log
         # A new generation makes the log's file stale. After a crash the next reader thus builds the log again.
         if not self._log_is_unsaved:
-            self._database.note(generation=uuid4().hex)
+            self._database.note(generation=uuid4().hex, format=FORMAT)
         if self.merge_histories({user_id: [occurrence]}):
             self._log = log.with_event((occurrence.time, user_id, occurrence.item_id, occurrence.context))
             self._habits, self._log_is_unsaved = None, True
@@ -274,28 +278,28 @@ class Store:
     def begin(self, source: str) -> None:
         """Mark the store as unfinished until `finish` is called for the same source. Readers refuse such a store."""
         others = [other for other in _unfinished_sources(self._database.metadata) if other != source]
-        self._database.note(unfinished=json.dumps([*others, source]))
+        self._database.note(unfinished=json.dumps([*others, source]), format=FORMAT)
 
-    def finish(self, source: str) -> None:
-        """Rebuild the derived files, then mark this source as finished."""
+    def finish(self, source: str, columns_of: Callable[[list[str]], EventColumns] | None = None) -> None:
+        """Rebuild the derived files, then mark this source as finished.
+
+        Args:
+            source: The source that was given to `begin`.
+            columns_of: Returns all events of the store as arrays, given the sorted ids of its items. It is faster than
+                reading them from the store.
+        """
         generation = uuid4().hex
-        self._clusters, self._items = self._find_clusters(), ReadCache[Item]()
-        self._log, self._habits = self._build_log(), None
+        self._clusters, self._items = self._find_clusters(), ReadCache[ItemRecord]()
+        self._log, self._habits = self._build_log(columns_of), None
         others = [other for other in _unfinished_sources(self._database.metadata) if other != source]
         self._database.note(generation=generation, unfinished=json.dumps(others) if others else "")
         self._save_log()
 
     def put_items(self, records: Sequence[ItemRecord], vectors: Vectors) -> None:
         """Write items with their text vectors, one row per item. An item with the same id is replaced."""
-        metadatas = [
-            {
-                "item": item.model_dump_json(exclude_defaults=True),
-                _KNOWN_SINCE_KEY: max(known_since, FROM_CATALOGUE),
-            }
-            for item, known_since in records
-        ]
-        self._database.upsert("items", [item.item_id for item, _ in records], vectors, metadatas)
-        self._items, self._vectors = ReadCache[Item](), ReadCache[Vectors]()
+        metadatas = [record.metadata() for record in records]
+        self._database.upsert("items", [record.item.item_id for record in records], vectors, metadatas)
+        self._items, self._vectors = ReadCache[ItemRecord](), ReadCache[Vectors]()
         self._fields = None
 
     def put_topics(self, topics: Sequence[str], vectors: Vectors) -> None:
@@ -304,7 +308,7 @@ class Store:
 
     def merge_histories(self, histories: Mapping[str, Sequence[Occurrence]]) -> int:
         """Add events to users' histories and return the number of new events. Equal events count once."""
-        return self._users.merge(histories, self.item_vectors)
+        return self._users.merge(histories, self.item_vectors, self.meanings)
 
     # Derived files.
 
@@ -329,14 +333,12 @@ class Store:
             for _, metadata in page:
                 yield Item.model_validate_json(metadata["item"])
 
-    def _build_log(self) -> InteractionLog:
-        items = (item for bare in self._catalogue() for item in with_cluster_topics([bare], self._clusters))
-        events = (
-            (occurrence.time, user_id, occurrence.item_id, occurrence.context)
-            for user_id, occurrence in self._users.events()
-        )
+    def _build_log(self, columns_of: Callable[[list[str]], EventColumns] | None = None) -> InteractionLog:
         with self._database.decoding():
-            return InteractionLog.build(items, events)
+            items = with_cluster_topics(list(self._catalogue()), self._clusters)
+            if columns_of:
+                return InteractionLog.of_columns(items, columns_of(sorted(item.item_id for item in items)))
+            return InteractionLog.of_histories(items, self._users.chunks())
 
     def _load_log(self) -> InteractionLog:
         path = self._log_path
@@ -397,7 +399,7 @@ def open_store(location: str | Path, *, create: bool = False, writing: bool = Fa
 def _check(database: Database, *, writing: bool) -> None:
     metadata, location = database.metadata, database.location
     for key, expected in _MADE_BY.items():
-        if metadata.get(key) != expected:
+        if metadata.get(key) != expected and not (key == "format" and metadata.get(key) in _READ_FORMATS):
             raise StoreError(
                 f"store {location!r} was made with {key} {metadata.get(key)!r}, this version reads {expected!r}: "
                 "ingest the log again into a new store"

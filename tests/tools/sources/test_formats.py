@@ -56,7 +56,8 @@ def test_an_unknown_format_lists_those_of_other_packages() -> None:
 def test_another_package_cannot_replace_a_format(tmp_path: Path) -> None:
     log = tmp_path / "log.csv"
     log.write_text("user_id,title,time\nu,Tea,2020-01-01\n")
-    assert [row.fields["title"] for row in open_source(str(log), format="csv").rows] == ["Tea"]
+    (batch,) = open_source(str(log), format="csv").batches()
+    assert list(batch.columns["title"]) == ["Tea"]
 
 
 @pytest.mark.parametrize(
@@ -117,22 +118,25 @@ def test_the_format_of_a_folder_is_recognised(files: dict[str, str], name: str, 
 def test_a_table_is_no_review_and_a_review_with_mapped_columns_is_a_table(tmp_path: Path) -> None:
     table, reviews = tmp_path / "table.jsonl", tmp_path / "reviews.jsonl"
     table.write_text(json.dumps({"user_id": "u", "title": "T", "time": 5}))
-    (row,) = open_source(str(table)).rows
-    assert row.fields == {"user_id": "u", "title": "T", "time": 5}
+    (batch,) = open_source(str(table)).batches()
+    assert batch.columns == {"user_id": ["u"], "title": ["T"], "time": ["5"]}
     reviews.write_text(json.dumps(REVIEW))
     (row,) = open_source(str(reviews)).rows
     assert row.fields["time"] == REVIEW["timestamp"] / 1000
-    (row,) = open_source(str(reviews), mapped=[("timestamp", "time")]).rows
-    assert row.fields["time"] == REVIEW["timestamp"]
+    (batch,) = open_source(str(reviews), mapped=[("timestamp", "time")]).batches()
+    assert batch.columns["time"] == [str(REVIEW["timestamp"])]
 
 
 def test_a_source_of_no_format_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot tell the format"):
+    with pytest.raises(DataError, match="holds no data files"):
         open_source(str(tmp_path))
+    (tmp_path / "mixed").mkdir()
+    for name in ("a.csv", "b.xml"):
+        (tmp_path / "mixed" / name).write_text("user_id,title,time\n")
+    with pytest.raises(ConfigError, match="cannot tell the format of the folder"):
+        open_source(str(tmp_path / "mixed"))
     with pytest.raises(DataError, match="no file or folder at"):
         open_source(str(tmp_path / "absent"))
-    with pytest.raises(DataError, match="is a folder; csv is read from one file"):
-        open_source(str(tmp_path), format="csv")
     (tmp_path / "log.parquet.gz").write_bytes(b"")
     with pytest.raises(DataError, match="unpack it with gunzip first"):
         open_source(str(tmp_path / "log.parquet.gz"))

@@ -44,7 +44,7 @@ def test_the_same_rows_in_any_format_make_the_same_histories(tmp_path: Path) -> 
     ("pairs", "error", "words"),
     [
         (["nothing=title"], DataError, "no column 'nothing'; columns are: user_id, name, time"),
-        ([], DataError, "no column for title"),
+        (["name=text"], DataError, "no column for title"),
         (["name=heading"], ConfigError, "no field"),
         (["name"], ConfigError, "COLUMN=FIELD"),
     ],
@@ -75,14 +75,15 @@ def test_columns_of_the_context_and_a_nested_one_are_united(tmp_path: Path) -> N
     log = tmp_path / "a.jsonl"
     row = {"user_id": "u", "title": "T", "time": 5, "city": "Ulm", "context": {"place": "work", "mood": ""}}
     log.write_text(json.dumps(row))
-    (read_row,) = open_source(str(log), mapped=[("city", "context.city")]).rows
-    assert read_row.fields["context"] == {"place": "work", "city": "Ulm"}
+    read(log, tmp_path / "s", mapped=[("city", "context.city")])
+    with open_store(tmp_path / "s") as store:
+        (event,) = store.history("u")
+    assert event.context == {"place": "work", "city": "Ulm"}
 
 
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"user_id,title,time\ru,T,5\r", "old Mac way"),
         (b"user_id,title,time,time\n", "two columns 'time'"),
         (b"\x1f\x8b\x00,title\n", "is no text"),
         (b"", "the file is empty"),
@@ -91,17 +92,21 @@ def test_columns_of_the_context_and_a_nested_one_are_united(tmp_path: Path) -> N
 def test_a_first_line_that_names_no_columns_is_an_error(data: bytes, words: str, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(data)
     with pytest.raises(DataError, match=words):
-        list(open_source(str(tmp_path / "a.csv")).rows)
+        read(tmp_path / "a.csv", tmp_path / "s")
 
 
-def test_a_line_that_is_not_utf_8_is_rejected_alone(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbfuser_id,title,time\nu,\xff,5\nu,T,5\n")
-    rows = list(open_source(str(tmp_path / "a.csv")).rows)
-    assert [row.problem for row in rows] == ["not UTF-8", ""]
-    assert rows[1].fields == {"user_id": "u", "title": "T", "time": "5"}
+def test_a_line_of_no_encoding_is_rejected_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbfuser_id,title,time\nu,\x81\x8d,5\nu,T,5\n")
+    done = read(tmp_path / "a.csv", tmp_path / "s")
+    assert (done.events, [kind.reason for kind in done.rejections]) == (1, ["not UTF-8"])
+
+
+def test_the_line_ends_of_an_old_mac_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"user_id,title,time\ru,T,5\rv,T,6\r")
+    assert read(tmp_path / "a.csv", tmp_path / "s").events == 2
 
 
 def test_a_mapped_column_that_no_line_has_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps({"user_id": "u", "title": "T", "time": 5}))
     with pytest.raises(DataError, match=r"no line of 'a\.jsonl' has 'city'"):
-        list(open_source(str(tmp_path / "a.jsonl"), mapped=[("city", "context.city")]).rows)
+        read(tmp_path / "a.jsonl", tmp_path / "s", mapped=[("city", "context.city")])

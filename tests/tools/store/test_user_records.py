@@ -7,7 +7,8 @@ import pytest
 
 from whimbrel.tools.records import Item, Occurrence
 from whimbrel.tools.store import user_records
-from whimbrel.tools.store.store import FROM_CATALOGUE, ItemRecord, Store, open_store
+from whimbrel.tools.store.item_records import FROM_CATALOGUE, ItemRecord
+from whimbrel.tools.store.store import Store, open_store
 from whimbrel.tools.text.encoder import encode
 
 TITLES = {"tea": "Green tea", "hose": "Garden hose"}
@@ -30,7 +31,7 @@ def test_histories_of_any_length_come_back_in_order_and_equal_events_once(
     assert store.merge_histories({"u": events[:6]}) == 4
     assert [event.time for event in store._users.read(["u"])["u"]] == [event.time for event in events]
     assert store._database.count("users") == 3 + 1
-    assert sorted(time for _, (time, *_) in store._users.events()) == sorted([*range(8), 0])
+    assert sorted(row[0] for _, rows in store._users.chunks() for row in rows) == sorted([*range(8), 0])
     store._users.delete("u", len(events))
     assert list(store._users.read(["u", "v", "nobody"])) == ["v"]
 

@@ -1,0 +1,155 @@
+"""Read JSON objects, one a line or in one list, as batches of columns."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from whimbrel.tools.errors import DataError
+from whimbrel.tools.sources.cells import as_text, flattened, literal
+from whimbrel.tools.sources.encodings import checked_encoding, encoding_of
+from whimbrel.tools.sources.lines import opened, read_lines
+from whimbrel.tools.sources.raw import RawBatch
+from whimbrel.tools.sources.rows import BATCH_SIZE, Unreadable
+
+SAMPLE_ROWS = 1000
+LONGEST_SHOWN = 1000  # characters of an unreadable line that are kept
+
+
+@dataclass(frozen=True)
+class JsonLines:
+    """A file with one JSON object, or one Python dictionary, per line. Blank lines are skipped."""
+
+    path: Path
+    encoding: str = "utf-8-sig"
+    has_header: bool = True
+
+    @property
+    def total(self) -> int:
+        """The size of the file in bytes."""
+        return self.path.stat().st_size
+
+    @cached_property
+    def names(self) -> Sequence[str]:
+        """The names in the first thousand objects."""
+        return _names(islice(self.batches(SAMPLE_ROWS), 1))
+
+    def batches(self, size: int = BATCH_SIZE) -> Iterator[RawBatch]:
+        """Yield the rows, at most `size` in a batch."""
+        lines = read_lines(self.path, self.encoding)
+        while group := list(islice(lines, size)):
+            numbers, rows, unreadable = [], [], []
+            for number, text, _, problem in group:
+                try:
+                    if problem:
+                        raise ValueError(problem)
+                    document = _document(text)
+                except ValueError as error:
+                    unreadable.append(Unreadable(number, str(error), {"line": text[:LONGEST_SHOWN]}))
+                else:
+                    numbers.append(number)
+                    rows.append(_row(document))
+            yield RawBatch(numbers, _columns(rows), unreadable, group[-1].position)
+
+
+@dataclass(frozen=True)
+class JsonList:
+    """A file that is one JSON list of objects, or an object that holds one such list.
+
+    The line number of a row is its position, counted from 1.
+    """
+
+    path: Path
+    encoding: str = "utf-8-sig"
+    has_header: bool = True
+
+    @property
+    def total(self) -> int:
+        """The number of the objects."""
+        return len(self.documents)
+
+    @cached_property
+    def documents(self) -> Sequence[Any]:
+        """The objects.
+
+        Raises:
+            DataError: The file is no JSON list.
+        """
+        try:
+            with opened(self.path) as (file, _):
+                document = json.loads(file.read().decode(self.encoding))
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{self.path.name!r} is not JSON: {error}") from error
+        if isinstance(document, dict):
+            lists = [
+                value for value in document.values() if isinstance(value, list) and value and isinstance(value[0], dict)
+            ]
+            document = lists[0] if len(lists) == 1 else document
+        if not isinstance(document, list):
+            raise DataError(f"{self.path.name!r} is not a JSON list: put the rows between [ and ]")
+        return document
+
+    @cached_property
+    def names(self) -> Sequence[str]:
+        """The names in the first thousand objects."""
+        return _names(islice(self.batches(SAMPLE_ROWS), 1))
+
+    def batches(self, size: int = BATCH_SIZE) -> Iterator[RawBatch]:
+        """Yield the rows, at most `size` in a batch."""
+        for start in range(0, len(self.documents), size):
+            group = list(enumerate(self.documents[start : start + size], start=start + 1))
+            objects = [(number, document) for number, document in group if isinstance(document, dict)]
+            bad = [
+                Unreadable(number, "not a JSON object", {})
+                for number, document in group
+                if not isinstance(document, dict)
+            ]
+            yield RawBatch(
+                [n for n, _ in objects], _columns([_row(document) for _, document in objects]), bad, group[-1][0]
+            )
+
+
+def open_json_lines(path: Path, *, encoding: str | None = None) -> JsonLines:
+    """Return the table of a file of JSON lines."""
+    return JsonLines(path, checked_encoding(encoding) if encoding else encoding_of(path))
+
+
+def open_json_list(path: Path, *, encoding: str | None = None) -> JsonList:
+    """Return the table of a file that is one JSON list.
+
+    Raises:
+        DataError: The file is no JSON list.
+    """
+    table = JsonList(path, checked_encoding(encoding) if encoding else encoding_of(path))
+    table.documents  # noqa: B018 - a file that is no list is refused at once
+    return table
+
+
+def _document(text: str) -> Mapping[Any, Any]:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        if not text.lstrip().startswith(("{'", "{u'")):
+            raise ValueError(f"not JSON: {error}") from None
+        document = literal(text)
+    if not isinstance(document, dict):
+        raise ValueError("not a JSON object")
+    return document
+
+
+def _row(document: Mapping[Any, Any]) -> dict[str, str | None]:
+    if any(isinstance(value, Mapping) for value in document.values()):
+        return flattened(document)
+    return {str(name): as_text(value) for name, value in document.items()}
+
+
+def _columns(rows: Sequence[Mapping[str, str | None]]) -> dict[str, list[str | None]]:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name) for row in rows] for name in names}
+
+
+def _names(batches: Iterator[RawBatch]) -> Sequence[str]:
+    return list(dict.fromkeys(name for batch in batches for name in batch.columns))

@@ -1,0 +1,108 @@
+"""The facts of an item by majority: of each attribute, what most rows told up to a moment.
+
+A shop renames an item and mistypes a category now and then. The first row is no better than the others, and the last
+one would tell the past what came later.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from whimbrel.tools.clean import same_text
+from whimbrel.tools.records import Item
+from whimbrel.tools.store.item_records import FROM_CATALOGUE, ItemRecord, Version
+
+MOST_VERSIONS = 32
+"""Most versions of an item's facts that are kept, the latest ones."""
+
+
+class Told(NamedTuple):
+    """What rows told about an item at one time.
+
+    Attributes:
+        item_id: The item.
+        title: Its title; "" if it was not told.
+        topics: Its topics as a JSON list.
+        text: Its description; "" if it was not told.
+        price: Its price.
+        image: Its image.
+        fields: Its further facts as a JSON object; "" if there are none.
+        appeared: When it appeared, in Unix seconds.
+        at: The time of the event, or `FROM_CATALOGUE`.
+        events: How many events told it.
+    """
+
+    item_id: str
+    title: str
+    topics: str
+    text: str
+    price: float | None
+    image: str | None
+    fields: str
+    appeared: float | None
+    at: float
+    events: int
+
+
+class _Leader:
+    """The value of an attribute that was told most often so far. Of equals, the one that led before."""
+
+    def __init__(self, empty: Any) -> None:
+        self._counts: Counter[Any] = Counter()
+        self._settled = False
+        self.value = empty
+
+    def add(self, value: Any, told: Told) -> None:
+        """Count a value. An empty one does not count, and a catalogue is right about what it tells."""
+        if not value or self._settled:
+            return
+        self._settled = told.at == FROM_CATALOGUE
+        self._counts[value] += told.events
+        if self._settled or self._counts[value] > self._counts.get(self.value, 0):
+            self.value = value
+
+
+def merged_facts(item_id: str, rows: Iterable[Told], spelling: Mapping[str, str]) -> ItemRecord | None:
+    """Return an item with its facts; None if no row tells a title.
+
+    The price is the one that was told last, unless a catalogue tells it.
+
+    Args:
+        item_id: The item.
+        rows: What was told about it, in order of time, a catalogue first.
+        spelling: The spelling of topics, keyed by `same_text`.
+    """
+    title, topics, text, image = _Leader(""), _Leader(()), _Leader(""), _Leader(None)
+    price: float | None = None
+    price_settled = False
+    appeared: float | None = None
+    fields: dict[str, Any] = {}
+    versions: list[Version] = []
+    known_since: float | None = None
+    for told in rows:
+        known_since = told.at if known_since is None else known_since
+        title.add(told.title, told)
+        topics.add(tuple(dict.fromkeys(spelling.get(same_text(t), t) for t in json.loads(told.topics))), told)
+        text.add(told.text, told)
+        image.add(told.image, told)
+        if told.price is not None and not price_settled:
+            price, price_settled = told.price, told.at == FROM_CATALOGUE
+        appeared = told.appeared if appeared is None else appeared
+        fields = (json.loads(told.fields) if told.fields else {}) | fields
+        version = Version(told.at, title.value, topics.value, price)
+        if not versions or versions[-1][1:] != version[1:]:
+            versions = [*versions[1 - MOST_VERSIONS :], version]
+    if not title.value or known_since is None:
+        return None
+    item = Item(
+        item_id=item_id,
+        title=title.value,
+        topics=topics.value,
+        text=text.value,
+        price=price,
+        image=image.value,
+        time=appeared,
+        fields=fields,
+    )
+    return ItemRecord(item, known_since, tuple(versions) if len(versions) > 1 else ())

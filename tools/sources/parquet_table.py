@@ -1,0 +1,117 @@
+"""Read Parquet files as batches of columns."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from whimbrel.tools.errors import DataError
+from whimbrel.tools.sources.cells import as_text
+from whimbrel.tools.sources.raw import RawBatch
+from whimbrel.tools.sources.rows import BATCH_SIZE
+
+
+@dataclass(frozen=True)
+class ParquetTable:
+    """A Parquet file. The line number of a row is its position in the file, counted from 1."""
+
+    path: Path
+    has_header: bool = True
+
+    @property
+    def total(self) -> int:
+        """The number of rows."""
+        return int(self._file.metadata.num_rows)
+
+    @cached_property
+    def names(self) -> Sequence[str]:
+        """The names of the columns. A field of a nested column has its path, `product.name`."""
+        return [name for field in self._file.schema_arrow for name in _paths(field.name, field.type)]
+
+    @cached_property
+    def _file(self) -> Any:
+        import pyarrow.parquet
+        from pyarrow.lib import ArrowException
+
+        try:
+            return pyarrow.parquet.ParquetFile(self.path)
+        except (ArrowException, OSError) as error:
+            raise DataError(f"{str(self.path)!r} is not a whole Parquet file: {str(error).splitlines()[0]}") from error
+
+    def batches(self, size: int = BATCH_SIZE) -> Iterator[RawBatch]:
+        """Yield the rows, at most `size` in a batch.
+
+        Raises:
+            DataError: The file cannot be read to its end.
+        """
+        from pyarrow.lib import ArrowException
+
+        done = 0
+        try:
+            for batch in self._file.iter_batches(size):
+                yield _raw(batch, done)
+                done += batch.num_rows
+        except (ArrowException, OSError) as error:
+            raise DataError(
+                f"{str(self.path)!r} cannot be read past row {done}: {str(error).splitlines()[0]}"
+            ) from error
+
+
+def open_parquet(path: Path, *, encoding: str | None = None) -> ParquetTable:
+    """Return the table of a Parquet file. Its texts are UTF-8, so an encoding is ignored.
+
+    Raises:
+        DataError: The file is not a complete Parquet file.
+    """
+    table = ParquetTable(path)
+    table.names  # noqa: B018 - a broken file is refused at once
+    return table
+
+
+def _raw(batch: Any, done: int) -> RawBatch:
+    columns = {
+        name: texts
+        for field, array in zip(batch.schema, batch.columns, strict=True)
+        for name, texts in _texts(field.name, array)
+    }
+    return RawBatch(range(done + 1, done + 1 + batch.num_rows), columns, position=done + batch.num_rows)
+
+
+def _paths(name: str, type_: Any) -> list[str]:
+    import pyarrow.types as pt
+
+    if pt.is_struct(type_):
+        return [path for field in type_ for path in _paths(f"{name}.{field.name}", field.type)]
+    return [name]
+
+
+def _texts(name: str, array: Any) -> Iterator[tuple[str, list[str | None]]]:
+    """Yield the columns of an array as texts, each with its name. A nested array has several."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.types as pt
+    from pyarrow.lib import ArrowException
+
+    if pt.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if pt.is_struct(array.type):
+        for number, field in enumerate(array.type):
+            yield from _texts(f"{name}.{field.name}", pc.struct_field(array, [number]))
+        return
+    if pt.is_string(array.type) or pt.is_large_string(array.type):
+        yield name, array.to_pylist()
+        return
+    simple = pt.is_integer(array.type) or pt.is_boolean(array.type) or pt.is_temporal(array.type)
+    try:
+        # Arrow itself writes numbers and times. It also writes a year past 9999, which Python cannot hold.
+        yield name, array.cast(pa.string()).to_pylist() if simple else list(map(as_text, array.to_pylist()))
+    except (ArrowException, ValueError, OverflowError):
+        yield name, [_text(array, number) for number in range(len(array))]
+
+
+def _text(array: Any, number: int) -> str | None:
+    try:
+        return as_text(array[number].as_py())
+    except (ValueError, OverflowError):
+        return str(array[number])
