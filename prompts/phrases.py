@@ -271,15 +271,20 @@ class Phrases(Table):
 
 
 @cache
-def load_phrases(language: Language) -> Phrases:
+def load_phrases(language: Language, *, local: bool = False) -> Phrases:
     """Load the sentences of a language.
+
+    Args:
+        language: The language.
+        local: Whether times are those of a local clock. The sentences then do not call them UTC.
 
     Raises:
         ValueError: The file lacks a key, has one too many, or a sentence takes other values than it must.
     """
-    return Phrases.model_validate(read_phrases(language))
+    return Phrases.model_validate(read_phrases(language, local=local))
 
 
-def read_phrases(language: Language) -> dict[str, Any]:
-    """Read the file of a language as it stands."""
-    return tomllib.loads(resources.files(__package__).joinpath(f"{language}.toml").read_text("utf-8"))
+def read_phrases(language: Language, *, local: bool = False) -> dict[str, Any]:
+    """Read the file of a language. If times are local, they are not called UTC."""
+    text = resources.files(__package__).joinpath(f"{language}.toml").read_text("utf-8")
+    return tomllib.loads(re.sub(r" UTC|（UTC）| ?\(UTC\)", "", text) if local else text)

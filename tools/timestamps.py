@@ -2,12 +2,15 @@
 
 import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, PlainSerializer
+
+from whimbrel.tools.errors import ConfigError
 
 DAY_SECONDS = 24 * 3600
 EARLIEST = datetime(1800, 1, 1, tzinfo=UTC).timestamp()
@@ -60,13 +63,51 @@ def _seconds(value: object) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
+def local_seconds(times: NDArray[np.float64], zone: tzinfo) -> NDArray[np.float64]:
+    """Return times as a clock on the wall of a zone shows them: as seconds that read as UTC give its hour and day.
+
+    Args:
+        times: Times in Unix seconds, shape (n,).
+        zone: The zone. Its summer time is followed.
+
+    Example:
+        >>> from zoneinfo import ZoneInfo
+        >>> summer = parse_time("2017-06-01T18:00:00Z")
+        >>> iso(local_seconds(np.array([summer]), ZoneInfo("Europe/Berlin"))[0])
+        '2017-06-01T20:00:00Z'
+    """
+    if zone is UTC or not len(times):
+        return times
+    hours, row = np.unique(times // 3600, return_inverse=True)
+    offsets = [datetime.fromtimestamp(hour * 3600, zone).utcoffset() or timedelta() for hour in hours.tolist()]
+    return np.asarray(times + np.array([offset.total_seconds() for offset in offsets])[row])
+
+
+def zone_of(name: str) -> tzinfo:
+    """Return a time zone: `UTC`, a name such as `Europe/Berlin`, or an offset such as `+02:00`.
+
+    Raises:
+        ConfigError: There is no zone of this name.
+    """
+    match = re.fullmatch(r"(?:UTC|GMT)?([+-])(\d{1,2}):?(\d{2})?", name.strip())
+    if match:
+        offset = timedelta(hours=int(match[2]), minutes=int(match[3] or 0))
+        if offset >= timedelta(days=1):
+            raise ConfigError(f"--timezone: {name!r} is no offset of a zone")
+        return timezone(offset if match[1] == "+" else -offset)
+    try:
+        return UTC if name.upper() == "UTC" else ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigError(f"--timezone: no zone {name!r}: give one such as Europe/Berlin or +02:00") from None
+
+
 def hour_of(times: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the hour of the day (UTC) of each time, from 0 to 23."""
+    """Return the hour of the day of each time, from 0 to 23, in UTC or as `local_seconds` gives it."""
     return np.asarray(times % DAY_SECONDS // 3600, dtype=np.int64)
 
 
 def is_weekend(times: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return whether each time is on a Saturday or Sunday (UTC)."""
+    """Return whether each time is on a Saturday or Sunday, in UTC or as `local_seconds` gives it."""
     return np.asarray((times // DAY_SECONDS + 3) % 7 >= 5)  # 1 January 1970 was a Thursday
 
 

@@ -101,7 +101,7 @@ def ingest(
     }
     command = _command(source, {**given, "--encoding": encoding}, map or [], no_header=no_header)
     with progress_bars() as progress:
-        done = ingest_source(opened, store, command=command, progress=progress, meanings=meanings)
+        done = ingest_source(opened, store, command=command, progress=progress, meanings=meanings, timezone=timezone)
     if json:
         print_json({"store": store, **done.as_document()})
         return

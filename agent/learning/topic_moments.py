@@ -79,10 +79,11 @@ def moments_of(
 def _moment(user: str, history: Sequence[Item], row: int, habits: TopicHabitsOverTime | None) -> TopicMoment:
     event = history[row]
     known = habits.before(event.time or 0.0) if habits else None
+    arrays = TopicHistory.of(history[max(row - MOST_HISTORY, 0) : row], known)
     return TopicMoment(
         user=user,
-        history=TopicHistory.of(history[max(row - MOST_HISTORY, 0) : row], known),
-        at=event.time or 0.0,
+        history=arrays,
+        at=arrays.local(event.time) or 0.0,
         situation=getattr(event, "context", {}),
         habits=known,
         label=frozenset(event.topics),

@@ -11,6 +11,7 @@ stated needs no test.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC
 
 import numpy as np
 
@@ -115,23 +116,25 @@ def predict_shift(
         >>> prediction.shift.kind, prediction.shift.to_topics
         ('none', ('Tea',))
     """
-    say, context = load_phrases(model.language), query.context
+    context = query.context
     # Habits without topics come from an empty log. Only the user's own history is known then.
     habits = query.habits if query.habits and query.habits.topics else None
+    say = load_phrases(model.language, local=habits is not None and habits.zone is not UTC)
     next_topics = (topics or NextTopics.default()).model_for(habits)
     arrays = TopicHistory.of(history, habits)
     if not len(arrays.pair_topic):
         if context.query:
             return Prediction(_shift_to_wish(history, query, say))
         return Prediction(Shift(kind="none", reason=say.shift.no_topics if history else say.shift.no_history))
-    predicted = next_topics.predict(arrays, at=query.at, situation=context.situation, habits=habits)
+    at = arrays.local(query.at)
+    predicted = next_topics.predict(arrays, at=at, situation=context.situation, habits=habits)
     p_stay = next_topics.stay_calibration.probability(topic_set_features(predicted, arrays.recent_topics()))
     probabilities, p_topic_change = predicted.likeliest(len(predicted.probability)), round(1 - p_stay, 4)
     usage, warnings = NO_USAGE, tuple[str, ...]()
     if context.query:  # what the user says now counts more than any test of the past
         shift = _shift_to_wish(history, query, say)
     else:
-        tests = run_change_tests(arrays, at=query.at, situation=context.situation, say=say)
+        tests = run_change_tests(arrays, at=at, situation=context.situation, say=say)
         change = strongest_change(tests)
         if change is None:
             shift = _no_shift(history, predicted, tests, p_stay, say)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from typing import Self
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from whimbrel.tools.log.sessions import open_session_start
 from whimbrel.tools.log.topic_habits import TopicHabits
 from whimbrel.tools.records import Item
+from whimbrel.tools.timestamps import local_seconds
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -34,8 +36,10 @@ class TopicHistory:
         pair_topic: The topic's row, shape (pairs,).
         pair_event: The event's position, shape (pairs,).
         pair_share: 1 divided by the number of topics of the event, shape (pairs,).
-        times: Unix seconds of the events, shape (events,). None unless the time of every event is known.
+        times: Seconds of the events on a clock of the zone (see `local_seconds`), shape (events,). None unless the time
+            of every event is known.
         situations: The situation of each event, each as keys and values.
+        zone: The zone of the habits.
     """
 
     topic_names: tuple[str, ...]
@@ -45,6 +49,11 @@ class TopicHistory:
     pair_share: Floats
     times: Floats | None
     situations: Sequence[Mapping[str, str]]
+    zone: tzinfo = UTC
+
+    def local(self, at: float | None) -> float | None:
+        """Return a moment as `times` are: on a clock of the zone."""
+        return None if at is None else float(local_seconds(np.array([at]), self.zone)[0])
 
     @classmethod
     def of(cls, history: Sequence[Item], habits: TopicHabits | None = None) -> Self:
@@ -52,8 +61,10 @@ class TopicHistory:
 
         Args:
             history: Events in order of time. Plain items count as events without a time or a situation.
-            habits: Their topics come first in `topic_names`. Topics that only this user has follow.
+            habits: Their topics come first in `topic_names`. Topics that only this user has follow. Times are those of
+                their zone.
         """
+        zone = habits.zone if habits else UTC
         counts: dict[str, int] = {}
         for item in history:
             for topic in item.topics:
@@ -77,8 +88,9 @@ class TopicHistory:
             pair_topic=topic_row,
             pair_event=event,
             pair_share=share,
-            times=np.array(times, dtype=np.float64) if times and None not in times else None,
+            times=local_seconds(np.array(times, dtype=np.float64), zone) if times and None not in times else None,
             situations=[getattr(item, "context", {}) for item in history],
+            zone=zone,
         )
 
     def topic_counts(self, event_weights: Floats) -> Floats:

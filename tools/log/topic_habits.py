@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from functools import cached_property
 from typing import Self
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.tools.log.interaction_log import Floats, InteractionLog, Ints
-from whimbrel.tools.timestamps import hour_of, is_weekend
+from whimbrel.tools.timestamps import hour_of, is_weekend, local_seconds
 
 MOST_COUNTED_TOPICS = 1000
 """Only this many topics are counted, the most frequent ones. `next_topic` has a cell for each pair of them."""
@@ -33,11 +34,12 @@ class TopicHabits:
         topics: Names of the counted topics, in alphabetical order.
         totals: Counts over all events, shape (topics,).
         recent: Counts over the last RECENT_SHARE of the events, shape (topics,).
-        hours: Counts for each hour of the day (UTC), shape (24, topics).
+        hours: Counts for each hour of the day, shape (24, topics).
         weekend: Counts on working days and at weekends, shape (2, topics).
         situations: Counts of shape (topics,), keyed by a situation's key and value.
         next_topic: How often a topic directly followed another in a user's events, shape (earlier topics, later
             topics). All pairs of topics of two events share a count of 1.
+        zone: The zone of the hours and weekends.
     """
 
     topics: tuple[str, ...]
@@ -47,6 +49,7 @@ class TopicHabits:
     weekend: Floats
     situations: Mapping[tuple[str, str], Floats]
     next_topic: NDArray[np.float32]
+    zone: tzinfo = UTC
 
     @cached_property
     def position(self) -> dict[str, int]:
@@ -54,8 +57,8 @@ class TopicHabits:
         return {topic: row for row, topic in enumerate(self.topics)}
 
     @classmethod
-    def of(cls, log: InteractionLog, *, before: float) -> Self:
-        """Count the topics of a log's events earlier than `before`."""
+    def of(cls, log: InteractionLog, *, before: float, zone: tzinfo = UTC) -> Self:
+        """Count the topics of a log's events earlier than `before`. Hours and weekends are those of a zone."""
         stop = int(np.searchsorted(log.time, before))
         first_recent = stop - max(int(stop * RECENT_SHARE), 1)
         topic_row, event = log.topics_of(log.item[:stop])
@@ -65,7 +68,7 @@ class TopicHabits:
         # Rare topics were removed above, so the remaining topics of an event share its whole count of 1.
         share = 1.0 / np.bincount(event, minlength=stop)[event]
         width = len(rows)
-        time = log.time[:stop]
+        time = local_seconds(log.time[:stop], zone)
         recent = event >= first_recent
         return cls(
             topics=tuple(log.topics[row] for row in rows),
@@ -75,6 +78,7 @@ class TopicHabits:
             weekend=_sums_by_group(is_weekend(time)[event].astype(np.int64), topic, share, (2, width)),
             situations=_count_by_situation(log, topic, event, share, width),
             next_topic=_count_sequences(log.user[:stop], topic, event, width),
+            zone=zone,
         )
 
 
@@ -85,9 +89,10 @@ class TopicHabitsOverTime:
     events before the moment decide this number, so later events do not change the answer.
     """
 
-    def __init__(self, log: InteractionLog) -> None:
-        """Prepare the habits of a log. Nothing is counted yet."""
+    def __init__(self, log: InteractionLog, zone: tzinfo = UTC) -> None:
+        """Prepare the habits of a log. Nothing is counted yet. Hours and weekends are those of a zone."""
         self._log = log
+        self._zone = zone
         self._habits_by_event_count: dict[int, TopicHabits] = {}
 
     def before(self, moment: float) -> TopicHabits:
@@ -98,7 +103,7 @@ class TopicHabitsOverTime:
         if end not in self._habits_by_event_count:
             whole = end == len(self._log.time)
             before = np.inf if whole else float(self._log.time[end])
-            self._habits_by_event_count[end] = TopicHabits.of(self._log, before=before)
+            self._habits_by_event_count[end] = TopicHabits.of(self._log, before=before, zone=self._zone)
         return self._habits_by_event_count[end]
 
 

@@ -45,6 +45,7 @@ def ingest(
     command: str = "",
     progress: Progress | None = None,
     meanings: Mapping[str, Meaning] | None = None,
+    timezone: str = "",
 ) -> Ingested:
     """Write the rows of a source to the store at `location`. The store is created if it does not exist.
 
@@ -55,6 +56,7 @@ def ingest(
             default is the name of the source.
         progress: Shows the progress of the ingestion.
         meanings: Meanings of event words, which the store keeps (see `tools.event_meanings`).
+        timezone: The zone in which the people live, which the store keeps; "" to leave it.
 
     Raises:
         DataError: The source cannot be read to its end, or none of its rows is valid.
@@ -76,6 +78,8 @@ def ingest(
             store.begin(command or source.name)
             if meanings:
                 store.add_meanings(meanings)
+            if timezone:
+                store.set_zone(timezone)
             new_items, alike = _write_items(staging, store, progress)
             new_events = _write_histories(staging, store, progress)
             progress.step("Indexing", None)

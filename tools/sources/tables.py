@@ -14,7 +14,8 @@ from whimbrel.tools.sources.json_table import open_json_lines, open_json_list
 from whimbrel.tools.sources.parquet_table import open_parquet
 from whimbrel.tools.sources.raw import RawBatch, Table
 from whimbrel.tools.sources.rows import FIELDS, Batch, Source, Styles, is_field
-from whimbrel.tools.sources.times import TimeStyle, day_comes_first, guessed_style, style_given, zone_of
+from whimbrel.tools.sources.times import TimeStyle, day_comes_first, guessed_style, style_given
+from whimbrel.tools.timestamps import zone_of
 
 SAMPLE_ROWS = 1000
 """Rows from which columns and styles are guessed."""

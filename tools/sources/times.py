@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from statistics import median
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.sources.cells import is_absent
@@ -177,22 +176,6 @@ class TimeStyle:
 
     def _in_zone(self, moment: datetime) -> float:
         return (moment if moment.tzinfo else moment.replace(tzinfo=self.zone)).timestamp()
-
-
-def zone_of(name: str) -> tzinfo:
-    """Return a time zone.
-
-    Raises:
-        ConfigError: There is no zone of this name.
-    """
-    match = re.fullmatch(r"(?:UTC|GMT)?([+-])(\d{1,2}):?(\d{2})?", name.strip())
-    if match:
-        offset = timedelta(hours=int(match[2]), minutes=int(match[3] or 0))
-        return timezone(offset if match[1] == "+" else -offset)
-    try:
-        return UTC if name.upper() == "UTC" else ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ConfigError(f"--timezone: no zone {name!r}: give one such as Europe/Berlin or +02:00") from None
 
 
 def style_given(words: str, zone: tzinfo) -> TimeStyle | None:

@@ -11,6 +11,7 @@ import shutil
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import tzinfo
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
@@ -38,6 +39,7 @@ from whimbrel.tools.store.item_records import ItemRecord
 from whimbrel.tools.store.user_records import UserRecords
 from whimbrel.tools.text import encoder
 from whimbrel.tools.text.encoder import Vectors
+from whimbrel.tools.timestamps import zone_of
 
 FORMAT = 3
 _READ_FORMATS = (2, 3)
@@ -200,7 +202,7 @@ class Store:
     def habits(self, *, before: float) -> TopicHabits | None:
         """Return the topic counts of all users, up to a moment not after `before`; None if the log is empty."""
         if self._habits is None:
-            self._habits = TopicHabitsOverTime(self.log)
+            self._habits = TopicHabitsOverTime(self.log, self.zone)
         habits = self._habits.before(before)
         return habits if len(habits.topics) else None
 
@@ -217,6 +219,16 @@ class Store:
     def meanings(self) -> dict[str, Meaning]:
         """The meanings that this store gives to event words of its own."""
         return dict(json.loads(self._database.metadata.get("meanings") or "{}"))
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone in which people live, whose hours and weekends are habits; UTC unless the log's was given."""
+        return zone_of(self._database.metadata.get("timezone") or "UTC")
+
+    def set_zone(self, name: str) -> None:
+        """Set the zone (see `zone_of`)."""
+        self._database.note(timezone=name)
+        self._habits = None
 
     def add_meanings(self, meanings: Mapping[str, Meaning]) -> None:
         """Give event words a meaning. An earlier meaning of the same word is replaced."""
