@@ -199,7 +199,7 @@ def amount(text: str, mark: str = ".") -> float:
     if match is None:
         raise ValueError(f"{text[:40]!r} is no amount")
     before = text[: match.start()].rstrip()
-    is_negative = before.endswith(("-", "−", "(")) and not _RANGE.search(text)
+    is_negative = re.search(r"[-−(]\s*[^\w\s]?$", before) and not _RANGE.search(text)
     return _not_negative(-_number(match[0], mark) if is_negative else _number(match[0], mark))
 
 

@@ -1,12 +1,15 @@
 """The encoding of a text file: UTF-8, unless it has a mark or the user names another."""
 
 import codecs
+import re
 from pathlib import Path
 
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.sources.lines import opened
 
 SAMPLE_BYTES = 1 << 18
+LEAST_LINES = 20
+"""Fewer lines cannot tell Western from Central European letters. They count as Western."""
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _ASIAN = ("gb18030", "cp932", "euc-kr", "big5")
 _USUAL = (*_ASIAN, "cp1251", "cp1250", "cp1252")
@@ -72,16 +75,14 @@ def _suggested(lines: list[bytes]) -> str:
     text_in = {name: text for name in _USUAL if (text := _decoded(data, name)) is not None}
     if _has_pairs(data) and any(name in text_in and _share_of_ideographs(text_in[name]) > 0.9 for name in _ASIAN):
         return _closest_asian(data, text_in)
-    if "cp1252" in text_in and text_in["cp1252"] == text_in.get("cp1250"):
-        return "cp1252"  # only letters that both have, as in German
-    best = (
-        from_bytes(data, cp_isolation=[name for name in ("cp1250", "cp1251", "cp1252") if name in text_in]).best()
-        if text_in
-        else None
-    )
-    if best is not None and best.encoding in text_in:
-        return str(best.encoding)
-    return next((name for name in ("cp1252",) if name in text_in), "")
+    if "cp1251" in text_in and _has_pairs(data) and _share(text_in["cp1251"], "\u0400", "\u04ff") > 0.9:
+        return "cp1251"
+    if "cp1252" in text_in and not re.search(r"\w[¹³²£¥¿¼½¾]\w", text_in["cp1252"]):
+        if len(lines) < LEAST_LINES or text_in["cp1252"] == text_in.get("cp1250"):
+            return "cp1252"
+        best = from_bytes(data, cp_isolation=[name for name in ("cp1250", "cp1252") if name in text_in]).best()
+        return str(best.encoding) if best is not None else "cp1252"
+    return "cp1250" if "cp1250" in text_in else ""
 
 
 def _has_pairs(data: bytes) -> bool:
@@ -107,6 +108,12 @@ def _decoded(data: bytes, name: str) -> str | None:
     except UnicodeDecodeError:
         return None
     return text if all(c.isprintable() or c.isspace() or c == "\u200d" for c in text) else None
+
+
+def _share(text: str, first: str, last: str) -> float:
+    """Return the share of characters of a range among those that are not ASCII."""
+    others = [c for c in text if not c.isascii()]
+    return sum(first <= c <= last for c in others) / len(others) if others else 0.0
 
 
 def _share_of_ideographs(text: str) -> float:

@@ -93,7 +93,11 @@ def _records(path: Path, names: tuple[str, ...], *, skip_header: bool = False) -
                 text = _decoded(data).rstrip("\r\n")
                 if not text or (skip_header and line == 1):  # only the CSV files of latest have a header
                     continue
-                cells = split(text)
+                try:
+                    cells = split(text)
+                except csv.Error as error:
+                    yield Row(name, line, {"row": text[:1000]}, position, f"not CSV: {error}")
+                    continue
                 if len(cells) != len(names):
                     yield Row(name, line, {"row": text}, position, f"{len(cells)} values, expected {len(names)}")
                     continue
@@ -105,7 +109,7 @@ def _records(path: Path, names: tuple[str, ...], *, skip_header: bool = False) -
 def _splitter(path: Path) -> Callable[[str], list[str]]:
     """Return the function that splits a line into cells: at `::`, tab or `|`, or by the rules of CSV."""
     if path.suffix == ".csv":
-        return lambda text: next(csv.reader([text]))
+        return lambda text: next(csv.reader([text]), [])
     separator = "::" if path.suffix == ".dat" else "\t" if path.name == "u.data" else "|"
     return lambda text: text.split(separator)
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from whimbrel.tools.clean import clean_text
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.sources.cells import as_text
 from whimbrel.tools.sources.raw import RawBatch
@@ -37,7 +38,7 @@ class ParquetTable:
         try:
             return pyarrow.parquet.ParquetFile(self.path)
         except (ArrowException, OSError) as error:
-            raise DataError(f"{str(self.path)!r} is not a whole Parquet file: {str(error).splitlines()[0]}") from error
+            raise DataError(f"{str(self.path)!r} is not a whole Parquet file: {_summary(error)}") from error
 
     def batches(self, size: int = BATCH_SIZE) -> Iterator[RawBatch]:
         """Yield the rows, at most `size` in a batch.
@@ -53,9 +54,7 @@ class ParquetTable:
                 yield _raw(batch, done)
                 done += batch.num_rows
         except (ArrowException, OSError) as error:
-            raise DataError(
-                f"{str(self.path)!r} cannot be read past row {done}: {str(error).splitlines()[0]}"
-            ) from error
+            raise DataError(f"{str(self.path)!r} cannot be read past row {done}: {_summary(error)}") from error
 
 
 def open_parquet(path: Path, *, encoding: str | None = None) -> ParquetTable:
@@ -67,6 +66,11 @@ def open_parquet(path: Path, *, encoding: str | None = None) -> ParquetTable:
     table = ParquetTable(path)
     table.names  # noqa: B018 - a broken file is refused at once
     return table
+
+
+def _summary(error: Exception) -> str:
+    """Return the first line of an error. A damaged file may put any character into it."""
+    return str(clean_text((str(error).splitlines() or [""])[0]))
 
 
 def _raw(batch: Any, done: int) -> RawBatch:
