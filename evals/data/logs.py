@@ -47,7 +47,7 @@ def read_log(source: Source, progress: Progress | None = None) -> Log:
         DataError: the source cannot be read to its end, or holds no valid event.
     """
     with staged(source, progress) as staging:
-        spelling, _ = staging.spelling(())
+        spelling = staging.spelling(())
         order = staging.item_order()
         items = sorted((record.item for record in staging.items(spelling)), key=lambda item: order[item.item_id])
         item_rows = {item.item_id: number for number, item in enumerate(items)}

@@ -57,7 +57,7 @@ def read_log(source: Source) -> SourceLog:
     """Read all rows of a source."""
     log = SourceLog()
     with staged(source) as staging:
-        spelling, _ = staging.spelling(())
+        spelling = staging.spelling(())
         log.titles.update((record.item.item_id, record.item.title) for record in staging.items(spelling))
         for user_id, events in staging.histories():
             log.events[user_id] = [(event.item_id, event.time, event.event) for event in events]

@@ -165,6 +165,9 @@ def decimal_mark(texts: Sequence[str]) -> str:
     """Return the decimal mark of the amounts in a column: "," if more of them end in a comma and decimals, else "."."""
     commas = sum(bool(re.search(r",(?:\d{1,2}|-+)\D*$", text)) for text in texts)
     points = sum(bool(re.search(r"\.(?:\d{1,2}|-+)\D*$", text)) for text in texts)
+    thousands = {text for text in texts if re.search(r"(?<!\d)[1-9]\d{0,2}\.\d{3}(?!\d)", text)}
+    if not commas and not points and len(thousands) > 1:
+        return ","  # amounts of always three decimals are those of a point that separates thousands
     return "," if commas > points else "."
 
 

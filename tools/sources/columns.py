@@ -19,6 +19,8 @@ Mapped = Sequence[tuple[str, str]]
 
 PLAUSIBLE_SHARE = 0.5
 """A column is taken for times, prices or ratings if at least this share of its values can be read as such."""
+QUANTITY = "quantity"
+"""What a column of quantities is called here. It is no field: only a negative quantity means something, a return."""
 MOST = 0.9
 """A column is taken by its values alone if more than this share of them fits."""
 LONG_TEXT = 80
@@ -35,12 +37,14 @@ class Columns:
     Attributes:
         mapped: Pairs of column and field, in the order in which the columns of one field are joined.
         guessed: The field of each column that was guessed.
-        unsure: The field of each column that was guessed from its values alone, or against another column.
+        unsure: The field of each column that was guessed from its values alone.
+        ambiguous: Fields for which several columns without a name could be meant.
     """
 
     mapped: Mapped
     guessed: Mapping[str, str] = field(default_factory=dict)
     unsure: Mapping[str, str] = field(default_factory=dict)
+    ambiguous: Sequence[str] = ()
 
 
 def guess_columns(sample: Mapping[str, Sequence[str | None]], given: Mapped, *, by_values: bool = False) -> Columns:
@@ -67,7 +71,8 @@ def guess_columns(sample: Mapping[str, Sequence[str | None]], given: Mapped, *, 
     if not by_values:
         guesses.by_name()
     guesses.by_values(all_texts=by_values)
-    return Columns([*mapped, *guesses.mapped], dict(guesses.mapped), guesses.unsure)
+    guessed = {column: name for column, name in guesses.mapped if name != QUANTITY}
+    return Columns([*mapped, *guesses.mapped], guessed, guesses.unsure, guesses.ambiguous)
 
 
 class _Guesses:
@@ -83,6 +88,7 @@ class _Guesses:
         self.cells, self.values, self.taken, self.fields = cells, values, taken, fields
         self.mapped: list[tuple[str, str]] = []
         self.unsure: dict[str, str] = {}
+        self.ambiguous: list[str] = []
 
     def take(self, column: str, name: str, *, sure: bool = True) -> None:
         self.mapped.append((column, name))
@@ -104,6 +110,8 @@ class _Guesses:
                 self._take_named(name, ranks)
         if "title" not in self.fields:
             self._take_description_as_title(ranks)
+        if "event" not in self.fields:
+            self._take_named(QUANTITY, ranks)
 
     def _take_named(self, name: str, ranks: Mapping[str, Mapping[str, int]]) -> None:
         candidates = [c for c in self.free() if name in ranks.get(c, {}) and _fits(name, self.values[c])]
@@ -171,6 +179,10 @@ class _Guesses:
             self._take_first([c for c in self._codes() if titles and self._names_each(c, titles[0])], "item_id")
         if "user_id" not in self.fields:
             people = [c for c in self.free() if _is_person(self.values[c])] or self._codes()
+            if len(people) > 1:
+                self.ambiguous.append("user_id")
+            # A person occurs more often than an order does.
+            people.sort(key=lambda column: _distinct(self.values[column]) if all_texts else 0)
             self._take_first(people if len(people) == 1 or all_texts else [], "user_id")
         if not {"title", "item_id"} & self.fields:
             codes = self._codes()
@@ -197,6 +209,9 @@ class _Guesses:
         ids = [column for column, name in self.mapped if name == "item_id"]
         if ids:
             texts = [c for c in texts if self._names_each(ids[0], c)]
+        distinct = sorted((_distinct(self.values[column]) for column in texts), reverse=True)
+        if len(distinct) > 1 and not ids and distinct[1] * 2 > distinct[0]:
+            self.ambiguous.append("title")
         if texts and (len(texts) == 1 or all_texts or ids):
             self.take(max(texts, key=lambda c: _distinct(self.values[c])), "title", sure=False)
 
@@ -260,6 +275,8 @@ def _fits(name: str, values: Sequence[str]) -> bool:
     """Return whether the values of a column could be those of a field."""
     if name == "time":
         return _share(values[:200], is_time) >= PLAUSIBLE_SHARE or _are_small_numbers(values)
+    if name == QUANTITY:
+        return _share(values[:200], re.compile(r"\s*[-+−]?\d+(?:[.,]\d+)?\s*").fullmatch) > MOST
     if name == "price":
         return _share(values[:200], amount) >= PLAUSIBLE_SHARE
     if name == "rating":

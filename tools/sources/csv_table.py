@@ -13,7 +13,8 @@ from typing import IO
 
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.sources.cells import is_absent
-from whimbrel.tools.sources.encodings import checked_encoding, encoding_of
+from whimbrel.tools.sources.columns import knows_name
+from whimbrel.tools.sources.encodings import encoding_of, shown_name
 from whimbrel.tools.sources.lines import opened
 from whimbrel.tools.sources.raw import RawBatch
 from whimbrel.tools.sources.rows import BATCH_SIZE, Unreadable
@@ -22,6 +23,8 @@ from whimbrel.tools.sources.times import is_time
 SEPARATORS = ("\t", ";", ",", "|", "\x01", "::")
 LONGEST_RECORD = 100  # most lines of one record
 SAMPLE_LINES = 200
+MOST_TITLE_LINES, LEAST_NAMES = 10, 2
+"""Most lines before a header, and the least names of columns that a header below them has."""
 LONGEST_SHOWN = 1000  # characters of an unreadable line that are kept
 _QUOTED = re.compile(r'(^|[\t;,|\x01])"')
 
@@ -83,7 +86,7 @@ def open_csv(
     Raises:
         DataError: The file cannot be read, or its encoding must be given.
     """
-    encoding = checked_encoding(encoding) if encoding else encoding_of(path)
+    given, encoding = encoding, encoding_of(path, given=encoding)
     with opened(path) as (file, _):
         start = file.read(1 << 16)
     line_end = "\r" if b"\r" in start and b"\n" not in start else "\n"
@@ -103,14 +106,32 @@ def open_csv(
         separator, header_lines, lines = match[1], 1, lines[1:]
     while lines and not lines[0].strip():
         header_lines, lines = header_lines + 1, lines[1:]
+    skipped = _lines_before_header(lines) if header is None else 0
+    header_lines, lines = header_lines + skipped, lines[skipped:]
     separator = separator or _separator(lines, path)
     escapes = _escapes(lines, separator)
     plain = _is_plain(lines, separator)
     rows = [row for line in lines for row in [_cells(line, separator, escapes, plain=plain)] if row]
     first = [cell.strip() for cell in rows[0]] if rows else []
+    if given and not _is_text(lines[0] if lines else ""):
+        raise DataError(f"{path.name!r} is not in {given}: give another --encoding, or none to let it be found out")
     has_header = _is_header(first, rows[1:], known) if header is None else header
     names = _named(first) if has_header else [str(number) for number in range(1, _usual_width(rows) + 1)]
     return CsvTable(path, encoding, separator, names, header_lines + has_header, has_header, escapes, line_end, plain)
+
+
+def _lines_before_header(lines: Sequence[str]) -> int:
+    """Return how many lines of a title come before the line that names the columns; 0 if none does."""
+
+    def named(line: str) -> int:
+        cells = max((_cells(line, separator, False) or [] for separator in SEPARATORS), key=len)
+        return sum(knows_name(cell.strip()) for cell in cells) if len(cells) > 1 else 0
+
+    names = [named(line) for line in lines[: MOST_TITLE_LINES + 1]]
+    if not names or names[0] >= LEAST_NAMES:
+        return 0
+    best = max(range(len(names)), key=lambda number: names[number])
+    return best if names[best] >= LEAST_NAMES and names[best] > names[0] else 0
 
 
 class _Records:
@@ -208,7 +229,7 @@ class _Records:
                     continue
                 cells = (cells + [""] * self.width)[: self.width]
             if not _is_text(text):
-                unreadable.append(Unreadable(number, "not UTF-8", {}))
+                unreadable.append(Unreadable(number, f"not {shown_name(self.table.encoding)}", {}))
                 continue
             lines.append(number)
             rows.append(cells)
@@ -219,9 +240,8 @@ class _Records:
 @contextmanager
 def _stream(file: IO[bytes], encoding: str, line_end: str) -> Iterator[Iterator[str]]:
     """Yield the lines of a file of bytes. The file stays open."""
-    # A byte that is not UTF-8 becomes a surrogate, so that only its own row is rejected.
-    errors = "surrogateescape" if encoding == "utf-8-sig" else "replace"
-    stream = io.TextIOWrapper(file, encoding, errors=errors, newline=line_end)
+    # A byte that is not of the encoding becomes a surrogate, so that only its own row is rejected.
+    stream = io.TextIOWrapper(file, encoding, errors="surrogateescape", newline=line_end)
     try:
         yield stream
     finally:
@@ -233,7 +253,7 @@ def _separator(lines: Sequence[str], path: Path) -> str:
 
     def score(separator: str) -> tuple[float, int]:
         widths = [len(_cells(line, separator, False) or []) for line in lines[:50] if line.strip()]
-        if not widths or widths[0] < 2:
+        if not widths or (widths[0] < 2 and len(lines) == 1):
             return 0.0, 0
         usual = max(set(widths), key=widths.count)
         return (widths.count(usual) / len(widths) if usual > 1 else 0.0), usual
@@ -299,8 +319,6 @@ def _cells(text: str, separator: str, escapes: bool, *, plain: bool = False) -> 
 
 def _is_header(first: Sequence[str], rows: Sequence[Sequence[str]], known: Sequence[str]) -> bool:
     """Return whether the first line names the columns: its cells are words, where data has numbers and times."""
-    from whimbrel.tools.sources.columns import knows_name
-
     if not rows or set(known) & set(first):
         return True
     named = sum(knows_name(cell) for cell in first)

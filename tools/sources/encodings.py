@@ -31,10 +31,21 @@ def checked_encoding(name: str) -> str:
     )
 
 
-def encoding_of(path: Path) -> str:
+def shown_name(encoding: str) -> str:
+    """Return the name of an encoding as people write it."""
+    return "UTF-8" if encoding == "utf-8-sig" else encoding
+
+
+def encoding_of(path: Path, *, given: str | None = None) -> str:
     """Return the encoding that the first bytes of a file show.
 
+    Args:
+        path: The file.
+        given: The encoding that the user named. A mark at the start of the file comes before it, and so does UTF-8 if
+            all bytes past ASCII are UTF-8: another file of the same command may be in another encoding.
+
     Raises:
+        ConfigError: There is no encoding of the given name.
         DataError: The file is not UTF-8 and has no mark. The message names an encoding that fits.
     """
     with opened(path) as (file, _):
@@ -42,6 +53,10 @@ def encoding_of(path: Path) -> str:
     for mark, name in _MARKS:
         if head.startswith(mark):
             return name
+    if given is not None:
+        encoding = checked_encoding(given)
+        whole = head.rpartition(b"\n")[0] if len(head) == SAMPLE_BYTES else head
+        return "utf-8-sig" if not whole.isascii() and _is_utf_8(whole) else encoding
     if b"\0" in head[:4000]:
         raise DataError(f"{path.name!r} is no text: is it compressed, or in UTF-16? Then give --encoding utf-16")
     whole = head.rpartition(b"\n")[0] if len(head) == SAMPLE_BYTES else head
@@ -73,8 +88,10 @@ def _suggested(lines: list[bytes]) -> str:
 
     data = b"\n".join(lines[:1000])
     text_in = {name: text for name in _USUAL if (text := _decoded(data, name)) is not None}
-    if _has_pairs(data) and any(name in text_in and _share_of_ideographs(text_in[name]) > 0.9 for name in _ASIAN):
-        return _closest_asian(data, text_in)
+    asian = [name for name in _ASIAN if name in text_in and _share_of_ideographs(text_in[name]) > 0.9]
+    if asian and _has_pairs(data):
+        best = from_bytes(data, cp_isolation=asian).best()
+        return str(best.encoding) if best is not None else asian[0]
     if "cp1251" in text_in and _has_pairs(data) and _share(text_in["cp1251"], "\u0400", "\u04ff") > 0.9:
         return "cp1251"
     if "cp1252" in text_in and not re.search(r"\w[¹³²£¥¿¼½¾]\w", text_in["cp1252"]):
@@ -86,20 +103,14 @@ def _suggested(lines: list[bytes]) -> str:
 
 
 def _has_pairs(data: bytes) -> bool:
-    """Return whether most bytes past ASCII stand in pairs, or are no letters of Latin, as in Asian encodings."""
-    high = [place for place, byte in enumerate(data) if byte > 0x7F]
-    others = set(high)
-    paired = sum(place + 1 in others or place - 1 in others for place in high)
-    signs = sum(0x81 <= data[place] <= 0x9F for place in high)
-    return paired > 0.6 * len(high) or signs > 0.3 * len(high)
+    """Return whether bytes past ASCII stand in runs of two or more, as in words of Asian and Cyrillic letters.
 
-
-def _closest_asian(data: bytes, text_in: dict[str, str]) -> str:
-    from charset_normalizer import from_bytes
-
-    names = [name for name in _ASIAN if name in text_in]
-    best = from_bytes(data, cp_isolation=names).best()
-    return str(best.encoding) if best is not None else names[0]
+    In a language of Latin letters most of them stand alone. Katakana in Shift-JIS alternate with ASCII.
+    """
+    runs = re.findall(rb"[\x80-\xff]+", data)
+    paired = sum(len(run) for run in runs if len(run) > 1)
+    kana = len(re.findall(rb"\x83[\x40-\x96]", data))
+    return paired + 2 * kana > 0.8 * sum(map(len, runs))
 
 
 def _decoded(data: bytes, name: str) -> str | None:

@@ -147,6 +147,7 @@ def open_source_with_items(
         columns=chain(catalogue.batches(catalogue=True), later),
         guessed={**catalogue.columns.guessed, **events.guessed},
         warnings=[*catalogue.warnings, *events.warnings],
+        unused=[*catalogue.unused, *events.unused],
     )
 
 

@@ -16,17 +16,24 @@ from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from whimbrel.tools.errors import DataError, StoreError
-from whimbrel.tools.event_meanings import Meaning, meaning_of
+from whimbrel.tools.event_meanings import MEANINGS, Meaning, meaning_of
 from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.sources.report import Ingested, Rejection
 from whimbrel.tools.sources.rows import Source
-from whimbrel.tools.sources.staging import Staging
+from whimbrel.tools.sources.staging import Staging, look_alike
 from whimbrel.tools.store.item_records import ItemRecord
 from whimbrel.tools.store.store import Store, open_store
+from whimbrel.tools.text.distilled import encode_distilled
 from whimbrel.tools.text.encoder import encode, encoder_text
 from whimbrel.tools.timestamps import iso
 
 WRITERS = 1
+LARGE_CATALOGUE = 50_000
+"""A new store of more items is encoded by the distilled encoder.
+
+The exact one takes more than a minute for them on two cores. Fewer items are worth the wait: of the ten nearest, the
+distilled vectors find a quarter to two thirds (docs/evaluation/ingestion.md).
+"""
 OBJECTS_BETWEEN_COLLECTIONS = 500_000
 BATCH_SIZE = 2000  # items or users written at a time
 FIRST_ROWS = 1000
@@ -75,12 +82,13 @@ def ingest(
     try:
         with staged(source, progress, store=store) as staging:
             store = store or open_store(location, create=True, writing=True)
+            read_before = store.note_source(source.name, command)
             store.begin(command or source.name)
             if meanings:
                 store.add_meanings(meanings)
             if timezone:
                 store.set_zone(timezone)
-            new_items, alike = _write_items(staging, store, progress)
+            new_items, topics = _write_items(staging, store, progress)
             new_events = _write_histories(staging, store, progress)
             progress.step("Indexing", None)
             # If the store holds nothing else, its log is that of the staging database.
@@ -106,8 +114,13 @@ def ingest(
                 mended=dict(sorted(counts.mended.items())),
                 rejections=[Rejection(*kind) for kind in staging.reject_reasons()],
                 event_words=words,
-                alike=alike,
-                warnings=[*source.warnings, *_questions(staging, words, store.meanings)],
+                alike=look_alike(topics),
+                unused=source.unused,
+                warnings=[
+                    *source.warnings,
+                    *_about_earlier(source.name, read_before),
+                    *_questions(staging, words, store, meanings or {}),
+                ],
             )
     except OSError as error:
         raise StoreError(f"the ingestion stopped ({error}): is the disk full? Run it again to complete it") from error
@@ -195,15 +208,20 @@ def _most_common(staging: Staging) -> str:
     return "; ".join(f"{reason} ({count:,}, first at line {line})" for reason, count, line in reasons)
 
 
-def _write_items(staging: Staging, store: Store, progress: Progress) -> tuple[int, list[list[str]]]:
+def _write_items(staging: Staging, store: Store, progress: Progress) -> tuple[int, set[str]]:
     """Encode and write the items that are new or have new facts.
 
     Returns:
-        The number of these items, and groups of topics that look alike.
+        The number of these items, and the topics of all items of the source.
     """
     known_topics = store.topic_names()
-    spelling, alike = staging.spelling(known_topics)
-    progress.step("Encoding items", staging.item_count)
+    spelling = staging.spelling(known_topics)
+    count = staging.item_count
+    # A store that holds items keeps the encoder of their vectors.
+    if count > LARGE_CATALOGUE and not store.item_count():
+        store.note_distilled()
+    encode_items = encode_distilled if store.is_distilled else encode
+    progress.step("Encoding items", count)
     topics: set[str] = set()
     written = 0
     for staged in batches(staging.items(spelling), BATCH_SIZE):
@@ -213,14 +231,13 @@ def _write_items(staging: Staging, store: Store, progress: Progress) -> tuple[in
         changed = [record for record in merged if stored.get(record.item.item_id) != record]
         progress.advance(len(staged) - len(changed))
         if changed:
-            store.put_items(
-                changed, encode([encoder_text(record.item) for record in changed], advance=progress.advance)
-            )
+            texts = [encoder_text(record.item) for record in changed]
+            store.put_items(changed, encode_items(texts, advance=progress.advance))
             written += len(changed)
     new_topics = sorted(topics - known_topics)
     if new_topics:
         store.put_topics(new_topics, encode(new_topics))
-    return written, alike
+    return written, topics
 
 
 def _merged(stored: ItemRecord | None, staged: ItemRecord) -> ItemRecord:
@@ -271,23 +288,37 @@ def _write_rejects(staging: Staging, path: Path) -> Path | None:
     return path
 
 
-def _questions(staging: Staging, words: Mapping[str, int], own: Mapping[str, Meaning]) -> Iterator[str]:
+def _about_earlier(name: str, command: str) -> Iterator[str]:
+    if command:
+        yield (
+            f"{name!r} was read before, as `{command}`. The events of then stay beside those of now. If one of the "
+            "two was wrong, ingest into a new store"
+        )
+
+
+def _questions(staging: Staging, words: Mapping[str, int], store: Store, given: Mapping[str, Meaning]) -> Iterator[str]:
     """Yield what a person should check: a span of time that is not plausible, and event words of no known meaning."""
     import time
 
+    if store.is_distilled:
+        yield "the catalogue is large, so the vectors of its titles are those of the fast, distilled encoder"
     span = staging.span
     if span and (span[0] < _EARLY or span[1] > time.time() + _FUTURE_DAYS * 86400):
         yield (
             f"the events are from {iso(span[0])} to {iso(span[1])}: if that is wrong, say how times are written with "
             "--time-format"
         )
+    own = store.meanings
     unknown = [word for word in words if word != "interaction" and meaning_of(word, own) is None]
     if unknown:
         shown = ", ".join(repr(word) for word in unknown[:5])
         yield (
-            f"event words of no known meaning count as chosen: {shown}. Say what they mean, as in "
-            f"--events '{unknown[0]}=seen'"
+            f"event words of no known meaning count as chosen: {shown}. Say what they mean "
+            f"({', '.join(MEANINGS)}), as in --events '{unknown[0]}=turned-away'"
         )
+    for word in given:
+        if word not in words:
+            yield f"--events: no row has the event word {word!r}"
 
 
 def batches(values: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.sources.cells import as_text, flattened, literal
-from whimbrel.tools.sources.encodings import checked_encoding, encoding_of
+from whimbrel.tools.sources.encodings import encoding_of
 from whimbrel.tools.sources.lines import opened, read_lines
 from whimbrel.tools.sources.raw import RawBatch
 from whimbrel.tools.sources.rows import BATCH_SIZE, Unreadable
@@ -114,7 +114,7 @@ class JsonList:
 
 def open_json_lines(path: Path, *, encoding: str | None = None) -> JsonLines:
     """Return the table of a file of JSON lines."""
-    return JsonLines(path, checked_encoding(encoding) if encoding else encoding_of(path))
+    return JsonLines(path, encoding_of(path, given=encoding))
 
 
 def open_json_list(path: Path, *, encoding: str | None = None) -> JsonList:
@@ -123,7 +123,7 @@ def open_json_list(path: Path, *, encoding: str | None = None) -> JsonList:
     Raises:
         DataError: The file is no JSON list.
     """
-    table = JsonList(path, checked_encoding(encoding) if encoding else encoding_of(path))
+    table = JsonList(path, encoding_of(path, given=encoding))
     table.documents  # noqa: B018 - a file that is no list is refused at once
     return table
 

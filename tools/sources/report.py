@@ -41,6 +41,7 @@ class Ingested:
         event_words: How often each event word occurs.
         alike: Groups of topics that look alike and yet count as different.
         warnings: What a person should check.
+        unused: Columns that hold no field.
     """
 
     rows: int
@@ -62,6 +63,7 @@ class Ingested:
     event_words: Mapping[str, int] = field(default_factory=dict)
     alike: Sequence[Sequence[str]] = ()
     warnings: Sequence[str] = ()
+    unused: Sequence[str] = ()
 
     def as_document(self) -> dict[str, Any]:
         """Return the report as a JSON document."""
@@ -75,4 +77,5 @@ class Ingested:
             "event_words": dict(self.event_words),
             "alike": [list(group) for group in self.alike],
             "warnings": list(self.warnings),
+            "unused": list(self.unused),
         }

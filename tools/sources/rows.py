@@ -105,6 +105,7 @@ class Source:
         columns: The rows as batches of columns. If they are given, `rows` is empty.
         guessed: The field of each column that was guessed, keyed by column.
         warnings: What a person should check.
+        unused: Columns that hold no field.
     """
 
     name: str
@@ -113,6 +114,7 @@ class Source:
     columns: Iterator[Batch] | None = None
     guessed: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    unused: Sequence[str] = ()
 
     def batches(self) -> Iterator[Batch]:
         """Yield all rows as batches."""

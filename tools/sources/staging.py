@@ -228,14 +228,13 @@ class Staging:
         )
 
     def reject_reasons(self) -> list[tuple[str, int, int]]:
-        """Return each kind of rejection with its count and its first line, the most frequent first."""
-        kinds: dict[str, tuple[int, int]] = {}
-        query = "select reason, count(*), min(line) from rejects group by reason order by count(*) desc, reason"
+        """Return each kind of rejection: its first reason, its count and its first line, the most frequent first."""
+        kinds: dict[str, tuple[str, int, int]] = {}
+        query = "select reason, count(*), min(line) from rejects group by reason order by min(line), reason"
         for reason, count, line in self._rows(query):
-            kind = _kind(reason)
-            before = kinds.get(kind, (0, line))
-            kinds[kind] = before[0] + count, min(before[1], line)
-        return sorted(((kind, *rest) for kind, rest in kinds.items()), key=lambda row: (-row[1], row[0]))
+            example, before, first = kinds.get(_kind(reason), (reason, 0, line))
+            kinds[_kind(reason)] = example, before + count, first
+        return sorted(kinds.values(), key=lambda row: (-row[1], row[0]))
 
     def rejects(self) -> Iterator[dict[str, Any]]:
         """Yield the rejected rows in order: file, line, reason and fields."""
@@ -265,14 +264,14 @@ class Staging:
             if record is not None:
                 yield record
 
-    def spelling(self, known: Iterable[str]) -> tuple[dict[str, str], list[list[str]]]:
+    def spelling(self, known: Iterable[str]) -> dict[str, str]:
         """Return how topics are spelled: as in the store, otherwise as most rows spell them.
 
         Args:
             known: The topics of the store.
 
         Returns:
-            The spelling keyed by `same_text`, and groups of topics that look alike and yet count as different.
+            The spelling keyed by `same_text`.
         """
         counts: Counter[str] = Counter()
         rows = self._rows(
@@ -283,14 +282,10 @@ class Staging:
                 counts[topic] += int(count)
         spelling = {same_text(topic): topic for topic in sorted(counts, key=lambda topic: (counts[topic], topic))}
         spelling |= {same_text(topic): topic for topic in known if same_text(topic) in spelling}
-        alike: dict[str, set[str]] = {}
-        for topic in spelling.values():
-            alike.setdefault(_bare(topic), set()).add(topic)
-        groups = sorted(sorted(group) for key, group in alike.items() if len(group) > 1 and key)
         united = sum(counts.values()) - sum(counts[topic] for topic in set(spelling.values()))
         if united:
             self.counts.mended["topics: spelling united"] += united
-        return spelling, groups[:MOST_ALIKE]
+        return spelling
 
     def event_columns(self, item_ids: Sequence[str]) -> EventColumns:
         """Return all events as arrays.
@@ -361,6 +356,14 @@ def _paged(rows: Any, size: int = 5000) -> Iterator[tuple[Any, ...]]:
 def _kind(reason: str) -> str:
     """Return a reason without the value that it names: `time ... is in no known format`."""
     return re.sub(r"'(?:[^'\\]|\\.)*'|\"[^\"]*\"|(?<![\w-])-?\d[\d.e+]*", "...", reason)
+
+
+def look_alike(topics: Iterable[str]) -> list[list[str]]:
+    """Return groups of topics that differ only in marks, spaces or a plural, and yet count as different."""
+    groups: dict[str, set[str]] = {}
+    for topic in topics:
+        groups.setdefault(_bare(topic), set()).add(topic)
+    return sorted(sorted(group) for key, group in groups.items() if len(group) > 1 and key)[:MOST_ALIKE]
 
 
 def _bare(topic: str) -> str:

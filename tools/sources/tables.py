@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from whimbrel.tools.clean import clean_text
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.sources.cells import SEVERAL, decimal_mark, is_absent, listed, unescaped
 from whimbrel.tools.sources.columns import Columns, Mapped, guess_columns, map_line
@@ -14,7 +15,7 @@ from whimbrel.tools.sources.json_table import open_json_lines, open_json_list
 from whimbrel.tools.sources.parquet_table import open_parquet
 from whimbrel.tools.sources.raw import RawBatch, Table
 from whimbrel.tools.sources.rows import FIELDS, Batch, Source, Styles, is_field
-from whimbrel.tools.sources.times import TimeStyle, day_comes_first, guessed_style, style_given
+from whimbrel.tools.sources.times import TimeStyle, day_comes_first, guessed_style, is_local, style_given
 from whimbrel.tools.timestamps import zone_of
 
 SAMPLE_ROWS = 1000
@@ -96,6 +97,12 @@ class OpenTable:
         """The `position` of the last batch."""
         return sum(table.total for _, table in self.files)
 
+    @property
+    def unused(self) -> list[str]:
+        """The columns that hold no field."""
+        used = {column for column, _ in self.columns.mapped}
+        return [name for name in self.files[0][1].names if name.strip() and name not in used]
+
     def batches(self, *, catalogue: bool = False) -> Iterator[Batch]:
         """Yield all rows.
 
@@ -127,7 +134,12 @@ class OpenTable:
     def source(self, name: str) -> Source:
         """Return the rows as a source of events."""
         return Source(
-            name, total=self.total, columns=self.batches(), guessed=self.columns.guessed, warnings=self.warnings
+            name,
+            total=self.total,
+            columns=self.batches(),
+            guessed=self.columns.guessed,
+            warnings=self.warnings,
+            unused=self.unused,
         )
 
 
@@ -177,13 +189,13 @@ def open_table(
     paths = parts_of(path) if path.is_dir() else [path]
     tables = [(part.name, _READERS[format](part, options)) for part in paths]
     name, first = tables[0]
-    sample = _sample(first)
+    sample = _sample(first, name)
     options = replace(options, mapped=_by_position(options.mapped, first))
     _check_given(first, options.mapped, name)
     columns = guess_columns(sample, options.mapped, by_values=not first.has_header)
     if of_items:
         columns = _of_items(columns)
-    _check_needed(columns, first, name, options, of_items=of_items, with_items=with_items)
+    _check_needed(columns, first, name, sample, of_items=of_items, with_items=with_items)
     styles, warnings = _styles(columns, sample, options, tables)
     fields = {field for _, field in columns.mapped}
     title_is_id = "title" not in fields and not with_items and not of_items
@@ -208,9 +220,11 @@ def parts_of(folder: Path) -> list[Path]:
     return parts
 
 
-def _sample(table: Table) -> dict[str, Sequence[str | None]]:
+def _sample(table: Table, name: str) -> dict[str, Sequence[str | None]]:
     batch = next(islice(table.batches(SAMPLE_ROWS), 1), None)
-    sample: dict[str, Sequence[str | None]] = {name: [] for name in table.names}
+    if batch is not None and batch.unreadable and not batch.lines:
+        raise DataError(f"no row of {name!r} can be read: {batch.unreadable[0].reason}")
+    sample: dict[str, Sequence[str | None]] = {column: [] for column in table.names}
     return sample | (dict(batch.columns) if batch else {})
 
 
@@ -268,8 +282,20 @@ def _of_items(columns: Columns) -> Columns:
     )
 
 
+def _examples(texts: Sequence[str | None]) -> str:
+    """Return the first two values of a column, as short texts."""
+    shown = dict.fromkeys(str(clean_text(text))[:20] for text in texts if text is not None and not is_absent(text))
+    return ", ".join(list(shown)[:2])
+
+
 def _check_needed(
-    columns: Columns, table: Table, name: str, options: TableOptions, *, of_items: bool, with_items: bool
+    columns: Columns,
+    table: Table,
+    name: str,
+    sample: Mapping[str, Sequence[str | None]],
+    *,
+    of_items: bool,
+    with_items: bool,
 ) -> None:
     """Check that a column is known for each needed field.
 
@@ -282,11 +308,13 @@ def _check_needed(
         missing.append("title")
     if not of_items and not {"title", "item_id"} & fields:
         missing.append("item_id" if with_items else "title")
-    if missing and not table.has_header and options.header is None:
-        guess = map_line(columns.mapped) or "--map 1=user_id --map 2=title --map 3=time"
+    if not table.has_header and (missing or columns.ambiguous):
+        known = [pair for pair in columns.mapped if pair[1] not in columns.ambiguous]
+        rest = " ".join(f"--map N={field}" for field in dict.fromkeys([*missing, *columns.ambiguous]))
+        examples = "; ".join(f"{column}: {_examples(texts)}" for column, texts in sample.items() if any(texts))
         raise DataError(
-            f"{name!r} seems to have no header: its first line is data. Give --no-header and name the columns by "
-            f"number, as in --no-header {guess}"
+            f"{name!r} has no header, and its values leave open what the columns hold ({examples}). Name them by "
+            f"number: --no-header {map_line(known)} {rest}"
         )
     if missing:
         given = [pair for pair in columns.mapped if pair[0] not in columns.guessed]
@@ -362,9 +390,14 @@ def _time_style(
                 f"to change that, give --time-format {'month' if day_first else 'day'}-first"
             )
     try:
-        return guessed_style(texts, zone, day_first), warnings
+        style = guessed_style(texts, zone, day_first, fixed=bool(options.time_format))
     except ValueError as error:
         raise DataError(f"{tables[0][0]!r}: {error}") from None
+    if not options.timezone and texts and is_local(texts[0]):
+        warnings.append(
+            "times without a zone were read as UTC. If they are local, give --timezone, as in Europe/Berlin"
+        )
+    return style, warnings
 
 
 def _is_american(timezone: str) -> bool:

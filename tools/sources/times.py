@@ -91,12 +91,14 @@ class TimeStyle:
         number: What a number means (see `NUMBERS`). `compact` are digits such as `20140107`, and `unix` are seconds,
             milliseconds, microseconds or nanoseconds, which each number shows by its size. "" if it is unknown.
         day_first: Whether the day comes before the month in `3/4/2024`.
+        fixed_order: Whether the user gave that order, so that a day past 12 in the place of the month is no time.
         pattern: The pattern that the user gave (see `datetime.strptime`); "" if there is none.
         zone: The zone of local times; times with an offset of their own do not need it.
     """
 
     number: str = ""
     day_first: bool = True
+    fixed_order: bool = False
     pattern: str = ""
     zone: tzinfo = UTC
 
@@ -154,7 +156,7 @@ class TimeStyle:
         text = unicodedata.normalize("NFKC", text).strip()
         if _NUMBER.match(text):
             return self._number(text)
-        return self._in_zone(_parsed(text, day_first=self.day_first))
+        return self._in_zone(_parsed(text, day_first=self.day_first, fixed=self.fixed_order))
 
     def _number(self, text: str) -> float:
         if re.fullmatch(r"(?:18|19|20|21)\d\d", text) and not self.number:
@@ -210,20 +212,29 @@ def is_time(text: str) -> bool:
         return False
 
 
-def guessed_style(texts: Sequence[str], zone: tzinfo = UTC, day_first: bool | None = None) -> TimeStyle:
+def is_local(text: str) -> bool:
+    """Return whether a text is a date with a clock and without a zone."""
+    offset, rest = _offset(unicodedata.normalize("NFKC", text).strip())
+    return offset is None and not _NUMBER.match(rest) and not rest.endswith(("Z", "z")) and _clock(rest) is not None
+
+
+def guessed_style(
+    texts: Sequence[str], zone: tzinfo = UTC, day_first: bool | None = None, *, fixed: bool = False
+) -> TimeStyle:
     """Return the style of a column.
 
     Args:
         texts: Its first texts.
         zone: The zone of its local times.
         day_first: The order of day and month, if it is known.
+        fixed: Whether the user gave that order.
 
     Raises:
         ValueError: The numbers of the column are no plausible times. The message says what they may be.
     """
     present = [text.strip() for text in texts if not is_absent(text)]
     order = day_first if day_first is not None else day_comes_first(present)
-    return TimeStyle(_meaning_of_numbers(present), True if order is None else order, zone=zone)
+    return TimeStyle(_meaning_of_numbers(present), True if order is None else order, fixed, zone=zone)
 
 
 def _meaning_of_numbers(texts: Sequence[str]) -> str:
@@ -305,7 +316,7 @@ def _full_year(text: str) -> int:
     return int(text) if len(text) == 4 else int(text) + (2000 if int(text) < 70 else 1900)
 
 
-def _parsed(text: str, *, day_first: bool) -> datetime:
+def _parsed(text: str, *, day_first: bool, fixed: bool = False) -> datetime:
     """Return the moment that a text of date, clock and zone describes."""
     offset, rest = _offset(text.replace("T", " ", 1) if re.match(r"\d{4}-\d+-\d+T", text) else text)
     clock = _clock(rest)
@@ -314,7 +325,7 @@ def _parsed(text: str, *, day_first: bool) -> datetime:
         start, end, hour, minute, second, microsecond = clock
         rest = f"{rest[:start]} {rest[end:]}"
     try:
-        year, month, day = _date(re.sub(r"\s+", " ", rest).strip(" ,Tt"), day_first=day_first)
+        year, month, day = _date(re.sub(r"\s+", " ", rest).strip(" ,Tt"), day_first=day_first, fixed=fixed)
         moment = datetime(year, month, day, hour, minute, second, microsecond)
     except (ValueError, TypeError):
         raise ValueError(f"time {text[:40]!r} is in no known format: say which with --time-format") from None
@@ -362,7 +373,7 @@ def _clock(text: str) -> tuple[int, int, int, int, int, int] | None:
     return match.start(), match.end(), hour, minute, min(second, 59), int(fraction)
 
 
-def _date(text: str, *, day_first: bool) -> tuple[int, int, int]:
+def _date(text: str, *, day_first: bool, fixed: bool) -> tuple[int, int, int]:
     """Return year, month and day of a date alone.
 
     Raises:
@@ -375,7 +386,7 @@ def _date(text: str, *, day_first: bool) -> tuple[int, int, int]:
         rest = text[match.end() :]
         first, second = int(match[1]), int(match[3])
         # A day past 12 shows itself, also in a column of the other order.
-        if (first if not day_first else second) > 12 >= (second if not day_first else first):
+        if not fixed and (first if not day_first else second) > 12 >= (second if not day_first else first):
             day_first = not day_first
         year, month, day = _full_year(match[4]), second if day_first else first, first if day_first else second
     elif match := re.match(r"^(\d{4})\s*[-/.年]\s*(\d{1,2})月?$", text):

@@ -152,7 +152,7 @@ class Validator:
             times = self._converted(batch, "time", batch.styles.time.seconds)
         _note(bad, users, "user_id: ")
         _note(bad, times, "")
-        events = self._converted(batch, "event", _event, default="interaction")
+        events = self._events(batch)
         ratings = self._optional(batch, "rating", lambda text: grade(text, batch.styles.decimal_mark))
         contexts = self._contexts(batch)
         columns: list[Sequence[Any]] = [batch.lines, users, times, events, ratings, contexts, facts]
@@ -190,6 +190,20 @@ class Validator:
             return [absent] * len(batch.lines)
         values = list(map(self._memo(name, batch, convert).__getitem__, column))
         return [absent if value is None else value for value in values] if None in values else values
+
+    def _events(self, batch: Batch) -> list[Any]:
+        """Return the event word of each row. Without such words, a negative quantity or price is a return."""
+        if "event" in batch.columns:
+            return self._converted(batch, "event", _event, default="interaction")
+        words = ["interaction"] * len(batch.lines)
+        for column in [batch.columns[name] for name in ("quantity", "price") if name in batch.columns]:
+            for row, text in enumerate(column):
+                if text and _NEGATIVE.match(text):
+                    words[row] = "return"
+        returns = words.count("return")
+        if returns:
+            self.mended["event: a negative quantity or price is a return"] += returns
+        return words
 
     def _optional(self, batch: Batch, name: str, convert: Callable[[str], T]) -> list[T | None]:
         """Return the values of an optional column. What makes no sense is left out and counted."""
@@ -288,6 +302,7 @@ class Validator:
         return self._known[told]
 
 
+_NEGATIVE = re.compile(r"\s*(?:[-−]|\()\s*[^\w\s]{0,2}\s*\d|\s*[^\w\s]\s*[-−]\s*\d")
 _MENDED = {"title": "title cut: longer than 500 characters", "html": "title: HTML entities"}
 
 

@@ -216,6 +216,15 @@ class Store:
         return self._number_caches.setdefault(kind, NumberCache(self.folder, kind))
 
     @property
+    def is_distilled(self) -> bool:
+        """Whether the items have vectors of the distilled encoder. Vectors of two encoders are never mixed."""
+        return bool(self._database.metadata.get("distilled"))
+
+    def note_distilled(self) -> None:
+        """Note that all items have vectors of the distilled encoder."""
+        self._database.note(distilled=True)
+
+    @property
     def meanings(self) -> dict[str, Meaning]:
         """The meanings that this store gives to event words of its own."""
         return dict(json.loads(self._database.metadata.get("meanings") or "{}"))
@@ -291,6 +300,13 @@ class Store:
         """Mark the store as unfinished until `finish` is called for the same source. Readers refuse such a store."""
         others = [other for other in _unfinished_sources(self._database.metadata) if other != source]
         self._database.note(unfinished=json.dumps([*others, source]), format=FORMAT)
+
+    def note_source(self, name: str, command: str) -> str:
+        """Note the command with which a source was read. Return the one of an earlier time if it was another one."""
+        commands = dict(json.loads(self._database.metadata.get("sources") or "{}"))
+        earlier = str(commands.get(name) or "")
+        self._database.note(sources=json.dumps(commands | {name: command}, ensure_ascii=False))
+        return earlier if command and earlier != command else ""
 
     def finish(self, source: str, columns_of: Callable[[list[str]], EventColumns] | None = None) -> None:
         """Rebuild the derived files, then mark this source as finished.

@@ -19,7 +19,8 @@ NAME = "all-MiniLM-L6-v2-int8"
 DIMENSION = 384
 MOST_TOKENS = 64
 """How many tokens of a text are read: a title, its topics and the first sentences. More tokens cost more time."""
-BATCH_SIZE = 16  # texts; several small batches at once, each on its own thread, were the fastest in trials
+BATCH_TOKENS, MOST_TEXTS = 512, 32
+"""Most tokens and texts of a batch. Several small batches, each on its own thread, were the fastest in trials."""
 
 
 def encoder_text(item: Item) -> str:
@@ -38,38 +39,54 @@ def encode(texts: Sequence[str], *, advance: Callable[[int], None] | None = None
         >>> encode(["green tea", "black tea"]).shape
         (2, 384)
     """
-    # A batch is padded to its longest text, so texts of similar length share a batch.
-    distinct = sorted(set(texts), key=lambda text: (len(text), text))
+    if not len(texts):
+        return np.empty((0, DIMENSION), dtype=np.float32)
+    distinct = list(dict.fromkeys(texts))
     rows = {text: row for row, text in enumerate(distinct)}
+    order = np.array([rows[text] for text in texts])
+    copies = np.bincount(order)
     vectors = np.empty((len(distinct), DIMENSION), dtype=np.float32)
-    copies = np.bincount([rows[text] for text in texts], minlength=len(distinct))
-    starts = range(0, len(distinct), BATCH_SIZE)
+    tokens = [encoding.ids for encoding in _load()[0].encode_batch(distinct)]
+    batches = _equal_lengths([len(ids) for ids in tokens])
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        batches = pool.map(lambda start: _encode_batch(distinct[start : start + BATCH_SIZE]), starts)
-        for start, batch in zip(starts, batches, strict=True):
-            vectors[start : start + BATCH_SIZE] = batch
+        encoded = pool.map(lambda batch: _encode_batch([tokens[row] for row in batch]), batches)
+        for batch, part in zip(batches, encoded, strict=True):
+            vectors[batch] = part
             if advance:
-                advance(int(copies[start : start + BATCH_SIZE].sum()))
-    return vectors[[rows[text] for text in texts]] if len(texts) else vectors
+                advance(int(copies[batch].sum()))
+    return np.asarray(vectors[order])
+
+
+def _equal_lengths(lengths: Sequence[int]) -> list[list[int]]:
+    """Return the rows of each batch. They have equal lengths; the longest come first, so that no thread ends late.
+
+    Without padding, titles are encoded 1.4 times as fast, and their vectors are the same.
+    """
+    by_length: dict[int, list[int]] = {}
+    for row, length in enumerate(lengths):
+        by_length.setdefault(length, []).append(row)
+    batches: list[list[int]] = []
+    for length in sorted(by_length, reverse=True):
+        size = min(MOST_TEXTS, max(1, BATCH_TOKENS // length))
+        batches += [by_length[length][start : start + size] for start in range(0, len(by_length[length]), size)]
+    return batches
 
 
 def word_pieces(word: str) -> list[str]:
     """Return the pieces into which the encoder's tokenizer splits a word. A frequent word is one piece."""
     pieces: list[str] = _load()[0].encode(word, add_special_tokens=False).tokens
-    return [piece for piece in pieces if piece != "[PAD]"]
+    return pieces
 
 
-def _encode_batch(texts: list[str]) -> Vectors:
-    tokenizer, session = _load()
-    encoded = tokenizer.encode_batch(texts)
-    ids = np.array([e.ids for e in encoded], dtype=np.int64)
-    mask = np.array([e.attention_mask for e in encoded], dtype=np.int64)
-    feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+def _encode_batch(tokens: Sequence[Sequence[int]]) -> Vectors:
+    """Return the unit vectors of texts that have equally many tokens."""
+    session = _load()[1]
+    ids = np.array(tokens, dtype=np.int64)
+    feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
     input_names = {inlet.name for inlet in session.get_inputs()}
     (states, *_) = session.run(None, {name: value for name, value in feeds.items() if name in input_names})
     if states.ndim == 3:  # one vector per token: the text's vector is their mean
-        weights = mask[:, :, None].astype(np.float32)
-        states = (states * weights).sum(axis=1) / weights.sum(axis=1)
+        states = states.mean(axis=1)
     lengths = np.linalg.norm(states, axis=1, keepdims=True)
     return np.asarray(states / np.maximum(lengths, 1e-12), dtype=np.float32)
 
@@ -84,7 +101,7 @@ def _load() -> tuple[Any, Any]:
         raise ConfigError(f"the text encoder is not installed ({error}): run `make install`") from error
     tokenizer = Tokenizer.from_str(resources.files(__package__).joinpath("minilm_tokenizer.json").read_text("utf-8"))
     tokenizer.enable_truncation(MOST_TOKENS)
-    tokenizer.enable_padding()
+    tokenizer.no_padding()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # several batches already run in parallel
     session = onnxruntime.InferenceSession(
