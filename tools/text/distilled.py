@@ -39,9 +39,14 @@ def encode_distilled(texts: Sequence[str], *, advance: Callable[[int], None] | N
     return vectors
 
 
+def pieces_of(texts: Sequence[str]) -> list[list[int]]:
+    """Return the numbers of the word pieces of each text. A text without any has piece 0."""
+    return [encoding.ids or [0] for encoding in _load()[0].encode_batch_fast(list(texts), add_special_tokens=False)]
+
+
 def _encode_chunk(texts: list[str]) -> Vectors:
-    tokenizer, table = _load()
-    pieces = [encoding.ids or [0] for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+    table = _load()[1]
+    pieces = pieces_of(texts)
     counts = np.array([len(ids) for ids in pieces])
     ids = np.concatenate(pieces)
     rows = table["rows"][ids] * table["scales"][ids]
