@@ -27,7 +27,7 @@ def clean_text(value: object) -> object:
     spaced = "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in value)
     kept = "".join(c for c in spaced if unicodedata.category(c) not in {"Cf", "Cs", "Co"} or _joins(c))
     one_line = " ".join(re.sub(r"[\ufdd0-\ufdef\ufffe\uffff]", "", unicodedata.normalize("NFC", kept)).split())
-    return one_line.strip("\u200c\u200d")
+    return one_line.strip(" \u200c\u200d")
 
 
 def same_text(text: str) -> str:

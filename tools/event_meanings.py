@@ -18,6 +18,8 @@ A prior that orders the meanings. It is not measured: no log at hand has views b
 """
 
 _WORDS: Mapping[Meaning, str] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))  # type: ignore[assignment]
+_THING = re.compile(r"^(?:track|song|video|movie|film|book|article|page|post|product|item|order|offer|game|episode)_")
+"""What an event word may begin with: `track_skipped` means what `skipped` means."""
 _MEANING_OF: Mapping[str, Meaning] = {word: meaning for meaning, words in _WORDS.items() for word in words.split()}
 
 
@@ -35,7 +37,8 @@ def meaning_of(event: str, own: Mapping[str, Meaning] | None = None) -> Meaning 
     word = event.casefold()
     if own and word in own:
         return own[word]
-    return _MEANING_OF.get(word) or _MEANING_OF.get(re.sub(r"[\s.-]+", "_", word.strip()))
+    joined = re.sub(r"[\s.-]+", "_", word.strip())
+    return _MEANING_OF.get(word) or _MEANING_OF.get(joined) or _MEANING_OF.get(_THING.sub("", joined))
 
 
 def parse_events(pairs: list[str]) -> dict[str, Meaning]:

@@ -64,7 +64,7 @@ def _list(text: str) -> list[Any] | None:
     for read in (json.loads, ast.literal_eval):
         try:
             value = read(text)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             continue
         if isinstance(value, list) and all(isinstance(part, str | int | float) for part in value):
             return value

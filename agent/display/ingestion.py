@@ -1,12 +1,13 @@
 """Show what an ingestion read, guessed, mended and rejected."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from rich.markup import escape
 
 from whimbrel.agent.display.terminal import console
 from whimbrel.tools.sources.report import Ingested
+from whimbrel.tools.timestamps import zone_of
 
 MOST_SHOWN = 8
 
@@ -34,7 +35,8 @@ def _sections(done: Ingested) -> Iterator[tuple[str, Sequence[str]]]:
         ],
     )
     if done.span:
-        first, last = (f"{datetime.fromtimestamp(time, tz=UTC):%-d %B %Y}" for time in done.span)
+        zone = zone_of(done.timezone or "UTC")
+        first, last = (f"{datetime.fromtimestamp(time, tz=zone):%-d %B %Y}" for time in done.span)
         yield "Time", [first if first == last else f"{first} to {last}"]
     if set(done.event_words) != {"interaction"}:
         yield "Events", [_few([f"{word} {count:,}" for word, count in done.event_words.items()])]

@@ -21,6 +21,10 @@ ABSENT = frozenset(
     | {"-", "--", "---", "–", "—", "-nan", "#value!", "#ref!", "#div/0!", "(none)", "[]", "{}"}
 )
 """Texts that stand for no value, in lower case: of pandas, R, SQL, Hive, JavaScript, Excel and of people."""
+LONGEST_NUMBER = 100
+"""Most characters of a price, a rating or a time. The patterns that read them are slow on long texts."""
+MOST_CELLS, LONGEST_PATH = 2000, 200
+"""Most values of one JSON object, and most characters of their names."""
 LONGEST_LITERAL = 100_000
 """Most characters of a Python literal. Its syntax tree takes about 500 times the memory."""
 SEVERAL = re.compile(r"(?<=[\w)])\s*(?:[,;>|]|\s/|/\s|»|›|::)\s*(?=[\w(])|(?<=[^\W\d])/(?=[^\W\d])|、|，|；")
@@ -69,6 +73,21 @@ def _number_text(value: int | float | Decimal) -> str | None:
     return str(int(value)) if value.is_integer() and abs(value) < 1e17 else repr(value)
 
 
+def without_halves(texts: Sequence[str | None]) -> list[str | None]:
+    """Return texts in which each half of a character (a lone surrogate) is U+FFFD. Arrow and files hold no halves."""
+    return [text.encode("utf-8", "replace").decode() if text and not _is_whole(text) else text for text in texts]
+
+
+def _is_whole(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def is_absent(text: str | None) -> bool:
     r"""Return whether a text stands for no value.
 
@@ -82,17 +101,27 @@ def is_absent(text: str | None) -> bool:
 def flattened(document: Mapping[Any, Any], prefix: str = "") -> dict[str, str | None]:
     """Return the values of a JSON object as texts. A value of a nested object is named by its path, `product.name`.
 
+    Raises:
+        ValueError: The object has more than MOST_CELLS values.
+
     Example:
         >>> flattened({"user": {"id": 7}, "tags": ["a"]})
         {'user.id': '7', 'tags': '["a"]'}
     """
     cells: dict[str, str | None] = {}
-    for name, value in document.items():
-        if isinstance(value, Mapping) and value:
-            cells |= flattened(value, f"{prefix}{name}.")
-        else:
-            cells[f"{prefix}{name}"] = as_text(value)
+    _flatten(document, prefix, cells)
     return cells
+
+
+def _flatten(document: Mapping[Any, Any], prefix: str, cells: dict[str, str | None]) -> None:
+    for name, value in document.items():
+        path = f"{prefix}{name}"[:LONGEST_PATH]
+        if isinstance(value, Mapping) and value:
+            _flatten(value, f"{path}.", cells)
+        else:
+            cells[path] = as_text(value)
+        if len(cells) > MOST_CELLS:
+            raise ValueError(f"an object of more than {MOST_CELLS} values")
 
 
 def literal(text: str) -> Any:
@@ -131,7 +160,7 @@ def listed(text: str, separator: str = "") -> list[str] | None:
     if stripped[:1] in ("[", "{", "(") and stripped[-1:] in ("]", "}", ")"):
         try:
             return _parts(literal(stripped))
-        except ValueError:
+        except (ValueError, RecursionError):
             pass
     if separator and separator in text:
         return text.split(separator)
@@ -163,6 +192,7 @@ def unescaped(text: str) -> str:
 
 def decimal_mark(texts: Sequence[str]) -> str:
     """Return the decimal mark of the amounts in a column: "," if more of them end in a comma and decimals, else "."."""
+    texts = [text for text in texts if len(text) <= LONGEST_NUMBER]
     commas = sum(bool(re.search(r",(?:\d{1,2}|-+)\D*$", text)) for text in texts)
     points = sum(bool(re.search(r"\.(?:\d{1,2}|-+)\D*$", text)) for text in texts)
     thousands = {text for text in texts if re.search(r"(?<!\d)[1-9]\d{0,2}\.\d{3}(?!\d)", text)}
@@ -187,6 +217,8 @@ def amount(text: str, mark: str = ".") -> float:
         >>> amount("€ 1.299,00"), amount("$1,299.00"), amount("9,90"), amount("CHF 1'299.-")
         (1299.0, 1299.0, 9.9, 1299.0)
     """
+    if len(text) > LONGEST_NUMBER:
+        raise ValueError(f"{text[:40]!r} is no amount")
     text = unicodedata.normalize("NFKC", text).strip()
     if text.casefold() in _FREE:
         return 0.0
@@ -202,7 +234,8 @@ def amount(text: str, mark: str = ".") -> float:
     if match is None:
         raise ValueError(f"{text[:40]!r} is no amount")
     before = text[: match.start()].rstrip()
-    is_negative = re.search(r"[-−(]\s*[^\w\s]?$", before) and not _RANGE.search(text)
+    signed = re.search(r"[-−(]\s*[^\d\s]{0,4}$", before) or re.fullmatch(r"\s*[-−]", text[match.end() :])
+    is_negative = bool(signed) and not _RANGE.search(text)
     return _not_negative(-_number(match[0], mark) if is_negative else _number(match[0], mark))
 
 
@@ -238,6 +271,8 @@ def grade(text: str, mark: str = ".") -> float:
         (4.0, 3.0, 1.0)
     """
     text = text.strip()
+    if len(text) > LONGEST_NUMBER:
+        raise ValueError(f"{text[:40]!r} is no rating")
     try:
         value = float(text)
         if math.isfinite(value):

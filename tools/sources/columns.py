@@ -9,6 +9,7 @@ from functools import cache
 from itertools import product
 from pathlib import Path
 
+from whimbrel.tools.clean import clean_text
 from whimbrel.tools.event_meanings import meaning_of
 from whimbrel.tools.sources.cells import amount, grade, is_absent, listed
 from whimbrel.tools.sources.rows import is_field
@@ -21,11 +22,14 @@ PLAUSIBLE_SHARE = 0.5
 """A column is taken for times, prices or ratings if at least this share of its values can be read as such."""
 QUANTITY = "quantity"
 """What a column of quantities is called here. It is no field: only a negative quantity means something, a return."""
+LONGEST_NAME = 100  # characters of the name of a column that count
+MOST_EVENT_WORDS = 60
 MOST = 0.9
 """A column is taken by its values alone if more than this share of them fits."""
 LONG_TEXT = 80
 """The mean length, in characters, past which a column called "description" is a text and not a title."""
 _CLOCK_ALONE = re.compile(r"^\s*\d{1,2}[:h.]\d{2}([:.]\d{2})?\s*([ap]m)?\s*$", re.I)
+_TECHNICAL = re.compile(r"updat|modif|load|sync|import|export|etl|extract|ingest|insert")
 _SUBCATEGORY = re.compile(r"sub|unter|sous|[12]$|细分|子")
 _DATE_ALONE = re.compile(r"^\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\.?|\d{8}|\d{4}年\d{1,2}月\d{1,2}日)\s*$")
 
@@ -110,6 +114,9 @@ class _Guesses:
                 self._take_named(name, ranks)
         if "title" not in self.fields:
             self._take_description_as_title(ranks)
+        events = [column for column in self.free() if column in ranks and _are_events(self.values[column])]
+        if "event" not in self.fields and len(events) == 1:
+            self.take(events[0], "event")
         if "event" not in self.fields:
             self._take_named(QUANTITY, ranks)
 
@@ -118,7 +125,10 @@ class _Guesses:
         candidates.sort(key=lambda column: (ranks[column][name], list(self.values).index(column)))
         if name in ("item_id", "title"):
             candidates = [c for c in candidates if self._is_for(name, c, ranks[c])]
+        if name == "title":
+            candidates = [c for c in candidates if not self._is_of_person(c)]
         if name == "topics":
+            candidates = [c for c in candidates if not _are_events(self.values[c])]
             candidates = [c for c in candidates if not _is_code(self.values[c])] or candidates
         if not candidates:
             return
@@ -144,6 +154,8 @@ class _Guesses:
         times = [c for c in named if c not in clocks and _fits("time", self.values[c])]
         if not times:
             return
+        # When a row was written or loaded is not when something happened.
+        times = [column for column in times if not _TECHNICAL.search(_key(column))] or times
         # Of several, one with a clock is better than a date alone: it tells the order of a day.
         best = min(
             times, key=lambda c: (_share(self.values[c], _DATE_ALONE.match) > 0.9 and not clocks, ranks[c]["time"])
@@ -158,6 +170,17 @@ class _Guesses:
         if not {"item_id", "title"} <= set(ranks):
             return True
         return _is_code(self.values[column]) == (name == "item_id")
+
+    def _is_of_person(self, column: str) -> bool:
+        """Return whether a column of names names the people and not the items."""
+        people = [c for c, name in self.mapped if name == "user_id"]
+        items = [c for c, name in self.mapped if name == "item_id"] or [c for c in self.free() if c != column]
+        return (
+            bool(people)
+            and _distinct(self.values[column]) > 1
+            and self._names_each(people[0], column)
+            and not any(self._names_each(item, column) for item in items)
+        )
 
     def by_values(self, *, all_texts: bool) -> None:
         """Take columns for the needed fields that no name told, if only one column can be meant.
@@ -224,9 +247,14 @@ class _Guesses:
 
 
 @cache
+def _document() -> dict[str, dict[str, list[str]]]:
+    return tomllib.loads(Path(__file__).with_name("columns.toml").read_text("utf-8"))
+
+
+@cache
 def _vocabulary() -> dict[str, dict[str, int]]:
     """Return the fields that each name may mean, with the place of the name in the field's list."""
-    document = tomllib.loads(Path(__file__).with_name("columns.toml").read_text("utf-8"))
+    document = _document()
     vocabulary: dict[str, dict[str, int]] = {}
     for name, words in document["fields"].items():
         for place, word in enumerate(words):
@@ -245,7 +273,7 @@ def knows_name(name: str) -> bool:
 
 def _key(name: str) -> str:
     """Return a name without case, spaces and marks: `Customer No.` and `customer_no` are one."""
-    name = unicodedata.normalize("NFKC", name).casefold()
+    name = unicodedata.normalize("NFKC", name[:LONGEST_NAME]).casefold()
     return re.sub(r"[\W_]+", "", re.sub(r"\((.*?)\)|\[(.*?)\]", "", name)) or re.sub(r"[\W_]+", "", name)
 
 
@@ -262,7 +290,7 @@ def _ranks(column: str) -> dict[str, int]:
             ranks = {name: place for name, place in ranks.items() if name in {"user_id", "item_id"}}
     # An English word may stand in a longer name: `order_item_sku`, `event_created_at`.
     words = re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column))
-    if not ranks and len(words) > 1:
+    if not ranks and len(words) > 1 and not {word.casefold() for word in words} & {*_document()["lists"]["other"]}:
         for length in (3, 2, 1):
             for start in range(len(words) - length, -1, -1):
                 known = vocabulary.get(_key("".join(words[start : start + length])), {})
@@ -278,13 +306,13 @@ def _fits(name: str, values: Sequence[str]) -> bool:
     if name == QUANTITY:
         return _share(values[:200], re.compile(r"\s*[-+−]?\d+(?:[.,]\d+)?\s*").fullmatch) > MOST
     if name == "price":
-        return _share(values[:200], amount) >= PLAUSIBLE_SHARE
+        return _share(values[:200], lambda text: amount(re.sub(r"[-−()]", "", text))) >= PLAUSIBLE_SHARE
     if name == "rating":
         return _share(values[:200], grade) >= PLAUSIBLE_SHARE
     if name == "topics":
         return _mean_length(values) <= 4 * LONG_TEXT
     if name == "event":
-        return _distinct(values) <= 60 and _mean_length(values) <= 40
+        return _distinct(values) <= MOST_EVENT_WORDS and _mean_length(values) <= 40
     if name == "title":
         return _mean_length(values) <= 4 * LONG_TEXT and not _share(values[:200], listed) > PLAUSIBLE_SHARE
     return True
@@ -317,6 +345,10 @@ def _is_code(values: Sequence[str]) -> bool:
     return _share(values[:500], re.compile(r"^[\w.:/-]*\d[\w.:/-]*$|^[0-9a-f-]{8,}$", re.ASCII).match) > 0.8
 
 
+def _are_events(values: Sequence[str]) -> bool:
+    return _share(values[:200], meaning_of) > MOST and _distinct(values) <= MOST_EVENT_WORDS
+
+
 def _is_person(values: Sequence[str]) -> bool:
     return (
         _share(
@@ -339,4 +371,4 @@ def map_line(mapped: Mapped) -> str:
     """Return options `--map COLUMN=FIELD` as a command line has them."""
     import shlex
 
-    return " ".join(f"--map {shlex.quote(f'{column}={name}')}" for column, name in mapped)
+    return " ".join(f"--map {shlex.quote(f'{clean_text(column)}={name}')}" for column, name in mapped)

@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -15,13 +15,16 @@ from whimbrel.tools.errors import DataError
 from whimbrel.tools.sources.cells import is_absent
 from whimbrel.tools.sources.columns import knows_name
 from whimbrel.tools.sources.encodings import encoding_of, shown_name
-from whimbrel.tools.sources.lines import opened
-from whimbrel.tools.sources.raw import RawBatch
+from whimbrel.tools.sources.lines import LONGEST_LINE, opened
+from whimbrel.tools.sources.raw import RawBatch, unique_names
 from whimbrel.tools.sources.rows import BATCH_SIZE, Unreadable
 from whimbrel.tools.sources.times import is_time
 
 SEPARATORS = ("\t", ";", ",", "|", "\x01", "::")
-LONGEST_RECORD = 100  # most lines of one record
+LONGEST_RECORD = 500  # most lines of one record
+LONGEST_CELL = 1_000_000  # characters
+TOO_LONG = "\ud800"
+"""What ends a line that was cut. No readable line holds half of a character."""
 SAMPLE_LINES = 200
 MOST_TITLE_LINES, LEAST_NAMES = 10, 2
 """Most lines before a header, and the least names of columns that a header below them has."""
@@ -60,8 +63,8 @@ class CsvTable:
         """The size of the file in bytes."""
         return self.path.stat().st_size
 
-    def batches(self, size: int = BATCH_SIZE) -> Iterator[RawBatch]:
-        """Yield the rows, at most about `size` in a batch.
+    def batches(self, size: int = BATCH_SIZE, only: Collection[str] | None = None) -> Iterator[RawBatch]:
+        """Yield the rows, at most about `size` in a batch, with all columns.
 
         Raises:
             DataError: The file cannot be read to its end.
@@ -116,7 +119,7 @@ def open_csv(
     if given and not _is_text(lines[0] if lines else ""):
         raise DataError(f"{path.name!r} is not in {given}: give another --encoding, or none to let it be found out")
     has_header = _is_header(first, rows[1:], known) if header is None else header
-    names = _named(first) if has_header else [str(number) for number in range(1, _usual_width(rows) + 1)]
+    names = unique_names(first) if has_header else [str(number) for number in range(1, _usual_width(rows) + 1)]
     return CsvTable(path, encoding, separator, names, header_lines + has_header, has_header, escapes, line_end, plain)
 
 
@@ -219,6 +222,9 @@ class _Records:
                 continue
             if not cells or (len(cells) == 1 and not cells[0].strip()):
                 continue
+            if text.endswith(TOO_LONG):
+                unreadable.append(Unreadable(number, f"a line of more than {LONGEST_LINE} characters", {}))
+                continue
             if len(cells) != self.width:
                 extra = cells[self.width :]
                 if len(cells) < self.least or not all(is_absent(cell) for cell in extra):
@@ -243,9 +249,19 @@ def _stream(file: IO[bytes], encoding: str, line_end: str) -> Iterator[Iterator[
     # A byte that is not of the encoding becomes a surrogate, so that only its own row is rejected.
     stream = io.TextIOWrapper(file, encoding, errors="surrogateescape", newline=line_end)
     try:
-        yield stream
+        yield _short_lines(stream)
     finally:
         stream.detach()
+
+
+def _short_lines(stream: io.TextIOWrapper) -> Iterator[str]:
+    """Yield the lines of a stream. Of a line that could fill the memory, only the start is kept."""
+    while line := stream.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE and not line.endswith(("\n", "\r")):
+            while (more := stream.readline(LONGEST_LINE)) and not more.endswith(("\n", "\r")):
+                pass
+            line = line[:LONGEST_SHOWN] + TOO_LONG
+        yield line
 
 
 def _separator(lines: Sequence[str], path: Path) -> str:
@@ -336,18 +352,6 @@ def _is_header(first: Sequence[str], rows: Sequence[Sequence[str]], known: Seque
         if below and not re.search(r"\d", cell) and all(re.search(r"\d", text) for text in below):
             return True
     return False
-
-
-def _named(first: Sequence[str]) -> list[str]:
-    """Return the names of the columns. A name that occurs again gets a number, and no name becomes a blank one."""
-    names: list[str] = []
-    for name in first:
-        again = 2
-        unique = name
-        while unique and unique in names:
-            unique, again = f"{name} ({again})", again + 1
-        names.append(unique or " " * (len(names) + 1))
-    return names
 
 
 def _usual_width(rows: Sequence[Sequence[str]]) -> int:

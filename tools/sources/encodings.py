@@ -22,9 +22,9 @@ def checked_encoding(name: str) -> str:
         ConfigError: Python has no text encoding of this name.
     """
     try:
-        if codecs.lookup(name)._is_text_encoding:
+        if codecs.lookup(name)._is_text_encoding and b"a".decode(name) is not None:
             return "utf-8-sig" if codecs.lookup(name).name == "utf-8" else name
-    except LookupError:
+    except (LookupError, UnicodeError):
         pass
     raise ConfigError(
         f"--encoding: no encoding {name!r}: give one such as utf-8, cp1252, latin-1, gb18030 or shift_jis"
@@ -62,7 +62,9 @@ def encoding_of(path: Path, *, given: str | None = None) -> str:
     whole = head.rpartition(b"\n")[0] if len(head) == SAMPLE_BYTES else head
     lines = whole.splitlines()
     bad = [line for line in lines if not _is_utf_8(line)]
-    suggested = _suggested(bad) if bad else ""
+    # A file of UTF-8 with a few damaged lines stays UTF-8. Those lines are rejected.
+    good = sum(not line.isascii() for line in lines) - len(bad)
+    suggested = _suggested(bad) if len(bad) > good else ""
     if bad and not suggested and not _is_utf_8(lines[0]):
         raise DataError(f"{path.name!r} is not UTF-8, and its encoding cannot be told: give --encoding")
     if suggested:

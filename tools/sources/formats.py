@@ -28,7 +28,7 @@ from whimbrel.tools.sources.lines import opened
 from whimbrel.tools.sources.mind import is_mind, read_mind
 from whimbrel.tools.sources.movielens import read_movielens
 from whimbrel.tools.sources.rows import Batch, Source, shifted
-from whimbrel.tools.sources.tables import TABLES, TableOptions, columns_of, open_table, parts_of
+from whimbrel.tools.sources.tables import TABLES, TableOptions, columns_of, joined_to, open_table, parts_of
 
 ENTRY_POINT_GROUP = "whimbrel.sources"
 # Published data sets have fixed columns. The columns of tables are mapped to fields.
@@ -83,6 +83,7 @@ def open_source(
         return read_completejourney()
     if not path.exists():
         raise DataError(f"no file or folder at {source!r}")
+    _check_regular(path)
     name = format or _guessed_format(path, options.mapped)
     if name in _DATA_SETS:
         _refuse_options(name, options)
@@ -113,6 +114,7 @@ def open_source_with_items(
     path = Path(items).expanduser()
     if not path.exists():
         raise DataError(f"no file at {items!r}")
+    _check_regular(path)
     items_format = _guessed_format(path, [("title", "title")])
     if items_format not in TABLES:
         raise ConfigError(f"--items reads {', '.join(TABLES)}, and {items!r} is {items_format}")
@@ -138,6 +140,7 @@ def open_source_with_items(
         events = open_source(source, format=format)
     else:
         table = open_table(log, str(log_format), _once(replace(options, mapped=of_log)), with_items=True)
+        catalogue = joined_to(catalogue, table)
         events = table.source(log.name)
     total = None if events.total is None else catalogue.total + events.total
     later: Iterator[Batch] = (shifted(batch, catalogue.total) for batch in events.batches())
@@ -158,6 +161,12 @@ def _with_map(options: TableOptions | None, mapped: Mapped) -> TableOptions:
 
 def _first_part(path: Path) -> Path:
     return parts_of(path)[0] if path.is_dir() else path
+
+
+def _check_regular(path: Path) -> None:
+    """Refuse a pipe. A log is read several times: to find out its form, and then its rows."""
+    if not path.is_file() and not path.is_dir():
+        raise DataError(f"{str(path)!r} is no regular file: save what it gives to a file, and ingest that")
 
 
 def _check_packing(path: Path, format: str) -> None:

@@ -8,26 +8,29 @@ repeated. Running a killed ingestion again completes it. Running a completed one
 import gc
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
+from whimbrel.tools.clean import clean_text
 from whimbrel.tools.errors import DataError, StoreError
 from whimbrel.tools.event_meanings import MEANINGS, Meaning, meaning_of
 from whimbrel.tools.progress import NoProgress, Progress
+from whimbrel.tools.sources.majority import Told, merged_facts
 from whimbrel.tools.sources.report import Ingested, Rejection
 from whimbrel.tools.sources.rows import Source
 from whimbrel.tools.sources.staging import Staging, look_alike
-from whimbrel.tools.store.item_records import ItemRecord
+from whimbrel.tools.store.item_records import FROM_CATALOGUE, ItemRecord, Version
 from whimbrel.tools.store.store import Store, open_store
 from whimbrel.tools.text.distilled import encode_distilled
 from whimbrel.tools.text.encoder import encode, encoder_text
 from whimbrel.tools.timestamps import iso
 
 WRITERS = 1
+LONGEST_FILE_NAME = 60  # characters of the name of a source in the name of its file of rejects
 LARGE_CATALOGUE = 50_000
 """A new store of more items is encoded by the distilled encoder.
 
@@ -94,7 +97,7 @@ def ingest(
             # If the store holds nothing else, its log is that of the staging database.
             is_alone = new_events == staging.events and store.chunk_count() == staging.chunk_count
             store.finish(command or source.name, staging.event_columns if is_alone else None)
-            rejects = _write_rejects(staging, store.folder / "rejects" / f"{source.name}.jsonl")
+            rejects = _write_rejects(staging, store.folder / "rejects" / f"{source.name[:LONGEST_FILE_NAME]}.jsonl")
             counts, words = staging.counts, staging.event_words()
             return Ingested(
                 rows=counts.rows,
@@ -110,6 +113,7 @@ def ingest(
                 item_rejected=counts.item_rejected,
                 rejects=rejects,
                 span=staging.span,
+                timezone=timezone,
                 guessed=source.guessed,
                 mended=dict(sorted(counts.mended.items())),
                 rejections=[Rejection(*kind) for kind in staging.reject_reasons()],
@@ -181,7 +185,7 @@ def _rare_collection() -> Iterator[None]:
 
 
 def _stage(source: Source, staging: Staging, progress: Progress, store: Store | None) -> None:
-    progress.step(f"Reading {source.name}", source.total)
+    progress.step(f"Reading {clean_text(source.name)}", source.total)
     counts, position = staging.counts, 0
     for batch in source.batches():
         staging.add(batch)
@@ -224,12 +228,13 @@ def _write_items(staging: Staging, store: Store, progress: Progress) -> tuple[in
     progress.step("Encoding items", count)
     topics: set[str] = set()
     written = 0
-    for staged in batches(staging.items(spelling), BATCH_SIZE):
-        stored = store.item_records([record.item.item_id for record in staged])
-        merged = [_merged(stored.get(record.item.item_id), record) for record in staged]
+    for told in batches(staging.told(), BATCH_SIZE):
+        stored = store.item_records([item_id for item_id, _ in told])
+        records = [_record(item_id, rows, spelling, stored.get(item_id)) for item_id, rows in told]
+        merged = [record for record in records if record is not None]
         topics.update(topic for record in merged for topic in record.item.topics)
         changed = [record for record in merged if stored.get(record.item.item_id) != record]
-        progress.advance(len(staged) - len(changed))
+        progress.advance(len(told) - len(changed))
         if changed:
             texts = [encoder_text(record.item) for record in changed]
             store.put_items(changed, encode_items(texts, advance=progress.advance))
@@ -240,18 +245,40 @@ def _write_items(staging: Staging, store: Store, progress: Progress) -> tuple[in
     return written, topics
 
 
+def _record(
+    item_id: str, rows: Sequence[Told], spelling: Mapping[str, str], stored: ItemRecord | None
+) -> ItemRecord | None:
+    """Return what the store and the rows together tell about an item; None if neither tells a title."""
+    if stored is not None and rows[0].at > stored.told_until > FROM_CATALOGUE:
+        return merged_facts(item_id, rows, spelling, stored)
+    staged = merged_facts(item_id, rows, spelling)
+    return stored if staged is None else _merged(stored, staged)
+
+
 def _merged(stored: ItemRecord | None, staged: ItemRecord) -> ItemRecord:
     """Merge two records of an item. The facts that became known first win; the other record fills in the rest.
 
-    If both became known at the same time, the staged facts win, so that a corrected source can be read again.
+    If both became known at the same time, the staged facts win, so that a corrected source can be read again. What an
+    earlier part of the log tells becomes the first version.
     """
     if stored is None:
         return staged
-    earlier, later = (staged, stored) if staged.known_since <= stored.known_since else (stored, staged)
+    if staged.told_until < stored.known_since:
+        return stored._replace(known_since=staged.known_since, versions=(*_versions(staged), *_versions(stored)))
+    is_corrected = staged.known_since <= stored.known_since and staged.told_until >= stored.told_until
+    earlier, later = (staged, stored) if is_corrected else (stored, staged)
     told = {name for name in earlier.item.model_fields_set if getattr(earlier.item, name) not in (None, "", (), {})}
     facts = {name: getattr(earlier.item, name) for name in told}
     facts["fields"] = later.item.fields | earlier.item.fields
-    return ItemRecord(later.item.model_copy(update=facts), earlier.known_since, earlier.versions)
+    until = max(staged.told_until, stored.told_until)
+    item = later.item.model_copy(update=facts)
+    known_since = min(earlier.known_since, later.known_since)
+    return ItemRecord(item, known_since, earlier.versions, until, earlier.votes)
+
+
+def _versions(record: ItemRecord) -> Sequence[Version]:
+    item = record.item
+    return record.versions or (Version(record.known_since, item.title, item.topics, item.price),)
 
 
 def _write_histories(staging: Staging, store: Store, progress: Progress) -> int:
@@ -314,7 +341,7 @@ def _questions(staging: Staging, words: Mapping[str, int], store: Store, given: 
         shown = ", ".join(repr(word) for word in unknown[:5])
         yield (
             f"event words of no known meaning count as chosen: {shown}. Say what they mean "
-            f"({', '.join(MEANINGS)}), as in --events '{unknown[0]}=turned-away'"
+            f"({', '.join(MEANINGS)}), as in --events '{unknown[0]}=chosen'"
         )
     for word in given:
         if word not in words:

@@ -1,7 +1,7 @@
 """Read JSON objects, one a line or in one list, as batches of columns."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.sources.cells import as_text, flattened, literal
+from whimbrel.tools.sources.cells import as_text, flattened, literal, without_halves
 from whimbrel.tools.sources.encodings import encoding_of
 from whimbrel.tools.sources.lines import opened, read_lines
 from whimbrel.tools.sources.raw import RawBatch
 from whimbrel.tools.sources.rows import BATCH_SIZE, Unreadable
 
-SAMPLE_ROWS = 1000
+SAMPLE_ROWS, MOST_COLUMNS = 1000, 2000
+LARGEST_LIST = 1 << 30
+"""Most bytes of a file that is one JSON list. It is read as a whole."""
 LONGEST_SHOWN = 1000  # characters of an unreadable line that are kept
 
 
@@ -37,8 +39,8 @@ class JsonLines:
         """The names in the first thousand objects."""
         return _names(islice(self.batches(SAMPLE_ROWS), 1))
 
-    def batches(self, size: int = BATCH_SIZE) -> Iterator[RawBatch]:
-        """Yield the rows, at most `size` in a batch."""
+    def batches(self, size: int = BATCH_SIZE, only: Collection[str] | None = None) -> Iterator[RawBatch]:
+        """Yield the rows, at most `size` in a batch, with all columns or only some."""
         lines = read_lines(self.path, self.encoding)
         while group := list(islice(lines, size)):
             numbers, rows, unreadable = [], [], []
@@ -46,13 +48,13 @@ class JsonLines:
                 try:
                     if problem:
                         raise ValueError(problem)
-                    document = _document(text)
-                except ValueError as error:
+                    row = _row(_document(text))
+                except (ValueError, RecursionError) as error:
                     unreadable.append(Unreadable(number, str(error), {"line": text[:LONGEST_SHOWN]}))
                 else:
                     numbers.append(number)
-                    rows.append(_row(document))
-            yield RawBatch(numbers, _columns(rows), unreadable, group[-1].position)
+                    rows.append(row)
+            yield RawBatch(numbers, _columns(rows, only), unreadable, group[-1].position)
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,10 @@ class JsonList:
         """
         try:
             with opened(self.path) as (file, _):
-                document = json.loads(file.read().decode(self.encoding))
+                data = file.read(LARGEST_LIST + 1)
+            if len(data) > LARGEST_LIST:
+                raise DataError(f"{self.path.name!r} is one JSON list of more than 1 GB: write one object on each line")
+            document = json.loads(data.decode(self.encoding))
         except (ValueError, RecursionError) as error:
             raise DataError(f"{self.path.name!r} is not JSON: {error}") from error
         if isinstance(document, dict):
@@ -97,19 +102,21 @@ class JsonList:
         """The names in the first thousand objects."""
         return _names(islice(self.batches(SAMPLE_ROWS), 1))
 
-    def batches(self, size: int = BATCH_SIZE) -> Iterator[RawBatch]:
-        """Yield the rows, at most `size` in a batch."""
+    def batches(self, size: int = BATCH_SIZE, only: Collection[str] | None = None) -> Iterator[RawBatch]:
+        """Yield the rows, at most `size` in a batch, with all columns or only some."""
         for start in range(0, len(self.documents), size):
-            group = list(enumerate(self.documents[start : start + size], start=start + 1))
-            objects = [(number, document) for number, document in group if isinstance(document, dict)]
-            bad = [
-                Unreadable(number, "not a JSON object", {})
-                for number, document in group
-                if not isinstance(document, dict)
-            ]
-            yield RawBatch(
-                [n for n, _ in objects], _columns([_row(document) for _, document in objects]), bad, group[-1][0]
-            )
+            numbers, rows, unreadable = [], [], []
+            for number, document in enumerate(self.documents[start : start + size], start=start + 1):
+                try:
+                    if not isinstance(document, dict):
+                        raise ValueError("not a JSON object")
+                    row = _row(document)
+                except (ValueError, RecursionError) as error:
+                    unreadable.append(Unreadable(number, str(error), {}))
+                else:
+                    numbers.append(number)
+                    rows.append(row)
+            yield RawBatch(numbers, _columns(rows, only), unreadable, min(start + size, len(self.documents)))
 
 
 def open_json_lines(path: Path, *, encoding: str | None = None) -> JsonLines:
@@ -146,9 +153,11 @@ def _row(document: Mapping[Any, Any]) -> dict[str, str | None]:
     return {str(name): as_text(value) for name, value in document.items()}
 
 
-def _columns(rows: Sequence[Mapping[str, str | None]]) -> dict[str, list[str | None]]:
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: [row.get(name) for row in rows] for name in names}
+def _columns(rows: Sequence[Mapping[str, str | None]], only: Collection[str] | None) -> dict[str, list[str | None]]:
+    # Each row may have names of its own, so only what is asked for becomes a column.
+    names = dict.fromkeys(name for row in rows for name in row) if only is None else dict.fromkeys(only)
+    columns = {name: without_halves([row.get(name) for row in rows]) for name in islice(names, MOST_COLUMNS)}
+    return {name: texts for name, texts in columns.items() if only is None or any(text is not None for text in texts)}
 
 
 def _names(batches: Iterator[RawBatch]) -> Sequence[str]:

@@ -4,6 +4,7 @@ import gzip
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -36,6 +37,11 @@ def read_lines(path: Path, encoding: str = "utf-8-sig") -> Iterator[Line]:
         DataError: The file cannot be read to its end.
     """
     with opened(path) as (file, position):
+        if encoding.startswith(("utf-16", "utf-32")):  # a line end has several bytes
+            for number, text in enumerate(TextIOWrapper(file, encoding, errors="replace"), start=1):
+                if text.strip():
+                    yield Line(number, text.rstrip("\r\n"), position())
+            return
         number = 0
         while data := file.readline(LONGEST_LINE + 1):
             number += 1

@@ -6,15 +6,15 @@ one would tell the past what came later.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from whimbrel.tools.clean import same_text
 from whimbrel.tools.records import Item
 from whimbrel.tools.store.item_records import FROM_CATALOGUE, ItemRecord, Version
 
-MOST_VERSIONS = 32
-"""Most versions of an item's facts that are kept, the latest ones."""
+MOST_VERSIONS = 1000
+"""Most versions of an item's facts that are kept: the first one and the latest ones."""
 
 
 class Told(NamedTuple):
@@ -48,10 +48,15 @@ class Told(NamedTuple):
 class _Leader:
     """The value of an attribute that was told most often so far. Of equals, the one that led before."""
 
-    def __init__(self, empty: Any) -> None:
-        self._counts: Counter[Any] = Counter()
+    def __init__(self, value: Any, count: int = 0) -> None:
+        self._counts: Counter[Any] = Counter({value: count} if count else {})
         self._settled = False
-        self.value = empty
+        self.value = value
+
+    @property
+    def count(self) -> int:
+        """How many events told the value."""
+        return int(self._counts.get(self.value, 0))
 
     def add(self, value: Any, told: Told) -> None:
         """Count a value. An empty one does not count, and a catalogue is right about what it tells."""
@@ -63,7 +68,9 @@ class _Leader:
             self.value = value
 
 
-def merged_facts(item_id: str, rows: Iterable[Told], spelling: Mapping[str, str]) -> ItemRecord | None:
+def merged_facts(
+    item_id: str, rows: Sequence[Told], spelling: Mapping[str, str], before: ItemRecord | None = None
+) -> ItemRecord | None:
     """Return an item with its facts; None if no row tells a title.
 
     The price is the one that was told last, unless a catalogue tells it.
@@ -72,6 +79,8 @@ def merged_facts(item_id: str, rows: Iterable[Told], spelling: Mapping[str, str]
         item_id: The item.
         rows: What was told about it, in order of time, a catalogue first.
         spelling: The spelling of topics, keyed by `same_text`.
+        before: What earlier sources told, if all of these rows are later. The rows continue it, as if they were of the
+            same source: a shop exports month by month.
     """
     title, topics, text, image = _Leader(""), _Leader(()), _Leader(""), _Leader(None)
     price: float | None = None
@@ -80,6 +89,18 @@ def merged_facts(item_id: str, rows: Iterable[Told], spelling: Mapping[str, str]
     fields: dict[str, Any] = {}
     versions: list[Version] = []
     known_since: float | None = None
+    if before is not None:
+        item, known_since = before.item, before.known_since
+        title, topics = (
+            _Leader(item.title, before.votes[0]),
+            _Leader(item.topics, before.votes[1] if item.topics else 0),
+        )
+        text, image = (
+            _Leader(item.text, before.votes[0] if item.text else 0),
+            _Leader(item.image, int(bool(item.image))),
+        )
+        price, appeared, fields = item.price, item.time, dict(item.fields)
+        versions = list(before.versions) or [Version(known_since, item.title, item.topics, price)]
     for told in rows:
         known_since = told.at if known_since is None else known_since
         title.add(told.title, told)
@@ -92,7 +113,9 @@ def merged_facts(item_id: str, rows: Iterable[Told], spelling: Mapping[str, str]
         fields = (json.loads(told.fields) if told.fields else {}) | fields
         version = Version(told.at, title.value, topics.value, price)
         if not versions or versions[-1][1:] != version[1:]:
-            versions = [*versions[1 - MOST_VERSIONS :], version]
+            if len(versions) == MOST_VERSIONS:
+                del versions[1]
+            versions.append(version)
     if not title.value or known_since is None:
         return None
     item = Item(
@@ -105,4 +128,6 @@ def merged_facts(item_id: str, rows: Iterable[Told], spelling: Mapping[str, str]
         time=appeared,
         fields=fields,
     )
-    return ItemRecord(item, known_since, tuple(versions) if len(versions) > 1 else ())
+    until = max([told.at for told in rows] + ([before.told_until] if before else []))
+    votes = (max(title.count, 1), max(topics.count, 1))
+    return ItemRecord(item, known_since, tuple(versions) if len(versions) > 1 else (), until, votes)

@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -134,12 +135,13 @@ def _overviews(folder: Path) -> dict[str, str]:
     path = folder / "item_features.csv"
     if not path.is_file():
         return {}
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+    with path.open(encoding="utf-8", errors="replace", newline="") as file, suppress(csv.Error):
         return {
             row["movie_id"]: " ".join(part for part in (row.get("tagline"), row.get("overview")) if part)
             for row in csv.DictReader(file)
             if row.get("movie_id")
         }
+    return {}
 
 
 def _posters(folder: Path) -> str:

@@ -1,6 +1,6 @@
 """Read Parquet files as batches of columns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,8 +8,8 @@ from typing import Any
 
 from whimbrel.tools.clean import clean_text
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.sources.cells import as_text
-from whimbrel.tools.sources.raw import RawBatch
+from whimbrel.tools.sources.cells import as_text, without_halves
+from whimbrel.tools.sources.raw import RawBatch, unique_names
 from whimbrel.tools.sources.rows import BATCH_SIZE
 
 
@@ -28,7 +28,12 @@ class ParquetTable:
     @cached_property
     def names(self) -> Sequence[str]:
         """The names of the columns. A field of a nested column has its path, `product.name`."""
-        return [name for field in self._file.schema_arrow for name in _paths(field.name, field.type)]
+        schema = self._file.schema_arrow
+        return [
+            path
+            for name, field in zip(unique_names(schema.names), schema, strict=True)
+            for path in _paths(name, field.type)
+        ]
 
     @cached_property
     def _file(self) -> Any:
@@ -40,8 +45,8 @@ class ParquetTable:
         except (ArrowException, OSError) as error:
             raise DataError(f"{str(self.path)!r} is not a whole Parquet file: {_summary(error)}") from error
 
-    def batches(self, size: int = BATCH_SIZE) -> Iterator[RawBatch]:
-        """Yield the rows, at most `size` in a batch.
+    def batches(self, size: int = BATCH_SIZE, only: Collection[str] | None = None) -> Iterator[RawBatch]:
+        """Yield the rows, at most `size` in a batch, with all columns.
 
         Raises:
             DataError: The file cannot be read to its end.
@@ -74,11 +79,8 @@ def _summary(error: Exception) -> str:
 
 
 def _raw(batch: Any, done: int) -> RawBatch:
-    columns = {
-        name: texts
-        for field, array in zip(batch.schema, batch.columns, strict=True)
-        for name, texts in _texts(field.name, array)
-    }
+    named = zip(unique_names(batch.schema.names), batch.columns, strict=True)
+    columns = {path: texts for name, array in named for path, texts in _texts(name, array)}
     return RawBatch(range(done + 1, done + 1 + batch.num_rows), columns, position=done + batch.num_rows)
 
 
@@ -103,19 +105,28 @@ def _texts(name: str, array: Any) -> Iterator[tuple[str, list[str | None]]]:
         for number, field in enumerate(array.type):
             yield from _texts(f"{name}.{field.name}", pc.struct_field(array, [number]))
         return
-    if pt.is_string(array.type) or pt.is_large_string(array.type):
-        yield name, array.to_pylist()
-        return
     simple = pt.is_integer(array.type) or pt.is_boolean(array.type) or pt.is_temporal(array.type)
+    if pt.is_floating(array.type):
+        # Of a float of 32 bits, the shortest text is the number that was meant: 9.99, not 9.989999771118164.
+        values = array.to_numpy(zero_copy_only=False)
+        yield name, [None if value != value else _shortest(value) for value in values]
+        return
     try:
         # Arrow itself writes numbers and times. It also writes a year past 9999, which Python cannot hold.
-        yield name, array.cast(pa.string()).to_pylist() if simple else list(map(as_text, array.to_pylist()))
+        texts = array.cast(pa.string()).to_pylist() if simple else list(map(as_text, array.to_pylist()))
     except (ArrowException, ValueError, OverflowError):
-        yield name, [_text(array, number) for number in range(len(array))]
+        texts = [_text(array, number) for number in range(len(array))]
+    yield name, without_halves(texts)
+
+
+def _shortest(value: Any) -> str | None:
+    return as_text(float(str(value)))
 
 
 def _text(array: Any, number: int) -> str | None:
     try:
         return as_text(array[number].as_py())
+    except UnicodeDecodeError:
+        return as_text(array[number].as_buffer().to_pybytes())
     except (ValueError, OverflowError):
         return str(array[number])

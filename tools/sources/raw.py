@@ -1,6 +1,7 @@
 """What every table reader yields: rows as columns of texts, before they are mapped to fields."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from whimbrel.tools.sources.rows import Unreadable
@@ -22,6 +23,17 @@ class RawBatch(NamedTuple):
     position: int = 0
 
 
+def unique_names(names: Iterable[str]) -> list[str]:
+    """Return the names of columns. A name that occurs again gets a number, and no name becomes a blank one."""
+    counts: Counter[str] = Counter()
+    unique: list[str] = []
+    for name in names:
+        counts[name] += 1
+        numbered = f"{name} ({counts[name]})" if counts[name] > 1 else name
+        unique.append(numbered if name else " " * (len(unique) + 1))
+    return unique
+
+
 class Table(Protocol):
     """A file that holds a table. It can be read any number of times."""
 
@@ -37,5 +49,5 @@ class Table(Protocol):
     def total(self) -> int:
         """The `position` of the last batch."""
 
-    def batches(self, size: int = ...) -> Iterator[RawBatch]:
-        """Yield the rows, at most about `size` in a batch."""
+    def batches(self, size: int = ..., only: Collection[str] | None = None) -> Iterator[RawBatch]:
+        """Yield the rows, at most about `size` in a batch. Columns other than `only` may be left out."""

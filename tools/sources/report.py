@@ -35,6 +35,7 @@ class Ingested:
         item_rejected: Rows of a catalogue in a file of its own that are not valid.
         rejects: The file of the rejected rows; None if there are none.
         span: The times of the first and the last event, in Unix seconds.
+        timezone: The zone of local times that was given; "" for none.
         guessed: The field of each column that was guessed, keyed by column.
         mended: How many values of each kind were changed or left out.
         rejections: The rejected rows by kind, the most frequent first.
@@ -57,6 +58,7 @@ class Ingested:
     item_rows: int = 0
     item_rejected: int = 0
     span: tuple[float, float] | None = None
+    timezone: str = ""
     guessed: Mapping[str, str] = field(default_factory=dict)
     mended: Mapping[str, int] = field(default_factory=dict)
     rejections: Sequence[Rejection] = ()

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from whimbrel.tools.sources.cells import as_text
+from whimbrel.tools.sources.cells import as_text, without_halves
 from whimbrel.tools.sources.times import TimeStyle
 
 FIELDS = ("user_id", "item_id", "title", "time", "topics", "text", "price", "event", "rating", "image")
@@ -144,7 +144,7 @@ def _batch(rows: Sequence[Row]) -> Batch:
     return Batch(
         file=rows[0].file,
         lines=[row.line for row in readable],
-        columns={name: [row.get(name) for row in cells] for name in names},
+        columns={name: without_halves([row.get(name) for row in cells]) for name in names},
         unreadable=[Unreadable(row.line, row.problem, row.fields) for row in rows if row.problem],
         position=rows[-1].position,
         catalogue=rows[0].catalogue,

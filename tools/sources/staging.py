@@ -179,14 +179,18 @@ class Staging:
         # A row that repeats an event (user, time, item and word) counts once, with the values of the first such row.
         self._database.execute(
             "create table distinct_events as select user_id, time, item_id, event, min(row) as row, "
-            "arg_min_null(rating, row) as rating, arg_min_null(context, row) as context, min(fact) as fact "
+            "arg_min_null(rating, row) as rating, arg_min_null(context, row) as context "
             "from events group by user_id, time, item_id, event"
+        )
+        # Of equal events, each row may tell something else about the item.
+        self._database.execute(
+            "create table told_by_events as select fact, time, count(*) as n, min(row) as row from events "
+            "where fact >= 0 group by fact, time"
         )
         self._database.execute("drop table events")
         # What a catalogue tells comes before all events. The rest is told at the time of its event.
         self._database.execute(
-            "create view told as select fact, time, count(*) as n, min(row) as row from distinct_events "
-            "where fact >= 0 group by fact, time union all "
+            "create view told as select * from told_by_events union all "
             f"select fact, {FROM_CATALOGUE!r}, count(*), min(row) from catalogue group by fact"
         )
 
@@ -244,11 +248,18 @@ class Staging:
                 yield {"file": file, "line": line, "reason": reason, "fields": json.loads(fields)}
 
     def items(self, spelling: Mapping[str, str]) -> Iterator[ItemRecord]:
-        """Yield each item with the facts that most rows tell, ordered by title.
+        """Yield each item with the facts that most rows tell.
 
         Args:
             spelling: The spelling of topics, keyed by `same_text`.
         """
+        for item_id, rows in self.told():
+            record = merged_facts(item_id, rows, spelling)
+            if record is not None:
+                yield record
+
+    def told(self) -> Iterator[tuple[str, list[Told]]]:
+        """Yield the id of each item and what the rows tell about it, in order of time."""
         # Of an item that has one fact, only the earliest time matters.
         rows = self._database.execute(
             "with several as (select item_id from facts group by item_id having count(*) > 1), "
@@ -260,9 +271,7 @@ class Staging:
             "from facts join runs using (fact) order by item_id, runs.time, row"
         )
         for item_id, group in groupby(map(Told._make, _paged(rows)), key=lambda told: told.item_id):
-            record = merged_facts(item_id, group, spelling)
-            if record is not None:
-                yield record
+            yield item_id, list(group)
 
     def spelling(self, known: Iterable[str]) -> dict[str, str]:
         """Return how topics are spelled: as in the store, otherwise as most rows spell them.

@@ -1,13 +1,16 @@
 """Tables of any container: find out what their columns hold, and read them as batches of fields."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 from whimbrel.tools.clean import clean_text
 from whimbrel.tools.errors import ConfigError, DataError
+from whimbrel.tools.records import clean_identifier
 from whimbrel.tools.sources.cells import SEVERAL, decimal_mark, is_absent, listed, unescaped
 from whimbrel.tools.sources.columns import Columns, Mapped, guess_columns, map_line
 from whimbrel.tools.sources.csv_table import open_csv
@@ -20,6 +23,9 @@ from whimbrel.tools.timestamps import zone_of
 
 SAMPLE_ROWS = 1000
 """Rows from which columns and styles are guessed."""
+LONGEST_SEARCHED = 300  # characters of topics that are searched for separators
+MOST_NAMES = 60  # columns that an error lists
+LONGEST_NAME = 80  # characters of the name of a column that are shown
 LEAST_SEVERAL = 0.2
 """If at least this share of the topic texts has a separator in it, a warning is given."""
 _OF_ITEMS = ("item_id", "title", "topics", "text", "price", "image")
@@ -101,7 +107,7 @@ class OpenTable:
     def unused(self) -> list[str]:
         """The columns that hold no field."""
         used = {column for column, _ in self.columns.mapped}
-        return [name for name in self.files[0][1].names if name.strip() and name not in used]
+        return [_shown(name) for name in self.files[0][1].names if name.strip() and name not in used]
 
     def batches(self, *, catalogue: bool = False) -> Iterator[Batch]:
         """Yield all rows.
@@ -112,7 +118,7 @@ class OpenTable:
         start = 0
         seen: set[str] = set()
         for name, table in self.files:
-            for raw in table.batches():
+            for raw in table.batches(only=[column for column, _ in self.columns.mapped]):
                 seen.update(raw.columns)
                 yield self._batch(name, raw, start, catalogue=catalogue)
             start += table.total
@@ -137,10 +143,15 @@ class OpenTable:
             name,
             total=self.total,
             columns=self.batches(),
-            guessed=self.columns.guessed,
+            guessed={_shown(column): field for column, field in self.columns.guessed.items()},
             warnings=self.warnings,
             unused=self.unused,
         )
+
+
+def _shown(name: str) -> str:
+    """Return the name of a column as it is shown. A file may put any character into it."""
+    return str(clean_text(name))[:LONGEST_NAME]
 
 
 def _joined(name: str, first: Sequence[str | None], second: Sequence[str | None]) -> list[str | None]:
@@ -187,8 +198,17 @@ def open_table(
         DataError: A file cannot be read, or a needed or mapped column is missing.
     """
     paths = parts_of(path) if path.is_dir() else [path]
-    tables = [(part.name, _READERS[format](part, options)) for part in paths]
-    name, first = tables[0]
+    tables = [(str(clean_text(part.name)), _READERS[format](part, options)) for part in paths]
+    # Spark also writes parts without rows.
+    tables = [(name, table) for name, table in tables if len(tables) == 1 or any(name.strip() for name in table.names)]
+    if not tables:
+        raise DataError(f"{str(path)!r} holds no rows")
+    name, first = next(((name, table) for name, table in tables if _has_rows(table)), tables[0])
+    if first.has_header and not all(table.has_header for _, table in tables):
+        other = next(name for name, table in tables if not table.has_header)
+        raise DataError(
+            f"{name!r} has a header and {other!r} has none: the parts of a folder must have the same columns"
+        )
     sample = _sample(first, name)
     options = replace(options, mapped=_by_position(options.mapped, first))
     _check_given(first, options.mapped, name)
@@ -201,6 +221,44 @@ def open_table(
     title_is_id = "title" not in fields and not with_items and not of_items
     warnings = [*_about_columns(columns, first, name, title_is_id=title_is_id), *warnings]
     return OpenTable(tables, columns, styles, warnings, title_is_id)
+
+
+def joined_to(catalogue: OpenTable, log: OpenTable) -> OpenTable:
+    """Return a catalogue whose ids are those of the log: if no id is, a column that holds them is taken.
+
+    The first rows of both are compared. If nothing joins them, a warning says so.
+    """
+    ids = [column for column, field in log.columns.mapped if field == "item_id"]
+    own = [column for column, field in catalogue.columns.mapped if field == "item_id"]
+    if not ids or (own and own[0] not in catalogue.columns.guessed and ids[0] not in log.columns.guessed):
+        return catalogue
+    wanted = _identifiers(next(log.files[0][1].batches(), None), ids[0])
+    batch = next(catalogue.files[0][1].batches(), None)
+    shares = {
+        column: len(wanted & _identifiers(batch, column)) / max(len(wanted), 1)
+        for column in (batch.columns if batch else ())
+    }
+    best = max(shares, key=lambda column: shares[column], default="")
+    if own and shares.get(own[0], 0.0) > 0:
+        return catalogue
+    if not shares or not shares[best]:
+        warning = f"no item of the catalogue's first rows is in the log: is {_shown(ids[0])!r} the id of both?"
+        return replace(catalogue, warnings=[*catalogue.warnings, warning])
+    mapped = [(column, field) for column, field in catalogue.columns.mapped if field != "item_id" and column != best]
+    guessed = {column: field for column, field in catalogue.columns.guessed.items() if (column, field) in mapped}
+    columns = replace(catalogue.columns, mapped=[*mapped, (best, "item_id")], guessed={**guessed, best: "item_id"})
+    return replace(catalogue, columns=columns)
+
+
+def _identifiers(batch: RawBatch | None, column: str) -> set[str]:
+    """Return the ids in a column of a batch."""
+    texts = batch.columns.get(column, ()) if batch else ()
+    ids = set()
+    for text in set(texts):
+        if text is not None and not is_absent(text):
+            with suppress(ValueError):
+                ids.add(clean_identifier(text))
+    return ids
 
 
 def parts_of(folder: Path) -> list[Path]:
@@ -218,6 +276,10 @@ def parts_of(folder: Path) -> list[Path]:
     if not parts:
         raise DataError(f"{str(folder)!r} holds no data files")
     return parts
+
+
+def _has_rows(table: Table) -> bool:
+    return any(batch.lines or batch.unreadable for batch in islice(table.batches(SAMPLE_ROWS), 1))
 
 
 def _sample(table: Table, name: str) -> dict[str, Sequence[str | None]]:
@@ -266,7 +328,7 @@ def _is_needed(column: str, mapped: Mapped) -> bool:
 
 
 def _columns_are(table: Table) -> str:
-    names = [name for name in table.names if name.strip()]
+    names = [_shown(name) for name in table.names if name.strip()][:MOST_NAMES]
     return f"columns are: {', '.join(names)}" if names else "columns are: none: the file is empty"
 
 
@@ -329,7 +391,8 @@ def _about_columns(columns: Columns, table: Table, name: str, *, title_is_id: bo
         yield f"{name!r} has no header: columns were taken by number. To confirm or change that: --no-header {line}"
     elif columns.unsure:
         line = map_line(list(columns.unsure.items()))
-        yield f"no name of a column says it, but its values do. To confirm or change that: {line}"
+        names = ", ".join(f"{_shown(column)!r} as {field}" for column, field in columns.unsure.items())
+        yield f"columns were taken by their values, since their names are unknown: {names}. To confirm that: {line}"
     if title_is_id:
         yield (
             "there is no column of titles, so the ids serve as titles. A catalogue with titles can be given as "
@@ -351,13 +414,14 @@ def _styles(
             found = [_joined(name, found[0], found[1])]
         return [text for column in found for text in column if text is not None and not is_absent(text)]
 
-    mark = decimal_mark([*texts("price"), *texts("rating")])
+    mark = decimal_mark(texts("price"))
     time, warnings = _time_style(columns, texts("time"), options, tables, comma=mark == ",")
     topics = {unescaped(text) for text in texts("topics") if listed(text) is None}
-    several = {text for text in topics if SEVERAL.search(text)}
+    several = {text for text in topics if SEVERAL.search(text[:LONGEST_SEARCHED])}
     if several and not options.separators and len(several) >= LEAST_SEVERAL * len(topics):
-        example = min(several)
-        separator = (SEVERAL.search(example) or [""])[0].strip()
+        separators = Counter((SEVERAL.search(text[:LONGEST_SEARCHED]) or [""])[0].strip() for text in several)
+        separator = separators.most_common(1)[0][0]
+        example = min(text for text in several if separator in text)
         warnings.append(
             f"topics such as {example[:60]!r} look like several: to separate them, give --split {_quoted(separator)}"
         )
@@ -395,7 +459,8 @@ def _time_style(
         raise DataError(f"{tables[0][0]!r}: {error}") from None
     if not options.timezone and texts and is_local(texts[0]):
         warnings.append(
-            "times without a zone were read as UTC. If they are local, give --timezone, as in Europe/Berlin"
+            "times without a zone were read as UTC. If they are local, ingest into a new store with --timezone, as in "
+            "Europe/Berlin"
         )
     return style, warnings
 

@@ -6,14 +6,16 @@ what its numbers mean.
 
 import math
 import re
+import tomllib
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from pathlib import Path
 from statistics import median
 
 from whimbrel.tools.errors import ConfigError
-from whimbrel.tools.sources.cells import is_absent
+from whimbrel.tools.sources.cells import LONGEST_NUMBER, is_absent
 from whimbrel.tools.timestamps import EARLIEST, LATEST
 
 NUMBERS: dict[str, Callable[[float], float]] = {
@@ -38,29 +40,10 @@ IN_JANUARY_1970 = 31 * 86400
 LEAST_NUMBERS = 20
 """A log of at least this many times in January 1970 is refused. A smaller one may be an example, and is questioned."""
 
-_MONTHS = {
-    month: number
-    for number, names in enumerate(
-        (
-            "jan january januar janvier janv enero ene gennaio gen janeiro januari sty янв января",
-            "feb february februar février fevrier févr fevr febrero febbraio fevereiro fev februari lut фев февраля",
-            "mar march märz maerz mär mrz mars marzo março marco maart mrt мар марта",
-            "apr april avril avr abril abr aprile kwi апр апреля",
-            "may mai mayo maggio mag maio mei maj мая май",
-            "jun june juni juin junio giugno giu junho cze июн июня",
-            "jul july juli juillet juil julio luglio lug julho lip июл июля",
-            "aug august août aout agosto ago augustus sie авг августа",
-            "sep sept september septembre septiembre settembre set setembro wrz сен сентября",
-            "oct october oktober okt octobre octubre ottobre ott outubro out paź окт октября",
-            "nov november novembre noviembre novembro lis ноя ноября",
-            "dec december dezember dez décembre decembre déc diciembre dic dicembre dezembro gru дек декабря",
-        ),
-        start=1,
-    )
-    for month in names.split()
-}
-_ZONES = {"utc": 0, "gmt": 0, "z": 0, "cet": 1, "cest": 2, "bst": 1, "eet": 2, "eest": 3, "msk": 3, "jst": 9, "kst": 9,
-          "est": -5, "edt": -4, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8, "pdt": -7}  # fmt: skip
+_CALENDAR = tomllib.loads(Path(__file__).with_name("calendar.toml").read_text("utf-8"))
+_MONTHS = {word: number for number, words in enumerate(_CALENDAR["months"], start=1) for word in words.split()}
+_WEEKDAYS = frozenset(_CALENDAR["weekdays"].split())
+_ZONES: dict[str, float] = _CALENDAR["zones"]
 _PM, _AM = {"pm", "p.m.", "p.m", "下午", "晚上", "午後"}, {"am", "a.m.", "a.m", "上午", "早上", "凌晨", "午前"}
 _CLOCK = re.compile(
     r"(?P<half>上午|下午|晚上|早上|凌晨|午前|午後)?\s*(?P<hour>\d{1,2})\s*(?:[:h点點时時]|\.(?=\d\d(?:\D|$)))\s*"
@@ -108,7 +91,12 @@ class TimeStyle:
         Raises:
             ValueError: The text is no time that this column would write.
         """
-        seconds = self._seconds(text)
+        if len(text) > LONGEST_NUMBER:
+            raise ValueError(f"time {text[:40]!r} is in no known format")
+        try:
+            seconds = self._seconds(text)
+        except OverflowError:
+            raise ValueError(f"time {text[:40]!r} is not between the years 1800 and 2200") from None
         if not (math.isfinite(seconds) and EARLIEST <= seconds < LATEST):
             hint = "; milliseconds? divide by 1000" if self.number == "s" and seconds >= LATEST else ""
             raise ValueError(f"time {text[:40]!r} is not between the years 1800 and 2200{hint}")
@@ -201,6 +189,8 @@ def style_given(words: str, zone: tzinfo) -> TimeStyle | None:
     except ValueError as error:
         if "bad directive" in str(error) or "stray" in str(error):
             raise ConfigError(f"--time-format {words!r}: {error}") from None
+    except re.error as error:
+        raise ConfigError(f"--time-format {words!r}: {error}") from None
     return TimeStyle(pattern=words, zone=zone)
 
 
@@ -253,9 +243,10 @@ def _meaning_of_numbers(texts: Sequence[str]) -> str:
     if middle < IN_JANUARY_1970 and len(numeric) * 2 < len(texts):
         return ""  # the column writes dates; its few numbers are rejected
     if UNIX_DAYS[0] <= middle <= UNIX_DAYS[1]:
-        day = datetime(1970, 1, 1) + timedelta(days=numbers[0])
+        first = next(number for number in numbers if UNIX_DAYS[0] <= number <= UNIX_DAYS[1])
+        day = datetime(1970, 1, 1) + timedelta(days=first)
         raise ValueError(
-            f"time: {numbers[0]:g} as Unix seconds is in January 1970. It may count days ({day:%-d %B %Y}): then give "
+            f"time: {first:g} as Unix seconds is in January 1970. It may count days ({day:%-d %B %Y}): then give "
             "--time-format days, otherwise --time-format s"
         )
     if middle < IN_JANUARY_1970 and len(numbers) >= LEAST_NUMBERS:
@@ -327,7 +318,7 @@ def _parsed(text: str, *, day_first: bool, fixed: bool = False) -> datetime:
     try:
         year, month, day = _date(re.sub(r"\s+", " ", rest).strip(" ,Tt"), day_first=day_first, fixed=fixed)
         moment = datetime(year, month, day, hour, minute, second, microsecond)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise ValueError(f"time {text[:40]!r} is in no known format: say which with --time-format") from None
     return moment.replace(tzinfo=timezone(offset)) if offset is not None else moment
 
@@ -370,7 +361,8 @@ def _clock(text: str) -> tuple[int, int, int, int, int, int] | None:
         hour = 0
     fraction = (groups.get("fraction") or "0").ljust(6, "0")[:6]
     minute, second = int(groups.get("minute") or 0), int(groups.get("second") or 0)
-    return match.start(), match.end(), hour, minute, min(second, 59), int(fraction)
+    # A leap second has the number 60, which Python does not have.
+    return match.start(), match.end(), hour, minute, 59 if second == 60 else second, int(fraction)
 
 
 def _date(text: str, *, day_first: bool, fixed: bool) -> tuple[int, int, int]:
@@ -393,7 +385,7 @@ def _date(text: str, *, day_first: bool, fixed: bool) -> tuple[int, int, int]:
         return int(match[1]), int(match[2]), 1
     else:
         return _date_in_words(text)
-    if rest.strip(" ,") and not re.fullmatch(r"[\s,(]*(?:[^\W\d]{2,12}\.?|星期.|周.)[)\s]*", rest):
+    if (word := rest.strip(" ,().")) and word.casefold() not in _WEEKDAYS:
         raise ValueError(rest)
     return year, month, day
 

@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 MOST_REMEMBERED = 500_000
 """Most distinct texts of a column, or facts of items, that are remembered."""
+MOST_CHARACTERS = 50_000_000
+"""Most characters of the texts of one kind that are remembered."""
 NO_FACT = -1
 """The fact of an event that only names its item."""
 ITEM_COLUMNS = ("item_id", "title", "topics", "text", "price", "image")
@@ -109,14 +111,17 @@ class _Memo(dict[Any, Any]):
     def __init__(self, convert: Callable[[Any], object]) -> None:
         super().__init__()
         self.convert = convert
+        self.characters = 0
 
     def __missing__(self, key: Any) -> object:
         try:
             value = self.convert(key)
         except ValueError as error:
             value = _Fault(str(error))
-        if len(self) > MOST_REMEMBERED:
+        self.characters += _characters(key)
+        if len(self) > MOST_REMEMBERED or self.characters > MOST_CHARACTERS:
             self.clear()
+            self.characters = 0
         self[key] = value
         return value
 
@@ -134,6 +139,7 @@ class Validator:
         self._new: list[Fact] = []
         self._memos: dict[tuple[str, Styles, bool], _Memo] = {}
         self._known: dict[tuple[Any, ...], int] = {}
+        self._characters = 0
 
     def validate(self, batch: Batch) -> Valid:
         """Return the values of a batch."""
@@ -294,16 +300,23 @@ class Validator:
 
     def _number(self, told: tuple[Any, ...]) -> int:
         if told not in self._known:
-            if len(self._known) > MOST_REMEMBERED:
+            self._characters += len(told[1]) + len(told[3])
+            if len(self._known) > MOST_REMEMBERED or self._characters > MOST_CHARACTERS:
                 self._known.clear()  # a fact that gets a second number counts as the same in the end
+                self._characters = 0
             self._known[told] = self._count
             self._new.append(Fact(self._count, *told))
             self._count += 1
         return self._known[told]
 
 
-_NEGATIVE = re.compile(r"\s*(?:[-−]|\()\s*[^\w\s]{0,2}\s*\d|\s*[^\w\s]\s*[-−]\s*\d")
+# A currency may stand on either side of the sign: -R$ 59,90 and EUR -7,50. A range such as 12 - 15 has none before it.
+_NEGATIVE = re.compile(r"\s*(?:[-−(]\s*[^\d\s-]{0,4}\s*\d|[^\d\s-]{1,4}\s*[-−]\s*\d|[^\d-]{0,5}[\d.,' ]*\d\s?[-−]\s*$)")
 _MENDED = {"title": "title cut: longer than 500 characters", "html": "title: HTML entities"}
+
+
+def _characters(key: str | tuple[str | None, ...] | None) -> int:
+    return len(key) if isinstance(key, str) else sum(len(part) for part in key or () if part)
 
 
 def _note(bad: dict[int, list[str]], values: Sequence[Any], prefix: str) -> None:

@@ -9,7 +9,7 @@ from whimbrel.tools.records import Item
 FROM_CATALOGUE = -1e18
 """The `known_since` of an item from a catalogue, earlier than any event. Chroma cannot store an infinity."""
 _KNOWN_SINCE_KEY = "told"  # part of the format on disk
-_VERSIONS_KEY = "versions"
+_VERSIONS_KEY, _VOTES_KEY = "versions", "votes"
 
 
 class Version(NamedTuple):
@@ -28,11 +28,15 @@ class ItemRecord(NamedTuple):
         item: The item, with the facts of now.
         known_since: The time of the earliest event that described the item; `FROM_CATALOGUE` for a catalogue's item.
         versions: The facts over time, if they ever changed, the latest last; otherwise empty.
+        told_until: The time of the latest event that told something about the item.
+        votes: How many events told the title and the topics that the item has.
     """
 
     item: Item
     known_since: float
     versions: Sequence[Version] = ()
+    told_until: float = FROM_CATALOGUE
+    votes: tuple[int, int] = (1, 1)
 
     def as_of(self, moment: float) -> Item:
         """Return the item with the facts that were known just before a moment."""
@@ -45,7 +49,8 @@ class ItemRecord(NamedTuple):
         """Return the record as metadata of Chroma."""
         versions = {_VERSIONS_KEY: json.dumps(self.versions, ensure_ascii=False)} if self.versions else {}
         item = self.item.model_dump_json(exclude_defaults=True)
-        return {"item": item, _KNOWN_SINCE_KEY: max(self.known_since, FROM_CATALOGUE), **versions}
+        told = json.dumps([self.told_until, *self.votes])
+        return {"item": item, _KNOWN_SINCE_KEY: max(self.known_since, FROM_CATALOGUE), _VOTES_KEY: told, **versions}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any]) -> "ItemRecord":
@@ -56,4 +61,6 @@ class ItemRecord(NamedTuple):
         """
         rows = json.loads(metadata.get(_VERSIONS_KEY) or "[]")
         versions = tuple(Version(since, title, tuple(topics), price) for since, title, topics, price in rows)
-        return cls(Item.model_validate_json(metadata["item"]), float(metadata[_KNOWN_SINCE_KEY]), versions)
+        until, *votes = json.loads(metadata.get(_VOTES_KEY) or "[-1e18, 1, 1]")
+        item, known_since = Item.model_validate_json(metadata["item"]), float(metadata[_KNOWN_SINCE_KEY])
+        return cls(item, known_since, versions, float(until), (int(votes[0]), int(votes[1])))
