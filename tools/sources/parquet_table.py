@@ -42,7 +42,7 @@ class ParquetTable:
 
         try:
             return pyarrow.parquet.ParquetFile(self.path)
-        except (ArrowException, OSError) as error:
+        except (ArrowException, OSError, ValueError) as error:
             raise DataError(f"{str(self.path)!r} is not a whole Parquet file: {_summary(error)}") from error
 
     def batches(self, size: int = BATCH_SIZE, only: Collection[str] | None = None) -> Iterator[RawBatch]:
@@ -58,7 +58,7 @@ class ParquetTable:
             for batch in self._file.iter_batches(size):
                 yield _raw(batch, done)
                 done += batch.num_rows
-        except (ArrowException, OSError) as error:
+        except (ArrowException, OSError, ValueError) as error:
             raise DataError(f"{str(self.path)!r} cannot be read past row {done}: {_summary(error)}") from error
 
 
