@@ -84,7 +84,7 @@ def ingest(
     from whimbrel.tools.event_meanings import parse_events
     from whimbrel.tools.sources.formats import open_source, open_source_with_items
     from whimbrel.tools.sources.ingest import ingest as ingest_source
-    from whimbrel.tools.sources.tables import TableOptions, parse_map
+    from whimbrel.tools.sources.table_options import TableOptions, parse_map
 
     meanings = parse_events(events or [])
     options = TableOptions(parse_map(map or []), split, time_format, timezone, encoding, False if no_header else None)

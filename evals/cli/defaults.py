@@ -43,7 +43,7 @@ def topics(
     """Learn the weights of `next_topics.json` from the first part of each log."""
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.studies.defaults import learn_topics
-    from whimbrel.tools.sources.tables import parse_map
+    from whimbrel.tools.sources.table_options import parse_map
 
     with progress_bars() as progress:
         learned = learn_topics(sources, out, mapped=parse_map(map or []), seed=seed, progress=progress)

@@ -78,7 +78,7 @@ def log(
     from whimbrel.evals.systems.registry import SYSTEMS
     from whimbrel.tools.errors import ConfigError
     from whimbrel.tools.sources.formats import open_source
-    from whimbrel.tools.sources.tables import parse_map
+    from whimbrel.tools.sources.table_options import parse_map
 
     # The data of completejourney comes with a package, so it has no path.
     if (path is None and dataset != "completejourney") == (store is None):

@@ -34,7 +34,7 @@ def migration(
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.studies.migration import measure_migration, migration_markdown
     from whimbrel.evals.studies.topic_windows import Windowing, read_meetings
-    from whimbrel.tools.sources.tables import parse_map
+    from whimbrel.tools.sources.table_options import parse_map
 
     windowing = Windowing(window_days, window_events, least_events)
     with progress_bars() as progress:

@@ -50,7 +50,7 @@ def shift(
     from whimbrel.evals.runs.document import without_nan
     from whimbrel.evals.studies.shift_moments import read_moments
     from whimbrel.evals.studies.shifts import measure_shifts, shifts_markdown
-    from whimbrel.tools.sources.tables import parse_map
+    from whimbrel.tools.sources.table_options import parse_map
 
     with progress_bars() as progress:
         split = read_moments(

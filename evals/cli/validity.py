@@ -28,7 +28,7 @@ def validity(
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.studies.validity import Requests, measure_validity, read_log, validity_lines
     from whimbrel.tools.sources.formats import open_source
-    from whimbrel.tools.sources.tables import parse_map
+    from whimbrel.tools.sources.table_options import parse_map
 
     # The log is read from the source, since the store is part of what is checked.
     log = read_log(open_source(source, format=format, mapped=parse_map(map or [])))

@@ -46,6 +46,7 @@ class CsvTable:
         escapes: Whether a quotation mark inside a quoted cell is written `\"`.
         line_end: The line end, if it is the old Mac's CR; otherwise LF or CRLF.
         plain: Whether quotation marks are letters like all others.
+        has_fixed_names: True, since all rows have the same columns.
     """
 
     path: Path
@@ -57,6 +58,7 @@ class CsvTable:
     escapes: bool = False
     line_end: str = "\n"
     plain: bool = False
+    has_fixed_names: bool = True
 
     @property
     def total(self) -> int:

@@ -28,7 +28,8 @@ from whimbrel.tools.sources.lines import opened
 from whimbrel.tools.sources.mind import is_mind, read_mind
 from whimbrel.tools.sources.movielens import read_movielens
 from whimbrel.tools.sources.rows import Batch, Source, shifted
-from whimbrel.tools.sources.tables import TABLES, TableOptions, columns_of, joined_to, open_table, parts_of
+from whimbrel.tools.sources.table_options import TableOptions
+from whimbrel.tools.sources.tables import TABLES, columns_of, joined_to, open_table, parts_of
 
 ENTRY_POINT_GROUP = "whimbrel.sources"
 # Published data sets have fixed columns. The columns of tables are mapped to fields.

@@ -28,6 +28,7 @@ class JsonLines:
     path: Path
     encoding: str = "utf-8-sig"
     has_header: bool = True
+    has_fixed_names: bool = False
 
     @property
     def total(self) -> int:
@@ -67,6 +68,7 @@ class JsonList:
     path: Path
     encoding: str = "utf-8-sig"
     has_header: bool = True
+    has_fixed_names: bool = False
 
     @property
     def total(self) -> int:

@@ -19,6 +19,7 @@ class ParquetTable:
 
     path: Path
     has_header: bool = True
+    has_fixed_names: bool = True
 
     @property
     def total(self) -> int:

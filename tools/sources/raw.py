@@ -46,6 +46,10 @@ class Table(Protocol):
         """Whether the file names its columns."""
 
     @property
+    def has_fixed_names(self) -> bool:
+        """Whether all rows have the same columns."""
+
+    @property
     def total(self) -> int:
         """The `position` of the last batch."""
 

@@ -1,83 +1,30 @@
 """Tables of any container: find out what their columns hold, and read them as batches of fields."""
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 from whimbrel.tools.clean import clean_text
-from whimbrel.tools.errors import ConfigError, DataError
+from whimbrel.tools.errors import DataError
 from whimbrel.tools.records import clean_identifier
-from whimbrel.tools.sources.cells import SEVERAL, decimal_mark, is_absent, listed, unescaped
+from whimbrel.tools.sources.cells import is_absent
 from whimbrel.tools.sources.columns import Columns, Mapped, guess_columns, map_line
 from whimbrel.tools.sources.csv_table import open_csv
 from whimbrel.tools.sources.json_table import open_json_lines, open_json_list
 from whimbrel.tools.sources.parquet_table import open_parquet
 from whimbrel.tools.sources.raw import RawBatch, Table
-from whimbrel.tools.sources.rows import FIELDS, Batch, Source, Styles, is_field
-from whimbrel.tools.sources.times import TimeStyle, day_comes_first, guessed_style, is_local, style_given
-from whimbrel.tools.timestamps import zone_of
+from whimbrel.tools.sources.rows import Batch, Source, Styles, is_field
+from whimbrel.tools.sources.table_options import TableOptions
+from whimbrel.tools.sources.table_styles import joined, table_styles
 
 SAMPLE_ROWS = 1000
 """Rows from which columns and styles are guessed."""
-LONGEST_SEARCHED = 300  # characters of topics that are searched for separators
 MOST_NAMES = 60  # columns that an error lists
 LONGEST_NAME = 80  # characters of the name of a column that are shown
-LEAST_SEVERAL = 0.2
-"""If at least this share of the topic texts has a separator in it, a warning is given."""
 _OF_ITEMS = ("item_id", "title", "topics", "text", "price", "image")
-_AMBIGUOUS_DATE = re.compile(r"^\s*\d{1,2}\s?[-/.]\s?\d{1,2}\s?[-/.]\s?(?:\d{4}|\d{2})(?=\D|$)")
-
-
-@dataclass(frozen=True)
-class TableOptions:
-    """How the user says that a table is to be read.
-
-    Attributes:
-        mapped: Pairs of column and field. The other columns are guessed.
-        split: The characters that separate several topics in one text.
-        time_format: How times are written (see `times.style_given`); "" to guess it.
-        timezone: The zone of times without one; "" for UTC.
-        encoding: The encoding of text files; None to find it out.
-        header: Whether the first line names the columns; None to find it out.
-    """
-
-    mapped: Mapped = ()
-    split: str = ""
-    time_format: str = ""
-    timezone: str = ""
-    encoding: str | None = None
-    header: bool | None = None
-
-    @property
-    def separators(self) -> str:
-        """The characters that separate topics. A space separates only if there is nothing else."""
-        return "".join(self.split.split()) or self.split
-
-
-def parse_map(pairs: Iterable[str]) -> list[tuple[str, str]]:
-    """Parse texts of the form `COLUMN=FIELD` into pairs of column and field.
-
-    Raises:
-        ConfigError: A text has no `=`, or a field is unknown.
-
-    Example:
-        >>> parse_map(["product=title", "city=context.place"])
-        [('product', 'title'), ('city', 'context.place')]
-    """
-    mapped: list[tuple[str, str]] = []
-    for pair in pairs:
-        column, equals, name = pair.rpartition("=")
-        if not equals or not column:
-            raise ConfigError(f"--map {pair!r}: give COLUMN=FIELD, as in --map product_name=title")
-        if not is_field(name):
-            names = ", ".join([*FIELDS, "context.KEY", "field.NAME"])
-            raise ConfigError(f"--map {pair!r}: {name!r} is no field; fields are {names}")
-        mapped.append((column, name))
-    return mapped
 
 
 @dataclass(frozen=True)
@@ -132,7 +79,7 @@ class OpenTable:
             texts = raw.columns.get(column)
             if texts is None:
                 continue
-            columns[name] = _joined(name, columns[name], texts) if name in columns else texts
+            columns[name] = joined(name, columns[name], texts) if name in columns else texts
         if self.title_is_id and "item_id" in columns:
             columns["title"] = columns["item_id"]
         return Batch(file, raw.lines, columns, raw.unreadable, start + raw.position, catalogue, catalogue, self.styles)
@@ -154,13 +101,6 @@ def _shown(name: str) -> str:
     return str(clean_text(name))[:LONGEST_NAME]
 
 
-def _joined(name: str, first: Sequence[str | None], second: Sequence[str | None]) -> list[str | None]:
-    """Return two columns of one field as one: a date and its clock, or a category and its subcategory."""
-    mark = " " if name == "time" else "|"
-    pairs = zip(first, second, strict=True)
-    return [a if is_absent(b) else b if is_absent(a) else f"{a}{mark}{b}" for a, b in pairs]
-
-
 _READERS: Mapping[str, Callable[[Path, TableOptions], Table]] = {
     "csv": lambda path, options: open_csv(
         path, encoding=options.encoding, header=options.header, known=[column for column, _ in options.mapped]
@@ -172,7 +112,7 @@ _READERS: Mapping[str, Callable[[Path, TableOptions], Table]] = {
 TABLES = tuple(_READERS)
 
 
-def columns_of(path: Path, format: str, options: TableOptions = TableOptions()) -> set[str]:
+def columns_of(path: Path, format: str, options: TableOptions) -> set[str]:
     """Return the names of the columns of a table. Of JSON documents, the first thousand are read.
 
     Raises:
@@ -216,7 +156,7 @@ def open_table(
     if of_items:
         columns = _of_items(columns)
     _check_needed(columns, first, name, sample, of_items=of_items, with_items=with_items)
-    styles, warnings = _styles(columns, sample, options, tables)
+    styles, warnings = table_styles(columns, sample, options, tables)
     fields = {field for _, field in columns.mapped}
     title_is_id = "title" not in fields and not with_items and not of_items
     warnings = [*_about_columns(columns, first, name, title_is_id=title_is_id), *warnings]
@@ -315,8 +255,8 @@ def _check_given(table: Table, mapped: Mapped, name: str) -> None:
     )
     if again is not None:
         raise DataError(f"{name!r} has two columns {again[:-4]!r}: rename one")
-    # Of JSON documents, a later line may have the column.
-    if absent and not hasattr(table, "documents") and type(table).__name__ != "JsonLines":
+    # Of JSON documents, a later one may have the column.
+    if absent and table.has_fixed_names:
         raise DataError(f"{name!r} has no column {', '.join(map(repr, absent))}; {_columns_are(table)}. {_ADVICE}")
 
 
@@ -398,78 +338,3 @@ def _about_columns(columns: Columns, table: Table, name: str, *, title_is_id: bo
             "there is no column of titles, so the ids serve as titles. A catalogue with titles can be given as "
             "--items FILE"
         )
-
-
-def _styles(
-    columns: Columns,
-    sample: Mapping[str, Sequence[str | None]],
-    options: TableOptions,
-    tables: Sequence[tuple[str, Table]],
-) -> tuple[Styles, list[str]]:
-    """Return how the columns write their values, and what a person should check."""
-
-    def texts(name: str) -> list[str]:
-        found = [sample.get(column, ()) for column, field in columns.mapped if field == name]
-        if len(found) > 1:
-            found = [_joined(name, found[0], found[1])]
-        return [text for column in found for text in column if text is not None and not is_absent(text)]
-
-    mark = decimal_mark(texts("price"))
-    time, warnings = _time_style(columns, texts("time"), options, tables, comma=mark == ",")
-    topics = {unescaped(text) for text in texts("topics") if listed(text) is None}
-    several = {text for text in topics if SEVERAL.search(text[:LONGEST_SEARCHED])}
-    if several and not options.separators and len(several) >= LEAST_SEVERAL * len(topics):
-        separators = Counter((SEVERAL.search(text[:LONGEST_SEARCHED]) or [""])[0].strip() for text in several)
-        separator = separators.most_common(1)[0][0]
-        example = min(text for text in several if separator in text)
-        warnings.append(
-            f"topics such as {example[:60]!r} look like several: to separate them, give --split {_quoted(separator)}"
-        )
-    return Styles(time, mark, options.separators), warnings
-
-
-def _quoted(text: str) -> str:
-    return f"'{text}'"
-
-
-def _time_style(
-    columns: Columns, texts: Sequence[str], options: TableOptions, tables: Sequence[tuple[str, Table]], *, comma: bool
-) -> tuple[TimeStyle, list[str]]:
-    zone = zone_of(options.timezone) if options.timezone else zone_of("UTC")
-    style = style_given(options.time_format, zone) if options.time_format else None
-    if style is not None:
-        return style, []
-    day_first = {"day-first": True, "month-first": False}.get(options.time_format)
-    warnings: list[str] = []
-    dates = [text for text in texts if _AMBIGUOUS_DATE.match(text)]
-    if day_first is None and len(dates) * 2 > len(texts) > 0:
-        # The first rows of a log are of one day or month, so that they seldom settle the order. The whole log does.
-        names = [column for column, field in columns.mapped if field == "time"][:1]
-        day_first = day_comes_first(_column(tables, names[0]))
-        if day_first is None:
-            day_first = comma or "/" not in dates[0] or (bool(options.timezone) and not _is_american(options.timezone))
-            order = "day" if day_first else "month"
-            warnings.append(
-                f"times such as {dates[0][:20]!r} were read with the {order} first, which no value settles: "
-                f"to change that, give --time-format {'month' if day_first else 'day'}-first"
-            )
-    try:
-        style = guessed_style(texts, zone, day_first, fixed=bool(options.time_format))
-    except ValueError as error:
-        raise DataError(f"{tables[0][0]!r}: {error}") from None
-    if not options.timezone and texts and is_local(texts[0]):
-        warnings.append(
-            "times without a zone were read as UTC. If they are local, ingest into a new store with --timezone, as in "
-            "Europe/Berlin"
-        )
-    return style, warnings
-
-
-def _is_american(timezone: str) -> bool:
-    return timezone.startswith(("America/", "US/", "-"))
-
-
-def _column(tables: Sequence[tuple[str, Table]], name: str) -> Iterator[str]:
-    for _, table in tables:
-        for batch in table.batches():
-            yield from (text for text in batch.columns.get(name, ()) if text)

@@ -13,7 +13,7 @@ from whimbrel.agent.chat.turn import Turn
 from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.sources.formats import open_source_with_items
 from whimbrel.tools.sources.ingest import ingest
-from whimbrel.tools.sources.tables import parse_map
+from whimbrel.tools.sources.table_options import parse_map
 
 POLICY = Policy.model_validate(
     {

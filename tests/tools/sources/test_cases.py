@@ -10,7 +10,7 @@ from whimbrel.tools.event_meanings import parse_events
 from whimbrel.tools.records import Interaction, rejected_ids
 from whimbrel.tools.sources.formats import open_source
 from whimbrel.tools.sources.ingest import Ingested, ingest
-from whimbrel.tools.sources.tables import TableOptions, parse_map
+from whimbrel.tools.sources.table_options import TableOptions, parse_map
 from whimbrel.tools.store.store import open_store
 from whimbrel.tools.timestamps import iso
 

@@ -9,7 +9,7 @@ import pytest
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.sources.formats import open_source
 from whimbrel.tools.sources.ingest import Ingested, ingest
-from whimbrel.tools.sources.tables import parse_map
+from whimbrel.tools.sources.table_options import parse_map
 from whimbrel.tools.store.store import open_store
 
 

@@ -9,7 +9,7 @@ from whimbrel.agent import Agent
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.sources.formats import open_source, open_source_with_items
 from whimbrel.tools.sources.ingest import Ingested, ingest
-from whimbrel.tools.sources.tables import parse_map
+from whimbrel.tools.sources.table_options import parse_map
 from whimbrel.tools.store.store import open_store
 
 CLICKS = "user_id,film,time,rating\na,f1,2024-01-01,4\na,f2,2024-01-02,5\nb,f2,2024-01-03,3\n"
