@@ -152,6 +152,7 @@ def open_source_with_items(
         guessed={**catalogue.columns.guessed, **events.guessed},
         warnings=[*catalogue.warnings, *events.warnings],
         unused=[*catalogue.unused, *events.unused],
+        fingerprint=f"{catalogue.fingerprint}\n{events.fingerprint}" if events.fingerprint else "",
     )
 
 

@@ -10,7 +10,8 @@ import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -18,6 +19,7 @@ from typing import TypeVar
 from whimbrel.tools.clean import clean_text
 from whimbrel.tools.errors import DataError, StoreError
 from whimbrel.tools.event_meanings import MEANINGS, Meaning, meaning_of
+from whimbrel.tools.files.paths import cache_folder
 from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.sources.majority import Told, merged_facts
 from whimbrel.tools.sources.report import Ingested, Rejection
@@ -83,7 +85,7 @@ def ingest(
     # new store is created only after the source was read, so that an unreadable source leaves no empty store behind.
     store = open_store(location, create=True, writing=True) if _exists(location) else None
     try:
-        with staged(source, progress, store=store) as staging:
+        with staged(source, progress, store=store, kept=_kept_file(source, location)) as staging:
             store = store or open_store(location, create=True, writing=True)
             read_before = store.note_source(source.name, command)
             store.begin(command or source.name)
@@ -144,23 +146,31 @@ def _exists(location: str | Path) -> bool:
 
 
 @contextmanager
-def staged(source: Source, progress: Progress | None = None, *, store: Store | None = None) -> Iterator[Staging]:
+def staged(
+    source: Source, progress: Progress | None = None, *, store: Store | None = None, kept: Path | None = None
+) -> Iterator[Staging]:
     """Read a source to its end into a temporary database.
 
     Args:
         source: The rows.
         progress: Shows the progress of the reading.
         store: The store that may know items which no row describes.
+        kept: The file of the database. If the process is killed, the file stays, and the next one goes on from it. None
+            for a file that does not outlive this process.
 
     Raises:
         DataError: The source cannot be read to its end, none of its first rows is valid, or it holds no valid event.
     """
     import duckdb
 
+    progress = progress or NoProgress()
     with TemporaryDirectory(prefix="whimbrel-") as folder, _rare_collection():
-        staging = Staging(Path(folder) / "staging.duckdb")
+        path = kept or Path(folder) / "staging.duckdb"
+        staging = _opened(path)
         try:
-            _stage(source, staging, progress or NoProgress(), store)
+            if not staging.is_complete:
+                _stage(source, staging, progress, store)
+                staging.keep()
             yield staging
         except duckdb.Error as error:
             raise StoreError(
@@ -168,6 +178,36 @@ def staged(source: Source, progress: Progress | None = None, *, store: Store | N
             ) from error
         finally:
             staging.close()
+            _remove(path)
+
+
+def _opened(path: Path) -> Staging:
+    """Open a staging database. What an unfinished reading left is removed."""
+    import duckdb
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(duckdb.Error, ValueError, KeyError, TypeError):
+        if path.exists():
+            staging = Staging(path)
+            if staging.is_complete:
+                return staging
+            staging.close()
+    _remove(path)
+    return Staging(path)
+
+
+def _remove(path: Path) -> None:
+    for file in (path, path.with_name(path.name + ".wal")):
+        file.unlink(missing_ok=True)
+
+
+def _kept_file(source: Source, location: str | Path) -> Path | None:
+    """Return the file from which an ingestion of the same source into the same store goes on; None if none can."""
+    if not source.fingerprint:
+        return None
+    address = str(location) if str(location).startswith(("http://", "https://")) else str(Path(location).resolve())
+    name = blake2b(f"{address}\n{source.fingerprint}".encode(), digest_size=12).hexdigest()
+    return cache_folder() / "staging" / f"{name}.duckdb"
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from whimbrel.tools.sources.rows import Unreadable
@@ -36,6 +37,10 @@ def unique_names(names: Iterable[str]) -> list[str]:
 
 class Table(Protocol):
     """A file that holds a table. It can be read any number of times."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
 
     @property
     def names(self) -> Sequence[str]:

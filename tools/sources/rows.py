@@ -106,6 +106,8 @@ class Source:
         guessed: The field of each column that was guessed, keyed by column.
         warnings: What a person should check.
         unused: Columns that hold no field.
+        fingerprint: Names the files, their sizes and times, and how they are read; "" if that is not known. A killed
+            ingestion of the same source goes on where it was.
     """
 
     name: str
@@ -115,6 +117,7 @@ class Source:
     guessed: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     unused: Sequence[str] = ()
+    fingerprint: str = ""
 
     def batches(self) -> Iterator[Batch]:
         """Yield all rows as batches."""

@@ -68,21 +68,26 @@ class Staging:
     """A temporary database of the valid and the rejected rows of a source."""
 
     def __init__(self, path: Path) -> None:
-        """Make the database.
+        """Open the database, or make it.
 
         Args:
-            path: A file that does not exist yet.
+            path: The file. If another process read the source to its end into it, `is_complete` is true.
         """
         import duckdb
 
         self._database = duckdb.connect(
             str(path), config={"memory_limit": MEMORY_LIMIT, "preserve_insertion_order": False, "threads": 2}
         )
-        self._database.execute(_TABLES)
         self._validator = Validator()
         self._files: dict[str, int] = {}
         self._row = 0
         self.counts = Counts(mended=self._validator.mended)
+        self.is_complete = bool(self._rows("select 1 from duckdb_tables() where table_name = 'counts'"))
+        if self.is_complete:
+            kept = json.loads(self._rows("select document from counts")[0][0])
+            self.counts = Counts(**{**kept, "mended": Counter(kept["mended"])})
+        else:
+            self._database.execute(_TABLES)
 
     def close(self) -> None:
         """Close the database."""
@@ -196,6 +201,11 @@ class Staging:
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         return self._database.execute(query).fetchall()
+
+    def keep(self) -> None:
+        """Note that the source was read to its end, so that another process can go on from here."""
+        document = json.dumps({**vars(self.counts), "mended": dict(self.counts.mended)})
+        self._database.execute("create table counts as select ? as document", [document])
 
     @property
     def events(self) -> int:

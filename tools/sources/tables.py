@@ -51,6 +51,13 @@ class OpenTable:
         return sum(table.total for _, table in self.files)
 
     @property
+    def fingerprint(self) -> str:
+        """The files, their sizes and times, and how they are read."""
+        files = [(str(table.path.resolve()), table.path.stat()) for _, table in self.files]
+        read = [(path, status.st_size, status.st_mtime_ns) for path, status in files]
+        return repr((read, self.columns.mapped, self.styles, [getattr(t, "encoding", "") for _, t in self.files]))
+
+    @property
     def unused(self) -> list[str]:
         """The columns that hold no field."""
         used = {column for column, _ in self.columns.mapped}
@@ -93,6 +100,7 @@ class OpenTable:
             guessed={_shown(column): field for column, field in self.columns.guessed.items()},
             warnings=self.warnings,
             unused=self.unused,
+            fingerprint=self.fingerprint,
         )
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -72,6 +73,27 @@ def test_an_ingestion_that_was_killed_completes_when_run_again(shop_csv: Path, s
     assert kept == contents(shop)
 
 
+def test_a_killed_ingestion_goes_on_without_reading_again(
+    shop_csv: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    program = (
+        "import os, sys; from whimbrel.tools.store import store as s; from whimbrel.tools.sources import ingest as i;"
+        "from whimbrel.tools.sources.formats import open_source;"
+        "s.Store.merge_histories = lambda self, histories: os.kill(os.getpid(), 9);"
+        "i.ingest(open_source(sys.argv[1]), sys.argv[2])"
+    )
+    subprocess.run([sys.executable, "-c", program, str(shop_csv), str(tmp_path / "s")], check=False)
+    assert len(list((tmp_path / "cache").rglob("*.duckdb"))) == 1
+    source = open_source(str(shop_csv))
+    batches: list[object] = []
+    watched = replace(source, columns=(batches.append(batch) or batch for batch in source.batches()))  # type: ignore[func-returns-value]
+    ingest(watched, tmp_path / "s")
+    assert not batches
+    assert contents(tmp_path / "s") == contents(shop)
+    assert not list((tmp_path / "cache").rglob("*.duckdb"))
+
+
 def test_a_truncated_file_leaves_the_store_as_it_was(shop: Path, tmp_path: Path) -> None:
     whole = gzip.compress("\n".join(f'{{"user_id":1,"title":"t{n}","time":{10**9 + n}}}' for n in range(5000)).encode())
     (tmp_path / "t.jsonl.gz").write_bytes(whole[: len(whole) // 2])
@@ -121,9 +143,11 @@ def test_a_later_row_adds_facts_to_an_item_and_changes_none(tmp_path: Path) -> N
     with open_store(tmp_path / "s") as store:
         item = store.items(["1"])["1"]
     assert (item.title, item.topics, item.text) == ("Alpha", ("Wine", "Red"), "long")
-    log.write_text(head + "u,1,Alfa,2020-01-01,Wine|Red,\n")
-    read(log, tmp_path / "s")
-    with open_store(tmp_path / "s") as store:
+    # A source that was corrected can be read again, as long as no later one continued it.
+    read(log, tmp_path / "t")
+    log.write_text(log.read_text().replace("Alpha", "Alfa"))
+    read(log, tmp_path / "t")
+    with open_store(tmp_path / "t") as store:
         assert store.items(["1"])["1"].title == "Alfa"
 
 
