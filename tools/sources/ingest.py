@@ -303,9 +303,10 @@ def _merged(stored: ItemRecord | None, staged: ItemRecord) -> ItemRecord:
     """
     if stored is None:
         return staged
-    if staged.told_until < stored.known_since:
+    if FROM_CATALOGUE < staged.told_until < stored.known_since:
         return stored._replace(known_since=staged.known_since, versions=(*_versions(staged), *_versions(stored)))
-    is_corrected = staged.known_since <= stored.known_since and staged.told_until >= stored.told_until
+    is_catalogue = staged.known_since == FROM_CATALOGUE
+    is_corrected = staged.known_since <= stored.known_since and (is_catalogue or staged.told_until >= stored.told_until)
     earlier, later = (staged, stored) if is_corrected else (stored, staged)
     told = {name for name in earlier.item.model_fields_set if getattr(earlier.item, name) not in (None, "", (), {})}
     facts = {name: getattr(earlier.item, name) for name in told}
