@@ -106,7 +106,7 @@ class OpenTable:
 
 def _shown(name: str) -> str:
     """Return the name of a column as it is shown. A file may put any character into it."""
-    return str(clean_text(name))[:LONGEST_NAME]
+    return "".join(c for c in str(clean_text(name)) if c.isprintable())[:LONGEST_NAME]
 
 
 _READERS: Mapping[str, Callable[[Path, TableOptions], Table]] = {
