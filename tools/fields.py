@@ -1,7 +1,5 @@
 """The facts of a catalogue: numbers, dates, flags, texts and lists, keyed by field."""
 
-import ast
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -10,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from whimbrel.tools.clean import clean_text
+from whimbrel.tools.literals import literal
 
 FieldValue = bool | float | str | tuple[str, ...]
 """A number, a flag, a text (a date is a text such as `2025-12-17`), or a list of texts."""
@@ -61,14 +60,12 @@ def _list(text: str) -> list[Any] | None:
     """Return the list that a text holds as JSON or as a Python literal; None if it holds none."""
     if not (text.startswith("[") and text.endswith("]")):
         return None
-    for read in (json.loads, ast.literal_eval):
-        try:
-            value = read(text)
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            continue
-        if isinstance(value, list) and all(isinstance(part, str | int | float) for part in value):
-            return value
-    return None
+    try:
+        parts = literal(text)
+    except ValueError:
+        return None
+    is_plain = isinstance(parts, list) and all(isinstance(part, str | int | float) for part in parts)
+    return list(parts) if is_plain else None
 
 
 def _finite(value: float) -> float | None:

@@ -1,12 +1,8 @@
 """Read Amazon reviews of 2014, 2018 and 2023 (McAuley Lab): reviews or bare ratings, with metadata of the items."""
 
-import ast
 import csv
-import html
-import json
 import math
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
@@ -14,13 +10,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from whimbrel.tools.errors import DataError
+from whimbrel.tools.literals import json_object
 from whimbrel.tools.records import LONGEST_TITLE
-from whimbrel.tools.sources.lines import read_lines
+from whimbrel.tools.sources.cells import unescaped
+from whimbrel.tools.sources.lines import LONGEST_SHOWN, read_lines
 from whimbrel.tools.sources.rows import Row, Source
 
-LONGEST_LITERAL = 100_000  # characters of a Python literal; its syntax tree takes about 500 times the memory
 LINES_SEARCHED = 100  # first lines that are searched for an ASIN, if a CSV file has no column names
-LINE_SHOWN = 1000  # characters of a rejected line that are kept
 
 # The columns of a rating: _OLD in the files of 2014 and 2018, _NEW in those of 2023.
 _OLD = ("reviewerID", "asin", "overall", "unixReviewTime")
@@ -59,7 +55,7 @@ def read_amazon(path: Path) -> Source:
         expected = "expected files .json, .jsonl or .csv (.gz too), and beside them meta_*"
         raise DataError(f"{str(path)!r} holds no Amazon reviews: {expected}")
     review = partial(_review, untitled=not metadata)
-    parts = [_Part(file, _document, _item, catalogue=True) for file in metadata]
+    parts = [_Part(file, json_object, _item, catalogue=True) for file in metadata]
     parts += [_Part(file, _reader(file), review) for file in reviews]
     name = path.resolve().name if path.is_dir() else path.name
     return Source(name, _rows(parts), sum(part.file.stat().st_size for part in parts))
@@ -79,7 +75,7 @@ def is_amazon(path: Path) -> bool:
             names = line.text.split(",")
             return set(_NEW) <= set(names) or bool(_RATED.fullmatch(line.text) and _names(names))
         try:
-            document = _document(line.text)
+            document = json_object(line.text)
         except ValueError:
             return False
         return document.keys() >= set(_OLD) or document.keys() >= set(_NEW)
@@ -107,7 +103,7 @@ def _rows(parts: Iterable[_Part]) -> Iterator[Row]:
                     continue
                 fields = make(document)
             except ValueError as error:
-                yield Row(file.name, number, {"line": text[:LINE_SHOWN]}, start + position, str(error))
+                yield Row(file.name, number, {"line": text[:LONGEST_SHOWN]}, start + position, str(error))
             else:
                 yield Row(file.name, number, fields, start + position, catalogue=catalogue)
         start += file.stat().st_size
@@ -143,7 +139,7 @@ def _is_csv(path: Path) -> bool:
 def _reader(path: Path) -> Callable[[str], Mapping[str, Any] | None]:
     """Return the function that parses a line of reviews. It returns None for the line of column names."""
     if not _is_csv(path):
-        return _document
+        return json_object
     for line in islice(read_lines(path), LINES_SEARCHED):
         cells = line.text.split(",")
         header = bool({"asin", "parent_asin"} & set(cells))
@@ -175,31 +171,6 @@ def _rating(text: str, *, names: list[str], header: str | None) -> dict[str, str
     if len(cells) != len(names):
         raise ValueError(f"{len(cells)} values, expected {len(names)}")
     return dict(zip(names, cells, strict=True))
-
-
-def _document(text: str) -> dict[Any, Any]:
-    """Parse a JSON object or, as in the files of 2014, a Python dictionary."""
-    try:
-        document = _literal(text) if text.lstrip().startswith("{'") else json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error}") from None
-    except RecursionError:
-        raise ValueError("nested too deep") from None
-    if not isinstance(document, dict):
-        raise ValueError("not a JSON object")
-    return document
-
-
-def _literal(text: str) -> Any:
-    """Evaluate a literal of plain values. It runs no code: nothing is called, and no name is looked up."""
-    if len(text) > LONGEST_LITERAL:
-        raise ValueError(f"a Python dictionary of {len(text)} characters")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Python warns about escape sequences that it does not know
-            return ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, TypeError, MemoryError):
-        raise ValueError("not a Python dictionary of plain values") from None
 
 
 def _review(document: Mapping[Any, Any], *, untitled: bool) -> dict[str, Any]:
@@ -251,15 +222,8 @@ def _texts(value: object, *, depth: int = 2) -> list[str]:
     """
     if isinstance(value, list) and depth:
         return [text for part in value for text in _texts(part, depth=depth - 1)]
-    text = _unescaped(_TAG.sub(" ", value)).strip() if isinstance(value, str) else ""
+    text = unescaped(_TAG.sub(" ", value)).strip() if isinstance(value, str) else ""
     return [text] if text else []
-
-
-def _unescaped(text: str) -> str:
-    try:
-        return html.unescape(text)
-    except ValueError:  # the text has a character code of thousands of digits
-        return text
 
 
 def _price(value: object) -> float | None:

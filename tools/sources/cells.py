@@ -4,17 +4,17 @@ A CSV file holds texts only. The values of other containers become the same text
 whatever file it comes in.
 """
 
-import ast
 import html
 import json
 import math
 import re
 import unicodedata
-import warnings
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
+
+from whimbrel.tools.literals import literal
 
 ABSENT = frozenset(
     {"", "nan", "null", "none", "n/a", "#n/a", "na", "<na>", "nat", "nil", "undefined", "(null)", "[null]", "\\n"}
@@ -25,8 +25,6 @@ LONGEST_NUMBER = 100
 """Most characters of a price, a rating or a time. The patterns that read them are slow on long texts."""
 MOST_CELLS, LONGEST_PATH = 2000, 200
 """Most values of one JSON object, and most characters of their names."""
-LONGEST_LITERAL = 100_000
-"""Most characters of a Python literal. Its syntax tree takes about 500 times the memory."""
 SEVERAL = re.compile(r"(?<=[\w)])\s*(?:[,;>|]|\s/|/\s|»|›|::)\s*(?=[\w(])|(?<=[^\W\d])/(?=[^\W\d])|、|，|；")
 """What stands between several topics in one text."""
 
@@ -75,10 +73,11 @@ def _number_text(value: int | float | Decimal) -> str | None:
 
 def without_halves(texts: Sequence[str | None]) -> list[str | None]:
     """Return texts in which each half of a character (a lone surrogate) is U+FFFD. Arrow and files hold no halves."""
-    return [text.encode("utf-8", "replace").decode() if text and not _is_whole(text) else text for text in texts]
+    return [text.encode("utf-8", "replace").decode() if text and not is_whole(text) else text for text in texts]
 
 
-def _is_whole(text: str) -> bool:
+def is_whole(text: str) -> bool:
+    """Return whether a text holds no half of a character. A byte outside the encoding of a file becomes such a half."""
     if text.isascii():
         return True
     try:
@@ -124,31 +123,10 @@ def _flatten(document: Mapping[Any, Any], prefix: str, cells: dict[str, str | No
             raise ValueError(f"an object of more than {MOST_CELLS} values")
 
 
-def literal(text: str) -> Any:
-    """Return the plain value of a JSON text or of a Python literal. No code is run.
-
-    Raises:
-        ValueError: The text is neither, or a Python literal of more than LONGEST_LITERAL characters.
-    """
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        pass
-    if len(text) > LONGEST_LITERAL:
-        raise ValueError(f"a Python literal of {len(text)} characters")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Python warns about escape sequences that it does not know
-            return ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        raise ValueError("neither JSON nor a Python literal of plain values") from None
-
-
-def listed(text: str, separator: str = "") -> list[str] | None:
+def listed(text: str) -> list[str] | None:
     """Return the parts of a text that holds a list; None if it is one value.
 
-    A list is a JSON list, a Python list, or a text with `|` or the given separator. Of a list of objects, the parts
-    are the names.
+    A list is a JSON list, a Python list, or a text with `|`. Of a list of objects, the parts are the names.
 
     Example:
         >>> listed("['Tea', 'Herbs']"), listed('[{"id": 1, "name": "Tea"}]'), listed("Tea|Herbs"), listed("Tea")
@@ -162,8 +140,6 @@ def listed(text: str, separator: str = "") -> list[str] | None:
             return _parts(literal(stripped))
         except (ValueError, RecursionError):
             pass
-    if separator and separator in text:
-        return text.split(separator)
     return text.split("|") if "|" in text else None
 
 
@@ -260,7 +236,7 @@ def _number(text: str, mark: str) -> float:
     return float(digits.replace(",", "").replace(".", ""))
 
 
-def grade(text: str, mark: str = ".") -> float:
+def grade(text: str) -> float:
     """Return the number of a rating: `4`, `4,5`, `4/5`, `4 stars`, `★★★★`, or a flag as 1 or 0.
 
     Raises:

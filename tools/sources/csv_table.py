@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import IO
 
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.sources.cells import is_absent
+from whimbrel.tools.sources.cells import is_absent, is_whole
 from whimbrel.tools.sources.columns import knows_name
 from whimbrel.tools.sources.encodings import encoding_of, shown_name
-from whimbrel.tools.sources.lines import LONGEST_LINE, opened
+from whimbrel.tools.sources.lines import LONGEST_LINE, LONGEST_SHOWN, opened
 from whimbrel.tools.sources.raw import RawBatch, unique_names
 from whimbrel.tools.sources.rows import BATCH_SIZE, Unreadable
 from whimbrel.tools.sources.times import is_time
@@ -28,8 +28,6 @@ TOO_LONG = "\ud800"
 SAMPLE_LINES = 200
 MOST_TITLE_LINES, LEAST_NAMES = 10, 2
 """Most lines before a header, and the least names of columns that a header below them has."""
-LONGEST_SHOWN = 1000  # characters of an unreadable line that are kept
-_QUOTED = re.compile(r'(^|[\t;,|\x01])"')
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ def open_csv(
     plain = _is_plain(lines, separator)
     rows = [row for line in lines for row in [_cells(line, separator, escapes, plain=plain)] if row]
     first = [cell.strip() for cell in rows[0]] if rows else []
-    if given and not _is_text(lines[0] if lines else ""):
+    if given and not is_whole(lines[0] if lines else ""):
         raise DataError(f"{path.name!r} is not in {given}: give another --encoding, or none to let it be found out")
     has_header = _is_header(first, rows[1:], known) if header is None else header
     names = unique_names(first) if has_header else [str(number) for number in range(1, _usual_width(rows) + 1)]
@@ -165,7 +163,7 @@ class _Records:
             return self._batch(list(self._slow(lines)))
         numbers = range(self.line + 1, self.line + 1 + len(lines))
         self.line += len(lines)
-        if all(map(len, fast)) and set(map(len, fast)) == {self.width} and _is_text("".join(lines)):
+        if all(map(len, fast)) and set(map(len, fast)) == {self.width} and is_whole("".join(lines)):
             return RawBatch(numbers, dict(zip(self.table.names, zip(*fast, strict=True), strict=True)))
         return self._batch([(n, row, line) for n, row, line in zip(numbers, fast, lines, strict=True)])
 
@@ -236,7 +234,7 @@ class _Records:
                     unreadable.append(Unreadable(number, reason, dict(zip(self.table.names, cells, strict=False))))
                     continue
                 cells = (cells + [""] * self.width)[: self.width]
-            if not _is_text(text):
+            if not is_whole(text):
                 unreadable.append(Unreadable(number, f"not {shown_name(self.table.encoding)}", {}))
                 continue
             lines.append(number)
@@ -359,14 +357,3 @@ def _is_header(first: Sequence[str], rows: Sequence[Sequence[str]], known: Seque
 def _usual_width(rows: Sequence[Sequence[str]]) -> int:
     widths = [len(row) for row in rows]
     return max(set(widths), key=lambda width: (widths.count(width), width)) if widths else 0
-
-
-def _is_text(text: str) -> bool:
-    """Return whether a text is free of surrogates. A surrogate marks a byte that is not UTF-8."""
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from whimbrel.tools.errors import ConfigError, DataError
@@ -12,6 +13,8 @@ LEAST_LINES = 20
 """Fewer lines cannot tell Western from Central European letters. They count as Western."""
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _ASIAN = ("gb18030", "cp932", "euc-kr", "big5")
+_IDEOGRAPHS = (("\u3000", "\u9fff"), ("\uac00", "\ud7af"), ("\uff00", "\uffef"))
+_CYRILLIC = (("\u0400", "\u04ff"),)
 _USUAL = (*_ASIAN, "cp1251", "cp1250", "cp1252")
 
 
@@ -53,13 +56,12 @@ def encoding_of(path: Path, *, given: str | None = None) -> str:
     for mark, name in _MARKS:
         if head.startswith(mark):
             return name
+    whole = head.rpartition(b"\n")[0] if len(head) == SAMPLE_BYTES else head
     if given is not None:
         encoding = checked_encoding(given)
-        whole = head.rpartition(b"\n")[0] if len(head) == SAMPLE_BYTES else head
         return "utf-8-sig" if not whole.isascii() and _is_utf_8(whole) else encoding
     if b"\0" in head[:4000]:
         raise DataError(f"{path.name!r} is no text: is it compressed, or in UTF-16? Then give --encoding utf-16")
-    whole = head.rpartition(b"\n")[0] if len(head) == SAMPLE_BYTES else head
     lines = whole.splitlines()
     bad = [line for line in lines if not _is_utf_8(line)]
     # A file of UTF-8 with a few damaged lines stays UTF-8. Those lines are rejected.
@@ -90,11 +92,11 @@ def _suggested(lines: list[bytes]) -> str:
 
     data = b"\n".join(lines[:1000])
     text_in = {name: text for name in _USUAL if (text := _decoded(data, name)) is not None}
-    asian = [name for name in _ASIAN if name in text_in and _share_of_ideographs(text_in[name]) > 0.9]
+    asian = [name for name in _ASIAN if name in text_in and _share(text_in[name], _IDEOGRAPHS) > 0.9]
     if asian and _has_pairs(data):
         best = from_bytes(data, cp_isolation=asian).best()
         return str(best.encoding) if best is not None else asian[0]
-    if "cp1251" in text_in and _has_pairs(data) and _share(text_in["cp1251"], "\u0400", "\u04ff") > 0.9:
+    if "cp1251" in text_in and _has_pairs(data) and _share(text_in["cp1251"], _CYRILLIC) > 0.9:
         return "cp1251"
     if "cp1252" in text_in and not re.search(r"\w[¹³²£¥¿¼½¾]\w", text_in["cp1252"]):
         if len(lines) < LEAST_LINES or text_in["cp1252"] == text_in.get("cp1250"):
@@ -123,14 +125,7 @@ def _decoded(data: bytes, name: str) -> str | None:
     return text if all(c.isprintable() or c.isspace() or c == "\u200d" for c in text) else None
 
 
-def _share(text: str, first: str, last: str) -> float:
-    """Return the share of characters of a range among those that are not ASCII."""
+def _share(text: str, ranges: Sequence[tuple[str, str]]) -> float:
+    """Return the share of characters of some ranges among those that are not ASCII."""
     others = [c for c in text if not c.isascii()]
-    return sum(first <= c <= last for c in others) / len(others) if others else 0.0
-
-
-def _share_of_ideographs(text: str) -> float:
-    """Return the share of East Asian characters among those that are not ASCII."""
-    others = [c for c in text if not c.isascii()]
-    asian = [c for c in others if "\u3000" <= c <= "\u9fff" or "\uac00" <= c <= "\ud7af" or "\uff00" <= c <= "\uffef"]
-    return len(asian) / len(others) if others else 0.0
+    return sum(any(first <= c <= last for first, last in ranges) for c in others) / len(others) if others else 0.0

@@ -1,24 +1,26 @@
 """Read JSON objects, one a line or in one list, as batches of columns."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.sources.cells import as_text, flattened, literal, without_halves
+from whimbrel.tools.literals import json_object
+from whimbrel.tools.sources.cells import flattened, without_halves
 from whimbrel.tools.sources.encodings import encoding_of
-from whimbrel.tools.sources.lines import opened, read_lines
+from whimbrel.tools.sources.lines import LONGEST_SHOWN, Line, opened, read_lines
 from whimbrel.tools.sources.raw import RawBatch
 from whimbrel.tools.sources.rows import BATCH_SIZE, Unreadable
+
+T = TypeVar("T")
 
 SAMPLE_ROWS, MOST_COLUMNS = 1000, 2000
 LARGEST_LIST = 1 << 30
 """Most bytes of a file that is one JSON list. It is read as a whole."""
-LONGEST_SHOWN = 1000  # characters of an unreadable line that are kept
 
 
 @dataclass(frozen=True)
@@ -44,18 +46,7 @@ class JsonLines:
         """Yield the rows, at most `size` in a batch, with all columns or only some."""
         lines = read_lines(self.path, self.encoding)
         while group := list(islice(lines, size)):
-            numbers, rows, unreadable = [], [], []
-            for number, text, _, problem in group:
-                try:
-                    if problem:
-                        raise ValueError(problem)
-                    row = _row(_document(text))
-                except (ValueError, RecursionError) as error:
-                    unreadable.append(Unreadable(number, str(error), {"line": text[:LONGEST_SHOWN]}))
-                else:
-                    numbers.append(number)
-                    rows.append(row)
-            yield RawBatch(numbers, _columns(rows, only), unreadable, group[-1].position)
+            yield _raw(((line.number, line, line.text) for line in group), _of_line, only, group[-1].position)
 
 
 @dataclass(frozen=True)
@@ -107,18 +98,9 @@ class JsonList:
     def batches(self, size: int = BATCH_SIZE, only: Collection[str] | None = None) -> Iterator[RawBatch]:
         """Yield the rows, at most `size` in a batch, with all columns or only some."""
         for start in range(0, len(self.documents), size):
-            numbers, rows, unreadable = [], [], []
-            for number, document in enumerate(self.documents[start : start + size], start=start + 1):
-                try:
-                    if not isinstance(document, dict):
-                        raise ValueError("not a JSON object")
-                    row = _row(document)
-                except (ValueError, RecursionError) as error:
-                    unreadable.append(Unreadable(number, str(error), {}))
-                else:
-                    numbers.append(number)
-                    rows.append(row)
-            yield RawBatch(numbers, _columns(rows, only), unreadable, min(start + size, len(self.documents)))
+            group = enumerate(self.documents[start : start + size], start=start + 1)
+            end = min(start + size, len(self.documents))
+            yield _raw(((number, document, "") for number, document in group), _of_document, only, end)
 
 
 def open_json_lines(path: Path, *, encoding: str | None = None) -> JsonLines:
@@ -137,22 +119,43 @@ def open_json_list(path: Path, *, encoding: str | None = None) -> JsonList:
     return table
 
 
-def _document(text: str) -> Mapping[Any, Any]:
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        if not text.lstrip().startswith(("{'", "{u'")):
-            raise ValueError(f"not JSON: {error}") from None
-        document = literal(text)
+def _of_line(line: Line) -> Mapping[Any, Any]:
+    if line.problem:
+        raise ValueError(line.problem)
+    return json_object(line.text)
+
+
+def _of_document(document: Any) -> Mapping[Any, Any]:
     if not isinstance(document, dict):
         raise ValueError("not a JSON object")
     return document
 
 
-def _row(document: Mapping[Any, Any]) -> dict[str, str | None]:
-    if any(isinstance(value, Mapping) for value in document.values()):
-        return flattened(document)
-    return {str(name): as_text(value) for name, value in document.items()}
+def _raw(
+    rows: Iterable[tuple[int, T, str]],
+    read: Callable[[T], Mapping[Any, Any]],
+    only: Collection[str] | None,
+    position: int,
+) -> RawBatch:
+    """Return rows as columns.
+
+    Args:
+        rows: The number of each row, what `read` makes an object of, and the text that is kept if it cannot.
+        read: Returns the object of a row.
+        only: The columns that are wanted; None for all.
+        position: How much of the file was read.
+    """
+    numbers: list[int] = []
+    cells: list[dict[str, str | None]] = []
+    unreadable: list[Unreadable] = []
+    for number, source, text in rows:
+        try:
+            cells.append(flattened(read(source)))
+        except (ValueError, RecursionError) as error:
+            unreadable.append(Unreadable(number, str(error), {"line": text[:LONGEST_SHOWN]} if text else {}))
+        else:
+            numbers.append(number)
+    return RawBatch(numbers, _columns(cells, only), unreadable, position)
 
 
 def _columns(rows: Sequence[Mapping[str, str | None]], only: Collection[str] | None) -> dict[str, list[str | None]]:

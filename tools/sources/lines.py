@@ -10,6 +10,7 @@ from typing import IO, NamedTuple
 
 from whimbrel.tools.errors import DataError
 
+LONGEST_SHOWN = 1000  # characters of an unreadable line that are kept
 LONGEST_LINE = 1_000_000
 """Most bytes of a line. A longer line is skipped in pieces of this size, so it is never in memory as a whole."""
 

@@ -14,6 +14,7 @@ from whimbrel.tools.clean import clean_text
 from whimbrel.tools.fields import LONGEST_FIELD, MOST_FIELDS, typed
 from whimbrel.tools.records import (
     LONGEST_EVENT,
+    LONGEST_ID,
     LONGEST_IMAGE,
     LONGEST_TEXT,
     LONGEST_TITLE,
@@ -149,9 +150,9 @@ class Validator:
         facts = self._facts(batch)
         _note(bad, facts, "")
         if batch.catalogue:
-            told = [fact for fact in facts if isinstance(fact, tuple) and not isinstance(fact, _Fault)]
+            numbers = [fact[1] for fact in facts if type(fact) is not _Fault]
             rejects += self._rejected(batch, bad)
-            return Valid(Events([], [], [], [], [], [], [], []), self._new, [fact[1] for fact in told], rejects)
+            return Valid(Events([], [], [], [], [], [], [], []), self._new, numbers, rejects)
         users = self._converted(batch, "user_id", _identified)
         times: list[Any] | None = batch.styles.time.column(batch.columns.get("time") or [])
         if not times:
@@ -159,7 +160,7 @@ class Validator:
         _note(bad, users, "user_id: ")
         _note(bad, times, "")
         events = self._events(batch)
-        ratings = self._optional(batch, "rating", lambda text: grade(text, batch.styles.decimal_mark))
+        ratings = self._optional(batch, "rating", grade)
         contexts = self._contexts(batch)
         columns: list[Sequence[Any]] = [batch.lines, users, times, events, ratings, contexts, facts]
         if bad:
@@ -335,8 +336,8 @@ def _item_id(text: str) -> str:
 
 def _identified(text: str) -> str:
     value = clean_identifier(text)
-    if not 0 < len(value) <= 512:
-        raise ValueError("an id of more than 512 characters")
+    if len(value) > LONGEST_ID:
+        raise ValueError(f"an id of more than {LONGEST_ID} characters")
     return value
 
 
