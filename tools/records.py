@@ -231,8 +231,14 @@ class Interaction(Event, Item):
             meanings: The store's own meanings of event words.
         """
         time, _, event, rating, context = occurrence
-        own = meanings.get(event) if meanings else None
-        of_event = {"time": time, "event": event, "rating": rating, "context": context or {}, "own_meaning": own}
+        store_meaning = meanings.get(event) if meanings else None
+        of_event = {
+            "time": time,
+            "event": event,
+            "rating": rating,
+            "context": context or {},
+            "own_meaning": store_meaning,
+        }
         return cls.model_construct(**{**dict(item), "user_id": user_id, **of_event})
 
 

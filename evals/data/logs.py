@@ -10,8 +10,8 @@ from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.interaction_log import EventRow, Ints
 from whimbrel.tools.progress import Progress
 from whimbrel.tools.records import Interaction, Item, Occurrence
-from whimbrel.tools.sources.ingest import staged
 from whimbrel.tools.sources.rows import Source
+from whimbrel.tools.sources.staged import staged
 from whimbrel.tools.store.store import open_store
 
 

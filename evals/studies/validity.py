@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from whimbrel.agent import Recommendations
 from whimbrel.agent.schema.results import CitedEvent
 from whimbrel.tools.progress import NoProgress, Progress
-from whimbrel.tools.sources.ingest import staged
 from whimbrel.tools.sources.rows import Source
+from whimbrel.tools.sources.staged import staged
 from whimbrel.tools.timestamps import iso, parse_time
 
 HISTORY_SHARE = 0.75

@@ -5,33 +5,26 @@ end. Only then is the store changed, so a source that cannot be read leaves the 
 repeated. Running a killed ingestion again completes it. Running a completed one again changes nothing.
 """
 
-import gc
 import json
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from whimbrel.tools.clean import clean_text
-from whimbrel.tools.errors import DataError, StoreError
+from whimbrel.tools.errors import StoreError
 from whimbrel.tools.event_meanings import MEANINGS, Meaning, meaning_of
-from whimbrel.tools.files.paths import cache_folder
 from whimbrel.tools.progress import NoProgress, Progress
-from whimbrel.tools.sources.majority import Told, merged_facts
+from whimbrel.tools.sources.majority import record_of
 from whimbrel.tools.sources.report import Ingested, Rejection
 from whimbrel.tools.sources.rows import Source
+from whimbrel.tools.sources.staged import kept_file, staged
 from whimbrel.tools.sources.staging import Staging, look_alike
-from whimbrel.tools.store.item_records import FROM_CATALOGUE, ItemRecord, Version
 from whimbrel.tools.store.store import Store, open_store
 from whimbrel.tools.text.distilled import encode_distilled
 from whimbrel.tools.text.encoder import encode, encoder_text
 from whimbrel.tools.timestamps import iso
 
-WRITERS = 1
 LONGEST_FILE_NAME = 60  # characters of the name of a source in the name of its file of rejects
 LARGE_CATALOGUE = 50_000
 """A new store of more items is encoded by the distilled encoder.
@@ -39,11 +32,7 @@ LARGE_CATALOGUE = 50_000
 The exact one takes more than a minute for them on two cores. Fewer items are worth the wait: of the ten nearest, the
 distilled vectors find a quarter to two thirds (docs/evaluation/ingestion.md).
 """
-OBJECTS_BETWEEN_COLLECTIONS = 500_000
 BATCH_SIZE = 2000  # items or users written at a time
-FIRST_ROWS = 1000
-"""If none of this many first rows is valid, the source is refused."""
-REASONS_SHOWN = 2
 _EARLY, _FUTURE_DAYS = 631152000.0, 366
 """Times before 1990, or this many days after the last plausible moment, are questioned."""
 
@@ -85,14 +74,14 @@ def ingest(
     # new store is created only after the source was read, so that an unreadable source leaves no empty store behind.
     store = open_store(location, create=True, writing=True) if _exists(location) else None
     try:
-        with staged(source, progress, store=store, kept=_kept_file(source, location)) as staging:
+        with staged(source, progress, store=store, kept=kept_file(source, location)) as staging:
             store = store or open_store(location, create=True, writing=True)
-            read_before = store.note_source(source.name, command)
+            read_before = store.settings.note_source(source.name, command)
             store.begin(command or source.name)
             if meanings:
-                store.add_meanings(meanings)
+                store.settings.add_meanings(meanings)
             if timezone:
-                store.set_zone(timezone)
+                store.settings.set_zone(timezone)
             new_items, topics = _write_items(staging, store, progress)
             new_events = _write_histories(staging, store, progress)
             progress.step("Indexing", None)
@@ -145,113 +134,6 @@ def _exists(location: str | Path) -> bool:
     return is_address or folder.is_file() or (folder / "chroma.sqlite3").is_file()
 
 
-@contextmanager
-def staged(
-    source: Source, progress: Progress | None = None, *, store: Store | None = None, kept: Path | None = None
-) -> Iterator[Staging]:
-    """Read a source to its end into a temporary database.
-
-    Args:
-        source: The rows.
-        progress: Shows the progress of the reading.
-        store: The store that may know items which no row describes.
-        kept: The file of the database. If the process is killed, the file stays, and the next one goes on from it. None
-            for a file that does not outlive this process.
-
-    Raises:
-        DataError: The source cannot be read to its end, none of its first rows is valid, or it holds no valid event.
-    """
-    import duckdb
-
-    progress = progress or NoProgress()
-    with TemporaryDirectory(prefix="whimbrel-") as folder, _rare_collection():
-        path = kept or Path(folder) / "staging.duckdb"
-        staging = _opened(path)
-        try:
-            if not staging.is_complete:
-                _stage(source, staging, progress, store)
-                staging.keep()
-            yield staging
-        except duckdb.Error as error:
-            raise StoreError(
-                f"the ingestion stopped ({error}): is the disk full? Run it again to complete it"
-            ) from error
-        finally:
-            staging.close()
-            _remove(path)
-
-
-def _opened(path: Path) -> Staging:
-    """Open a staging database. What an unfinished reading left is removed."""
-    import duckdb
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(duckdb.Error, ValueError, KeyError, TypeError):
-        if path.exists():
-            staging = Staging(path)
-            if staging.is_complete:
-                return staging
-            staging.close()
-    _remove(path)
-    return Staging(path)
-
-
-def _remove(path: Path) -> None:
-    for file in (path, path.with_name(path.name + ".wal")):
-        file.unlink(missing_ok=True)
-
-
-def _kept_file(source: Source, location: str | Path) -> Path | None:
-    """Return the file from which an ingestion of the same source into the same store goes on; None if none can."""
-    if not source.fingerprint:
-        return None
-    address = str(location) if str(location).startswith(("http://", "https://")) else str(Path(location).resolve())
-    name = blake2b(f"{address}\n{source.fingerprint}".encode(), digest_size=12).hexdigest()
-    return cache_folder() / "staging" / f"{name}.duckdb"
-
-
-@contextmanager
-def _rare_collection() -> Iterator[None]:
-    """Let Python look for cycles rarely.
-
-    Batches are lists of many cells without a cycle. Walking through them took a third of the time of reading.
-    """
-    before = gc.get_threshold()
-    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-
-
-def _stage(source: Source, staging: Staging, progress: Progress, store: Store | None) -> None:
-    progress.step(f"Reading {clean_text(source.name)}", source.total)
-    counts, position = staging.counts, 0
-    for batch in source.batches():
-        staging.add(batch)
-        progress.advance(batch.position - position)
-        position = batch.position
-        if counts.rows >= FIRST_ROWS and counts.rejected == counts.rows:
-            raise DataError(f"no valid row among the first {counts.rows:,} of {source.name!r}: {_most_common(staging)}")
-    staging.finish_reading(lambda item_ids: _unknown(item_ids, store))
-    if not counts.valid and counts.rejected + counts.item_rejected:
-        raise DataError(
-            f"no valid row among {counts.rows + counts.item_rows:,} of {source.name!r}: {_most_common(staging)}"
-        )
-    if not counts.valid:
-        raise DataError(f"{source.name!r} holds no events")
-
-
-def _unknown(item_ids: list[str], store: Store | None) -> list[str]:
-    known = store.item_records(item_ids) if store and item_ids else {}
-    return [item_id for item_id in item_ids if item_id not in known]
-
-
-def _most_common(staging: Staging) -> str:
-    reasons = staging.reject_reasons()[:REASONS_SHOWN]
-    return "; ".join(f"{reason} ({count:,}, first at line {line})" for reason, count, line in reasons)
-
-
 def _write_items(staging: Staging, store: Store, progress: Progress) -> tuple[int, set[str]]:
     """Encode and write the items that are new or have new facts.
 
@@ -263,14 +145,14 @@ def _write_items(staging: Staging, store: Store, progress: Progress) -> tuple[in
     count = staging.item_count
     # A store that holds items keeps the encoder of their vectors.
     if count > LARGE_CATALOGUE and not store.item_count():
-        store.note_distilled()
-    encode_items = encode_distilled if store.is_distilled else encode
+        store.settings.note_distilled()
+    encode_items = encode_distilled if store.settings.is_distilled else encode
     progress.step("Encoding items", count)
     topics: set[str] = set()
     written = 0
     for told in batches(staging.told(), BATCH_SIZE):
         stored = store.item_records([item_id for item_id, _ in told])
-        records = [_record(item_id, rows, spelling, stored.get(item_id)) for item_id, rows in told]
+        records = [record_of(item_id, rows, spelling, stored.get(item_id)) for item_id, rows in told]
         merged = [record for record in records if record is not None]
         topics.update(topic for record in merged for topic in record.item.topics)
         changed = [record for record in merged if stored.get(record.item.item_id) != record]
@@ -285,63 +167,18 @@ def _write_items(staging: Staging, store: Store, progress: Progress) -> tuple[in
     return written, topics
 
 
-def _record(
-    item_id: str, rows: Sequence[Told], spelling: Mapping[str, str], stored: ItemRecord | None
-) -> ItemRecord | None:
-    """Return what the store and the rows together tell about an item; None if neither tells a title."""
-    if stored is not None and rows[0].at > stored.told_until > FROM_CATALOGUE:
-        return merged_facts(item_id, rows, spelling, stored)
-    staged = merged_facts(item_id, rows, spelling)
-    return stored if staged is None else _merged(stored, staged)
-
-
-def _merged(stored: ItemRecord | None, staged: ItemRecord) -> ItemRecord:
-    """Merge two records of an item. The facts that became known first win; the other record fills in the rest.
-
-    If both became known at the same time, the staged facts win, so that a corrected source can be read again. What an
-    earlier part of the log tells becomes the first version.
-    """
-    if stored is None:
-        return staged
-    if FROM_CATALOGUE < staged.told_until < stored.known_since:
-        return stored._replace(known_since=staged.known_since, versions=(*_versions(staged), *_versions(stored)))
-    is_catalogue = staged.known_since == FROM_CATALOGUE
-    is_corrected = staged.known_since <= stored.known_since and (is_catalogue or staged.told_until >= stored.told_until)
-    earlier, later = (staged, stored) if is_corrected else (stored, staged)
-    told = {name for name in earlier.item.model_fields_set if getattr(earlier.item, name) not in (None, "", (), {})}
-    facts = {name: getattr(earlier.item, name) for name in told}
-    facts["fields"] = later.item.fields | earlier.item.fields
-    until = max(staged.told_until, stored.told_until)
-    item = later.item.model_copy(update=facts)
-    known_since = min(earlier.known_since, later.known_since)
-    return ItemRecord(item, known_since, earlier.versions, until, earlier.votes)
-
-
-def _versions(record: ItemRecord) -> Sequence[Version]:
-    item = record.item
-    return record.versions or (Version(record.known_since, item.title, item.topics, item.price),)
-
-
 def _write_histories(staging: Staging, store: Store, progress: Progress) -> int:
     progress.step("Writing histories", staging.users)
     new_events = 0
-    # Groups are of different users. While Chroma writes one of them, others are read and packed.
-    with ThreadPoolExecutor(WRITERS) as pool:
-        pending: deque[tuple[Future[int], int]] = deque()
-        for group in batches(staging.histories(), BATCH_SIZE):
-            pending.append((pool.submit(store.merge_histories, dict(group)), len(group)))
-            if len(pending) > WRITERS:
-                new_events += _finished(pending, progress)
-        while pending:
-            new_events += _finished(pending, progress)
+    # The groups are of different users. While Chroma writes one of them, the next one is read.
+    with ThreadPoolExecutor(1) as pool:
+        pending: tuple[Future[int], int] | None = None
+        for group in chain(batches(staging.histories(), BATCH_SIZE), [[]]):
+            if pending:
+                new_events += pending[0].result()
+                progress.advance(pending[1])
+            pending = (pool.submit(store.merge_histories, dict(group)), len(group)) if group else None
     return new_events
-
-
-def _finished(pending: deque[tuple[Future[int], int]], progress: Progress) -> int:
-    """Wait for the first of the pending writes. Return how many events were new."""
-    future, users = pending.popleft()
-    progress.advance(users)
-    return future.result()
 
 
 def _write_rejects(staging: Staging, path: Path) -> Path | None:
@@ -368,7 +205,7 @@ def _questions(staging: Staging, words: Mapping[str, int], store: Store, given: 
     """Yield what a person should check: a span of time that is not plausible, and event words of no known meaning."""
     import time
 
-    if store.is_distilled:
+    if store.settings.is_distilled:
         yield "the catalogue is large, so the vectors of its titles are those of the fast, distilled encoder"
     span = staging.span
     if span and (span[0] < _EARLY or span[1] > time.time() + _FUTURE_DAYS * 86400):
@@ -376,8 +213,8 @@ def _questions(staging: Staging, words: Mapping[str, int], store: Store, given: 
             f"the events are from {iso(span[0])} to {iso(span[1])}: if that is wrong, say how times are written with "
             "--time-format"
         )
-    own = store.meanings
-    unknown = [word for word in words if word != "interaction" and meaning_of(word, own) is None]
+    store_meanings = store.settings.meanings
+    unknown = [word for word in words if word != "interaction" and meaning_of(word, store_meanings) is None]
     if unknown:
         shown = ", ".join(repr(word) for word in unknown[:5])
         yield (

@@ -131,3 +131,40 @@ def merged_facts(
     until = max([told.at for told in rows] + ([before.told_until] if before else []))
     votes = (max(title.count, 1), max(topics.count, 1))
     return ItemRecord(item, known_since, tuple(versions) if len(versions) > 1 else (), until, votes)
+
+
+def record_of(
+    item_id: str, rows: Sequence[Told], spelling: Mapping[str, str], stored: ItemRecord | None
+) -> ItemRecord | None:
+    """Return what the store and the rows together tell about an item; None if neither tells a title."""
+    if stored is not None and rows[0].at > stored.told_until > FROM_CATALOGUE:
+        return merged_facts(item_id, rows, spelling, stored)
+    staged = merged_facts(item_id, rows, spelling)
+    return stored if staged is None else _merged(stored, staged)
+
+
+def _merged(stored: ItemRecord | None, staged: ItemRecord) -> ItemRecord:
+    """Merge two records of an item. The facts that became known first win; the other record fills in the rest.
+
+    If both became known at the same time, the staged facts win, so that a corrected source can be read again. What an
+    earlier part of the log tells becomes the first version.
+    """
+    if stored is None:
+        return staged
+    if FROM_CATALOGUE < staged.told_until < stored.known_since:
+        return stored._replace(known_since=staged.known_since, versions=(*_versions(staged), *_versions(stored)))
+    is_catalogue = staged.known_since == FROM_CATALOGUE
+    is_corrected = staged.known_since <= stored.known_since and (is_catalogue or staged.told_until >= stored.told_until)
+    earlier, later = (staged, stored) if is_corrected else (stored, staged)
+    earlier_facts = {name: getattr(earlier.item, name) for name in earlier.item.model_fields_set}
+    facts = {name: value for name, value in earlier_facts.items() if value not in (None, "", (), {})}
+    facts["fields"] = later.item.fields | earlier.item.fields
+    until = max(staged.told_until, stored.told_until)
+    item = later.item.model_copy(update=facts)
+    known_since = min(earlier.known_since, later.known_since)
+    return ItemRecord(item, known_since, earlier.versions, until, earlier.votes)
+
+
+def _versions(record: ItemRecord) -> Sequence[Version]:
+    item = record.item
+    return record.versions or (Version(record.known_since, item.title, item.topics, item.price),)

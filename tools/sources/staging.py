@@ -206,6 +206,7 @@ class Staging:
         """Note that the source was read to its end, so that another process can go on from here."""
         document = json.dumps({**vars(self.counts), "mended": dict(self.counts.mended)})
         self._database.execute("create table counts as select ? as document", [document])
+        self.is_complete = True
 
     @property
     def events(self) -> int:

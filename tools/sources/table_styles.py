@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.sources.cells import SEVERAL, decimal_mark, is_absent, listed, unescaped
 from whimbrel.tools.sources.columns import Columns
+from whimbrel.tools.sources.dates import is_local
 from whimbrel.tools.sources.raw import Table
 from whimbrel.tools.sources.rows import Styles
 from whimbrel.tools.sources.table_options import TableOptions
-from whimbrel.tools.sources.times import TimeStyle, day_comes_first, guessed_style, is_local, style_given
+from whimbrel.tools.sources.times import TimeStyle, day_comes_first, guessed_style, style_given
 from whimbrel.tools.timestamps import zone_of
 
 LONGEST_SEARCHED = 300  # characters of topics that are searched for separators
@@ -39,10 +40,10 @@ def table_styles(
     """Return how the columns write their values, and what a person should check."""
 
     def texts(name: str) -> list[str]:
-        found = [sample.get(column, ()) for column, field in columns.mapped if field == name]
-        if len(found) > 1:
-            found = [joined(name, found[0], found[1])]
-        return [text for column in found for text in column if text is not None and not is_absent(text)]
+        parts = [sample.get(column, ()) for column, field in columns.mapped if field == name]
+        if len(parts) > 1:
+            parts = [joined(name, parts[0], parts[1])]
+        return [text for column in parts for text in column if text is not None and not is_absent(text)]
 
     mark = decimal_mark(texts("price"))
     time, warnings = _time_style(columns, texts("time"), options, tables, comma=mark == ",")

@@ -174,28 +174,29 @@ def open_table(
 def joined_to(catalogue: OpenTable, log: OpenTable) -> OpenTable:
     """Return a catalogue whose ids are those of the log: if no id is, a column that holds them is taken.
 
-    The first rows of both are compared. If nothing joins them, a warning says so.
+    The first rows of both are compared. If nothing joins them, a warning says so. Columns that the user mapped stay.
     """
-    ids = [column for column, field in log.columns.mapped if field == "item_id"]
-    own = [column for column, field in catalogue.columns.mapped if field == "item_id"]
-    if not ids or (own and own[0] not in catalogue.columns.guessed and ids[0] not in log.columns.guessed):
+    log_ids, catalogue_ids = (_id_column(table) for table in (log, catalogue))
+    are_given = catalogue_ids not in catalogue.columns.guessed and log_ids not in log.columns.guessed
+    if not log_ids or (catalogue_ids and are_given):
         return catalogue
-    wanted = _identifiers(next(log.files[0][1].batches(), None), ids[0])
+    wanted = _identifiers(next(log.files[0][1].batches(), None), log_ids)
     batch = next(catalogue.files[0][1].batches(), None)
-    shares = {
-        column: len(wanted & _identifiers(batch, column)) / max(len(wanted), 1)
-        for column in (batch.columns if batch else ())
-    }
-    best = max(shares, key=lambda column: shares[column], default="")
-    if own and shares.get(own[0], 0.0) > 0:
+    shared = {column: len(wanted & _identifiers(batch, column)) for column in (batch.columns if batch else ())}
+    if catalogue_ids and shared.get(catalogue_ids):
         return catalogue
-    if not shares or not shares[best]:
-        warning = f"no item of the catalogue's first rows is in the log: is {_shown(ids[0])!r} the id of both?"
+    best = max(shared, key=lambda column: shared[column], default="")
+    if not shared.get(best):
+        warning = f"no item of the catalogue's first rows is in the log: is {_shown(log_ids)!r} the id of both?"
         return replace(catalogue, warnings=[*catalogue.warnings, warning])
     mapped = [(column, field) for column, field in catalogue.columns.mapped if field != "item_id" and column != best]
     guessed = {column: field for column, field in catalogue.columns.guessed.items() if (column, field) in mapped}
     columns = replace(catalogue.columns, mapped=[*mapped, (best, "item_id")], guessed={**guessed, best: "item_id"})
     return replace(catalogue, columns=columns)
+
+
+def _id_column(table: OpenTable) -> str:
+    return next((column for column, field in table.columns.mapped if field == "item_id"), "")
 
 
 def _identifiers(batch: RawBatch | None, column: str) -> set[str]:

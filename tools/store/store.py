@@ -11,7 +11,6 @@ import shutil
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import tzinfo
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
@@ -21,7 +20,6 @@ from uuid import uuid4
 import numpy as np
 
 from whimbrel.tools.errors import DataError, StoreError
-from whimbrel.tools.event_meanings import Meaning
 from whimbrel.tools.log.interaction_log import EventColumns, InteractionLog
 from whimbrel.tools.log.topic_clusters import (
     LEAST_CLUSTERED_ITEMS,
@@ -36,10 +34,10 @@ from whimbrel.tools.retrieval.field_table import FieldTable
 from whimbrel.tools.store.caches import NumberCache, ReadCache
 from whimbrel.tools.store.chroma import Database, connect
 from whimbrel.tools.store.item_records import ItemRecord
+from whimbrel.tools.store.settings import Settings
 from whimbrel.tools.store.user_records import UserRecords
 from whimbrel.tools.text import encoder
 from whimbrel.tools.text.encoder import Vectors
-from whimbrel.tools.timestamps import zone_of
 
 FORMAT = 3
 _READ_FORMATS = (2, 3)
@@ -57,6 +55,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._users = UserRecords(database)
+        self.settings = Settings(database)
         self._log: InteractionLog | None = None
         self._habits: TopicHabitsOverTime | None = None
         self._log_is_unsaved = False
@@ -98,7 +97,7 @@ class Store:
         """
         earlier = [occurrence for occurrence in self._whole_history(user_id) if occurrence.time < before]
         items = self.items({occurrence.item_id for occurrence in earlier}, before=before)
-        meanings = self.meanings
+        meanings = self.settings.meanings
         return [Interaction.join(user_id, occurrence, items[occurrence.item_id], meanings) for occurrence in earlier]
 
     def _whole_history(self, user_id: str) -> list[Occurrence]:
@@ -202,7 +201,7 @@ class Store:
     def habits(self, *, before: float) -> TopicHabits | None:
         """Return the topic counts of all users, up to a moment not after `before`; None if the log is empty."""
         if self._habits is None:
-            self._habits = TopicHabitsOverTime(self.log, self.zone)
+            self._habits = TopicHabitsOverTime(self.log, self.settings.zone)
         habits = self._habits.before(before)
         return habits if len(habits.topics) else None
 
@@ -214,34 +213,6 @@ class Store:
     def number_cache(self, kind: str) -> NumberCache:
         """Return the store's cache for numbers of this kind."""
         return self._number_caches.setdefault(kind, NumberCache(self.folder, kind))
-
-    @property
-    def is_distilled(self) -> bool:
-        """Whether the items have vectors of the distilled encoder. Vectors of two encoders are never mixed."""
-        return bool(self._database.metadata.get("distilled"))
-
-    def note_distilled(self) -> None:
-        """Note that all items have vectors of the distilled encoder."""
-        self._database.note(distilled=True)
-
-    @property
-    def meanings(self) -> dict[str, Meaning]:
-        """The meanings that this store gives to event words of its own."""
-        return dict(json.loads(self._database.metadata.get("meanings") or "{}"))
-
-    @property
-    def zone(self) -> tzinfo:
-        """The zone in which people live, whose hours and weekends are habits; UTC unless the log's was given."""
-        return zone_of(self._database.metadata.get("timezone") or "UTC")
-
-    def set_zone(self, name: str) -> None:
-        """Set the zone (see `zone_of`)."""
-        self._database.note(timezone=name)
-        self._habits = None
-
-    def add_meanings(self, meanings: Mapping[str, Meaning]) -> None:
-        """Give event words a meaning. An earlier meaning of the same word is replaced."""
-        self._database.note(meanings=json.dumps(self.meanings | dict(meanings), ensure_ascii=False))
 
     # Single changes.
 
@@ -301,13 +272,6 @@ class Store:
         others = [other for other in _unfinished_sources(self._database.metadata) if other != source]
         self._database.note(unfinished=json.dumps([*others, source]), format=FORMAT)
 
-    def note_source(self, name: str, command: str) -> str:
-        """Note the command with which a source was read. Return the one of an earlier time if it was another one."""
-        commands = dict(json.loads(self._database.metadata.get("sources") or "{}"))
-        earlier = str(commands.get(name) or "")
-        self._database.note(sources=json.dumps(commands | {name: command}, ensure_ascii=False))
-        return earlier if command and earlier != command else ""
-
     def finish(self, source: str, columns_of: Callable[[list[str]], EventColumns] | None = None) -> None:
         """Rebuild the derived files, then mark this source as finished.
 
@@ -336,7 +300,7 @@ class Store:
 
     def merge_histories(self, histories: Mapping[str, Sequence[Occurrence]]) -> int:
         """Add events to users' histories and return the number of new events. Equal events count once."""
-        return self._users.merge(histories, self.item_vectors, self.meanings)
+        return self._users.merge(histories, self.item_vectors, self.settings.meanings)
 
     # Derived files.
 

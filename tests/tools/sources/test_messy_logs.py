@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from whimbrel.tools.errors import WhimbrelError
 from whimbrel.tools.sources.formats import open_source, open_source_with_items
-from whimbrel.tools.sources.ingest import Ingested, ingest, staged
+from whimbrel.tools.sources.ingest import Ingested, ingest
+from whimbrel.tools.sources.staged import staged
 from whimbrel.tools.sources.table_options import TableOptions
 from whimbrel.tools.store.store import open_store
 from whimbrel.tools.timestamps import iso
