@@ -1,18 +1,15 @@
-"""A messy export of a shop, one table in every container, folders of parts, and mutated files of every adapter."""
+"""Messy exports of shops: what is guessed, merged and refused, and hostile files."""
 
 import csv
 import json
 import os
 import random
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from whimbrel.tools.errors import WhimbrelError
 from whimbrel.tools.sources.formats import open_source, open_source_with_items
@@ -22,20 +19,9 @@ from whimbrel.tools.sources.table_options import TableOptions
 from whimbrel.tools.store.store import open_store
 from whimbrel.tools.timestamps import iso
 
-MUTATIONS = int(os.environ.get("WHIMBREL_MUTATIONS", "60"))
-"""Mutated files of each adapter. 5,000 were tried: WHIMBREL_MUTATIONS=5000 pytest -k mutated."""
-
 
 def read(path: Path, store: Path, **options: object) -> Ingested:
     return ingest(open_source(str(path), options=TableOptions(**options)), store)  # type: ignore[arg-type]
-
-
-def contents(folder: Path) -> dict[str, list[str]]:
-    with open_store(folder) as store:
-        return {
-            user_id: [event.model_dump_json() for event in store.history(user_id)]
-            for user_id in sorted(store.log.user_ids)
-        }
 
 
 def test_a_messy_export_is_read_by_one_command(tmp_path: Path) -> None:
@@ -88,77 +74,6 @@ def test_a_messy_export_is_read_by_one_command(tmp_path: Path) -> None:
         ("Wool socks", 12.5),
     }
     assert (items["007"].topics, items["008"].topics) == (("Garten",), ())
-
-
-ROWS = [
-    {"user": n % 5, "product": {"id": 100 + n % 7, "name": f"Thing, {n % 7}"}, "category": "A|B" if n % 2 else "C", "price": n % 7 + 0.5,
-     "when": f"2024-01-{n % 27 + 1:02}T10:00:00Z"}
-    for n in range(80)
-]  # fmt: skip
-FLAT = [{**{k: v for k, v in row.items() if k != "product"}, "product.id": row["product"]["id"], "product.name": row["product"]["name"]} for row in ROWS]  # type: ignore[index]  # fmt: skip
-
-
-def _delimited(path: Path, delimiter: str) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(FLAT[0]), delimiter=delimiter)
-        writer.writeheader()
-        writer.writerows(FLAT)
-
-
-def _pandas(path: Path) -> None:
-    import pandas as pd
-
-    pd.DataFrame(FLAT).to_parquet(path)
-
-
-def _duckdb(path: Path) -> None:
-    import duckdb
-    import pandas as pd
-
-    frame = pd.DataFrame(FLAT)
-    duckdb.register("frame", frame)
-    duckdb.sql(f"copy (select * from frame) to '{path}' (format parquet)")
-
-
-def _nested(path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    pq.write_table(pa.Table.from_pylist(ROWS), path)
-
-
-def _spark(path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    path.mkdir()
-    for number, part in enumerate((FLAT[:30], FLAT[30:])):
-        pq.write_table(pa.Table.from_pylist(part), path / f"part-0000{number}-c000.snappy.parquet")
-    (path / "_SUCCESS").touch()
-    (path / ".part-00000.crc").write_bytes(b"x")
-
-
-CONTAINERS: dict[str, Callable[[Path], object]] = {
-    "a.csv": lambda path: _delimited(path, ","),
-    "b.tsv": lambda path: _delimited(path, "\t"),
-    "c.jsonl": lambda path: path.write_text("\n".join(map(json.dumps, ROWS))),
-    "d.json": lambda path: path.write_text(json.dumps(ROWS)),
-    "e.parquet": _pandas,
-    "f.parquet": _duckdb,
-    "g.parquet": _nested,
-    "h-parts": _spark,
-}
-
-
-def test_one_table_gives_one_store_in_every_container(tmp_path: Path) -> None:
-    stores = []
-    for name, write in CONTAINERS.items():
-        write(tmp_path / name)
-        done = read(tmp_path / name, tmp_path / f"store-{name}")
-        assert (done.rows, done.rejected) == (80, 0), name
-        stores.append(contents(tmp_path / f"store-{name}"))
-    assert all(store == stores[0] for store in stores)
-    assert json.loads(stores[0]["0"][0])["title"].startswith("Thing, ")
 
 
 def test_facts_are_those_of_the_majority_up_to_a_moment(tmp_path: Path) -> None:
@@ -299,112 +214,6 @@ def test_a_file_that_is_wrong_throughout_is_refused_early(tmp_path: Path) -> Non
     path.write_text("user_id,title,time\n" + "u,Tea,soon\n" * 50_000)
     with pytest.raises(WhimbrelError, match=r"no valid row among the first 20,000 .* no known format"):
         read(path, tmp_path / "s")
-
-
-# Files of each adapter, which are then mutated.
-
-
-def _bytes_of(folder: Path, name: str) -> bytes:
-    CONTAINERS[name](folder / name)
-    return (folder / name).read_bytes()
-
-
-@pytest.fixture(scope="module")
-def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
-    folder = tmp_path_factory.mktemp("originals")
-    mind = "\t".join(["N1", "news", "world", "A title", "Words", "", "[]", "[]"])
-    shown = "\t".join(["1", "U1", "11/11/2019 9:05:58 AM", "N1", "N1-1 N1-0"])
-    review = {"reviewerID": "A1", "asin": "B00005N5PF", "overall": 5.0, "unixReviewTime": 1369699200}
-    meta = {"asin": "B00005N5PF", "title": "Bird", "category": ["Toys"], "price": "$5.00"}
-    return {
-        **{name: {name: _bytes_of(folder, name)} for name in ("a.csv", "b.tsv", "c.jsonl", "d.json", "e.parquet")},
-        "movielens": {
-            "ratings.csv": b"userId,movieId,rating,timestamp\n1,2,3.5,1112486027\n2,2,4,1112486028\n",
-            "movies.csv": b"movieId,title,genres\n2,Jumanji (1995),Adventure|Children\n",
-        },
-        "amazon": {
-            "Toys.json": "\n".join(json.dumps(review | {"unixReviewTime": 1369699200 + n}) for n in range(9)).encode(),
-            "meta_Toys.json": json.dumps(meta).encode(),
-        },
-        "mind": {"news.tsv": (mind + "\n").encode(), "behaviors.tsv": (shown + "\n" + shown).encode()},
-    }
-
-
-def _mutated(data: bytes, draw: random.Random) -> bytes:
-    changed = bytearray(data)
-    for _ in range(draw.randint(1, 8)):
-        place = draw.randrange(len(changed)) if changed else 0
-        kind = draw.randrange(6)
-        junk = draw.choice(
-            [
-                b'"',
-                b"\n",
-                b"\r",
-                b"\x00",
-                b"\xff\xfe",
-                b",",
-                b";",
-                b"\t",
-                b"NaN",
-                b"\\",
-                b"[",
-                b"'",
-                b"&amp;",
-                b"\xe2\x80\x8d",
-                b"1e999",
-                b"{",
-            ]
-        )
-        if kind == 0:
-            changed[place : place + 1] = junk
-        elif kind == 1:
-            changed[place:place] = junk * draw.randint(1, 5)
-        elif kind == 2:
-            del changed[place : place + draw.randint(1, 40)]
-        elif kind == 3:
-            changed[place:place] = changed[place : place + draw.randint(1, 200)]
-        elif kind == 4:
-            changed[place : place + 4] = bytes(draw.randrange(256) for _ in range(4))
-        else:
-            del changed[place:]
-    return bytes(changed)
-
-
-@pytest.mark.parametrize("name", ["a.csv", "b.tsv", "c.jsonl", "d.json", "e.parquet", "movielens", "amazon", "mind"])
-def test_a_mutated_file_loses_no_row_in_silence(
-    name: str, originals: dict[str, dict[str, bytes]], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    refusals: list[str] = []
-
-    @settings(
-        max_examples=MUTATIONS,
-        deadline=None,
-        database=None,
-        derandomize=MUTATIONS < 1000,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(st.integers(0, 2**32))
-    def check(seed: int) -> None:
-        draw, folder = random.Random(seed), tmp_path_factory.mktemp("mutated")
-        files = originals[name]
-        for file, data in files.items():
-            (folder / file).write_bytes(_mutated(data, draw) if len(files) == 1 or draw.random() < 0.7 else data)
-        path = folder / name if len(files) == 1 else folder
-        given_format = name if len(files) > 1 else None
-        try:
-            with staged(open_source(str(path), format=given_format)) as staging:
-                counts = staging.counts
-                repeated = counts.valid - staging.events
-                assert repeated >= 0
-                assert counts.rows == staging.events + repeated + counts.rejected + counts.catalogue
-                assert sum(count for _, count, _ in staging.reject_reasons()) == counts.rejected
-                assert len(list(staging.rejects())) == counts.rejected
-                list(staging.items(staging.spelling(())))
-        except WhimbrelError as error:
-            refusals.append(str(error))
-
-    check()
-    assert not [refusal for refusal in refusals if not refusal.isprintable()]
 
 
 def test_a_log_and_its_catalogue_are_counted_apart(tmp_path: Path) -> None:
