@@ -4,18 +4,18 @@ The log is derived from the store and saved in one file next to it. Questions ab
 popular, then take milliseconds. Every query takes a time `before` and uses only earlier events.
 """
 
-import json
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.tools.files.atomic import atomic_write
+from whimbrel.tools.log.event_columns import EventColumns, History, columns_of, situation_text
 from whimbrel.tools.records import Item
 
 Ints = NDArray[np.int64]
@@ -24,30 +24,8 @@ Floats = NDArray[np.float64]
 EventRow = tuple[float, str, str, Mapping[str, str] | None]
 """An event: the time in Unix seconds, the user's id, the item's id, and the situation or None."""
 
-EVENTS_AT_ONCE = 100_000
-"""Events that become arrays at once while a log is built."""
 _NAMES_IN_FILE = {"item_pair_offset": "met_offset", "pairs_by_item": "met_by"}
 """Fields that have another name in a saved log: the names are part of the format on disk."""
-
-
-class EventColumns(NamedTuple):
-    """Events as arrays, in any order.
-
-    Attributes:
-        time: Their times in Unix seconds, shape (events,).
-        user: Rows of `user_ids`.
-        item: Rows of the catalogue, sorted by id.
-        situation: Rows of `situations`.
-        user_ids: The ids of the users.
-        situations: Distinct situations as texts (see `situation_text`).
-    """
-
-    time: Floats
-    user: Ints
-    item: Ints
-    situation: Ints
-    user_ids: list[str]
-    situations: list[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +93,7 @@ class InteractionLog:
         return cls.of_histories(items, by_user.items())
 
     @classmethod
-    def of_histories(cls, items: Iterable[Item], histories: Iterable[tuple[str, list[list[Any]]]]) -> "InteractionLog":
+    def of_histories(cls, items: Iterable[Item], histories: Iterable[History]) -> "InteractionLog":
         """Build a log from items and the histories of users.
 
         Args:
@@ -127,26 +105,7 @@ class InteractionLog:
             KeyError: an event has an item that is not in `items`.
         """
         catalogue = sorted(items, key=lambda item: item.item_id)
-        item_rows = {item.item_id: row for row, item in enumerate(catalogue)}
-        user_rows: dict[str, int] = {}
-        situation_rows: dict[str, int] = {}
-        times: list[Floats] = [np.empty(0)]
-        columns: list[Ints] = [np.empty((3, 0), dtype=np.int64)]  # rows of users, items and situations
-        # Some thousand events become arrays at once. Lists of all events would take ten times the memory.
-        for group in _grouped(histories, EVENTS_AT_ONCE):
-            events = [row for _, rows in group for row in rows]
-            users = np.array([user_rows.setdefault(user_id, len(user_rows)) for user_id, _ in group], dtype=np.int64)
-            texts = [situation_text(row[4]) if len(row) > 4 and row[4] else "" for row in events]
-            times.append(np.array([row[0] for row in events], dtype=np.float64))
-            of_users = np.repeat(users, [len(rows) for _, rows in group])
-            of_items = [item_rows[row[1]] for row in events]
-            of_situations = [situation_rows.setdefault(text, len(situation_rows)) for text in texts]
-            columns.append(np.array([of_users, of_items, of_situations], dtype=np.int64))
-        user, item, situation = np.concatenate(columns, axis=1)
-        events_of_log = EventColumns(
-            np.concatenate(times), user, item, situation, list(user_rows), list(situation_rows)
-        )
-        return cls.of_columns(catalogue, events_of_log)
+        return cls.of_columns(catalogue, columns_of(histories, [item.item_id for item in catalogue]))
 
     @classmethod
     def of_columns(cls, items: Iterable[Item], events: EventColumns) -> "InteractionLog":
@@ -331,27 +290,6 @@ class InteractionLog:
         if len(values["time"]) and not values["situations"]:
             values["situations"] = [""]
         return cls(**values)
-
-
-def _grouped(
-    histories: Iterable[tuple[str, list[list[Any]]]], size: int
-) -> Iterator[list[tuple[str, list[list[Any]]]]]:
-    """Yield histories in lists of at least `size` events; the last list may have fewer."""
-    group: list[tuple[str, list[list[Any]]]] = []
-    events = 0
-    for history in histories:
-        group.append(history)
-        events += len(history[1])
-        if events >= size:
-            yield group
-            group, events = [], 0
-    if group:
-        yield group
-
-
-def situation_text(context: Mapping[str, str] | None) -> str:
-    """Return a situation as a JSON object; "" if it is unknown."""
-    return json.dumps(context) if context else ""
 
 
 def _first_appearances(catalogue: Sequence[Item], item: Ints, time: Floats) -> Floats:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from whimbrel.tools.clean import same_text
-from whimbrel.tools.log.interaction_log import EventColumns, situation_text
+from whimbrel.tools.log.event_columns import EventColumns, situation_text
 from whimbrel.tools.records import Occurrence
 from whimbrel.tools.sources.majority import Told, merged_facts
 from whimbrel.tools.sources.rows import Batch

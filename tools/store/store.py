@@ -20,7 +20,8 @@ from uuid import uuid4
 import numpy as np
 
 from whimbrel.tools.errors import DataError, StoreError
-from whimbrel.tools.log.interaction_log import EventColumns, InteractionLog
+from whimbrel.tools.log.event_columns import EventColumns
+from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.topic_clusters import (
     LEAST_CLUSTERED_ITEMS,
     cluster_topics,
