@@ -13,12 +13,17 @@ from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.log.click_rates import ClickRates
+from whimbrel.tools.log.ease import Ease
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.item_embeddings import ItemEmbeddings
+from whimbrel.tools.log.learned_items import NO_LEARNED_ITEMS, LearnedItems
 
 # These file names must not change, even if classes are renamed: newer versions read folders that older ones wrote.
-NEXT_TOPICS, FUSION, CLICK_RATES, EMBEDDINGS = "next_topics.json", "fusion.json", "click_rates.json", "item_factors.npz"
-FILES = (NEXT_TOPICS, FUSION, CLICK_RATES, EMBEDDINGS)
+NEXT_TOPICS, FUSION, CLICK_RATES = "next_topics.json", "fusion.json", "click_rates.json"
+EMBEDDINGS, EASE = "item_factors.npz", "ease.npz"
+CALIBRATED = "calibrated.json"
+"""What an ingestion learned of the signals. It is used until `whimbrel fit` has learned more."""
+FILES = (NEXT_TOPICS, FUSION, CLICK_RATES, EMBEDDINGS, EASE)
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
@@ -31,18 +36,18 @@ class Fitted:
     Attributes:
         topics: The model that predicts the topics of the next event.
         fusion: The weights of retrieval channels and of features.
-        embeddings: Item embeddings learned from the log; None if the log was too small to learn them.
+        items: What the log taught about its items.
         click_rates: How often items were chosen when they were shown; None if that was not learned.
     """
 
     topics: NextTopics
     fusion: Rankers
-    embeddings: ItemEmbeddings | None = None
+    items: LearnedItems = NO_LEARNED_ITEMS
     click_rates: ClickRates | None = None
 
     @classmethod
     def default(cls) -> Self:
-        """Return the shipped models, which were learned from several logs. They have no embeddings or click rates."""
+        """Return the shipped models, which were learned from several logs. They know no items or click rates."""
         return cls(NextTopics.default(), Rankers.default())
 
     @classmethod
@@ -58,8 +63,10 @@ class Fitted:
         shipped = cls.default()
         return cls(
             topics=_read_model_if_present(folder / NEXT_TOPICS, NextTopics) or shipped.topics,
-            fusion=_read_model_if_present(folder / FUSION, Rankers) or shipped.fusion,
-            embeddings=_read_if_present(folder / EMBEDDINGS, ItemEmbeddings.load),
+            fusion=_read_model_if_present(folder / FUSION, Rankers) or _calibrated(folder) or shipped.fusion,
+            items=LearnedItems(
+                _read_if_present(folder / EMBEDDINGS, ItemEmbeddings.load), _read_if_present(folder / EASE, Ease.load)
+            ),
             click_rates=_read_model_if_present(folder / CLICK_RATES, ClickRates),
         )
 
@@ -70,15 +77,31 @@ class Fitted:
         for name, model in models.items():
             with atomic_write(folder / name) as partial:
                 partial.write_text(model.model_dump_json(indent=1), "utf-8")
-        # Embeddings of an earlier fit describe an older log, so they must not stay in the folder with the new files.
-        if self.embeddings is None:
-            (folder / EMBEDDINGS).unlink(missing_ok=True)
-        else:
-            self.embeddings.save(folder / EMBEDDINGS)
+        # Models of an earlier fit describe an older log, so they must not stay in the folder with the new files.
+        for name, of_items in {EMBEDDINGS: self.items.embeddings, EASE: self.items.ease}.items():
+            if of_items is None:
+                (folder / name).unlink(missing_ok=True)
+            else:
+                of_items.save(folder / name)
 
     def for_log(self, log: InteractionLog) -> "Fitted":
-        """Return a copy whose embeddings follow the item order of a log, which may have grown since the fit."""
-        return self if self.embeddings is None else replace(self, embeddings=self.embeddings.for_log(log))
+        """Return a copy that follows the item order of a log, which may have grown since the fit."""
+        return replace(self, items=self.items.for_log(log))
+
+
+def save_calibrated(rankers: Rankers, folder: Path) -> None:
+    """Write the rankers of a calibration into a folder of fitted models."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(folder / CALIBRATED) as partial:
+        partial.write_text(rankers.model_dump_json(indent=1), "utf-8")
+
+
+def _calibrated(folder: Path) -> Rankers | None:
+    """Return the rankers of a calibration. A damaged file is left out, since the next ingestion writes it anew."""
+    try:
+        return _read_model_if_present(folder / CALIBRATED, Rankers)
+    except DataError:
+        return None
 
 
 def read_topics(path: Path) -> NextTopics:

@@ -117,7 +117,7 @@ def retrieval_query(state: State, resources: Resources) -> RetrievalQuery:
         before=recall.before,
         interest=state.interest,
         expected=state.prediction.topics,
-        embeddings=resources.fitted.embeddings,
+        learned=resources.fitted.items,
         without=(*request.without, *request.context.more, *request.context.unavailable, *recall.refused),
     )
 
@@ -331,7 +331,7 @@ def _given(state: State, items: Sequence[Item], resources: Resources) -> State:
     excluded_ids = {item.item_id for item in excluded}
     allowed = [item for item in items if item.item_id not in excluded_ids]
     statistics = ItemStatistics.of(
-        resources.catalogue.log, recall.history, before=recall.before, embeddings=resources.fitted.embeddings
+        resources.catalogue.log, recall.history, before=recall.before, learned=resources.fitted.items
     )
     vectors = dict(zip([item.item_id for item in items], item_vectors(items), strict=True))
     candidates = as_candidates(allowed, vectors, statistics)

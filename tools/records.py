@@ -232,14 +232,22 @@ class Interaction(Event, Item):
         """
         time, _, event, rating, context = occurrence
         store_meaning = meanings.get(event) if meanings else None
-        of_event = {
+        # `model_construct` does the same, but it looks at every field. A history of a thousand events took it 40 ms.
+        joined = cls.__new__(cls)
+        values = {
+            **item.__dict__,
+            "user_id": user_id,
             "time": time,
             "event": event,
             "rating": rating,
             "context": context or {},
             "own_meaning": store_meaning,
         }
-        return cls.model_construct(**{**dict(item), "user_id": user_id, **of_event})
+        object.__setattr__(joined, "__dict__", values)
+        object.__setattr__(joined, "__pydantic_fields_set__", set(values))
+        object.__setattr__(joined, "__pydantic_extra__", None)
+        object.__setattr__(joined, "__pydantic_private__", None)
+        return joined
 
 
 def strength(item: Item) -> float:

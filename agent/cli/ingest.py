@@ -66,6 +66,10 @@ def ingest(
             help="What an event word means: seen, wanted, chosen, rated or turned-away. May be repeated.",
         ),
     ] = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option(help="Learn from the end of the log which signals count on it. It takes seconds, for any log."),
+    ] = True,
     json: JsonOption = False,
 ) -> None:
     """Read a log into a store.
@@ -81,10 +85,12 @@ def ingest(
     """
     from whimbrel.agent.display.ingestion import print_ingested
     from whimbrel.agent.display.progress import progress_bars
+    from whimbrel.agent.learning.fit import calibrate_store
     from whimbrel.tools.event_meanings import parse_events
     from whimbrel.tools.sources.formats import open_source, open_source_with_items
     from whimbrel.tools.sources.ingest import ingest as ingest_source
     from whimbrel.tools.sources.table_options import TableOptions, parse_map
+    from whimbrel.tools.store.store import open_store
 
     meanings = parse_events(events or [])
     options = TableOptions(parse_map(map or []), split, time_format, timezone, encoding, False if no_header else None)
@@ -102,6 +108,9 @@ def ingest(
     command = _command(source, {**given, "--encoding": encoding}, map or [], no_header=no_header)
     with progress_bars() as progress:
         done = ingest_source(opened, store, command=command, progress=progress, meanings=meanings, timezone=timezone)
+        if calibrate and done.new_events:
+            with open_store(store) as opened_store:
+                calibrate_store(opened_store, progress=progress)
     if json:
         print_json({"store": store, **done.as_document()})
         return

@@ -160,16 +160,15 @@ def channel_choice_sets(
     sets = list[ChoiceSet]()
     for query in queries:
         state = run(query.request(), resources, QUERY)
-        ranks = search_channels(
+        channels = search_channels(
             resources.catalogue, retrieval_query(state, resources), n=resources.config.candidates
-        ).ranks
-        worth = np.array(
-            [
-                [reciprocal(by_channel[name]) if name in by_channel else 0.0 for name in LEARNED_CHANNELS]
-                for by_channel in ranks.values()
-            ]
         )
-        for kept, chosen in _one_choice_each(list(ranks), resources.catalogue.log.rows(query.chose).tolist()):
+        scores = reciprocal(channels.ranks)
+        column = {channel: scores[:, number] for number, channel in enumerate(channels.channels)}
+        worth = np.stack([column.get(name, np.zeros(len(scores))) for name in LEARNED_CHANNELS], axis=1)
+        for kept, chosen in _one_choice_each(
+            channels.rows.tolist(), resources.catalogue.log.rows(query.chose).tolist()
+        ):
             sets.append(ChoiceSet(query.user, worth[kept], chosen))
         advance(1)
     return sets
@@ -222,7 +221,8 @@ def _request_of(state: State, kept: Sequence[int]) -> Request:
 
 def _one_choice_each(ids: Sequence[T], chose: Sequence[T]) -> Iterator[tuple[list[int], int]]:
     """Yield a pair for each chosen id: the rows without the other chosen ids, and its position in these rows."""
-    chosen_rows = [row for row, item_id in enumerate(ids) if item_id in chose]
+    wanted = set(chose)
+    chosen_rows = [row for row, item_id in enumerate(ids) if item_id in wanted]
     for chosen in chosen_rows:
         kept = [row for row in range(len(ids)) if row == chosen or row not in chosen_rows]
         if len(kept) > 1:

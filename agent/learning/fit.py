@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from whimbrel.agent.fitted import Fitted
+from whimbrel.agent.fitted import FUSION, Fitted, save_calibrated
 from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.learning.cases import Case, Problem
 from whimbrel.agent.learning.choice_sets import GivenQuery, TrainingQuery, given_choice_sets
 from whimbrel.agent.learning.fitted_log import write_fitted_log
 from whimbrel.agent.learning.forecast import fit_forecast
-from whimbrel.agent.learning.learn import Draw, Learning, learn_from
+from whimbrel.agent.learning.learn import Draw, Learning, calibrate, learn_from
 from whimbrel.agent.learning.model_weights import ask_about, learn_model_weights
 from whimbrel.agent.learning.ranking import (
     LEAST_CHOICES,
@@ -118,6 +118,15 @@ def fit_store(store: Store, extras: Extras | None = None, *, seed: int = 0, prog
     fitted.save(store.fitted)
     draw.progress.step("Learning to forecast", None)
     return replace(fit, outlook=fit_forecast(store.log, store.fitted, seed=seed))
+
+
+def calibrate_store(store: Store, *, progress: Progress | None = None) -> None:
+    """Learn in seconds which signals count on the log of a store. A store that was fitted already stays as it is."""
+    if (store.fitted / FUSION).is_file():
+        return
+    rankers = calibrate(store, progress=progress)
+    if rankers is not None:
+        save_calibrated(rankers, store.fitted)
 
 
 def fit_sessions(

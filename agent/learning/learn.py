@@ -1,13 +1,13 @@
 """Learn everything that a log can teach: next topics, item embeddings, channel weights and rankers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.ranking.rankers import CandidateKind, Ranker, Rankers
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.log.item_embeddings import ItemEmbeddings
+from whimbrel.tools.log.learned_items import NO_LEARNED_ITEMS, LearnedItems
 from whimbrel.tools.progress import NoProgress, Progress
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from whimbrel.agent.learning.ranking import ChoiceSet
     from whimbrel.agent.shift.next_topics import NextTopics
     from whimbrel.agent.state import Resources
+    from whimbrel.tools.log.interaction_log import InteractionLog
     from whimbrel.tools.retrieval.catalogue import Catalogue
 
 LEAST_USERS, LEAST_USERS_COLD = 200, 50
@@ -26,6 +27,8 @@ Cold candidates have neither, so they need no such share.
 """
 MOST_CHOICES, CHANNEL_QUERIES = 2000, 600
 """Most training queries to learn each ranker from, and most to learn channel weights from."""
+CALIBRATION_QUERIES, CALIBRATION_WARM_UP = 300, 0.8
+"""Most training queries of a calibration, and the share of the log before the first of them."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,19 @@ class Learning:
 
 @dataclass(frozen=True)
 class Draw:
-    """How training queries are drawn: their largest number, the seed, and the display of progress."""
+    """How training queries are drawn.
+
+    Attributes:
+        most: The most queries.
+        seed: The seed of all random draws.
+        progress: Where progress is shown.
+        warm_up: The share of the log before the first query.
+    """
 
     most: int = MOST_CHOICES
     seed: int = 0
     progress: Progress = field(default_factory=NoProgress)
+    warm_up: float = STATISTICS_WARM_UP
 
 
 def learn_from(
@@ -72,21 +83,52 @@ def learn_from(
     """
     draw, start = draw or Draw(), start or Fitted.default()
     topics, moments, users = _learn_topics(catalogue, start.topics, draw)
-    draw.progress.step("Learning which items go together", None)
-    embeddings = ItemEmbeddings.of(catalogue.log)
-    rankers, drawn = start.fusion, dict[CandidateKind, "list[ChoiceSet]"]()
     few = len(catalogue.log.user_ids) < LEAST_USERS
+    draw.progress.step("Learning which items go together", None)
+    items, past = LearnedItems.of(catalogue.log), NO_LEARNED_ITEMS if few else past_items(catalogue.log, draw)
+    rankers, drawn = start.fusion, dict[CandidateKind, "list[ChoiceSet]"]()
     for kind in ("cold",) if few else kinds:
-        fitted = Fitted(topics, rankers)
         if kind == "retrieved":
-            channels = learn_channels([draw_channel_choices(catalogue, fitted, draw)], rankers.channels, seed=draw.seed)
+            of_channels = draw_channel_choices(catalogue, Fitted(topics, rankers, past), draw)
+            channels = learn_channels([of_channels], rankers.channels, seed=draw.seed)
             rankers = rankers.model_copy(update={"channels": channels})
-        drawn[kind] = draw_choices(catalogue, kind, Fitted(topics, rankers), draw)
+        drawn[kind] = draw_choices(catalogue, kind, Fitted(topics, rankers, past), draw)
         draw.progress.step("Learning the weights of features", None)
         rankers = learn_rankers(rankers, {kind: [drawn[kind]]}, seed=draw.seed)
     source = f"{sum(map(len, drawn.values()))} choices of this log"
     rankers = rankers.model_copy(update={"learned_from": source})
-    return Learning(Fitted(topics, rankers, embeddings), moments, users, drawn)
+    return Learning(Fitted(topics, rankers, items), moments, users, drawn)
+
+
+def calibrate(catalogue: "Catalogue", *, progress: Progress | None = None) -> Rankers | None:
+    """Weigh the channels and signals by the end of a log, as far as that takes seconds.
+
+    This is the quick part of `learn_from`. Weights for given candidates stay, and nothing is learned of the items.
+
+    Returns:
+        The rankers, or None if the log is too short.
+    """
+    if len(catalogue.log.user_ids) < LEAST_USERS:
+        return None
+    start = Fitted.default()
+    draw = Draw(CALIBRATION_QUERIES, progress=progress or NoProgress(), warm_up=CALIBRATION_WARM_UP)
+    channels = learn_channels([draw_channel_choices(catalogue, start, draw)], start.fusion.channels)
+    rankers = start.fusion.model_copy(update={"channels": channels})
+    choices = draw_choices(catalogue, "retrieved", Fitted(start.topics, rankers), draw)
+    learned = learn_rankers(rankers, {"retrieved": [choices]}, trees=False)
+    return learned.model_copy(update={"learned_from": f"{len(choices)} choices at the end of this log"})
+
+
+def past_items(log: "InteractionLog", draw: Draw) -> LearnedItems:
+    """Learn models of the items from the part of the log before the first training query.
+
+    Models of later events would contain the very choices that are learned from.
+    """
+    return LearnedItems.of(log, before=_first_moment(log, draw.warm_up)) if len(log.time) else NO_LEARNED_ITEMS
+
+
+def _first_moment(log: "InteractionLog", warm_up: float) -> float:
+    return float(log.time[min(int(len(log.time) * warm_up), len(log.time) - 1)])
 
 
 def learn_rankers(
@@ -121,16 +163,23 @@ def learn_channels(
 
 
 def draw_channel_choices(catalogue: "Catalogue", fitted: Fitted, draw: Draw) -> "list[ChoiceSet]":
-    """Draw choice sets of the candidates that the retrieval channels find."""
+    """Draw choice sets of the candidates that the retrieval channels find.
+
+    Args:
+        catalogue: The items and the log.
+        fitted: What was learned so far. Its items must be those of `past_items`.
+        draw: How training queries are drawn.
+    """
     from whimbrel.agent.learning.choice_sets import channel_choice_sets
 
-    queries, resources = _queries(catalogue, "retrieved", fitted, Draw(CHANNEL_QUERIES, draw.seed))
+    of_channels = replace(draw, most=min(draw.most, CHANNEL_QUERIES))
+    queries, resources = _queries(catalogue, "retrieved", fitted, of_channels)
     draw.progress.step("Searching the channels", len(queries))
     return channel_choice_sets(queries, resources, advance=draw.progress.advance)
 
 
 def draw_choices(catalogue: "Catalogue", kind: CandidateKind, fitted: Fitted, draw: Draw) -> "list[ChoiceSet]":
-    """Draw choice sets of the log's users. All candidates are of one kind."""
+    """Draw choice sets of the log's users. All candidates are of one kind. The arguments are as above."""
     from whimbrel.agent.learning.choice_sets import choice_sets
 
     queries, resources = _queries(catalogue, kind, fitted, draw)
@@ -138,10 +187,16 @@ def draw_choices(catalogue: "Catalogue", kind: CandidateKind, fitted: Fitted, dr
     return choice_sets(queries, resources, kind, seed=draw.seed, advance=draw.progress.advance)
 
 
+def draw_choices_of(catalogue: "Catalogue", kind: CandidateKind, fitted: Fitted, draw: Draw) -> "list[ChoiceSet]":
+    """Draw choice sets as `draw_choices` does, after learning the models of the items that it needs."""
+    items = NO_LEARNED_ITEMS if kind == "cold" else past_items(catalogue.log, draw)
+    return draw_choices(catalogue, kind, replace(fitted, items=items), draw)
+
+
 def _queries(
     catalogue: "Catalogue", kind: CandidateKind, fitted: Fitted, draw: Draw
 ) -> "tuple[list[TrainingQuery], Resources]":
-    """Draw training queries, and return them with the resources as of the time before them.
+    """Draw training queries in order of time, and return them with what answers them.
 
     There are no queries if the log has too few users.
     """
@@ -152,11 +207,11 @@ def _queries(
     cold = kind == "cold"
     if len(log.user_ids) < (LEAST_USERS_COLD if cold else LEAST_USERS) or not len(log.time):
         return [], Resources(catalogue, fitted)
-    warm_up = 0.0 if cold else STATISTICS_WARM_UP
-    # Embeddings of later events would contain the very choices that are learned from.
-    embeddings = None if cold else ItemEmbeddings.of(log, before=float(log.time[int(len(log.time) * warm_up)]))
+    warm_up = 0.0 if cold else draw.warm_up
     queries = list(training_queries(catalogue, most=draw.most, seed=draw.seed, warm_up=warm_up))
-    return queries, Resources(catalogue, Fitted(fitted.topics, fitted.fusion, embeddings))
+    # In order of time, since counts as of one moment make those of the next one cheap.
+    queries.sort(key=lambda query: (query.before, query.user))
+    return queries, Resources(catalogue, replace(fitted, items=NO_LEARNED_ITEMS) if cold else fitted)
 
 
 def _learn_topics(catalogue: "Catalogue", start: "NextTopics", draw: Draw) -> "tuple[NextTopics, int, int]":

@@ -41,10 +41,23 @@ TREES = {
 }
 CUT_OFF = 10
 SURE_GAIN = 2.0
-"""Trees, and weights that depend on a topic change, must gain more than this many standard errors.
-
-One is not enough, because the number of trees was chosen on the same people.
-"""
+"""Trees, and weights that depend on a topic change, must gain more than this many standard errors."""
+PARTS = (
+    "recent_popularity",
+    "popularity",
+    "itemknn",
+    "ridge",
+    "ease",
+    "user_knn",
+    "next_item",
+    "co_occurrence",
+    "similarity",
+)
+"""Features that are recommenders of their own. No ranker may be behind the best of them on held-out people."""
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Shares that the best part may get in a ranker that is behind it."""
+LIKELY_GAIN = 1.0
+"""The best part takes a share if it is ahead of the weights by more than this many standard errors."""
 NEVER_NEGATIVE = ("similarity", "nearest", "last", "words", "topics", "shift")
 """Features of similarity. A few choices may suggest a negative weight by chance, so none is allowed."""
 LOWEST_WEIGHTS = np.where(np.isin(FEATURES, NEVER_NEGATIVE), 0.0, -np.inf)
@@ -115,12 +128,16 @@ def learn_ranker(
     begin = np.append(row_of(start.weights), row_of(start.moving or start.weights))
     mixed, mixed_ridge = _fit(_mixed(learned_from), _mixed(held_out), begin)
     validation = [choice for log in held_out for choice in log]
+    part = _best_part([choice for log in learned_from for choice in log])
+    share = _share_of_part(plain, part, validation)
+    plain = _mixed_weights(plain, part, share)
     gained = gains(Ranker(**_halves(mixed)), validation) - gains(Ranker(weights=_by_name(plain)), validation)
     if _is_sure(gained):
         weights = fit_weights(_mixed(usable), begin, ridge=mixed_ridge, bound=np.tile(LOWEST_WEIGHTS, 2))
         ranker, tested = start.model_copy(update=_halves(weights)), Ranker(**_halves(mixed))
     else:
         weights = fit_weights(_labelled(usable), row_of(start.weights), ridge=ridge, bound=LOWEST_WEIGHTS)
+        weights = _mixed_weights(weights, part, share)
         ranker = start.model_copy(update={"weights": _by_name(weights), "moving": {}})
         tested = Ranker(weights=_by_name(plain))
     ranker = ranker.with_trees("")
@@ -128,6 +145,26 @@ def learn_ranker(
         return ranker
     # The trees are tested on the held-out people, so they build on weights that are fitted without these people.
     return ranker.with_trees(_grow_trees([c for log in learned_from for c in log], validation, tested, seed))
+
+
+def _best_part(choices: Sequence[ChoiceSet]) -> str:
+    """Return the feature of PARTS that ranks the choices best by itself."""
+    return max(PARTS, key=lambda name: gains(Ranker(weights={name: 1.0}), choices).mean())
+
+
+def _share_of_part(weights: Floats, part: str, held_out: Sequence[ChoiceSet]) -> float:
+    """Return the share of the best part. It is 0 unless the part is likely ahead of the weights on held-out people."""
+    gained = {
+        share: gains(Ranker(weights=_by_name(_mixed_weights(weights, part, share))), held_out) for share in SHARES
+    }
+    ahead = _is_sure(gained[1.0] - gained[0.0], LIKELY_GAIN)
+    return max(SHARES, key=lambda share: float(gained[share].mean())) if ahead else 0.0
+
+
+def _mixed_weights(weights: Floats, part: str, share: float) -> Floats:
+    """Return weights of which a share is those of one part alone. Both have the same size."""
+    alone = row_of({part: float(np.linalg.norm(weights))})
+    return (1 - share) * weights + share * alone
 
 
 def _fit(
@@ -139,9 +176,9 @@ def _fit(
     return fit_weights(learned_from, begin, ridge=ridge, bound=bound), ridge
 
 
-def _is_sure(gained: Floats) -> bool:
-    """Return whether gains of held-out choices are above 0 by more than SURE_GAIN standard errors."""
-    return bool(gained.mean() > SURE_GAIN * gained.std() / max(len(gained), 1) ** 0.5)
+def _is_sure(gained: Floats, errors: float = SURE_GAIN) -> bool:
+    """Return whether gains of held-out choices are above 0 by more than so many standard errors."""
+    return bool(gained.mean() > errors * gained.std() / max(len(gained), 1) ** 0.5)
 
 
 def learn_channel_weights(
@@ -225,11 +262,17 @@ def _grow_trees(learned_from: Sequence[ChoiceSet], held_out: Sequence[ChoiceSet]
         start = np.concatenate([scores(plain, choice) for choice in choices])
         return lightgbm.Dataset(features, labels, group=sizes, init_score=start, free_raw_data=False)
 
-    training, validation = table(learned_from), table(held_out)
+    # The number of trees is chosen on one half of the held-out people, and the gain is tested on the other.
+    people = {user: number for number, user in enumerate(sorted({choice.user for choice in held_out}))}
+    stopping = [choice for choice in held_out if people[choice.user] % 2]
+    tested = [choice for choice in held_out if not people[choice.user] % 2]
+    if not stopping:
+        return ""
+    training, validation = table(learned_from), table(stopping)
     stop = lightgbm.early_stopping(PATIENCE, verbose=False)
     booster = lightgbm.train(TREES | {"seed": seed}, training, ROUNDS, valid_sets=[validation], callbacks=[stop])
     if not booster.best_iteration:
         return ""
     trees = str(booster.model_to_string(num_iteration=booster.best_iteration))
-    gained = gains(plain.with_trees(trees), held_out) - gains(plain, held_out)
+    gained = gains(plain.with_trees(trees), tested) - gains(plain, tested)
     return trees if _is_sure(gained) else ""

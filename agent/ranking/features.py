@@ -22,6 +22,8 @@ FEATURES = (
     "topics",
     "shift",
     "itemknn",
+    "ridge",
+    "ease",
     "user_knn",
     "next_item",
     "co_occurrence",
@@ -48,6 +50,8 @@ click_rate: logarithm of how often the item was chosen when it was shown (see `C
 """
 LOG_FEATURES = (
     "itemknn",
+    "ridge",
+    "ease",
     "user_knn",
     "next_item",
     "co_occurrence",
@@ -128,6 +132,8 @@ def _log_values(candidates: Sequence[Candidate]) -> dict[str, Floats]:
     values = {name: figures[name] for name in ("user_knn", "age", "embedding", "nearest_embedding")}
     # Sums of cosines are small. They are scaled up, since log1p of a small number is almost the number itself.
     values |= {name: np.log1p(1000 * figures[name]) for name in ("itemknn", "next_item", "co_occurrence")}
+    # Regressions may predict less than nothing.
+    values |= {name: np.log1p(1000 * np.maximum(figures[name], 0.0)) for name in ("ridge", "ease")}
     return values | {name: np.log1p(figures[name]) for name in ("recent_popularity", "popularity")}
 
 

@@ -234,7 +234,8 @@ class _Sessions:
         counts = counts.reshape(sessions, columns)
         random = np.random.default_rng(0)  # a fixed seed, so that the same history gives the same p-value
         # The segment itself counts as one of the draws, so that no p-value is 0.
-        draws = np.stack([is_inside, *(random.permutation(is_inside) for _ in range(PERMUTATIONS))]).astype(np.float64)
+        permuted_sides = random.permuted(np.tile(is_inside, (PERMUTATIONS, 1)), axis=1)
+        draws = np.vstack([is_inside[None], permuted_sides]).astype(np.float64)
         drawn = draws @ counts
         divergence = _divergence(drawn, counts.sum(axis=0) - drawn)
         observed, permuted = divergence[0], divergence[1:]

@@ -257,15 +257,15 @@ def topic_set_features(
 
 def stay_rate(history: TopicHistory) -> float:
     """Return how often the latest events had a topic of the RECENT_EVENTS events before them."""
-    stayed = observed = 0
     first = max(history.event_count - STAY_RATE_EVENTS, RECENT_EVENTS)
-    bounds = np.searchsorted(history.pair_event, np.arange(history.event_count + 1))
-    for event in range(first, history.event_count):
-        topics = history.pair_topic[bounds[event] : bounds[event + 1]]
-        if len(topics):
-            observed += 1
-            before = history.pair_topic[bounds[event - RECENT_EVENTS] : bounds[event]]
-            stayed += bool(np.isin(topics, before).any())
+    read = history.pair_event >= first - RECENT_EVENTS
+    topic, event = history.pair_topic[read], history.pair_event[read]
+    by_topic = np.lexsort((event, topic))
+    topic, event = topic[by_topic], event[by_topic]
+    # Of each topic, its events follow each other. It stays if the event before lies near.
+    stays = (np.diff(topic) == 0) & (np.diff(event) <= RECENT_EVENTS)
+    observed = len(np.unique(event[event >= first]))
+    stayed = len(np.unique(event[1:][stays & (event[1:] >= first)]))
     return (stayed + 3) / (observed + 4)  # 3 of 4 if nothing is observed
 
 

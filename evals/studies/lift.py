@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.access import ModelAccess
-from whimbrel.agent.learning.learn import Draw, draw_choices
+from whimbrel.agent.learning.learn import Draw, draw_choices_of
 from whimbrel.agent.learning.model_weights import (
     AnsweredChoiceSet,
     gains_with_model,
@@ -101,7 +101,7 @@ def measure_lifts(
     answers: dict[str, list[AnsweredChoiceSet]] = {}
     for name, source in named_sources(sources).items():
         draw = Draw(config.choices, config.seed, progress)
-        choices[name] = draw_choices(read_library(source, progress), config.kind, Fitted.default(), draw)
+        choices[name] = draw_choices_of(read_library(source, progress), config.kind, Fitted.default(), draw)
     for name, of_log in choices.items():
         # What is asked about is chosen by weights of other logs. The reply cannot have decided it then.
         ranker = _learn_features([choices[other] for other in choices if other != name], config.seed)

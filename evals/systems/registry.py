@@ -24,6 +24,7 @@ SYSTEMS = {
     "bm25": "text:bm25",
     "similarity": "text:similarity",
     "itemknn": "neighbours:itemknn",
+    "ease": "ease:ease",
     "sessionknn": "neighbours:sessionknn",
     "markov": "transitions:markov",
     "item2vec": "embeddings:item2vec",

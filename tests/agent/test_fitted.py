@@ -6,51 +6,59 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from whimbrel.agent.fitted import FILES, Fitted
 from whimbrel.agent.ranking.rankers import Rankers
 from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.click_rates import ClickRates
+from whimbrel.tools.log.ease import Ease
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.item_embeddings import DIMENSIONS, ItemEmbeddings
+from whimbrel.tools.log.learned_items import NO_LEARNED_ITEMS, LearnedItems
 from whimbrel.tools.records import Item
 
 
-def embeddings_of(item_ids: list[str]) -> ItemEmbeddings:
-    vectors = np.eye(len(item_ids), DIMENSIONS, dtype=np.float32)
-    return ItemEmbeddings(item_ids, vectors, until=10.0)
+def items_of(item_ids: list[str]) -> LearnedItems:
+    """Each item has a vector of its own, and a weight of 1, 2, ... on the item after it."""
+    size = len(item_ids)
+    vectors = np.eye(size, DIMENSIONS, dtype=np.float32)
+    weights = csr_matrix(np.diag(np.arange(1, size, dtype=np.float32), k=1))
+    return LearnedItems(ItemEmbeddings(item_ids, vectors, until=10.0), Ease(item_ids, weights, until=10.0))
 
 
 def test_what_was_fitted_is_read_as_it_was_saved(tmp_path: Path) -> None:
     fitted = Fitted(
         topics=NextTopics.default().model_copy(update={"learned_from": "here"}),
         fusion=Rankers.default().model_copy(update={"learned_from": "here"}),
-        embeddings=embeddings_of(["a", "b"]),
+        items=items_of(["a", "b"]),
         click_rates=ClickRates(shown={"a": 3}, chosen={"a": 1}),
     )
     fitted.save(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
     again = Fitted.load(tmp_path)
     assert (again.topics, again.fusion, again.click_rates) == (fitted.topics, fitted.fusion, fitted.click_rates)
-    assert again.embeddings is not None
-    assert again.embeddings.vectors.tolist() == embeddings_of(["a", "b"]).vectors.tolist()
+    assert again.items.embeddings is not None
+    assert again.items.ease is not None
+    assert again.items.embeddings.vectors[:, :2].tolist() == [[1, 0], [0, 1]]
+    assert again.items.ease.weights.toarray().tolist() == [[0, 1], [0, 0]]
 
 
 def test_what_is_shipped_stands_in_for_absent_files(tmp_path: Path) -> None:
     assert Fitted.load(tmp_path) == Fitted.default()
 
 
-def test_embeddings_of_an_earlier_fit_do_not_stay_beside_a_fit_without(tmp_path: Path) -> None:
-    fitted = replace(Fitted.default(), embeddings=embeddings_of(["a"]))
+def test_items_of_an_earlier_fit_do_not_stay_beside_a_fit_without(tmp_path: Path) -> None:
+    fitted = replace(Fitted.default(), items=items_of(["a"]))
     fitted.save(tmp_path)
-    replace(fitted, embeddings=None).save(tmp_path)
-    assert Fitted.load(tmp_path).embeddings is None
+    replace(fitted, items=NO_LEARNED_ITEMS).save(tmp_path)
+    assert Fitted.load(tmp_path).items == NO_LEARNED_ITEMS
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_damaged_file_is_an_error_that_names_it(name: str, tmp_path: Path) -> None:
-    replace(Fitted.default(), embeddings=embeddings_of(["a", "b"])).save(tmp_path)
+    replace(Fitted.default(), items=items_of(["a", "b"])).save(tmp_path)
     whole = (tmp_path / name).read_bytes()
     for damaged in (
         b"",
@@ -78,10 +86,12 @@ def test_a_fit_of_version_1_which_named_the_features_otherwise_is_an_error_that_
     assert Fitted.load(tmp_path).fusion == Rankers.default()
 
 
-def test_embeddings_follow_the_order_of_a_log_that_has_grown() -> None:
+def test_items_follow_the_order_of_a_log_that_has_grown() -> None:
     log = InteractionLog.build([Item(item_id=id_, title=id_) for id_ in ("b", "a", "new")], [])
-    fitted = replace(Fitted.default(), embeddings=embeddings_of(["b", "a", "gone"])).for_log(log)
-    assert fitted.embeddings is not None
-    assert fitted.embeddings.item_ids == ["a", "b", "new"]
-    assert fitted.embeddings.vectors[:, :2].tolist() == [[0, 1], [1, 0], [0, 0]]
-    assert Fitted.default().for_log(log).embeddings is None
+    learned = replace(Fitted.default(), items=items_of(["b", "a", "gone"])).for_log(log).items
+    assert learned.embeddings is not None
+    assert learned.ease is not None
+    assert learned.embeddings.item_ids == learned.ease.item_ids == ["a", "b", "new"]
+    assert learned.embeddings.vectors[:, :2].tolist() == [[0, 1], [1, 0], [0, 0]]
+    assert learned.ease.weights.toarray().tolist() == [[0, 0, 0], [1, 0, 0], [0, 0, 0]]
+    assert Fitted.default().for_log(log).items == NO_LEARNED_ITEMS

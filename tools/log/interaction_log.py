@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.log.event_columns import EventColumns, History, columns_of, situation_text
+from whimbrel.tools.log.running_counts import RunningCounts
 from whimbrel.tools.records import Item
 
 Ints = NDArray[np.int64]
@@ -166,9 +167,9 @@ class InteractionLog:
 
     def popularity(self, *, before: float, since: float = -np.inf) -> Ints:
         """Count the events of each item from `since` until just before `before`, shape (items,)."""
+        if since == -np.inf:
+            return self._events_per_item.before(before)
         start, stop = np.searchsorted(self.time, [since, before])
-        if stop - start == len(self.time):
-            return self._popularity
         return np.bincount(self.item[start:stop], minlength=len(self.item_ids))
 
     def known(self, *, before: float) -> NDArray[np.bool_]:
@@ -177,25 +178,24 @@ class InteractionLog:
 
     def users_per_item(self, *, before: float) -> Ints:
         """Count the distinct users of each item earlier than `before`, shape (items,)."""
-        if self.end is None or before > self.end:
-            return self._users_per_item
-        return np.bincount(self.pair_item[self.pair_time < before], minlength=len(self.item_ids))
+        return self._pairs_per_item.before(before)
+
+    def item_counts(self, users: Ints, *, before: float) -> Ints:
+        """Count the distinct items of users earlier than `before`, shape (users,)."""
+        return self._end_of_pairs(users, before) - self.pair_offset[users]
 
     def items_per_user(self, *, before: float) -> Ints:
         """Count the distinct items of each user earlier than `before`, shape (users,)."""
-        if self.end is None or before > self.end:
-            return np.diff(self.pair_offset)
-        return np.bincount(self.pair_user[self.pair_time < before], minlength=len(self.user_ids))
-
-    # Most requests ask about the end of the log. They need counts over all events, so these are computed only once.
+        return self.item_counts(np.arange(len(self.user_ids)), before=before)
 
     @cached_property
-    def _popularity(self) -> Ints:
-        return np.bincount(self.item, minlength=len(self.item_ids))
+    def _events_per_item(self) -> RunningCounts:
+        return RunningCounts(self.time, self.item, len(self.item_ids))
 
     @cached_property
-    def _users_per_item(self) -> Ints:
-        return np.bincount(self.pair_item, minlength=len(self.item_ids))
+    def _pairs_per_item(self) -> RunningCounts:
+        order = np.argsort(self.pair_time, kind="stable")
+        return RunningCounts(self.pair_time[order], self.pair_item[order], len(self.item_ids))
 
     @cached_property
     def user_rows(self) -> dict[str, int]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from whimbrel.tools.log.interaction_log import Floats, InteractionLog, Ints
 from whimbrel.tools.log.item_embeddings import ItemEmbeddings
+from whimbrel.tools.log.learned_items import NO_LEARNED_ITEMS, LearnedItems
 from whimbrel.tools.records import Item
 from whimbrel.tools.records import liked as liked_of
 
@@ -24,10 +25,18 @@ STEPS = np.concatenate([np.arange(-CO_OCCURRENCE_STEPS, 0), np.arange(1, CO_OCCU
 # SEED_HALF_LIFE, CO_OCCURRENCE_STEPS and STEP_WEIGHTS were chosen on training queries of three logs
 # (docs/evaluation/ranking.md).
 STEP_WEIGHTS = 1 / np.sqrt(np.abs(STEPS))
+RIDGE = 1.0
+"""The penalty of `ridge`, in mean numbers of users of a seed.
+
+Of .1, .3, 1 and 3, the first is best on games, the second on MovieTweetings and the last on films and groceries (400
+training queries each); 1 loses at most .01 NDCG@10 on each.
+"""
 RECENT_SHARE, LEAST_RECENT_EVENTS = 0.02, 1000
 """The latest RECENT_SHARE of the events are the recent ones, but at least LEAST_RECENT_EVENTS events."""
 STATISTICS = (
     "itemknn",
+    "ridge",
+    "ease",
     "user_knn",
     "next_item",
     "co_occurrence",
@@ -90,14 +99,17 @@ class SeedUsers:
 class ItemStatistics:
     """The statistics of every item of a log for one history, as of a moment. Each has the shape (items,).
 
-    The seeds are the latest items of the history, and a later seed has a higher weight. `itemknn`, `user_knn`,
-    `next_item` and `co_occurrence` are sums over the seeds.
+    The seeds are the latest items of the history, and a later seed has a higher weight. `itemknn`, `ridge`, `ease`,
+    `user_knn`, `next_item` and `co_occurrence` are sums over the seeds.
 
     Attributes:
         log: The log. The statistics have the order of its items.
         seeds: Ids of the seeds, the latest first.
         itemknn: For each seed, take its weight times the cosine between the item's users and the seed's users. This is
             their sum (item-kNN; Sarwar et al., 2001).
+        ridge: Prediction of a ridge regression of the item on the seeds, over the users of the log. Two seeds that say
+            the same count once. It is EASE without the items that the user does not have, solved anew for each request.
+        ease: Score by the weights of items on each other (see `Ease`). It is 0 if none were learned.
         user_knn: Sum of the similarities of the most similar users who interacted with the item. The similarity of a
             user is the total weight of their seeds, divided by the square root of the number of their items (V-SKNN;
             Ludewig & Jannach, 2018).
@@ -123,6 +135,8 @@ class ItemStatistics:
     log: InteractionLog
     seeds: list[str]
     itemknn: Floats
+    ridge: Floats
+    ease: Floats
     user_knn: Floats
     next_item: Floats
     co_occurrence: Floats
@@ -138,7 +152,7 @@ class ItemStatistics:
 
     @classmethod
     def of(
-        cls, log: InteractionLog, history: Sequence[Item], *, before: float, embeddings: ItemEmbeddings | None = None
+        cls, log: InteractionLog, history: Sequence[Item], *, before: float, learned: LearnedItems = NO_LEARNED_ITEMS
     ) -> "ItemStatistics":
         """Compute the statistics of every item.
 
@@ -147,22 +161,26 @@ class ItemStatistics:
             history: The user's events in order of time. Items that the user disliked, or that the log does not
                 contain, are not used as seeds.
             before: A time in Unix seconds. Only earlier events count.
-            embeddings: Item embeddings in the order of the log's items. They are ignored if they were learned from an
-                event at or after `before`.
+            learned: What the log taught about its items, in their order. A model that was learned from an event at or
+                after `before` is ignored.
         """
-        seeds, size = SeedUsers.of(log, history, before=before), len(log.item_ids)
-        item_norms = np.sqrt(np.maximum(log.users_per_item(before=before), 1))
+        seeds, size, learned = SeedUsers.of(log, history, before=before), len(log.item_ids), learned.as_of(before)
+        users_per_item = log.users_per_item(before=before)
+        item_norms = np.sqrt(np.maximum(users_per_item, 1))
         seed_weights = seeds.weights / seeds.norms
         items, seed_of_item = _neighbour_items(log, seeds, before)
-        shared = _sums(seeds.users, seeds.weights[seeds.seed_of_pair], len(log.user_ids))
-        embedding, nearest_embedding = _embedding_cosines(seeds, embeddings, before=before, size=size)
+        ridge_weights = _ridge_weights(seeds, items, seed_of_item, users_per_item)
+        similar_users = _SimilarUsers.of(log, seeds, before)
+        embedding, nearest_embedding = _embedding_cosines(seeds, learned.embeddings, size=size)
         return cls(
             log=log,
             seeds=seeds.item_ids,
             itemknn=_sums(items, seed_weights[seed_of_item], size) / item_norms,
-            user_knn=_user_knn(log, shared, before),
+            ridge=_sums(items, ridge_weights[seed_of_item], size),
+            ease=np.zeros(size) if learned.ease is None else learned.ease.scores(seeds.rows),
+            user_knn=_user_knn(log, similar_users, before),
             next_item=_next_item(log, seeds, before),
-            co_occurrence=_co_occurrence(log, seeds, shared, before) / np.sqrt(item_norms),
+            co_occurrence=_co_occurrence(log, seeds, similar_users, before) / np.sqrt(item_norms),
             recent_popularity=recent_popularity(log, before=before),
             popularity=log.popularity(before=before),
             age=_age(log, before),
@@ -174,9 +192,10 @@ class ItemStatistics:
             item_norms=item_norms,
         )
 
-    def of_item(self, row: int) -> dict[str, float]:
-        """Return the statistics of one item, keyed by name."""
-        return {name: float(getattr(self, name)[row]) for name in STATISTICS}
+    def of_items(self, rows: Ints) -> list[dict[str, float]]:
+        """Return the statistics of items, keyed by name."""
+        table = np.stack([np.asarray(getattr(self, name)[rows], dtype=np.float64) for name in STATISTICS], axis=1)
+        return [dict(zip(STATISTICS, values, strict=True)) for values in table.tolist()]
 
     def seed_users(self, rows: Ints) -> Ints:
         """Count the users who have both an item and a seed. Of each seed's users, only the counted ones are read.
@@ -187,24 +206,27 @@ class ItemStatistics:
         Returns:
             The counts, shape (seeds, rows).
         """
-        position = np.full(len(self.log.item_ids), -1)
+        position = np.full(len(self.log.item_ids), -1, dtype=np.int32)
         position[rows] = np.arange(len(rows))
-        wanted = position[self.neighbour_items] >= 0
-        cells = self.neighbour_seeds[wanted] * len(rows) + position[self.neighbour_items[wanted]]
+        column = position[self.neighbour_items]
+        wanted = np.flatnonzero(column >= 0)
+        cells = self.neighbour_seeds[wanted] * len(rows) + column[wanted]
         return np.bincount(cells, minlength=len(self.seeds) * len(rows)).reshape(len(self.seeds), len(rows))
 
-    def seed_cosines(self, rows: Ints) -> Floats:
+    def seed_cosines(self, rows: Ints, users: Ints | None = None) -> Floats:
         """Compute the cosine between the users of each item and the users of each seed.
 
         `itemknn` is the weighted sum of these cosines.
 
         Args:
             rows: Rows of distinct items.
+            users: What `seed_users` returned for them, if it is known.
 
         Returns:
             The cosines, shape (seeds, rows).
         """
-        return np.asarray(self.seed_users(rows) / np.outer(self.seed_norms, self.item_norms[rows]))
+        counts = self.seed_users(rows) if users is None else users
+        return np.asarray(counts / np.outer(self.seed_norms, self.item_norms[rows]))
 
 
 def recent_popularity(log: InteractionLog, *, before: float) -> Ints:
@@ -230,26 +252,65 @@ def _neighbour_items(log: InteractionLog, seeds: SeedUsers, before: float) -> tu
     return items[others], seed[others]
 
 
-def _user_knn(log: InteractionLog, shared: Floats, before: float) -> Floats:
-    """Add up, for each item, the similarities of the most similar users who interacted with it.
+def _ridge_weights(seeds: SeedUsers, items: Ints, seed_of_item: Ints, users_per_item: Ints) -> Floats:
+    """Return the weight of each counted user of a seed in `ItemStatistics.ridge`, shape (seeds,).
 
-    Args:
-        log: The interactions.
-        shared: The total weight of the seeds that each user interacted with, shape (users,).
-        before: A time in Unix seconds. Only earlier events count.
+    The weights of seeds are solved for once. All items are then predicted by one sum.
     """
+    count = len(seeds.rows)
+    if not count:
+        return np.zeros(0)
+    # Of a popular seed, only the latest users are read. Each then stands for several.
+    scale = users_per_item[seeds.rows] / np.maximum(seeds.norms**2, 1)
+    position = np.full(len(users_per_item), -1)
+    position[seeds.rows] = np.arange(count)
+    other = position[items]
+    is_seed = other >= 0
+    shared = np.bincount(seed_of_item[is_seed] * count + other[is_seed], minlength=count**2).reshape(count, count)
+    gram = shared * scale[:, None]
+    # Two seeds are counted among different users if one is popular. Their mean is the better estimate.
+    gram = (gram + gram.T) / 2
+    gram[np.diag_indices(count)] = users_per_item[seeds.rows]
+    penalty = RIDGE * max(float(users_per_item[seeds.rows].mean()), 1.0)
+    # Estimates from samples may have negative eigenvalues, which no matrix of counts has.
+    values, vectors = np.linalg.eigh(gram)
+    return np.asarray(vectors @ ((vectors.T @ seeds.weights) / (np.maximum(values, 0) + penalty))) * scale
+
+
+@dataclass(frozen=True, eq=False)
+class _SimilarUsers:
+    """The users of the seeds.
+
+    Attributes:
+        rows: Their rows in the log, ascending.
+        shared: The total weight of the seeds that each interacted with.
+        items: How many items each has.
+        of_pair: For each pair of the seeds, the position of its user in `rows`.
+    """
+
+    rows: Ints
+    shared: Floats
+    items: Ints
+    of_pair: Ints
+
+    @classmethod
+    def of(cls, log: InteractionLog, seeds: SeedUsers, before: float) -> "_SimilarUsers":
+        rows, of_pair = np.unique(seeds.users, return_inverse=True)
+        shared = _sums(of_pair, seeds.weights[seeds.seed_of_pair], len(rows))
+        return cls(rows, shared, log.item_counts(rows, before=before), of_pair)
+
+
+def _user_knn(log: InteractionLog, users: _SimilarUsers, before: float) -> Floats:
+    """Add up, for each item, the similarities of the most similar users who interacted with it."""
     size = len(log.item_ids)
-    users = np.flatnonzero(shared)
-    # Reading the items of all users of all seeds would be slow, so only the users with the most shared weight are read.
-    if len(users) > 4 * SIMILAR_USERS:
-        users = users[np.argsort(-shared[users], kind="stable")[: 4 * SIMILAR_USERS]]
-    if not len(users):
+    if not len(users.rows):
         return np.zeros(size)
-    items, counts = log.items_of(users, before=before)
-    similarity = shared[users] / np.sqrt(np.maximum(counts, 1))
-    # Only SIMILAR_USERS count. The items of the other users are already read, so their similarity is set to 0.
-    similarity[np.argsort(-similarity, kind="stable")[SIMILAR_USERS:]] = 0.0
-    return _sums(items, np.repeat(similarity, counts), size)
+    similarity = users.shared / np.sqrt(np.maximum(users.items, 1))
+    # Users who share the most weight come first, then those with the fewest other items.
+    kept = np.argsort(-users.shared, kind="stable")[: 4 * SIMILAR_USERS]
+    kept = kept[np.argsort(-similarity[kept], kind="stable")[:SIMILAR_USERS]]
+    items, counts = log.items_of(users.rows[kept], before=before)
+    return _sums(items, np.repeat(similarity[kept], counts), size)
 
 
 def _next_item(log: InteractionLog, seeds: SeedUsers, before: float) -> Floats:
@@ -259,11 +320,11 @@ def _next_item(log: InteractionLog, seeds: SeedUsers, before: float) -> Floats:
     return _sums(items, (seeds.weights / seeds.norms / seeds.norms)[seeds.seed_of_pair][pair], len(log.item_ids))
 
 
-def _co_occurrence(log: InteractionLog, seeds: SeedUsers, shared: Floats, before: float) -> Floats:
+def _co_occurrence(log: InteractionLog, seeds: SeedUsers, users: _SimilarUsers, before: float) -> Floats:
     """Compute `ItemStatistics.co_occurrence` before it is divided by the fourth root of the number of users."""
     items, entry = _items_at_steps(log, seeds.pairs, STEPS, before)
-    similarity = shared / np.sqrt(np.maximum(log.items_per_user(before=before), 1))
-    of_pair = (seeds.weights / seeds.norms)[seeds.seed_of_pair] * similarity[seeds.users]
+    similarity = users.shared / np.sqrt(np.maximum(users.items, 1))
+    of_pair = (seeds.weights / seeds.norms)[seeds.seed_of_pair] * similarity[users.of_pair]
     return _sums(items, np.outer(of_pair, STEP_WEIGHTS).ravel()[entry], len(log.item_ids))
 
 
@@ -281,14 +342,13 @@ def _items_at_steps(log: InteractionLog, pairs: Ints, steps: Ints, before: float
     return np.asarray(log.pair_item[others[entry]]), entry
 
 
-def _embedding_cosines(
-    seeds: SeedUsers, embeddings: ItemEmbeddings | None, *, before: float, size: int
-) -> tuple[Floats, Floats]:
+def _embedding_cosines(seeds: SeedUsers, embeddings: ItemEmbeddings | None, *, size: int) -> tuple[Floats, Floats]:
     """Return each item's weighted mean cosine and its highest cosine with the embeddings of the seeds."""
-    if embeddings is None or embeddings.until > before or not len(seeds.rows):
+    if embeddings is None or not len(seeds.rows):
         return np.zeros(size), np.zeros(size)
     cosines = embeddings.vectors @ embeddings.vectors[seeds.rows].T
-    return cosines @ (seeds.weights / seeds.weights.sum()), cosines.max(axis=1)
+    weights = (seeds.weights / seeds.weights.sum()).astype(np.float32)
+    return np.asarray(cosines @ weights, dtype=np.float64), np.asarray(cosines.max(axis=1), dtype=np.float64)
 
 
 def _age(log: InteractionLog, before: float) -> Floats:

@@ -1,9 +1,12 @@
 """Candidates for a list: the best items of all channels, without items that are known, refused or too expensive."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from whimbrel.tools.conditions import Condition
 from whimbrel.tools.log.item_statistics import ItemStatistics
@@ -34,13 +37,33 @@ class Candidate:
     vector: Vectors
     channels: Mapping[str, int] = field(default_factory=dict)
     seed_cosines: Mapping[str, float] = field(default_factory=dict)
-    seed_users: Mapping[str, int] = field(default_factory=dict)
+    seed_users: Mapping[str, float] = field(default_factory=dict)
     statistics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def popularity(self) -> int:
         """The number of the item's recent events."""
         return int(self.statistics.get("recent_popularity", 0))
+
+
+class SeedValues(Mapping[str, float]):
+    """One value for each seed, keyed by item id. Few are read, so the dictionary is made when the first one is."""
+
+    def __init__(self, seeds: Sequence[str], values: NDArray[Any]) -> None:
+        self._seeds, self._values = seeds, values
+
+    @cached_property
+    def _by_seed(self) -> dict[str, float]:
+        return dict(zip(self._seeds, self._values.tolist(), strict=True))
+
+    def __getitem__(self, item_id: str) -> float:
+        return self._by_seed[item_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_seed)
+
+    def __len__(self) -> int:
+        return len(self._seeds)
 
 
 def as_candidates(
@@ -60,18 +83,22 @@ def as_candidates(
     rows = statistics.log.rows([item.item_id for item in items])
     position = {int(row): number for number, row in enumerate(dict.fromkeys(rows[rows >= 0]))}
     known = np.array(list(position), dtype=np.int64)
-    cosines, users = statistics.seed_cosines(known).T.tolist(), statistics.seed_users(known).T.tolist()
-    return [
-        Candidate(
-            item=item,
-            vector=vectors[item.item_id],
-            channels=channels[number] if channels else {},
-            seed_cosines=dict(zip(statistics.seeds, cosines[position[int(row)]], strict=True)) if row >= 0 else {},
-            seed_users=dict(zip(statistics.seeds, users[position[int(row)]], strict=True)) if row >= 0 else {},
-            statistics=statistics.of_item(int(row)) if row >= 0 else {},
-        )
-        for number, (item, row) in enumerate(zip(items, rows, strict=True))
-    ]
+    seed_users = statistics.seed_users(known)
+    cosines, users = statistics.seed_cosines(known, seed_users).T, seed_users.T
+    of_items = statistics.of_items(known)
+    candidates = []
+    for number, (item, row) in enumerate(zip(items, rows.tolist(), strict=True)):
+        candidate = Candidate(item, vectors[item.item_id], channels[number] if channels else {})
+        if row >= 0:
+            place = position[row]
+            candidate = replace(
+                candidate,
+                seed_cosines=SeedValues(statistics.seeds, cosines[place]),
+                seed_users=SeedValues(statistics.seeds, users[place]),
+                statistics=of_items[place],
+            )
+        candidates.append(candidate)
+    return candidates
 
 
 def retrieve(
@@ -127,8 +154,7 @@ def retrieve(
             break
         wanted = min(OVERFETCH * wanted, most)
     vectors = catalogue.item_vectors([item.item_id for item in chosen.values()])
-    channels = [ranks.ranks.get(row, {}) for row in chosen]
-    return as_candidates(list(chosen.values()), vectors, ranks.statistics, channels)
+    return as_candidates(list(chosen.values()), vectors, ranks.statistics, ranks.of_rows(list(chosen)))
 
 
 def _first_admitted(

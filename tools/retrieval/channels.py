@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.tools.log.interaction_log import Floats, InteractionLog, Ints
-from whimbrel.tools.log.item_embeddings import ItemEmbeddings
 from whimbrel.tools.log.item_statistics import ItemStatistics
+from whimbrel.tools.log.learned_items import NO_LEARNED_ITEMS, LearnedItems
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.catalogue import Catalogue
 from whimbrel.tools.retrieval.interest import LATEST, Interest
@@ -20,6 +20,8 @@ LEARNED_CHANNELS = (
     "popular",
     "rising",
     "itemknn",
+    "ridge",
+    "ease",
     "user_knn",
     "next_item",
     "co_occurrence",
@@ -54,7 +56,7 @@ class RetrievalQuery:
         before: The moment, in Unix seconds. Only earlier events are read.
         interest: The user's vectors of interest.
         expected: Probabilities of the topics of the next event, keyed by topic.
-        embeddings: Item embeddings of the log; None if none were learned.
+        learned: What the log taught about its items.
         without: Ids of other items that must not be returned.
         only: For each item of the log, whether it may be returned; None if all may.
     """
@@ -63,7 +65,7 @@ class RetrievalQuery:
     before: float
     interest: Interest
     expected: Mapping[str, float] = field(default_factory=dict)
-    embeddings: ItemEmbeddings | None = None
+    learned: LearnedItems = NO_LEARNED_ITEMS
     without: Sequence[str] = ()
     only: NDArray[np.bool_] | None = None
 
@@ -75,32 +77,53 @@ class RetrievalQuery:
         return allowed if self.only is None else allowed & self.only
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ChannelRanks:
     """The ranks of all items that the channels returned.
 
     Attributes:
         statistics: The statistics of each item of the log for this history.
-        ranks: The ranks of an item, counted from 1 and keyed by channel. The items are keyed by their row in the log.
+        channels: Names of the channels.
+        rows: Rows of the items in the log, ascending.
+        ranks: The rank of each item in each channel, counted from 1, shape (rows, channels). 0 stands for an item that
+            the channel did not return.
     """
 
     statistics: ItemStatistics
-    ranks: Mapping[int, Mapping[str, int]]
+    channels: tuple[str, ...]
+    rows: Ints
+    ranks: Ints
+
+    @classmethod
+    def of(cls, statistics: ItemStatistics, rankings: Mapping[str, Sequence[int]]) -> "ChannelRanks":
+        """Build the ranks from the rows that each channel returned, the best first."""
+        rows = np.unique(np.concatenate([np.asarray(of_channel, dtype=np.int64) for of_channel in rankings.values()]))
+        ranks = np.zeros((len(rows), len(rankings)), dtype=np.int64)
+        for column, of_channel in enumerate(rankings.values()):
+            ranks[np.searchsorted(rows, of_channel), column] = np.arange(1, len(of_channel) + 1)
+        return cls(statistics, tuple(rankings), rows, ranks)
 
     def best_first(self, weights: Mapping[str, float]) -> list[int]:
         """Sort the rows by weighted reciprocal rank fusion. Rows of equal scores are sorted by item id."""
         weight_of = {"wished": WISH, **weights}
-        ids = self.statistics.log.item_ids
-        scores = {
-            row: sum(weight_of.get(channel, 1.0) * reciprocal(rank) for channel, rank in by_channel.items())
-            for row, by_channel in self.ranks.items()
-        }
-        return sorted(scores, key=lambda row: (-scores[row], ids[row]))
+        scores = reciprocal(self.ranks) @ np.array([weight_of.get(channel, 1.0) for channel in self.channels])
+        # Item ids are sorted, so rows are in their order. Rounding makes equal sums equal in any order of addition.
+        order: list[int] = self.rows[np.argsort(-np.round(scores, 9), kind="stable")].tolist()
+        return order
+
+    def of_rows(self, rows: Sequence[int]) -> list[dict[str, int]]:
+        """Return the ranks of items keyed by channel. They are empty for an item that no channel returned."""
+        position = {row: number for number, row in enumerate(self.rows.tolist())}
+        ranks = [self.ranks[position[row]].tolist() if row in position else () for row in rows]
+        return [{name: rank for name, rank in zip(self.channels, of_row, strict=False) if rank} for of_row in ranks]
 
 
-def reciprocal(rank: int) -> float:
-    """Return the score of a rank in a channel. The first rank scores 1, and later ranks score less."""
-    return (RANK_CONSTANT + 1) / (RANK_CONSTANT + rank)
+def reciprocal(ranks: Ints) -> Floats:
+    """Return the scores of ranks in a channel, in the same shape.
+
+    The first rank scores 1, and later ranks score less. A rank of 0, of an item that was not returned, scores 0.
+    """
+    return np.where(ranks > 0, (RANK_CONSTANT + 1) / (RANK_CONSTANT + ranks), 0.0)
 
 
 def search_channels(catalogue: Catalogue, query: RetrievalQuery, *, n: int = 200) -> ChannelRanks:
@@ -109,7 +132,7 @@ def search_channels(catalogue: Catalogue, query: RetrievalQuery, *, n: int = 200
     Channels:
         short, long, predicted, wished: items whose text is nearest to a vector of interest.
         phrases: items whose text is nearest to a search phrase of a language model.
-        itemknn, user_knn, next_item, co_occurrence, embedding: see `ItemStatistics`.
+        itemknn, ridge, ease, user_knn, next_item, co_occurrence, embedding: see `ItemStatistics`.
         taste: the latest items of users with a similar taste.
         topics: popular items of the topics that are expected next.
         popular: items with the most recent events.
@@ -119,12 +142,14 @@ def search_channels(catalogue: Catalogue, query: RetrievalQuery, *, n: int = 200
     Only events earlier than `query.before` count. Items of the history and of `query.without` are not returned.
     """
     log = catalogue.log
-    statistics = ItemStatistics.of(log, query.history, before=query.before, embeddings=query.embeddings)
+    statistics = ItemStatistics.of(log, query.history, before=query.before, learned=query.learned)
     allowed = query.allowed(log)
     scores: dict[str, Ints | Floats] = {
         "popular": statistics.recent_popularity,
         "rising": _rise(statistics),
         "itemknn": statistics.itemknn,
+        "ridge": statistics.ridge,
+        "ease": statistics.ease,
         "user_knn": statistics.user_knn,
         "next_item": statistics.next_item,
         "co_occurrence": statistics.co_occurrence,
@@ -141,11 +166,7 @@ def search_channels(catalogue: Catalogue, query: RetrievalQuery, *, n: int = 200
             dict.fromkeys(row for rows in zip_longest(*of_phrases) for row in rows if row is not None)
         )
     rankings["explore"] = _explored(statistics, allowed, n=int(n * EXPLORED))
-    ranks: dict[int, dict[str, int]] = {}
-    for channel, rows in rankings.items():
-        for rank, row in enumerate(rows, start=1):
-            ranks.setdefault(row, {})[channel] = rank
-    return ChannelRanks(statistics, ranks)
+    return ChannelRanks.of(statistics, rankings)
 
 
 def _phrases(interest: Interest) -> dict[str, Vectors]:

@@ -53,6 +53,8 @@ class Refusal:
 
     def covers(self, item: Item) -> bool:
         """Return whether this item is refused."""
+        if not self.patterns and not self.topics:
+            return False
         values = [part for value in item.fields.values() for part in (value if isinstance(value, tuple) else (value,))]
         text = " ".join([item.title, *item.topics, *(value for value in values if isinstance(value, str))])
         if any(topic in self.topics for topic in item.topics) or any(p.search(text) for p in self.patterns):

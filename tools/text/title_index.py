@@ -2,7 +2,9 @@
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,28 +12,43 @@ from numpy.typing import NDArray
 # A word, or one character of a script without spaces (Japanese, Chinese). Combining marks and Indic vowel signs are
 # parts of words.
 _WORD = re.compile(r"[぀-ヿ一-鿿]|(?:[^\W぀-ヿ一-鿿]|[\u0300-\u036f\u0900-\u0dff])+")
+SATURATION, LENGTH_SHARE = 1.5, 0.75
+"""The usual constants of BM25: how soon a repeated word stops to count, and how much long titles lose."""
 
 
 class TitleIndex:
-    """Scores titles by the words that they share with other titles: BM25 (Robertson et al., 1994; `bm25s`)."""
+    """Scores titles by the words that they share with other titles: BM25 (Robertson et al., 1994), as in Lucene.
+
+    A request indexes its two hundred candidates. `bm25s` gives the same scores, but indexing took it 5 ms a request.
+    """
 
     def __init__(self, titles: Sequence[str]) -> None:
-        import bm25s
-
+        words = [_words(title) for title in titles]
         self._size = len(titles)
-        self._index = bm25s.BM25()
-        if titles:
-            self._index.index([_words(title) for title in titles], show_progress=False)
+        self._postings: dict[str, list[int]] = {}
+        for row, of_title in enumerate(words):
+            for word in of_title:
+                self._postings.setdefault(word, []).append(row)
+        lengths = np.array([len(of_title) for of_title in words], dtype=np.float64)
+        mean = max(float(lengths.mean()), 1e-9) if len(lengths) else 1.0
+        self._damping = SATURATION * (1 - LENGTH_SHARE + LENGTH_SHARE * lengths / mean)
 
     def shared(self, others: Sequence[str]) -> NDArray[np.float64]:
         """Return the BM25 score of each title for the words of `others`, shape (titles,).
 
         A rare word counts more. A word that occurs in several `others` counts once for each of them.
         """
-        query = [word for title in others for word in dict.fromkeys(_words(title))] if self._size else []
-        known = [word for word in query if word and word in self._index.vocab_dict]
-        return np.asarray(self._index.get_scores(known) if known else np.zeros(self._size), dtype=np.float64)
+        scores = np.zeros(self._size)
+        asked = Counter(word for title in others for word in dict.fromkeys(_words(title)))
+        for word, times in asked.items():
+            rows, frequency = np.unique(self._postings.get(word, ()), return_counts=True)
+            if len(rows):
+                rows = rows.astype(np.int64)
+                rarity = np.log(1 + (self._size - len(rows) + 0.5) / (len(rows) + 0.5))
+                scores[rows] += times * rarity * frequency / (frequency + self._damping[rows])
+        return scores
 
 
-def _words(title: str) -> list[str]:
-    return _WORD.findall(unicodedata.normalize("NFC", title).casefold()) or [""]
+@lru_cache(maxsize=200_000)
+def _words(title: str) -> tuple[str, ...]:
+    return tuple(_WORD.findall(unicodedata.normalize("NFC", title).casefold()))

@@ -237,7 +237,7 @@ def test_a_fitted_folder_is_of_one_log_and_others_learn_from_it_too(
     sessions, items, cases = files
     fitted, few, ranked = tmp_path / "fitted", tmp_path / "few.jsonl", (cases, "--system", "itemknn", "--llm", "none")
     assert run("fit", "--sessions", sessions, "--items", items, "--out", fitted)[0] == 0
-    assert Fitted.load(fitted).embeddings is not None
+    assert Fitted.load(fitted).items.embeddings is not None
     by_log, by_fitted = (
         json.loads(run("eval", "rank", *ranked, *more, "--json")[1])["system"]["itemknn"]["ndcg@10"]
         for more in (("--sessions", sessions, "--items", items), ("--fitted", fitted))
@@ -245,7 +245,7 @@ def test_a_fitted_folder_is_of_one_log_and_others_learn_from_it_too(
     assert by_log == by_fitted > 0.5
     few.write_text("\n".join(sessions.read_text().splitlines()[:60]) + "\n")
     assert run("fit", "--sessions", few, "--items", items, "--out", fitted)[0] == 0
-    assert Fitted.load(fitted).embeddings is None
+    assert Fitted.load(fitted).items.embeddings is None
     (fitted / "items.jsonl").write_text('{"item_id": "other", "title": "Other"}\n')
     status, _, errors = run("eval", "rank", cases, "--system", "whimbrel-none", "--llm", "none", "--fitted", fitted)
     assert status == 1

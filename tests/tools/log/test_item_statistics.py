@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from whimbrel.tools.log.ease import Ease
 from whimbrel.tools.log.interaction_log import EventRow, InteractionLog
 from whimbrel.tools.log.item_embeddings import DIMENSIONS, ItemEmbeddings
 from whimbrel.tools.log.item_statistics import (
@@ -16,6 +17,7 @@ from whimbrel.tools.log.item_statistics import (
     ItemStatistics,
     recent_popularity,
 )
+from whimbrel.tools.log.learned_items import LearnedItems
 from whimbrel.tools.records import Interaction, Item
 
 ITEMS = {id_: Item(item_id=id_, title=id_) for id_ in "uvwxyz"}
@@ -154,19 +156,44 @@ def test_embeddings_are_used_as_soon_as_all_events_that_they_know_are_past() -> 
     vectors[2] = (vectors[0] + vectors[1]) / np.sqrt(2)
     embeddings = ItemEmbeddings(log.item_ids, vectors, until=float(np.nextafter(2.0, 3.0)))
     history = [ITEMS["u"], ITEMS["v"]]
-    statistics = ItemStatistics.of(log, history, before=embeddings.until, embeddings=embeddings)
+    learned = LearnedItems(embeddings)
+    statistics = ItemStatistics.of(log, history, before=embeddings.until, learned=learned)
     total = 1 + LATER_SEED
     assert statistics.embedding[:4].tolist() == pytest.approx([LATER_SEED / total, 1 / total, 1 / np.sqrt(2), 0])
     assert statistics.nearest_embedding[:4].tolist() == pytest.approx([1, 1, 1 / np.sqrt(2), 0])
-    too_early = ItemStatistics.of(log, history, before=2.0, embeddings=embeddings)
+    too_early = ItemStatistics.of(log, history, before=2.0, learned=learned)
     assert not too_early.embedding.any()
     assert not too_early.nearest_embedding.any()
-    assert not ItemStatistics.of(log, [], before=np.inf, embeddings=embeddings).embedding.any()
+    assert not ItemStatistics.of(log, [], before=np.inf, learned=learned).embedding.any()
+
+
+def test_ease_is_used_as_soon_as_all_events_that_it_knows_are_past() -> None:
+    log = log_of("uv", "uv", "w")
+    ease = Ease.of(log)
+    assert ease is not None
+    learned, history = LearnedItems(ease=ease), [ITEMS["u"]]
+    scores = ItemStatistics.of(log, history, before=np.inf, learned=learned).ease
+    assert scores[1] > 0
+    assert scores[1] == pytest.approx(ease.weights[0, 1])
+    assert not ItemStatistics.of(log, history, before=4.0, learned=learned).ease.any()
+
+
+def test_ridge_counts_once_what_two_seeds_say_alike() -> None:
+    # u and v always go together, and with w. x goes with y.
+    log = log_of("uvw", "uvw", "xy", "xy")
+    weights = {"u": 1.0, "v": LATER_SEED}
+    together = values_of(statistics_of(log, "vu"), "ridge")
+    # Each seed has 2 users, which is also the penalty. The prediction solves (G + 2 I) b = weights for G = [[2, 2], [2, 2]].
+    solved = np.linalg.solve([[4, 2], [2, 4]], list(weights.values()))
+    assert together["w"] == pytest.approx(2 * solved.sum())
+    both = values_of(statistics_of(log, "xu"), "ridge")
+    assert both["w"] == pytest.approx(2 * 1 / (2 + 2))
+    assert both["y"] == pytest.approx(2 * LATER_SEED / (2 + 2))
 
 
 def test_the_statistics_of_one_item_have_names() -> None:
     statistics = statistics_of(log_of("uv", "uv"), "u")
-    of_item = statistics.of_item(1)
+    (of_item,) = statistics.of_items(np.array([1]))
     assert tuple(of_item) == STATISTICS
     assert of_item["popularity"] == of_item["recent_popularity"] == 2
     assert of_item["itemknn"] == pytest.approx(1)
@@ -175,6 +202,6 @@ def test_the_statistics_of_one_item_have_names() -> None:
 def test_an_empty_log_and_an_empty_history_have_statistics_of_0() -> None:
     assert not statistics_of(log_of(""), "u").itemknn.any()
     statistics = statistics_of(log_of("uv"), "")
-    for name in ("itemknn", "user_knn", "next_item", "co_occurrence"):
+    for name in ("itemknn", "ridge", "ease", "user_knn", "next_item", "co_occurrence"):
         assert not getattr(statistics, name).any()
     assert statistics.seed_cosines(np.arange(2)).shape == (0, 2)
