@@ -5,16 +5,23 @@ topics, which change occasionally. Within a topic, an item's frequency falls wit
 recommendations is not measured.
 """
 
+import multiprocessing
+import resource
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from whimbrel.agent.agent import Agent
+from whimbrel.agent.learning.fit import fit_store
 from whimbrel.agent.pipeline import STAGES
 from whimbrel.agent.state import PipelineConfig, Request
 from whimbrel.tools.errors import ConfigError
@@ -65,58 +72,147 @@ def parse_size(size: str) -> Shop:
     return shop
 
 
-def measure_scale(
-    shop: Shop, *, candidates: int = 200, seed: int = 0, progress: Progress | None = None
-) -> dict[str, Any]:
-    """Ingest a synthetic shop into a temporary store, then time requests without a language model.
+@dataclass(frozen=True)
+class ScaleConfig:
+    """What is measured of each shop.
+
+    Attributes:
+        candidates: Candidates that retrieval returns.
+        fit: Whether `whimbrel fit` is measured too.
+        starts: How often a command is started to measure a cold start. The median counts.
+        seed: The seed of the shop and of the draw of users.
+    """
+
+    candidates: int = 200
+    fit: bool = False
+    starts: int = 5
+    seed: int = 0
+
+
+def measure_scale(shop: Shop, config: ScaleConfig, *, progress: Progress | None = None) -> dict[str, Any]:
+    """Ingest a synthetic shop into a temporary store, then time requests, cold starts and a fit, without a model.
+
+    Ingestion, requests and the fit run in a process each, so that each has a peak of memory of its own.
 
     Returns:
-        Seconds and speed of ingestion, and the size of the store. `ms` holds percentiles over users of the
-        milliseconds of each step and of the whole request.
+        Seconds and megabytes of each step, events a second, and the size of the store. `ms` holds percentiles over
+        users of the milliseconds of each stage and of the whole request.
     """
     progress = progress or NoProgress()
     with TemporaryDirectory(prefix="whimbrel-") as folder:
         location = Path(folder) / "store"
-        started = time.perf_counter()
-        source = Source(f"{shop.items} items", synthetic_rows(shop, seed), total=shop.items + shop.events)
-        ingested = ingest(source, location, progress=progress)
-        seconds = time.perf_counter() - started
+        progress.step(f"Ingesting {shop.items:,} items and {shop.events:,} events", None)
+        ingested = _in_process(_ingest, location, shop, config)
+        progress.step("Recommending", None)
+        requests = _in_process(_request, location, shop, config)
+        progress.step("Starting from cold", None)
+        cold = median(_cold_start(location, requests["user"]) for _ in range(config.starts))
+        fitted: dict[str, Any] = {}
+        if config.fit:
+            progress.step("Learning", None)
+            fitted = _in_process(_fit, location, shop, config)
         size = sum(file.stat().st_size for file in location.rglob("*") if file.is_file())
-        with open_store(location) as store:
-            agent = Agent(store, None, PipelineConfig(candidates=candidates))
-            users = np.random.default_rng(seed).choice(store.log.user_ids, WARM_UP + USERS)
-            # Requests are made one second after the last event, so that the whole log is the past.
-            at, timings = (store.log.end or 0.0) + 1, []
-            progress.step("Recommending", len(users))
-            for user in users:
-                begin = time.perf_counter()
-                state = agent.run(Request(str(user), at=at))
-                timings.append({**state.seconds, "in all": time.perf_counter() - begin})
-                progress.advance(1)
     return {
         "items": shop.items,
-        "events": ingested.events,
-        "ingestion seconds": round(seconds, 1),
-        "events a second": round(ingested.events / seconds),
+        "events": ingested["events"],
+        "ingestion seconds": ingested["seconds"],
+        "events a second": round(ingested["events"] / max(ingested["seconds"], 1e-9)),
+        "ingestion MB": ingested["MB"],
         "store MB": round(size / 1e6, 1),
-        "ms": {step: _percentiles([1e3 * row[step] for row in timings[WARM_UP:]]) for step in (*STAGES, "in all")},
+        "cold start seconds": round(cold, 2),
+        "request MB": requests["MB"],
+        "ms": requests["ms"],
+        "fit seconds": fitted.get("seconds"),
+        "fit MB": fitted.get("MB"),
     }
 
 
+def _in_process(work: Any, location: Path, shop: Shop, config: ScaleConfig) -> dict[str, Any]:
+    """Run a step in a process of its own, and return its result with its seconds and its peak of memory."""
+    # Spawned, since a fork would share the peak of memory with this process.
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        measured: dict[str, Any] = pool.apply(_measured, (work, location, shop, config))
+        return measured
+
+
+def _measured(work: Any, location: Path, shop: Shop, config: ScaleConfig) -> dict[str, Any]:
+    started = time.perf_counter()
+    result = work(location, shop, config)
+    seconds = round(time.perf_counter() - started, 1)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    megabytes = peak / (1e6 if sys.platform == "darwin" else 1e3)  # macOS counts bytes, Linux kilobytes
+    return {"seconds": seconds, "MB": round(megabytes), **result}
+
+
+def _ingest(location: Path, shop: Shop, config: ScaleConfig) -> dict[str, Any]:
+    source = Source(f"{shop.items} items", synthetic_rows(shop, config.seed), total=shop.items + shop.events)
+    return {"events": ingest(source, location).events}
+
+
+def _request(location: Path, shop: Shop, config: ScaleConfig) -> dict[str, Any]:
+    with open_store(location) as store:
+        agent = Agent(store, None, PipelineConfig(candidates=config.candidates))
+        users = np.random.default_rng(config.seed).choice(store.log.user_ids, WARM_UP + USERS)
+        # Requests are made one second after the last event, so that the whole log is the past.
+        at, timings = (store.log.end or 0.0) + 1, []
+        for user in users:
+            begin = time.perf_counter()
+            state = agent.run(Request(str(user), at=at))
+            timings.append({**state.seconds, "in all": time.perf_counter() - begin})
+    timed = {step: [1e3 * row[step] for row in timings[WARM_UP:]] for step in (*STAGES, "in all")}
+    return {"user": str(users[0]), "ms": {step: _percentiles(values) for step, values in timed.items()}}
+
+
+def _cold_start(location: Path, user_id: str) -> float:
+    """Return the seconds of a `whimbrel recommend` without a language model, from its start to its end."""
+    command = [sys.executable, "-m", "whimbrel.agent.cli.main", "recommend", user_id, "--store", str(location)]
+    started = time.perf_counter()
+    subprocess.run([*command, "--llm", "none", "--json"], check=True, capture_output=True)  # noqa: S603  # own command
+    return time.perf_counter() - started
+
+
+def _fit(location: Path, shop: Shop, config: ScaleConfig) -> dict[str, Any]:
+    with open_store(location) as store:
+        fit_store(store, seed=config.seed)
+    return {}
+
+
+COLUMNS = {
+    "items": "items",
+    "events": "events",
+    "ingestion seconds": "ingestion s",
+    "ingestion MB": "MB",
+    "store MB": "store MB",
+    "cold start seconds": "cold start s",
+    "request MB": "request MB",
+    "fit seconds": "fit s",
+    "fit MB": "fit MB",
+}
+
+
 def scale_markdown(measured: Sequence[Mapping[str, Any]]) -> str:
-    """Return the results of `measure_scale` for several shops as a Markdown table."""
+    """Return the results of `measure_scale` for several shops as a Markdown table, with exponents of growth."""
     steps = list(measured[0]["ms"])
     lines = [
-        f"| items | events | ingestion s | events/s | store MB | {' | '.join(f'{step} ms' for step in steps)} |",
-        "|---" * (5 + len(steps)) + "|",
+        f"| {' | '.join([*COLUMNS.values(), *(f'{step} ms' for step in steps)])} |",
+        "|---" * (len(COLUMNS) + len(steps)) + "|",
     ]
     for row in measured:
+        values = ["" if row[name] is None else f"{row[name]:,}" for name in COLUMNS]
         times = [f"{row['ms'][step]['p50']} ({row['ms'][step]['p95']})" for step in steps]
-        lines.append(
-            f"| {row['items']:,} | {row['events']:,} | {row['ingestion seconds']} | {row['events a second']:,} | "
-            f"{row['store MB']} | {' | '.join(times)} |"
-        )
-    return "\n".join([*lines, "", f"Milliseconds: median (95th percentile) of {USERS} users."])
+        lines.append(f"| {' | '.join([*values, *times])} |")
+    lines += ["", f"Milliseconds: median (95th percentile) of {USERS} users."]
+    lines += [_growth(smaller, larger) for smaller, larger in pairwise(measured)]
+    return "\n".join(lines)
+
+
+def _growth(smaller: Mapping[str, Any], larger: Mapping[str, Any]) -> str:
+    """Return by which power of the number of events each cost grows, in words. 1 is linear."""
+    factor = larger["events"] / max(smaller["events"], 1)
+    costs = {name: (smaller[name], larger[name]) for name in list(COLUMNS)[2:] if smaller[name] and larger[name]}
+    costs["request"] = (smaller["ms"]["in all"]["p50"], larger["ms"]["in all"]["p50"])
+    powers = [f"{name} {np.log(after / before) / np.log(factor):.2f}" for name, (before, after) in costs.items()]
+    return f"From {smaller['events']:,} to {larger['events']:,} events, exponents of growth: {', '.join(powers)}."
 
 
 def _percentiles(values: list[float]) -> Mapping[str, float]:
