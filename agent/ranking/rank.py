@@ -149,9 +149,7 @@ def rank(
         }
         contributions |= _spread(ranker.of_model(model, answer.figures), best, len(candidates))
         order = np.argsort(-sum(contributions.values(), np.zeros(len(candidates))), kind="stable")
-    ranked = tuple(
-        _ranked(candidates[row], {name: float(values[row]) for name, values in contributions.items()}) for row in order
-    )
+    ranked = _ranked([candidates[row] for row in order], contributions, order)
     return Ranking(ranked, len(ranked), answer, tuple(best.tolist()), of_reading)
 
 
@@ -177,7 +175,15 @@ def _spread(contributions: dict[str, Floats], rows: NDArray[np.int64], size: int
     return whole
 
 
-def _ranked(candidate: Candidate, signals: dict[str, float]) -> Ranked:
+def _ranked(
+    candidates: Sequence[Candidate], contributions: Mapping[str, Floats], order: NDArray[np.int64]
+) -> tuple[Ranked, ...]:
+    """Return the candidates, which are in this order, with their contributions and scores."""
     # The signals are rounded before they are summed, so that the displayed signals add up to the displayed score.
-    rounded = {name: round(value, 4) for name, value in signals.items()}
-    return Ranked(candidate, round(sum(rounded.values()), 4), rounded)
+    columns = [np.zeros(len(order)), *(np.round(values[order], 4) for values in contributions.values())]
+    table = np.stack(columns[1:], axis=1).tolist() if contributions else [()] * len(order)
+    scores = np.round(np.sum(columns, axis=0), 4).tolist()
+    return tuple(
+        Ranked(candidate, score, dict(zip(contributions, signals, strict=True)))
+        for candidate, score, signals in zip(candidates, scores, table, strict=True)
+    )

@@ -235,6 +235,8 @@ class InteractionLog:
         # This is a binary search for all users at once. A request reads hundreds of thousands of pairs, so comparing
         # the time of each pair would take longer.
         low, high = self.pair_offset[users], self.pair_offset[users + 1]
+        if self.end is None or before > self.end:
+            return high
         while (unfinished := low < high).any():
             middle = (low + high) // 2
             # For a user whose search is finished, `middle` may be past the end of the array.

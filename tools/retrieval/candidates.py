@@ -88,16 +88,13 @@ def as_candidates(
     of_items = statistics.of_items(known)
     candidates = []
     for number, (item, row) in enumerate(zip(items, rows.tolist(), strict=True)):
-        candidate = Candidate(item, vectors[item.item_id], channels[number] if channels else {})
-        if row >= 0:
-            place = position[row]
-            candidate = replace(
-                candidate,
-                seed_cosines=SeedValues(statistics.seeds, cosines[place]),
-                seed_users=SeedValues(statistics.seeds, users[place]),
-                statistics=of_items[place],
-            )
-        candidates.append(candidate)
+        vector, of_channels = vectors[item.item_id], channels[number] if channels else {}
+        if row < 0:
+            candidates.append(Candidate(item, vector, of_channels))
+            continue
+        place = position[row]
+        of_seeds, users_of_seeds = (SeedValues(statistics.seeds, values[place]) for values in (cosines, users))
+        candidates.append(Candidate(item, vector, of_channels, of_seeds, users_of_seeds, of_items[place]))
     return candidates
 
 
