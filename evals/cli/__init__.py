@@ -7,7 +7,7 @@ import typer
 from whimbrel.agent.cli.options import add_command
 
 EVAL_HELP = (
-    "Measure systems on logged histories: rank, log, boundaries, migration, shift, report. "
+    "Measure systems on logged histories: rank, log, published, boundaries, migration, shift, report. "
     "The other commands are studies of Whimbrel itself."
 )
 
@@ -52,6 +52,7 @@ def build_eval_app() -> typer.Typer:
     from whimbrel.evals.cli.log import log
     from whimbrel.evals.cli.migration import migration
     from whimbrel.evals.cli.planted import planted
+    from whimbrel.evals.cli.published import published
     from whimbrel.evals.cli.rank import rank
     from whimbrel.evals.cli.report import report
     from whimbrel.evals.cli.scale import scale
@@ -61,7 +62,7 @@ def build_eval_app() -> typer.Typer:
 
     app = typer.Typer(help=EVAL_HELP, no_args_is_help=True, rich_markup_mode=None)
     # Help lists commands in this order.
-    for command in (rank, log, boundaries, migration, shift, report):
+    for command in (rank, log, published, boundaries, migration, shift, report):
         add_command(app, command)
     studies: dict[str, Callable[..., None]] = {
         "acts": acts,

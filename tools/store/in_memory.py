@@ -1,11 +1,14 @@
 """A catalogue and a log in memory, with the same reading methods as a store."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from functools import cached_property
 
 import numpy as np
 
 from whimbrel.tools.errors import DataError
+from whimbrel.tools.event_meanings import Meaning
 from whimbrel.tools.log.interaction_log import InteractionLog, Ints
 from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
 from whimbrel.tools.records import Interaction, Item, Occurrence
@@ -13,6 +16,21 @@ from whimbrel.tools.retrieval.field_table import FieldTable
 from whimbrel.tools.store.user_records import TASTE_EVENTS, taste_vector
 from whimbrel.tools.text.encoder import DIMENSION, Vectors, encode
 from whimbrel.tools.text.item_vectors import item_vectors
+
+
+@dataclass(frozen=True, eq=False)
+class KnownVectors:
+    """Vectors that are known already, such as those of a store. They are not computed again.
+
+    Attributes:
+        items: The unit text vector of each item, in the order of the items, shape (items, 384).
+        tastes: The taste vector of each user, in the order of `InteractionLog.user_ids`, shape (users, 384).
+        topics: Vectors of names of topics, keyed by name. They may be incomplete.
+    """
+
+    items: Vectors
+    tastes: Vectors
+    topics: Mapping[str, Vectors]
 
 
 class InMemory:
@@ -31,6 +49,9 @@ class InMemory:
         *,
         timed: bool,
         histories: Mapping[str, Sequence[Occurrence]] | None = None,
+        meanings: Mapping[str, Meaning] | None = None,
+        zone: tzinfo = UTC,
+        vectors: KnownVectors | None = None,
     ) -> None:
         """Make a catalogue.
 
@@ -40,13 +61,18 @@ class InMemory:
             timed: Whether the times of the log are real.
             histories: The same interactions in order of time, keyed by user. They include the kind of event and the
                 rating, which the log does not contain. None if these are unknown.
+            meanings: Meanings that the log gives to event words of its own. They need `histories`.
+            zone: The zone of the hours and weekends of habits.
+            vectors: Vectors that are known already; None to compute them with the encoder.
         """
         self.log = log
         self.timed = timed
         self._items = {item.item_id: item for item in items}
         self._histories = histories
-        self._habits = TopicHabitsOverTime(log)
-        self._topic_vectors: dict[str, Vectors] = {}
+        self._meanings = meanings
+        self._habits = TopicHabitsOverTime(log, zone)
+        self._known = vectors
+        self._topic_vectors: dict[str, Vectors] = dict(vectors.topics) if vectors else {}
 
     def all_items(self) -> list[Item]:
         """Return every item."""
@@ -79,10 +105,11 @@ class InMemory:
 
     def nearest(self, vectors: Vectors, *, n: int) -> list[list[tuple[str, float]]]:
         """Return, for each vector, the ids of up to `n` nearest items with their cosines, the nearest first."""
-        return [
-            [(self._ids[row], float(cosines[row])) for row in _highest(cosines, n)]
-            for cosines in vectors @ self._vectors.T
-        ]
+        nearest = []
+        for cosines in vectors @ self._vectors.T:
+            rows = _highest(cosines, n)
+            nearest.append(list(zip([self._ids[row] for row in rows.tolist()], cosines[rows].tolist(), strict=True)))
+        return nearest
 
     def item_count(self) -> int:
         """Return the number of items."""
@@ -108,7 +135,8 @@ class InMemory:
         if self._histories is not None:
             occurrences = [occurrence for occurrence in self._histories[user_id] if occurrence.time < before]
             return [
-                Interaction.join(user_id, occurrence, self._items[occurrence.item_id]) for occurrence in occurrences
+                Interaction.join(user_id, occurrence, self._items[occurrence.item_id], self._meanings)
+                for occurrence in occurrences
             ]
         events = self._events_of(self.log.user_rows[user_id])
         events = events[self.log.time[events] < before]
@@ -126,11 +154,13 @@ class InMemory:
 
     @cached_property
     def _vectors(self) -> Vectors:
-        return item_vectors(list(self._items.values()))
+        return self._known.items if self._known else item_vectors(list(self._items.values()))
 
     @cached_property
     def _tastes(self) -> Vectors:
         """Taste vectors of all users, computed as in a store, shape (users, 384)."""
+        if self._known:
+            return self._known.tastes
         rows = np.array([self._position[item_id] for item_id in self.log.item_ids], dtype=np.int64)
         tastes = np.zeros((len(self.log.user_ids), DIMENSION), dtype=np.float32)
         for user in range(len(tastes)):
