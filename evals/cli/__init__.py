@@ -50,6 +50,7 @@ def build_eval_app() -> typer.Typer:
     from whimbrel.evals.cli.lift import lift
     from whimbrel.evals.cli.lines import lines
     from whimbrel.evals.cli.log import log
+    from whimbrel.evals.cli.made import build_made_app
     from whimbrel.evals.cli.migration import migration
     from whimbrel.evals.cli.planted import planted
     from whimbrel.evals.cli.published import published
@@ -82,4 +83,5 @@ def build_eval_app() -> typer.Typer:
     for name, study in studies.items():
         add_command(app, study, name)
     app.add_typer(build_defaults_app(), name="defaults")
+    app.add_typer(build_made_app(), name="made")
     return app
