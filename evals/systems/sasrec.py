@@ -15,8 +15,12 @@ from whimbrel.agent.learning.cases import BlindCase
 from whimbrel.agent.learning.sessions import Ints, Training, values_at
 from whimbrel.evals.systems.protocol import NotApplicableError, Scorer, Settings
 
+# The authors of eSASRec chose 64 factors for ML-1M and Beauty, 2 layers for ML-1M, and an input of 50 for Beauty. Their
+# input of 200 for ML-1M was not tried.
 FACTORS, BLOCKS, HEADS, DROPOUT, LONGEST = 64, 2, 2, 0.2, 50
 """The size of vectors, the number of layers and of attention heads, the dropout, and the longest input."""
+# A step of 1600 positions takes 2.5 times as long as a step of 400, so small batches reach a low loss sooner. A fit on
+# MovieLens 100K takes about 100 s of one core: `whimbrel eval published ml-1m --path ml-100k --system sasrec`.
 POSITIONS = 800
 """The size of a batch: inputs times their length. So a step takes about the same time on logs of short sessions."""
 WHOLE_SOFTMAX, NEGATIVES = 10_000, 1024
@@ -98,6 +102,7 @@ def fit_model(training: Training, seed: int) -> Any:
             dropout_rate=DROPOUT,
             session_max_len=longest,
             batch_size=batch_size,
+            # NDCG@10 is .100 with these layers and .091 with RecTools' default (MovieLens 100K, leave-one-out, n=943).
             transformer_layers_type=LiGRLayers,
             use_key_padding_mask=True,  # LiGR layers would attend to the padding
             lightning_module_type=_lightning_module(),
