@@ -90,7 +90,7 @@ def test_the_settings_of_ranking_hold_in_evaluation_too(shop: Path, tmp_path: Pa
     path.write_text(json.dumps(case_of(log, Target(int(log.user[rows[0]]), at, rows), rows)))
     (case,) = (case.blind for case in read_cases(path, log.items) if isinstance(case, Case))
     lists = []
-    for settings in (RankConfig(), RankConfig(diversity=0.9), RankConfig(novelty=5)):
+    for settings in (RankConfig(), RankConfig(diversity=1.0), RankConfig(novelty=10)):
         with Agent.open(shop, llm="none", config=PipelineConfig(rank=settings)) as agent:
             served = agent.recommend("u5", at, k=K)
             assert_served_is_evaluated(agent, case, served)
