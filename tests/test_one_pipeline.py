@@ -94,7 +94,7 @@ def test_the_settings_of_ranking_hold_in_evaluation_too(shop: Path, tmp_path: Pa
         with Agent.open(shop, llm="none", config=PipelineConfig(rank=settings)) as agent:
             served = agent.recommend("u5", at, k=K)
             assert_served_is_evaluated(agent, case, served)
-            lists.append([entry.item_id for entry in served.recommendations])
+            lists.append([(entry.item_id, entry.score) for entry in served.recommendations])
     assert len({tuple(ids) for ids in lists}) > 1
 
 
