@@ -18,7 +18,6 @@ from whimbrel import __version__
 from whimbrel.agent.batch.answering import FAILED, Answerer, ListRequest
 from whimbrel.agent.batch.formats import format_of
 from whimbrel.agent.batch.parts import Parts
-from whimbrel.agent.batch.pool import Workers, worker_pool
 from whimbrel.agent.batch.snapshot import write_snapshot
 from whimbrel.agent.language_models.hosted.budget import Budget
 from whimbrel.agent.moment import given_moment
@@ -28,6 +27,7 @@ from whimbrel.tools.files.locks import exclusive
 from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.records import identifier
 from whimbrel.tools.store.store import Store, open_store
+from whimbrel.tools.workers import Workers, worker_pool
 
 USERS_OF_PART = 100
 """A run that was killed loses at most the work for this many users, and what its workers were doing."""

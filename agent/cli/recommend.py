@@ -27,11 +27,11 @@ from whimbrel.agent.cli.options import (
 
 if TYPE_CHECKING:
     from whimbrel.agent.batch.answering import ListRequest
-    from whimbrel.agent.batch.pool import Workers
+    from whimbrel.tools.workers import Workers
 
 
 def _with_one_thread(all_users: bool) -> bool:
-    from whimbrel.agent.batch.pool import use_one_thread
+    from whimbrel.tools.workers import use_one_thread
 
     if all_users:
         use_one_thread()
@@ -139,10 +139,10 @@ def recommend(
     ranking = {"diversity": diversity, "novelty": novelty}
     if out is not None:
         from whimbrel.agent.batch.answering import ListRequest
-        from whimbrel.agent.batch.pool import Workers
         from whimbrel.agent.language_models.hosted.budget import Budget
         from whimbrel.agent.schema.context import as_context
         from whimbrel.agent.state import PipelineConfig
+        from whimbrel.tools.workers import Workers
 
         wanted = ListRequest(
             at=moment,

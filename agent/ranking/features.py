@@ -48,19 +48,7 @@ price: minus the distance between the logarithms of the price and of the median 
 repeat: 1 if the history holds the item, else 0.
 click_rate: logarithm of how often the item was chosen when it was shown (see `ClickRates`).
 """
-LOG_FEATURES = (
-    "itemknn",
-    "ridge",
-    "ease",
-    "user_knn",
-    "next_item",
-    "co_occurrence",
-    "embedding",
-    "nearest_embedding",
-    "recent_popularity",
-    "popularity",
-    "age",
-)
+LOG_FEATURES = STATISTICS
 """Features that are unknown for an item that is not in the log."""
 TITLES = 10
 """How many of the latest titles the feature `words` reads."""

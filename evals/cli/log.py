@@ -73,12 +73,13 @@ def log(
     from whimbrel.evals.data.folds import Protocol, write_folds
     from whimbrel.evals.data.logs import read_log, read_store
     from whimbrel.evals.runs.plan import Plan
-    from whimbrel.evals.runs.run import Limits, Workers
+    from whimbrel.evals.runs.run import Limits
     from whimbrel.evals.systems.protocol import Settings
     from whimbrel.evals.systems.registry import SYSTEMS
     from whimbrel.tools.errors import ConfigError
     from whimbrel.tools.sources.formats import open_source
     from whimbrel.tools.sources.table_options import parse_map
+    from whimbrel.tools.workers import Workers
 
     # The data of completejourney comes with a package, so it has no path.
     if (path is None and dataset != "completejourney") == (store is None):

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,39 +56,25 @@ def published(
     This protocol leaks the future: systems learn from events of other people that came after the predicted one.
     `eval log` does not. Use this command to compare with papers, and `eval log` to estimate real use.
     """
-    import sys
-
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.agent.display.terminal import console
-    from whimbrel.evals.cli.run_plans import run_folder
+    from whimbrel.evals.cli.run_plans import Execution, measure_plans, run_folder
     from whimbrel.evals.data.published import DATA_SETS, read_published, write_leave_one_out
-    from whimbrel.evals.runs.document import document_of
-    from whimbrel.evals.runs.files import RESULTS
     from whimbrel.evals.runs.plan import Plan
-    from whimbrel.evals.runs.results import results_of
-    from whimbrel.evals.runs.run import Limits, Workers, run
+    from whimbrel.evals.runs.run import Limits
     from whimbrel.evals.systems.protocol import Settings
     from whimbrel.evals.systems.registry import SYSTEMS
-    from whimbrel.tools.files.atomic import atomic_write
+    from whimbrel.tools.workers import Workers
 
     with progress_bars() as progress:
         log = read_published(name, path, progress)
+    size = {"users": len(log.user_ids), "items": len(log.items), "events": len(log.time), "rejected": log.rejected}
+    facts = {"log": size, "published": [asdict(figure) for figure in DATA_SETS[name].figures]}
     with run_folder(out, in_parts=False) as folder:
         fold = write_leave_one_out(log, folder, users=users, seed=seed)
         names = split_names(system) or tuple(SYSTEMS)
         plan = Plan(fold.cases, names, Settings(seed, llm), fold.sessions, fold.items)
-        with progress_bars() as progress:
-            finished = run(plan, folder, limits=Limits(max_seconds), workers=Workers(workers), progress=progress)
-        document = document_of(results_of([(plan, folder)]), skipped=finished.skipped, problems=finished.problems)
-        size = {"users": len(log.user_ids), "items": len(log.items), "events": len(log.time), "rejected": log.rejected}
-        document |= {"log": size, "published": [asdict(figure) for figure in DATA_SETS[name].figures]}
-        with atomic_write(folder / RESULTS) as partial:
-            partial.write_text(dumps(document, indent=1, ensure_ascii=False))
-    if not finished.whole:
-        print(
-            f"whimbrel: stopped after {finished.done} of {finished.total} rankings. The same command resumes the run.",
-            file=sys.stderr,
-        )
+        document = measure_plans([(plan, folder)], folder, Execution(Limits(max_seconds), Workers(workers)), facts)
     if json:
         print_json(document)
     else:

@@ -72,10 +72,11 @@ def rank(
     from whimbrel.evals.cli.run_plans import Execution, run_folder, run_plans
     from whimbrel.evals.runs.crossfit import fit_parts
     from whimbrel.evals.runs.plan import Plan
-    from whimbrel.evals.runs.run import Limits, Workers
+    from whimbrel.evals.runs.run import Limits
     from whimbrel.evals.systems.protocol import Settings
     from whimbrel.evals.systems.registry import SYSTEMS
     from whimbrel.tools.errors import ConfigError
+    from whimbrel.tools.workers import Workers
 
     if fitted and crossfit:
         raise ConfigError("--crossfit fits each part itself: leave out --fitted")

@@ -1,7 +1,7 @@
 """Code that `eval rank` and `eval log` share: it locks the folder of a run, runs the plans and prints the results."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,8 @@ from whimbrel.agent.cli.options import print_json
 
 if TYPE_CHECKING:
     from whimbrel.evals.runs.plan import Plan
-    from whimbrel.evals.runs.run import Limits, Workers
+    from whimbrel.evals.runs.run import Limits
+    from whimbrel.tools.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,32 @@ def run_folder(out: Path | None, *, in_parts: bool) -> Iterator[Path]:
 
 
 def run_plans(parts: "Sequence[tuple[Plan, Path]]", folder: Path, execution: Execution, *, json: bool) -> None:
-    """Run the plans one after the other, each in its own folder, then print the results of all plans.
-
-    The results are also written to a file in `folder`.
-    """
-    from whimbrel.agent.display.progress import progress_bars
+    """Run the plans as `measure_plans` does, then print the results."""
     from whimbrel.agent.display.terminal import console
     from whimbrel.evals.reports.tables import ranking_tables
+
+    document = measure_plans(parts, folder, execution)
+    if json:
+        print_json(document)
+    else:
+        console().print(ranking_tables(document))
+
+
+def measure_plans(
+    parts: "Sequence[tuple[Plan, Path]]", folder: Path, execution: Execution, facts: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Run the plans one after the other, each in its own folder.
+
+    Args:
+        parts: The plans and their folders.
+        folder: The folder of the whole run. A file with the results is written to it.
+        execution: The limits and the processes.
+        facts: What else the results hold.
+
+    Returns:
+        The results of all plans as JSON.
+    """
+    from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.runs.document import document_of
     from whimbrel.evals.runs.files import RESULTS
     from whimbrel.evals.runs.results import results_of
@@ -77,12 +97,9 @@ def run_plans(parts: "Sequence[tuple[Plan, Path]]", folder: Path, execution: Exe
     if done < total:
         print(f"whimbrel: stopped after {done} of {total} rankings. The same command resumes the run.", file=sys.stderr)
     # A run that stopped early is reported with the rankings it has.
-    document = document_of(results_of(parts[:number]), skipped=skipped, problems=problems)
+    document = {**document_of(results_of(parts[:number]), skipped=skipped, problems=problems), **(facts or {})}
     _write(folder / RESULTS, document)
-    if json:
-        print_json(document)
-    else:
-        console().print(ranking_tables(document))
+    return document
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:

@@ -123,7 +123,7 @@ def case_of(log: Log, target: Target, rows: Ints) -> dict[str, Any]:
     return {
         "case_id": user_id,
         "user_id": user_id,
-        "history": [_event(log, row) for row in before],
+        "history": [event_document(log, row) for row in before],
         "at": target.time,
         "candidates": "catalogue",
         "met": [log.items[row].item_id for row in met],
@@ -136,7 +136,7 @@ def _new_items(log: Log, target: Target, met: Ints) -> list[int]:
     return [row for row in dict.fromkeys(log.item[target.rows].tolist()) if row not in already]
 
 
-def _event(log: Log, row: int) -> dict[str, Any]:
+def event_document(log: Log, row: int) -> dict[str, Any]:
     """Return an event of a history as JSON: the item with its time, event word, rating and situation."""
     event: dict[str, Any] = log.items[log.item[row]].model_dump(mode="json", exclude_defaults=True)
     event |= {"time": float(log.time[row])}
@@ -202,19 +202,19 @@ def _write_fold(log: Log, protocol: Protocol, targets: Sequence[Target], folder:
     counts = np.bincount(log.item[past], minlength=len(log.items))
     known = np.flatnonzero((counts > 0) | np.array([i.time is not None and i.time < begin for i in log.items]))
     fold = Fold(folder / "cases.jsonl", folder / "sessions.jsonl", folder / "items.jsonl", len(targets))
-    _write(fold.items, (log.items[row].model_dump(mode="json", exclude_defaults=True) for row in known))
-    _write(fold.sessions, _sessions(log, past))
+    write_documents(fold.items, (log.items[row].model_dump(mode="json", exclude_defaults=True) for row in known))
+    write_documents(fold.sessions, session_documents(log, past))
     by_user = list(rows_by_user(log))
     if protocol.candidates == "catalogue":
-        _write(fold.cases, (case_of(log, target, by_user[target.user]) for target in targets))
+        write_documents(fold.cases, (case_of(log, target, by_user[target.user]) for target in targets))
     else:
         random = np.random.default_rng(protocol.seed)
         sampler = _Sampler(log, counts, protocol.candidates, random, _appeared(log))
-        _write(fold.cases, (sampler.case(target, by_user[target.user]) for target in targets))
+        write_documents(fold.cases, (sampler.case(target, by_user[target.user]) for target in targets))
     return fold
 
 
-def _sessions(log: Log, past: Ints) -> Iterator[dict[str, Any]]:
+def session_documents(log: Log, past: Ints) -> Iterator[dict[str, Any]]:
     """Yield the past events of each user as a session."""
     order = past[np.argsort(log.user[past], kind="stable")]
     bounds = np.flatnonzero(np.append(True, np.diff(log.user[order]) != 0)) if len(order) else np.array([], dtype=int)
@@ -284,7 +284,8 @@ def _appeared(log: Log) -> NDArray[np.float64]:
     return appeared
 
 
-def _write(path: Path, documents: Iterator[dict[str, Any]]) -> None:
+def write_documents(path: Path, documents: Iterator[dict[str, Any]]) -> None:
+    """Write a file with one JSON document a line. The file appears when it is whole."""
     partial = path.with_suffix(".partial")
     with partial.open("w", encoding="utf-8") as file:
         for document in documents:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.evals.data.folds import Fold, _event, _sessions, _write, rows_by_user
+from whimbrel.evals.data.folds import Fold, event_document, rows_by_user, session_documents, write_documents
 from whimbrel.evals.data.logs import Log, read_log
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.log.interaction_log import Ints
@@ -188,9 +188,9 @@ def write_leave_one_out(log: Log, folder: Path, *, users: int | None = None, see
         cases = np.sort(np.random.default_rng(seed).choice(cases, users, replace=False))
     earlier = np.sort(np.concatenate([rows[:-1] for rows in by_user]))
     fold = Fold(folder / "cases.jsonl", folder / "sessions.jsonl", folder / "items.jsonl", len(cases))
-    _write(fold.items, (item.model_dump(mode="json", exclude_defaults=True) for item in log.items))
-    _write(fold.sessions, _sessions(log, earlier))
-    _write(fold.cases, (_case(log, by_user[user]) for user in cases))
+    write_documents(fold.items, (item.model_dump(mode="json", exclude_defaults=True) for item in log.items))
+    write_documents(fold.sessions, session_documents(log, earlier))
+    write_documents(fold.cases, (_case(log, by_user[user]) for user in cases))
     return fold
 
 
@@ -201,7 +201,7 @@ def _case(log: Log, rows: Ints) -> dict[str, Any]:
     return {
         "case_id": user_id,
         "user_id": user_id,
-        "history": [_event(log, row) for row in rows[:-1]],
+        "history": [event_document(log, row) for row in rows[:-1]],
         "at": None,
         "candidates": "catalogue",
         "met": met,

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from whimbrel.agent.language_models.hosted.prices import PRICES_VARIABLE, price_of
 from whimbrel.agent.language_models.specs import hosted_by
@@ -30,9 +29,7 @@ from whimbrel.evals.systems.protocol import NotApplicableError, Scored, Scorer, 
 from whimbrel.evals.systems.registry import load_system
 from whimbrel.tools.errors import ConfigError, DataError, WhimbrelError
 from whimbrel.tools.progress import NoProgress, Progress
-
-CHUNK = 4
-"""How many cases a worker takes at once. The number is small, so that all workers finish at about the same time."""
+from whimbrel.tools.workers import Workers, worker_pool
 
 
 @dataclass(frozen=True)
@@ -76,20 +73,6 @@ class Finished:
     def whole(self) -> bool:
         """Whether every system ranked every case."""
         return self.done == self.total
-
-
-@dataclass(frozen=True)
-class Workers:
-    """The processes that rank.
-
-    Attributes:
-        count: Number of processes.
-        ray: Address of a Ray cluster. `local` starts a cluster here, and None uses processes of this machine. All
-            machines of a cluster must be able to read the plan's files.
-    """
-
-    count: int = 1
-    ray: str | None = None
 
 
 @dataclass
@@ -197,9 +180,20 @@ def _outcomes(
         for blind in cases:
             yield blind, outcome_of(scorer, blind)
         return
-    with _pool(workers, (plan, name)) as pool:
-        for blind, outcome in pool.imap(_rank_in_worker, map(_without_catalogue, cases), chunksize=CHUNK):
+    with worker_pool(workers, _Ranker, (plan, name)) as rank:
+        for blind, outcome in rank(map(_without_catalogue, cases)):
             yield _with_catalogue(blind, plan), outcome
+
+
+class _Ranker:
+    """A system that learned in a worker process, and ranks cases there."""
+
+    def __init__(self, plan: Plan, name: str) -> None:
+        self._plan = plan
+        self._scorer = _learn(load(name), plan.training(), plan.settings)
+
+    def __call__(self, blind: BlindCase) -> tuple[BlindCase, Outcome]:
+        return blind, outcome_of(self._scorer, _with_catalogue(blind, self._plan))
 
 
 def _without_catalogue(blind: BlindCase) -> BlindCase:
@@ -209,20 +203,6 @@ def _without_catalogue(blind: BlindCase) -> BlindCase:
 
 def _with_catalogue(blind: BlindCase, plan: Plan) -> BlindCase:
     return blind if blind.met is None else replace(blind, candidates=plan.catalogue)
-
-
-def _pool(workers: Workers, begin: tuple[Plan, str]) -> Any:
-    if workers.ray is None:
-        import multiprocessing
-
-        # Processes are spawned, since fork is unsafe in a process with threads, and llama.cpp starts threads.
-        return multiprocessing.get_context("spawn").Pool(workers.count, _begin_worker, begin)
-    try:
-        from ray.util.multiprocessing import Pool
-    except ImportError as error:
-        raise ConfigError(f"Ray is not installed ({error}): pip install 'whimbrel[ray]'") from error
-    address = None if workers.ray == "local" else workers.ray
-    return Pool(workers.count, _begin_worker, begin, ray_address=address)
 
 
 class _CannotLearnError(Exception):
@@ -242,29 +222,6 @@ def _learn(system: System, training: Training, settings: Settings) -> Scorer:
         raise
     except Exception as error:
         raise _CannotLearnError(f"failed to learn: {type(error).__name__}: {error}"[:300]) from error
-
-
-_worker: list[tuple[Plan, Scorer | Exception]] = []
-"""The plan and the scorer of a worker process, set once when it begins. A pool offers no other place for them."""
-
-
-def _begin_worker(plan: Plan, name: str) -> None:
-    """Learn in a worker process.
-
-    An error is kept and raised at the first case. If it were raised here, the pool would start the process again and
-    again.
-    """
-    try:
-        _worker[:] = [(plan, _learn(load(name), plan.training(), plan.settings))]
-    except Exception as error:
-        _worker[:] = [(plan, error)]
-
-
-def _rank_in_worker(blind: BlindCase) -> tuple[BlindCase, Outcome]:
-    ((plan, scorer),) = _worker
-    if isinstance(scorer, Exception):
-        raise scorer
-    return blind, outcome_of(scorer, _with_catalogue(blind, plan))
 
 
 def load(name: str) -> System:

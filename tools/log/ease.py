@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.log.interaction_log import Floats, InteractionLog, Ints
+from whimbrel.tools.log.item_arrays import load_item_arrays, save_item_arrays
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -37,6 +37,8 @@ HALF_LIFE = 5
 NDCG@10 with half-lives of 3, 5, 10 and none: MovieLens .101, .105, .105, .077; MovieTweetings .179, .178, .177, .173;
 games .235, .232, .220, .204 (800, 826 and 1,500 training histories).
 """
+PARTS = ("data", "indices", "indptr")
+"""The arrays of a sparse matrix."""
 BLOCK = 500
 """How many items are handled at once."""
 
@@ -83,10 +85,8 @@ class Ease:
 
     def save(self, path: Path) -> None:
         """Write the weights to a file. The file is replaced as a whole or not at all."""
-        names = np.frombuffer("\n".join(self.item_ids).encode(), dtype=np.uint8)
-        arrays = {name: getattr(self.weights, name) for name in ("data", "indices", "indptr")}
-        with atomic_write(path) as partial, partial.open("wb") as file:
-            np.savez(file, allow_pickle=False, names=names, until=self.until, **arrays)
+        arrays = {name: getattr(self.weights, name) for name in PARTS}
+        save_item_arrays(path, self.item_ids, self.until, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -98,16 +98,12 @@ class Ease:
         """
         from scipy.sparse import csr_matrix
 
-        # The file is opened here because numpy would leave it open if it is not a zip archive.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            names = arrays["names"].tobytes().decode().split("\n")
-            parts = tuple(arrays[name] for name in ("data", "indices", "indptr"))
-            weights = csr_matrix(parts, shape=(len(names), len(names)))
-            until = float(arrays["until"])
+        item_ids, until, arrays = load_item_arrays(path, *PARTS)
+        weights = csr_matrix(tuple(arrays[name] for name in PARTS), shape=(len(item_ids), len(item_ids)))
         weights.check_format(full_check=True)
-        if weights.dtype != np.float32 or not np.isfinite(weights.data).all() or np.isnan(until):
+        if weights.dtype != np.float32 or not np.isfinite(weights.data).all():
             raise ValueError("weights that are no finite numbers")
-        return cls(names, weights, until)
+        return cls(item_ids, weights, until)
 
     def for_log(self, log: InteractionLog) -> "Ease":
         """Return the weights in the order of a log that may have grown. Items that are new in it have no weights."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.log.interaction_log import InteractionLog, Ints
+from whimbrel.tools.log.item_arrays import load_item_arrays, save_item_arrays
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -68,9 +68,7 @@ class ItemEmbeddings:
 
     def save(self, path: Path) -> None:
         """Write the embeddings to a file. The file is replaced as a whole or not at all."""
-        names = np.frombuffer("\n".join(self.item_ids).encode(), dtype=np.uint8)
-        with atomic_write(path) as partial, partial.open("wb") as file:
-            np.savez(file, allow_pickle=False, names=names, vectors=self.vectors, until=self.until)
+        save_item_arrays(path, self.item_ids, self.until, vectors=self.vectors)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -80,17 +78,14 @@ class ItemEmbeddings:
             OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile: `save` did not write this file, or it is
                 damaged.
         """
-        # The file is opened here because numpy would leave it open if it is not a zip archive.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            names = arrays["names"].tobytes().decode().split("\n")
-            embeddings = cls(names, arrays["vectors"], float(arrays["until"]))
-        vectors = embeddings.vectors
-        if vectors.shape != (len(names), DIMENSIONS) or vectors.dtype != np.float32:
-            raise ValueError(f"vectors of shape {vectors.shape} for {len(names)} items")
+        item_ids, until, arrays = load_item_arrays(path, "vectors")
+        vectors = arrays["vectors"]
+        if vectors.shape != (len(item_ids), DIMENSIONS) or vectors.dtype != np.float32:
+            raise ValueError(f"vectors of shape {vectors.shape} for {len(item_ids)} items")
         # A comparison with NaN is false, so NaN is rejected here too.
-        if not (np.abs(vectors) <= 1.001).all() or np.isnan(embeddings.until):
+        if not (np.abs(vectors) <= 1.001).all():
             raise ValueError("vectors longer than 1")
-        return embeddings
+        return cls(item_ids, vectors, until)
 
     def for_log(self, log: InteractionLog) -> "ItemEmbeddings":
         """Return the embeddings in the order of a log that may have grown. Items that are new in it have vector 0."""

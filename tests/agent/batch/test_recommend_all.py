@@ -19,7 +19,6 @@ import pytest
 from whimbrel.agent import Agent, Recommendations
 from whimbrel.agent.batch import recommend_all as module
 from whimbrel.agent.batch.answering import FAILED, ListRequest
-from whimbrel.agent.batch.pool import Workers
 from whimbrel.agent.batch.recommend_all import recommend_all
 from whimbrel.agent.cli.main import main
 from whimbrel.agent.language_models.hosted.budget import Budget
@@ -30,6 +29,7 @@ from whimbrel.tools.sources.formats import open_source
 from whimbrel.tools.sources.ingest import ingest
 from whimbrel.tools.store.store import open_store
 from whimbrel.tools.timestamps import iso
+from whimbrel.tools.workers import Workers
 
 USERS = 32
 SLOW_PROGRAM = """

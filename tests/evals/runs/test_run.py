@@ -17,9 +17,10 @@ from whimbrel.evals.runs.document import document_of
 from whimbrel.evals.runs.files import OUTCOMES, RANKINGS
 from whimbrel.evals.runs.plan import Plan
 from whimbrel.evals.runs.results import results_of
-from whimbrel.evals.runs.run import Limits, Workers, run
+from whimbrel.evals.runs.run import Limits, run
 from whimbrel.evals.systems.protocol import Settings
 from whimbrel.tools.errors import ConfigError
+from whimbrel.tools.workers import Workers
 
 CHEAP = ("popularity", "bm25", "itemknn", "sessionknn", "inverse-popularity")
 WORDS = ["tea", "bread", "rake", "hose", "pot", "rose", "table", "chair", "lamp", "film"]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from whimbrel.agent.batch.pool import Workers, worker_pool
+from whimbrel.tools.workers import Workers, worker_pool
 
 PROGRAM = """
 import os, signal, sys
-from whimbrel.agent.batch.pool import Workers, worker_pool
+from whimbrel.tools.workers import Workers, worker_pool
 
 def make(deadly):
     def work(task):

@@ -1,0 +1,47 @@
+"""A file of arrays about the items of a log: what `ItemEmbeddings` and `Ease` are kept in."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whimbrel.tools.files.atomic import atomic_write
+
+
+class ItemArrays(NamedTuple):
+    """Arrays about items, and what they were learned from.
+
+    Attributes:
+        item_ids: Ids of the items.
+        until: A time in Unix seconds. All events that the arrays were learned from are earlier.
+        arrays: The arrays, keyed by name.
+    """
+
+    item_ids: list[str]
+    until: float
+    arrays: Mapping[str, NDArray[Any]]
+
+
+def save_item_arrays(path: Path, item_ids: Sequence[str], until: float, **arrays: NDArray[Any]) -> None:
+    """Write arrays to a file. The file is replaced as a whole or not at all."""
+    names = np.frombuffer("\n".join(item_ids).encode(), dtype=np.uint8)
+    with atomic_write(path) as partial, partial.open("wb") as file:
+        np.savez(file, allow_pickle=False, names=names, until=until, **arrays)
+
+
+def load_item_arrays(path: Path, *expected: str) -> ItemArrays:
+    """Read the expected arrays of a file that `save_item_arrays` wrote.
+
+    Raises:
+        OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile: `save_item_arrays` did not write this file with
+            these arrays, or it is damaged.
+    """
+    # The file is opened here because numpy would leave it open if it is not a zip archive.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        item_ids, until = arrays["names"].tobytes().decode().split("\n"), float(arrays["until"])
+        loaded = {name: arrays[name] for name in expected}
+    if np.isnan(until):
+        raise ValueError("no time until which events were read")
+    return ItemArrays(item_ids, until, loaded)
