@@ -54,9 +54,9 @@ def worker_pool(
             yield lambda tasks: pool.imap(_work, tasks)
     elif workers.count == 1:
         work = make(*arguments)
-        yield lambda tasks: map(work, tasks)
+        with _one_thread():
+            yield lambda tasks: map(work, tasks)
     else:
-        use_one_thread()
         # Processes are spawned, since fork is unsafe in a process with threads, and llama.cpp starts threads.
         spawn = multiprocessing.get_context("spawn")
         executor = ProcessPoolExecutor(workers.count, spawn, _begin_with_parent, (make, arguments))
@@ -66,14 +66,15 @@ def worker_pool(
             executor.shutdown(cancel_futures=True)
 
 
-def use_one_thread() -> None:
-    """Let numpy multiply on one thread, in the processes that are started from now on.
+def _one_thread() -> Any:
+    """Let numpy multiply on one thread, until the returned context ends.
 
-    This process follows too if it has not imported numpy yet. The arrays of a request are small, so several threads
-    mostly wait for each other. With other work on both cores, a request took half the time of the processor on one
-    thread (52 instead of 106 ms on MovieLens 100K).
+    The arrays of a request are small, so several threads mostly wait for each other. With other work on both cores, a
+    request took half the time of the processor on one thread (52 instead of 106 ms on MovieLens 100K).
     """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1, "blas")
 
 
 def _in_order(executor: ProcessPoolExecutor, tasks: Iterable[Any], *, ahead: int) -> Iterator[Any]:
@@ -128,6 +129,7 @@ def _begin(make: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     """
     try:
         _worker[:] = [make(*arguments)]
+        _one_thread()
     except Exception as error:
         _worker[:] = [error]
 

@@ -30,14 +30,6 @@ if TYPE_CHECKING:
     from whimbrel.tools.workers import Workers
 
 
-def _with_one_thread(all_users: bool) -> bool:
-    from whimbrel.tools.workers import use_one_thread
-
-    if all_users:
-        use_one_thread()
-    return all_users
-
-
 @example(
     "whimbrel recommend 42 --store shop --at 2017-06-01T18:00:00Z --context place=work --k 5",
     "whimbrel recommend --all-users --store shop --out lists.jsonl --workers 2",
@@ -82,8 +74,6 @@ def recommend(
         typer.Option(
             "--all-users",
             help="Recommend to every user of the store, and write the lists to --out.",
-            is_eager=True,  # its callback comes before that of USER, which imports numpy
-            callback=_with_one_thread,
         ),
     ] = False,
     out: Annotated[

@@ -124,11 +124,14 @@ def past_items(log: "InteractionLog", draw: Draw) -> LearnedItems:
 
     Models of later events would contain the very choices that are learned from.
     """
-    return LearnedItems.of(log, before=_first_moment(log, draw.warm_up)) if len(log.time) else NO_LEARNED_ITEMS
+    if not len(log.time):
+        return NO_LEARNED_ITEMS
+    return LearnedItems.of(log, before=float(log.time[min(int(len(log.time) * draw.warm_up), len(log.time) - 1)]))
 
 
-def _first_moment(log: "InteractionLog", warm_up: float) -> float:
-    return float(log.time[min(int(len(log.time) * warm_up), len(log.time) - 1)])
+def shipped_before(catalogue: "Catalogue", draw: Draw) -> Fitted:
+    """Return what is shipped, with models of the items from before the first training query."""
+    return replace(Fitted.default(), items=past_items(catalogue.log, draw))
 
 
 def learn_rankers(
@@ -167,7 +170,7 @@ def draw_channel_choices(catalogue: "Catalogue", fitted: Fitted, draw: Draw) -> 
 
     Args:
         catalogue: The items and the log.
-        fitted: What was learned so far. Its items must be those of `past_items`.
+        fitted: What was learned so far. Its models of items must be older than the first query (see `past_items`).
         draw: How training queries are drawn.
     """
     from whimbrel.agent.learning.choice_sets import channel_choice_sets
@@ -185,12 +188,6 @@ def draw_choices(catalogue: "Catalogue", kind: CandidateKind, fitted: Fitted, dr
     queries, resources = _queries(catalogue, kind, fitted, draw)
     draw.progress.step(f"Reading choices ({kind} candidates)", len(queries))
     return choice_sets(queries, resources, kind, seed=draw.seed, advance=draw.progress.advance)
-
-
-def draw_choices_of(catalogue: "Catalogue", kind: CandidateKind, fitted: Fitted, draw: Draw) -> "list[ChoiceSet]":
-    """Draw choice sets as `draw_choices` does, after learning the models of the items that it needs."""
-    items = NO_LEARNED_ITEMS if kind == "cold" else past_items(catalogue.log, draw)
-    return draw_choices(catalogue, kind, replace(fitted, items=items), draw)
 
 
 def _queries(

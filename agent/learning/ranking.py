@@ -130,14 +130,14 @@ def learn_ranker(
     validation = [choice for log in held_out for choice in log]
     part = _best_part([choice for log in learned_from for choice in log])
     share = _share_of_part(plain, part, validation)
-    plain = _mixed_weights(plain, part, share)
+    plain = _with_part(plain, part, share)
     gained = gains(Ranker(**_halves(mixed)), validation) - gains(Ranker(weights=_by_name(plain)), validation)
     if _is_sure(gained):
         weights = fit_weights(_mixed(usable), begin, ridge=mixed_ridge, bound=np.tile(LOWEST_WEIGHTS, 2))
         ranker, tested = start.model_copy(update=_halves(weights)), Ranker(**_halves(mixed))
     else:
         weights = fit_weights(_labelled(usable), row_of(start.weights), ridge=ridge, bound=LOWEST_WEIGHTS)
-        weights = _mixed_weights(weights, part, share)
+        weights = _with_part(weights, part, share)
         ranker = start.model_copy(update={"weights": _by_name(weights), "moving": {}})
         tested = Ranker(weights=_by_name(plain))
     ranker = ranker.with_trees("")
@@ -154,15 +154,13 @@ def _best_part(choices: Sequence[ChoiceSet]) -> str:
 
 def _share_of_part(weights: Floats, part: str, held_out: Sequence[ChoiceSet]) -> float:
     """Return the share of the best part. It is 0 unless the part is likely ahead of the weights on held-out people."""
-    gained = {
-        share: gains(Ranker(weights=_by_name(_mixed_weights(weights, part, share))), held_out) for share in SHARES
-    }
+    gained = {share: gains(Ranker(weights=_by_name(_with_part(weights, part, share))), held_out) for share in SHARES}
     ahead = _is_sure(gained[1.0] - gained[0.0], LIKELY_GAIN)
     return max(SHARES, key=lambda share: float(gained[share].mean())) if ahead else 0.0
 
 
-def _mixed_weights(weights: Floats, part: str, share: float) -> Floats:
-    """Return weights of which a share is those of one part alone. Both have the same size."""
+def _with_part(weights: Floats, part: str, share: float) -> Floats:
+    """Return weights of which a share belongs to one part alone. The part's weight has the length of the others."""
     alone = row_of({part: float(np.linalg.norm(weights))})
     return (1 - share) * weights + share * alone
 

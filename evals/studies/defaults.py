@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.learning.learn import (
     Draw,
     draw_channel_choices,
     draw_choices,
-    draw_choices_of,
     learn_channels,
     learn_rankers,
-    past_items,
+    shipped_before,
 )
 from whimbrel.agent.learning.model_weights import learn_model_weights
 from whimbrel.agent.learning.ranking import ChoiceSet
@@ -131,8 +129,9 @@ def learn_model(
     ranker, answers = rankers.of(config.kind), []
     for name, source in named_sources(sources).items():
         draw = Draw(config.choices, config.seed, progress)
-        fitted = replace(Fitted.default(), fusion=rankers)
-        choices = draw_choices_of(read_library(source, progress), config.kind, fitted, draw)
+        library = read_library(source, progress)
+        fitted = replace(shipped_before(library, draw), fusion=rankers)
+        choices = draw_choices(library, config.kind, fitted, draw)
         if not choices:
             raise DataError(f"log {name!r} is too short: no choice can be drawn from it")
         answers.append(ask_log(name, choices, ranker, model, config, progress))
@@ -152,7 +151,7 @@ def _read_rankers(path: Path) -> Rankers:
 def _draw(source: str, config: FusionConfig, progress: Progress) -> _Drawn:
     library, draw = read_library(source, progress), Draw(config.choices, config.seed, progress)
     # The shipped topic weights are used. The rankers are not read while choices are drawn.
-    fitted = replace(Fitted.default(), items=past_items(library.log, draw))
+    fitted = shipped_before(library, draw)
     channels = draw_channel_choices(library, replace(fitted, fusion=NOTHING), draw)
     # Candidates are retrieved with channel weights that are learned from the log itself, as `whimbrel fit` does.
     weights = learn_channels([channels], {}, seed=config.seed)

@@ -23,9 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.access import ModelAccess
-from whimbrel.agent.learning.learn import Draw, draw_choices_of
+from whimbrel.agent.learning.learn import Draw, draw_choices, shipped_before
 from whimbrel.agent.learning.model_weights import (
     AnsweredChoiceSet,
     gains_with_model,
@@ -101,7 +100,8 @@ def measure_lifts(
     answers: dict[str, list[AnsweredChoiceSet]] = {}
     for name, source in named_sources(sources).items():
         draw = Draw(config.choices, config.seed, progress)
-        choices[name] = draw_choices_of(read_library(source, progress), config.kind, Fitted.default(), draw)
+        library = read_library(source, progress)
+        choices[name] = draw_choices(library, config.kind, shipped_before(library, draw), draw)
     for name, of_log in choices.items():
         # What is asked about is chosen by weights of other logs. The reply cannot have decided it then.
         ranker = _learn_features([choices[other] for other in choices if other != name], config.seed)

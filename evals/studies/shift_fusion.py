@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.access import ModelAccess
-from whimbrel.agent.learning.learn import Draw, draw_choices_of
+from whimbrel.agent.learning.learn import Draw, draw_choices, shipped_before
 from whimbrel.agent.learning.ranking import Asked
 from whimbrel.agent.pipeline import SHIFT, run
 from whimbrel.agent.reading.fuse_shift import ShiftFusion, log_odds, probability_of_any
@@ -92,7 +91,8 @@ def learn_shift_fusion(
     libraries = {name: read_library(source, progress) for name, source in named.items()}
     moments: dict[str, list[ReadMoment]] = {}
     for name, library in libraries.items():
-        drawn = draw_choices_of(library, config.kind, Fitted.default(), Draw(config.choices, config.seed, progress))
+        draw = Draw(config.choices, config.seed, progress)
+        drawn = draw_choices(library, config.kind, shipped_before(library, draw), draw)
         asked = [(choice.user, choice.asked) for choice in latest_choices(drawn) if choice.asked is not None]
         progress.step(f"Asking the language model ({name})", min(len(asked), config.asked))
         if read := read_moments_of(library, asked, model, most=config.asked, progress=progress):

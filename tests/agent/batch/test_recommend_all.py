@@ -70,15 +70,15 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("context", [{}, {"place": "work", "query": "something for the garden", "avoid": ["tea"]}])
 def test_the_lists_are_those_that_users_get_one_by_one(shop: Path, tmp_path: Path, context: dict[str, Any]) -> None:
     finished = recommend_all(shop, tmp_path / "lists.jsonl", ListRequest(k=5, context=Context(**context)))
-    found = documents(tmp_path / "lists.jsonl")
-    assert finished.users == len(found) == USERS
-    assert finished.recommendations == sum(len(document["recommendations"]) for document in found)
+    answers = documents(tmp_path / "lists.jsonl")
+    assert finished.users == len(answers) == USERS
+    assert finished.recommendations == sum(len(document["recommendations"]) for document in answers)
     equal = 0
     with Agent.open(shop, llm="none") as agent:
         end = agent.store.log.end
         assert end is not None
-        assert [document["user_id"] for document in found] == sorted(agent.store.log.user_ids)
-        for document in found:
+        assert [document["user_id"] for document in answers] == sorted(agent.store.log.user_ids)
+        for document in answers:
             assert document["at"] == iso(end + 1)
             alone = json.loads(agent.recommend(document["user_id"], end + 1, context, k=5).model_dump_json())
             assert document["shift"] == alone["shift"]
@@ -100,11 +100,11 @@ def test_films_are_recommended_to_all_as_they_are_one_by_one(ml100k: Path, tmp_p
     assert len(chosen) == 30
     names.write_text("\n".join(chosen))
     recommend_all(tmp_path / "ml", tmp_path / "lists.jsonl", users=names)
-    found = documents(tmp_path / "lists.jsonl")
-    assert [document["shift"] for document in found] == [document["shift"] for document in alone]
+    answers = documents(tmp_path / "lists.jsonl")
+    assert [document["shift"] for document in answers] == [document["shift"] for document in alone]
     equal = sum(
         items_of(one) == [(item, pytest.approx(score, abs=1e-4)) for item, score in items_of(other)]
-        for one, other in zip(found, alone, strict=True)
+        for one, other in zip(answers, alone, strict=True)
     )
     assert equal >= 0.95 * len(chosen)
 
@@ -263,11 +263,11 @@ def test_a_damaged_history_fails_alone(copied: Path, tmp_path: Path) -> None:
         store._database.upsert("users", ["u1\x1f0"], np.ones((1, 384), np.float32), [{"history": "x"}])
     finished = recommend_all(copied, tmp_path / "lists.jsonl")
     assert (finished.users, finished.failed) == (USERS, 1)
-    found = {document["user_id"]: document for document in documents(tmp_path / "lists.jsonl")}
-    assert found["u1"]["recommendations"] == []
-    assert found["u1"]["warnings"][0].startswith(f"{FAILED}StoreError: ")
-    assert "damaged record" in found["u1"]["warnings"][0]
-    assert found["u2"]["recommendations"]
+    by_user = {document["user_id"]: document for document in documents(tmp_path / "lists.jsonl")}
+    assert by_user["u1"]["recommendations"] == []
+    assert by_user["u1"]["warnings"][0].startswith(f"{FAILED}StoreError: ")
+    assert "damaged record" in by_user["u1"]["warnings"][0]
+    assert by_user["u2"]["recommendations"]
 
 
 def test_two_workers_give_the_same_file_as_one(shop: Path, tmp_path: Path, small_parts: None) -> None:
@@ -314,7 +314,6 @@ def test_the_command_prints_one_document_or_words(
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["whimbrel", "recommend", "--store", str(shop), *map(str, arguments)])
         monkeypatch.setattr(sys, "stdin", io.StringIO())
-        monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # the command sets it, and a test must not
         with pytest.raises(SystemExit) as ended:
             main()
             sys.exit(0)
@@ -347,18 +346,6 @@ def test_the_command_prints_one_document_or_words(
     status, _, told = run()
     assert status == 2
     assert "Missing argument 'USER'." in told
-
-
-def test_numpy_is_told_to_use_one_thread_before_it_is_imported(shop: Path, tmp_path: Path) -> None:
-    program = (
-        "import sys; from whimbrel.agent.batch import pool; from whimbrel.agent.cli.main import main;"
-        "use = pool.use_one_thread;"
-        "pool.use_one_thread = lambda: (print('numpy' in sys.modules, file=sys.stderr), use())[1];"
-        "sys.argv[0] = 'whimbrel'; main()"
-    )
-    command = ["recommend", "--all-users", "--store", str(shop), "--out", str(tmp_path / "lists.jsonl")]
-    ended = subprocess.run([sys.executable, "-c", program, *command], check=True, capture_output=True, text=True)
-    assert ended.stderr.startswith("False\n")
 
 
 def _lacks_ray() -> bool:
