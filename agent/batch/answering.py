@@ -72,7 +72,7 @@ class Answerer:
     def __call__(self, user_ids: Sequence[str]) -> list[str]:
         """Return the answer for each user as JSON on one line, without the seconds that it took.
 
-        If a request fails, its list is empty and its only warning begins with `FAILED`.
+        The answer to a request that failed has an empty list and one warning, which begins with `FAILED`.
         """
         return [self._line(user_id) for user_id in user_ids]
 

@@ -37,7 +37,7 @@ def _write_lines(file: IO[bytes], lines: Iterable[str]) -> None:
 
 
 def _write_compressed_lines(file: IO[bytes], lines: Iterable[str]) -> None:
-    # Neither the name nor the time is written, so equal lines give equal files.
+    # Equal lines give equal files, since neither the name nor the time is written.
     with gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as compressed:
         compressed.writelines(f"{line}\n".encode() for line in lines)
 

@@ -1,8 +1,8 @@
 """The finished parts of a run, in a folder next to the file that they become.
 
-`manifest.json` holds everything that the lists depend on. `snapshot` is what the workers read. `part-00000.jsonl` and
-so on hold one answer a line, for equally many users each. A part appears as a whole, so a run that was killed goes on
-after its last part.
+`manifest.json` holds everything that the lists depend on. The workers read the folder `snapshot`. The files
+`part-00000.jsonl` and so on hold one answer a line, for equally many users each. A part appears as a whole. A killed
+run therefore goes on after its last part.
 """
 
 import json
