@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -37,6 +38,13 @@ def meaning_of(event: str, own: Mapping[str, Meaning] | None = None) -> Meaning 
     word = event.casefold()
     if own and word in own:
         return own[word]
+    return _shared_meaning_of(word)
+
+
+
+@lru_cache(maxsize=10_000)
+def _shared_meaning_of(word: str) -> Meaning | None:
+    """Return what a word in lower case means in every store."""
     joined = re.sub(r"[\s.-]+", "_", word.strip())
     return _MEANING_OF.get(word) or _MEANING_OF.get(joined) or _MEANING_OF.get(_THING.sub("", joined))
 

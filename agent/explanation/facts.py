@@ -14,7 +14,7 @@ from whimbrel.agent.schema.results import Shift
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.people import PeopleCounts
 from whimbrel.tools.records import Interaction, Item, liked
-from whimbrel.tools.text.encoder import Vectors
+from whimbrel.tools.text.encoder import DIMENSION, Vectors
 from whimbrel.tools.timestamps import DAY_SECONDS
 
 LEAST_PEOPLE = 3
@@ -126,7 +126,19 @@ class Background:
 
     def weight(self, topic: str) -> float:
         """Return how much a shared topic tells: the logarithm of how rare it is, in bits."""
-        return float(np.log2(1 + self.catalogue_size / max(self.topic_items.get(topic, 0), 1)))
+        return self._weights.get(topic, 0.0)
+
+    @cached_property
+    def _weights(self) -> Mapping[str, float]:
+        items = np.maximum(np.array(list(self.topic_items.values()), dtype=np.float64), 1)
+        return dict(zip(self.topic_items, np.log2(1 + self.catalogue_size / items).tolist(), strict=True))
+
+    @cached_property
+    def latest_vectors(self) -> tuple[list[Interaction], Vectors]:
+        """The events of `latest` whose items have a text vector, and these vectors."""
+        events = [event for item_id, event in self.latest.items() if item_id in self.vectors]
+        vectors = [self.vectors[event.item_id] for event in events]
+        return events, np.stack(vectors) if vectors else np.empty((0, DIMENSION), dtype=np.float32)
 
     def rarest(self, topics: Sequence[str]) -> list[str]:
         """Return the MOST_TOPICS rarest of these topics, the rarest first."""
@@ -304,11 +316,12 @@ def _by_words(item: Item, known: Background, uses: Counter[str]) -> Likeness | N
 
 def _close(entry: Ranked, known: Background) -> Likeness | None:
     item = entry.candidate.item
-    events = [event for item_id, event in known.latest.items() if item_id in known.vectors and item_id != item.item_id]
-    if not events:
+    events, vectors = known.latest_vectors
+    others = [row for row, event in enumerate(events) if event.item_id != item.item_id]
+    if not others:
         return None
-    cosines = np.stack([known.vectors[event.item_id] for event in events]) @ entry.candidate.vector
-    best = events[int(np.argmax(cosines))]
+    cosines = (vectors @ entry.candidate.vector)[others]
+    best = events[others[int(np.argmax(cosines))]]
     return Likeness((best,)) if cosines.max() >= LEAST_COSINE and not same_variant(item.title, best.title) else None
 
 
@@ -330,7 +343,7 @@ def _habit(item: Item, known: Background) -> Habit | None:
     topic = max(often, key=lambda topic: counts[topic] * known.weight(topic))
     # The recent events with the topic may all be dislikes, which are never cited.
     event = next(
-        (event for event in reversed(known.latest.values()) if topic in event.topics and event in recent), None
+        (event for event in reversed(recent) if topic in event.topics and known.latest.get(event.item_id) is event), None
     )
     return Habit(topic, counts[topic], len(recent), event) if event else None
 

@@ -1,12 +1,14 @@
 """Names of items as a person would say them."""
 
 import re
+from functools import lru_cache
 
 from whimbrel.tools.text.titles import TITLE_LENGTH
 
 _ARTICLE_LAST = re.compile(r"^([^()]+), (the|an?)(?P<rest>(?:\s*\([^()]*\))*)$", re.IGNORECASE)
 
 
+@lru_cache(maxsize=10_000)
 def short_name(title: str) -> str:
     """Return a title with a leading article, cut to TITLE_LENGTH characters.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from whimbrel.agent.explanation.cite import by_cause
 from whimbrel.agent.explanation.facts import Background, Facts, facts_of
-from whimbrel.agent.explanation.sentences import Sentence, sentences_of
+from whimbrel.agent.explanation.sentences import Sentence, Writer, sentences_of
 from whimbrel.agent.ranking.rank import Ranked
 from whimbrel.prompts.phrases import Phrases
 
@@ -31,11 +31,11 @@ def plain_reasons(ranked: Sequence[Ranked], known: Background, say: Phrases) -> 
     form never stands twice in a row, unless nothing else is true of the item.
     """
     cited, forms, chosen = Counter[str](), Counter[str](), list[Sentence]()
-    facts: list[Facts] = []
+    facts, write = list[Facts](), Writer(known, say)
     for entry in ranked:
         facts.append(facts_of(entry, known, cited))
         before = chosen[-1].form if chosen else ""
-        sentence = _choose(sentences_of(facts[-1], known, say), entry, forms, before)
+        sentence = _choose(sentences_of(facts[-1], write), entry, forms, before)
         chosen.append(sentence)
         forms[sentence.form] += 1
         cited.update(event.item_id for event in sentence.events)

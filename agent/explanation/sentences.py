@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import groupby
 
 import numpy as np
@@ -60,6 +61,9 @@ class Writer:
 
     def __init__(self, known: Background, say: Phrases) -> None:
         self.known, self.say = known, say
+        # An event is named in many sentences of a list.
+        self._verb = cache(say.events.verb)
+        self._day = cache(lambda time: day_of(time, known.before, say))
 
     def did(self, events: Sequence[Interaction]) -> str:
         """Return `rated 'Tea' 5 and 'Rusk' 4 last Saturday`. Neighbours with the same verb and day share both words."""
@@ -74,7 +78,7 @@ class Writer:
     def last(self, latest: Interaction) -> str:
         """Return `last rated 'Tea' 5 yesterday`, without "last" if the person then disliked something."""
         did = self.did([latest])
-        return self.say.reasons.last.format(did=did) if latest == self.known.history[-1] else did
+        return self.say.reasons.last.format(did=did) if latest is self.known.history[-1] else did
 
     def which(self, event: Interaction) -> str:
         """Return `which you rated 5 last Saturday`."""
@@ -87,11 +91,11 @@ class Writer:
 
     def verb(self, event: Interaction) -> str:
         """Return what the person did."""
-        return self.say.events.verb(event.event, event.meaning)
+        return self._verb(event.event, event.meaning)
 
     def day(self, event: Interaction) -> str:
         """Return when the person did it."""
-        return day_of(event.time, self.known.before, self.say)
+        return self._day(event.time)
 
     def rating(self, event: Interaction) -> str:
         """Return the rating that the person gave, or an empty text."""
@@ -123,11 +127,10 @@ class Writer:
         return self.say.reasons.title_rated.format(title=title, rating=rating) if rating else title
 
 
-def sentences_of(facts: Facts, known: Background, say: Phrases) -> list[Sentence]:
+def sentences_of(facts: Facts, write: Writer) -> list[Sentence]:
     """Return every reason that the facts support, the more specific ones of each cause first."""
-    write, popular = Writer(known, say), facts.popular
     if facts.latest is None:
-        return list(_without_history(popular, write))
+        return list(_without_history(facts.popular, write))
     return [
         *_about_others(facts, write),
         *_about_likeness(facts, write),

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from whimbrel.tools.log.interaction_log import Floats, InteractionLog, Ints
+from whimbrel.tools.log.interaction_log import Floats, InteractionLog, Ints, offsets
 from whimbrel.tools.log.item_embeddings import ItemEmbeddings
 from whimbrel.tools.log.learned_items import NO_LEARNED_ITEMS, LearnedItems
 from whimbrel.tools.records import Item
@@ -57,7 +58,8 @@ class SeedUsers:
         item_ids: Ids of the seeds, the latest first.
         rows: Rows of the seeds in the log.
         weights: The weight of each seed: 1 for the latest, halved every SEED_HALF_LIFE seeds.
-        norms: The square root of the number of users that count for each seed.
+        counts: The number of users that count for each seed.
+        norms: The square roots of `counts`, at least 1.
         pairs: Positions of (user, item) pairs in the log whose item is a seed, seed by seed. A user of two seeds has
             two pairs.
         users: The row of each pair's user.
@@ -67,6 +69,7 @@ class SeedUsers:
     item_ids: list[str]
     rows: Ints
     weights: Floats
+    counts: Ints
     norms: Floats
     pairs: Ints
     users: Ints
@@ -88,6 +91,7 @@ class SeedUsers:
             item_ids=item_ids,
             rows=rows,
             weights=0.5 ** (np.arange(len(rows)) / SEED_HALF_LIFE),
+            counts=counts,
             norms=np.sqrt(np.maximum(counts, 1)),
             pairs=flat,
             users=log.pair_user[flat],
@@ -126,8 +130,7 @@ class ItemStatistics:
         embedding: Mean cosine between the embeddings of the item and of the seeds, weighted by the seeds' weights. It
             is 0 without embeddings.
         nearest_embedding: The highest of these cosines. It is 0 without embeddings.
-        neighbour_items: Rows of the other items of each seed's users, seed by seed, one entry per user and item.
-        neighbour_seeds: The position of the seed of each entry of `neighbour_items`.
+        shared_users: How many of the counted users of each seed have each other item, shape (seeds, items), sparse.
         seed_norms: The square root of the number of users that count for each seed.
         item_norms: The square root of the number of each item's distinct users.
     """
@@ -145,8 +148,7 @@ class ItemStatistics:
     age: Floats
     embedding: Floats
     nearest_embedding: Floats
-    neighbour_items: Ints
-    neighbour_seeds: Ints
+    shared_users: Any
     seed_norms: Floats
     item_norms: Floats
 
@@ -167,16 +169,18 @@ class ItemStatistics:
         seeds, size, learned = SeedUsers.of(log, history, before=before), len(log.item_ids), learned.as_of(before)
         users_per_item = log.users_per_item(before=before)
         item_norms = np.sqrt(np.maximum(users_per_item, 1))
-        seed_weights = seeds.weights / seeds.norms
-        items, seed_of_item = _neighbour_items(log, seeds, before)
-        ridge_weights = _ridge_weights(seeds, items, seed_of_item, users_per_item)
         similar_users = _SimilarUsers.of(log, seeds, before)
+        shared_users = _shared_users(log, seeds, similar_users, before)
+        seed_weights = np.stack(
+            [seeds.weights / seeds.norms, _ridge_weights(seeds, shared_users, users_per_item)], axis=1
+        )
+        cosines, predictions = (shared_users.T @ seed_weights).T
         embedding, nearest_embedding = _embedding_cosines(seeds, learned.embeddings, size=size)
         return cls(
             log=log,
             seeds=seeds.item_ids,
-            itemknn=_sums(items, seed_weights[seed_of_item], size) / item_norms,
-            ridge=_sums(items, ridge_weights[seed_of_item], size),
+            itemknn=cosines / item_norms,
+            ridge=predictions,
             ease=np.zeros(size) if learned.ease is None else learned.ease.scores(seeds.rows),
             user_knn=_user_knn(log, similar_users, before),
             next_item=_next_item(log, seeds, before),
@@ -186,8 +190,7 @@ class ItemStatistics:
             age=_age(log, before),
             embedding=embedding,
             nearest_embedding=nearest_embedding,
-            neighbour_items=items,
-            neighbour_seeds=seed_of_item,
+            shared_users=shared_users,
             seed_norms=seeds.norms,
             item_norms=item_norms,
         )
@@ -206,12 +209,7 @@ class ItemStatistics:
         Returns:
             The counts, shape (seeds, rows).
         """
-        position = np.full(len(self.log.item_ids), -1, dtype=np.int32)
-        position[rows] = np.arange(len(rows))
-        column = position[self.neighbour_items]
-        wanted = np.flatnonzero(column >= 0)
-        cells = self.neighbour_seeds[wanted] * len(rows) + column[wanted]
-        return np.bincount(cells, minlength=len(self.seeds) * len(rows)).reshape(len(self.seeds), len(rows))
+        return np.asarray(self.shared_users[:, rows].toarray(), dtype=np.int64)
 
     def seed_cosines(self, rows: Ints, users: Ints | None = None) -> Floats:
         """Compute the cosine between the users of each item and the users of each seed.
@@ -244,15 +242,24 @@ def _sums(rows: Ints, weights: Floats, size: int) -> Floats:
     return np.asarray(np.bincount(rows, weights=weights, minlength=size), dtype=np.float64)
 
 
-def _neighbour_items(log: InteractionLog, seeds: SeedUsers, before: float) -> tuple[Ints, Ints]:
-    """Return the other items of each seed's users, seed by seed, and the position of the seed of each item."""
-    items, counts = log.items_of(seeds.users, before=before)
-    seed = np.repeat(seeds.seed_of_pair, counts)
-    others = items != seeds.rows[seed]
-    return items[others], seed[others]
+def _shared_users(log: InteractionLog, seeds: SeedUsers, users: "_SimilarUsers", before: float) -> Any:
+    """Compute `ItemStatistics.shared_users`."""
+    from scipy.sparse import csr_array
+
+    items, counts = log.items_of(users.rows, before=before)
+    ones = np.ones(max(len(items), len(seeds.pairs)), dtype=np.int32)
+    has = csr_array((ones[: len(items)], items, offsets(counts)), shape=(len(users.rows), len(log.item_ids)))
+    of_seed = csr_array(
+        (ones[: len(seeds.pairs)], users.of_pair, offsets(seeds.counts)), shape=(len(seeds.rows), len(users.rows))
+    )
+    # The product reads each user's items once for each of their seeds. It takes a third of the time of counting them
+    # with numpy, and none that grows with the catalogue (500,000 entries of MovieLens 100K, 2 and 6 ms).
+    shared = of_seed @ has
+    shared.data[shared.indices == np.repeat(seeds.rows, np.diff(shared.indptr))] = 0
+    return shared
 
 
-def _ridge_weights(seeds: SeedUsers, items: Ints, seed_of_item: Ints, users_per_item: Ints) -> Floats:
+def _ridge_weights(seeds: SeedUsers, shared_users: Any, users_per_item: Ints) -> Floats:
     """Return the weight of each counted user of a seed in `ItemStatistics.ridge`, shape (seeds,).
 
     The weights of seeds are solved for once. All items are then predicted by one sum.
@@ -262,11 +269,7 @@ def _ridge_weights(seeds: SeedUsers, items: Ints, seed_of_item: Ints, users_per_
         return np.zeros(0)
     # Of a popular seed, only the latest users are read. Each then stands for several.
     scale = users_per_item[seeds.rows] / np.maximum(seeds.norms**2, 1)
-    position = np.full(len(users_per_item), -1)
-    position[seeds.rows] = np.arange(count)
-    other = position[items]
-    is_seed = other >= 0
-    shared = np.bincount(seed_of_item[is_seed] * count + other[is_seed], minlength=count**2).reshape(count, count)
+    shared = shared_users[:, seeds.rows].toarray()
     gram = shared * scale[:, None]
     # Two seeds are counted among different users if one is popular. Their mean is the better estimate.
     gram = (gram + gram.T) / 2

@@ -12,7 +12,7 @@ import pytest
 from whimbrel.agent.explanation.explain import Explained, explain
 from whimbrel.agent.explanation.facts import LEAST_PEOPLE, Background, facts_of
 from whimbrel.agent.explanation.plain import why
-from whimbrel.agent.explanation.sentences import Sentence, sentences_of
+from whimbrel.agent.explanation.sentences import Sentence, Writer, sentences_of
 from whimbrel.agent.ranking.rank import Ranked
 from whimbrel.agent.schema.results import Shift
 from whimbrel.prompts.phrases import LANGUAGES, Language, load_phrases
@@ -26,7 +26,7 @@ def reasons(ranked: Sequence[Ranked], known: Background, language: Language = "e
 def all_true(thing: Item, known: Background, scene: Any, language: Language = "en") -> dict[str, Sentence]:
     """Every sentence that is true of an item, by its form."""
     facts = facts_of(scene.ranked(thing, known, "others"), known)
-    return {sentence.form: sentence for sentence in sentences_of(facts, known, load_phrases(language))}
+    return {sentence.form: sentence for sentence in sentences_of(facts, Writer(known, load_phrases(language)))}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
