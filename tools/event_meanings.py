@@ -41,7 +41,6 @@ def meaning_of(event: str, own: Mapping[str, Meaning] | None = None) -> Meaning 
     return _shared_meaning_of(word)
 
 
-
 @lru_cache(maxsize=10_000)
 def _shared_meaning_of(word: str) -> Meaning | None:
     """Return what a word in lower case means in every store."""

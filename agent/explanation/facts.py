@@ -343,7 +343,8 @@ def _habit(item: Item, known: Background) -> Habit | None:
     topic = max(often, key=lambda topic: counts[topic] * known.weight(topic))
     # The recent events with the topic may all be dislikes, which are never cited.
     event = next(
-        (event for event in reversed(recent) if topic in event.topics and known.latest.get(event.item_id) is event), None
+        (event for event in reversed(recent) if topic in event.topics and known.latest.get(event.item_id) is event),
+        None,
     )
     return Habit(topic, counts[topic], len(recent), event) if event else None
 
