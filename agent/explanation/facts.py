@@ -94,19 +94,17 @@ class Background:
     @cached_property
     def catalogue_size(self) -> int:
         """The number of the log's items that had appeared by the moment."""
-        return int(self.log.known(before=self.before).sum())
+        return int(self.log.counts.before(self.before).known.sum())
 
     @cached_property
     def topic_items(self) -> Mapping[str, int]:
         """The number of these items with each topic."""
-        topics, _ = self.log.topics_of(np.flatnonzero(self.log.known(before=self.before)))
-        counts = np.bincount(topics, minlength=len(self.log.topics))
-        return dict(zip(self.log.topics, map(int, counts), strict=True))
+        return self.log.counts.before(self.before).topic_items
 
     @cached_property
     def people_count(self) -> int:
         """The number of people with events before the moment."""
-        return int(np.count_nonzero(self.log.items_per_user(before=self.before)))
+        return self.log.counts.before(self.before).people
 
     @cached_property
     def usual_price(self) -> float | None:

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.log.event_columns import EventColumns, History, columns_of, situation_text
+from whimbrel.tools.log.moment_counts import CountsOverTime
 from whimbrel.tools.log.running_counts import RunningCounts
+from whimbrel.tools.log.shared_users import SharedUsers
 from whimbrel.tools.records import Item
 
 Ints = NDArray[np.int64]
@@ -133,7 +135,7 @@ class InteractionLog:
             item=item,
             situation=situation,
             appeared=_first_appearances(catalogue, item, time),
-            topic_offset=offsets([len(entry.topics) for entry in catalogue]),
+            topic_offset=_offsets([len(entry.topics) for entry in catalogue]),
             topic=np.array([topic_rows[topic] for entry in catalogue for topic in entry.topics], dtype=np.int64),
             **_distinct_pairs(time, user, item, users=len(user_ids), items=len(catalogue)),
         )
@@ -187,6 +189,16 @@ class InteractionLog:
     def items_per_user(self, *, before: float) -> Ints:
         """Count the distinct items of each user earlier than `before`, shape (users,)."""
         return self.item_counts(np.arange(len(self.user_ids)), before=before)
+
+    @cached_property
+    def counts(self) -> CountsOverTime:
+        """What the log tells of its items at any moment."""
+        return CountsOverTime(self)
+
+    @cached_property
+    def shared_users(self) -> SharedUsers:
+        """How many users two items share."""
+        return SharedUsers(self)
 
     @cached_property
     def _events_per_item(self) -> RunningCounts:
@@ -250,6 +262,12 @@ class InteractionLog:
         counts = self.topic_offset[items + 1] - self.topic_offset[items]
         return self.topic[_ranges(self.topic_offset[items], counts)], np.repeat(np.arange(len(items)), counts)
 
+    @cached_property
+    def topic_item(self) -> Ints:
+        """The row of the item of each entry of `topic`."""
+        counts = np.diff(self.topic_offset)
+        return np.repeat(np.arange(len(counts)), counts)
+
     def frequent_topics(self, topic: Ints, most: int) -> tuple[Ints, Ints]:
         """Choose the most frequent topics.
 
@@ -310,17 +328,16 @@ def _distinct_pairs(time: Floats, user: Ints, item: Ints, *, users: int, items: 
     first = first[np.lexsort((first, user[first]))]
     by_item = np.lexsort((time[first], item[first]))
     return {
-        "pair_offset": offsets(np.bincount(user[first], minlength=users)),
+        "pair_offset": _offsets(np.bincount(user[first], minlength=users)),
         "pair_user": user[first],
         "pair_item": item[first],
         "pair_time": time[first],
-        "item_pair_offset": offsets(np.bincount(item[first], minlength=items)),
+        "item_pair_offset": _offsets(np.bincount(item[first], minlength=items)),
         "pairs_by_item": by_item.astype(np.int64),
     }
 
 
-def offsets(counts: Sequence[int] | Ints) -> Ints:
-    """Return where each of several ranges of these lengths starts in one array, and the end of the last."""
+def _offsets(counts: Sequence[int] | Ints) -> Ints:
     return np.concatenate([[0], np.cumsum(np.asarray(counts, dtype=np.int64))]).astype(np.int64)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from whimbrel.tools.log.interaction_log import Floats, InteractionLog, Ints, offsets
+from whimbrel.tools.log.interaction_log import Floats, InteractionLog, Ints
 from whimbrel.tools.log.item_embeddings import ItemEmbeddings
 from whimbrel.tools.log.learned_items import NO_LEARNED_ITEMS, LearnedItems
 from whimbrel.tools.records import Item
@@ -32,8 +32,6 @@ RIDGE = 1.0
 Of .1, .3, 1 and 3, the first is best on games, the second on MovieTweetings and the last on films and groceries (400
 training queries each); 1 loses at most .01 NDCG@10 on each.
 """
-RECENT_SHARE, LEAST_RECENT_EVENTS = 0.02, 1000
-"""The latest RECENT_SHARE of the events are the recent ones, but at least LEAST_RECENT_EVENTS events."""
 STATISTICS = (
     "itemknn",
     "ridge",
@@ -74,6 +72,11 @@ class SeedUsers:
     pairs: Ints
     users: Ints
     seed_of_pair: Ints
+
+    @property
+    def pairs_of_seeds(self) -> list[Ints]:
+        """The positions of the pairs of each seed."""
+        return np.split(self.pairs, np.cumsum(self.counts))[:-1]
 
     @classmethod
     def of(cls, log: InteractionLog, history: Sequence[Item], *, before: float) -> "SeedUsers":
@@ -123,10 +126,7 @@ class ItemStatistics:
             the seed's weight times the user's similarity. Divide it by the square roots of the number of the seed's
             users and of the number of steps. This is their sum, divided by the fourth root of the number of the item's
             users (after STAN; Garg et al., 2019).
-        recent_popularity: Number of recent events (see the function `recent_popularity`).
-        popularity: Number of events.
-        age: log(1 + 1000 a), where a is the time since the item appeared, divided by the duration of the log. It is NaN
-            if it is unknown when the item appeared.
+        recent_popularity, popularity, age: See `MomentCounts`.
         embedding: Mean cosine between the embeddings of the item and of the seeds, weighted by the seeds' weights. It
             is 0 without embeddings.
         nearest_embedding: The highest of these cosines. It is 0 without embeddings.
@@ -167,12 +167,12 @@ class ItemStatistics:
                 after `before` is ignored.
         """
         seeds, size, learned = SeedUsers.of(log, history, before=before), len(log.item_ids), learned.as_of(before)
-        users_per_item = log.users_per_item(before=before)
-        item_norms = np.sqrt(np.maximum(users_per_item, 1))
+        counts = log.counts.before(before)
+        item_norms = np.sqrt(np.maximum(counts.users, 1))
         similar_users = _SimilarUsers.of(log, seeds, before)
-        shared_users = _shared_users(log, seeds, similar_users, before)
+        shared_users = log.shared_users.of(seeds.rows, seeds.pairs_of_seeds, before=before)
         seed_weights = np.stack(
-            [seeds.weights / seeds.norms, _ridge_weights(seeds, shared_users, users_per_item)], axis=1
+            [seeds.weights / seeds.norms, _ridge_weights(seeds, shared_users, counts.users)], axis=1
         )
         cosines, predictions = (shared_users.T @ seed_weights).T
         embedding, nearest_embedding = _embedding_cosines(seeds, learned.embeddings, size=size)
@@ -185,9 +185,9 @@ class ItemStatistics:
             user_knn=_user_knn(log, similar_users, before),
             next_item=_next_item(log, seeds, before),
             co_occurrence=_co_occurrence(log, seeds, similar_users, before) / np.sqrt(item_norms),
-            recent_popularity=recent_popularity(log, before=before),
-            popularity=log.popularity(before=before),
-            age=_age(log, before),
+            recent_popularity=counts.recent_popularity,
+            popularity=counts.popularity,
+            age=counts.age,
             embedding=embedding,
             nearest_embedding=nearest_embedding,
             shared_users=shared_users,
@@ -227,36 +227,9 @@ class ItemStatistics:
         return np.asarray(counts / np.outer(self.seed_norms, self.item_norms[rows]))
 
 
-def recent_popularity(log: InteractionLog, *, before: float) -> Ints:
-    """Count the recent events of each item, shape (items,).
-
-    The last RECENT_SHARE of the events before `before` are recent, but at least LEAST_RECENT_EVENTS events.
-    """
-    stop = int(np.searchsorted(log.time, before))
-    start = max(stop - max(int(stop * RECENT_SHARE), LEAST_RECENT_EVENTS), 0)
-    return np.bincount(log.item[start:stop], minlength=len(log.item_ids))
-
-
 def _sums(rows: Ints, weights: Floats, size: int) -> Floats:
     """Add up the weights of each row, shape (size,)."""
     return np.asarray(np.bincount(rows, weights=weights, minlength=size), dtype=np.float64)
-
-
-def _shared_users(log: InteractionLog, seeds: SeedUsers, users: "_SimilarUsers", before: float) -> Any:
-    """Compute `ItemStatistics.shared_users`."""
-    from scipy.sparse import csr_array
-
-    items, counts = log.items_of(users.rows, before=before)
-    ones = np.ones(max(len(items), len(seeds.pairs)), dtype=np.int32)
-    has = csr_array((ones[: len(items)], items, offsets(counts)), shape=(len(users.rows), len(log.item_ids)))
-    of_seed = csr_array(
-        (ones[: len(seeds.pairs)], users.of_pair, offsets(seeds.counts)), shape=(len(seeds.rows), len(users.rows))
-    )
-    # The product reads each user's items once for each of their seeds. It takes a third of the time of counting them
-    # with numpy, and none that grows with the catalogue (500,000 entries of MovieLens 100K, 2 and 6 ms).
-    shared = of_seed @ has
-    shared.data[shared.indices == np.repeat(seeds.rows, np.diff(shared.indptr))] = 0
-    return shared
 
 
 def _ridge_weights(seeds: SeedUsers, shared_users: Any, users_per_item: Ints) -> Floats:
@@ -352,15 +325,3 @@ def _embedding_cosines(seeds: SeedUsers, embeddings: ItemEmbeddings | None, *, s
     cosines = embeddings.vectors @ embeddings.vectors[seeds.rows].T
     weights = (seeds.weights / seeds.weights.sum()).astype(np.float32)
     return np.asarray(cosines @ weights, dtype=np.float64), np.asarray(cosines.max(axis=1), dtype=np.float64)
-
-
-def _age(log: InteractionLog, before: float) -> Floats:
-    """Compute `ItemStatistics.age` at the time of the last event before `before`."""
-    stop = int(np.searchsorted(log.time, before))
-    if not stop:
-        return np.full(len(log.item_ids), np.nan)
-    end, start = log.time[stop - 1], log.time[0]
-    age = (end - log.appeared) / max(end - start, 1e-9)
-    known = np.isfinite(age) & log.known(before=before)
-    # An item may appear between the last event and `before`. Its age is then 0, not negative.
-    return np.where(known, np.log1p(1000 * np.maximum(age, 0.0)), np.nan)

@@ -37,8 +37,8 @@ WISH = 3.0
 PER_CHANNEL, NEIGHBOURS = 200, 100
 """A channel ranks at least PER_CHANNEL items. A channel that searches the text index ranks at least NEIGHBOURS."""
 OVERFETCH = 4
-"""The text index is asked for this many times more items than are wanted. If too few of them are allowed, it is asked
-for this many times more again."""
+"""The text index is asked for at most this many times more items than are wanted. If too few of them are allowed, it is
+asked for this many times more again."""
 LIKE_MINDED = 30
 """The latest items of this many users with a similar taste are candidates."""
 EXPLORED = 0.05
@@ -71,7 +71,7 @@ class RetrievalQuery:
 
     def allowed(self, log: InteractionLog) -> NDArray[np.bool_]:
         """Return for each item of the log whether it may be returned, shape (items,)."""
-        allowed = log.known(before=self.before)
+        allowed = log.counts.before(self.before).known.copy()
         excluded = log.rows([*(item.item_id for item in self.history), *self.without])
         allowed[excluded[excluded >= 0]] = False
         return allowed if self.only is None else allowed & self.only
@@ -146,7 +146,7 @@ def search_channels(catalogue: Catalogue, query: RetrievalQuery, *, n: int = 200
     allowed = query.allowed(log)
     scores: dict[str, Ints | Floats] = {
         "popular": statistics.recent_popularity,
-        "rising": _rise(statistics),
+        "rising": log.counts.before(query.before).rise,
         "itemknn": statistics.itemknn,
         "ridge": statistics.ridge,
         "ease": statistics.ease,
@@ -155,7 +155,7 @@ def search_channels(catalogue: Catalogue, query: RetrievalQuery, *, n: int = 200
         "co_occurrence": statistics.co_occurrence,
         "embedding": statistics.embedding + statistics.nearest_embedding,
         "taste": _taste_counts(catalogue, query.interest, query.before),
-        "topics": _topic_scores(statistics, query.expected),
+        "topics": _topic_scores(log, query.expected, query.before),
     }
     rankings = {channel: _top(values, allowed, max(PER_CHANNEL, n // 2)) for channel, values in scores.items()}
     near = _nearest(catalogue, query.interest.channels() | _phrases(query.interest), allowed, n=max(NEIGHBOURS, n // 2))
@@ -165,22 +165,13 @@ def search_channels(catalogue: Catalogue, query: RetrievalQuery, *, n: int = 200
         rankings["phrases"] = list(
             dict.fromkeys(row for rows in zip_longest(*of_phrases) for row in rows if row is not None)
         )
-    rankings["explore"] = _explored(statistics, allowed, n=int(n * EXPLORED))
+    rankings["explore"] = _explored(statistics, allowed & log.counts.before(query.before).rare, n=int(n * EXPLORED))
     return ChannelRanks.of(statistics, rankings)
 
 
 def _phrases(interest: Interest) -> dict[str, Vectors]:
     """Return the vectors of the search phrases, keyed by a name for each."""
     return {} if interest.phrases is None else {f"phrase {n}": vector for n, vector in enumerate(interest.phrases)}
-
-
-def _rise(statistics: ItemStatistics) -> Floats:
-    """Compare each item's recent popularity with its popularity over the whole log. One recent event is not enough."""
-    recent = statistics.recent_popularity / max(statistics.recent_popularity.sum(), 1)
-    always = statistics.popularity / max(statistics.popularity.sum(), 1)
-    # A rise from one event to two is mostly chance, so the square root favours items with more recent events.
-    rise = recent / np.maximum(always, 1e-12) * np.sqrt(statistics.recent_popularity)
-    return np.where(statistics.recent_popularity > 1, rise, 0.0)
 
 
 def _taste_counts(catalogue: Catalogue, interest: Interest, before: float) -> Floats:
@@ -196,35 +187,32 @@ def _taste_counts(catalogue: Catalogue, interest: Interest, before: float) -> Fl
     return counts
 
 
-def _topic_scores(statistics: ItemStatistics, expected: Mapping[str, float]) -> Floats:
+def _topic_scores(log: InteractionLog, expected: Mapping[str, float], before: float) -> Floats:
     """Return, for each item, the mean probability of its topics times the logarithm of its popularity."""
-    log = statistics.log
     if not expected or not len(log.topic):
         return np.zeros(len(log.item_ids))
     probability = np.array([expected.get(topic, 0.0) for topic in log.topics])
     counts = np.diff(log.topic_offset)
-    items = np.repeat(np.arange(len(counts)), counts)
-    total = np.bincount(items, weights=probability[log.topic], minlength=len(counts))
-    popularity = np.log1p(statistics.popularity + statistics.recent_popularity)
-    return np.asarray(total / np.maximum(counts, 1) * popularity)
+    total = np.bincount(log.topic_item, weights=probability[log.topic], minlength=len(counts))
+    return np.asarray(total / np.maximum(counts, 1) * log.counts.before(before).interest)
 
 
 def _explored(statistics: ItemStatistics, allowed: NDArray[np.bool_], *, n: int) -> list[int]:
-    rows = np.flatnonzero(allowed)
-    if not len(rows) or not n:
-        return []
-    rare = rows[statistics.popularity[rows] <= np.median(statistics.popularity[rows])]
+    """Draw `n` rare allowed items."""
+    rare = np.flatnonzero(allowed)
     # Python's hash differs between processes, so a checksum makes the draw depend on the history alone.
     seed = zlib.crc32(" ".join(statistics.seeds).encode())
-    return [int(row) for row in np.random.default_rng(seed).permutation(rare)[:n]]
+    drawn = np.random.default_rng(seed).choice(rare, min(n, len(rare)), replace=False)
+    return [int(row) for row in drawn]
 
 
 def _nearest(
     catalogue: Catalogue, vectors: Mapping[str, Vectors], allowed: NDArray[np.bool_], *, n: int
 ) -> dict[str, list[int]]:
     """Return, for each vector, the rows of its `n` nearest allowed items, the nearest first."""
-    wanted, total, rankings = n * OVERFETCH, catalogue.item_count(), dict[str, list[int]]()
     # The index cannot filter by time or history, so it is asked for more items until enough of them are allowed.
+    refused, total, rankings = int(np.count_nonzero(~allowed)), catalogue.item_count(), dict[str, list[int]]()
+    wanted = min(n + refused, n * OVERFETCH)
     while missing := [name for name in vectors if name not in rankings]:
         neighbours = catalogue.nearest(np.stack([vectors[name] for name in missing]), n=wanted)
         for name, near in zip(missing, neighbours, strict=True):

@@ -34,10 +34,14 @@ class ReadCache(Generic[T]):
         absent = [id_ for id_ in distinct if id_ not in self._records]
         fresh = read(absent) if absent else {}
         records = {id_: self._records[id_] if id_ in self._records else fresh.get(id_) for id_ in distinct}
-        if len(self._records) + len(fresh) > MOST_RECORDS:
-            self._records.clear()
-        self._records |= fresh
+        self.add(fresh)
         return {id_: record for id_, record in records.items() if record is not None}
+
+    def add(self, records: Mapping[str, T]) -> None:
+        """Keep records that were read."""
+        if len(self._records) + len(records) > MOST_RECORDS:
+            self._records.clear()
+        self._records |= records
 
 
 class NumberCache:

@@ -62,15 +62,15 @@ class Database:
                 self._counts[name] = int(self.collections[name].count())
         return self._counts[name]
 
-    def get(self, name: str, ids: Sequence[str], part: Part) -> list[tuple[str, Any]]:
-        """Return (id, part) pairs in the order of `ids`, each id once. An unknown id is left out."""
+    def get(self, name: str, ids: Sequence[str], *parts: Part) -> list[tuple[Any, ...]]:
+        """Return an id and the parts of its record, in the order of `ids`, each id once. An unknown id is left out."""
         distinct = list(dict.fromkeys(ids))
-        parts: dict[str, Any] = {}
+        records: dict[str, tuple[Any, ...]] = {}
         with _store_errors(self.location):
             for start in range(0, len(distinct), BATCH_SIZE):
-                page = self.collections[name].get(ids=distinct[start : start + BATCH_SIZE], include=[part])
-                parts.update(zip(page["ids"], page[part], strict=True))
-        return [(id_, parts[id_]) for id_ in distinct if id_ in parts]
+                page = self.collections[name].get(ids=distinct[start : start + BATCH_SIZE], include=list(parts))
+                records |= {row[0]: row for row in zip(page["ids"], *(page[part] for part in parts), strict=True)}
+        return [records[id_] for id_ in distinct if id_ in records]
 
     def pages(self, name: str, part: Part) -> Iterator[list[tuple[str, Any]]]:
         """Yield all records of a collection page by page, as (id, part) pairs."""

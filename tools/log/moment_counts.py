@@ -1,0 +1,116 @@
+"""What a log tells of its items at a moment, the same for every user."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from whimbrel.tools.log.interaction_log import Floats, InteractionLog, Ints
+
+RECENT_SHARE, LEAST_RECENT_EVENTS = 0.02, 1000
+"""The latest RECENT_SHARE of the events are the recent ones, but at least LEAST_RECENT_EVENTS events."""
+
+
+class MomentCounts:
+    """Counts of the events before a moment. Each array has the shape (items,) and cannot be changed."""
+
+    def __init__(self, log: "InteractionLog", before: float) -> None:
+        self._log, self._before = log, before
+
+    @cached_property
+    def known(self) -> NDArray[np.bool_]:
+        """Whether each item has appeared."""
+        return _fixed(self._log.known(before=self._before))
+
+    @cached_property
+    def users(self) -> "Ints":
+        """Number of distinct users of each item."""
+        return self._log.users_per_item(before=self._before)
+
+    @cached_property
+    def popularity(self) -> "Ints":
+        """Number of events of each item."""
+        return self._log.popularity(before=self._before)
+
+    @cached_property
+    def recent_popularity(self) -> "Ints":
+        """Number of recent events of each item."""
+        stop = int(np.searchsorted(self._log.time, self._before))
+        start = max(stop - max(int(stop * RECENT_SHARE), LEAST_RECENT_EVENTS), 0)
+        return _fixed(np.bincount(self._log.item[start:stop], minlength=len(self._log.item_ids)))
+
+    @cached_property
+    def interest(self) -> "Floats":
+        """Logarithm of the number of events of each item. Recent ones count twice."""
+        return _fixed(np.log1p(self.popularity + self.recent_popularity))
+
+    @cached_property
+    def rare(self) -> NDArray[np.bool_]:
+        """Whether each item has no more events than half of the items that have appeared."""
+        known = self.popularity[self.known]
+        return _fixed(self.popularity <= (np.median(known) if len(known) else 0))
+
+    @cached_property
+    def rise(self) -> "Floats":
+        """Share of each item in the recent events over its share in all events.
+
+        It is multiplied by the square root of the recent events, since a rise from one event to two is mostly chance.
+        It is 0 for an item with fewer than two recent events.
+        """
+        recent = self.recent_popularity / max(self.recent_popularity.sum(), 1)
+        always = self.popularity / max(self.popularity.sum(), 1)
+        rise = recent / np.maximum(always, 1e-12) * np.sqrt(self.recent_popularity)
+        return _fixed(np.where(self.recent_popularity > 1, rise, 0.0))
+
+    @cached_property
+    def age(self) -> "Floats":
+        """log(1 + 1000 a), where a is the time since the item appeared, divided by the duration of the log.
+
+        The time is counted to the last event. It is NaN if it is unknown when the item appeared.
+        """
+        log = self._log
+        stop = int(np.searchsorted(log.time, self._before))
+        if not stop:
+            return _fixed(np.full(len(log.item_ids), np.nan))
+        end, start = log.time[stop - 1], log.time[0]
+        age = (end - log.appeared) / max(end - start, 1e-9)
+        # An item may appear between the last event and the moment. Its age is then 0, not negative.
+        return _fixed(np.where(np.isfinite(age) & self.known, np.log1p(1000 * np.maximum(age, 0.0)), np.nan))
+
+    @cached_property
+    def topic_items(self) -> Mapping[str, int]:
+        """Number of items that have appeared, keyed by topic."""
+        topics, _ = self._log.topics_of(np.flatnonzero(self.known))
+        counts = np.bincount(topics, minlength=len(self._log.topics))
+        return dict(zip(self._log.topics, counts.tolist(), strict=True))
+
+    @cached_property
+    def people(self) -> int:
+        """Number of users with events."""
+        return int(np.count_nonzero(self._log.items_per_user(before=self._before)))
+
+
+class CountsOverTime:
+    """The counts of a log at any moment. Those of the last moment are kept, since many requests ask about now."""
+
+    def __init__(self, log: "InteractionLog") -> None:
+        self._log = log
+        self._end = max([*log.time[-1:], *np.max(log.appeared, keepdims=True, initial=-np.inf)])
+        self._last: tuple[float, MomentCounts] | None = None
+
+    def before(self, moment: float) -> MomentCounts:
+        """Return the counts of the events before a moment, in Unix seconds."""
+        moment = np.inf if moment > self._end else moment  # nothing changes after the end
+        kept = self._last
+        if kept is None or kept[0] != moment:
+            kept = self._last = moment, MomentCounts(self._log, moment)
+        return kept[1]
+
+
+def _fixed(values: NDArray[Any]) -> NDArray[Any]:
+    """Forbid changes of an array, which other requests read too."""
+    values.flags.writeable = False
+    return values
