@@ -99,7 +99,13 @@ def _ray_pool(workers: Workers, make: Callable[..., Any], arguments: tuple[Any, 
     except ImportError as error:
         raise ConfigError(f"Ray is not installed ({error}): pip install 'whimbrel[ray]'") from error
     address = None if workers.ray == "local" else workers.ray
-    return Pool(workers.count, _begin, (make, arguments), ray_address=address)
+    try:
+        return Pool(workers.count, _begin, (make, arguments), ray_address=address)
+    except ConnectionError as error:
+        raise ConfigError(
+            f"no Ray cluster answers at {workers.ray!r}: start it with `ray start --head`, and if it asks for a token, "
+            "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
+        ) from error
 
 
 _worker: list[Callable[[Any], Any] | Exception] = []
