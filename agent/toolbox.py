@@ -14,6 +14,7 @@ from whimbrel.agent.state import Request, State
 from whimbrel.tools.errors import WhimbrelError
 from whimbrel.tools.log.interaction_log import Floats, Ints
 from whimbrel.tools.log.item_statistics import ItemStatistics
+from whimbrel.tools.log.moment_counts import counts_before
 from whimbrel.tools.records import Item, identifier
 from whimbrel.tools.store.store import Store
 from whimbrel.tools.timestamps import parse_time
@@ -136,7 +137,7 @@ class _ToolUser:
 
     def popular_now(self, count: ReturnedCount = 5) -> Any:
         """Items with the most interactions recently."""
-        return self._highest(self.agent.store.log.counts.before(self.before).recent_popularity, count)
+        return self._highest(counts_before(self.agent.store.log, self.before).recent_popularity, count)
 
     def _item(self, item_id: str) -> Item:
         items = self.agent.store.items([item_id])

@@ -12,6 +12,7 @@ from whimbrel.agent.explanation.likeness import LEAST_COSINE, same_variant, shar
 from whimbrel.agent.ranking.rank import Ranked
 from whimbrel.agent.schema.results import Shift
 from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.log.moment_counts import counts_before
 from whimbrel.tools.log.people import PeopleCounts
 from whimbrel.tools.records import Interaction, Item, liked
 from whimbrel.tools.text.encoder import DIMENSION, Vectors
@@ -94,17 +95,17 @@ class Background:
     @cached_property
     def catalogue_size(self) -> int:
         """The number of the log's items that had appeared by the moment."""
-        return int(self.log.counts.before(self.before).known.sum())
+        return int(counts_before(self.log, self.before).known.sum())
 
     @cached_property
     def topic_items(self) -> Mapping[str, int]:
         """The number of these items with each topic."""
-        return self.log.counts.before(self.before).topic_items
+        return counts_before(self.log, self.before).topic_items
 
     @cached_property
     def people_count(self) -> int:
         """The number of people with events before the moment."""
-        return self.log.counts.before(self.before).people
+        return counts_before(self.log, self.before).people
 
     @cached_property
     def usual_price(self) -> float | None:

@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 
 from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.log.event_columns import EventColumns, History, columns_of, situation_text
-from whimbrel.tools.log.moment_counts import CountsOverTime
 from whimbrel.tools.log.running_counts import RunningCounts
-from whimbrel.tools.log.shared_users import SharedUsers
 from whimbrel.tools.records import Item
 
 Ints = NDArray[np.int64]
@@ -191,14 +189,14 @@ class InteractionLog:
         return self.item_counts(np.arange(len(self.user_ids)), before=before)
 
     @cached_property
-    def counts(self) -> CountsOverTime:
-        """What the log tells of its items at any moment."""
-        return CountsOverTime(self)
+    def latest(self) -> float:
+        """The time of the last event, or of the last new item if that is later; -inf in an empty log."""
+        return float(max([*self.time[-1:], self.appeared.max(initial=-np.inf)]))
 
     @cached_property
-    def shared_users(self) -> SharedUsers:
-        """How many users two items share."""
-        return SharedUsers(self)
+    def computed(self) -> dict[type, Any]:
+        """What other modules have computed from this log and keep with it, keyed by its class."""
+        return {}
 
     @cached_property
     def _events_per_item(self) -> RunningCounts:

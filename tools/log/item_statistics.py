@@ -9,6 +9,8 @@ import numpy as np
 from whimbrel.tools.log.interaction_log import Floats, InteractionLog, Ints
 from whimbrel.tools.log.item_embeddings import ItemEmbeddings
 from whimbrel.tools.log.learned_items import NO_LEARNED_ITEMS, LearnedItems
+from whimbrel.tools.log.moment_counts import counts_before
+from whimbrel.tools.log.shared_users import SharedUsers
 from whimbrel.tools.records import Item
 from whimbrel.tools.records import liked as liked_of
 
@@ -167,10 +169,10 @@ class ItemStatistics:
                 after `before` is ignored.
         """
         seeds, size, learned = SeedUsers.of(log, history, before=before), len(log.item_ids), learned.as_of(before)
-        counts = log.counts.before(before)
+        counts = counts_before(log, before)
         item_norms = np.sqrt(np.maximum(counts.users, 1))
         similar_users = _SimilarUsers.of(log, seeds, before)
-        shared_users = log.shared_users.of(seeds.rows, seeds.pairs_of_seeds, before=before)
+        shared_users = SharedUsers.of_log(log).of(seeds.rows, seeds.pairs_of_seeds, before=before)
         seed_weights = np.stack(
             [seeds.weights / seeds.norms, _ridge_weights(seeds, shared_users, counts.users)], axis=1
         )

@@ -2,48 +2,47 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from whimbrel.tools.log.interaction_log import Floats, InteractionLog, Ints
+from whimbrel.tools.log.interaction_log import Floats, InteractionLog, Ints
 
 RECENT_SHARE, LEAST_RECENT_EVENTS = 0.02, 1000
 """The latest RECENT_SHARE of the events are the recent ones, but at least LEAST_RECENT_EVENTS events."""
 
 
 class MomentCounts:
-    """Counts of the events before a moment. Each array has the shape (items,) and cannot be changed."""
+    """Counts of the events earlier than `before`. Each array has the shape (items,) and cannot be changed."""
 
-    def __init__(self, log: "InteractionLog", before: float) -> None:
-        self._log, self._before = log, before
+    def __init__(self, log: InteractionLog, before: float) -> None:
+        self._log, self.before = log, before
 
     @cached_property
     def known(self) -> NDArray[np.bool_]:
         """Whether each item has appeared."""
-        return _fixed(self._log.known(before=self._before))
+        return _fixed(self._log.known(before=self.before))
 
     @cached_property
-    def users(self) -> "Ints":
+    def users(self) -> Ints:
         """Number of distinct users of each item."""
-        return self._log.users_per_item(before=self._before)
+        return self._log.users_per_item(before=self.before)
 
     @cached_property
-    def popularity(self) -> "Ints":
+    def popularity(self) -> Ints:
         """Number of events of each item."""
-        return self._log.popularity(before=self._before)
+        return self._log.popularity(before=self.before)
 
     @cached_property
-    def recent_popularity(self) -> "Ints":
+    def recent_popularity(self) -> Ints:
         """Number of recent events of each item."""
-        stop = int(np.searchsorted(self._log.time, self._before))
+        stop = int(np.searchsorted(self._log.time, self.before))
         start = max(stop - max(int(stop * RECENT_SHARE), LEAST_RECENT_EVENTS), 0)
         return _fixed(np.bincount(self._log.item[start:stop], minlength=len(self._log.item_ids)))
 
     @cached_property
-    def interest(self) -> "Floats":
+    def interest(self) -> Floats:
         """Logarithm of the number of events of each item. Recent ones count twice."""
         return _fixed(np.log1p(self.popularity + self.recent_popularity))
 
@@ -54,7 +53,7 @@ class MomentCounts:
         return _fixed(self.popularity <= (np.median(known) if len(known) else 0))
 
     @cached_property
-    def rise(self) -> "Floats":
+    def rise(self) -> Floats:
         """Share of each item in the recent events over its share in all events.
 
         It is multiplied by the square root of the recent events, since a rise from one event to two is mostly chance.
@@ -66,13 +65,13 @@ class MomentCounts:
         return _fixed(np.where(self.recent_popularity > 1, rise, 0.0))
 
     @cached_property
-    def age(self) -> "Floats":
+    def age(self) -> Floats:
         """log(1 + 1000 a), where a is the time since the item appeared, divided by the duration of the log.
 
         The time is counted to the last event. It is NaN if it is unknown when the item appeared.
         """
         log = self._log
-        stop = int(np.searchsorted(log.time, self._before))
+        stop = int(np.searchsorted(log.time, self.before))
         if not stop:
             return _fixed(np.full(len(log.item_ids), np.nan))
         end, start = log.time[stop - 1], log.time[0]
@@ -90,24 +89,19 @@ class MomentCounts:
     @cached_property
     def people(self) -> int:
         """Number of users with events."""
-        return int(np.count_nonzero(self._log.items_per_user(before=self._before)))
+        return int(np.count_nonzero(self._log.items_per_user(before=self.before)))
 
 
-class CountsOverTime:
-    """The counts of a log at any moment. Those of the last moment are kept, since many requests ask about now."""
+def counts_before(log: InteractionLog, moment: float) -> MomentCounts:
+    """Return the counts of the events before a moment, in Unix seconds.
 
-    def __init__(self, log: "InteractionLog") -> None:
-        self._log = log
-        self._end = max([*log.time[-1:], *np.max(log.appeared, keepdims=True, initial=-np.inf)])
-        self._last: tuple[float, MomentCounts] | None = None
-
-    def before(self, moment: float) -> MomentCounts:
-        """Return the counts of the events before a moment, in Unix seconds."""
-        moment = np.inf if moment > self._end else moment  # nothing changes after the end
-        kept = self._last
-        if kept is None or kept[0] != moment:
-            kept = self._last = moment, MomentCounts(self._log, moment)
-        return kept[1]
+    The counts of the last moment are kept with the log, since many requests ask about now.
+    """
+    moment = np.inf if moment > log.latest else moment  # nothing changes after it
+    kept = log.computed.get(MomentCounts)
+    if kept is None or kept.before != moment:
+        kept = log.computed[MomentCounts] = MomentCounts(log, moment)
+    return kept
 
 
 def _fixed(values: NDArray[Any]) -> NDArray[Any]:

@@ -1,12 +1,11 @@
 """How many users of an item have each other item."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from whimbrel.tools.log.interaction_log import InteractionLog, Ints
+from whimbrel.tools.log.interaction_log import InteractionLog, Ints
 
 MOST_KEPT = 5_000_000
 """About this many counts are kept, 40 MB. A run over all users asks for popular items again and again."""
@@ -15,12 +14,18 @@ MOST_KEPT = 5_000_000
 class SharedUsers:
     """Counts of the users that two items of a log share. Those as of the end of the log are kept."""
 
-    def __init__(self, log: "InteractionLog") -> None:
+    def __init__(self, log: InteractionLog) -> None:
         self._log = log
         self._kept: dict[int, tuple[Ints, Ints]] = {}
         self._size = 0
 
-    def of(self, items: "Ints", pairs: Sequence["Ints"], *, before: float) -> Any:
+    @classmethod
+    def of_log(cls, log: InteractionLog) -> "SharedUsers":
+        """Return the counts that are kept with a log."""
+        counts: SharedUsers = log.computed.setdefault(cls, cls(log))
+        return counts
+
+    def of(self, items: Ints, pairs: Sequence[Ints], *, before: float) -> Any:
         """Count the users that items share with each other item.
 
         Args:
@@ -48,7 +53,7 @@ class SharedUsers:
         bounds = np.cumsum([0, *(len(row[0]) for row in rows)])
         return csr_array((counts, columns, bounds), shape=(len(items), len(self._log.item_ids)))
 
-    def _count(self, items: "Ints", pairs: Sequence["Ints"], before: float) -> Any:
+    def _count(self, items: Ints, pairs: Sequence[Ints], before: float) -> Any:
         from scipy.sparse import csr_array
 
         log = self._log
@@ -67,7 +72,7 @@ class SharedUsers:
         shared.data[shared.indices == np.repeat(items, np.diff(shared.indptr))] = 0
         return shared
 
-    def _keep(self, item: int, row: tuple["Ints", "Ints"]) -> tuple["Ints", "Ints"]:
+    def _keep(self, item: int, row: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
         if self._size > MOST_KEPT:
             self._kept, self._size = {}, 0
         self._kept[item] = row

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from whimbrel.tools.log.interaction_log import Floats, InteractionLog, Ints
 from whimbrel.tools.log.item_statistics import ItemStatistics
 from whimbrel.tools.log.learned_items import NO_LEARNED_ITEMS, LearnedItems
+from whimbrel.tools.log.moment_counts import counts_before
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.catalogue import Catalogue
 from whimbrel.tools.retrieval.interest import LATEST, Interest
@@ -71,7 +72,7 @@ class RetrievalQuery:
 
     def allowed(self, log: InteractionLog) -> NDArray[np.bool_]:
         """Return for each item of the log whether it may be returned, shape (items,)."""
-        allowed = log.counts.before(self.before).known.copy()
+        allowed = counts_before(log, self.before).known.copy()
         excluded = log.rows([*(item.item_id for item in self.history), *self.without])
         allowed[excluded[excluded >= 0]] = False
         return allowed if self.only is None else allowed & self.only
@@ -146,7 +147,7 @@ def search_channels(catalogue: Catalogue, query: RetrievalQuery, *, n: int = 200
     allowed = query.allowed(log)
     scores: dict[str, Ints | Floats] = {
         "popular": statistics.recent_popularity,
-        "rising": log.counts.before(query.before).rise,
+        "rising": counts_before(log, query.before).rise,
         "itemknn": statistics.itemknn,
         "ridge": statistics.ridge,
         "ease": statistics.ease,
@@ -165,7 +166,7 @@ def search_channels(catalogue: Catalogue, query: RetrievalQuery, *, n: int = 200
         rankings["phrases"] = list(
             dict.fromkeys(row for rows in zip_longest(*of_phrases) for row in rows if row is not None)
         )
-    rankings["explore"] = _explored(statistics, allowed & log.counts.before(query.before).rare, n=int(n * EXPLORED))
+    rankings["explore"] = _explored(statistics, allowed & counts_before(log, query.before).rare, n=int(n * EXPLORED))
     return ChannelRanks.of(statistics, rankings)
 
 
@@ -194,7 +195,7 @@ def _topic_scores(log: InteractionLog, expected: Mapping[str, float], before: fl
     probability = np.array([expected.get(topic, 0.0) for topic in log.topics])
     counts = np.diff(log.topic_offset)
     total = np.bincount(log.topic_item, weights=probability[log.topic], minlength=len(counts))
-    return np.asarray(total / np.maximum(counts, 1) * log.counts.before(before).interest)
+    return np.asarray(total / np.maximum(counts, 1) * counts_before(log, before).interest)
 
 
 def _explored(statistics: ItemStatistics, allowed: NDArray[np.bool_], *, n: int) -> list[int]:

@@ -16,7 +16,7 @@ from whimbrel.tools.log.item_statistics import (
     ItemStatistics,
 )
 from whimbrel.tools.log.learned_items import LearnedItems
-from whimbrel.tools.log.moment_counts import LEAST_RECENT_EVENTS
+from whimbrel.tools.log.moment_counts import LEAST_RECENT_EVENTS, counts_before
 from whimbrel.tools.records import Interaction, Item
 
 ITEMS = {id_: Item(item_id=id_, title=id_) for id_ in "uvwxyz"}
@@ -130,10 +130,10 @@ def test_recent_events_are_a_share_of_the_log_and_at_least_so_many() -> None:
     few, old = 10, 60 * LEAST_RECENT_EVENTS
     rows = [(float(time), "a", "v" if time < old - few else "u", None) for time in range(old)]
     log = InteractionLog.build(ITEMS.values(), rows)
-    counts = dict(zip(log.item_ids, log.counts.before(np.inf).recent_popularity, strict=True))
+    counts = dict(zip(log.item_ids, counts_before(log, np.inf).recent_popularity, strict=True))
     assert (counts["u"], counts["u"] + counts["v"]) == (few, 0.02 * old)
-    assert log.counts.before(LEAST_RECENT_EVENTS + 5).recent_popularity.sum() == LEAST_RECENT_EVENTS
-    assert log.counts.before(5).recent_popularity.sum() == 5
+    assert counts_before(log, LEAST_RECENT_EVENTS + 5).recent_popularity.sum() == LEAST_RECENT_EVENTS
+    assert counts_before(log, 5).recent_popularity.sum() == 5
 
 
 def test_seeds_are_the_latest_distinct_liked_items_that_the_log_knows() -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from whimbrel.tools.log import shared_users
 from whimbrel.tools.log.interaction_log import EventRow, InteractionLog
+from whimbrel.tools.log.shared_users import SharedUsers
 from whimbrel.tools.records import Item
 
 ITEMS = [Item(item_id=id_, title=id_) for id_ in "uvwxyz"]
@@ -20,7 +21,7 @@ EVENTS = st.lists(
 def counted(log: InteractionLog, rows: list[int], before: float) -> list[list[int]]:
     pairs = [log.pairs_of(row, before=before) for row in rows]
     found: list[list[int]] = (
-        log.shared_users.of(np.array(rows, dtype=np.int64), pairs, before=before).toarray().tolist()
+        SharedUsers.of_log(log).of(np.array(rows, dtype=np.int64), pairs, before=before).toarray().tolist()
     )
     return found
 
@@ -50,4 +51,4 @@ def test_what_is_kept_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
     log = InteractionLog.build(ITEMS, events)
     for row in [*range(6), *range(6)]:
         assert counted(log, [row], np.inf) == plainly(log, events, [row], np.inf)
-        assert len(log.shared_users._kept) <= 1
+        assert len(SharedUsers.of_log(log)._kept) <= 1
