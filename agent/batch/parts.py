@@ -8,6 +8,7 @@ run therefore goes on after its last part.
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.files.atomic import atomic_write
 
 MANIFEST, SNAPSHOT = "manifest.json", "snapshot"
+STORE_CONTENT = "content of the store"
+"""The entry of the manifest that changes when the store does."""
+_OWN = ("part-*", f"{SNAPSHOT}*", "lock", "holder.json", f"{MANIFEST}*", f".{MANIFEST}*")
+"""What a run makes in its folder."""
 
 
 class Parts:
@@ -24,20 +29,26 @@ class Parts:
         """Make the folder, or check that it holds a run with this manifest.
 
         Raises:
-            ConfigError: the folder holds another run, or cannot be read.
+            ConfigError: the folder holds another run or other files, or cannot be read.
         """
         self._folder = folder
         path = folder / MANIFEST
         if not path.is_file():
+            if other := next((file for file in folder.glob("*") if not any(map(file.match, _OWN))), None):
+                raise ConfigError(f"{str(folder)!r} is needed for parts but holds {other.name!r}: move it elsewhere")
             self._clear()  # what is left of a folder whose removal was interrupted
             with atomic_write(path) as partial:
                 partial.write_text(json.dumps(manifest, indent=1, ensure_ascii=False), "utf-8")
         try:
-            kept = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
+            kept = dict(json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError, TypeError) as error:
             raise ConfigError(f"{str(path)!r} cannot be read ({error}): remove this folder to start again") from error
         # Both are compared as JSON, since a tuple of the manifest is a list in the file.
         differing = [key for key, value in manifest.items() if kept.get(key) != json.loads(json.dumps(value))]
+        if differing == [STORE_CONTENT]:
+            raise ConfigError(
+                f"the store has changed since the run in {str(folder)!r} was stopped: remove this folder to start again"
+            )
         if differing:
             raise ConfigError(
                 f"{str(folder)!r} holds a run that was stopped, with another {', '.join(differing)}: give the command "
@@ -70,7 +81,10 @@ class Parts:
         # The manifest goes first. What an interruption leaves then belongs to no run.
         (self._folder / MANIFEST).unlink()
         self._clear()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        for name in ("holder.json", "lock"):
+            (self._folder / name).unlink(missing_ok=True)
+        with suppress(OSError):  # what somebody else has put there stays
+            self._folder.rmdir()
 
     def _clear(self) -> None:
         for part in self._folder.glob("part-*"):

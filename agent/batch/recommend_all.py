@@ -9,7 +9,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ from typing import Any
 from whimbrel import __version__
 from whimbrel.agent.batch.answering import FAILED, Answerer, ListRequest
 from whimbrel.agent.batch.formats import format_of
-from whimbrel.agent.batch.parts import Parts
+from whimbrel.agent.batch.parts import STORE_CONTENT, Parts
 from whimbrel.agent.batch.snapshot import write_snapshot
 from whimbrel.agent.language_models.hosted.budget import Budget
 from whimbrel.agent.moment import given_moment
-from whimbrel.tools.errors import ConfigError, DataError
+from whimbrel.tools.errors import ConfigError, DataError, ModelError, WhimbrelError
 from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.files.locks import exclusive
 from whimbrel.tools.progress import NoProgress, Progress
@@ -107,6 +107,7 @@ def recommend_all(
     Raises:
         ConfigError: an option is not valid, or the folder of parts holds a run with other options.
         DataError: there is nobody to recommend to.
+        WhimbrelError: every request failed, or a part is damaged.
         StoreError: the store cannot be read.
         ModelError: the language model cannot be loaded.
 
@@ -131,12 +132,23 @@ def recommend_all(
         earlier = min(parts.finished * USERS_OF_PART, len(user_ids))
         progress.step("Recommending", len(user_ids))
         progress.advance(earlier)
-        with worker_pool(workers, Answerer, (parts.snapshot.resolve(), wanted)) as work:
-            _add_parts(parts, work(_batches(user_ids[earlier:], USERS_OF_TASK)), progress)
+        try:
+            with worker_pool(workers, Answerer, (parts.snapshot.resolve(), wanted)) as work:
+                _add_parts(parts, work(_batches(user_ids[earlier:], USERS_OF_TASK)), progress)
+        except (ConfigError, ModelError):
+            if not parts.finished:  # the command was wrong, so there is nothing to go on with
+                parts.remove()
+            raise
         progress.step("Writing", len(user_ids))
         counts = Counter[str]()
         with atomic_write(out) as partial, partial.open("wb") as file:
             write(file, _counted(parts.lines(), counts, progress))
+            if counts["users"] != len(user_ids):
+                raise WhimbrelError(f"{str(folder)!r} is damaged: remove it to start again")
+            if counts["failed"] == len(user_ids):
+                why = json.loads(next(parts.lines()))["warnings"][0]
+                parts.remove()
+                raise WhimbrelError(f"every request {why}; {str(out)!r} was not written")
         parts.remove()
     unknown_file = out.with_name(f"{out.name}.unknown")
     _write_ids(unknown_file, unknown)
@@ -206,7 +218,7 @@ def _manifest(store: Store, wanted: ListRequest, user_ids: Sequence[str]) -> dic
     location = store.location
     return {
         "store": location if "://" in location else str(Path(location).expanduser().resolve()),
-        "content of the store": _content_of(store),
+        STORE_CONTENT: _content_of(store),
         "--at": wanted.at,
         "--k": wanted.k,
         "--context": wanted.context.model_dump(mode="json"),
@@ -252,9 +264,10 @@ def _add_parts(parts: Parts, answers: Iterable[list[str]], progress: Progress) -
 def _counted(lines: Iterable[str], counts: Counter[str], progress: Progress) -> Iterator[str]:
     """Yield the lines, and count their users, recommendations and failures."""
     for line in lines:
-        answer = json.loads(line)
-        counts["users"] += 1
-        counts["recommendations"] += len(answer["recommendations"])
-        counts["failed"] += any(warning.startswith(FAILED) for warning in answer["warnings"])
+        with suppress(ValueError, KeyError, TypeError):  # a damaged line counts no user
+            answer = json.loads(line)
+            counts["recommendations"] += len(answer["recommendations"])
+            counts["failed"] += any(warning.startswith(FAILED) for warning in answer["warnings"])
+            counts["users"] += 1
         progress.advance(1)
         yield line

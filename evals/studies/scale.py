@@ -207,12 +207,16 @@ def scale_markdown(measured: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _growth(smaller: Mapping[str, Any], larger: Mapping[str, Any]) -> str:
-    """Return by which power of the number of events each cost grows, in words. 1 is linear."""
-    factor = larger["events"] / max(smaller["events"], 1)
+    """Return by which power of the number of events each cost grows, in words. 1 is linear.
+
+    If both logs have as many events, it is the power of the number of items.
+    """
+    size = "events" if larger["events"] != smaller["events"] else "items"
+    factor = larger[size] / max(smaller[size], 1)
     costs = {name: (smaller[name], larger[name]) for name in list(COLUMNS)[2:] if smaller[name] and larger[name]}
     costs["request"] = (smaller["ms"]["in all"]["p50"], larger["ms"]["in all"]["p50"])
     powers = [f"{name} {np.log(after / before) / np.log(factor):.2f}" for name, (before, after) in costs.items()]
-    return f"From {smaller['events']:,} to {larger['events']:,} events, exponents of growth: {', '.join(powers)}."
+    return f"From {smaller[size]:,} to {larger[size]:,} {size}, exponents of growth: {', '.join(powers)}."
 
 
 def _percentiles(values: list[float]) -> Mapping[str, float]:

@@ -23,7 +23,7 @@ from whimbrel.agent.batch.recommend_all import recommend_all
 from whimbrel.agent.cli.main import main
 from whimbrel.agent.language_models.hosted.budget import Budget
 from whimbrel.agent.schema.context import Context
-from whimbrel.tools.errors import ConfigError, DataError, StoreError
+from whimbrel.tools.errors import ConfigError, DataError, StoreError, WhimbrelError
 from whimbrel.tools.records import Occurrence
 from whimbrel.tools.sources.formats import open_source
 from whimbrel.tools.sources.ingest import ingest
@@ -230,7 +230,7 @@ def test_a_store_that_changed_does_not_go_on_with_a_run(
     stopped(copied, out, monkeypatch)
     with open_store(copied) as store:
         store.add("u1", Occurrence(1_600_000_001.0, store.log.item_ids[0], "purchase"))
-    with pytest.raises(ConfigError, match="another content of the store"):
+    with pytest.raises(ConfigError, match="the store has changed"):
         recommend_all(copied, out, ListRequest(k=3))
 
 
@@ -280,6 +280,46 @@ def test_an_error_of_a_worker_is_told(shop: Path, tmp_path: Path) -> None:
     for workers in (Workers(), Workers(2)):
         with pytest.raises(ConfigError, match="nonesuch"):
             recommend_all(shop, tmp_path / "lists.jsonl", ListRequest(llm="nonesuch:x"), workers=workers)
+        assert not list(tmp_path.iterdir())  # the corrected command finds nothing in its way
+
+
+def test_a_file_of_somebody_else_stays(shop: Path, tmp_path: Path) -> None:
+    thesis = tmp_path / "lists.jsonl.parts" / "thesis.txt"
+    thesis.parent.mkdir()
+    thesis.write_text("mine")
+    with pytest.raises(ConfigError, match=r"holds 'thesis\.txt': move it elsewhere"):
+        recommend_all(shop, tmp_path / "lists.jsonl")
+    assert thesis.read_text() == "mine"
+
+
+def test_a_run_whose_every_request_fails_writes_nothing(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "lists.jsonl"
+    recommend_all(shop, out)
+    before = out.read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(Agent, "run", lambda *_: 1 / 0)
+        with pytest.raises(WhimbrelError, match="every request failed: ZeroDivisionError"):
+            recommend_all(shop, out)
+    assert [path.name for path in tmp_path.iterdir()] == ["lists.jsonl"]
+    assert out.read_bytes() == before
+    recommend_all(shop, out)
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("manifest.json", "[1]"), ("part-00000.jsonl", "{}"), ("snapshot/facts.json", "")]
+)
+def test_damaged_parts_are_noticed(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: str
+) -> None:
+    out = tmp_path / "lists.jsonl"
+    stopped(shop, out, monkeypatch)
+    (tmp_path / "lists.jsonl.parts" / name).write_text(content)
+    with pytest.raises(WhimbrelError, match=r"remove (it|this folder) to start again"):
+        recommend_all(shop, out, ListRequest(k=3))
+    assert not out.exists()
 
 
 @pytest.mark.slow
