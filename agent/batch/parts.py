@@ -14,11 +14,12 @@ from typing import Any
 
 from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.files.atomic import atomic_write
+from whimbrel.tools.files.locks import HOLDER, LOCK
 
 MANIFEST, SNAPSHOT = "manifest.json", "snapshot"
 STORE_CONTENT = "content of the store"
 """The entry of the manifest that changes when the store does."""
-_OWN = ("part-*", f"{SNAPSHOT}*", "lock", "holder.json", f"{MANIFEST}*", f".{MANIFEST}*")
+_OWN = ("part-*", f"{SNAPSHOT}*", f"{MANIFEST}*", LOCK, HOLDER)
 """What a run makes in its folder."""
 
 
@@ -81,7 +82,7 @@ class Parts:
         # The manifest goes first. What an interruption leaves then belongs to no run.
         (self._folder / MANIFEST).unlink()
         self._clear()
-        for name in ("holder.json", "lock"):
+        for name in (HOLDER, LOCK):
             (self._folder / name).unlink(missing_ok=True)
         with suppress(OSError):  # what somebody else has put there stays
             self._folder.rmdir()

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.agent.fitted import Fitted
-from whimbrel.tools.errors import ConfigError, StoreError, WhimbrelError
+from whimbrel.tools.errors import StoreError, WhimbrelError
 from whimbrel.tools.log.interaction_log import Floats, InteractionLog, Ints
 from whimbrel.tools.progress import Progress
 from whimbrel.tools.records import Interaction, Item, Occurrence, strength
@@ -88,12 +88,12 @@ def open_snapshot(folder: Path) -> Snapshot:
     """Open a snapshot that `write_snapshot` wrote. Its arrays are mapped and not read.
 
     Raises:
-        ConfigError: the snapshot is damaged.
+        StoreError: the snapshot is damaged.
     """
     try:
         return _open(folder)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{str(folder.parent)!r} is damaged ({error}): remove it to start again") from error
+        raise StoreError(f"{str(folder.parent)!r} is damaged ({error}): remove it to start again") from error
 
 
 def _open(folder: Path) -> Snapshot:

@@ -125,7 +125,7 @@ class Background:
 
     def weight(self, topic: str) -> float:
         """Return how much a shared topic tells: the logarithm of how rare it is, in bits."""
-        return self._weights.get(topic, 0.0)
+        return self._weights.get(topic) or float(np.log2(1 + self.catalogue_size))
 
     @cached_property
     def _weights(self) -> Mapping[str, float]:

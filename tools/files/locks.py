@@ -12,6 +12,9 @@ from pathlib import Path
 
 from whimbrel.tools.errors import StoreError
 
+LOCK, HOLDER = "lock", "holder.json"
+"""The files that locking makes in a folder."""
+
 
 @contextmanager
 def exclusive(folder: Path, what: str, *, advice: str = "") -> Iterator[None]:
@@ -34,7 +37,7 @@ def exclusive(folder: Path, what: str, *, advice: str = "") -> Iterator[None]:
     except OSError as error:
         raise StoreError(f"{what} {str(folder)!r} cannot be made: {error.strerror or error}") from error
     # The lock does not say which process holds it, so the process writes its number and command into a second file.
-    lock, holder = FileLock(folder / "lock"), folder / "holder.json"
+    lock, holder = FileLock(folder / LOCK), folder / HOLDER
     try:
         lock.acquire(timeout=0)
     except Timeout:

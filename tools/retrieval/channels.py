@@ -144,10 +144,10 @@ def search_channels(catalogue: Catalogue, query: RetrievalQuery, *, n: int = 200
     """
     log = catalogue.log
     statistics = ItemStatistics.of(log, query.history, before=query.before, learned=query.learned)
-    allowed = query.allowed(log)
+    allowed, counts = query.allowed(log), counts_before(log, query.before)
     scores: dict[str, Ints | Floats] = {
         "popular": statistics.recent_popularity,
-        "rising": counts_before(log, query.before).rise,
+        "rising": counts.rise,
         "itemknn": statistics.itemknn,
         "ridge": statistics.ridge,
         "ease": statistics.ease,
@@ -156,7 +156,7 @@ def search_channels(catalogue: Catalogue, query: RetrievalQuery, *, n: int = 200
         "co_occurrence": statistics.co_occurrence,
         "embedding": statistics.embedding + statistics.nearest_embedding,
         "taste": _taste_counts(catalogue, query.interest, query.before),
-        "topics": _topic_scores(log, query.expected, query.before),
+        "topics": _topic_scores(log, query.expected, counts.interest),
     }
     rankings = {channel: _top(values, allowed, max(PER_CHANNEL, n // 2)) for channel, values in scores.items()}
     near = _nearest(catalogue, query.interest.channels() | _phrases(query.interest), allowed, n=max(NEIGHBOURS, n // 2))
@@ -166,7 +166,7 @@ def search_channels(catalogue: Catalogue, query: RetrievalQuery, *, n: int = 200
         rankings["phrases"] = list(
             dict.fromkeys(row for rows in zip_longest(*of_phrases) for row in rows if row is not None)
         )
-    rankings["explore"] = _explored(statistics, allowed & counts_before(log, query.before).rare, n=int(n * EXPLORED))
+    rankings["explore"] = _explored(statistics, allowed & counts.rare, n=int(n * EXPLORED))
     return ChannelRanks.of(statistics, rankings)
 
 
@@ -188,14 +188,14 @@ def _taste_counts(catalogue: Catalogue, interest: Interest, before: float) -> Fl
     return counts
 
 
-def _topic_scores(log: InteractionLog, expected: Mapping[str, float], before: float) -> Floats:
-    """Return, for each item, the mean probability of its topics times the logarithm of its popularity."""
+def _topic_scores(log: InteractionLog, expected: Mapping[str, float], interest: Floats) -> Floats:
+    """Return, for each item, the mean probability of its topics times the interest in it (see `MomentCounts`)."""
     if not expected or not len(log.topic):
         return np.zeros(len(log.item_ids))
     probability = np.array([expected.get(topic, 0.0) for topic in log.topics])
     counts = np.diff(log.topic_offset)
     total = np.bincount(log.topic_item, weights=probability[log.topic], minlength=len(counts))
-    return np.asarray(total / np.maximum(counts, 1) * counts_before(log, before).interest)
+    return np.asarray(total / np.maximum(counts, 1) * interest)
 
 
 def _explored(statistics: ItemStatistics, allowed: NDArray[np.bool_], *, n: int) -> list[int]:

@@ -20,10 +20,10 @@ EVENTS = st.lists(
 
 def counted(log: InteractionLog, rows: list[int], before: float) -> list[list[int]]:
     pairs = [log.pairs_of(row, before=before) for row in rows]
-    found: list[list[int]] = (
+    shared: list[list[int]] = (
         SharedUsers.of_log(log).of(np.array(rows, dtype=np.int64), pairs, before=before).toarray().tolist()
     )
-    return found
+    return shared
 
 
 def plainly(log: InteractionLog, events: list[EventRow], rows: list[int], before: float) -> list[list[int]]:
