@@ -4,9 +4,8 @@ The log is derived from the store and saved in one file next to it. Questions ab
 popular, then take milliseconds. Every query takes a time `before` and uses only earlier events.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.tools.files.atomic import atomic_write
-from whimbrel.tools.log.event_columns import EventColumns, History, columns_of, situation_text
+from whimbrel.tools.log.event_columns import EventColumns, History, columns_of
 from whimbrel.tools.log.running_counts import RunningCounts
 from whimbrel.tools.records import Item
 
@@ -137,28 +136,6 @@ class InteractionLog:
             topic=np.array([topic_rows[topic] for entry in catalogue for topic in entry.topics], dtype=np.int64),
             **_distinct_pairs(time, user, item, users=len(user_ids), items=len(catalogue)),
         )
-
-    def with_event(self, event: EventRow) -> "InteractionLog":
-        """Return the log with one more event. Its item must be in the log; its user and situation may be new."""
-        time, user_id, item_id, context = event
-        item = bisect_left(self.item_ids, item_id)
-        user_ids = self.user_ids if user_id in self.user_ids else [*self.user_ids, user_id]
-        text = situation_text(context)
-        situations = self.situations if text in self.situations else [*self.situations, text]
-        position = int(np.searchsorted(self.time, time, side="right"))
-        appeared = self.appeared.copy()
-        # -inf marks an item of unknown age without events. It now appears with its first event, as in `build`.
-        appeared[item] = min(appeared[item], time) if np.isfinite(appeared[item]) else time
-        changed: dict[str, Any] = {
-            "time": np.insert(self.time, position, time),
-            "user": np.insert(self.user, position, user_ids.index(user_id)),
-            "item": np.insert(self.item, position, item),
-            "situation": np.insert(self.situation, position, situations.index(text)),
-        }
-        pairs = _distinct_pairs(
-            changed["time"], changed["user"], changed["item"], users=len(user_ids), items=len(self.item_ids)
-        )
-        return replace(self, user_ids=user_ids, situations=situations, appeared=appeared, **changed, **pairs)
 
     @property
     def end(self) -> float | None:

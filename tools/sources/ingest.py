@@ -76,8 +76,8 @@ def ingest(
     try:
         with staged(source, progress, store=store, kept=kept_file(source, location)) as staging:
             store = store or open_store(location, create=True, writing=True)
-            read_before = store.settings.note_source(source.name, command)
             store.begin(command or source.name)
+            read_before = store.settings.note_source(source.name, command)
             if meanings:
                 store.settings.add_meanings(meanings)
             if timezone:

@@ -15,12 +15,16 @@ from shlex import quote
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+import numpy as np
+
 from whimbrel.tools.errors import StoreError
 from whimbrel.tools.files.locks import exclusive
 from whimbrel.tools.files.paths import cache_folder
 from whimbrel.tools.text.encoder import Vectors
 
 COLLECTIONS = ("items", "users", "topics")
+RECORDS = ("events", "notes")
+"""Collections whose records are found by id, not by vector. Stores of earlier formats lack them."""
 BATCH_SIZE = 2000  # records of one write or page; Chroma takes at most 5,461
 EF_CONSTRUCTION = {"items": 100, "users": 40, "topics": 100}
 """How many neighbours the index looks at when it adds a vector.
@@ -41,11 +45,13 @@ class Database:
     Attributes:
         location: The folder or address that the store was opened with.
         folder: The folder of other files that belong to the store.
+        is_shared: Whether other processes may have the store open too.
         collections: The collections, keyed by name.
     """
 
     location: str
     folder: Path
+    is_shared: bool
     collections: Mapping[str, Any]
     _resources: ExitStack
     # Every search needs a count, and counting takes a query. The count is kept until this process writes.
@@ -61,6 +67,10 @@ class Database:
             with _store_errors(self.location):
                 self._counts[name] = int(self.collections[name].count())
         return self._counts[name]
+
+    def recount(self, name: str) -> None:
+        """Count a collection anew when it is asked for, since other processes may have written to it."""
+        self._counts.pop(name, None)
 
     def get(self, name: str, ids: Sequence[str], *parts: Part) -> list[tuple[Any, ...]]:
         """Return an id and the parts of its record, in the order of `ids`, each id once. An unknown id is left out."""
@@ -105,6 +115,18 @@ class Database:
                     metadatas=list(metadatas[batch]) if metadatas else None,
                 )
 
+    def put(self, name: str, records: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write records without vectors, keyed by id. A record with the same id is replaced."""
+        self.upsert(name, list(records), _no_vectors(len(records)), list(records.values()))
+
+    def put_new(self, name: str, id_: str, metadata: Mapping[str, Any]) -> None:
+        """Write a record without a vector, unless its id exists.
+
+        Of several processes that write the same id at once, one succeeds. The others then read its record.
+        """
+        with _store_errors(self.location):
+            self.collections[name].add(ids=[id_], embeddings=_no_vectors(1), metadatas=[dict(metadata)])
+
     def delete(self, name: str, ids: Sequence[str]) -> None:
         """Remove records. An unknown id is ignored."""
         self._counts.pop(name, None)
@@ -114,14 +136,14 @@ class Database:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """The metadata of the whole store: format, encoder, generation and unfinished sources."""
+        """What the store was made with: its format and its encoder. Stores of earlier formats have their notes here."""
         # Chroma keeps metadata per collection. The metadata of `items` serves as the metadata of the store.
         return dict(self.collections["items"].metadata or {})
 
-    def note(self, **metadata: object) -> None:
-        """Add entries to `metadata`. The value of an existing key is replaced."""
+    def replace_metadata(self, metadata: Mapping[str, Any]) -> None:
+        """Replace `metadata`. Two processes that do this at once may lose a change, so notes are not kept here."""
         with _store_errors(self.location):
-            self.collections["items"].modify(metadata=self.metadata | metadata)
+            self.collections["items"].modify(metadata=dict(metadata))
 
     @contextmanager
     def decoding(self) -> Iterator[None]:
@@ -154,7 +176,8 @@ def connect(location: str, *, create: bool, writing: bool, metadata: Mapping[str
     if not location.strip():
         raise StoreError("no folder is named for the store: give one, as --store shop")
     with ExitStack() as resources:
-        if location.startswith(("http://", "https://")):
+        is_shared = location.startswith(("http://", "https://"))
+        if is_shared:
             address = urlsplit(location)
             prefix = f"{address.path.strip('/') or 'whimbrel'}-"
             # A server cannot keep other files of the store. They are in this machine's cache folder, keyed by address.
@@ -173,7 +196,7 @@ def connect(location: str, *, create: bool, writing: bool, metadata: Mapping[str
             client = _embedded(folder)
         resources.callback(_close, client)
         collections = _collections(client, prefix, location, metadata if create else None)
-        return Database(location, folder, collections, resources.pop_all())
+        return Database(location, folder, is_shared, collections, resources.pop_all())
 
 
 def _make(folder: Path) -> None:
@@ -226,6 +249,11 @@ def _settings() -> Any:
     return Settings(anonymized_telemetry=False)
 
 
+def _no_vectors(count: int) -> Vectors:
+    """Return the shortest vectors that Chroma accepts for records that are never searched by vector."""
+    return np.ones((count, 1), dtype=np.float32)
+
+
 def _collections(client: Any, prefix: str, location: str, metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the collections, keyed by name. Missing collections are made if `metadata` is given."""
     collections = {}
@@ -244,6 +272,8 @@ def _collections(client: Any, prefix: str, location: str, metadata: Mapping[str,
                 )
             else:
                 raise StoreError(f"no whole store at {location!r}: {full!r} is missing; ingest into it first")
+        for name in RECORDS:
+            collections[name] = client.get_or_create_collection(prefix + name, embedding_function=None)
     return collections
 
 

@@ -1,26 +1,28 @@
 """The store: the items, topics and users' histories of a log, kept in Chroma.
 
-It has three collections: `items` and `topics` (records with text vectors), and `users` (see `user_records`). The
-metadata of the database names the format and the encoder. Both are checked when a store is opened. Data that can be
-derived from the database is in files next to it: the log as arrays, clusters of items without topics, cached numbers.
+It has five collections: `items` and `topics` (records with text vectors), `users` (see `user_records`), `events` (see
+`journal`) and `notes` (see `notes`). The metadata of the database names the format and the encoder. Both are checked when
+a store is opened. Data that can be derived from the database is in files next to it: the log as arrays, clusters of items
+without topics, cached numbers.
+
+An event is appended to the journal. Whoever rewrites the users' records holds the lease, so no writer undoes what
+another wrote. The journal is folded into the users' records now and then.
 """
 
 import hashlib
 import json
 import shutil
-import zipfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
 from typing import Any, Self
-from uuid import uuid4
 
 import numpy as np
 
 from whimbrel.tools.errors import DataError, StoreError
-from whimbrel.tools.log.event_columns import EventColumns
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.topic_clusters import (
     LEAST_CLUSTERED_ITEMS,
@@ -33,16 +35,27 @@ from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
 from whimbrel.tools.records import Interaction, Item, Occurrence
 from whimbrel.tools.retrieval.field_table import FieldTable
 from whimbrel.tools.store.caches import NumberCache, ReadCache
-from whimbrel.tools.store.chroma import Database, connect
+from whimbrel.tools.store.chroma import COLLECTIONS, Database, connect
 from whimbrel.tools.store.item_records import ItemRecord
+from whimbrel.tools.store.journal import Journal
+from whimbrel.tools.store.lease import Lease
+from whimbrel.tools.store.notes import Notes
 from whimbrel.tools.store.settings import Settings
+from whimbrel.tools.store.stored_log import ColumnsOf, StoredLog
 from whimbrel.tools.store.user_records import UserRecords
 from whimbrel.tools.text import encoder
 from whimbrel.tools.text.encoder import Vectors
 
-FORMAT = 3
-_READ_FORMATS = (2, 3)
-"""Stores of format 2 keep histories as plain JSON. They are read, and become format 3 when they are written."""
+FORMAT = 4
+_READ_FORMATS = (2, 3, 4)
+"""Stores of format 2 keep histories as plain JSON, which is read. Those of formats 2 and 3 become format 4 when they are
+opened: their notes become records."""
+FOLDED_AT = 2000
+"""The journal is folded into the users' records when it holds so many events."""
+WAIT_SECONDS = 75.0
+"""How long a change waits for the lease. That of a killed process ends before."""
+NOTICED_AFTER = 1.0
+"""What other processes write to a server is noticed by requests that begin so many seconds later."""
 CLUSTERS_FILE = "clusters.json"
 _MADE_BY = {"format": FORMAT, "encoder": encoder.NAME, "dimension": encoder.DIMENSION}
 
@@ -56,13 +69,16 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._users = UserRecords(database)
-        self.settings = Settings(database)
-        self._log: InteractionLog | None = None
-        self._habits: TopicHabitsOverTime | None = None
-        self._log_is_unsaved = False
+        self._notes, self._journal = Notes(database), Journal(database)
+        self._lease = Lease(database, shared=database.is_shared)
+        self._writing = ExitStack()
+        self.settings = Settings(self._notes)
+        self._stored_log = StoredLog(database.folder, self._notes, self._users, self._journal, self._items_with_topics)
+        self._habits: tuple[InteractionLog, TopicHabitsOverTime] | None = None
         self._number_caches: dict[str, NumberCache] = {}
         self._items, self._vectors = ReadCache[ItemRecord](), ReadCache[Vectors]()
         self._fields: FieldTable | None = None
+        self._noticed = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -72,8 +88,7 @@ class Store:
 
     def close(self) -> None:
         """Close the store, so that other processes can open it."""
-        if self._log_is_unsaved:
-            self._save_log()
+        self._writing.close()
         for cache in self._number_caches.values():
             cache.close()
         self._database.close()
@@ -90,6 +105,25 @@ class Store:
 
     # Reading.
 
+    def refresh(self) -> None:
+        """Notice what other processes wrote to a server. Requests call this when they begin."""
+        if not self._database.is_shared or time.monotonic() < self._noticed + NOTICED_AFTER:
+            return
+        self._noticed = time.monotonic()
+        generation = self._notes.generation
+        self._notes.refresh()
+        self._journal.refresh()
+        if self._notes.generation != generation:
+            self._forget_what_was_read()
+        self._stored_log.follow()
+
+    def _forget_what_was_read(self) -> None:
+        for name in COLLECTIONS:
+            self._database.recount(name)
+        self._items, self._vectors, self._fields = ReadCache[ItemRecord](), ReadCache[Vectors](), None
+        self.__dict__.pop("_clusters", None)
+        self._stored_log.forget()
+
     def history(self, user_id: str, *, before: float = np.inf) -> list[Interaction]:
         """Return the user's interactions earlier than `before`, the earliest first. There may be none.
 
@@ -102,13 +136,18 @@ class Store:
         return [Interaction.join(user_id, occurrence, items[occurrence.item_id], meanings) for occurrence in earlier]
 
     def _whole_history(self, user_id: str) -> list[Occurrence]:
+        # The journal is read first: what is folded meanwhile is then found in the user's records.
+        appended = self._journal.of(user_id)
         history = self._users.read([user_id]).get(user_id)
-        if history is None:
+        if history is None and not appended:
             some = ", ".join(repr(u) for u in self.log.user_ids[:3]) or "none yet"
             raise DataError(
                 f"no user {user_id!r} in store {self.location!r}; it holds {len(self.log.user_ids)}: {some}, ..."
             )
-        return history
+        if not appended:
+            return history or []
+        events = {occurrence.key: occurrence for occurrence in [*appended, *(history or ())]}
+        return [events[key] for key in sorted(events)]
 
     def items(self, item_ids: Iterable[str], *, before: float = np.inf) -> dict[str, Item]:
         """Return the items of these ids, keyed by id. An unknown id is left out.
@@ -140,10 +179,7 @@ class Store:
     def fields(self) -> FieldTable:
         """The fields of all items as columns, one row for each item of the log."""
         if self._fields is None:
-            with self._database.decoding():
-                self._fields = FieldTable(
-                    with_cluster_topics(list(self._catalogue()), self._clusters), self.log.item_ids
-                )
+            self._fields = FieldTable(self._items_with_topics(), self.log.item_ids)
         return self._fields
 
     def item_records(self, item_ids: Iterable[str]) -> dict[str, ItemRecord]:
@@ -199,16 +235,15 @@ class Store:
 
     @property
     def log(self) -> InteractionLog:
-        """The whole log as arrays. It is read from its file or, if that is missing or stale, built from the store."""
-        if self._log is None:
-            self._log = self._load_log()
-        return self._log
+        """The whole log as arrays."""
+        return self._stored_log.get()
 
     def habits(self, *, before: float) -> TopicHabits | None:
         """Return the topic counts of all users, up to a moment not after `before`; None if the log is empty."""
-        if self._habits is None:
-            self._habits = TopicHabitsOverTime(self.log, self.settings.zone)
-        habits = self._habits.before(before)
+        log = self.log
+        if self._habits is None or self._habits[0] is not log:
+            self._habits = log, TopicHabitsOverTime(log, self.settings.zone)
+        habits = self._habits[1].before(before)
         return habits if len(habits.topics) else None
 
     @property
@@ -223,20 +258,54 @@ class Store:
     # Single changes.
 
     def add(self, user_id: str, occurrence: Occurrence) -> None:
-        """Add one event. The user's history, their taste vector and the log include it at once.
+        """Append one event. The user's history and the log include it at once, also those of other threads.
+
+        When this returns, the event is stored. An event that the history has already changes nothing.
 
         Raises:
             DataError: the store has no such item.
+            StoreError: the event could not be written.
         """
-        if occurrence.item_id not in self.log.item_ids:
+        if self.log.rows([occurrence.item_id])[0] < 0:
             raise DataError(f"no item {occurrence.item_id!r} in store {self.location!r}: ingest it first")
-        log = self.log
-        # A new generation makes the log's file stale. After a crash the next reader thus builds the log again.
-        if not self._log_is_unsaved:
-            self._database.note(generation=uuid4().hex, format=FORMAT)
-        if self.merge_histories({user_id: [occurrence]}):
-            self._log = log.with_event((occurrence.time, user_id, occurrence.item_id, occurrence.context))
-            self._habits, self._log_is_unsaved = None, True
+        stored = self._users.read([user_id]).get(user_id, ())
+        if any(event.key == occurrence.key for event in stored):
+            return
+        id_ = self._journal.append(user_id, occurrence)
+        self._stored_log.append(id_, user_id, occurrence)
+        if len(self._journal) >= FOLDED_AT:
+            with suppress(StoreError):  # another process is writing: the next event tries again
+                self.fold(wait=0.0)
+
+    def fold(self, *, wait: float = WAIT_SECONDS) -> int:
+        """Write the events of the journal into the users' records, and return their number.
+
+        After an interruption, some are in both, which every reader takes for one.
+
+        Args:
+            wait: For how many seconds to wait while another process writes.
+
+        Raises:
+            StoreError: another process is writing.
+        """
+        with self._lease.held(wait=wait):
+            self._notes.refresh()
+            self._journal.refresh()
+            appended, before = self._journal.events(), self._notes.generation
+            if not appended:
+                return 0
+            self._notes.renew()
+            by_user: dict[str, list[Occurrence]] = {}
+            for user_id, occurrence in appended.values():
+                by_user.setdefault(user_id, []).append(occurrence)
+            stored = self._users.read(list(by_user))
+            keys = {user_id: {occurrence.key for occurrence in history} for user_id, history in stored.items()}
+            new = [(user_id, event) for user_id, event in appended.values() if event.key not in keys.get(user_id, ())]
+            self.merge_histories({user_id: sorted(events, key=_key) for user_id, events in by_user.items()})
+            self._journal.remove(list(appended))
+            self._notes.renew()
+            self._stored_log.extend(before, new)
+            return len(appended)
 
     def forget(self, user_id: str) -> int:
         """Remove a user's events and saved conversations, and return the number of events.
@@ -259,39 +328,48 @@ class Store:
 
     def _keep(self, user_id: str, is_kept: Callable[[Occurrence], bool]) -> int:
         """Remove the events of a user that are not kept. Return how many were removed."""
-        history = self._whole_history(user_id)
-        kept = [occurrence for occurrence in history if is_kept(occurrence)]
-        if len(kept) == len(history):
-            return 0
-        self._database.note(generation=uuid4().hex)
-        self._users.delete(user_id, len(history))
-        if kept:
-            self.merge_histories({user_id: kept})
-        self._log, self._habits = self._build_log(), None
-        self._save_log()
-        return len(history) - len(kept)
+        with self._lease.held(wait=WAIT_SECONDS):
+            self._journal.refresh()
+            whole = self._whole_history(user_id)
+            appended = self._journal.events().items()
+            dropped = [id_ for id_, (user, event) in appended if user == user_id and not is_kept(event)]
+            if dropped:
+                self._journal.remove(dropped)
+                self._stored_log.forget()
+            history = self._users.read([user_id]).get(user_id, [])
+            kept = [occurrence for occurrence in history if is_kept(occurrence)]
+            if len(kept) < len(history):
+                self._notes.renew()
+                self._users.replace(user_id, history, kept, self.item_vectors, self.settings.meanings)
+                self._notes.renew()
+                self._stored_log.build()
+            return sum(not is_kept(occurrence) for occurrence in whole)
 
     # Ingestion calls `begin`, then the writing methods in any order, then `finish`.
 
     def begin(self, source: str) -> None:
-        """Mark the store as unfinished until `finish` is called for the same source. Readers refuse such a store."""
-        others = [other for other in _unfinished_sources(self._database.metadata) if other != source]
-        self._database.note(unfinished=json.dumps([*others, source]), format=FORMAT)
+        """Mark the store as unfinished until `finish` is called for the same source. Readers refuse such a store.
 
-    def finish(self, source: str, columns_of: Callable[[list[str]], EventColumns] | None = None) -> None:
+        Raises:
+            StoreError: another process is writing.
+        """
+        self._writing.enter_context(self._lease.held(wait=WAIT_SECONDS))
+        self.fold()
+        self._notes.begin(source)
+
+    def finish(self, source: str, columns_of: ColumnsOf | None = None) -> None:
         """Rebuild the derived files, then mark this source as finished.
 
         Args:
             source: The source that was given to `begin`.
-            columns_of: Returns all events of the store as arrays, given the sorted ids of its items. It is faster than
-                reading them from the store.
+            columns_of: Returns all events of the users' records as arrays, given the sorted ids of the items. It is
+                faster than reading them from the store.
         """
-        generation = uuid4().hex
         self._clusters, self._items = self._find_clusters(), ReadCache[ItemRecord]()
-        self._log, self._habits = self._build_log(columns_of), None
-        others = [other for other in _unfinished_sources(self._database.metadata) if other != source]
-        self._database.note(generation=generation, unfinished=json.dumps(others) if others else "")
-        self._save_log()
+        self._notes.renew()
+        self._stored_log.build(columns_of)
+        self._notes.finish(source)
+        self._writing.close()
 
     def put_items(self, records: Sequence[ItemRecord], vectors: Vectors) -> None:
         """Write items with their text vectors, one row per item. An item with the same id is replaced."""
@@ -331,36 +409,9 @@ class Store:
             for _, metadata in page:
                 yield Item.model_validate_json(metadata["item"])
 
-    def _build_log(self, columns_of: Callable[[list[str]], EventColumns] | None = None) -> InteractionLog:
+    def _items_with_topics(self) -> Sequence[Item]:
         with self._database.decoding():
-            items = with_cluster_topics(list(self._catalogue()), self._clusters)
-            if columns_of:
-                return InteractionLog.of_columns(items, columns_of(sorted(item.item_id for item in items)))
-            return InteractionLog.of_histories(items, self._users.chunks())
-
-    def _load_log(self) -> InteractionLog:
-        path = self._log_path
-        try:
-            return InteractionLog.load(path)
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-            log = self._build_log()
-            with suppress(OSError):  # a store on a read-only disk can still be read
-                log.save(path)
-            return log
-
-    def _save_log(self) -> None:
-        """Save the log and remove the saved logs of earlier generations."""
-        path = self._log_path
-        self.log.save(path)
-        self._log_is_unsaved = False
-        for old in self.folder.glob("log-*.npz"):
-            if old != path:
-                old.unlink(missing_ok=True)
-
-    @property
-    def _log_path(self) -> Path:
-        """The file of the log. Its name contains the generation, which is new after every change of the store."""
-        return self.folder / f"log-{self._database.metadata.get('generation', '0')}.npz"
+            return with_cluster_topics(list(self._catalogue()), self._clusters)
 
 
 def talks_of(folder: Path, user_id: str) -> Path:
@@ -402,16 +453,19 @@ def _check(database: Database, *, writing: bool) -> None:
                 f"store {location!r} was made with {key} {metadata.get(key)!r}, this version reads {expected!r}: "
                 "ingest the log again into a new store"
             )
-    unfinished = _unfinished_sources(metadata)
-    if unfinished and not writing:
+    notes = Notes(database)
+    if metadata["format"] != FORMAT:
+        notes.move_from(metadata)
+        database.replace_metadata(_MADE_BY)
+    if notes.unfinished and not writing:
         raise StoreError(
-            f"store {location!r} is unfinished: run `whimbrel ingest {unfinished[0]} --store {quote(location)}` again "
-            "to complete it, or ingest into a new folder"
+            f"store {location!r} is unfinished: run `whimbrel ingest {notes.unfinished[0]} --store {quote(location)}` "
+            "again to complete it, or ingest into a new folder"
         )
 
 
-def _unfinished_sources(metadata: Mapping[str, Any]) -> list[str]:
-    return list(json.loads(metadata.get("unfinished") or "[]"))
+def _key(occurrence: Occurrence) -> tuple[float, str, str]:
+    return occurrence.key
 
 
 def _by_id(records: Iterable[tuple[str, Any]]) -> dict[str, Vectors]:

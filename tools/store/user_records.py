@@ -29,6 +29,7 @@ TASTE_HALF_LIFE = 20
 TASTE_EVENTS = 10 * TASTE_HALF_LIFE  # the weight of an older event would be less than 1/1000 of the latest one's
 
 Histories = dict[str, list[Occurrence]]
+VectorsOf = Callable[[Sequence[str]], Mapping[str, Vectors]]
 
 
 class UserRecords:
@@ -64,7 +65,7 @@ class UserRecords:
     def merge(
         self,
         additions: Mapping[str, Sequence[Occurrence]],
-        vectors_of: Callable[[Sequence[str]], Mapping[str, Vectors]],
+        vectors_of: VectorsOf,
         meanings: Mapping[str, Meaning] | None = None,
     ) -> int:
         """Add events to users' histories. Equal events count once.
@@ -94,10 +95,19 @@ class UserRecords:
             self._write(changed, vectors, meanings)
         return new_events
 
-    def delete(self, user_id: str, event_count: int) -> None:
-        """Remove the records of a user whose history has `event_count` events."""
-        chunk_count = -(-event_count // CHUNK_SIZE)
-        self._database.delete(COLLECTION, [_record_id(user_id, number) for number in range(chunk_count)])
+    def replace(
+        self,
+        user_id: str,
+        history: Sequence[Occurrence],
+        kept: Sequence[Occurrence],
+        vectors_of: VectorsOf,
+        meanings: Mapping[str, Meaning] | None = None,
+    ) -> None:
+        """Replace the history of a user by the part of it that is kept. Without any, the user's records are removed."""
+        if kept:
+            self._write({user_id: list(kept)}, vectors_of(sorted({o.item_id for o in kept})), meanings)
+        numbers = range(-(-len(kept) // CHUNK_SIZE), -(-len(history) // CHUNK_SIZE))
+        self._database.delete(COLLECTION, [_record_id(user_id, number) for number in numbers])
 
     def nearest(self, vector: Vectors, *, n: int) -> list[str]:
         """Return up to `n` users whose taste vectors are nearest to `vector`, the nearest first."""

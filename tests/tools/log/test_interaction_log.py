@@ -89,21 +89,6 @@ def test_a_user_and_an_item_are_one_pair_at_their_first_meeting(events: list[Eve
         assert (np.diff(log.pair_time[met]) >= 0).all()
 
 
-@settings(deadline=None)
-@given(EVENTS, EVENTS)
-def test_a_log_to_which_events_are_added_is_the_log_of_all_events(
-    events: list[EventRow], added: list[EventRow]
-) -> None:
-    log, whole = InteractionLog.build(ITEMS, events), InteractionLog.build(ITEMS, events + added)
-    for event in added:
-        log = log.with_event(event)
-    assert by_name(log) == by_name(whole)
-    assert (np.diff(log.time) >= 0).all()
-    assert log.appeared.tolist() == whole.appeared.tolist()
-    assert len(log.pair_item) == len(whole.pair_item)
-    assert log.users_per_item(before=np.inf).tolist() == whole.users_per_item(before=np.inf).tolist()
-
-
 def test_an_item_appears_when_it_is_listed_or_first_met_and_else_was_always_there() -> None:
     items = [
         Item(item_id="a", title="a", time=5.0),

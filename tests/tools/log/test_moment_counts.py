@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from whimbrel.tools.log.appended import with_events
 from whimbrel.tools.log.interaction_log import EventRow, InteractionLog
 from whimbrel.tools.log.moment_counts import MomentCounts, counts_before
 from whimbrel.tools.records import Item
@@ -50,4 +51,4 @@ def test_requests_about_now_share_the_counts() -> None:
 def test_a_new_event_is_counted() -> None:
     log = InteractionLog.build(ITEMS, [(1.0, "a", "u", None)])
     assert counts_before(log, 9.0).popularity.tolist() == [1, 0, 0, 0, 0]
-    assert counts_before(log.with_event((2.0, "b", "v", None)), 9.0).popularity.tolist() == [1, 1, 0, 0, 0]
+    assert counts_before(with_events(log, [(2.0, "b", "v", None)]), 9.0).popularity.tolist() == [1, 1, 0, 0, 0]

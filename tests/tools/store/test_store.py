@@ -81,7 +81,7 @@ def test_a_locked_store_names_the_process_that_holds_it(shop: Path) -> None:
 def test_a_store_of_another_encoder_is_refused(shop_csv: Path, tmp_path: Path) -> None:
     ingest(open_source(str(shop_csv)), tmp_path / "s")
     with open_store(tmp_path / "s") as store:
-        store._database.note(encoder="another")
+        store._database.replace_metadata({**store._database.metadata, "encoder": "another"})
     with pytest.raises(StoreError, match="made with encoder 'another'"):
         open_store(tmp_path / "s")
 

@@ -32,7 +32,7 @@ def test_histories_of_any_length_come_back_in_order_and_equal_events_once(
     assert [event.time for event in store._users.read(["u"])["u"]] == [event.time for event in events]
     assert store._database.count("users") == 3 + 1
     assert sorted(row[0] for _, rows in store._users.chunks() for row in rows) == sorted([*range(8), 0])
-    store._users.delete("u", len(events))
+    store._users.replace("u", events, [], store.item_vectors)
     assert list(store._users.read(["u", "v", "nobody"])) == ["v"]
 
 
