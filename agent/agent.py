@@ -175,6 +175,8 @@ class Agent:
         Raises:
             DataError: no such user.
         """
+        if isinstance(self._catalogue, Store):
+            self._catalogue.refresh()
         return run(request, self._resources, stages, on_step=on_step)
 
     def recommend(

@@ -26,7 +26,9 @@ def with_events(log: InteractionLog, events: Sequence[EventRow]) -> InteractionL
     if not events:
         return log
     users, situations = _Rows(log.user_ids), _Rows(log.situations)
-    rows = [(t, users[user_id], _item_row(log, item_id), situations[situation_text(c)]) for t, user_id, item_id, c in events]
+    rows = [
+        (t, users[user_id], _item_row(log, item_id), situations[situation_text(c)]) for t, user_id, item_id, c in events
+    ]
     time, user, item, situation = (np.array(column) for column in zip(*sorted(rows), strict=True))
     places = np.array(
         [_place(log, key) for key in zip(time.tolist(), user.tolist(), item.tolist(), strict=True)], dtype=np.int64
@@ -95,7 +97,9 @@ def _with_pairs(log: InteractionLog, time: Floats, user: Ints, item: Ints, *, us
     kept[moved] = False
     pair_user, pair_item, pair_time = log.pair_user[kept], log.pair_item[kept], log.pair_time[kept]
     new = sorted((of_user, moment, of_item) for (of_user, of_item), moment in added.items())
-    new_user, new_time, new_item = (np.array([row[part] for row in new], dtype) for part, dtype in enumerate((int, float, int)))
+    new_user, new_time, new_item = (
+        np.array([row[part] for row in new], dtype) for part, dtype in enumerate((int, float, int))
+    )
     starts = np.searchsorted(pair_user, [new_user, new_user + 1]).T
     places = _places(starts, pair_time, pair_item, new_time, new_item)
     # Where the pairs that were kept are now, by their former position.

@@ -266,7 +266,7 @@ class Store:
             DataError: the store has no such item.
             StoreError: the event could not be written.
         """
-        if self.log.rows([occurrence.item_id])[0] < 0:
+        if not self._stored_log.has_item(occurrence.item_id):
             raise DataError(f"no item {occurrence.item_id!r} in store {self.location!r}: ingest it first")
         stored = self._users.read([user_id]).get(user_id, ())
         if any(event.key == occurrence.key for event in stored):

@@ -53,6 +53,12 @@ class StoredLog:
                 self._log, self._pending = with_events(self._log, self._pending), []
             return self._log
 
+    def has_item(self, item_id: str) -> bool:
+        """Return whether the log has an item. Unlike `get`, this does not add what was appended lately."""
+        with self._lock:
+            log = self.get() if self._log is None else self._log
+        return bool(log.rows([item_id])[0] >= 0)
+
     def append(self, id_: str, user_id: str, occurrence: Occurrence) -> None:
         """Add an event of the journal, unless the log has it.
 
