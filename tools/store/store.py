@@ -1,16 +1,15 @@
 """The store: the items, topics and users' histories of a log, kept in Chroma.
 
 It has five collections: `items` and `topics` (records with text vectors), `users` (see `user_records`), `events` (see
-`journal`) and `notes` (see `notes`). The metadata of the database names the format and the encoder. Both are checked when
-a store is opened. Data that can be derived from the database is in files next to it: the log as arrays, clusters of items
-without topics, cached numbers.
+`journal`) and `notes` (see `notes`). The metadata of the database names the format and the encoder. Both are checked
+when a store is opened. Data that can be derived from the database is in files next to it: the log as arrays, clusters
+of items without topics, cached numbers.
 
 An event is appended to the journal. Whoever rewrites the users' records holds the lease, so no writer undoes what
 another wrote. The journal is folded into the users' records now and then.
 """
 
 import hashlib
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -48,8 +47,8 @@ from whimbrel.tools.text.encoder import Vectors
 
 FORMAT = 4
 _READ_FORMATS = (2, 3, 4)
-"""Stores of format 2 keep histories as plain JSON, which is read. Those of formats 2 and 3 become format 4 when they are
-opened: their notes become records."""
+"""Stores of format 2 keep histories as plain JSON, which is read. Those of formats 2 and 3 become format 4 when they
+are opened: their notes become records."""
 FOLDED_AT = 2000
 """The journal is folded into the users' records when it holds so many events."""
 WAIT_SECONDS = 75.0
