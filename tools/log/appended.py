@@ -97,9 +97,8 @@ def _with_pairs(log: InteractionLog, time: Floats, user: Ints, item: Ints, *, us
     kept[moved] = False
     pair_user, pair_item, pair_time = log.pair_user[kept], log.pair_item[kept], log.pair_time[kept]
     new = sorted((of_user, moment, of_item) for (of_user, of_item), moment in added.items())
-    new_user, new_time, new_item = (
-        np.array([row[part] for row in new], dtype) for part, dtype in enumerate((int, float, int))
-    )
+    new_user, new_item = (np.array([row[part] for row in new], dtype=np.int64) for part in (0, 2))
+    new_time = np.array([row[1] for row in new], dtype=np.float64)
     starts = np.searchsorted(pair_user, [new_user, new_user + 1]).T
     places = _places(starts, pair_time, pair_item, new_time, new_item)
     # Where the pairs that were kept are now, by their former position.
@@ -107,10 +106,9 @@ def _with_pairs(log: InteractionLog, time: Floats, user: Ints, item: Ints, *, us
     now += np.searchsorted(places, now, side="right")
     positions = places + np.arange(len(new))
     by_item = now[log.pairs_by_item[kept[log.pairs_by_item]]]
-    pair_user, pair_item, pair_time = (
-        np.insert(column, places, added_column)
-        for column, added_column in ((pair_user, new_user), (pair_item, new_item), (pair_time, new_time))
-    )
+    pair_user = np.insert(pair_user, places, new_user)
+    pair_item = np.insert(pair_item, places, new_item)
+    pair_time = np.insert(pair_time, places, new_time)
     item_of = pair_item[by_item]
     order = np.lexsort((positions, new_time, new_item))
     ranges = np.searchsorted(item_of, [new_item[order], new_item[order] + 1]).T
