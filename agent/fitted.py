@@ -12,6 +12,7 @@ from whimbrel.agent.ranking.rankers import Rankers
 from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.files.atomic import atomic_write
+from whimbrel.tools.files.whole_files import check_files
 from whimbrel.tools.log.click_rates import ClickRates
 from whimbrel.tools.log.ease import Ease
 from whimbrel.tools.log.interaction_log import InteractionLog
@@ -61,6 +62,7 @@ class Fitted:
             DataError: a file is damaged or was written by another version.
         """
         shipped = cls.default()
+        check_files(folder, "run `whimbrel fit` again")
         return cls(
             topics=_read_model_if_present(folder / NEXT_TOPICS, NextTopics) or shipped.topics,
             fusion=_read_model_if_present(folder / FUSION, Rankers) or _calibrated(folder) or shipped.fusion,
@@ -71,17 +73,12 @@ class Fitted:
         )
 
     def save(self, folder: Path) -> None:
-        """Write one file for each model into a folder. Create the folder if it is absent, and replace files whole."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Write one file for each model into an empty folder (see `whole_files`)."""
         models = {NEXT_TOPICS: self.topics, FUSION: self.fusion, CLICK_RATES: self.click_rates or ClickRates()}
         for name, model in models.items():
-            with atomic_write(folder / name) as partial:
-                partial.write_text(model.model_dump_json(indent=1), "utf-8")
-        # Models of an earlier fit describe an older log, so they must not stay in the folder with the new files.
+            (folder / name).write_text(model.model_dump_json(indent=1), "utf-8")
         for name, of_items in {EMBEDDINGS: self.items.embeddings, EASE: self.items.ease}.items():
-            if of_items is None:
-                (folder / name).unlink(missing_ok=True)
-            else:
+            if of_items is not None:
                 of_items.save(folder / name)
 
     def for_log(self, log: InteractionLog) -> "Fitted":

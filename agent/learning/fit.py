@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from whimbrel.agent.fitted import FUSION, Fitted, save_calibrated
+from whimbrel.agent.fitted import FILES, FUSION, Fitted, save_calibrated
 from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.learning.cases import Case, Problem
@@ -25,8 +25,10 @@ from whimbrel.agent.learning.sessions import catalogue_of, read_training, traini
 from whimbrel.agent.ranking.rankers import CandidateKind
 from whimbrel.agent.reading.tiers import tier_of
 from whimbrel.agent.schema.context import as_context
+from whimbrel.agent.shift.forecast import FORECASTER_FILE, SETTINGS_FILE
 from whimbrel.agent.state import Resources
 from whimbrel.tools.errors import ConfigError, DataError
+from whimbrel.tools.files.whole_files import whole_files
 from whimbrel.tools.log.click_rates import ClickRates
 from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.retrieval.catalogue import Catalogue
@@ -115,9 +117,11 @@ def fit_store(store: Store, extras: Extras | None = None, *, seed: int = 0, prog
     learned = learn_from(store, draw=draw)
     _require_something(learned)
     fitted, fit = _with_extras(learned, store, extras or Extras(), store.fitted, draw.progress)
-    fitted.save(store.fitted)
     draw.progress.step("Learning to forecast", None)
-    return replace(fit, outlook=fit_forecast(store.log, store.fitted, seed=seed))
+    with whole_files(store.fitted, (*FILES, FORECASTER_FILE, SETTINGS_FILE)) as new:
+        fitted.save(new)
+        outlook = fit_forecast(store.log, new, seed=seed)
+    return replace(fit, outlook=outlook)
 
 
 def calibrate_store(store: Store, *, progress: Progress | None = None) -> None:

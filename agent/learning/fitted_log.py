@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
-from whimbrel.agent.fitted import FUSION, Fitted
+from whimbrel.agent.fitted import FILES, FUSION, Fitted
 from whimbrel.agent.learning.cases import BlindCase
 from whimbrel.agent.learning.sessions import read_items
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.files.atomic import atomic_write
+from whimbrel.tools.files.whole_files import complete, whole_files
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.store.in_memory import InMemory
 
@@ -20,7 +20,7 @@ LOG, ITEMS, LEARNED_CASES = "log.npz", "items.jsonl", "taught.json"
 def write_fitted_log(
     catalogue: InMemory, fitted: Fitted, folder: Path, learned_cases: Sequence[BlindCase] = ()
 ) -> None:
-    """Write a log and what was learned from it into a folder. Each file is replaced completely or not at all.
+    """Write a log and what was learned from it into a folder. All files are replaced together or not at all.
 
     Args:
         catalogue: The log and its items.
@@ -29,13 +29,13 @@ def write_fitted_log(
         learned_cases: Cases whose relevant items were learned from. Digests of these cases are kept, so that nobody
             tests on them unnoticed.
     """
-    fitted.save(folder)
-    with atomic_write(folder / LEARNED_CASES) as partial:
-        partial.write_text(json.dumps(sorted(map(_digest, learned_cases))), "utf-8")
-    with atomic_write(folder / ITEMS) as partial, partial.open("w", encoding="utf-8") as file:
-        for item in catalogue.all_items():
-            file.write(item.model_dump_json(exclude_defaults=True) + "\n")
-    catalogue.log.save(folder / LOG)
+    with whole_files(folder, (*FILES, LEARNED_CASES, ITEMS, LOG)) as new:
+        fitted.save(new)
+        (new / LEARNED_CASES).write_text(json.dumps(sorted(map(_digest, learned_cases))), "utf-8")
+        with (new / ITEMS).open("w", encoding="utf-8") as file:
+            for item in catalogue.all_items():
+                file.write(item.model_dump_json(exclude_defaults=True) + "\n")
+        catalogue.log.save(new / LOG)
 
 
 def count_learned_cases(folder: Path, cases: Iterable[BlindCase]) -> int:
@@ -79,6 +79,7 @@ def read_fitted_log(folder: Path) -> tuple[InMemory, Fitted]:
     Raises:
         DataError: A file is absent or damaged.
     """
+    complete(folder)
     check_fitted_log(folder)
     try:
         log = InteractionLog.load(folder / LOG)

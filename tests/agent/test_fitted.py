@@ -12,6 +12,7 @@ from whimbrel.agent.fitted import FILES, Fitted
 from whimbrel.agent.ranking.rankers import Rankers
 from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.tools.errors import DataError
+from whimbrel.tools.files.whole_files import whole_files
 from whimbrel.tools.log.click_rates import ClickRates
 from whimbrel.tools.log.ease import Ease
 from whimbrel.tools.log.interaction_log import InteractionLog
@@ -51,8 +52,9 @@ def test_what_is_shipped_stands_in_for_absent_files(tmp_path: Path) -> None:
 
 def test_items_of_an_earlier_fit_do_not_stay_beside_a_fit_without(tmp_path: Path) -> None:
     fitted = replace(Fitted.default(), items=items_of(["a"]))
-    fitted.save(tmp_path)
-    replace(fitted, items=NO_LEARNED_ITEMS).save(tmp_path)
+    for fit in (fitted, replace(fitted, items=NO_LEARNED_ITEMS)):
+        with whole_files(tmp_path, FILES) as new:
+            fit.save(new)
     assert Fitted.load(tmp_path).items == NO_LEARNED_ITEMS
 
 

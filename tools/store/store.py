@@ -22,6 +22,7 @@ from typing import Any, Self
 import numpy as np
 
 from whimbrel.tools.errors import DataError, StoreError
+from whimbrel.tools.files.whole_files import complete
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.topic_clusters import (
     LEAST_CLUSTERED_ITEMS,
@@ -248,7 +249,10 @@ class Store:
     @property
     def fitted(self) -> Path:
         """The folder of everything that was learned from this store. It may be absent."""
-        return self.folder / "fitted"
+        folder = self.folder / "fitted"
+        with suppress(OSError):  # on a read-only disk, an interrupted replacement is completed later
+            complete(folder)
+        return folder
 
     def number_cache(self, kind: str) -> NumberCache:
         """Return the store's cache for numbers of this kind."""
