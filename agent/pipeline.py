@@ -13,7 +13,7 @@ values added.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -41,6 +41,7 @@ from whimbrel.tools.retrieval.interest import interest_of
 from whimbrel.tools.text.encoder import Vectors, encode
 from whimbrel.tools.text.exclusions import Refusal
 from whimbrel.tools.text.item_vectors import item_vectors
+from whimbrel.tools.tracing import traced_as_wanted
 
 if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
@@ -266,14 +267,22 @@ def _after(name: str, state: State, resources: Resources) -> State:
 
 
 def as_runnable(resources: Resources, stages: Sequence[str] = RECOMMEND) -> "Runnable[Request, State]":
-    """Return the pipeline as a LangChain Runnable, for callbacks, tracing and batches.
+    """Return the pipeline as a LangChain Runnable, for callbacks and batches.
 
-    Each stage is one named step.
+    Each stage is one named step. Traces are posted only as far as `tools.tracing` allows.
 
     Example:
         as_runnable(resources).batch([Request(user_id="1", at=at), Request(user_id="2", at=at)])
     """
-    from langchain_core.runnables import RunnableLambda
+    from langchain_core.runnables import Runnable, RunnableLambda
+
+    class Pipeline(Runnable[Request, State]):
+        def __init__(self, steps: Runnable[Request, State]) -> None:
+            self._steps = steps
+
+        def invoke(self, input: Request, config: Any = None, **settings: Any) -> State:
+            with traced_as_wanted():
+                return self._steps.invoke(input, config, **settings)
 
     def step(name: str) -> Callable[[State], State]:
         return lambda state: _after(name, state, resources)
@@ -281,7 +290,7 @@ def as_runnable(resources: Resources, stages: Sequence[str] = RECOMMEND) -> "Run
     runnable: Runnable[Request, State] = RunnableLambda(State, name="request")
     for name in stages:
         runnable = runnable | RunnableLambda(step(name), name=name)
-    return runnable
+    return Pipeline(runnable)
 
 
 def _known_moment(recall: Recall) -> float | None:

@@ -14,6 +14,7 @@ from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.language_models.protocol import NO_USAGE, Usage
 from whimbrel.prompts import load
 from whimbrel.tools.errors import ModelError
+from whimbrel.tools.tracing import traced_as_wanted
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -71,7 +72,8 @@ class Answerer:
 
         inputs = {"messages": [HumanMessage(asked.line)], "wanted": asked.wanted, "shown": asked.shown}
         try:
-            messages = self._graph().invoke(inputs)["messages"]
+            with traced_as_wanted():
+                messages = self._graph().invoke(inputs)["messages"]
         except ModelError:
             return asked.own_words
         words = " ".join(str(messages[-1].text).split())

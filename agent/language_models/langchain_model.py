@@ -14,6 +14,7 @@ from whimbrel.agent.language_models.protocol import Generation, Likelihoods, T, 
 from whimbrel.agent.language_models.tokens import TokenCounter, reported_tokens
 from whimbrel.prompts import Message
 from whimbrel.tools.errors import ModelError
+from whimbrel.tools.tracing import traced_as_wanted
 
 # Words by which providers refuse structured output.
 _STRUCTURE_WORDS = re.compile(
@@ -117,7 +118,8 @@ class LangChainModel:
 def _batch(chat: Any, prompts: list[list[BaseMessage]]) -> list[Any]:
     """Return the reply to each prompt, or the exception that it raised."""
     try:
-        return list(chat.batch(prompts, {"max_concurrency": CONCURRENT_REQUESTS}, return_exceptions=True))
+        with traced_as_wanted():
+            return list(chat.batch(prompts, {"max_concurrency": CONCURRENT_REQUESTS}, return_exceptions=True))
     except Exception as error:  # this class does not return exceptions
         return [error] * len(prompts)
 

@@ -246,7 +246,13 @@ def _settings() -> Any:
     from chromadb.config import Settings
 
     logging.getLogger("chromadb").setLevel(logging.ERROR)
-    return Settings(anonymized_telemetry=False)
+    # Variables of the environment may turn tracing on. The traces hold ids, so only this program decides.
+    return Settings(
+        anonymized_telemetry=False,
+        chroma_otel_granularity="none",
+        chroma_otel_collection_endpoint="",
+        chroma_otel_collection_headers={},
+    )
 
 
 def _no_vectors(count: int) -> Vectors:
