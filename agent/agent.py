@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from whimbrel.agent.answers import answer_of, unseen_situation
 from whimbrel.agent.fitted import Fitted
+from whimbrel.agent.forgetting import Receipt, forget_person
 from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.language_models.hosted.budget import Budget
 from whimbrel.agent.language_models.option_scores import likelihood_prompt
@@ -390,15 +391,16 @@ class Agent:
         """
         self.store.remove(identifier(user_id), (event.time, event.item_id, event.event))
 
-    def forget(self, user_id: str) -> int:
-        """Remove a user's events from the store. Return how many were removed.
+    def forget(self, user_id: str) -> Receipt:
+        """Remove a user for good: from the store, from what was learned, and from the caches of this machine.
 
-        The models learned from the log (`fitted`) hold no events, so they stay. Rejected rows stay in `rejects`.
+        Closing the agent removes the bytes from the files of a store in a folder.
 
         Raises:
             DataError: no such user.
+            StoreError: another process is writing.
         """
-        return self.store.forget(identifier(user_id))
+        return forget_person(self.store, identifier(user_id))
 
     def now(self) -> float:
         """Return the clock's time, or one second after the last event if the log ended over a week ago."""

@@ -15,11 +15,13 @@ def forget(
     yes: Annotated[bool, typer.Option("--yes", help="Remove the events without asking.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Remove all events of a person from a store.
+    """Remove a person from a store, with everything that only they met.
 
-    Reading their source again with `whimbrel ingest` brings them back. Rows that `ingest` rejected stay in the store's
-    folder `rejects`.
+    What they did is removed from the store's files, from what was learned, and
+    from the caches of this machine. Items of a catalogue stay. Reading their
+    source again with `whimbrel ingest` brings them back.
     """
+    from whimbrel.agent.forgetting import forget_person
     from whimbrel.tools.errors import ConfigError
     from whimbrel.tools.store.store import open_store
 
@@ -28,11 +30,14 @@ def forget(
     with open_store(store) as opened:
         if not yes:
             typer.confirm(f"Remove {_events(len(opened.history(user)))} of {user!r}?", abort=True)
-        count = opened.forget(user)
+        receipt = forget_person(opened, user)
     if json:
-        print_json({"user_id": user, "events": count})
-    else:
-        print(f"Removed {_events(count)} of {user!r}.")
+        print_json(receipt.model_dump())
+        return
+    also = ", ".join(f"{count:,} in {place}" for place, count in receipt.removed.items() if count)
+    print(f"Removed {_events(receipt.events)} of {user!r}{f', and {also}' if also else ''}.")
+    if store.startswith(("http://", "https://")):
+        print("The files of the server keep deleted bytes until `chroma vacuum --path DATA` is run there.")
 
 
 def _events(count: int) -> str:

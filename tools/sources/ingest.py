@@ -20,7 +20,7 @@ from whimbrel.tools.sources.report import Ingested, Rejection
 from whimbrel.tools.sources.rows import Source
 from whimbrel.tools.sources.staged import kept_file, staged
 from whimbrel.tools.sources.staging import Staging, look_alike
-from whimbrel.tools.store.store import Store, open_store
+from whimbrel.tools.store.store import REJECTS_FOLDER, Store, open_store
 from whimbrel.tools.text.distilled import encode_distilled
 from whimbrel.tools.text.encoder import encode, encoder_text
 from whimbrel.tools.timestamps import iso
@@ -88,7 +88,9 @@ def ingest(
             # If the store holds nothing else, its log is that of the staging database.
             is_alone = new_events == staging.events and store.chunk_count() == staging.chunk_count
             store.finish(command or source.name, staging.event_columns if is_alone else None)
-            rejects = _write_rejects(staging, store.folder / "rejects" / f"{source.name[:LONGEST_FILE_NAME]}.jsonl")
+            rejects = _write_rejects(
+                staging, store.folder / REJECTS_FOLDER / f"{source.name[:LONGEST_FILE_NAME]}.jsonl"
+            )
             counts, words = staging.counts, staging.event_words()
             return Ingested(
                 rows=counts.rows,

@@ -20,6 +20,7 @@ import numpy as np
 from whimbrel.tools.errors import StoreError
 from whimbrel.tools.files.locks import exclusive
 from whimbrel.tools.files.paths import cache_folder
+from whimbrel.tools.store.purge import MARK, purge
 from whimbrel.tools.text.encoder import Vectors
 
 COLLECTIONS = ("items", "users", "topics")
@@ -134,6 +135,14 @@ class Database:
             for start in range(0, len(ids), BATCH_SIZE):
                 self.collections[name].delete(ids=list(ids[start : start + BATCH_SIZE]))
 
+    def purge_at_close(self) -> None:
+        """Purge the files of a folder of deleted records when the store is closed. Those of a server are out of reach.
+
+        If this process is stopped before, the next one that opens the store does it.
+        """
+        if not self.is_shared:
+            (self.folder / MARK).touch()
+
     @property
     def metadata(self) -> dict[str, Any]:
         """What the store was made with: its format and its encoder. Stores of earlier formats have their notes here."""
@@ -194,6 +203,7 @@ def connect(location: str, *, create: bool, writing: bool, metadata: Mapping[str
                 )
             resources.enter_context(exclusive(folder, "store", advice=SHARING_ADVICE))
             client = _embedded(folder)
+            resources.callback(_purge, folder)
         resources.callback(_close, client)
         collections = _collections(client, prefix, location, metadata if create else None)
         return Database(location, folder, is_shared, collections, resources.pop_all())
@@ -230,6 +240,12 @@ def _client(location: str, host: str, port: int) -> Any:
         client = chromadb.HttpClient(host=host, port=port, ssl=location.startswith("https"), settings=_settings())
         client._server._session.timeout = TIMEOUT_SECONDS  # type: ignore[attr-defined]  # Chroma sets none
         return client
+
+
+def _purge(folder: Path) -> None:
+    if (folder / MARK).is_file():
+        with _store_errors(str(folder), "could not be purged: open it again to complete this"):
+            purge(folder, (*COLLECTIONS, *RECORDS), lambda: _embedded(folder), _close)
 
 
 def _close(client: Any) -> None:

@@ -10,6 +10,8 @@ another wrote. The journal is folded into the users' records now and then.
 """
 
 import hashlib
+import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,6 +24,7 @@ from typing import Any, Self
 import numpy as np
 
 from whimbrel.tools.errors import DataError, StoreError
+from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.files.whole_files import complete
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.topic_clusters import (
@@ -34,9 +37,9 @@ from whimbrel.tools.log.topic_clusters import (
 from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
 from whimbrel.tools.records import Interaction, Item, Occurrence
 from whimbrel.tools.retrieval.field_table import FieldTable
-from whimbrel.tools.store.caches import NumberCache, ReadCache
+from whimbrel.tools.store.caches import NUMBERS_FOLDER, NumberCache, ReadCache
 from whimbrel.tools.store.chroma import COLLECTIONS, Database, connect
-from whimbrel.tools.store.item_records import ItemRecord
+from whimbrel.tools.store.item_records import FROM_CATALOGUE, ItemRecord
 from whimbrel.tools.store.journal import Journal
 from whimbrel.tools.store.lease import Lease
 from whimbrel.tools.store.notes import Notes
@@ -60,7 +63,7 @@ CLUSTERS_FILE = "clusters.json"
 _MADE_BY = {"format": FORMAT, "encoder": encoder.NAME, "dimension": encoder.DIMENSION}
 
 
-TALKS_FOLDER = "talks"
+TALKS_FOLDER, REJECTS_FOLDER = "talks", "rejects"
 
 
 class Store:
@@ -310,16 +313,55 @@ class Store:
             self._stored_log.extend(before, new)
             return len(appended)
 
-    def forget(self, user_id: str) -> int:
-        """Remove a user's events and saved conversations, and return the number of events.
+    def forget(self, user_id: str) -> dict[str, int]:
+        """Remove a user for good: events, saved conversations, rejected rows, and items that nobody else met.
 
-        After an interruption, call it again to complete it.
+        Items of a catalogue stay. In a folder, closing the store removes the bytes from its files. After an
+        interruption, call this again to complete it.
+
+        Returns:
+            How much was removed, keyed by place. `events` counts the user's events.
 
         Raises:
             DataError: the store has no such user.
+            StoreError: another process is writing.
         """
-        shutil.rmtree(talks_of(self.folder, user_id), ignore_errors=True)
-        return self._keep(user_id, lambda occurrence: False)
+        with self._lease.held(wait=WAIT_SECONDS):
+            self._database.purge_at_close()
+            conversations = talks_of(self.folder, user_id)
+            removed = {
+                "conversations": sum(1 for _ in conversations.glob("*.json")),
+                "rejected rows": sum(without_lines_of(path, user_id) for path in self._rejects()),
+            }
+            shutil.rmtree(conversations, ignore_errors=True)
+            log = self.log
+            history = self._whole_history(user_id)
+            rows = log.rows(sorted({occurrence.item_id for occurrence in history}))
+            alone = rows[log.users_per_item(before=np.inf)[rows] == 1]
+            records = self.item_records([log.item_ids[row] for row in alone])
+            private = [id_ for id_, record in records.items() if record.known_since != FROM_CATALOGUE]
+            removed["events"] = self._keep(user_id, lambda occurrence: False)
+            removed["items"], removed["topics"] = self._remove_items(private)
+            return removed
+
+    def _remove_items(self, item_ids: Sequence[str]) -> tuple[int, int]:
+        """Remove items without events, and topics that no item has then. Return how many of each."""
+        if not item_ids:
+            return 0, 0
+        self._notes.renew()
+        self._database.delete("items", item_ids)
+        self._forget_what_was_read()
+        self._clusters = self._find_clusters()
+        topics = {topic for item in self._items_with_topics() for topic in item.topics}
+        unused = sorted(self.topic_names() - topics)
+        self._database.delete("topics", unused)
+        self._notes.renew()
+        self._stored_log.build()
+        shutil.rmtree(self.folder / NUMBERS_FOLDER, ignore_errors=True)  # its numbers are keyed by titles
+        return len(item_ids), len(unused)
+
+    def _rejects(self) -> Iterator[Path]:
+        return (self.folder / REJECTS_FOLDER).glob("*.jsonl")
 
     def remove(self, user_id: str, key: tuple[float, str, str]) -> bool:
         """Remove one event of a user, by its `Occurrence.key`. Return whether there was such an event.
@@ -420,6 +462,25 @@ class Store:
 def talks_of(folder: Path, user_id: str) -> Path:
     """Return the folder of a user's saved conversations. Its name does not tell the user."""
     return folder / TALKS_FOLDER / hashlib.sha256(user_id.encode()).hexdigest()[:32]
+
+
+def without_lines_of(path: Path, user_id: str) -> int:
+    """Remove the lines that hold a user's id from a file of rejected rows. Return their number."""
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if not _names(json.loads(line), user_id)]
+    if len(kept) < len(lines):
+        with atomic_write(path) as partial:
+            partial.write_text("".join(kept), "utf-8")
+    return len(lines) - len(kept)
+
+
+def _names(document: Any, user_id: str) -> bool:
+    """Return whether any text of a JSON document has a user's id as a word."""
+    if isinstance(document, Mapping):
+        return any(_names(value, user_id) for value in document.values())
+    if isinstance(document, list):
+        return any(_names(value, user_id) for value in document)
+    return isinstance(document, str) and bool(re.search(rf"(?<!\w){re.escape(user_id)}(?!\w)", document))
 
 
 def open_store(location: str | Path, *, create: bool = False, writing: bool = False) -> Store:

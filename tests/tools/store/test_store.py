@@ -144,7 +144,7 @@ def test_an_added_event_is_seen_at_once_and_after_reopening_and_a_forgotten_user
     with open_store(tmp_path / "s") as store:
         assert [event.event for event in store.history("new")] == ["click"]
         assert store.log.end == 1_700_000_000.0
-        assert store.forget("new") == 1
+        assert store.forget("new")["events"] == 1
         assert "new" not in store.log.user_ids
         assert len(list((tmp_path / "s").glob("log-*.npz"))) == 1
     with open_store(tmp_path / "s") as store, pytest.raises(DataError, match="no user 'new'"):

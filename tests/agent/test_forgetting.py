@@ -1,0 +1,86 @@
+"""A forgotten person: no byte of what only they did is left in any file, and everybody else is served as before."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from whimbrel.agent.agent import Agent
+from whimbrel.agent.learning.fit import fit_store
+from whimbrel.tools.errors import DataError
+from whimbrel.tools.sources.formats import open_source
+from whimbrel.tools.sources.ingest import ingest
+from whimbrel.tools.store.store import open_store
+
+AT = "2020-12-01"
+WORDS = ("zebedee@example.org", "Quixotic orrery", "Orreries", "lighthouse", "1606781234")
+"""The id, the title, the topic, the situation and the time that are the person's alone."""
+
+
+@pytest.fixture
+def store(shop_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    person, title, topic, place, time = WORDS
+    rows = [f"{person},{title},{topic},{time},purchase,{place}", f"{person},{title},{topic},never,purchase,{place}"]
+    # They also met what others met.
+    rows += [f"{person},Oak table {n},Furniture,{1_600_000_000 + n},purchase,{place}" for n in range(3)]
+    source = tmp_path / "log.csv"
+    source.write_text(shop_csv.read_text() + "\n".join(rows) + "\n")
+    ingest(open_source(str(source)), tmp_path / "store")
+    source.unlink()
+    return tmp_path / "store"
+
+
+def leaks(*folders: Path) -> list[tuple[str, str]]:
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return [(path.name, word) for path in files for word in WORDS if word.encode() in path.read_bytes()]
+
+
+def lists(store: Path) -> dict[str, list[str]]:
+    with Agent.open(store, llm="none") as agent:
+        users = [user for user in agent.store.log.user_ids if user != WORDS[0]]
+        return {user: [e.item_id for e in agent.recommend(user, AT).recommendations] for user in users[:20]}
+
+
+def test_no_byte_of_a_forgotten_person_is_left_and_the_receipt_says_what_was_removed(
+    store: Path, tmp_path: Path
+) -> None:
+    person = WORDS[0]
+    with open_store(store) as opened:
+        fit_store(opened)
+    with Agent.open(store, llm="none") as agent:
+        chat = agent.chat(person, AT, session="evening")
+        chat.say("something like an orrery")
+        agent.feedback(person, agent.store.history(person)[-1].item_id, "click", AT)
+    assert {name for name, _ in leaks(store)} >= {"chroma.sqlite3", "log.csv.jsonl"}
+    with Agent.open(store, llm="none") as agent:
+        receipt = agent.forget(person)
+    assert receipt.events == 5
+    assert receipt.removed["conversations"] == receipt.removed["rejected rows"] == receipt.removed["items"] == 1
+    assert receipt.removed["topics"] == 1
+    assert leaks(store, tmp_path / "cache") == []
+    assert json.loads(receipt.model_dump_json())["user_id"] == person
+    with Agent.open(store, llm="none") as agent, pytest.raises(DataError, match="no user"):
+        agent.recommend(person, AT)
+
+
+def test_the_lists_of_the_others_are_those_of_a_store_that_never_knew_the_person(
+    store: Path, shop: Path, tmp_path: Path
+) -> None:
+    with open_store(store) as opened:
+        opened.forget(WORDS[0])
+    assert lists(store) == lists(shop)
+
+
+def test_a_purge_that_was_stopped_is_completed_when_the_store_is_closed_next(store: Path) -> None:
+    program = (
+        "import os, sys; from whimbrel.tools.store.store import open_store; store = open_store(sys.argv[1]);"
+        "store.forget(sys.argv[2]); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(store), WORDS[0]], check=False).returncode == -9
+    assert leaks(store)
+    with open_store(store):
+        pass
+    assert leaks(store) == []

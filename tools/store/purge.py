@@ -1,0 +1,78 @@
+"""Remove from the files of a folder what was deleted from its database.
+
+Chroma marks deleted records and keeps their bytes: in free pages of SQLite, in its queue of writes, and in the ids of
+an index that was not written since. Here each index is made to be written, and SQLite to overwrite free pages.
+"""
+
+import sqlite3
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from warnings import catch_warnings, simplefilter
+
+DATABASE_FILE = "chroma.sqlite3"
+MARK = "purge"
+"""The file that says that a folder must be purged."""
+HEADER_FILE, HEADER = "header.bin", struct.Struct("<iQQQQ")
+"""The header of an index: a version, an offset, the number of places, how many are used, and the bytes of a place."""
+PLACES_FILE, LENGTHS_FILE, LENGTH = "data_level0.bin", "length.bin", 4
+WRITTEN_AFTER, USUAL = 2, 1000
+"""Chroma writes an index to its file after so many changes: while purging, and otherwise."""
+CHANGES = 2 * WRITTEN_AFTER  # more than are needed, since the first ones may be read from the queue
+
+
+def purge(folder: Path, names: Sequence[str], connect: Callable[[], Any], close: Callable[[Any], None]) -> None:
+    """Purge the files of a database that is closed and that no process opens meanwhile.
+
+    Args:
+        folder: The folder of the database.
+        names: The collections from which records were deleted.
+        connect: Returns a new client.
+        close: Closes a client.
+    """
+    # A collection reads the limit when a client first uses it, so a second client writes the indexes.
+    for limit, is_written in ((WRITTEN_AFTER, False), (USUAL, True)):
+        client = connect()
+        for name in names:
+            collection = client.get_collection(name, embedding_function=None)
+            if is_written:
+                _change(collection)
+            with catch_warnings():  # Chroma warns of the absent embedding function in settings that it wrote itself
+                simplefilter("ignore")
+                collection.modify(configuration={"hnsw": {"sync_threshold": limit}})
+        close(client)
+    for header in folder.glob(f"*/{HEADER_FILE}"):
+        _clear_unused(header)
+    database = sqlite3.connect(folder / DATABASE_FILE)
+    try:
+        database.execute("PRAGMA secure_delete = ON")
+        database.execute("VACUUM")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        database.close()
+    (folder / MARK).unlink(missing_ok=True)
+
+
+def _clear_unused(header: Path) -> None:
+    """Fill places of an index that no record has used with zeros. They hold what was in memory before."""
+    _, _, places, used, size = HEADER.unpack_from(header.read_bytes())
+    for name, width in ((PLACES_FILE, size), (LENGTHS_FILE, LENGTH)):
+        path = header.with_name(name)
+        if path.stat().st_size == places * width:  # else it is of another version
+            with path.open("r+b") as file:
+                file.seek(used * width)
+                file.write(bytes((places - used) * width))
+
+
+def _change(collection: Any) -> None:
+    """Write a record several times without changing it, so that the index is written."""
+    page = collection.get(limit=1, include=["embeddings", "metadatas"])
+    if page["ids"]:
+        for _ in range(CHANGES):
+            collection.upsert(ids=page["ids"], embeddings=page["embeddings"], metadatas=page["metadatas"])
+        return
+    size = int((collection.metadata or {}).get("dimension", 1))
+    for _ in range(CHANGES):
+        collection.upsert(ids=["-"], embeddings=[[1.0] * size])
+        collection.delete(ids=["-"])
