@@ -380,7 +380,9 @@ class Agent:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             raise DataError(f"feedback {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-        occurrence = Occurrence(checked.time, checked.item_id, checked.event, checked.rating, checked.context or None)
+        occurrence = Occurrence(
+            checked.time, checked.item_id, checked.event, checked.rating, checked.context or None, is_feedback=True
+        )
         self.store.add(checked.user_id, occurrence)
 
     def withdraw(self, user_id: str, event: Interaction) -> None:

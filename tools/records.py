@@ -181,13 +181,17 @@ class Event(BaseModel):
 
 
 class Occurrence(NamedTuple):
-    """A validated event of one user, in the form that the store keeps. It is a tuple, so millions fit in memory."""
+    """A validated event of one user, in the form that the store keeps. It is a tuple, so millions fit in memory.
+
+    `is_feedback` says that the event was recorded by Whimbrel, and not read from a source.
+    """
 
     time: float
     item_id: str
     event: str
     rating: float | None = None
     context: dict[str, str] | None = None
+    is_feedback: bool = False
 
     @property
     def key(self) -> tuple[float, str, str]:
@@ -230,7 +234,7 @@ class Interaction(Event, Item):
             item: Its item.
             meanings: The store's own meanings of event words.
         """
-        time, _, event, rating, context = occurrence
+        time, _, event, rating, context, _ = occurrence
         store_meaning = meanings.get(event) if meanings else None
         # `model_construct` does the same, but it looks at every field. A history of a thousand events took it 40 ms.
         joined = cls.__new__(cls)

@@ -16,6 +16,7 @@ import typer
 from whimbrel.agent.cli import models
 from whimbrel.agent.cli.chat import chat
 from whimbrel.agent.cli.demo import demo
+from whimbrel.agent.cli.export import export
 from whimbrel.agent.cli.fit import fit
 from whimbrel.agent.cli.forget import forget
 from whimbrel.agent.cli.ingest import ingest
@@ -48,7 +49,7 @@ def build_app(group: str | None = None) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
-    for command in (ingest, recommend, shift, chat, demo, fit, forget):
+    for command in (ingest, recommend, shift, chat, demo, fit, export, forget):
         add_command(app, command)
     app.add_typer(models.build_app(), name="models")
     import_module(EVALS_COMMANDS).register(app, group)

@@ -45,6 +45,7 @@ def build_eval_app() -> typer.Typer:
     from whimbrel.evals.cli.cross_domain import cross_domain
     from whimbrel.evals.cli.defaults import build_defaults_app
     from whimbrel.evals.cli.dialogue import dialogue
+    from whimbrel.evals.cli.durability import durability
     from whimbrel.evals.cli.explanations import explanations
     from whimbrel.evals.cli.headlines import headlines
     from whimbrel.evals.cli.lift import lift
@@ -71,6 +72,7 @@ def build_eval_app() -> typer.Typer:
         "cost": cost,
         "cross-domain": cross_domain,
         "dialogue": dialogue,
+        "durability": durability,
         "explanations": explanations,
         "headlines": headlines,
         "lift": lift,

@@ -145,8 +145,7 @@ def _measured(work: Any, location: Path, shop: Shop, config: ScaleConfig) -> dic
 
 
 def _ingest(location: Path, shop: Shop, config: ScaleConfig) -> dict[str, Any]:
-    source = Source(f"{shop.items} items", synthetic_rows(shop, config.seed), total=shop.items + shop.events)
-    return {"events": ingest(source, location).events}
+    return {"events": ingest(synthetic_source(shop, config.seed), location).events}
 
 
 def _request(location: Path, shop: Shop, config: ScaleConfig) -> dict[str, Any]:
@@ -221,6 +220,11 @@ def _growth(smaller: Mapping[str, Any], larger: Mapping[str, Any]) -> str:
 
 def _percentiles(values: list[float]) -> Mapping[str, float]:
     return {f"p{share}": round(float(np.percentile(values, share)), 1) for share in (50, 95)}
+
+
+def synthetic_source(shop: Shop, seed: int) -> Source:
+    """Return a synthetic shop as a source that can be ingested."""
+    return Source(f"{shop.items} items", synthetic_rows(shop, seed), total=shop.items + shop.events)
 
 
 def synthetic_rows(shop: Shop, seed: int) -> Iterator[Row]:

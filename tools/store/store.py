@@ -138,6 +138,28 @@ class Store:
         meanings = self.settings.meanings
         return [Interaction.join(user_id, occurrence, items[occurrence.item_id], meanings) for occurrence in earlier]
 
+    def recorded(self, user_id: str) -> set[tuple[float, str, str]]:
+        """Return the keys (see `Occurrence.key`) of the user's events that Whimbrel recorded.
+
+        Raises:
+            DataError: the store has no such user.
+        """
+        return {occurrence.key for occurrence in self._whole_history(user_id) if occurrence.is_feedback}
+
+    def conversations(self, user_id: str) -> dict[str, Any]:
+        """Return what each saved conversation of a user remembers, as JSON, keyed by the name of its file.
+
+        Raises:
+            StoreError: one of them cannot be read.
+        """
+        kept: dict[str, Any] = {}
+        for path in sorted(talks_of(self.folder, user_id).glob("*.json")):
+            try:
+                kept[path.stem] = json.loads(path.read_text("utf-8"))
+            except (OSError, ValueError) as error:
+                raise StoreError(f"{str(path)!r} cannot be read: {error}") from error
+        return kept
+
     def _whole_history(self, user_id: str) -> list[Occurrence]:
         # The journal is read first: what is folded meanwhile is then found in the user's records.
         appended = self._journal.of(user_id)

@@ -1,0 +1,204 @@
+"""Measure whether a store keeps what it acknowledged: many writers at once, on a folder and a server, and killed ones.
+
+Each writer is a process that notes an event after the store has acknowledged it (see `durability_writer`). After each
+trial the store is opened again. What was noted must be in the histories and in the log, each event once, and also when
+the log is built again from the records.
+"""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from whimbrel.evals.studies.scale import Shop, synthetic_source
+from whimbrel.tools.errors import StoreError
+from whimbrel.tools.progress import NoProgress, Progress
+from whimbrel.tools.sources.ingest import ingest
+from whimbrel.tools.store.store import open_store
+
+SHOP = Shop(items=300, events=4000)
+THREADS, PROCESSES = 16, 4
+PEOPLE = (1, 100)
+FOLDED_AT = 200
+"""The journal is folded often, so that writers and kills meet it."""
+WAIT_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one trial left.
+
+    Attributes:
+        name: What was tried.
+        runs: How many times.
+        acknowledged: The number of acknowledged events of all runs.
+        lost: How many of them no history has.
+        not_in_log: How many of them the log lacks.
+        repeated: How many events the log has more than once.
+        seconds: The time of all runs.
+    """
+
+    name: str
+    runs: int
+    acknowledged: int
+    lost: int
+    not_in_log: int
+    repeated: int
+    seconds: float
+
+
+def measure_durability(events: int, kills: int, *, seed: int = 0, progress: Progress | None = None) -> list[Trial]:
+    """Run all trials on a made-up shop.
+
+    Args:
+        events: The number of events of each trial without kills.
+        kills: How many writers are killed, and how many ingestions.
+        seed: The seed of the shop and of the moments of the kills.
+        progress: Shows the progress.
+    """
+    progress = progress or NoProgress()
+    progress.step("Writing at once", 2 * len(PEOPLE))
+    trials = list[Trial]()
+    with TemporaryDirectory(prefix="whimbrel-") as name:
+        folder = Path(name)
+        for people in PEOPLE:
+            location = _ingested(folder / f"threads-{people}", seed)
+            trials.append(_written(f"{THREADS} threads, {people} people, folder", location, folder, events, people))
+            progress.advance(1)
+        with _server(folder / "server") as address:
+            for people in PEOPLE:
+                location = _ingested(f"{address}/{people}", seed)
+                name = f"{PROCESSES} processes, {people} people, server"
+                trials.append(_written(name, location, folder, events, people, processes=PROCESSES))
+                progress.advance(1)
+        progress.step("Killing writers", kills)
+        trials.append(_killed(_ingested(folder / "killed", seed), folder, kills, seed, progress))
+        progress.step("Killing ingestions", kills)
+        trials.append(_killed_ingestions(folder, kills, seed, progress))
+    return trials
+
+
+def _ingested(location: str | Path, seed: int) -> str:
+    ingest(synthetic_source(SHOP, seed), location)
+    return str(location)
+
+
+def _written(name: str, location: str, folder: Path, events: int, people: int, *, processes: int = 1) -> Trial:
+    """Let processes write at once, each with its threads, and look at what is stored."""
+    notes = [folder / f"{people}-{processes}-{number}.notes" for number in range(processes)]
+    started, share, threads = time.perf_counter(), events // processes, THREADS // processes
+    writers = [_writer(location, path, number * share, share, people, threads) for number, path in enumerate(notes)]
+    for writer in writers:
+        if writer.wait(WAIT_SECONDS):
+            raise StoreError(f"a writer of {name!r} failed")
+    return _checked(name, 1, location, notes, time.perf_counter() - started)
+
+
+def _writer(location: str, notes: Path, first: int, count: int, people: int, threads: int) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "whimbrel.evals.studies.durability_writer", location, str(notes)]
+    numbers = map(str, (first, count, people, threads, FOLDED_AT))
+    return subprocess.Popen([*command, *numbers], stdout=subprocess.PIPE, text=True)  # noqa: S603  # own command
+
+
+def _killed(location: str, folder: Path, kills: int, seed: int, progress: Progress) -> Trial:
+    """Kill one writer after the other on the same store, each at a random moment."""
+    draw, notes, started = random.Random(seed), folder / "killed.notes", time.perf_counter()  # noqa: S311
+    for number in range(kills):
+        writer = _writer(location, notes, 1_000_000 * (number + 1), 1_000_000, 100, THREADS)
+        with writer:
+            _kill_after_begin(writer, draw.uniform(0.0, 2.0))
+        progress.advance(1)
+    return _checked("writer killed, folder", kills, location, [notes], time.perf_counter() - started)
+
+
+def _kill_after_begin(process: "subprocess.Popen[str]", seconds: float) -> None:
+    """Kill a process so many seconds after it printed a line."""
+    if process.stdout:
+        process.stdout.readline()
+    time.sleep(seconds)
+    os.kill(process.pid, signal.SIGKILL)
+
+
+def _killed_ingestions(folder: Path, kills: int, seed: int, progress: Progress) -> Trial:
+    """Kill ingestions of a source into a store that has feedback, then complete the last one."""
+    location, notes, started = folder / "ingested", folder / "ingested.notes", time.perf_counter()
+    _ingested(location, seed)
+    if _writer(str(location), notes, 0, 100, 10, 1).wait(WAIT_SECONDS):
+        raise StoreError("the writer before the ingestions failed")
+    draw = random.Random(seed)  # noqa: S311
+    program = (
+        "import sys; from whimbrel.evals.studies.durability import SHOP; "
+        "from whimbrel.evals.studies.scale import synthetic_source; from whimbrel.tools.sources.ingest import ingest; "
+        "print('begun', flush=True); ingest(synthetic_source(SHOP, int(sys.argv[2])), sys.argv[1])"
+    )
+    for number in range(kills):
+        command = [sys.executable, "-c", program, str(location), str(seed + 1 + number % 3)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as ingestion:  # noqa: S603  # own command
+            _kill_after_begin(ingestion, draw.uniform(0.0, 3.0))
+        progress.advance(1)
+    _ingested(location, seed + 1)
+    return _checked("ingestion killed, then completed", kills, str(location), [notes], time.perf_counter() - started)
+
+
+def _checked(name: str, runs: int, location: str, notes: Sequence[Path], seconds: float) -> Trial:
+    """Compare what was acknowledged with what is stored, before and after the log is built again."""
+    lines = [line for path in notes for line in path.read_text("utf-8").splitlines()]
+    acknowledged = {(str(person), float(moment)) for person, moment in map(json.loads, lines)}
+    lost = not_in_log = repeated = 0
+    for is_rebuilt in (False, True):
+        with open_store(location) as store:
+            if is_rebuilt:
+                store.fold()
+                for path in store.folder.glob("log-*.npz"):
+                    path.unlink()
+        with open_store(location) as store:
+            log = store.log
+            known = [person for person in {person for person, _ in acknowledged} if person in log.user_rows]
+            stored = {(person, event.time) for person in known for event in store.history(person)}
+            in_log = Counter(
+                (log.user_ids[user], float(moment)) for user, moment in zip(log.user, log.time, strict=True)
+            )
+        lost = max(lost, len(acknowledged - stored))
+        not_in_log = max(not_in_log, len(acknowledged - in_log.keys()))
+        repeated = max(repeated, sum(in_log[event] > 1 for event in acknowledged))
+    return Trial(name, runs, len(acknowledged), lost, not_in_log, repeated, round(seconds, 1))
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[str]:
+    """Run a Chroma server on loopback until the block ends."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    chroma = str(Path(sys.executable).parent / "chroma")
+    command = [chroma, "run", "--path", str(folder), "--host", "127.0.0.1", "--port", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603  # own command
+    try:
+        for _ in range(200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def durability_markdown(trials: Sequence[Trial]) -> str:
+    """Return trials as a Markdown table."""
+    lines = ["| trial | runs | acknowledged | lost | not in the log | repeated | s |", "|---" * 7 + "|"]
+    for trial in trials:
+        values = [f"{value:,}" if isinstance(value, int) else str(value) for value in asdict(trial).values()]
+        lines.append(f"| {' | '.join(values)} |")
+    return "\n".join(lines)
