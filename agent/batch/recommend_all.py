@@ -233,9 +233,7 @@ def _manifest(store: Store, wanted: ListRequest, user_ids: Sequence[str]) -> dic
 
 def _content_of(store: Store) -> str:
     """Return a digest that changes whenever the store or what was learned from it changes."""
-    _ = store.log  # it is saved when it is read
-    # The name of this file is new after every change of the store.
-    digest = hashlib.sha256(" ".join(sorted(path.name for path in store.folder.glob("log-*.npz"))).encode())
+    digest = hashlib.sha256(store.state.encode())
     for path in sorted(path for path in store.fitted.glob("*") if path.is_file()):
         digest.update(path.name.encode())
         with path.open("rb") as file:

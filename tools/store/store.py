@@ -250,6 +250,11 @@ class Store:
         """Return the ids of up to `n` users whose taste vectors are nearest. These vectors use events of all times."""
         return self._users.nearest(vector, n=n)
 
+    @property
+    def state(self) -> str:
+        """A text that differs after every change of the items or the histories."""
+        return " ".join([self._notes.generation, *sorted(self._journal.events())])
+
     def chunk_count(self) -> int:
         """Return the number of the chunks of all histories. A user has at least one."""
         return self._database.count("users")
