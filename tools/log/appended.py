@@ -14,7 +14,7 @@ from whimbrel.tools.log.interaction_log import EventRow, Floats, InteractionLog,
 def with_events(log: InteractionLog, events: Sequence[EventRow]) -> InteractionLog:
     """Return the log with these events, as if it had been built with them. New users follow the others.
 
-    The arrays are copied once. That takes 20 ms for 100 events after 1,000,000, where sorting all takes 700.
+    The arrays are copied once. That takes 50 ms for one event after 1,000,000, where sorting all takes 700.
 
     Args:
         log: The log.
