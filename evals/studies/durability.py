@@ -9,17 +9,16 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from whimbrel.evals.studies.chroma_server import chroma_server
 from whimbrel.evals.studies.scale import Shop, synthetic_source
 from whimbrel.tools.errors import StoreError
 from whimbrel.tools.progress import NoProgress, Progress
@@ -75,7 +74,7 @@ def measure_durability(events: int, kills: int, *, seed: int = 0, progress: Prog
             location = _ingested(folder / f"threads-{people}", seed)
             trials.append(_written(f"{THREADS} threads, {people} people, folder", location, folder, events, people))
             progress.advance(1)
-        with _server(folder / "server") as address:
+        with chroma_server(folder / "server") as address:
             for people in PEOPLE:
                 location = _ingested(f"{address}/{people}", seed)
                 name = f"{PROCESSES} processes, {people} people, server"
@@ -172,27 +171,6 @@ def _checked(name: str, runs: int, location: str, notes: Sequence[Path], seconds
         not_in_log = max(not_in_log, len(acknowledged - in_log.keys()))
         repeated = max(repeated, sum(in_log[event] > 1 for event in acknowledged))
     return Trial(name, runs, len(acknowledged), lost, not_in_log, repeated, round(seconds, 1))
-
-
-@contextmanager
-def _server(folder: Path) -> Iterator[str]:
-    """Run a Chroma server on loopback until the block ends."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    chroma = str(Path(sys.executable).parent / "chroma")
-    command = [chroma, "run", "--path", str(folder), "--host", "127.0.0.1", "--port", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603  # own command
-    try:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def durability_markdown(trials: Sequence[Trial]) -> str:

@@ -1,16 +1,12 @@
 """Appended events: none is lost, whoever writes at once and wherever a fold is stopped."""
 
-import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from whimbrel.evals.studies.chroma_server import chroma_server
 from whimbrel.tools.errors import StoreError
 from whimbrel.tools.records import Occurrence
 from whimbrel.tools.sources.formats import open_source
@@ -114,32 +110,12 @@ def test_a_reaction_that_is_withdrawn_is_gone_from_the_journal_and_from_the_reco
         assert recorded(store) == ([START + 1], [START + 1])
 
 
-@contextmanager
-def server(folder: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    chroma = str(Path(sys.executable).parent / "chroma")
-    command = [chroma, "run", "--path", str(folder), "--host", "127.0.0.1", "--port", str(port)]
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        running.terminate()
-        running.wait()
-
-
 def test_processes_of_one_server_see_what_the_others_write_and_forget(
     shop_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(module, "NOTICED_AFTER", 0.0)
-    with server(tmp_path / "server") as address:
+    with chroma_server(tmp_path / "server") as address:
         ingest(open_source(str(shop_csv)), address)
         # Two stores in one process share nothing but the server.
         with open_store(address) as one, open_store(address) as other:
@@ -166,7 +142,7 @@ def test_one_process_of_a_server_holds_the_lease_and_the_others_wait(
     shop_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with server(tmp_path / "server") as address:
+    with chroma_server(tmp_path / "server") as address:
         ingest(open_source(str(shop_csv)), address)
         with open_store(address) as store:
             one, other = (Lease(store._database, shared=True) for _ in range(2))

@@ -3,12 +3,12 @@
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from whimbrel.evals.studies.chroma_server import chroma_server
 from whimbrel.tools.errors import DataError, StoreError
 from whimbrel.tools.records import Occurrence
 from whimbrel.tools.retrieval.candidates import retrieve
@@ -97,29 +97,12 @@ def test_no_store_and_no_server_are_errors_that_say_what_to_do(tmp_path: Path) -
 def test_a_chroma_server_serves_the_same_store(
     shop_csv: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import socket
-
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    chroma = str(Path(sys.executable).parent / "chroma")
-    command = [chroma, "run", "--path", str(tmp_path / "server"), "--host", "127.0.0.1", "--port", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        address = f"http://127.0.0.1:{port}"
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
+    with chroma_server(tmp_path / "server") as address:
         ingest(open_source(str(shop_csv)), address)
         with open_store(address) as served, open_store(shop) as embedded:
             assert served.history("u2") == embedded.history("u2")
             assert served.log.item_ids == embedded.log.item_ids
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def test_a_damaged_record_is_an_error_that_says_what_to_do(shop_csv: Path, tmp_path: Path) -> None:
