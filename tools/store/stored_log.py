@@ -5,12 +5,14 @@ records do. A reader thus knows a stale file by its name, and builds the log aga
 added whenever the log is read.
 """
 
+import hashlib
 import threading
 import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.log.appended import with_events
 from whimbrel.tools.log.event_columns import EventColumns
 from whimbrel.tools.log.interaction_log import EventRow, InteractionLog
@@ -19,6 +21,8 @@ from whimbrel.tools.store.journal import Journal
 from whimbrel.tools.store.notes import Notes
 from whimbrel.tools.store.user_records import UserRecords
 
+CHECKSUM = ".sha256"
+"""The suffix of the file that holds the checksum of the log's file."""
 ColumnsOf = Callable[[list[str]], EventColumns]
 
 
@@ -130,8 +134,12 @@ class StoredLog:
 
     def _load(self, generation: str) -> InteractionLog | None:
         """Return the log of a file; None if it is absent or damaged."""
+        path = self._path(generation)
         try:
-            return InteractionLog.load(self._path(generation))
+            # A damaged array may look whole, so the file is compared with its checksum first.
+            if path.with_suffix(CHECKSUM).read_text("ascii") != _checksum(path):
+                return None
+            return InteractionLog.load(path)
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
             return None
 
@@ -139,13 +147,21 @@ class StoredLog:
         """Write the file of the present generation, and remove those of earlier ones."""
         path = self._path(self._notes.generation)
         base.save(path)
+        with atomic_write(path.with_suffix(CHECKSUM)) as partial:
+            partial.write_text(_checksum(path), "ascii")
         self.forget()
-        for old in self._folder.glob("log-*.npz"):
-            if old != path:
-                old.unlink(missing_ok=True)
+        for suffix in (path.suffix, CHECKSUM):
+            for old in self._folder.glob(f"log-*{suffix}"):
+                if old.stem != path.stem:
+                    old.unlink(missing_ok=True)
 
     def _path(self, generation: str) -> Path:
         return self._folder / f"log-{generation}.npz"
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _row(user_id: str, occurrence: Occurrence) -> EventRow:

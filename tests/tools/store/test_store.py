@@ -134,6 +134,25 @@ def test_an_added_event_is_seen_at_once_and_after_reopening_and_a_forgotten_user
         store.history("new")
 
 
+def test_a_log_whose_file_was_changed_is_built_again(shop_csv: Path, tmp_path: Path) -> None:
+    ingest(open_source(str(shop_csv)), tmp_path / "s")
+    with open_store(tmp_path / "s") as store:
+        expected = store.log
+        (file,) = (tmp_path / "s").glob("log-*.npz")
+    whole, random = file.read_bytes(), np.random.default_rng(0)
+    for _ in range(40):
+        damaged = bytearray(whole)
+        damaged[random.integers(len(whole))] ^= 1 << int(random.integers(8))
+        file.write_bytes(damaged)
+        with open_store(tmp_path / "s") as store:
+            # Situations are numbered as they come, which differs between records and rows of a source.
+            for name in set(expected.__dataclass_fields__) - {"situation", "situations"}:
+                assert np.array_equal(getattr(store.log, name), getattr(expected, name)), name
+            situations = [[log.situations[row] for row in log.situation] for log in (store.log, expected)]
+            assert situations[0] == situations[1]
+        assert file.read_bytes() != damaged
+
+
 def test_items_without_topics_have_those_of_named_clusters(tmp_path: Path) -> None:
     kinds = ["green tea leaves", "black tea bags", "hiking boots leather", "trail hiking boots"]
     log = tmp_path / "bare.csv"
