@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from whimbrel.agent.fitted import FILES, Fitted
+from whimbrel.agent.fitted import FILES, FUSION, Fitted
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.files.paths import cache_folder
 from whimbrel.tools.files.whole_files import MANIFEST, whole_files
@@ -48,7 +48,7 @@ def forget_person(store: Store, user_id: str) -> Receipt:
 def _forget_items(store: Store) -> int:
     """Write what was learned again, without items that the log lacks. Return the number of files."""
     folder = store.fitted
-    if not (folder / MANIFEST).is_file():
+    if not (folder / FUSION).is_file():
         return 0
     try:
         fitted = Fitted.load(folder).for_log(store.log)

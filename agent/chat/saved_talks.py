@@ -13,7 +13,7 @@ from whimbrel.agent.chat.wish_rules import MOST_LISTED
 from whimbrel.tools.clean import clean_text
 from whimbrel.tools.errors import ConfigError, DataError, StoreError
 from whimbrel.tools.files.atomic import atomic_write
-from whimbrel.tools.store.store import talks_of
+from whimbrel.tools.store.person_files import talks_of
 
 LONGEST_NAME = 60
 MOST_EARLIER = 20

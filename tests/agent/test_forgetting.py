@@ -84,3 +84,16 @@ def test_a_purge_that_was_stopped_is_completed_when_the_store_is_closed_next(sto
     with open_store(store):
         pass
     assert leaks(store) == []
+
+
+def test_a_forget_that_was_stopped_after_the_events_leaves_no_private_item(store: Path) -> None:
+    program = (
+        "import os, sys; from whimbrel.tools.store.store import Store, open_store; store = open_store(sys.argv[1]);"
+        "Store._remove_private_items = lambda self: os.kill(os.getpid(), 9); store.forget(sys.argv[2])"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(store), WORDS[0]], check=False).returncode == -9
+    with open_store(store) as opened:
+        assert WORDS[0] not in opened.log.user_ids
+        assert WORDS[1] not in {item.title for item in opened.items(opened.log.item_ids).values()}
+        assert WORDS[2] not in opened.topic_names()
+    assert leaks(store) == []

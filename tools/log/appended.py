@@ -87,11 +87,11 @@ def _with_pairs(log: InteractionLog, time: Floats, user: Ints, item: Ints, *, us
         if (of_user, of_item) in added:
             continue
         start, stop = offset[of_user : of_user + 2]
-        place = start + np.flatnonzero(log.pair_item[start:stop] == of_item)
-        if len(place) and log.pair_time[place[0]] <= moment:
+        existing_pair = start + np.flatnonzero(log.pair_item[start:stop] == of_item)
+        if len(existing_pair) and log.pair_time[existing_pair[0]] <= moment:
             continue
         # An event before the first one that was known moves its pair.
-        moved += place.tolist()
+        moved += existing_pair.tolist()
         added[of_user, of_item] = moment
     kept = np.ones(len(log.pair_item), dtype=bool)
     kept[moved] = False

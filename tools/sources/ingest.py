@@ -20,7 +20,8 @@ from whimbrel.tools.sources.report import Ingested, Rejection
 from whimbrel.tools.sources.rows import Source
 from whimbrel.tools.sources.staged import kept_file, staged
 from whimbrel.tools.sources.staging import Staging, look_alike
-from whimbrel.tools.store.store import REJECTS_FOLDER, Store, open_store
+from whimbrel.tools.store.person_files import REJECTS_FOLDER
+from whimbrel.tools.store.store import Store, open_store
 from whimbrel.tools.text.distilled import encode_distilled
 from whimbrel.tools.text.encoder import encode, encoder_text
 from whimbrel.tools.timestamps import iso

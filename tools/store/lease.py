@@ -66,10 +66,13 @@ class Lease:
             if time.time() >= numbers.get(latest, 0.0):
                 mine = _record_id(latest + 1)
                 self._database.put_new(COLLECTION, mine, {"owner": me, "until": time.time() + SECONDS})
-                ((_, metadata),) = self._database.get(COLLECTION, [mine], "metadatas")
-                if metadata["owner"] == me:
+                owners = [metadata["owner"] for _, metadata in self._database.get(COLLECTION, [mine], "metadatas")]
+                # Others may have taken this number, ended it, and taken the next one since the numbers were read.
+                if owners == [me] and max(self._numbers(), default=0) == latest + 1:
                     self._database.delete(COLLECTION, [_record_id(number) for number in numbers])
                     return latest + 1
+                if owners == [me]:
+                    self._database.delete(COLLECTION, [mine])
             if time.monotonic() >= until:
                 raise self._is_held()
             time.sleep(RETRIED_AFTER)

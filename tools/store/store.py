@@ -9,9 +9,7 @@ An event is appended to the journal. Whoever rewrites the users' records holds t
 another wrote. The journal is folded into the users' records now and then.
 """
 
-import hashlib
 import json
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,7 +22,6 @@ from typing import Any, Self
 import numpy as np
 
 from whimbrel.tools.errors import DataError, StoreError
-from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.files.whole_files import complete
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.topic_clusters import (
@@ -42,7 +39,8 @@ from whimbrel.tools.store.chroma import COLLECTIONS, Database, connect
 from whimbrel.tools.store.item_records import FROM_CATALOGUE, ItemRecord
 from whimbrel.tools.store.journal import Journal
 from whimbrel.tools.store.lease import Lease
-from whimbrel.tools.store.notes import Notes
+from whimbrel.tools.store.notes import PRIVATE, Notes
+from whimbrel.tools.store.person_files import read_conversations, remove_files_of
 from whimbrel.tools.store.settings import Settings
 from whimbrel.tools.store.stored_log import ColumnsOf, StoredLog
 from whimbrel.tools.store.user_records import UserRecords
@@ -61,9 +59,6 @@ NOTICED_AFTER = 1.0
 """What other processes write to a server is noticed by requests that begin so many seconds later."""
 CLUSTERS_FILE = "clusters.json"
 _MADE_BY = {"format": FORMAT, "encoder": encoder.NAME, "dimension": encoder.DIMENSION}
-
-
-TALKS_FOLDER, REJECTS_FOLDER = "talks", "rejects"
 
 
 class Store:
@@ -147,18 +142,8 @@ class Store:
         return {occurrence.key for occurrence in self._whole_history(user_id) if occurrence.is_feedback}
 
     def conversations(self, user_id: str) -> dict[str, Any]:
-        """Return what each saved conversation of a user remembers, as JSON, keyed by the name of its file.
-
-        Raises:
-            StoreError: one of them cannot be read.
-        """
-        kept: dict[str, Any] = {}
-        for path in sorted(talks_of(self.folder, user_id).glob("*.json")):
-            try:
-                kept[path.stem] = json.loads(path.read_text("utf-8"))
-            except (OSError, ValueError) as error:
-                raise StoreError(f"{str(path)!r} cannot be read: {error}") from error
-        return kept
+        """Return what each saved conversation of a user remembers (see `read_conversations`)."""
+        return read_conversations(self.folder, user_id)
 
     def _whole_history(self, user_id: str) -> list[Occurrence]:
         # The journal is read first: what is folded meanwhile is then found in the user's records.
@@ -301,8 +286,7 @@ class Store:
         """
         if not self._stored_log.has_item(occurrence.item_id):
             raise DataError(f"no item {occurrence.item_id!r} in store {self.location!r}: ingest it first")
-        stored = self._users.read([user_id]).get(user_id, ())
-        if any(event.key == occurrence.key for event in stored):
+        if not self._users.lacking([(user_id, occurrence)]):
             return
         id_ = self._journal.append(user_id, occurrence)
         self._stored_log.append(id_, user_id, occurrence)
@@ -328,13 +312,11 @@ class Store:
             if not appended:
                 return 0
             self._notes.renew()
+            new = self._users.lacking(appended.values())
             by_user: dict[str, list[Occurrence]] = {}
-            for user_id, occurrence in appended.values():
+            for user_id, occurrence in sorted(new, key=lambda event: event[1].key):
                 by_user.setdefault(user_id, []).append(occurrence)
-            stored = self._users.read(list(by_user))
-            keys = {user_id: {occurrence.key for occurrence in history} for user_id, history in stored.items()}
-            new = [(user_id, event) for user_id, event in appended.values() if event.key not in keys.get(user_id, ())]
-            self.merge_histories({user_id: sorted(events, key=_key) for user_id, events in by_user.items()})
+            self.merge_histories(by_user)
             self._journal.remove(list(appended))
             self._notes.renew()
             self._stored_log.extend(before, new)
@@ -355,25 +337,26 @@ class Store:
         """
         with self._lease.held(wait=WAIT_SECONDS):
             self._database.purge_at_close()
-            conversations = talks_of(self.folder, user_id)
-            removed = {
-                "conversations": sum(1 for _ in conversations.glob("*.json")),
-                "rejected rows": sum(without_lines_of(path, user_id) for path in self._rejects()),
-            }
-            shutil.rmtree(conversations, ignore_errors=True)
+            removed = remove_files_of(self.folder, user_id)
             log = self.log
             history = self._whole_history(user_id)
             rows = log.rows(sorted({occurrence.item_id for occurrence in history}))
             alone = rows[log.users_per_item(before=np.inf)[rows] == 1]
             records = self.item_records([log.item_ids[row] for row in alone])
             private = [id_ for id_, record in records.items() if record.known_since != FROM_CATALOGUE]
+            self._notes.put(**{PRIVATE: json.dumps(private)})
             removed["events"] = self._keep(user_id, lambda occurrence: False)
-            removed["items"], removed["topics"] = self._remove_items(private)
+            removed["items"], removed["topics"] = self._remove_private_items()
             return removed
 
-    def _remove_items(self, item_ids: Sequence[str]) -> tuple[int, int]:
-        """Remove items without events, and topics that no item has then. Return how many of each."""
+    def _remove_private_items(self) -> tuple[int, int]:
+        """Remove the items that only forgotten users met, and topics that no item has then. Return how many of each."""
+        noted = json.loads(self._notes.get(PRIVATE) or "[]")
+        rows = self.log.rows(noted)
+        unmet = self.log.popularity(before=np.inf)[rows] == 0
+        item_ids = [item_id for item_id, row, is_unmet in zip(noted, rows, unmet, strict=True) if row >= 0 and is_unmet]
         if not item_ids:
+            self._notes.remove(PRIVATE)
             return 0, 0
         self._notes.renew()
         self._database.delete("items", item_ids)
@@ -385,10 +368,18 @@ class Store:
         self._notes.renew()
         self._stored_log.build()
         shutil.rmtree(self.folder / NUMBERS_FOLDER, ignore_errors=True)  # its numbers are keyed by titles
+        self._notes.remove(PRIVATE)
         return len(item_ids), len(unused)
 
-    def _rejects(self) -> Iterator[Path]:
-        return (self.folder / REJECTS_FOLDER).glob("*.jsonl")
+    def complete_forgetting(self) -> None:
+        """Remove private items that a process left which was stopped while it forgot.
+
+        Raises:
+            StoreError: another process is writing.
+        """
+        if self._notes.get(PRIVATE) and not self._notes.unfinished:
+            with self._lease.held(wait=0.0):
+                self._remove_private_items()
 
     def remove(self, user_id: str, key: tuple[float, str, str]) -> bool:
         """Remove one event of a user, by its `Occurrence.key`. Return whether there was such an event.
@@ -486,30 +477,6 @@ class Store:
             return with_cluster_topics(list(self._catalogue()), self._clusters)
 
 
-def talks_of(folder: Path, user_id: str) -> Path:
-    """Return the folder of a user's saved conversations. Its name does not tell the user."""
-    return folder / TALKS_FOLDER / hashlib.sha256(user_id.encode()).hexdigest()[:32]
-
-
-def without_lines_of(path: Path, user_id: str) -> int:
-    """Remove the lines that hold a user's id from a file of rejected rows. Return their number."""
-    lines = path.read_text("utf-8").splitlines(keepends=True)
-    kept = [line for line in lines if not _names(json.loads(line), user_id)]
-    if len(kept) < len(lines):
-        with atomic_write(path) as partial:
-            partial.write_text("".join(kept), "utf-8")
-    return len(lines) - len(kept)
-
-
-def _names(document: Any, user_id: str) -> bool:
-    """Return whether any text of a JSON document has a user's id as a word."""
-    if isinstance(document, Mapping):
-        return any(_names(value, user_id) for value in document.values())
-    if isinstance(document, list):
-        return any(_names(value, user_id) for value in document)
-    return isinstance(document, str) and bool(re.search(rf"(?<!\w){re.escape(user_id)}(?!\w)", document))
-
-
 def open_store(location: str | Path, *, create: bool = False, writing: bool = False) -> Store:
     """Open a store.
 
@@ -533,7 +500,10 @@ def open_store(location: str | Path, *, create: bool = False, writing: bool = Fa
     except StoreError:
         database.close()
         raise
-    return Store(database)
+    store = Store(database)
+    with suppress(StoreError):  # another process is writing, or the disk is read-only
+        store.complete_forgetting()
+    return store
 
 
 def _check(database: Database, *, writing: bool) -> None:
@@ -553,10 +523,6 @@ def _check(database: Database, *, writing: bool) -> None:
             f"store {location!r} is unfinished: run `whimbrel ingest {notes.unfinished[0]} --store {quote(location)}` "
             "again to complete it, or ingest into a new folder"
         )
-
-
-def _key(occurrence: Occurrence) -> tuple[float, str, str]:
-    return occurrence.key
 
 
 def _by_id(records: Iterable[tuple[str, Any]]) -> dict[str, Vectors]:

@@ -124,9 +124,7 @@ class StoredLog:
                     self.build()
                 base = self._load(generation) or InteractionLog.of_histories(self._catalogue(), self._users.chunks())
             # An interrupted fold leaves events both in the journal and in the users' records.
-            stored = self._users.read(list({user_id for user_id, _ in events.values()}))
-            keys = {user_id: {occurrence.key for occurrence in history} for user_id, history in stored.items()}
-            rows = [_row(user, event) for user, event in events.values() if event.key not in keys.get(user, ())]
+            rows = [_row(user_id, event) for user_id, event in self._users.lacking(events.values())]
             self._notes.refresh()
             if self._notes.generation == generation:
                 self._applied = set(events)

@@ -53,6 +53,13 @@ class UserRecords:
             ]
             return _decoded([*first_chunks, *self._database.get(COLLECTION, later_ids, "metadatas")])
 
+    def lacking(self, events: Iterable[tuple[str, Occurrence]]) -> list[tuple[str, Occurrence]]:
+        """Return those of some users' events that their records do not have."""
+        events = list(events)
+        stored = self.read(list({user_id for user_id, _ in events}))
+        keys = {user_id: {occurrence.key for occurrence in history} for user_id, history in stored.items()}
+        return [(user_id, event) for user_id, event in events if event.key not in keys.get(user_id, ())]
+
     def chunks(self) -> Iterator[tuple[str, list[list[Any]]]]:
         """Yield the id of a user and the rows of one chunk of their history: time, item, word, rating, situation.
 
