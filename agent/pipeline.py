@@ -24,7 +24,7 @@ from whimbrel.agent.profile.summarise import summarise
 from whimbrel.agent.ranking.ask_model import Person, Wish
 from whimbrel.agent.ranking.diversity import with_list
 from whimbrel.agent.ranking.features import features_of
-from whimbrel.agent.ranking.rank import Ranked, Ranking, kind_of_given, rank
+from whimbrel.agent.ranking.rank import kind_of_given, rank
 from whimbrel.agent.reading.fuse_shift import fuse_shift
 from whimbrel.agent.reading.read_person import ReadQuery, read_person
 from whimbrel.agent.shift.predict import ShiftQuery, predict_shift
@@ -34,7 +34,7 @@ from whimbrel.tools.errors import ModelError
 from whimbrel.tools.log.item_statistics import ItemStatistics
 from whimbrel.tools.log.topic_clusters import LEAST_CLUSTERED_ITEMS, cluster_topics, with_cluster_topics
 from whimbrel.tools.records import Interaction, Item, is_expired, rejected_ids, without_rejected
-from whimbrel.tools.retrieval.candidates import Candidate, as_candidates, retrieve
+from whimbrel.tools.retrieval.candidates import Candidate, Candidates, retrieve
 from whimbrel.tools.retrieval.catalogue import Catalogue
 from whimbrel.tools.retrieval.channels import RetrievalQuery
 from whimbrel.tools.retrieval.interest import interest_of
@@ -142,7 +142,7 @@ def gather(state: State, resources: Resources) -> State:
 
 def compare(state: State, resources: Resources) -> State:
     """Compute the features from which the candidates are ranked."""
-    if not state.candidates:
+    if not len(state.candidates):
         return state
     features = features_of(
         state.candidates,
@@ -176,7 +176,7 @@ def order(state: State, resources: Resources) -> State:
     )
     if not given or config.diversity:
         ranking = with_list(ranking, request.k, diversity=config.diversity, near_duplicates=given)
-    return replace(state, ranking=_excluded_last(ranking, state.excluded))
+    return replace(state, ranking=replace(ranking, refused=state.excluded))
 
 
 def give_reasons(state: State, resources: Resources) -> State:
@@ -336,25 +336,18 @@ def _given(state: State, items: Sequence[Item], resources: Resources) -> State:
     """Take the candidates that the request supplies. Candidates that the context refuses are kept separately."""
     recall, context = state.recall, state.request.context
     refusal = Refusal.of(context.avoid, {})
-    excluded = [item for item in items if refusal.covers(item) or not context.admits(item)]
-    excluded_ids = {item.item_id for item in excluded}
-    allowed = [item for item in items if item.item_id not in excluded_ids]
+    excluded_ids = {item.item_id for item in items if refusal.covers(item) or not context.admits(item)}
     statistics = ItemStatistics.of(
         resources.catalogue.log, recall.history, before=recall.before, learned=resources.fitted.items
     )
-    vectors = dict(zip([item.item_id for item in items], item_vectors(items), strict=True))
-    candidates = as_candidates(allowed, vectors, statistics)
+    vectors = item_vectors(items)
+    allowed = [number for number, item in enumerate(items) if item.item_id not in excluded_ids]
+    candidates = Candidates([items[number] for number in allowed], vectors[allowed], log=statistics)
     return replace(
         state,
         candidates=candidates,
-        excluded=[Candidate(item, vectors[item.item_id]) for item in excluded],
+        excluded=[
+            Candidate(item, vector) for item, vector in zip(items, vectors, strict=True) if item.item_id in excluded_ids
+        ],
         kind=kind_of_given(candidates),
     )
-
-
-def _excluded_last(ranking: Ranking, excluded: Sequence[Candidate]) -> Ranking:
-    if not excluded:
-        return ranking
-    lowest = min((entry.score for entry in ranking.ranked), default=0.0) - 1
-    last = [Ranked(candidate, lowest, {"refused": lowest}) for candidate in excluded]
-    return replace(ranking, ranked=(*ranking.ranked, *last))

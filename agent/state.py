@@ -22,7 +22,7 @@ from whimbrel.tools.errors import ModelError
 from whimbrel.tools.log.click_rates import ClickRates
 from whimbrel.tools.log.interaction_log import Floats
 from whimbrel.tools.records import Item
-from whimbrel.tools.retrieval.candidates import Candidate
+from whimbrel.tools.retrieval.candidates import Candidate, Candidates
 from whimbrel.tools.retrieval.catalogue import Catalogue
 from whimbrel.tools.retrieval.interest import Interest
 from whimbrel.tools.text.encoder import Vectors
@@ -125,7 +125,7 @@ class State:
     summary: Summary = field(default_factory=lambda: Summary((), (), (), ""))
     prediction: Prediction = field(default_factory=lambda: Prediction(Shift(kind="none", reason="")))
     interest: Interest = field(default_factory=Interest)
-    candidates: Sequence[Candidate] = ()
+    candidates: Candidates = field(default_factory=Candidates)
     excluded: Sequence[Candidate] = ()
     kind: CandidateKind = "retrieved"
     features: Floats = field(default_factory=lambda: np.empty((0, 0)))

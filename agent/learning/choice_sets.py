@@ -198,7 +198,7 @@ def choices_of(state: State, query: TrainingQuery, resources: Resources) -> list
 
     A chosen item makes no choice set if all candidates were chosen.
     """
-    ids = [candidate.item.item_id for candidate in state.candidates]
+    ids = [item.item_id for item in state.candidates.items]
     return [
         ChoiceSet(
             query.user,

@@ -91,7 +91,7 @@ def ask_about(
         count += 1
         advance(1)
         rows = list(state.ranking.asked)
-        ids = [state.candidates[row].item.item_id for row in rows]
+        ids = [state.candidates.items[row].item_id for row in rows]
         if choice.asked.chosen_id in ids and state.ranking.answer.figures:
             answered.append(_answered(choice, state, ids.index(choice.asked.chosen_id)))
     return answered

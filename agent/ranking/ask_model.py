@@ -92,9 +92,16 @@ def ask_model(candidates: Sequence[Candidate], person: Person, model: ModelAcces
     return replace(order, figures={name: values[np.argsort(shuffled)] for name, values in order.figures.items()})
 
 
-def reading_figures(candidates: Sequence[Candidate], reading: Reading) -> dict[str, Floats]:
-    """Return how near each candidate is to the phrases of a reading, standardised, shape (candidates,) each."""
-    vectors = np.stack([candidate.vector for candidate in candidates])
+def reading_figures(vectors: Vectors, reading: Reading) -> dict[str, Floats]:
+    """Return how near the text vector of each candidate is to the phrases of a reading, standardised.
+
+    Args:
+        vectors: Shape (candidates, 384).
+        reading: What a model read of the person.
+
+    Returns:
+        Shape (candidates,) each.
+    """
     phrases = {"phrases": reading.phrase_vectors, "unwanted": reading.unwanted_vectors}
     return {
         name: standardise((vectors @ of_phrases.T).max(axis=1).astype(np.float64))

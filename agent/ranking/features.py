@@ -10,7 +10,7 @@ from whimbrel.tools.log.click_rates import ClickRates
 from whimbrel.tools.log.interaction_log import Floats
 from whimbrel.tools.log.item_statistics import STATISTICS
 from whimbrel.tools.records import Item
-from whimbrel.tools.retrieval.candidates import Candidate
+from whimbrel.tools.retrieval.candidates import Candidates
 from whimbrel.tools.retrieval.interest import Interest
 from whimbrel.tools.text.title_index import TitleIndex
 
@@ -57,7 +57,7 @@ LEAST_PROBABILITY = 1e-4
 
 
 def features_of(
-    candidates: Sequence[Candidate],
+    candidates: Candidates,
     *,
     history: Sequence[Item],
     interest: Interest,
@@ -77,7 +77,7 @@ def features_of(
         Shape (candidates, FEATURES). Each feature has mean 0 and standard deviation 1 over the candidates for which it
         is known. It is 0 for all other candidates.
     """
-    vectors = np.stack([candidate.vector for candidate in candidates]).astype(np.float64)
+    items, vectors = candidates.items, candidates.vectors.astype(np.float64)
     values = {name: np.full(len(candidates), np.nan) for name in FEATURES}
     if interest.short is not None and interest.long is not None:
         values["similarity"] = vectors @ (interest.short + interest.long)
@@ -85,38 +85,36 @@ def features_of(
         cosines = vectors @ interest.latest.T
         values["nearest"], values["last"] = cosines.max(axis=1), cosines[:, 0]
     if history:
-        titles = TitleIndex([candidate.item.title for candidate in candidates])
+        titles = TitleIndex([item.title for item in items])
         values["words"] = titles.shared([item.title for item in history[-TITLES:]])
     if prediction.topics:
-        values["topics"] = np.array([_topic_value(candidate.item, prediction.topics) for candidate in candidates])
+        values["topics"] = _topic_values(items, prediction.topics)
     shift = prediction.shift
     confidence = shift.confidence if shift.kind != "none" else 0.0
     if interest.predicted is not None and confidence:
         values["shift"] = vectors @ interest.predicted
-    values |= _log_values(candidates)
-    values["price"] = _price_values(candidates, history)
+    values |= _log_values(candidates.statistics)
+    values["price"] = _price_values(items, history)
     met = {item.item_id for item in history}
-    values["repeat"] = np.array([float(candidate.item.item_id in met) for candidate in candidates])
+    values["repeat"] = np.array([float(item.item_id in met) for item in items])
     if click_rates is not None:
-        values["click_rate"] = click_rates.rates([candidate.item.item_id for candidate in candidates])
+        values["click_rate"] = click_rates.rates([item.item_id for item in items])
     features = np.stack([standardise(values[name]) for name in FEATURES], axis=1)
     # Standardising removes the factor of confidence, so the feature is multiplied by it again.
     features[:, FEATURES.index("shift")] *= confidence
     return features
 
 
-def _topic_value(item: Item, expected: Mapping[str, float]) -> float:
-    if not item.topics:
-        return np.nan
-    mean = sum(expected.get(topic, 0.0) for topic in item.topics) / len(item.topics)
-    return float(np.log(max(mean, LEAST_PROBABILITY)))
-
-
-def _log_values(candidates: Sequence[Candidate]) -> dict[str, Floats]:
-    figures = {
-        name: np.array([candidate.statistics.get(name, np.nan) for candidate in candidates], dtype=np.float64)
-        for name in STATISTICS
+def _topic_values(items: Sequence[Item], expected: Mapping[str, float]) -> Floats:
+    means = {
+        topics: sum(expected.get(topic, 0.0) for topic in topics) / len(topics) if topics else np.nan
+        for topics in {item.topics for item in items}
     }
+    return np.log(np.maximum([means[item.topics] for item in items], LEAST_PROBABILITY))
+
+
+def _log_values(statistics: Floats) -> dict[str, Floats]:
+    figures = dict(zip(STATISTICS, statistics.T, strict=True))
     values = {name: figures[name] for name in ("user_knn", "age", "embedding", "nearest_embedding")}
     # Sums of cosines are small. They are scaled up, since log1p of a small number is almost the number itself.
     values |= {name: np.log1p(1000 * figures[name]) for name in ("itemknn", "next_item", "co_occurrence")}
@@ -125,10 +123,9 @@ def _log_values(candidates: Sequence[Candidate]) -> dict[str, Floats]:
     return values | {name: np.log1p(figures[name]) for name in ("recent_popularity", "popularity")}
 
 
-def _price_values(candidates: Sequence[Candidate], history: Sequence[Item]) -> Floats:
+def _price_values(items: Sequence[Item], history: Sequence[Item]) -> Floats:
     paid = [item.price for item in history if item.price]
     if not paid:
-        return np.full(len(candidates), np.nan)
+        return np.full(len(items), np.nan)
     usual = float(np.median(np.log(paid)))
-    prices = [candidate.item.price for candidate in candidates]
-    return np.array([-abs(np.log(price) - usual) if price else np.nan for price in prices])
+    return np.array([-abs(np.log(item.price) - usual) if item.price else np.nan for item in items])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,8 @@ from whimbrel.agent.language_models.protocol import Usage
 from whimbrel.agent.ranking.ask_model import Person, ask_model, reading_figures
 from whimbrel.agent.ranking.rankers import LIKELIHOOD_FIGURES, ORDER_FIGURES, READING_FIGURES, CandidateKind, Ranker
 from whimbrel.tools.arrays import standardise
-from whimbrel.tools.retrieval.candidates import Candidate
+from whimbrel.tools.log.item_statistics import STATISTICS
+from whimbrel.tools.retrieval.candidates import Candidate, Candidates
 from whimbrel.tools.text.encoder import Vectors
 
 Floats = NDArray[np.float64]
@@ -68,20 +70,28 @@ class Ranked:
     signals: dict[str, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ranking:
     """All candidates in order, the best first.
 
     Attributes:
-        ranked: The list that is shown, followed by the other candidates.
+        candidates: The candidates as they were given to `rank`.
+        order: The rows of `candidates`: those of the list that is shown, then the others.
         listed: The length of the list that is shown.
+        scores: The score of each candidate, shape (candidates,).
+        signals: What each signal contributes to each score, shape (candidates,) each.
+        refused: Candidates that the caller supplied and the context refuses. They follow all others.
         answer: What the language model said of the candidates in `asked`.
-        asked: The rows of the candidates that the language model was asked about, as they were given to `rank`.
-        reading_figures: See `reading_figures`; shape (candidates,) each, in the order that was given to `rank`.
+        asked: The rows of the candidates that the language model was asked about.
+        reading_figures: See `reading_figures`; shape (candidates,) each.
     """
 
-    ranked: tuple[Ranked, ...] = ()
+    candidates: Candidates = field(default_factory=Candidates)
+    order: Sequence[int] = ()
     listed: int = 0
+    scores: Floats = field(default_factory=lambda: np.empty(0))
+    signals: Mapping[str, Floats] = field(default_factory=dict)
+    refused: Sequence[Candidate] = ()
     answer: ModelAnswer = field(default_factory=ModelAnswer)
     asked: tuple[int, ...] = ()
     reading_figures: Mapping[str, Floats] = field(default_factory=dict)
@@ -96,14 +106,31 @@ class Ranking:
         """Problems with the language model's answer."""
         return self.answer.warnings
 
-    @property
+    @cached_property
     def list(self) -> tuple[Ranked, ...]:
         """The entries that are shown."""
-        return self.ranked[: self.listed]
+        return self._entries(self.order[: self.listed])
+
+    @cached_property
+    def ranked(self) -> tuple[Ranked, ...]:
+        """The list that is shown, followed by the other candidates and by the refused ones."""
+        lowest = float(self.scores.min()) - 1 if len(self.scores) else -1.0
+        refused = (Ranked(candidate, lowest, {"refused": lowest}) for candidate in self.refused)
+        return (*self.list, *self._entries(self.order[self.listed :]), *refused)
+
+    def _entries(self, rows: Sequence[int]) -> tuple[Ranked, ...]:
+        return tuple(
+            Ranked(
+                self.candidates[row],
+                float(self.scores[row]),
+                {name: float(values[row]) for name, values in self.signals.items()},
+            )
+            for row in rows
+        )
 
 
 def rank(
-    candidates: Sequence[Candidate],
+    candidates: Candidates,
     features: Floats,
     *,
     ranker: Ranker,
@@ -124,15 +151,15 @@ def rank(
         model: The language model, if there is one.
         config: The settings that are not learned.
     """
-    if not candidates:
+    if not len(candidates):
         return Ranking()
     contributions = ranker(features, p_topic_change=person.p_topic_change)
     if person.wish.vector is not None:
-        contributions["wish"] = config.wish * _wish_fit(candidates, person.wish.vector)
+        contributions["wish"] = config.wish * _wish_fit(candidates.vectors, person.wish.vector)
     if config.novelty:
-        popularity = np.log1p([candidate.statistics.get("popularity", 0.0) for candidate in candidates])
+        popularity = np.log1p(np.nan_to_num(candidates.statistics[:, STATISTICS.index("popularity")]))
         contributions["novelty"] = -config.novelty * standardise(popularity)
-    of_reading = reading_figures(candidates, person.reading)
+    of_reading = reading_figures(candidates.vectors, person.reading)
     contributions |= ranker.of_model(model, of_reading)
     scores = np.sum([np.zeros(len(candidates)), *contributions.values()], axis=0)
     order = np.argsort(-scores, kind="stable")
@@ -149,19 +176,29 @@ def rank(
         }
         contributions |= _spread(ranker.of_model(model, answer.figures), best, len(candidates))
         order = np.argsort(-sum(contributions.values(), np.zeros(len(candidates))), kind="stable")
-    ranked = _ranked([candidates[row] for row in order], contributions, order)
-    return Ranking(ranked, len(ranked), answer, tuple(best.tolist()), of_reading)
+    # The signals are rounded before they are summed, so that the displayed signals add up to the displayed score.
+    signals = {name: np.round(values, 4) for name, values in contributions.items()}
+    return Ranking(
+        candidates,
+        order.tolist(),
+        listed=len(candidates),
+        scores=np.round(np.sum([np.zeros(len(candidates)), *signals.values()], axis=0), 4),
+        signals=signals,
+        answer=answer,
+        asked=tuple(best.tolist()),
+        reading_figures=of_reading,
+    )
 
 
-def kind_of_given(candidates: Sequence[Candidate]) -> CandidateKind:
+def kind_of_given(candidates: Candidates) -> CandidateKind:
     """Return "given" if the log knows enough of the candidates that the caller supplied, else "cold"."""
-    known = [candidate.statistics.get("popularity", 0.0) > 0 for candidate in candidates]
-    return "given" if known and np.mean(known) >= KNOWN_SHARE else "cold"
+    known = candidates.statistics[:, STATISTICS.index("popularity")] > 0
+    return "given" if len(known) and known.mean() >= KNOWN_SHARE else "cold"
 
 
-def _wish_fit(candidates: Sequence[Candidate], wish: Vectors) -> Floats:
+def _wish_fit(vectors: Vectors, wish: Vectors) -> Floats:
     """Return each candidate's standardised fit to the wish. It is at most 0 for candidates far from the wish."""
-    cosine = np.stack([candidate.vector for candidate in candidates]).astype(np.float64) @ wish
+    cosine = vectors.astype(np.float64) @ wish
     return np.where(cosine < WISH_NEAR, np.minimum(standardise(cosine), 0.0), standardise(cosine))
 
 
@@ -173,17 +210,3 @@ def _spread(contributions: dict[str, Floats], rows: NDArray[np.int64], size: int
         whole[name] = np.full(size, float(values[least]))
         whole[name][rows] = values
     return whole
-
-
-def _ranked(
-    candidates: Sequence[Candidate], contributions: Mapping[str, Floats], order: NDArray[np.int64]
-) -> tuple[Ranked, ...]:
-    """Return the candidates, which are in this order, with their contributions and scores."""
-    # The signals are rounded before they are summed, so that the displayed signals add up to the displayed score.
-    columns = [np.zeros(len(order)), *(np.round(values[order], 4) for values in contributions.values())]
-    table = np.stack(columns[1:], axis=1).tolist() if contributions else [()] * len(order)
-    scores = np.round(np.sum(columns, axis=0), 4).tolist()
-    return tuple(
-        Ranked(candidate, score, dict(zip(contributions, signals, strict=True)))
-        for candidate, score, signals in zip(candidates, scores, table, strict=True)
-    )

@@ -197,10 +197,9 @@ class ItemStatistics:
             item_norms=item_norms,
         )
 
-    def of_items(self, rows: Ints) -> list[dict[str, float]]:
-        """Return the statistics of items, keyed by name."""
-        table = np.stack([np.asarray(getattr(self, name)[rows], dtype=np.float64) for name in STATISTICS], axis=1)
-        return [dict(zip(STATISTICS, values, strict=True)) for values in table.tolist()]
+    def of_items(self, rows: Ints) -> Floats:
+        """Return the statistics of items, shape (rows, STATISTICS)."""
+        return np.stack([np.asarray(getattr(self, name)[rows], dtype=np.float64) for name in STATISTICS], axis=1)
 
     def seed_users(self, rows: Ints) -> Ints:
         """Count the users who have both an item and a seed. Of each seed's users, only the counted ones are read.

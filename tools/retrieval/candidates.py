@@ -3,17 +3,16 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from whimbrel.tools.conditions import Condition
-from whimbrel.tools.log.item_statistics import ItemStatistics
+from whimbrel.tools.log.interaction_log import Floats, Ints
+from whimbrel.tools.log.item_statistics import STATISTICS, ItemStatistics
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.catalogue import Catalogue
 from whimbrel.tools.retrieval.channels import OVERFETCH, RetrievalQuery, search_channels
-from whimbrel.tools.text.encoder import Vectors
+from whimbrel.tools.text.encoder import DIMENSION, Vectors
 from whimbrel.tools.text.exclusions import Refusal
 
 MOST_WIDENED = 64
@@ -46,56 +45,70 @@ class Candidate:
         return int(self.statistics.get("recent_popularity", 0))
 
 
-class SeedValues(Mapping[str, float]):
-    """One value for each seed, keyed by item id. Few are read, so the dictionary is made when the first one is."""
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Items that may be recommended, with what is known of them as columns. Each one is read as a `Candidate`.
 
-    def __init__(self, seeds: Sequence[str], values: NDArray[Any]) -> None:
-        self._seeds, self._values = seeds, values
+    Attributes:
+        items: The items.
+        vectors: Their unit text vectors, shape (items, 384).
+        channels: Names of the retrieval channels.
+        ranks: The rank of each item in each channel, counted from 1, shape (items, channels). 0 stands for an item that
+            the channel did not return.
+        log: The statistics of the log's items for this history; None if there is no log.
+    """
 
-    @cached_property
-    def _by_seed(self) -> dict[str, float]:
-        return dict(zip(self._seeds, self._values.tolist(), strict=True))
-
-    def __getitem__(self, item_id: str) -> float:
-        return self._by_seed[item_id]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._by_seed)
+    items: Sequence[Item] = ()
+    vectors: Vectors = field(default_factory=lambda: np.empty((0, DIMENSION), dtype=np.float32))
+    channels: Sequence[str] = ()
+    ranks: Ints = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
+    log: ItemStatistics | None = None
 
     def __len__(self) -> int:
-        return len(self._seeds)
+        return len(self.items)
 
+    def __getitem__(self, number: int) -> Candidate:
+        ranks = self.ranks[number].tolist() if len(self.ranks) else ()
+        known: dict[str, Mapping[str, float]] = {}
+        if self.log is not None and self._rows[number] >= 0:
+            users, cosines = (dict(zip(self.log.seeds, of[:, number].tolist(), strict=True)) for of in self._of_seeds)
+            statistics = dict(zip(STATISTICS, self.statistics[number].tolist(), strict=True))
+            known = {"seed_users": users, "seed_cosines": cosines, "statistics": statistics}
+        of_channels = {name: rank for name, rank in zip(self.channels, ranks, strict=False) if rank}
+        return Candidate(self.items[number], self.vectors[number], of_channels, **known)
 
-def as_candidates(
-    items: Sequence[Item],
-    vectors: Mapping[str, Vectors],
-    statistics: ItemStatistics,
-    channels: Sequence[Mapping[str, int]] = (),
-) -> list[Candidate]:
-    """Turn items into candidates.
+    def __iter__(self) -> Iterator[Candidate]:
+        return (self[number] for number in range(len(self)))
 
-    Args:
-        items: The items.
-        vectors: Their text vectors, keyed by id.
-        statistics: The statistics of the log's items for this history.
-        channels: The ranks of each item, keyed by channel. It is empty for items that the caller supplied.
-    """
-    rows = statistics.log.rows([item.item_id for item in items])
-    position = {int(row): number for number, row in enumerate(dict.fromkeys(rows[rows >= 0]))}
-    known = np.array(list(position), dtype=np.int64)
-    seed_users = statistics.seed_users(known)
-    cosines, users = statistics.seed_cosines(known, seed_users).T, seed_users.T
-    of_items = statistics.of_items(known)
-    candidates = []
-    for number, (item, row) in enumerate(zip(items, rows.tolist(), strict=True)):
-        vector, of_channels = vectors[item.item_id], channels[number] if channels else {}
-        if row < 0:
-            candidates.append(Candidate(item, vector, of_channels))
-            continue
-        place = position[row]
-        of_seeds, users_of_seeds = (SeedValues(statistics.seeds, values[place]) for values in (cosines, users))
-        candidates.append(Candidate(item, vector, of_channels, of_seeds, users_of_seeds, of_items[place]))
-    return candidates
+    @cached_property
+    def statistics(self) -> Floats:
+        """The items' statistics from the log, shape (items, STATISTICS). They are NaN for an item that it lacks."""
+        table = np.full((len(self.items), len(STATISTICS)), np.nan)
+        if self.log is not None:
+            known = self._rows >= 0
+            table[known] = self.log.of_items(self._rows[known])
+        return table
+
+    @cached_property
+    def _rows(self) -> Ints:
+        """The row of each item in the log, or -1."""
+        ids = [item.item_id for item in self.items]
+        return self.log.log.rows(ids) if self.log is not None else np.full(len(ids), -1)
+
+    @cached_property
+    def _of_seeds(self) -> tuple[Ints, Floats]:
+        """The users whom each item shares with each seed, and the cosines of their users, shape (seeds, items) each.
+
+        They are counted when the first candidate is read. A batch without reasons reads none.
+        """
+        if self.log is None:
+            return np.empty((0, len(self)), dtype=np.int64), np.empty((0, len(self)))
+        known = self._rows >= 0
+        rows, position = np.unique(self._rows[known], return_inverse=True)
+        counts = self.log.seed_users(rows)
+        users, cosines = (np.zeros((len(self.log.seeds), len(self)), dtype) for dtype in (np.int64, np.float64))
+        users[:, known], cosines[:, known] = counts[:, position], self.log.seed_cosines(rows, counts)[:, position]
+        return users, cosines
 
 
 def retrieve(
@@ -107,7 +120,7 @@ def retrieve(
     max_price: float | None = None,
     conditions: Sequence[Condition] = (),
     n: int = 200,
-) -> list[Candidate]:
+) -> Candidates:
     """Retrieve up to `n` candidates, the best first, each with its rank in every channel.
 
     A shop may sell one product under several ids. Each title is therefore returned only once, and titles of the
@@ -150,8 +163,12 @@ def retrieve(
         if len(chosen) == n or wanted >= most:
             break
         wanted = min(OVERFETCH * wanted, most)
-    vectors = catalogue.item_vectors([item.item_id for item in chosen.values()])
-    return as_candidates(list(chosen.values()), vectors, ranks.statistics, ranks.of_rows(list(chosen)))
+    items = list(chosen.values())
+    if not items:
+        return Candidates()
+    vectors = catalogue.item_vectors([item.item_id for item in items])
+    stacked = np.stack([vectors[item.item_id] for item in items])
+    return Candidates(items, stacked, ranks.channels, ranks.of_rows(list(chosen)), ranks.statistics)
 
 
 def _first_admitted(

@@ -112,11 +112,13 @@ class ChannelRanks:
         order: list[int] = self.rows[np.argsort(-np.round(scores, 9), kind="stable")].tolist()
         return order
 
-    def of_rows(self, rows: Sequence[int]) -> list[dict[str, int]]:
-        """Return the ranks of items keyed by channel. They are empty for an item that no channel returned."""
-        position = {row: number for number, row in enumerate(self.rows.tolist())}
-        ranks = [self.ranks[position[row]].tolist() if row in position else () for row in rows]
-        return [{name: rank for name, rank in zip(self.channels, of_row, strict=False) if rank} for of_row in ranks]
+    def of_rows(self, rows: Sequence[int]) -> Ints:
+        """Return the ranks of items, shape (rows, channels). They are 0 for an item that no channel returned."""
+        wanted = np.asarray(rows, dtype=np.int64)
+        if not len(self.rows):
+            return np.zeros((len(wanted), len(self.channels)), dtype=np.int64)
+        places = np.minimum(np.searchsorted(self.rows, wanted), len(self.rows) - 1)
+        return np.where((self.rows[places] == wanted)[:, None], self.ranks[places], 0)
 
 
 def reciprocal(ranks: Ints) -> Floats:

@@ -25,10 +25,12 @@ class TitleIndex:
     def __init__(self, titles: Sequence[str]) -> None:
         words = [_words(title) for title in titles]
         self._size = len(titles)
-        self._postings: dict[str, list[int]] = {}
+        self._postings: dict[str, dict[int, int]] = {}
+        """How often each title has each word, keyed by word and row."""
         for row, of_title in enumerate(words):
             for word in of_title:
-                self._postings.setdefault(word, []).append(row)
+                rows = self._postings.setdefault(word, {})
+                rows[row] = rows.get(row, 0) + 1
         lengths = np.array([len(of_title) for of_title in words], dtype=np.float64)
         mean = max(float(lengths.mean()), 1e-9) if len(lengths) else 1.0
         self._damping = SATURATION * (1 - LENGTH_SHARE + LENGTH_SHARE * lengths / mean)
@@ -41,9 +43,9 @@ class TitleIndex:
         scores = np.zeros(self._size)
         asked = Counter(word for title in others for word in dict.fromkeys(_words(title)))
         for word, times in asked.items():
-            rows, frequency = np.unique(self._postings.get(word, ()), return_counts=True)
-            if len(rows):
-                rows = rows.astype(np.int64)
+            frequencies = self._postings.get(word, {})
+            if frequencies:
+                rows, frequency = np.array(list(frequencies)), np.array(list(frequencies.values()))
                 rarity = np.log(1 + (self._size - len(rows) + 0.5) / (len(rows) + 0.5))
                 scores[rows] += times * rarity * frequency / (frequency + self._damping[rows])
         return scores

@@ -16,16 +16,15 @@ from whimbrel.agent.ranking.rankers import Ranker
 from whimbrel.agent.reading.read_person import Reading
 from whimbrel.prompts import Message
 from whimbrel.tools.records import Item
-from whimbrel.tools.retrieval.candidates import Candidate
+from whimbrel.tools.retrieval.candidates import Candidate, Candidates
 from whimbrel.tools.text.encoder import encode
 
 TITLES = [f"Thing {number}" for number in range(8)]
 PERSON = Person([Item(item_id="h", title="Oolong tea", topics=("Tea",))])
 
 
-def candidates(titles: Sequence[str] = TITLES) -> list[Candidate]:
-    vectors = encode(titles)
-    return [Candidate(Item(item_id=f"i{number}", title=title), vectors[number]) for number, title in enumerate(titles)]
+def candidates(titles: Sequence[str] = TITLES) -> Candidates:
+    return Candidates([Item(item_id=f"i{number}", title=title) for number, title in enumerate(titles)], encode(titles))
 
 
 def falling(count: int = len(TITLES)) -> np.ndarray:
@@ -149,13 +148,13 @@ def test_twice_the_list_is_weighed_within_bounds(k: int, orders: bool, weighed: 
 def test_candidates_near_a_phrase_gain_and_candidates_near_an_unwanted_one_lose() -> None:
     titles = ["Garden hose", "Rose seeds", "Green tea", "Black tea"]
     reading = Reading(phrase_vectors=encode(["hoses", "seeds"]), unwanted_vectors=encode(["green tea"]))
-    figures = reading_figures(candidates(titles), reading)
+    figures = reading_figures(encode(titles), reading)
     assert set(figures) == {"phrases", "unwanted"}
     assert figures["phrases"][:2].min() > figures["phrases"][2:].max()
     assert figures["unwanted"].argmax() == 2
     for figure in figures.values():
         assert (figure.mean(), figure.std()) == pytest.approx((0, 1), abs=1e-6)
-    assert reading_figures(candidates(titles), Reading()) == {}
+    assert reading_figures(encode(titles), Reading()) == {}
     ranker = Ranker(weights={}, models={"reads": {"phrases": 1.0, "unwanted": -1.0}})
     person = Person(reading=reading)
     features = np.zeros((4, len(FEATURES)))
@@ -169,7 +168,10 @@ def test_candidates_near_a_phrase_gain_and_candidates_near_an_unwanted_one_lose(
 def test_no_candidates_are_no_ranking() -> None:
     model = ModelAccess(wanting(), tier="orders")
     nothing = np.empty((0, len(FEATURES)))
-    assert rank([], nothing, ranker=ranker_of(order=1.0), person=PERSON, model=model, config=RankConfig()) == Ranking()
+    nobody = Candidates()
+    assert not rank(
+        nobody, nothing, ranker=ranker_of(order=1.0), person=PERSON, model=model, config=RankConfig()
+    ).ranked
 
 
 def test_the_figures_of_an_answer_stand_in_the_order_of_the_candidates() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,6 @@ from whimbrel.agent.pipeline import FEATURES as TO_FEATURES
 from whimbrel.agent.pipeline import run
 from whimbrel.agent.ranking.diversity import diverse
 from whimbrel.agent.ranking.features import FEATURES, LOG_FEATURES
-from whimbrel.agent.ranking.rank import Ranked
 from whimbrel.agent.ranking.rankers import Ranker, Rankers
 from whimbrel.agent.state import Resources
 from whimbrel.tools.arrays import standardise
@@ -160,7 +160,7 @@ def test_retrieval_listens_to_the_channels_that_are_worth_most() -> None:
     interest = interest_of(history, library.item_vectors([item.item_id for item in history]))
 
     def first(weights: dict[str, float]) -> list[Candidate]:
-        return retrieve(library, RetrievalQuery(history, np.inf, interest), weights=weights, n=10)
+        return list(retrieve(library, RetrievalQuery(history, np.inf, interest), weights=weights, n=10))
 
     nothing = dict.fromkeys((*LEARNED_CHANNELS, "taste"), 0.0)
     for channel in ("next_item", "popular", "short"):
@@ -291,19 +291,15 @@ def test_unknown_figures_tell_nothing() -> None:
     assert choice.features[:, FEATURES.index("nearest")].any()
 
 
-def entries(vectors: Sequence[Sequence[float]], scores: Sequence[float]) -> list[Ranked]:
-    return [
-        Ranked(Candidate(Item(title=f"t{n}"), np.array(vector, dtype=np.float32)), score, {})
-        for n, (vector, score) in enumerate(zip(vectors, scores, strict=True))
-    ]
-
-
 def test_a_diverse_list_takes_what_is_unlike() -> None:
-    ranked = entries([[1, 0], [0.9, 0.436], [0, 1]], [3.0, 2.9, 2.0])
-    assert diverse(ranked, k=2) == [0, 1]
-    assert diverse(ranked, k=2, diversity=0.7) == [0, 2]
-    assert diverse(entries([[1, 0], [1, 0]], [1.0, 0.5]), k=2) == [0]
-    assert diverse(entries([[1, 0], [1, 0]], [1.0, 0.5]), k=2, near_duplicates=True) == [0, 1]
+    def chosen(vectors: Sequence[Sequence[float]], scores: Sequence[float], **settings: Any) -> list[int]:
+        return diverse(np.array(vectors, dtype=np.float32), np.array(scores), k=2, **settings)
+
+    three = [[1, 0], [0.9, 0.436], [0, 1]]
+    assert chosen(three, [3.0, 2.9, 2.0]) == [0, 1]
+    assert chosen(three, [3.0, 2.9, 2.0], diversity=0.7) == [0, 2]
+    assert chosen([[1, 0], [1, 0]], [1.0, 0.5]) == [0]
+    assert chosen([[1, 0], [1, 0]], [1.0, 0.5], near_duplicates=True) == [0, 1]
 
 
 def test_what_cannot_be_had_or_costs_too_much_comes_last_or_not_at_all() -> None:

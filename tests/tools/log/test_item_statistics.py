@@ -190,10 +190,10 @@ def test_ridge_counts_once_what_two_seeds_say_alike() -> None:
     assert both["y"] == pytest.approx(2 * LATER_SEED / (2 + 2))
 
 
-def test_the_statistics_of_one_item_have_names() -> None:
+def test_the_statistics_of_an_item_are_a_row() -> None:
     statistics = statistics_of(log_of("uv", "uv"), "u")
-    (of_item,) = statistics.of_items(np.array([1]))
-    assert tuple(of_item) == STATISTICS
+    (values,) = statistics.of_items(np.array([1])).tolist()
+    of_item = dict(zip(STATISTICS, values, strict=True))
     assert of_item["popularity"] == of_item["recent_popularity"] == 2
     assert of_item["itemknn"] == pytest.approx(1)
 
