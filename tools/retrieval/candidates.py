@@ -106,7 +106,8 @@ class Candidates:
         known = self._rows >= 0
         rows, position = np.unique(self._rows[known], return_inverse=True)
         counts = self.log.seed_users(rows)
-        users, cosines = (np.zeros((len(self.log.seeds), len(self)), dtype) for dtype in (np.int64, np.float64))
+        shape = len(self.log.seeds), len(self)
+        users, cosines = np.zeros(shape, dtype=np.int64), np.zeros(shape)
         users[:, known], cosines[:, known] = counts[:, position], self.log.seed_cosines(rows, counts)[:, position]
         return users, cosines
 
