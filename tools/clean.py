@@ -5,12 +5,15 @@ import unicodedata
 
 _JOINERS = frozenset("\u200c\u200d")
 """ZWNJ and ZWJ. Persian and Devanagari are spelled with them, and they join the parts of an emoji."""
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|.)?", re.DOTALL)
+"""Escape sequences, which tell a terminal to change its colours, its title or its clipboard."""
+_NONCHARACTERS = re.compile(r"[\ufdd0-\ufdef]|[\ufffe\uffff\U0001fffe\U0001ffff]")
 _TAGS = range(0xE0020, 0xE0080)
 """Tag characters, which spell the region of a flag such as Scotland's."""
 
 
 def clean_text(value: object) -> object:
-    r"""Return a text as one line in NFC, without control, format and surrogate characters.
+    r"""Return a text as one line in NFC, without escape sequences, control, format and surrogate characters.
 
     Joiners between two characters stay. A value of another type is returned unchanged. Validation then rejects it.
 
@@ -18,16 +21,26 @@ def clean_text(value: object) -> object:
         >>> clean_text(" Rye\n bread\u200b ")
         'Rye bread'
     """
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
     if not isinstance(value, str):
         return value
     if value.isascii() and value.isprintable():
         return " ".join(value.split())
     # Control characters and line ends (Unicode categories Cc, Zl, Zp) become spaces. Format, surrogate and private
     # characters are dropped. Unassigned ones stay: an emoji may be newer than the Unicode of this Python.
-    spaced = "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in value)
-    kept = "".join(c for c in spaced if unicodedata.category(c) not in {"Cf", "Cs", "Co"} or _joins(c))
-    one_line = " ".join(re.sub(r"[\ufdd0-\ufdef\ufffe\uffff]", "", unicodedata.normalize("NFC", kept)).split())
+    spaced = "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in _ESCAPES.sub("", value))
+    one_line = " ".join(without_invisible(spaced).split())
     return one_line.strip(" \u200c\u200d")
+
+
+def without_invisible(text: str) -> str:
+    """Return a text in NFC, without characters that no reader sees: format, surrogate and private ones, noncharacters.
+
+    Marks of direction are among them: they let a text look like another one.
+    """
+    kept = "".join(c for c in text if unicodedata.category(c) not in {"Cf", "Cs", "Co"} or _joins(c))
+    return _NONCHARACTERS.sub("", unicodedata.normalize("NFC", kept))
 
 
 def same_text(text: str) -> str:

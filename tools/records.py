@@ -9,17 +9,20 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from whimbrel.tools.clean import clean_text
+from whimbrel.tools.clean import clean_text, without_invisible
 from whimbrel.tools.event_meanings import STRENGTHS, Meaning, meaning_of
 from whimbrel.tools.fields import Fields, FieldValue
 from whimbrel.tools.timestamps import DAY_SECONDS, Time, iso
 
 LONGEST_ID, LONGEST_TITLE, LONGEST_TEXT, LONGEST_EVENT, LONGEST_IMAGE = 512, 500, 4000, 40, 2000  # characters
+LONGEST_KEY = 40  # characters of the name of a situation
 MOST_TOPICS = 32  # of one item
 _WHOLE = re.compile(r"^(-?\d+)\.0+$")
 
 
 def _clean_identifier(value: object) -> object:
+    if isinstance(value, bytes):  # pydantic would take them as a text, after this has looked at it
+        value = value.decode("utf-8", "replace")
     if isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -30,7 +33,9 @@ def _clean_identifier(value: object) -> object:
 
 
 def clean_identifier(text: str) -> str:
-    """Return an id without the spaces around it, in NFC. `7.0` is `7`: so pandas writes the ids of a column with gaps.
+    """Return an id in NFC, without invisible characters and the spaces around it.
+
+    `7.0` is `7`: so pandas writes the ids of a column with gaps.
 
     Raises:
         ValueError: the id contains a control character.
@@ -43,7 +48,7 @@ def clean_identifier(text: str) -> str:
     if not (text.isascii() and text.isprintable()):
         if any(unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in text):
             raise ValueError("an id holds a control character")
-        text = unicodedata.normalize("NFC", text)
+        text = without_invisible(text).strip(" \u200c\u200d")
     return _WHOLE.sub(r"\1", text) if text.endswith("0") else text
 
 
@@ -88,6 +93,7 @@ def _clean_description(value: object) -> object:
 
 Identifier = Annotated[str, BeforeValidator(_clean_identifier), Field(min_length=1, max_length=LONGEST_ID)]
 Title = Annotated[str, BeforeValidator(_clean_title), Field(min_length=1, max_length=LONGEST_TITLE)]
+ContextKey = Annotated[str, BeforeValidator(clean_text), Field(min_length=1, max_length=LONGEST_KEY)]
 
 
 def item_id_of(title: str) -> str:
@@ -166,7 +172,7 @@ class Event(BaseModel):
     time: Time
     event: Annotated[str, BeforeValidator(_clean_event), Field(min_length=1, max_length=LONGEST_EVENT)] = "interaction"
     rating: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    context: dict[Annotated[str, Field(max_length=40)], Title] = Field(default_factory=dict)
+    context: dict[ContextKey, Title] = Field(default_factory=dict)
 
     @property
     def meaning(self) -> Meaning | None:

@@ -20,7 +20,7 @@ from whimbrel.agent.batch.formats import format_of
 from whimbrel.agent.batch.parts import STORE_CONTENT, Parts
 from whimbrel.agent.batch.snapshot import write_snapshot
 from whimbrel.agent.language_models.hosted.budget import Budget
-from whimbrel.agent.moment import given_moment
+from whimbrel.agent.moment import given_moment, last_event_of
 from whimbrel.tools.errors import ConfigError, DataError, ModelError, WhimbrelError
 from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.files.locks import exclusive
@@ -167,10 +167,10 @@ def recommend_all(
 def _moment(wanted: ListRequest, store: Store) -> float:
     """Return the requested time. By default it does not depend on the clock, so that a run can be resumed."""
     moment = given_moment(wanted.at, wanted.context)
-    end = store.log.end
-    if end is None:
+    last = last_event_of(store.log)
+    if last is None:
         raise DataError(f"store {store.location!r} holds no event, so there is nobody to recommend to")
-    return end + 1 if moment is None else moment
+    return last + 1 if moment is None else moment
 
 
 def _choose(store: Store, named: Sequence[str] | None) -> tuple[list[str], list[str]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from whimbrel.agent.chat.lexicon import meanings
 from whimbrel.agent.chat.reading import LineReading
-from whimbrel.agent.schema.context import Context
+from whimbrel.agent.schema.context import MOST_REFUSALS, Context
 from whimbrel.tools.conditions import Condition
 
 _UPPER, _LOWER, _EXACT = ("<", "<="), (">", ">="), ("==", "in", "contains_any")
@@ -89,7 +89,7 @@ class TalkState:
         )
         return Context(
             query=", ".join([*self.wants, *self.topics]),
-            avoid=tuple(avoid),
+            avoid=tuple(avoid)[-MOST_REFUSALS:],
             more=self.liked,
             unavailable=tuple(dict.fromkeys([*self.rejected, *self.known, *hidden])),
             conditions=(*self.conditions, *conditions),

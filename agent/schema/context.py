@@ -5,13 +5,17 @@ from collections.abc import Callable, Mapping
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from whimbrel.agent.schema.wishes_and_refusals import LONGEST_WISH, read_wish
-from whimbrel.tools.clean import clean_text
+from whimbrel.tools.clean import clean_text, without_invisible
 from whimbrel.tools.conditions import Condition
-from whimbrel.tools.records import Item
+from whimbrel.tools.records import Item, clean_identifier
 from whimbrel.tools.timestamps import parse_time
 
 EARLIEST_MOMENT = parse_time("1980")
 """A `time` before this date is a number such as an hour or a year, and not a moment."""
+
+
+MOST_REFUSALS = 200
+"""Each refusal is compared with the text of every candidate."""
 
 
 class Context(BaseModel):
@@ -23,7 +27,7 @@ class Context(BaseModel):
 
     Attributes:
         query: A wish in free words.
-        avoid: Topics, titles or words that must not be recommended.
+        avoid: Topics, titles or words that must not be recommended, at most MOST_REFUSALS.
         more: Ids of items for which similar items are wanted.
         unavailable: Ids of items that are not available.
         max_price: The highest price. Items whose price is not known are allowed.
@@ -38,7 +42,7 @@ class Context(BaseModel):
     __pydantic_extra__: dict[str, str | int | float | bool]
 
     query: str = ""
-    avoid: tuple[str, ...] = ()
+    avoid: tuple[str, ...] = Field(default=(), max_length=MOST_REFUSALS)
     more: tuple[str, ...] = ()
     unavailable: tuple[str, ...] = ()
     max_price: float | None = Field(default=None, ge=0, allow_inf_nan=False)
@@ -47,11 +51,11 @@ class Context(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _clean_texts(cls, data: object) -> object:
-        """Clean keys and texts as the log's texts are cleaned. Ids only lose the characters that no id can hold."""
+        """Clean keys, texts and ids as those of the log are cleaned."""
         if not isinstance(data, Mapping):
             return data
         cleaned = {clean_text(key): _cleaned(value, clean_text) for key, value in data.items()}
-        ids = {key: _cleaned(data[key], _without_surrogates) for key in ("more", "unavailable") if key in data}
+        ids = {key: _cleaned(data[key], _clean_id) for key in ("more", "unavailable") if key in data}
         return cleaned | ids
 
     @field_validator("query", mode="before")
@@ -64,6 +68,11 @@ class Context(BaseModel):
     @classmethod
     def _several(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
+
+    @field_validator("avoid")
+    @classmethod
+    def _shorten(cls, refusals: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(words[:LONGEST_WISH] for words in refusals)
 
     def admits(self, item: Item) -> bool:
         """Return whether an item is available, costs no more than `max_price` and fulfils all conditions."""
@@ -97,18 +106,17 @@ class Context(BaseModel):
             ('snacks',)
         """
         want, refused = read_wish(words)
-        return self.model_copy(
-            update={"query": want or self.query, "avoid": tuple(dict.fromkeys([*self.avoid, *refused]))}
-        )
+        avoid = tuple(dict.fromkeys([*self.avoid, *refused]))[-MOST_REFUSALS:]
+        return self.model_copy(update={"query": want or self.query, "avoid": avoid})
 
 
 def _cleaned(value: object, clean: Callable[[object], object]) -> object:
     return [clean(entry) for entry in value] if isinstance(value, list | tuple) else clean(value)
 
 
-def _without_surrogates(value: object) -> object:
-    """Return a text without surrogates: halves of characters that a command line may pass but no file can hold."""
-    return value.encode("utf-8", "ignore").decode() if isinstance(value, str) else value
+def _clean_id(value: object) -> object:
+    # A command line may pass surrogates, which are halves of characters. No id holds them.
+    return clean_identifier(without_invisible(value)) if isinstance(value, str) else value
 
 
 def as_context(context: "Context | Mapping[str, object] | None") -> Context:

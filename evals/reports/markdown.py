@@ -1,6 +1,7 @@
 """Results as Markdown and as CSV."""
 
 import csv
+import html
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -42,6 +43,11 @@ def ranking_markdown(document: Row, name: str) -> str:
         ],
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def without_markup(markdown: str) -> str:
+    """Return Markdown in which HTML and links do nothing. Ours has neither, but names in files of others may."""
+    return html.escape(markdown, quote=False).replace("](", "]\\(")
 
 
 def _systems(document: Row, order: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from whimbrel.agent.learning.cases import Case, Problem
 from whimbrel.evals.reports import tables
 from whimbrel.evals.reports.charts import abstention_curves, lift_by_slice, quality_against_time, reliability_diagrams
-from whimbrel.evals.reports.markdown import as_csv, best_first, boundary_markdown, ranking_markdown
+from whimbrel.evals.reports.markdown import as_csv, best_first, boundary_markdown, ranking_markdown, without_markup
 from whimbrel.evals.reports.tables import RANKING, figure, p_value
 from whimbrel.evals.runs.document import PRIMARY, document_of
 from whimbrel.evals.runs.files import BOUNDARIES, MANIFEST, OUTCOMES, RANKINGS, RESULTS, read_lines, read_skipped
@@ -66,7 +66,7 @@ def write_report(folder: Path) -> Written:
 def _write(written: Written, page: str, markdown: str, csv: str) -> None:
     try:
         written.html.write_text(page, encoding="utf-8")
-        written.markdown.write_text(markdown, encoding="utf-8")
+        written.markdown.write_text(without_markup(markdown), encoding="utf-8")
         written.csv.write_text(csv, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"the report cannot be written: {error}") from error

@@ -41,6 +41,27 @@ def test_numbers_and_texts_of_one_id_are_the_same_id(value: object) -> None:
     assert identifier(value) == Event(user_id=value, item_id="i", time=0).user_id == "7"
 
 
+@pytest.mark.parametrize("value", ["u\u202e1", "\u200bu1", "u1\ufeff", "u1\ufffe", b"u1", "u1\u200d"])
+def test_an_id_loses_what_nobody_sees(value: object) -> None:
+    assert identifier(value) == Event(user_id=value, item_id="i", time=0).user_id == "u1"
+
+
+@pytest.mark.parametrize("value", ["u\n1", b"u\n1", "u\x1b[31m1", "u\u20281", "\u200b"])
+def test_an_id_that_holds_a_control_character_or_nothing_is_refused(value: object) -> None:
+    with pytest.raises(ValidationError):
+        Event(user_id=value, item_id="i", time=0)
+
+
+def test_names_of_a_situation_are_cleaned_like_its_values() -> None:
+    met = Event(user_id="u", item_id="i", time=0, context={"pl\u202eace": "wo\x1b[31mrk"})
+    assert met.context == {"place": "work"}
+
+
+@pytest.mark.parametrize("text", ["\x1b[1;31mred\x1b[0m", "\x1b]0;title\x07red", "\x1b]52;c;AAAA\x1b\\red", "red\x1b"])
+def test_an_escape_sequence_leaves_nothing(text: str) -> None:
+    assert clean_text(text) == "red"
+
+
 def test_an_item_without_an_id_has_that_of_its_title_whatever_the_case() -> None:
     assert Item(title="Green Tea").item_id == Item(title="green  tea").item_id != Item(title="Tea").item_id
     assert Item(title=1984).title == "1984"

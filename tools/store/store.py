@@ -150,10 +150,8 @@ class Store:
         appended = self._journal.of(user_id)
         history = self._users.read([user_id]).get(user_id)
         if history is None and not appended:
-            some = ", ".join(repr(u) for u in self.log.user_ids[:3]) or "none yet"
-            raise DataError(
-                f"no user {user_id!r} in store {self.location!r}; it holds {len(self.log.user_ids)}: {some}, ..."
-            )
+            # Nobody else is named, since whoever asks may not be allowed to know who is there.
+            raise DataError(f"no user {user_id!r} among the {len(self.log.user_ids):,} of store {self.location!r}")
         if not appended:
             return history or []
         events = {occurrence.key: occurrence for occurrence in [*appended, *(history or ())]}

@@ -13,6 +13,7 @@ import pytest
 from whimbrel.agent import ScriptedModel
 from whimbrel.agent.cli.main import main
 from whimbrel.agent.profile.segment import switch_probabilities
+from whimbrel.evals.reports.markdown import without_markup
 from whimbrel.evals.studies import asked_choices
 from whimbrel.tools.records import Item
 
@@ -71,6 +72,7 @@ def test_rank_gives_one_document_and_a_report_that_stands_alone(run: Run, cases:
     assert "&lt;script&gt;" in page
     assert not re.search(r"(?:src|href)=|https?://", page)
     assert "similarity" in (out / "report.md").read_text()
+    assert without_markup("| <img src=x> [a](javascript:b) |") == "| &lt;img src=x&gt; [a]\\(javascript:b) |"
     assert (out / "report.csv").read_text().startswith("system,metric,value,low,high,n")
     status, out_text, _ = run("rank", cases, "--system", systems, "--llm", "none", "--out", out)
     assert status == 0
