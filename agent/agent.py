@@ -19,6 +19,7 @@ from whimbrel.agent.language_models.protocol import LanguageModel, Tier
 from whimbrel.agent.language_models.specs import as_model, open_model
 from whimbrel.agent.moment import given_moment, now_of
 from whimbrel.agent.pipeline import RANK, RECOMMEND, SHIFT, run
+from whimbrel.agent.public_titles import PublicTitles
 from whimbrel.agent.ranking.rank import Ranking
 from whimbrel.agent.reading.tiers import tier_of
 from whimbrel.agent.schema.context import Context, as_context
@@ -161,6 +162,11 @@ class Agent:
         stored = catalogue if isinstance(catalogue, Store) else None
         fitted = self._given_fitted or (Fitted.load(stored.fitted) if stored else Fitted.default())
         cache = stored.number_cache(f"{llm.digest}|{likelihood_prompt(language).name}") if stored and llm else None
+        if llm is not None:
+            # Imported here, since the patterns of personal data take 10 ms to compile.
+            from whimbrel.agent.language_models.private_model import know_public
+
+            know_public(llm, PublicTitles(catalogue))
         access = ModelAccess(llm, language, cache)
         return Resources(catalogue, fitted.for_log(catalogue.log), access, self._config)
 

@@ -119,6 +119,7 @@ def retrieval_query(state: State, resources: Resources) -> RetrievalQuery:
         interest=state.interest,
         expected=state.prediction.topics,
         learned=resources.fitted.items,
+        min_people=resources.catalogue.min_people,
         without=(*request.without, *request.context.more, *request.context.unavailable, *recall.refused),
     )
 

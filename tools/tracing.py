@@ -1,4 +1,7 @@
-"""Whether LangChain may post traces. They hold prompts, ids and titles, so its own variables do not turn them on."""
+"""What may leave this machine: traces of LangChain, and prompts.
+
+Traces hold prompts, ids and titles, so the variables of LangChain do not turn them on.
+"""
 
 import os
 from collections.abc import Iterator
@@ -7,13 +10,20 @@ from typing import Literal, cast
 
 VARIABLE = "WHIMBREL_TRACING"
 """Unset: no traces, whatever else asks for them. `masked`: traces without inputs and outputs. `whole`: with them."""
+LOCAL_ONLY = "WHIMBREL_LOCAL_ONLY"
+"""If it is set, nothing of a person leaves this machine. The option `--local-only` sets it."""
 Tracing = Literal["off", "masked", "whole"]
 
 
 def wanted_tracing() -> Tracing:
     """Return what the environment allows. An unknown value allows nothing."""
     value = os.environ.get(VARIABLE, "").strip().casefold()
-    return cast(Tracing, value) if value in ("masked", "whole") else "off"
+    return cast(Tracing, value) if value in ("masked", "whole") and not is_local_only() else "off"
+
+
+def is_local_only() -> bool:
+    """Return whether nothing of a person may leave this machine, neither to a hosted model nor as a trace."""
+    return os.environ.get(LOCAL_ONLY, "").strip().casefold() not in ("", "0", "no", "false", "off")
 
 
 @contextmanager

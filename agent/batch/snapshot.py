@@ -77,6 +77,7 @@ def write_snapshot(store: Store, folder: Path, *, before: float, progress: Progr
         "topics": list(topic_vectors),
         "meanings": store.settings.meanings,
         "zone": str(store.settings.zone),
+        "min_people": store.min_people,
     }
     (partial / FACTS).write_text(json.dumps(facts, ensure_ascii=False), "utf-8")
     if store.fitted.is_dir():
@@ -113,6 +114,7 @@ def _open(folder: Path) -> Snapshot:
         histories=_Histories(log, facts["words"], _mapped(folder / WORD), _mapped(folder / RATING), facts["damaged"]),
         meanings=facts["meanings"],
         zone=zone_of(facts["zone"]),
+        min_people=facts["min_people"],
         vectors=KnownVectors(_mapped(folder / VECTORS), _mapped(folder / TASTES), topic_vectors),
     )
     return Snapshot(catalogue, Fitted.load(folder / FITTED))

@@ -66,6 +66,16 @@ def ingest(
             help="What an event word means: seen, wanted, chosen, rated or turned-away. May be repeated.",
         ),
     ] = None,
+    min_people: Annotated[
+        int | None,
+        typer.Option(
+            "--min-people",
+            metavar="N",
+            min=1,
+            help="Show an item to others only if so many people met it, or nobody. By default 1 with a catalogue, and "
+            "3 for a log alone of 30 people or more: its titles may be anybody's words.",
+        ),
+    ] = None,
     calibrate: Annotated[
         bool,
         typer.Option(help="Learn from the end of the log which signals count on it. It takes seconds, for any log."),
@@ -107,7 +117,15 @@ def ingest(
     }
     command = _command(source, {**given, "--encoding": encoding}, map or [], no_header=no_header)
     with progress_bars() as progress:
-        done = ingest_source(opened, store, command=command, progress=progress, meanings=meanings, timezone=timezone)
+        done = ingest_source(
+            opened,
+            store,
+            command=command,
+            progress=progress,
+            meanings=meanings,
+            timezone=timezone,
+            min_people=min_people,
+        )
         if calibrate and done.new_events:
             with open_store(store) as opened_store:
                 calibrate_store(opened_store, progress=progress)

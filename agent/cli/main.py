@@ -6,6 +6,7 @@ not depend on `whimbrel.evals`.
 """
 
 import io
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -83,6 +84,9 @@ def _holds(file: Path, section: bytes) -> bool:
 
 def main() -> None:
     """Run the command line."""
+    if "--local-only" in sys.argv[1:]:  # it holds for every command, so it may stand anywhere
+        os.environ["WHIMBREL_LOCAL_ONLY"] = "1"  # worker processes inherit it
+        sys.argv = [sys.argv[0], *(word for word in sys.argv[1:] if word != "--local-only")]
     run(build_app(next(iter(sys.argv[1:]), "")))
 
 
@@ -123,6 +127,14 @@ def _print_version(asked: bool) -> None:
 def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    local_only: Annotated[
+        bool,
+        typer.Option(
+            "--local-only",
+            help="Refuse hosted models and traces, so that nothing of a person leaves this machine. May also stand "
+            "after the command.",
+        ),
     ] = False,
 ) -> None:
     """Options that stand before the command."""

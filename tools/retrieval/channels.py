@@ -59,6 +59,7 @@ class RetrievalQuery:
         expected: Probabilities of the topics of the next event, keyed by topic.
         learned: What the log taught about its items.
         without: Ids of other items that must not be returned.
+        min_people: An item that somebody met, but fewer people than this, is not returned.
         only: For each item of the log, whether it may be returned; None if all may.
     """
 
@@ -68,11 +69,15 @@ class RetrievalQuery:
     expected: Mapping[str, float] = field(default_factory=dict)
     learned: LearnedItems = NO_LEARNED_ITEMS
     without: Sequence[str] = ()
+    min_people: int = 1
     only: NDArray[np.bool_] | None = None
 
     def allowed(self, log: InteractionLog) -> NDArray[np.bool_]:
         """Return for each item of the log whether it may be returned, shape (items,)."""
-        allowed = counts_before(log, self.before).known.copy()
+        counts = counts_before(log, self.before)
+        allowed = counts.known.copy()
+        if self.min_people > 1:
+            allowed &= (counts.users == 0) | (counts.users >= self.min_people)
         excluded = log.rows([*(item.item_id for item in self.history), *self.without])
         allowed[excluded[excluded >= 0]] = False
         return allowed if self.only is None else allowed & self.only

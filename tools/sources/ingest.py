@@ -27,6 +27,8 @@ from whimbrel.tools.text.encoder import encode, encoder_text
 from whimbrel.tools.timestamps import iso
 
 LONGEST_FILE_NAME = 60  # characters of the name of a source in the name of its file of rejects
+MIN_PEOPLE_OF_LOG, LEAST_USERS_TO_HIDE = 3, 30
+"""MIN_PEOPLE_OF_LOG people must have met an item of a log alone that has LEAST_USERS_TO_HIDE users or more."""
 LARGE_CATALOGUE = 50_000
 """A new store of more items is encoded by the distilled encoder.
 
@@ -48,6 +50,7 @@ def ingest(
     progress: Progress | None = None,
     meanings: Mapping[str, Meaning] | None = None,
     timezone: str = "",
+    min_people: int | None = None,
 ) -> Ingested:
     """Write the rows of a source to the store at `location`. The store is created if it does not exist.
 
@@ -59,6 +62,8 @@ def ingest(
         progress: Shows the progress of the ingestion.
         meanings: Meanings of event words, which the store keeps (see `tools.event_meanings`).
         timezone: The zone in which the people live, which the store keeps; "" to leave it.
+        min_people: How many people must have met an item before it is shown to others. The store keeps it. By default
+            1 with a catalogue, and MIN_PEOPLE_OF_LOG for a log alone of LEAST_USERS_TO_HIDE users or more.
 
     Raises:
         DataError: The source cannot be read to its end, or none of its rows is valid.
@@ -83,6 +88,8 @@ def ingest(
                 store.settings.add_meanings(meanings)
             if timezone:
                 store.settings.set_zone(timezone)
+            if count := min_people or _default_min_people(staging, store):
+                store.settings.set_min_people(count)
             new_items, topics = _write_items(staging, store, progress)
             new_events = _write_histories(staging, store, progress)
             progress.step("Indexing", None)
@@ -125,6 +132,18 @@ def ingest(
     finally:
         if store:
             store.close()
+
+
+def _default_min_people(staging: Staging, store: Store) -> int:
+    """Return how many people must have met an item before it is shown to others, or 0 to leave the setting.
+
+    The titles of a log alone may be anybody's words, and an item that one person met may tell who that is. A catalogue
+    is meant to be shown. Of a few people, nearly all items would be hidden.
+    """
+    if staging.counts.catalogue:
+        return 1
+    is_first = not store.item_count() and staging.users >= LEAST_USERS_TO_HIDE
+    return MIN_PEOPLE_OF_LOG if is_first else 0
 
 
 def _exists(location: str | Path) -> bool:

@@ -40,6 +40,7 @@ class InMemory:
         log: The interactions as arrays.
         timed: Whether the times of the log are real. Otherwise they only give the order of the events, and the items
             of a history have no time.
+        min_people: How many people must have met an item before it is shown to others.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class InMemory:
         histories: Mapping[str, Sequence[Occurrence]] | None = None,
         meanings: Mapping[str, Meaning] | None = None,
         zone: tzinfo = UTC,
+        min_people: int = 1,
         vectors: KnownVectors | None = None,
     ) -> None:
         """Make a catalogue.
@@ -63,10 +65,12 @@ class InMemory:
                 rating, which the log does not contain. None if these are unknown.
             meanings: Meanings that the log gives to event words of its own. They need `histories`.
             zone: The zone of the hours and weekends of habits.
+            min_people: How many people must have met an item before it is shown to others.
             vectors: Vectors that are known already; None to compute them with the encoder.
         """
         self.log = log
         self.timed = timed
+        self.min_people = min_people
         self._items = {item.item_id: item for item in items}
         self._histories = histories
         self._meanings = meanings

@@ -14,6 +14,7 @@ from whimbrel.tools.store.chroma import Database
 COLLECTION = "notes"
 GENERATION, MEANINGS, TIMEZONE, DISTILLED = "generation", "meanings", "timezone", "distilled"
 PRIVATE = "private"
+MIN_PEOPLE = "min_people"
 """The note of items that only somebody met who is being forgotten."""
 UNFINISHED, SOURCE = "unfinished ", "source "
 """Notes of which there is one for each source. The digest of its name follows."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import tzinfo
 
 from whimbrel.tools.event_meanings import Meaning
-from whimbrel.tools.store.notes import DISTILLED, MEANINGS, TIMEZONE, Notes
+from whimbrel.tools.store.notes import DISTILLED, MEANINGS, MIN_PEOPLE, TIMEZONE, Notes
 from whimbrel.tools.timestamps import zone_of
 
 
@@ -41,6 +41,15 @@ class Settings:
     def set_zone(self, name: str) -> None:
         """Set the zone (see `zone_of`). It counts once the ingestion is finished."""
         self._notes.put(timezone=name)
+
+    @property
+    def min_people(self) -> int:
+        """How many people must have met an item before it is shown to others; 1 if that was never set."""
+        return int(self._notes.get(MIN_PEOPLE) or 1)
+
+    def set_min_people(self, count: int) -> None:
+        """Set how many people must have met an item before it is shown to others."""
+        self._notes.put(min_people=str(count))
 
     def note_source(self, name: str, command: str) -> str:
         """Note the command with which a source was read. Return the one of an earlier time if it was another one."""

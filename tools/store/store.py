@@ -145,6 +145,11 @@ class Store:
         """Return what each saved conversation of a user remembers (see `read_conversations`)."""
         return read_conversations(self.folder, user_id)
 
+    @property
+    def min_people(self) -> int:
+        """How many people must have met an item before it is shown to others. Items that nobody met are shown."""
+        return self.settings.min_people
+
     def _whole_history(self, user_id: str) -> list[Occurrence]:
         # The journal is read first: what is folded meanwhile is then found in the user's records.
         appended = self._journal.of(user_id)
