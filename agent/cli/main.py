@@ -5,6 +5,7 @@ takes the Typer app. `whimbrel.evals` has such a function too. It is named here 
 not depend on `whimbrel.evals`.
 """
 
+import errno
 import io
 import os
 import sys
@@ -16,6 +17,7 @@ import typer
 
 from whimbrel.agent.cli import models
 from whimbrel.agent.cli.chat import chat
+from whimbrel.agent.cli.check import check
 from whimbrel.agent.cli.demo import demo
 from whimbrel.agent.cli.export import export
 from whimbrel.agent.cli.fit import fit
@@ -50,7 +52,7 @@ def build_app(group: str | None = None) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
-    for command in (ingest, recommend, shift, chat, demo, fit, export, forget):
+    for command in (ingest, recommend, shift, chat, demo, fit, export, forget, check):
         add_command(app, command)
     app.add_typer(models.build_app(), name="models")
     import_module(EVALS_COMMANDS).register(app, group)
@@ -100,7 +102,8 @@ def run(app: typer.Typer) -> None:
     try:
         app()
     except (WhimbrelError, OSError) as error:
-        _print_error(str(error))
+        is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        _print_error(f"the disk is full ({error}): make some room, then run it again" if is_full else str(error))
         sys.exit(1)
     except MemoryError as error:
         print(f"whimbrel: not enough memory ({error}): ask for less, or use a larger machine", file=sys.stderr)

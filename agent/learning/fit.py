@@ -113,6 +113,7 @@ def fit_store(store: Store, extras: Extras | None = None, *, seed: int = 0, prog
     Raises:
         DataError: The log is too short to learn from, or the cases cannot be read.
     """
+    store.require_writable()
     draw = Draw(seed=seed, progress=progress or NoProgress())
     learned = learn_from(store, draw=draw)
     _require_something(learned)

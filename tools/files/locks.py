@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from whimbrel.tools.errors import StoreError
@@ -48,7 +48,8 @@ def exclusive(folder: Path, what: str, *, advice: str = "") -> Iterator[None]:
         raise StoreError(f"{what} {str(folder)!r} cannot be locked: {error.strerror or error}") from error
     try:
         command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]])
-        holder.write_text(json.dumps({"pid": os.getpid(), "command": command}))
+        with suppress(OSError):  # the lock holds without it
+            holder.write_text(json.dumps({"pid": os.getpid(), "command": command}))
         yield
     finally:
         holder.unlink(missing_ok=True)

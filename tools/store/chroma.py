@@ -5,13 +5,18 @@ It also raises errors of many kinds. Some are panics of its Rust core, which are
 all of that.
 """
 
+import errno
 import logging
+import os
+import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from shlex import quote
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -21,6 +26,7 @@ from whimbrel.tools.errors import StoreError
 from whimbrel.tools.files.locks import exclusive
 from whimbrel.tools.files.paths import cache_folder
 from whimbrel.tools.store.purge import MARK, purge
+from whimbrel.tools.store.seals import Seals
 from whimbrel.tools.text.encoder import Vectors
 
 COLLECTIONS = ("items", "users", "topics")
@@ -33,6 +39,7 @@ EF_CONSTRUCTION = {"items": 100, "users": 40, "topics": 100}
 There are more users than items, and an ingestion spends most of its time on their index. Of 10,000 users, 40 took 1.1 s
 and found .992 of the 50 nearest; 100 took 1.65 s and found .997.
 """
+ROOM = 256 << 10  # bytes that must be free for a folder to be opened where it is
 TIMEOUT_SECONDS = 120.0  # the longest wait for one answer of a server
 SHARING_ADVICE = "; for several processes at once serve the store with `chroma run` and give its address"
 
@@ -48,15 +55,22 @@ class Database:
         folder: The folder of other files that belong to the store.
         is_shared: Whether other processes may have the store open too.
         collections: The collections, keyed by name.
+        read_only: Why nothing can be written, in words; "" if it can.
     """
 
     location: str
     folder: Path
     is_shared: bool
     collections: Mapping[str, Any]
+    read_only: str
     _resources: ExitStack
     # Every search needs a count, and counting takes a query. The count is kept until this process writes.
     _counts: dict[str, int] = field(default_factory=dict)
+
+    def require_writable(self) -> None:
+        """Raise a `StoreError` if the store is read from a copy, since what is written to that is lost."""
+        if self.read_only:
+            raise StoreError(f"nothing can be written to store {self.location!r}: {self.read_only}")
 
     def close(self) -> None:
         """Close the store: unlock its folder, or close the connection to its server."""
@@ -169,8 +183,10 @@ class Database:
             ) from error
 
 
-def connect(location: str, *, create: bool, writing: bool, metadata: Mapping[str, Any]) -> Database:
-    """Open the collections of a store.
+def connect(
+    location: str, *, create: bool, writing: bool, metadata: Mapping[str, Any], damaged: bool = False
+) -> Database:
+    """Open the collections of a store. A folder that cannot be written is read from a temporary copy.
 
     Args:
         location: A folder or an address. The address is `http://host:port`, or `http://host:port/NAME` for one of
@@ -178,6 +194,7 @@ def connect(location: str, *, create: bool, writing: bool, metadata: Mapping[str
         create: Whether missing collections are made.
         writing: Whether a store on a server is locked against other writers on this machine. A folder is always locked.
         metadata: The metadata for a new store.
+        damaged: Whether a folder is opened although its files are not what was written.
 
     Raises:
         StoreError: the store is absent, locked, damaged or unreachable.
@@ -185,7 +202,7 @@ def connect(location: str, *, create: bool, writing: bool, metadata: Mapping[str
     if not location.strip():
         raise StoreError("no folder is named for the store: give one, as --store shop")
     with ExitStack() as resources:
-        is_shared = location.startswith(("http://", "https://"))
+        is_shared, read_only = location.startswith(("http://", "https://")), ""
         if is_shared:
             address = urlsplit(location)
             prefix = f"{address.path.strip('/') or 'whimbrel'}-"
@@ -201,12 +218,57 @@ def connect(location: str, *, create: bool, writing: bool, metadata: Mapping[str
                 raise StoreError(
                     f"no store at {location!r}: make one with `whimbrel ingest SOURCE --store {quote(location)}`"
                 )
+            read_only = _why_read_only(folder)
+            if read_only and not create and not writing:
+                folder = resources.enter_context(_copied(folder))
             resources.enter_context(exclusive(folder, "store", advice=SHARING_ADVICE))
+            seals = Seals(folder)
+            if not damaged and (broken := seals.broken()):
+                raise StoreError(
+                    f"store {location!r} is damaged: {broken[0]} is not what was written. Run `whimbrel check --store "
+                    f"{quote(location)} --repair`"
+                )
             client = _embedded(folder)
-            resources.callback(_purge, folder)
+            seals.remove()
+            resources.callback(seals.renew)
+            if not damaged:
+                resources.callback(_purge, folder)
         resources.callback(_close, client)
         collections = _collections(client, prefix, location, metadata if create else None)
-        return Database(location, folder, is_shared, collections, resources.pop_all())
+        return Database(location, folder, is_shared, collections, read_only, resources.pop_all())
+
+
+def _why_read_only(folder: Path) -> str:
+    """Return why a store in a folder cannot be written, in words; "" if it can, or if there is none yet."""
+    if not (folder / "chroma.sqlite3").is_file():
+        return ""
+    if not (os.access(folder, os.W_OK) and os.access(folder / "chroma.sqlite3", os.W_OK)):
+        return "its folder is read-only"
+    try:
+        # Reading needs some room too, for the lock and for SQLite's journal.
+        (folder / "room").write_bytes(bytes(ROOM))
+        return ""
+    except OSError as error:
+        return "its disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "its folder is read-only"
+    finally:
+        with suppress(OSError):
+            (folder / "room").unlink(missing_ok=True)
+
+
+@contextmanager
+def _copied(folder: Path) -> Iterator[Path]:
+    """Copy a store into a temporary folder until the block ends."""
+    with TemporaryDirectory(prefix="whimbrel-") as temporary:
+        copy = Path(temporary) / "store"
+        try:
+            shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("lock", "holder.json", "room", "*.partial"))
+        except (OSError, shutil.Error) as error:
+            raise StoreError(
+                f"store {str(folder)!r} cannot be written, and there is no room for a copy in {temporary!r}: {error}"
+            ) from error
+        for path in (copy, *copy.rglob("*")):
+            path.chmod(path.stat().st_mode | 0o600 | (0o100 if path.is_dir() else 0))
+        yield copy
 
 
 def _make(folder: Path) -> None:
@@ -244,6 +306,13 @@ def _client(location: str, host: str, port: int) -> Any:
 
 def _purge(folder: Path) -> None:
     if (folder / MARK).is_file():
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        if shutil.disk_usage(folder).free < 2 * size:
+            # Chroma leaves half an index if it cannot write it.
+            raise StoreError(
+                f"store {str(folder)!r} still holds the bytes of what was deleted, since its disk has too little room "
+                f"({2 * size / 1e6:.0f} MB are needed): make some, then run any command on it"
+            )
         with _store_errors(str(folder), "could not be purged: open it again to complete this"):
             purge(folder, (*COLLECTIONS, *RECORDS), lambda: _embedded(folder), _close)
 
@@ -308,4 +377,15 @@ def _store_errors(location: str, failure: str = "failed") -> Iterator[None]:
         raise
     except BaseException as error:  # a panic of Chroma's Rust core is not an Exception
         summary = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        if _is_full(location, summary):
+            raise StoreError(f"store {location!r}: its disk is full. Make some room, then run it again") from error
         raise StoreError(f"store {location!r} {failure} ({summary})") from error
+
+
+def _is_full(location: str, summary: str) -> bool:
+    """Return whether a failure comes from a full disk. Chroma reports most of them in words of its own."""
+    if re.search(r"disk is full|No space left|os error 28", summary):
+        return True
+    with suppress(OSError):
+        return not location.startswith("http") and shutil.disk_usage(Path(location).expanduser()).free < ROOM
+    return False

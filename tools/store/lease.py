@@ -43,6 +43,7 @@ class Lease:
         Raises:
             StoreError: another writer held it all the time.
         """
+        self._database.require_writable()
         until = time.monotonic() + wait
         if not self._turn.acquire(timeout=wait):
             raise self._is_held()

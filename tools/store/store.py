@@ -12,7 +12,7 @@ another wrote. The journal is folded into the users' records now and then.
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
@@ -32,10 +32,11 @@ from whimbrel.tools.log.topic_clusters import (
     write_clusters,
 )
 from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
+from whimbrel.tools.progress import Progress
 from whimbrel.tools.records import Interaction, Item, Occurrence
 from whimbrel.tools.retrieval.field_table import FieldTable
 from whimbrel.tools.store.caches import NUMBERS_FOLDER, NumberCache, ReadCache
-from whimbrel.tools.store.chroma import COLLECTIONS, Database, connect
+from whimbrel.tools.store.chroma import COLLECTIONS, RECORDS, Database, connect
 from whimbrel.tools.store.item_records import FROM_CATALOGUE, ItemRecord
 from whimbrel.tools.store.journal import Journal
 from whimbrel.tools.store.lease import Lease
@@ -45,6 +46,7 @@ from whimbrel.tools.store.settings import Settings
 from whimbrel.tools.store.stored_log import ColumnsOf, StoredLog
 from whimbrel.tools.store.user_records import UserRecords
 from whimbrel.tools.text import encoder
+from whimbrel.tools.text.distilled import encode_distilled
 from whimbrel.tools.text.encoder import Vectors
 
 FORMAT = 4
@@ -287,6 +289,7 @@ class Store:
             DataError: the store has no such item.
             StoreError: the event could not be written.
         """
+        self.require_writable()
         if not self._stored_log.has_item(occurrence.item_id):
             raise DataError(f"no item {occurrence.item_id!r} in store {self.location!r}: ingest it first")
         if not self._users.lacking([(user_id, occurrence)]):
@@ -294,7 +297,8 @@ class Store:
         id_ = self._journal.append(user_id, occurrence)
         self._stored_log.append(id_, user_id, occurrence)
         if len(self._journal) >= FOLDED_AT:
-            with suppress(StoreError):  # another process is writing: the next event tries again
+            # Another process is writing, or the disk is full. The event is stored, and the next one tries again.
+            with suppress(StoreError, OSError):
                 self.fold(wait=0.0)
 
     def fold(self, *, wait: float = WAIT_SECONDS) -> int:
@@ -413,6 +417,10 @@ class Store:
 
     # Ingestion calls `begin`, then the writing methods in any order, then `finish`.
 
+    def require_writable(self) -> None:
+        """Raise a `StoreError` if nothing can be written: the folder is read-only, or its disk is full."""
+        self._database.require_writable()
+
     def begin(self, source: str) -> None:
         """Mark the store as unfinished until `finish` is called for the same source. Readers refuse such a store.
 
@@ -452,6 +460,29 @@ class Store:
         """Add events to users' histories and return the number of new events. Equal events count once."""
         return self._users.merge(histories, self.item_vectors, self.settings.meanings)
 
+    def restore_vectors(self, names: Collection[str], *, progress: Progress) -> None:
+        """Compute the vectors of damaged collections again (see `repair`). Those of users need those of items."""
+        encode = encode_distilled if self.settings.is_distilled else encoder.encode
+        progress.step("Computing vectors again", len(names))
+        for name in sorted(names, key=[*COLLECTIONS, *RECORDS].index):
+            if name == "users":
+                self._users.restore_vectors(self.item_vectors, self.settings.meanings)
+            elif name == "topics":
+                topics = sorted(self.topic_names())
+                self.put_topics(topics, encoder.encode(topics))
+            else:
+                for page in self._database.pages(name, "metadatas"):
+                    if name == "items":
+                        records = [ItemRecord.from_metadata(metadata) for _, metadata in page]
+                        self.put_items(records, encode([encoder.encoder_text(record.item) for record in records]))
+                    else:
+                        self._database.put(name, dict(page))
+            progress.advance(1)
+
+    def lacks_log_file(self) -> bool:
+        """Return whether the file of the log is absent or damaged. It is built again when the log is read."""
+        return not self._stored_log.is_whole()
+
     # Derived files.
 
     def _find_clusters(self) -> dict[str, str]:
@@ -480,13 +511,14 @@ class Store:
             return with_cluster_topics(list(self._catalogue()), self._clusters)
 
 
-def open_store(location: str | Path, *, create: bool = False, writing: bool = False) -> Store:
+def open_store(location: str | Path, *, create: bool = False, writing: bool = False, damaged: bool = False) -> Store:
     """Open a store.
 
     Args:
         location: A folder, or the address of a Chroma server (see `connect`).
         create: Whether the store is made if it is absent.
         writing: Whether an unfinished store may be opened, in order to complete it.
+        damaged: Whether a damaged store is opened, in order to repair it.
 
     Raises:
         StoreError: the store is absent, locked, unfinished or unreachable, or has another encoder or format.
@@ -497,7 +529,7 @@ def open_store(location: str | Path, *, create: bool = False, writing: bool = Fa
             history = store.history("u1")
         ```
     """
-    database = connect(str(location), create=create, writing=writing, metadata=_MADE_BY)
+    database = connect(str(location), create=create, writing=writing, metadata=_MADE_BY, damaged=damaged)
     try:
         _check(database, writing=writing)
     except StoreError:

@@ -57,6 +57,10 @@ class StoredLog:
                 self._log, self._pending = with_events(self._log, self._pending), []
             return self._log
 
+    def is_whole(self) -> bool:
+        """Return whether there is a file of the present generation, as it was written."""
+        return self._load(self._notes.generation) is not None
+
     def has_item(self, item_id: str) -> bool:
         """Return whether the log has an item. Unlike `get`, this does not add what was appended lately."""
         with self._lock:

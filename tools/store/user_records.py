@@ -116,6 +116,13 @@ class UserRecords:
         numbers = range(-(-len(kept) // CHUNK_SIZE), -(-len(history) // CHUNK_SIZE))
         self._database.delete(COLLECTION, [_record_id(user_id, number) for number in numbers])
 
+    def restore_vectors(self, vectors_of: VectorsOf, meanings: Mapping[str, Meaning] | None = None) -> None:
+        """Compute the taste vectors of all users again."""
+        for page in self._database.pages(COLLECTION, "metadatas"):
+            histories = self.read(list(dict.fromkeys(_user_of(record_id) for record_id, _ in page)))
+            vectors = vectors_of(sorted({o.item_id for history in histories.values() for o in history}))
+            self._write(histories, vectors, meanings)
+
     def nearest(self, vector: Vectors, *, n: int) -> list[str]:
         """Return up to `n` users whose taste vectors are nearest to `vector`, the nearest first."""
         (records,) = self._database.nearest(COLLECTION, vector[None], n=n)
