@@ -73,7 +73,7 @@ def ingest(
             metavar="N",
             min=1,
             help="Show an item to others only if so many people met it, or nobody. By default 1 with a catalogue, and "
-            "3 for a log alone of 30 people or more: its titles may be anybody's words.",
+            "3 for a log alone of 200 people or more: its titles may be anybody's words.",
         ),
     ] = None,
     calibrate: Annotated[

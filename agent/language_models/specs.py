@@ -9,6 +9,7 @@ the spec and returns a model (see `LanguageModel` in `protocol.py`):
 
     def open_mlx(rest: str) -> LanguageModel: ...
 
+A backend that asks a server wraps its model in `private_model.PrivateModel`, which keeps personal data from it.
 `--llm mlx:some-model` then calls `open_mlx("some-model")`, and `whimbrel models list` lists `mlx:REST`. Whimbrel's own
 prefixes cannot be replaced.
 """
@@ -171,9 +172,7 @@ def _open_uncached(spec: str, budget: Budget | None, tell: Callable[[str], None]
             )
         return PrivateModel(HostedModel(model, base_url=base_url or None, spec=spec, budget=budget))
     if rest and (plugin := _plugins().get(prefix)):
-        from whimbrel.agent.language_models.private_model import PrivateModel
-
-        return PrivateModel(_open_plugin(plugin, rest, spec))  # it may ask a server too
+        return _open_plugin(plugin, rest, spec)
     raise ConfigError(f"{spec!r} is not a model spec: give one of {', '.join(list_specs())}")
 
 

@@ -27,7 +27,7 @@ from whimbrel.tools.text.encoder import encode, encoder_text
 from whimbrel.tools.timestamps import iso
 
 LONGEST_FILE_NAME = 60  # characters of the name of a source in the name of its file of rejects
-MIN_PEOPLE_OF_LOG, LEAST_USERS_TO_HIDE = 3, 30
+MIN_PEOPLE_OF_LOG, LEAST_USERS_TO_HIDE = 3, 200
 """MIN_PEOPLE_OF_LOG people must have met an item of a log alone that has LEAST_USERS_TO_HIDE users or more."""
 LARGE_CATALOGUE = 50_000
 """A new store of more items is encoded by the distilled encoder.
