@@ -11,8 +11,7 @@ from pydantic import BaseModel
 from whimbrel.agent.ranking.rankers import Rankers
 from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.tools.errors import DataError
-from whimbrel.tools.files.atomic import atomic_write
-from whimbrel.tools.files.whole_files import check_files
+from whimbrel.tools.files.whole_files import check_files, whole_files
 from whimbrel.tools.log.click_rates import ClickRates
 from whimbrel.tools.log.ease import Ease
 from whimbrel.tools.log.interaction_log import InteractionLog
@@ -88,13 +87,12 @@ class Fitted:
 
 def save_calibrated(rankers: Rankers, folder: Path) -> None:
     """Write the rankers of a calibration into a folder of fitted models."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(folder / CALIBRATED) as partial:
-        partial.write_text(rankers.model_dump_json(indent=1), "utf-8")
+    with whole_files(folder, [CALIBRATED]) as new:
+        (new / CALIBRATED).write_text(rankers.model_dump_json(indent=1), "utf-8")
 
 
 def _calibrated(folder: Path) -> Rankers | None:
-    """Return the rankers of a calibration. A damaged file is left out, since the next ingestion writes it anew."""
+    """Return the rankers of a calibration. Those of another version are left out until the next ingestion."""
     try:
         return _read_model_if_present(folder / CALIBRATED, Rankers)
     except DataError:

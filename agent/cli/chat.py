@@ -74,7 +74,7 @@ def chat(
     from whimbrel.agent.display.suggestions import Suggestions
     from whimbrel.agent.display.terminal import View
     from whimbrel.agent.display.typed_lines import typed_lines
-    from whimbrel.tools.errors import ModelError
+    from whimbrel.tools.errors import ModelError, StoreError
 
     # --json is for programs. With it, a terminal is read like a pipe, without a prompt.
     moment, interactive = parse_at(at), sys.stdin is not None and sys.stdin.isatty() and not json
@@ -101,6 +101,8 @@ def chat(
                     answer = session.say(line)
             except ModelError as error:
                 answer = Turn("unclear", words.model_failed.format(error=error), session.state)
+            except StoreError as error:  # nothing can be written; the conversation goes on
+                answer = Turn("unclear", f"{error}.", session.state)
             except stopped:
                 answer = Turn("unclear", words.interrupted, session.state)
             with suppress(*stopped):
