@@ -5,6 +5,7 @@ import lazy_loader
 # The stub beside this file says the same to type checkers. lazy_loader can read it, which costs every command 5 ms.
 _NAMES = {
     "agent": ["Agent"],
+    "async_agent": ["AsyncAgent"],
     "chat.session": ["Session"],
     "language_models.hosted.budget": ["Budget"],
     "language_models.langchain_model": ["LangChainModel"],
@@ -12,7 +13,16 @@ _NAMES = {
     "language_models.protocol": ["LanguageModel"],
     "language_models.scripted": ["ScriptedModel"],
     "schema.context": ["Context"],
-    "schema.public": ["ConfigError", "DataError", "Interaction", "Item", "ModelError", "StoreError", "WhimbrelError"],
+    "schema.public": [
+        "BusyError",
+        "ConfigError",
+        "DataError",
+        "Interaction",
+        "Item",
+        "ModelError",
+        "StoreError",
+        "WhimbrelError",
+    ],
     "schema.results": ["CitedEvent", "Recommendation", "Recommendations", "Shift"],
     "shift.timeline": ["Period", "Timeline"],
 }

@@ -20,6 +20,10 @@ class StoreError(WhimbrelError):
     """The store cannot be used: it is locked, unfinished, unreachable, or was made with another encoder."""
 
 
+class BusyError(WhimbrelError):
+    """Too many requests wait already. Try again later."""
+
+
 class ModelError(WhimbrelError):
     """A language model failed.
 

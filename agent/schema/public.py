@@ -1,6 +1,6 @@
 """The values and errors of `whimbrel.tools` that are part of the Python interface of `whimbrel.agent`."""
 
-from whimbrel.tools.errors import ConfigError, DataError, ModelError, StoreError, WhimbrelError
+from whimbrel.tools.errors import BusyError, ConfigError, DataError, ModelError, StoreError, WhimbrelError
 from whimbrel.tools.records import Interaction, Item
 
-__all__ = ["ConfigError", "DataError", "Interaction", "Item", "ModelError", "StoreError", "WhimbrelError"]
+__all__ = ["BusyError", "ConfigError", "DataError", "Interaction", "Item", "ModelError", "StoreError", "WhimbrelError"]

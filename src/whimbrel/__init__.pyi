@@ -1,6 +1,8 @@
 from .agent import (
     Agent,
+    AsyncAgent,
     Budget,
+    BusyError,
     CitedEvent,
     ConfigError,
     Context,
@@ -26,7 +28,9 @@ __version__: str
 
 __all__ = [
     "Agent",
+    "AsyncAgent",
     "Budget",
+    "BusyError",
     "CitedEvent",
     "ConfigError",
     "Context",

@@ -12,6 +12,7 @@ from whimbrel.agent.fitted import CALIBRATED, FUSION, Fitted, save_calibrated
 from whimbrel.agent.learning.fit import calibrate_store
 from whimbrel.agent.learning.learn import LEAST_USERS
 from whimbrel.agent.ranking.rankers import Rankers
+from whimbrel.tools.errors import DataError
 from whimbrel.tools.store.store import open_store
 
 SIZE = 80
@@ -65,11 +66,12 @@ def test_a_fit_counts_more_and_stays(calibrated: Path, tmp_path: Path) -> None:
         (store.fitted / FUSION).unlink()
 
 
-def test_a_damaged_calibration_is_left_out(tmp_path: Path) -> None:
+def test_a_damaged_calibration_is_an_error_and_not_another_list(tmp_path: Path) -> None:
     save_calibrated(Rankers.default().model_copy(update={"learned_from": "here"}), tmp_path)
     assert Fitted.load(tmp_path).fusion.learned_from == "here"
     (tmp_path / CALIBRATED).write_text("{")
-    assert Fitted.load(tmp_path).fusion == Rankers.default()
+    with pytest.raises(DataError, match="damaged: run `whimbrel fit` again"):
+        Fitted.load(tmp_path)
 
 
 def test_short_logs_and_no_calibrate_keep_the_shipped_weights(tmp_path: Path) -> None:
