@@ -50,6 +50,7 @@ def build_eval_app() -> typer.Typer:
     from whimbrel.evals.cli.headlines import headlines
     from whimbrel.evals.cli.lift import lift
     from whimbrel.evals.cli.lines import lines
+    from whimbrel.evals.cli.load import load
     from whimbrel.evals.cli.log import log
     from whimbrel.evals.cli.made import build_made_app
     from whimbrel.evals.cli.migration import migration
@@ -77,6 +78,7 @@ def build_eval_app() -> typer.Typer:
         "headlines": headlines,
         "lift": lift,
         "lines": lines,
+        "load": load,
         "planted": planted,
         "scale": scale,
         "talks": talks,
