@@ -11,15 +11,15 @@ from whimbrel.evals.cli.options import SeedOption
 @example("whimbrel eval durability --events 2000 --kills 100")
 def durability(
     events: Annotated[int, typer.Option("--events", min=16, help="Events of each trial without kills.")] = 2000,
-    kills: Annotated[int, typer.Option("--kills", min=1, help="Writers and ingestions that are killed.")] = 20,
+    kills: Annotated[int, typer.Option("--kills", min=1, help="Processes of each kind that are killed.")] = 20,
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
     """Check that a store keeps what it acknowledged.
 
-    Threads and processes record events at once, in a folder and on a Chroma server that this command starts. Writers
-    and ingestions are killed. Every acknowledged event must be in its history and once in the log. Exits with 1 if one
-    is not.
+    Threads and processes record events at once, in a folder and on a Chroma server that this command starts. Writers,
+    ingestions, fits, conversations and evaluations are killed. Every acknowledged event must be in its history and once
+    in the log, and what a killed command left must be whole. Exits with 1 if it is not.
     """
     from dataclasses import asdict
 

@@ -13,12 +13,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from whimbrel.evals.studies.chroma_server import chroma_server
+from whimbrel.evals.studies.killed_commands import killed_evaluations, killed_fits, killed_talks
 from whimbrel.evals.studies.scale import Shop, synthetic_source
 from whimbrel.tools.errors import StoreError
 from whimbrel.tools.progress import NoProgress, Progress
@@ -40,8 +41,8 @@ class Trial:
     Attributes:
         name: What was tried.
         runs: How many times.
-        acknowledged: The number of acknowledged events of all runs.
-        lost: How many of them no history has.
+        acknowledged: The number of acknowledged events of all runs. Killed fits and evaluations count as one each.
+        lost: How many of them no history has, or what is not whole.
         not_in_log: How many of them the log lacks.
         repeated: How many events the log has more than once.
         seconds: The time of all runs.
@@ -61,7 +62,7 @@ def measure_durability(events: int, kills: int, *, seed: int = 0, progress: Prog
 
     Args:
         events: The number of events of each trial without kills.
-        kills: How many writers are killed, and how many ingestions.
+        kills: How many processes of each kind are killed: writers, ingestions, fits, conversations and evaluations.
         seed: The seed of the shop and of the moments of the kills.
         progress: Shows the progress.
     """
@@ -84,6 +85,23 @@ def measure_durability(events: int, kills: int, *, seed: int = 0, progress: Prog
         trials.append(_killed(_ingested(folder / "killed", seed), folder, kills, seed, progress))
         progress.step("Killing ingestions", kills)
         trials.append(_killed_ingestions(folder, kills, seed, progress))
+        trials += _killed_commands(folder, kills, seed, progress)
+    return trials
+
+
+def _killed_commands(folder: Path, kills: int, seed: int, progress: Progress) -> list[Trial]:
+    """Kill commands (see `killed_commands`). `lost` counts what is not whole afterwards."""
+    location, trials = _ingested(folder / "commands", seed), list[Trial]()
+    studies: Mapping[str, Callable[[], tuple[int, int]]] = {
+        "fit killed": lambda: killed_fits(location, kills, seed, progress),
+        "conversation killed": lambda: killed_talks(location, kills, seed, progress),
+        "evaluation killed, then completed": lambda: killed_evaluations(location, folder, kills, seed, progress),
+    }
+    for name, study in studies.items():
+        progress.step(name.capitalize(), kills)
+        started = time.perf_counter()
+        count, lost = study()
+        trials.append(Trial(name, kills, count, lost, 0, 0, round(time.perf_counter() - started, 1)))
     return trials
 
 
