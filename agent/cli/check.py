@@ -25,17 +25,17 @@ def check(
 
     with progress_bars() as progress:
         damages = check_store(store, progress=progress)
-        found = [damage.document() for damage in damages]
+        documents = [damage.document() for damage in damages]
         if damages and repair:
             repair_store(store, damages, progress=progress)
             damages = check_store(store, progress=progress)
     if json:
-        print_json({"store": str(store), "found": found, "damaged": bool(damages)})
+        print_json({"store": str(store), "found": documents, "damaged": bool(damages)})
     else:
-        for damage in found:
+        for damage in documents:
             print(f"{damage['part']}: {damage['problem']}")
             print(f"  {damage['repair']}")
-        print(_outcome(len(found), repaired=repair and not damages))
+        print(_outcome(len(documents), repaired=repair and not damages))
     if damages:
         sys.exit(1)
 

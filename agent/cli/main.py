@@ -26,6 +26,7 @@ from whimbrel.agent.cli.ingest import ingest
 from whimbrel.agent.cli.options import add_command
 from whimbrel.agent.cli.recommend import recommend
 from whimbrel.agent.cli.shift import shift
+from whimbrel.tools.tracing import LOCAL_ONLY
 
 COMMAND_GROUP = "whimbrel.commands"
 """The group of entry points that add commands."""
@@ -87,7 +88,7 @@ def _holds(file: Path, section: bytes) -> bool:
 def main() -> None:
     """Run the command line."""
     if "--local-only" in sys.argv[1:]:  # it holds for every command, so it may stand anywhere
-        os.environ["WHIMBREL_LOCAL_ONLY"] = "1"  # worker processes inherit it
+        os.environ[LOCAL_ONLY] = "1"  # worker processes inherit it
         sys.argv = [sys.argv[0], *(word for word in sys.argv[1:] if word != "--local-only")]
     run(build_app(next(iter(sys.argv[1:]), "")))
 

@@ -1,4 +1,4 @@
-"""A model on somebody else's machine: it never sees personal data, and its errors repeat no prompt."""
+"""A model on another machine. It gets placeholders for personal data that is found, and its errors repeat no prompt."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,6 +8,7 @@ from difflib import SequenceMatcher
 from pydantic import ValidationError
 
 from whimbrel.agent.language_models.protocol import Generation, LanguageModel, Likelihoods, T
+from whimbrel.agent.language_models.wrapped_model import WrappedModel
 from whimbrel.prompts import Message
 from whimbrel.tools.errors import ModelError
 from whimbrel.tools.privacy.masked import Placeholders
@@ -17,7 +18,7 @@ LONGEST_ECHO = 16
 """An error may share at most so many characters in a row with a prompt."""
 
 
-class PrivateModel:
+class PrivateModel(WrappedModel):
     """A model whose prompts have placeholders for personal data. In its replies, the data is put back.
 
     Attributes:
@@ -31,15 +32,8 @@ class PrivateModel:
     """
 
     def __init__(self, model: LanguageModel) -> None:
-        self.model = model
-        self.spec, self.digest, self.context_tokens = model.spec, model.digest, model.context_tokens
-        self.count_tokens = model.count_tokens
+        super().__init__(model)
         self.is_public: Callable[[str], bool] = lambda words: False
-
-    @property
-    def scores(self) -> bool:
-        """Whether the model gives likelihoods."""
-        return self.model.scores
 
     def generate(
         self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
@@ -59,16 +53,6 @@ class PrivateModel:
         masked = [places.mask(prompt), *(places.mask(text) for text in continuations)]
         with _without_echo([prompt, *continuations]):
             return self.model.log_likelihood(masked[0], masked[1:])
-
-    def forget(self) -> None:
-        """Let the model forget the earlier prompts."""
-        self.model.forget()
-
-    def close(self) -> None:
-        """Release the model."""
-        close = getattr(self.model, "close", None)
-        if close:
-            close()
 
 
 def know_public(llm: LanguageModel | None, is_public: Callable[[str], bool]) -> None:

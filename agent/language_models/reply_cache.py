@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from whimbrel.agent.language_models.protocol import Generation, LanguageModel, Likelihoods, T, Usage
+from whimbrel.agent.language_models.wrapped_model import WrappedModel
 from whimbrel.prompts import Message
 from whimbrel.tools.files.disk_cache import DiskCache
 from whimbrel.tools.files.paths import cache_folder
@@ -18,7 +19,7 @@ MAX_AGE_SECONDS = 30 * 24 * 3600.0
 """Replies are dropped after 30 days."""
 
 
-class CachingModel:
+class CachingModel(WrappedModel):
     """A model that answers repeated questions from a cache on disk.
 
     A question is repeated if the model's digest, every word and every setting are the same. A reply that does not fit
@@ -33,15 +34,8 @@ class CachingModel:
     """
 
     def __init__(self, model: LanguageModel) -> None:
-        self.model = model
-        self.spec, self.digest, self.context_tokens = model.spec, model.digest, model.context_tokens
-        self.count_tokens = model.count_tokens
+        super().__init__(model)
         self._cache = DiskCache(cache_folder() / "replies", most_bytes=MAX_BYTES)
-
-    @property
-    def scores(self) -> bool:
-        """Whether the model gives likelihoods."""
-        return self.model.scores
 
     def generate(
         self, conversations: Sequence[Sequence[Message]], *, schema: type[T], max_tokens: int
@@ -71,16 +65,10 @@ class CachingModel:
         self._cache.put({key: likelihoods.values}, seconds=MAX_AGE_SECONDS)
         return likelihoods
 
-    def forget(self) -> None:
-        """Let the model forget the earlier prompts. The cache stays."""
-        self.model.forget()
-
     def close(self) -> None:
         """Release the cache and the model."""
         self._cache.close()
-        close = getattr(self.model, "close", None)
-        if close:
-            close()
+        super().close()
 
     def _cached_reply(self, key: str, schema: type[T]) -> Generation[T] | None:
         document = self._cache.get([key]).get(key)

@@ -31,8 +31,8 @@ def presidio_spans(text: str) -> list[tuple[int, int, str]]:
     analyzer = _analyzer()
     if analyzer is None:
         return []
-    found = analyzer.analyze(text, language="en", entities=list(KINDS), score_threshold=LEAST_SCORE)
-    return [(result.start, result.end, KINDS[result.entity_type]) for result in found]
+    results = analyzer.analyze(text, language="en", entities=list(KINDS), score_threshold=LEAST_SCORE)
+    return [(result.start, result.end, KINDS[result.entity_type]) for result in results]
 
 
 @cache

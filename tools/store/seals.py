@@ -71,10 +71,10 @@ def _read(path: Path) -> Mapping[str, Seal]:
 
 def _facts(path: Path) -> tuple[int, int] | None:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def _crc(path: Path) -> int:

@@ -30,7 +30,7 @@ def planted(count: int) -> list[tuple[str, str]]:
     random = np.random.default_rng(5)
     firsts, lasts = ["Anna", "Peter", "Maria", "Thomas", "Julia"], ["Schmidt", "Okafor", "Novak", "Lindqvist", "Moreau"]
     regions = ("US", "DE", "GB", "FR")
-    found = []
+    sentences = []
     for number in range(count):
         digits = "".join(map(str, random.integers(0, 10, 10)))
         name = f"{firsts[number % 5]} {lasts[number // 5 % 5]}"
@@ -50,7 +50,7 @@ def planted(count: int) -> list[tuple[str, str]]:
         assert example is not None
         phone = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
         house = f"{int(random.integers(1, 900))} {('Baker', 'Maple', 'Church')[number % 3]} {('Street', 'Road', 'Avenue')[number % 3]}"
-        found.append(
+        sentences.append(
             [
                 (f"a mug with {name}{number}@example.org on it", f"{name}{number}@example.org".split()[-1]),
                 (f"a gift for {name}", name),
@@ -60,7 +60,7 @@ def planted(count: int) -> list[tuple[str, str]]:
                 (f"deliver to {house}", house),
             ][number % 6]
         )
-    return found
+    return sentences
 
 
 def agent_on(address: str, titles: list[str]) -> Agent:

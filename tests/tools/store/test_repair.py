@@ -115,8 +115,8 @@ def test_a_copy_is_whole_and_its_seals_hold(shop: Path, tmp_path: Path) -> None:
 def test_the_command_exits_with_1_until_it_is_repaired(shop: Path) -> None:
     flip(largest_index(shop), 100)
     command = [sys.executable, "-m", "whimbrel.agent.cli.main", "check", "--store", str(shop), "--json"]
-    found = subprocess.run(command, capture_output=True, text=True)
-    assert (found.returncode, json.loads(found.stdout)["damaged"]) == (1, True)
+    checked = subprocess.run(command, capture_output=True, text=True)
+    assert (checked.returncode, json.loads(checked.stdout)["damaged"]) == (1, True)
     repaired = subprocess.run([*command, "--repair"], capture_output=True, text=True)
     assert (repaired.returncode, json.loads(repaired.stdout)["damaged"]) == (0, False)
     assert subprocess.run(command, capture_output=True, text=True).returncode == 0
