@@ -5,9 +5,7 @@ It also raises errors of many kinds. Some are panics of its Rust core, which are
 all of that.
 """
 
-import errno
 import logging
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +14,6 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from shlex import quote
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -26,6 +23,7 @@ from whimbrel.tools.errors import StoreError
 from whimbrel.tools.files.locks import exclusive
 from whimbrel.tools.files.paths import cache_folder
 from whimbrel.tools.store.purge import MARK, purge
+from whimbrel.tools.store.read_only import ROOM, copied, why_read_only
 from whimbrel.tools.store.seals import Seals
 from whimbrel.tools.text.encoder import Vectors
 
@@ -39,7 +37,6 @@ EF_CONSTRUCTION = {"items": 100, "users": 40, "topics": 100}
 There are more users than items, and an ingestion spends most of its time on their index. Of 10,000 users, 40 took 1.1 s
 and found .992 of the 50 nearest; 100 took 1.65 s and found .997.
 """
-ROOM = 256 << 10  # bytes that must be free for a folder to be opened where it is
 TIMEOUT_SECONDS = 120.0  # the longest wait for one answer of a server
 SHARING_ADVICE = "; for several processes at once serve the store with `chroma run` and give its address"
 
@@ -218,9 +215,9 @@ def connect(
                 raise StoreError(
                     f"no store at {location!r}: make one with `whimbrel ingest SOURCE --store {quote(location)}`"
                 )
-            read_only = _why_read_only(folder)
+            read_only = why_read_only(folder)
             if read_only and not create and not writing:
-                folder = resources.enter_context(_copied(folder))
+                folder = resources.enter_context(copied(folder))
             resources.enter_context(exclusive(folder, "store", advice=SHARING_ADVICE))
             seals = Seals(folder)
             if not damaged and (broken := seals.broken()):
@@ -236,39 +233,6 @@ def connect(
         resources.callback(_close, client)
         collections = _collections(client, prefix, location, metadata if create else None)
         return Database(location, folder, is_shared, collections, read_only, resources.pop_all())
-
-
-def _why_read_only(folder: Path) -> str:
-    """Return why a store in a folder cannot be written, in words; "" if it can, or if there is none yet."""
-    if not (folder / "chroma.sqlite3").is_file():
-        return ""
-    if not (os.access(folder, os.W_OK) and os.access(folder / "chroma.sqlite3", os.W_OK)):
-        return "its folder is read-only"
-    try:
-        # Reading needs some room too, for the lock and for SQLite's journal.
-        (folder / "room").write_bytes(bytes(ROOM))
-        return ""
-    except OSError as error:
-        return "its disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "its folder is read-only"
-    finally:
-        with suppress(OSError):
-            (folder / "room").unlink(missing_ok=True)
-
-
-@contextmanager
-def _copied(folder: Path) -> Iterator[Path]:
-    """Copy a store into a temporary folder until the block ends."""
-    with TemporaryDirectory(prefix="whimbrel-") as temporary:
-        copy = Path(temporary) / "store"
-        try:
-            shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("lock", "holder.json", "room", "*.partial"))
-        except (OSError, shutil.Error) as error:
-            raise StoreError(
-                f"store {str(folder)!r} cannot be written, and there is no room for a copy in {temporary!r}: {error}"
-            ) from error
-        for path in (copy, *copy.rglob("*")):
-            path.chmod(path.stat().st_mode | 0o600 | (0o100 if path.is_dir() else 0))
-        yield copy
 
 
 def _make(folder: Path) -> None:

@@ -12,7 +12,7 @@ another wrote. The journal is folded into the users' records now and then.
 import json
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
@@ -32,11 +32,10 @@ from whimbrel.tools.log.topic_clusters import (
     write_clusters,
 )
 from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
-from whimbrel.tools.progress import Progress
 from whimbrel.tools.records import Interaction, Item, Occurrence
 from whimbrel.tools.retrieval.field_table import FieldTable
 from whimbrel.tools.store.caches import NUMBERS_FOLDER, NumberCache, ReadCache
-from whimbrel.tools.store.chroma import COLLECTIONS, RECORDS, Database, connect
+from whimbrel.tools.store.chroma import COLLECTIONS, Database, connect
 from whimbrel.tools.store.item_records import FROM_CATALOGUE, ItemRecord
 from whimbrel.tools.store.journal import Journal
 from whimbrel.tools.store.lease import Lease
@@ -46,7 +45,6 @@ from whimbrel.tools.store.settings import Settings
 from whimbrel.tools.store.stored_log import ColumnsOf, StoredLog
 from whimbrel.tools.store.user_records import UserRecords
 from whimbrel.tools.text import encoder
-from whimbrel.tools.text.distilled import encode_distilled
 from whimbrel.tools.text.encoder import Vectors
 
 FORMAT = 4
@@ -459,25 +457,6 @@ class Store:
     def merge_histories(self, histories: Mapping[str, Sequence[Occurrence]]) -> int:
         """Add events to users' histories and return the number of new events. Equal events count once."""
         return self._users.merge(histories, self.item_vectors, self.settings.meanings)
-
-    def restore_vectors(self, names: Collection[str], *, progress: Progress) -> None:
-        """Compute the vectors of damaged collections again (see `repair`). Those of users need those of items."""
-        encode = encode_distilled if self.settings.is_distilled else encoder.encode
-        progress.step("Computing vectors again", len(names))
-        for name in sorted(names, key=[*COLLECTIONS, *RECORDS].index):
-            if name == "users":
-                self._users.restore_vectors(self.item_vectors, self.settings.meanings)
-            elif name == "topics":
-                topics = sorted(self.topic_names())
-                self.put_topics(topics, encoder.encode(topics))
-            else:
-                for page in self._database.pages(name, "metadatas"):
-                    if name == "items":
-                        records = [ItemRecord.from_metadata(metadata) for _, metadata in page]
-                        self.put_items(records, encode([encoder.encoder_text(record.item) for record in records]))
-                    else:
-                        self._database.put(name, dict(page))
-            progress.advance(1)
 
     def lacks_log_file(self) -> bool:
         """Return whether the file of the log is absent or damaged. It is built again when the log is read."""
