@@ -1,7 +1,7 @@
 """Damaged, read-only and full: what a store says then, and what is repaired."""
 
+import errno
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -13,9 +13,10 @@ from whimbrel.tools.errors import StoreError
 from whimbrel.tools.records import Occurrence
 from whimbrel.tools.sources.ingest import ingest
 from whimbrel.tools.sources.rows import Row, Source
+from whimbrel.tools.store import read_only
 from whimbrel.tools.store.repair import check_store, repair_store
 from whimbrel.tools.store.seals import SEALS_FILE, Seals
-from whimbrel.tools.store.store import open_store
+from whimbrel.tools.store.store import Store, open_store
 
 ITEMS, USERS, EVENTS = 40, 12, 300
 
@@ -49,6 +50,10 @@ def answers(folder: Path) -> tuple[object, object]:
     with open_store(folder) as store:
         vector = store.item_vectors([store.log.item_ids[0]])[store.log.item_ids[0]]
         return [id_ for id_, _ in store.nearest(vector[None], n=5)[0]], store.history("u1")
+
+
+def event_of(store: Store) -> Occurrence:
+    return Occurrence(2e9, store.log.item_ids[0], "click")
 
 
 def flip(path: Path, place: int) -> None:
@@ -122,50 +127,30 @@ def test_the_command_exits_with_1_until_it_is_repaired(shop: Path) -> None:
     assert subprocess.run(command, capture_output=True, text=True).returncode == 0
 
 
-READ = """
-import sys
-from whimbrel.tools.records import Occurrence
-from whimbrel.tools.errors import StoreError
-from whimbrel.tools.store.store import open_store
-with open_store(sys.argv[1]) as store:
-    print(len(store.history("u1")), len(store.log.time))
-    for write in (lambda: store.add("u1", Occurrence(2e9, store.log.item_ids[0], "click")), lambda: store.forget("u1")):
-        try:
-            write()
-        except StoreError as error:
-            print(error)
-"""
+def test_a_folder_that_cannot_be_written_is_read_from_a_copy(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, files = answers(shop), {path: path.read_bytes() for path in shop.rglob("*") if path.is_file()}
+    # Root may write everywhere, so the answer of the system is replaced.
+    monkeypatch.setattr(read_only.os, "access", lambda path, mode: False)
+    assert answers(shop) == before
+    with open_store(shop) as store:
+        for write in (lambda: store.add("u1", event_of(store)), lambda: store.forget("u1"), store.require_writable):
+            with pytest.raises(StoreError, match="its folder is read-only"):
+                write()
+    assert {path: path.read_bytes() for path in shop.rglob("*") if path.is_file()} == files
 
 
-def read_elsewhere(shop: Path, **options: object) -> list[str]:
-    done = subprocess.run([sys.executable, "-c", READ, str(shop)], capture_output=True, text=True, **options)  # type: ignore[call-overload]
-    assert done.returncode == 0, done.stderr
-    return list(done.stdout.splitlines())
+def test_a_store_on_a_full_disk_is_read_from_a_copy(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, write_bytes = answers(shop), Path.write_bytes
 
+    def full(path: Path, content: bytes) -> int:
+        if path.parent == shop:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write_bytes(path, content)
 
-def test_a_folder_of_others_can_be_read_and_not_written(shop: Path, tmp_path: Path) -> None:
-    if os.geteuid() != 0:
-        for path in (shop, *shop.rglob("*")):
-            path.chmod(path.stat().st_mode & ~0o222)
-        first, *refused = read_elsewhere(shop)
-    else:  # root may write everywhere, so another user reads
-        for parent in (shop, *shop.parents):
-            if parent.stat().st_uid == 0 and parent != Path("/"):
-                parent.chmod(parent.stat().st_mode | 0o055)
-        shop.chmod(0o755)
-        environment = {**os.environ, "HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
-        for name in ("home", "cache"):
-            (tmp_path / name).mkdir()
-            os.chown(tmp_path / name, 65534, 65534)
-        try:
-            first, *refused = read_elsewhere(shop, user=65534, env=environment)
-        except (AssertionError, PermissionError) as error:
-            if "ermission" not in str(error):
-                raise
-            pytest.skip("another user may not run this Python, so nobody without root's rights can read here")
-    assert first.split() == ["25", "275"]
-    assert len(refused) == 2
-    assert all("read-only" in line for line in refused)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert answers(shop) == before
+    with open_store(shop) as store, pytest.raises(StoreError, match="its disk is full"):
+        store.add("u1", event_of(store))
 
 
 def test_what_a_killed_process_left_is_opened_as_it_is(shop: Path) -> None:
