@@ -3,7 +3,7 @@
 import importlib.util
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from whimbrel.tools.privacy.find import personal_data
@@ -77,6 +77,9 @@ def test_a_name_that_was_introduced_once_is_masked_everywhere() -> None:
 @given(
     st.text(), st.sampled_from(["a@example.org", "+49 30 12345678", "Anna Schmidt", "4111 1111 1111 1111"]), st.text()
 )
+@example("", "Anna Schmidt", "Aa0")
+@example("PERSON_1", "Anna Schmidt", "PERSON_2")
+@example("中", "a@example.org", "0PERSON_1")
 def test_what_is_masked_is_put_back(before: str, data: str, after: str) -> None:
     places = Placeholders()
     text = f"{before} for {data} {after}"
