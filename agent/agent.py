@@ -328,6 +328,7 @@ class Agent:
         Raises:
             ConfigError: The name is not valid.
             DataError: The saved conversation is damaged.
+            StoreError: A name is given, and nothing can be written to the store.
         """
         from whimbrel.agent.chat.answering import Answerer
         from whimbrel.agent.chat.model_reader import ModelReader
@@ -336,6 +337,8 @@ class Agent:
 
         model, user_id = self._resources.model, identifier(user_id)
         moment = self.now() if at is None else parse_time(at)
+        if session:
+            self.store.require_writable()
         answer = None
         if model.reads:
             from whimbrel.agent.toolbox import toolbox

@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from whimbrel.agent.agent import Agent
 from whimbrel.agent.learning.fit import fit_store
@@ -64,6 +67,30 @@ def test_no_byte_of_a_forgotten_person_is_left_and_the_receipt_says_what_was_rem
     assert json.loads(receipt.model_dump_json())["user_id"] == person
     with Agent.open(store, llm="none") as agent, pytest.raises(DataError, match="no user"):
         agent.recommend(person, AT)
+
+
+def test_no_vector_of_a_forgotten_person_or_of_what_only_they_met_is_left(store: Path) -> None:
+    with open_store(store) as opened:
+        item = next(item for item in opened.items(opened.log.item_ids).values() if item.title == WORDS[1])
+        vector = opened.item_vectors([item.item_id])[item.item_id]
+        opened.forget("u1")  # so that the index is written
+    assert holds(store, vector[8:16])
+    with open_store(store) as opened:
+        opened.forget(WORDS[0])
+    assert not holds(store, vector[8:16])
+
+
+def holds(folder: Path, numbers: NDArray[np.float32]) -> bool:
+    """Return whether an index holds these numbers in a row. Chroma scales vectors, so they differ in the last digit."""
+    for path in folder.glob("*/*.bin"):
+        for shift in range(4):
+            content = path.read_bytes()[shift:]
+            floats = np.frombuffer(content[: len(content) // 4 * 4], dtype=np.float32)
+            if len(floats) >= len(numbers):
+                windows = np.nan_to_num(sliding_window_view(floats, len(numbers)))
+                if (np.abs(windows - numbers) < 1e-5).all(axis=1).any():
+                    return True
+    return False
 
 
 def test_the_lists_of_the_others_are_those_of_a_store_that_never_knew_the_person(

@@ -37,7 +37,9 @@ EF_CONSTRUCTION = {"items": 100, "users": 40, "topics": 100}
 There are more users than items, and an ingestion spends most of its time on their index. Of 10,000 users, 40 took 1.1 s
 and found .992 of the 50 nearest; 100 took 1.65 s and found .997.
 """
-TIMEOUT_SECONDS = 120.0  # the longest wait for one answer of a server
+OPENING_SECONDS = 5.0  # the longest wait for a server's first answer
+READING_SECONDS = 8.0  # the longest wait for an answer, while somebody waits for a list
+WRITING_SECONDS = 120.0  # the same for an ingestion, since a server that writes its index pauses
 SHARING_ADVICE = "; for several processes at once serve the store with `chroma run` and give its address"
 
 Part = Literal["metadatas", "embeddings"]
@@ -141,10 +143,17 @@ class Database:
 
     def delete(self, name: str, ids: Sequence[str]) -> None:
         """Remove records. An unknown id is ignored."""
+        self._clear_vectors(name, ids)
         self._counts.pop(name, None)
         with _store_errors(self.location):
             for start in range(0, len(ids), BATCH_SIZE):
                 self.collections[name].delete(ids=list(ids[start : start + BATCH_SIZE]))
+
+    def _clear_vectors(self, name: str, ids: Sequence[str]) -> None:
+        """Overwrite the vectors of records, since an index keeps those of deleted records."""
+        if name not in COLLECTIONS or not (stored := self.get(name, ids, "embeddings")):
+            return
+        self.upsert(name, [id_ for id_, _ in stored], np.ones((len(stored), len(stored[0][1])), dtype=np.float32))
 
     def purge_at_close(self) -> None:
         """Purge the files of a folder of deleted records when the store is closed. Those of a server are out of reach.
@@ -208,7 +217,8 @@ def connect(
             _make(folder)
             if writing:
                 resources.enter_context(exclusive(folder, "store", advice=SHARING_ADVICE))
-            client = _client(location, address.hostname or "localhost", _port(location))
+            seconds = WRITING_SECONDS if writing else READING_SECONDS
+            client = _client(location, address.hostname or "localhost", _port(location), seconds)
         else:
             folder, prefix = Path(location).expanduser(), ""
             if not create and not (folder / "chroma.sqlite3").is_file():
@@ -257,14 +267,18 @@ def _embedded(folder: Path) -> Any:
         return chromadb.PersistentClient(path=str(folder), settings=_settings())
 
 
-def _client(location: str, host: str, port: int) -> Any:
+def _client(location: str, host: str, port: int, seconds: float) -> Any:
     import chromadb
+    import httpx
 
     with _store_errors(
         location, "does not answer as a Chroma server: start one with `chroma run`, or mend the address"
     ):
-        client = chromadb.HttpClient(host=host, port=port, ssl=location.startswith("https"), settings=_settings())
-        client._server._session.timeout = TIMEOUT_SECONDS  # type: ignore[attr-defined]  # Chroma sets none
+        # Chroma's own first request has no limit of time, so a server that hangs is noticed here.
+        scheme = urlsplit(location).scheme
+        httpx.get(f"{scheme}://{host}:{port}/api/v2/heartbeat", timeout=OPENING_SECONDS).raise_for_status()
+        client = chromadb.HttpClient(host=host, port=port, ssl=scheme == "https", settings=_settings())
+        client._server._session.timeout = seconds  # type: ignore[attr-defined]  # Chroma sets none
         return client
 
 
@@ -341,6 +355,11 @@ def _store_errors(location: str, failure: str = "failed") -> Iterator[None]:
         raise
     except BaseException as error:  # a panic of Chroma's Rust core is not an Exception
         summary = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        if type(error).__name__.endswith("Timeout"):  # of httpx, which only a server needs
+            raise StoreError(
+                f"store {location!r}: its server gives no answer. It hangs or is overloaded: look at its output, or "
+                "start it again"
+            ) from error
         if _is_full(location, summary):
             raise StoreError(f"store {location!r}: its disk is full. Make some room, then run it again") from error
         raise StoreError(f"store {location!r} {failure} ({summary})") from error

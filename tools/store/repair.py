@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from whimbrel.tools.store.chroma import COLLECTIONS, RECORDS, SHARING_ADVICE, co
 from whimbrel.tools.store.item_records import ItemRecord
 from whimbrel.tools.store.notes import Notes
 from whimbrel.tools.store.purge import DATABASE_FILE
+from whimbrel.tools.store.read_only import copied, why_read_only
 from whimbrel.tools.store.seals import Seals
 from whimbrel.tools.store.settings import Settings
 from whimbrel.tools.store.store import Store, open_store
@@ -70,6 +72,12 @@ def check_store(folder: Path, *, progress: Progress | None = None) -> list[Damag
     progress = progress or NoProgress()
     if not (folder / DATABASE_FILE).is_file():
         raise StoreError(f"no store at {str(folder)!r}: check reads the folder of a store, not the address of a server")
+    # Reading a database writes beside it, so a folder that cannot be written is checked as a copy.
+    with copied(folder) if why_read_only(folder) else nullcontext(folder) as readable:
+        return _damages(readable, progress)
+
+
+def _damages(folder: Path, progress: Progress) -> list[Damage]:
     progress.step("Reading the files", None)
     with exclusive(folder, "store", advice=SHARING_ADVICE):
         changed = Seals(folder).broken(whole=True)
@@ -104,9 +112,11 @@ def repair_store(folder: Path, damages: Sequence[Damage], *, progress: Progress 
     If it is stopped, check again and call it again.
 
     Raises:
-        StoreError: a damage cannot be repaired, or the store is in use.
+        StoreError: a damage cannot be repaired, the folder cannot be written, or the store is in use.
     """
     progress = progress or NoProgress()
+    if reason := why_read_only(folder):
+        raise StoreError(f"store {str(folder)!r} cannot be repaired: {reason}")
     hopeless = [damage for damage in damages if not damage.can_be_repaired]
     if hopeless:
         raise StoreError(f"{hopeless[0].part} of store {str(folder)!r} cannot be repaired: {hopeless[0].repair}")

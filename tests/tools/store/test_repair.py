@@ -139,6 +139,16 @@ def test_a_folder_that_cannot_be_written_is_read_from_a_copy(shop: Path, monkeyp
     assert {path: path.read_bytes() for path in shop.rglob("*") if path.is_file()} == files
 
 
+def test_a_folder_that_cannot_be_written_is_checked_as_a_copy(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_only.os, "access", lambda path, mode: not Path(path).is_relative_to(shop))
+    assert not check_store(shop)
+    flip(largest_index(shop), 100)
+    damages = check_store(shop)
+    assert [damage.can_be_repaired for damage in damages] == [True]
+    with pytest.raises(StoreError, match="cannot be repaired: its folder is read-only"):
+        repair_store(shop, damages)
+
+
 def test_a_store_on_a_full_disk_is_read_from_a_copy(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before, write_bytes = answers(shop), Path.write_bytes
 
