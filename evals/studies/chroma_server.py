@@ -1,5 +1,6 @@
 """A Chroma server on loopback, for studies and tests."""
 
+import signal
 import socket
 import subprocess
 import sys
@@ -13,37 +14,74 @@ from whimbrel.tools.errors import StoreError
 START_SECONDS = 60.0
 
 
-@contextmanager
-def chroma_server(folder: Path) -> Iterator[str]:
-    """Run a Chroma server until the block ends.
+class ChromaServer:
+    """A server that can fail: be killed, hang, and start again."""
 
-    Args:
-        folder: Where it keeps its data.
+    def __init__(self, folder: Path) -> None:
+        """Start a server.
 
-    Yields:
-        Its address.
+        Args:
+            folder: Where it keeps its data.
 
-    Raises:
-        StoreError: it does not answer in time.
-    """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    chroma = str(Path(sys.executable).parent / "chroma")
-    command = [chroma, "run", "--path", str(folder), "--host", "127.0.0.1", "--port", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603  # own command
-    try:
+        Raises:
+            StoreError: it does not answer in time.
+        """
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = probe.getsockname()[1]
+        self._folder = folder
+        self.start()
+
+    @property
+    def address(self) -> str:
+        """The address, which stays the same after a new start."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Start the server, and wait until it answers.
+
+        Raises:
+            StoreError: it does not answer in time.
+        """
+        chroma = str(Path(sys.executable).parent / "chroma")
+        command = [chroma, "run", "--path", str(self._folder), "--host", "127.0.0.1", "--port", str(self._port)]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603  # own command
         deadline = time.monotonic() + START_SECONDS
-        while not _answers(port):
+        while not self._answers():
             if time.monotonic() > deadline:
+                self.kill()
                 raise StoreError("the Chroma server of the study does not start")
             time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
+
+    def kill(self) -> None:
+        """Kill the server."""
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """Ask the server to end, and wait until it has."""
+        self._process.terminate()
+        self._process.wait()
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Let the server take connections without an answer until the block ends."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self._port)) == 0
+
+
+@contextmanager
+def chroma_server(folder: Path) -> Iterator[ChromaServer]:
+    """Run a Chroma server, which keeps its data in a folder, until the block ends."""
+    server = ChromaServer(folder)
+    try:
+        yield server
     finally:
-        server.terminate()
-        server.wait()
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        server.stop()

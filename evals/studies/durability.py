@@ -6,9 +6,7 @@ the log is built again from the records.
 """
 
 import json
-import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -18,12 +16,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from whimbrel.evals.studies.chroma_server import chroma_server
+from whimbrel.evals.studies.chroma_server import ChromaServer, chroma_server
 from whimbrel.evals.studies.killed_commands import killed_evaluations, killed_fits, killed_talks
 from whimbrel.evals.studies.scale import Shop, synthetic_source
 from whimbrel.tools.errors import StoreError
 from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.sources.ingest import ingest
+from whimbrel.tools.store.chroma import READING_SECONDS
 from whimbrel.tools.store.store import open_store
 
 SHOP = Shop(items=300, events=4000)
@@ -75,12 +74,15 @@ def measure_durability(events: int, kills: int, *, seed: int = 0, progress: Prog
             location = _ingested(folder / f"threads-{people}", seed)
             trials.append(_written(f"{THREADS} threads, {people} people, folder", location, folder, events, people))
             progress.advance(1)
-        with chroma_server(folder / "server") as address:
+        with chroma_server(folder / "server") as server:
             for people in PEOPLE:
-                location = _ingested(f"{address}/{people}", seed)
+                location = _ingested(f"{server.address}/{people}", seed)
                 name = f"{PROCESSES} processes, {people} people, server"
                 trials.append(_written(name, location, folder, events, people, processes=PROCESSES))
                 progress.advance(1)
+            progress.step("Failing servers", kills)
+            location = _ingested(f"{server.address}/failing", seed)
+            trials.append(_with_failing_server(server, location, folder, kills, seed, progress))
         progress.step("Killing writers", kills)
         trials.append(_killed(_ingested(folder / "killed", seed), folder, kills, seed, progress))
         progress.step("Killing ingestions", kills)
@@ -121,10 +123,44 @@ def _written(name: str, location: str, folder: Path, events: int, people: int, *
     return _checked(name, 1, location, notes, time.perf_counter() - started)
 
 
-def _writer(location: str, notes: Path, first: int, count: int, people: int, threads: int) -> "subprocess.Popen[str]":
+def _writer(
+    location: str, notes: Path, first: int, count: int, people: int, threads: int, *, refusals: bool = False
+) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "whimbrel.evals.studies.durability_writer", location, str(notes)]
-    numbers = map(str, (first, count, people, threads, FOLDED_AT))
+    numbers = map(str, (first, count, people, threads, FOLDED_AT, int(refusals)))
     return subprocess.Popen([*command, *numbers], stdout=subprocess.PIPE, text=True)  # noqa: S603  # own command
+
+
+def _with_failing_server(
+    server: ChromaServer, location: str, folder: Path, failures: int, seed: int, progress: Progress
+) -> Trial:
+    """Let processes write while their server is killed and started again, and while it hangs, in turn."""
+    draw, started = random.Random(seed), time.perf_counter()  # noqa: S311
+    notes = [folder / f"failing-{number}.notes" for number in range(PROCESSES)]
+    writers = [
+        _writer(location, path, 1_000_000 * number, 1_000_000, 100, THREADS // PROCESSES, refusals=True)
+        for number, path in enumerate(notes)
+    ]
+    for writer in writers:
+        if writer.stdout:
+            writer.stdout.readline()
+    for number in range(failures):
+        time.sleep(draw.uniform(0.5, 2.5))
+        if number % 2:
+            with server.hanging():
+                time.sleep(draw.uniform(0.5, 2 * READING_SECONDS))
+        else:
+            server.kill()
+            time.sleep(draw.uniform(0.0, 2.0))
+            server.start()
+        progress.advance(1)
+    for writer in writers:
+        if writer.poll() is not None:
+            raise StoreError("a writer ended while its server failed")
+        writer.kill()
+        writer.communicate()
+    name = f"{PROCESSES} processes, server killed or hanging"
+    return _checked(name, failures, location, notes, time.perf_counter() - started)
 
 
 def _killed(location: str, folder: Path, kills: int, seed: int, progress: Progress) -> Trial:
@@ -143,7 +179,7 @@ def _kill_after_begin(process: "subprocess.Popen[str]", seconds: float) -> None:
     if process.stdout:
         process.stdout.readline()
     time.sleep(seconds)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
 
 
 def _killed_ingestions(folder: Path, kills: int, seed: int, progress: Progress) -> Trial:

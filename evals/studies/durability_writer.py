@@ -3,16 +3,21 @@
 import json
 import sys
 import threading
+import time
 from pathlib import Path
 
+from whimbrel.tools.errors import StoreError
 from whimbrel.tools.records import Occurrence
 from whimbrel.tools.store import store as store_module
 from whimbrel.tools.store.store import Store, open_store
 
 START = 2_000_000_000.0
+PAUSE_SECONDS = 0.2  # after an event that was refused
 
 
-def main(location: str, notes: str, first: int, count: int, people: int, threads: int, folded_at: int) -> None:
+def main(  # noqa: PLR0913  # the arguments of a command
+    location: str, notes: str, first: int, count: int, people: int, threads: int, folded_at: int, refusals: int = 0
+) -> None:
     """Record events and note each one after `Store.add` returned.
 
     Args:
@@ -23,6 +28,7 @@ def main(location: str, notes: str, first: int, count: int, people: int, threads
         people: Among how many people the events are spread.
         threads: How many threads record them.
         folded_at: The number of events at which the journal is folded.
+        refusals: 1 if the store may refuse events, since its server fails. They are not noted.
     """
     store_module.FOLDED_AT = folded_at
     with open_store(location) as store, Path(notes).open("a", encoding="utf-8", buffering=1) as file:
@@ -30,7 +36,13 @@ def main(location: str, notes: str, first: int, count: int, people: int, threads
 
         def record(share: range) -> None:
             for number in share:
-                _record(store, number, people)
+                try:
+                    _record(store, number, people)
+                except StoreError:
+                    if not refusals:
+                        raise
+                    time.sleep(PAUSE_SECONDS)
+                    continue
                 with lock:
                     file.write(json.dumps([f"person {number % people}", START + number]) + "\n")
 

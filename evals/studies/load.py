@@ -46,7 +46,7 @@ def measure_load(
     """
     progress = progress or NoProgress()
     with TemporaryDirectory(prefix="whimbrel-") as name, ExitStack() as resources:
-        address = f"{resources.enter_context(chroma_server(Path(name) / 'server'))}/load"
+        address = f"{resources.enter_context(chroma_server(Path(name) / 'server')).address}/load"
         progress.step(f"Ingesting {shop.items:,} items and {shop.events:,} events", None)
         ingest(synthetic_source(shop, seed), address)
         progress.step(f"Working for {minutes:g} minutes", processes)

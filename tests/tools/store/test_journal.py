@@ -115,10 +115,10 @@ def test_processes_of_one_server_see_what_the_others_write_and_forget(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(module, "NOTICED_AFTER", 0.0)
-    with chroma_server(tmp_path / "server") as address:
-        ingest(open_source(str(shop_csv)), address)
+    with chroma_server(tmp_path / "server") as server:
+        ingest(open_source(str(shop_csv)), server.address)
         # Two stores in one process share nothing but the server.
-        with open_store(address) as one, open_store(address) as other:
+        with open_store(server.address) as one, open_store(server.address) as other:
             assert one.log.end == other.log.end
             one.add("new", event(one, 1))
             other.add("new", event(other, 2))
@@ -134,7 +134,7 @@ def test_processes_of_one_server_see_what_the_others_write_and_forget(
             one.refresh()
             assert "new" not in one.log.user_rows
             one.fold()
-        with open_store(address) as store:
+        with open_store(server.address) as store:
             assert "new" not in store.log.user_rows
 
 
@@ -142,9 +142,9 @@ def test_one_process_of_a_server_holds_the_lease_and_the_others_wait(
     shop_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with chroma_server(tmp_path / "server") as address:
-        ingest(open_source(str(shop_csv)), address)
-        with open_store(address) as store:
+    with chroma_server(tmp_path / "server") as server:
+        ingest(open_source(str(shop_csv)), server.address)
+        with open_store(server.address) as store:
             one, other = (Lease(store._database, shared=True) for _ in range(2))
             with one.held(wait=0), one.held(wait=0):  # a thread may take it again
                 with pytest.raises(StoreError, match="being written by another process"), other.held(wait=0.1):

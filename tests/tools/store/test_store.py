@@ -98,9 +98,9 @@ def test_a_chroma_server_serves_the_same_store(
     shop_csv: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with chroma_server(tmp_path / "server") as address:
-        ingest(open_source(str(shop_csv)), address)
-        with open_store(address) as served, open_store(shop) as embedded:
+    with chroma_server(tmp_path / "server") as server:
+        ingest(open_source(str(shop_csv)), server.address)
+        with open_store(server.address) as served, open_store(shop) as embedded:
             assert served.history("u2") == embedded.history("u2")
             assert served.log.item_ids == embedded.log.item_ids
 
