@@ -15,7 +15,7 @@ START = 2_000_000_000.0
 PAUSE_SECONDS = 0.2  # after an event that was refused
 
 
-def main(  # noqa: PLR0913  # the arguments of a command
+def main(
     location: str, notes: str, first: int, count: int, people: int, threads: int, folded_at: int, refusals: int = 0
 ) -> None:
     """Record events and note each one after `Store.add` returned.

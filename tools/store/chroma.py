@@ -239,7 +239,7 @@ def connect(
             seals.remove()
             resources.callback(seals.renew)
             if not damaged:
-                resources.callback(_purge, folder)
+                resources.callback(_purge, folder, is_waiting=(folder / MARK).is_file())
         resources.callback(_close, client)
         collections = _collections(client, prefix, location, metadata if create else None)
         return Database(location, folder, is_shared, collections, read_only, resources.pop_all())
@@ -282,10 +282,13 @@ def _client(location: str, host: str, port: int, seconds: float) -> Any:
         return client
 
 
-def _purge(folder: Path) -> None:
+def _purge(folder: Path, *, is_waiting: bool) -> None:
+    """Purge a folder if it has the room. An earlier process has said that it has not, if the purge is waiting."""
     if (folder / MARK).is_file():
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         if shutil.disk_usage(folder).free < 2 * size:
+            if is_waiting:
+                return
             # Chroma leaves half an index if it cannot write it.
             raise StoreError(
                 f"store {str(folder)!r} still holds the bytes of what was deleted, since its disk has too little room "

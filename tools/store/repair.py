@@ -25,7 +25,7 @@ from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.store.chroma import COLLECTIONS, RECORDS, SHARING_ADVICE, connect
 from whimbrel.tools.store.item_records import ItemRecord
 from whimbrel.tools.store.notes import Notes
-from whimbrel.tools.store.purge import DATABASE_FILE
+from whimbrel.tools.store.purge import DATABASE_FILE, MARK
 from whimbrel.tools.store.read_only import copied, why_read_only
 from whimbrel.tools.store.seals import Seals
 from whimbrel.tools.store.settings import Settings
@@ -90,6 +90,15 @@ def _damages(folder: Path, progress: Progress) -> list[Damage]:
                     "records",
                     "a byte of the database is not what was written, though all of it can be read",
                     "all records are read again and kept as they are; compare them with a backup",
+                )
+            )
+        if (folder / MARK).is_file():
+            damages.append(
+                Damage(
+                    "deleted records",
+                    "their bytes are still in the files",
+                    "make some room on the disk, then run any other command on the store",
+                    can_be_repaired=False,
                 )
             )
         indexes = {name: _index_of(folder, name) for name in (*COLLECTIONS, *RECORDS)}
