@@ -37,7 +37,7 @@ def forget(
     also = ", ".join(f"{count:,} in {place}" for place, count in receipt.removed.items() if count)
     print(f"Removed {_events(receipt.events)} of {user!r}{f', and {also}' if also else ''}.")
     if store.startswith(("http://", "https://")):
-        print("The files of the server keep deleted bytes until `chroma vacuum --path DATA` is run there.")
+        print("The files of the server keep the bytes. To remove them, stop it and run `whimbrel purge FOLDER` there.")
 
 
 def _events(count: int) -> str:

@@ -24,6 +24,7 @@ from whimbrel.agent.cli.fit import fit
 from whimbrel.agent.cli.forget import forget
 from whimbrel.agent.cli.ingest import ingest
 from whimbrel.agent.cli.options import add_command
+from whimbrel.agent.cli.purge import purge
 from whimbrel.agent.cli.recommend import recommend
 from whimbrel.agent.cli.shift import shift
 from whimbrel.tools.tracing import LOCAL_ONLY
@@ -53,7 +54,7 @@ def build_app(group: str | None = None) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
-    for command in (ingest, recommend, shift, chat, demo, fit, export, forget, check):
+    for command in (ingest, recommend, shift, chat, demo, fit, export, forget, purge, check):
         add_command(app, command)
     app.add_typer(models.build_app(), name="models")
     import_module(EVALS_COMMANDS).register(app, group)

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from whimbrel.agent.agent import Agent
 from whimbrel.agent.learning.fit import fit_store
-from whimbrel.tools.errors import DataError
+from whimbrel.evals.studies.chroma_server import chroma_server
+from whimbrel.tools.errors import DataError, StoreError
 from whimbrel.tools.sources.formats import open_source
 from whimbrel.tools.sources.ingest import ingest
+from whimbrel.tools.store.chroma import purge_server
 from whimbrel.tools.store.store import open_store
 
 AT = "2020-12-01"
@@ -67,6 +69,30 @@ def test_no_byte_of_a_forgotten_person_is_left_and_the_receipt_says_what_was_rem
     assert json.loads(receipt.model_dump_json())["user_id"] == person
     with Agent.open(store, llm="none") as agent, pytest.raises(DataError, match="no user"):
         agent.recommend(person, AT)
+
+
+def test_a_purged_server_holds_no_byte_of_a_forgotten_person(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "again.csv"
+    source.write_text(
+        f"user,title,topics,time,place\n{','.join(WORDS[:3])},{WORDS[4]},{WORDS[3]}\nother,Chair,Chairs,1,home"
+    )
+    with chroma_server(tmp_path / "server") as server:
+        address = f"{server.address}/shop"
+        ingest(open_source(str(source)), address)
+        source.unlink()
+        with Agent.open(address, llm="none") as agent:
+            agent.forget(WORDS[0])
+        server.stop()
+        assert leaks(tmp_path / "server")
+        assert purge_server(tmp_path / "server") == 1
+        assert leaks(tmp_path / "server", tmp_path / "cache") == []
+        server.start()
+        with open_store(address) as served:
+            assert [event.title for event in served.history("other")] == ["Chair"]
+    with pytest.raises(StoreError, match="a store of its own"):
+        purge_server(store)
 
 
 def test_no_vector_of_a_forgotten_person_or_of_what_only_they_met_is_left(store: Path) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 from whimbrel.tools.errors import StoreError
 from whimbrel.tools.files.locks import exclusive
 from whimbrel.tools.files.paths import cache_folder
-from whimbrel.tools.store.purge import MARK, purge
+from whimbrel.tools.store.purge import DATABASE_FILE, MARK, purge
 from whimbrel.tools.store.read_only import ROOM, copied, why_read_only
 from whimbrel.tools.store.seals import Seals
 from whimbrel.tools.text.encoder import Vectors
@@ -221,7 +221,7 @@ def connect(
             client = _client(location, address.hostname or "localhost", _port(location), seconds)
         else:
             folder, prefix = Path(location).expanduser(), ""
-            if not create and not (folder / "chroma.sqlite3").is_file():
+            if not create and not (folder / DATABASE_FILE).is_file():
                 raise StoreError(
                     f"no store at {location!r}: make one with `whimbrel ingest SOURCE --store {quote(location)}`"
                 )
@@ -239,7 +239,7 @@ def connect(
             seals.remove()
             resources.callback(seals.renew)
             if not damaged:
-                resources.callback(_purge, folder, is_waiting=(folder / MARK).is_file())
+                resources.callback(_purge, folder, (*COLLECTIONS, *RECORDS), is_waiting=(folder / MARK).is_file())
         resources.callback(_close, client)
         collections = _collections(client, prefix, location, metadata if create else None)
         return Database(location, folder, is_shared, collections, read_only, resources.pop_all())
@@ -282,7 +282,7 @@ def _client(location: str, host: str, port: int, seconds: float) -> Any:
         return client
 
 
-def _purge(folder: Path, *, is_waiting: bool) -> None:
+def _purge(folder: Path, names: Sequence[str], *, is_waiting: bool) -> None:
     """Purge a folder if it has the room. An earlier process has said that it has not, if the purge is waiting."""
     if (folder / MARK).is_file():
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -295,7 +295,36 @@ def _purge(folder: Path, *, is_waiting: bool) -> None:
                 f"({2 * size / 1e6:.0f} MB are needed): make some, then run any command on it"
             )
         with _store_errors(str(folder), "could not be purged: open it again to complete this"):
-            purge(folder, (*COLLECTIONS, *RECORDS), lambda: _embedded(folder), _close)
+            purge(folder, names, lambda: _embedded(folder), _close)
+
+
+def purge_server(folder: Path) -> int:
+    """Purge the files of a Chroma server that does not run (see `purge`).
+
+    Args:
+        folder: The folder that the server keeps its data in.
+
+    Returns:
+        The number of stores on the server.
+
+    Raises:
+        StoreError: there is no such folder, it is the folder of a store without a server, it is in use, or its disk has
+            too little room.
+    """
+    if not (folder / DATABASE_FILE).is_file():
+        raise StoreError(f"{str(folder)!r} is no folder of a Chroma server: name the one that `chroma run --path` had")
+    with exclusive(folder, "folder"), _store_errors(str(folder)):
+        client = _embedded(folder)
+        names = {collection.name for collection in client.list_collections()}
+        _close(client)
+        if COLLECTIONS[0] in names:
+            raise StoreError(f"{str(folder)!r} is a store of its own, which is purged after each `whimbrel forget`")
+        stores = [name.removesuffix(f"-{COLLECTIONS[0]}") for name in names if name.endswith(f"-{COLLECTIONS[0]}")]
+        # Other programs may have collections on the server. They are not touched.
+        ours = [f"{store}-{name}" for store in stores for name in (*COLLECTIONS, *RECORDS)]
+        (folder / MARK).touch()
+        _purge(folder, [name for name in ours if name in names], is_waiting=False)
+        return len(stores)
 
 
 def _close(client: Any) -> None:
