@@ -16,7 +16,9 @@ from whimbrel.tools.store.chroma import Database
 from whimbrel.tools.store.notes import COLLECTION
 
 SECONDS, RENEWED_AFTER, RETRIED_AFTER = 60.0, 15.0, 0.5
-"""A lease ends SECONDS after it was renewed last, so that a killed process does not hold it for ever."""
+"""A lease that is not renewed for SECONDS is over, so that a killed process does not hold it for ever."""
+CLOCK_SECONDS = 3600.0
+"""Clocks of machines differ by less. A lease whose end is this long past is over at once."""
 _PREFIX = "lease "
 
 
@@ -32,6 +34,8 @@ class Lease:
         """
         self._database, self._shared = database, shared
         self._turn, self._depth = threading.RLock(), 0
+        # The latest number with its end, and since when they are the same.
+        self._seen, self._since = (0, 0.0), 0.0
 
     @contextmanager
     def held(self, *, wait: float) -> Iterator[None]:
@@ -64,7 +68,7 @@ class Lease:
         while True:
             numbers = self._numbers()
             latest = max(numbers, default=0)
-            if time.time() >= numbers.get(latest, 0.0):
+            if self._is_over(latest, numbers.get(latest, 0.0)):
                 mine = _record_id(latest + 1)
                 self._database.put_new(COLLECTION, mine, {"owner": me, "until": time.time() + SECONDS})
                 owners = [metadata["owner"] for _, metadata in self._database.get(COLLECTION, [mine], "metadatas")]
@@ -77,6 +81,13 @@ class Lease:
             if time.monotonic() >= until:
                 raise self._is_held()
             time.sleep(RETRIED_AFTER)
+
+    def _is_over(self, latest: int, until: float) -> bool:
+        """Return whether a lease has ended. Clocks jump, so a renewal is noticed by its change, not by its time."""
+        if (latest, until) != self._seen:
+            self._seen, self._since = (latest, until), time.monotonic()
+        is_silent = time.monotonic() - self._since >= SECONDS
+        return not until or is_silent or time.time() >= until + CLOCK_SECONDS
 
     def _numbers(self) -> dict[int, float]:
         """Return when each lease ends, keyed by number. The highest number counts."""

@@ -3,6 +3,7 @@
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -152,6 +153,14 @@ def test_one_process_of_a_server_holds_the_lease_and_the_others_wait(
                 store.add("new", event(store, 1))  # to append needs no lease
             with other.held(wait=0):
                 pass
+            for jump in (1800.0, -86_400.0):
+                with one.held(wait=0), monkeypatch.context() as changed:
+                    clock = SimpleNamespace(
+                        time=lambda jump=jump: time.time() + jump, monotonic=time.monotonic, sleep=time.sleep
+                    )
+                    changed.setattr("whimbrel.tools.store.lease.time", clock)
+                    with pytest.raises(StoreError, match="being written by another process"), other.held(wait=0):
+                        pass
             monkeypatch.setattr("whimbrel.tools.store.lease.SECONDS", 0.5)
             number = one._take(time.monotonic())  # as a process that is then killed
             assert number > 1
