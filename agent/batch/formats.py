@@ -59,6 +59,7 @@ def _write_parquet(file: IO[bytes], lines: Iterable[str]) -> None:
             "shift_kind": pa.string(),
             "shift_confidence": pa.float64(),
             "summary": pa.string(),
+            "warnings": pa.list_(pa.string()),
         }
     )
     rows = _rows(lines)
@@ -76,6 +77,7 @@ def _rows(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
             "shift_kind": answer["shift"]["kind"],
             "shift_confidence": answer["shift"]["confidence"],
             "summary": answer["summary"],
+            "warnings": answer["warnings"],
         }
         for entry in answer["recommendations"]:
             yield of_user | {name: entry[name] for name in ("rank", "item_id", "title", "score", "explanation")}

@@ -42,7 +42,7 @@ class Parts:
                 partial.write_text(json.dumps(manifest, indent=1, ensure_ascii=False), "utf-8")
         try:
             kept = dict(json.loads(path.read_text("utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise ConfigError(f"{str(path)!r} cannot be read ({error}): remove this folder to start again") from error
         # Both are compared as JSON, since a tuple of the manifest is a list in the file.
         differing = [key for key, value in manifest.items() if kept.get(key) != json.loads(json.dumps(value))]

@@ -9,7 +9,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -141,10 +141,15 @@ def recommend_all(
             raise
         progress.step("Writing", len(user_ids))
         counts = Counter[str]()
+        damaged = f"{str(folder)!r} is damaged: remove it to start again"
         with atomic_write(out) as partial, partial.open("wb") as file:
-            write(file, _counted(parts.lines(), counts, progress))
+            try:
+                write(file, _counted(parts.lines(), counts, progress))
+            # The lines are our own, so what else one may hold needs no better words.
+            except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+                raise WhimbrelError(damaged) from error
             if counts["users"] != len(user_ids):
-                raise WhimbrelError(f"{str(folder)!r} is damaged: remove it to start again")
+                raise WhimbrelError(damaged)
             if counts["failed"] == len(user_ids):
                 why = json.loads(next(parts.lines()))["warnings"][0]
                 parts.remove()
@@ -262,10 +267,9 @@ def _add_parts(parts: Parts, answers: Iterable[list[str]], progress: Progress) -
 def _counted(lines: Iterable[str], counts: Counter[str], progress: Progress) -> Iterator[str]:
     """Yield the lines, and count their users, recommendations and failures."""
     for line in lines:
-        with suppress(ValueError, KeyError, TypeError):  # a damaged line counts no user
-            answer = json.loads(line)
-            counts["recommendations"] += len(answer["recommendations"])
-            counts["failed"] += any(warning.startswith(FAILED) for warning in answer["warnings"])
-            counts["users"] += 1
+        answer = json.loads(line)
+        counts["recommendations"] += len(answer["recommendations"])
+        counts["failed"] += any(warning.startswith(FAILED) for warning in answer["warnings"])
+        counts["users"] += 1
         progress.advance(1)
         yield line

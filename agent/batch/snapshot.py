@@ -93,7 +93,10 @@ def open_snapshot(folder: Path) -> Snapshot:
     """
     try:
         return _open(folder)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except WhimbrelError:
+        raise
+    # Of a damaged array, numpy raises almost any exception, such as TokenError.
+    except Exception as error:
         raise StoreError(f"{str(folder.parent)!r} is damaged ({error}): remove it to start again") from error
 
 

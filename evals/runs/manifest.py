@@ -11,7 +11,7 @@ from whimbrel.agent.learning.fitted_log import ITEMS, LOG
 from whimbrel.evals.runs.plan import Plan
 from whimbrel.tools.errors import DataError, WhimbrelError
 
-LIBRARIES = ("numpy", "llama-cpp-python", "implicit", "gensim")
+LIBRARIES = ("numpy", "llama-cpp-python", "implicit", "gensim", "torch", "rectools")
 """Libraries whose versions can change a ranking."""
 
 

@@ -126,7 +126,7 @@ def test_two_runs_give_the_same_bytes_in_every_format(shop: Path, tmp_path: Path
     lines = (tmp_path / "a.jsonl").read_bytes()
     assert gzip.decompress((tmp_path / "a.jsonl.gz").read_bytes()) == lines
     table = pq.read_table(tmp_path / "a.parquet")
-    columns = "user_id at rank item_id title score explanation shift_kind shift_confidence summary"
+    columns = "user_id at rank item_id title score explanation shift_kind shift_confidence summary warnings"
     assert table.column_names == columns.split()
     rows = [
         {
@@ -136,6 +136,7 @@ def test_two_runs_give_the_same_bytes_in_every_format(shop: Path, tmp_path: Path
             "shift_kind": document["shift"]["kind"],
             "shift_confidence": document["shift"]["confidence"],
             "summary": document["summary"],
+            "warnings": document["warnings"],
         }
         for document in documents(tmp_path / "a.jsonl")
         for entry in document["recommendations"]
@@ -309,14 +310,22 @@ def test_a_run_whose_every_request_fails_writes_nothing(
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [("manifest.json", "[1]"), ("part-00000.jsonl", "{}"), ("snapshot/facts.json", "")]
+    ("name", "content"),
+    [
+        ("manifest.json", "[1]"),
+        ("manifest.json", "[" * 5000),
+        *(("part-00000.jsonl", content) for content in ("{}", "\xff", "[" * 5000, '{"recommendations": 1}')),
+        ("part-00000.jsonl", '{"recommendations": [], "warnings": [1]}'),
+        ("snapshot/facts.json", ""),
+        ("snapshot/log_time.npy", "\x93NUMPY\x01\x00\x0c\x00{'descr': (\n"),
+    ],
 )
 def test_damaged_parts_are_noticed(
     shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: str
 ) -> None:
     out = tmp_path / "lists.jsonl"
     stopped(shop, out, monkeypatch)
-    (tmp_path / "lists.jsonl.parts" / name).write_text(content)
+    (tmp_path / "lists.jsonl.parts" / name).write_text(content, "latin-1")
     with pytest.raises(WhimbrelError, match=r"remove (it|this folder) to start again"):
         recommend_all(shop, out, ListRequest(k=3))
     assert not out.exists()
