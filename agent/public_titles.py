@@ -1,5 +1,6 @@
 """Which names are public: those in titles that several people met, such as names of films."""
 
+import re
 from functools import cached_property
 
 import numpy as np
@@ -20,7 +21,7 @@ class PublicTitles:
 
     def __call__(self, words: str) -> bool:
         """Return whether some words stand in such a title."""
-        return words.casefold() in self._titles
+        return f" {_plain(words)} " in self._titles
 
     @cached_property
     def _titles(self) -> str:
@@ -28,4 +29,9 @@ class PublicTitles:
         rows = np.flatnonzero(log.users_per_item(before=np.inf) >= least).tolist()
         ids = [log.item_ids[row] for row in rows]
         pages = (self._catalogue.items(ids[start : start + PAGE]) for start in range(0, len(ids), PAGE))
-        return "\n".join(item.title.casefold() for page in pages for item in page.values())
+        return "\n".join(f" {_plain(item.title)} " for page in pages for item in page.values())
+
+
+def _plain(text: str) -> str:
+    """Return the words of a text in lower case, without the characters between them."""
+    return " ".join(re.findall(r"\w+", text.casefold()))

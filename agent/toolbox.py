@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from whimbrel.agent.pipeline import SHIFT
@@ -126,9 +128,8 @@ class _ToolUser:
         # The index has no times. Items that appear after `before` are dropped below, so more are requested.
         (neighbours,) = store.nearest(vector[None], n=4 * count + 1)
         ids = [neighbour for neighbour, _ in neighbours if neighbour != item_id]
-        known = store.log.known(before=self.before)
-        rows = store.log.rows(ids)
-        return self._facts([id_ for id_, row in zip(ids, rows, strict=True) if row >= 0 and known[row]][:count])
+        shown, rows = self._shown(), store.log.rows(ids)
+        return self._facts([id_ for id_, row in zip(ids, rows, strict=True) if row >= 0 and shown[row]][:count])
 
     def met_together(self, item_id: ItemId, count: ReturnedCount = 5) -> Any:
         """Items that users of one item also interacted with."""
@@ -147,9 +148,18 @@ class _ToolUser:
 
     def _highest(self, values: Ints | Floats, count: int) -> list[dict[str, Any]]:
         """Return the items with the highest values, the highest first. Values must be above 0."""
+        values = np.where(self._shown(), values, 0)
         rows = (-values).argsort(kind="stable")[:count]
         item_ids = self.agent.store.log.item_ids
         return self._facts([item_ids[row] for row in rows if values[row] > 0])
+
+    def _shown(self) -> NDArray[np.bool_]:
+        """Return for each item whether the user may see it: their own items, and those that enough people met."""
+        store = self.agent.store
+        shown = counts_before(store.log, self.before).shown(store.min_people)
+        rows = store.log.rows([event.item_id for event in store.history(self.user_id, before=self.before)])
+        shown[rows[rows >= 0]] = True
+        return shown
 
     def _facts(self, item_ids: Sequence[str]) -> list[dict[str, Any]]:
         items = self.agent.store.items(item_ids)

@@ -16,6 +16,7 @@ from whimbrel.agent.explanation.plain import why
 from whimbrel.agent.schema.results import Recommendation, Recommendations
 from whimbrel.prompts.phrases import Phrases
 from whimbrel.tools.log.item_statistics import ItemStatistics
+from whimbrel.tools.log.moment_counts import counts_before
 from whimbrel.tools.records import Item
 from whimbrel.tools.timestamps import iso
 
@@ -108,6 +109,7 @@ class ItemAnswers:
         log = self.store.log
         users = int(log.users_per_item(before=self.at)[log.rows([item.item_id])][0])
         counts = ItemStatistics.of(log, [item], before=self.at).itemknn
+        counts = np.where(counts_before(log, self.at).shown(self.store.min_people), counts, 0)
         rows = [int(row) for row in np.argsort(-counts, kind="stable")[:ALSO_CHOSEN] if counts[row] > 0]
         others = self.store.items([log.item_ids[row] for row in rows])
         titles = dict.fromkeys(other.title for other in others.values() if other.title != item.title)

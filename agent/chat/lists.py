@@ -40,6 +40,10 @@ class CatalogueOfTalk(Protocol):
     def log(self) -> InteractionLog:
         """The interactions of all users."""
 
+    @property
+    def min_people(self) -> int:
+        """How many people must have met an item before it is shown to others."""
+
     def items(self, item_ids: Sequence[str]) -> dict[str, Item]:
         """Return the items of these ids."""
 

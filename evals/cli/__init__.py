@@ -43,11 +43,13 @@ def build_eval_app() -> typer.Typer:
     from whimbrel.evals.cli.boundaries import boundaries
     from whimbrel.evals.cli.cost import cost
     from whimbrel.evals.cli.cross_domain import cross_domain
+    from whimbrel.evals.cli.damage import damage
     from whimbrel.evals.cli.defaults import build_defaults_app
     from whimbrel.evals.cli.dialogue import dialogue
     from whimbrel.evals.cli.durability import durability
     from whimbrel.evals.cli.explanations import explanations
     from whimbrel.evals.cli.headlines import headlines
+    from whimbrel.evals.cli.leaks import leaks
     from whimbrel.evals.cli.lift import lift
     from whimbrel.evals.cli.lines import lines
     from whimbrel.evals.cli.load import load
@@ -72,10 +74,12 @@ def build_eval_app() -> typer.Typer:
         "agreement": agreement,
         "cost": cost,
         "cross-domain": cross_domain,
+        "damage": damage,
         "dialogue": dialogue,
         "durability": durability,
         "explanations": explanations,
         "headlines": headlines,
+        "leaks": leaks,
         "lift": lift,
         "lines": lines,
         "load": load,

@@ -29,6 +29,14 @@ class MomentCounts:
         """Number of distinct users of each item."""
         return self._log.users_per_item(before=self.before)
 
+    def shown(self, min_people: int) -> NDArray[np.bool_]:
+        """Return whether each item may be shown to people who did not meet it.
+
+        An item that somebody met, but fewer people than `min_people`, may tell who that is. The array is a copy.
+        """
+        shown: NDArray[np.bool_] = self.known & ((self.users == 0) | (self.users >= min_people))
+        return shown
+
     @cached_property
     def popularity(self) -> Ints:
         """Number of events of each item."""

@@ -74,10 +74,7 @@ class RetrievalQuery:
 
     def allowed(self, log: InteractionLog) -> NDArray[np.bool_]:
         """Return for each item of the log whether it may be returned, shape (items,)."""
-        counts = counts_before(log, self.before)
-        allowed = counts.known.copy()
-        if self.min_people > 1:
-            allowed &= (counts.users == 0) | (counts.users >= self.min_people)
+        allowed = counts_before(log, self.before).shown(self.min_people)
         excluded = log.rows([*(item.item_id for item in self.history), *self.without])
         allowed[excluded[excluded >= 0]] = False
         return allowed if self.only is None else allowed & self.only

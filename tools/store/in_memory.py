@@ -10,6 +10,7 @@ import numpy as np
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.event_meanings import Meaning
 from whimbrel.tools.log.interaction_log import InteractionLog, Ints
+from whimbrel.tools.log.moment_counts import counts_before
 from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
 from whimbrel.tools.records import Interaction, Item, Occurrence
 from whimbrel.tools.retrieval.field_table import FieldTable
@@ -97,7 +98,7 @@ class InMemory:
 
     def topic_vectors(self, *, before: float) -> dict[str, Vectors]:
         """Return the vector of each topic's name, keyed by topic, for items that appeared before `before`."""
-        known = self.log.topics_of(np.flatnonzero(self.log.known(before=before)))[0]
+        known = self.log.topics_of(np.flatnonzero(counts_before(self.log, before).shown(self.min_people)))[0]
         topics = sorted({self.log.topics[number] for number in known})
         return dict(zip(topics, self.vectors_of_topics(topics), strict=True))
 

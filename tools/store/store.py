@@ -24,6 +24,7 @@ import numpy as np
 from whimbrel.tools.errors import DataError, StoreError
 from whimbrel.tools.files.whole_files import complete
 from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.log.moment_counts import counts_before
 from whimbrel.tools.log.topic_clusters import (
     LEAST_CLUSTERED_ITEMS,
     cluster_topics,
@@ -192,7 +193,11 @@ class Store:
     def fields(self) -> FieldTable:
         """The fields of all items as columns, one row for each item of the log."""
         if self._fields is None:
-            self._fields = FieldTable(self._items_with_topics(), self.log.item_ids)
+            log = self.log
+            shown = np.flatnonzero(counts_before(log, np.inf).shown(self.min_people))
+            ids = {log.item_ids[row] for row in shown}
+            items = (item for item in self._items_with_topics() if item.item_id in ids)
+            self._fields = FieldTable(items, log.item_ids)
         return self._fields
 
     def item_records(self, item_ids: Iterable[str]) -> dict[str, ItemRecord]:
@@ -214,7 +219,7 @@ class Store:
     def topic_vectors(self, *, before: float = np.inf) -> dict[str, Vectors]:
         """Return the vector of each topic's name, keyed by topic, for items that appeared before `before`."""
         log = self.log
-        rows, _ = log.topics_of(np.flatnonzero(log.known(before=before)))
+        rows, _ = log.topics_of(np.flatnonzero(counts_before(log, before).shown(self.min_people)))
         names = sorted({log.topics[row] for row in rows})
         return _by_id(self._database.get("topics", names, "embeddings"))
 

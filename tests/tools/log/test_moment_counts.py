@@ -52,3 +52,9 @@ def test_a_new_event_is_counted() -> None:
     log = InteractionLog.build(ITEMS, [(1.0, "a", "u", None)])
     assert counts_before(log, 9.0).popularity.tolist() == [1, 0, 0, 0, 0]
     assert counts_before(with_events(log, [(2.0, "b", "v", None)]), 9.0).popularity.tolist() == [1, 1, 0, 0, 0]
+
+
+def test_an_item_that_too_few_people_met_is_not_shown_and_one_that_nobody_met_is() -> None:
+    log = InteractionLog.build([*ITEMS, LATE], [(1.0, "a", "u", None), (2.0, "a", "v", None), (3.0, "b", "v", None)])
+    assert counts_before(log, 9.0).shown(2).tolist() == [False, True, True, True, True, False]
+    assert counts_before(log, 9.0).shown(1).tolist() == [True, True, True, True, True, False]
