@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
-from whimbrel.tools.privacy.find import Span, personal_data
+from whimbrel.tools.privacy.find import personal_data
+from whimbrel.tools.privacy.spans import KINDS, Span
 
 # Boundaries are those of ASCII words, since Chinese text follows a placeholder without a space.
-_PLACEHOLDER = re.compile(
-    r"(?<![A-Za-z0-9_])(?:EMAIL|PHONE|IBAN|CARD|ADDRESS|PERSON|NUMBER|NETWORK)_\d+(?![A-Za-z0-9_])"
-)
+_PLACEHOLDER = re.compile(rf"(?<![A-Za-z0-9_])(?:{'|'.join(KINDS)})_\d+(?![A-Za-z0-9_])")
 LONGEST_WORD = 100  # characters before a span that are looked at
 _WORD_BEFORE, _WORD_AFTER = re.compile(r"[A-Za-z0-9_]*$"), re.compile(r"[A-Za-z0-9_]*")
 
