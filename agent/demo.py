@@ -130,7 +130,7 @@ def _household_that_moves(store: Store) -> str:
     kept = store.folder / "moving.json"
     try:
         return str(json.loads(kept.read_text())["user_id"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass  # The file is absent or damaged, so the household is chosen again.
     surest: tuple[float, int, str] | None = None
     for user_id in store.log.user_ids:

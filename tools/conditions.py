@@ -60,7 +60,7 @@ class Condition(BaseModel):
         """Keep the texts that entries of a list are compared with: a topic `007` is no number."""
         if (
             isinstance(data, dict)
-            and data.get("op") in {"contains", "not_contains"}
+            and data.get("op") in ("contains", "not_contains")  # no set, since a file may hold a list here
             and isinstance(data.get("value"), str)
         ):
             return {**data, "value": _Entry(data["value"])}

@@ -107,6 +107,7 @@ def _open(folder: Path) -> Snapshot:
         for name in _log_fields()
     }
     log = InteractionLog(**of_log)
+    log.require_consistent()
     with (folder / ITEMS).open("rb") as lines:
         items = [Item.model_validate_json(line) for line in lines]
     topic_vectors = dict(zip(facts["topics"], _mapped(folder / TOPIC_VECTORS), strict=True))

@@ -119,7 +119,7 @@ def _documents(text: str) -> Iterator[Any]:
             position = start.end()
             try:
                 document = from_json(text[start.start() :].rstrip("` \n"), allow_partial="trailing-strings")
-            except (ValueError, RecursionError):
+            except (ValueError, TypeError, RecursionError):  # TypeError: the text holds half of a character
                 continue
         yield document
 

@@ -1,7 +1,6 @@
 """Write and read a fitted log: one folder with a log and what was learned from it, as in `whimbrel fit --out`."""
 
 import json
-import zipfile
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -48,7 +47,7 @@ def count_learned_cases(folder: Path, cases: Iterable[BlindCase]) -> int:
         digests = set(json.loads((folder / LEARNED_CASES).read_text("utf-8")))
     except FileNotFoundError:
         digests = set()
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise DataError(f"{str(folder / LEARNED_CASES)!r} is damaged: run `whimbrel fit` again") from error
     return sum(_digest(case) in digests for case in cases) if digests else 0
 
@@ -83,7 +82,8 @@ def read_fitted_log(folder: Path) -> tuple[InMemory, Fitted]:
     check_fitted_log(folder)
     try:
         log = InteractionLog.load(folder / LOG)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        log.require_consistent()
+    except (OSError, ValueError) as error:
         raise DataError(f"{str(folder / LOG)!r} is damaged: run `whimbrel fit` again") from error
     items = list(read_items(folder / ITEMS))
     if not {item.item_id for item in items}.issuperset(log.item_ids):

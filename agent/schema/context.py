@@ -132,5 +132,6 @@ def as_context(context: "Context | Mapping[str, object] | None") -> Context:
         given = context if isinstance(context, Context) else Context.model_validate(dict(context or {}))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise ValueError(f"context {first['loc'][0]!r}: {first['msg']}") from None
+        where = f"context {first['loc'][0]!r}" if first["loc"] else "context"  # ids are cleaned before all fields
+        raise ValueError(f"{where}: {first['msg']}") from None
     return given.model_copy(update={"query": ""}).wanting(given.query) if given.query else given

@@ -1,6 +1,5 @@
 """Write a run as one page that needs no network, as Markdown and as CSV."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -15,11 +14,20 @@ from whimbrel.evals.reports.charts import abstention_curves, lift_by_slice, qual
 from whimbrel.evals.reports.markdown import as_csv, best_first, boundary_markdown, ranking_markdown, without_markup
 from whimbrel.evals.reports.tables import RANKING, figure, p_value
 from whimbrel.evals.runs.document import PRIMARY, document_of
-from whimbrel.evals.runs.files import BOUNDARIES, MANIFEST, OUTCOMES, RANKINGS, RESULTS, read_lines, read_skipped
+from whimbrel.evals.runs.files import (
+    BOUNDARIES,
+    MANIFEST,
+    RESULTS,
+    OutcomeLine,
+    RankingLine,
+    read_answers,
+    read_document,
+    read_skipped,
+)
 from whimbrel.evals.runs.plan import Plan, parts_of
 from whimbrel.evals.runs.results import Results, results_of
 from whimbrel.tools.clean import clean_text
-from whimbrel.tools.errors import ConfigError
+from whimbrel.tools.errors import ConfigError, DataError
 
 WORST_CASES, TITLES = 20, 6
 """The page shows WORST_CASES cases. Each list of a case shows at most TITLES titles."""
@@ -47,8 +55,7 @@ def write_report(folder: Path) -> Written:
     """
     written = Written(folder / "report.html", folder / "report.md", folder / "report.csv")
     if (folder / BOUNDARIES).is_file():
-        document = json.loads((folder / RESULTS).read_text())
-        _write(written, _boundary_page(document), boundary_markdown(document), as_csv(document, tables.BOUNDARIES))
+        _write(written, *_boundary_report(folder / RESULTS))
         return written
     parts = parts_of(folder)
     problems = [line for plan, _ in parts for line in plan.read() if isinstance(line, Problem)]
@@ -61,6 +68,22 @@ def write_report(folder: Path) -> Written:
     page = _ranking_page(name, parts, results, document)
     _write(written, page, ranking_markdown(document, name), as_csv(document, IN_CSV))
     return written
+
+
+def _boundary_report(path: Path) -> tuple[str, str, str]:
+    """Return the page, the Markdown and the CSV of the results of `eval boundaries`.
+
+    Raises:
+        DataError: the file is absent or damaged.
+    """
+    from jinja2 import TemplateError
+
+    document = read_document(path)
+    try:
+        return _boundary_page(document), boundary_markdown(document), as_csv(document, tables.BOUNDARIES)
+    # The file is our own, so what else it may hold needs no better words.
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, TemplateError) as error:
+        raise DataError(f"{str(path)!r} is damaged ({error}): run it again") from error
 
 
 def _write(written: Written, page: str, markdown: str, csv: str) -> None:
@@ -118,9 +141,16 @@ def _ranking_page(name: str, parts: Parts, results: Results, document: Mapping[s
         abstentions=abstention_curves(shift),
         worst=_worst_cases(parts, results, reference),
         reference=reference,
-        manifest=json.loads((parts[0][1] / MANIFEST).read_text()),
+        manifest=_manifest(parts[0][1]),
     )
     return page
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    manifest = read_document(folder / MANIFEST)
+    if not isinstance(manifest.get("settings"), dict):
+        raise DataError(f"{str(folder / MANIFEST)!r} names no settings: run it again")
+    return manifest
 
 
 def _worst_cases(parts: Parts, results: Results, system: str) -> list[dict[str, Any]]:
@@ -130,14 +160,13 @@ def _worst_cases(parts: Parts, results: Results, system: str) -> list[dict[str, 
     lowest = known[np.argsort(values[known], kind="stable")][:WORST_CASES]
     mrr = {results.case_ids[row]: float(values[row]) for row in lowest}
     # Both files are read line by line, and only the lines of the worst cases are kept.
-    lines: dict[str, dict[str, Any]] = {}
+    lines: dict[str, tuple[RankingLine, OutcomeLine]] = {}
     for _, folder in parts:
-        for name in (RANKINGS, OUTCOMES):
-            for line in read_lines(folder / name):
-                if line["system"] == system and line["case_id"] in mrr:
-                    lines[line["case_id"]] = lines.get(line["case_id"], {}) | line
+        for line, outcome in read_answers(folder):
+            if line.system == system and line.case_id in mrr:
+                lines[line.case_id] = line, outcome
     shown = [
-        _case_row(case, lines[case.blind.case_id])
+        _case_row(case, *lines[case.blind.case_id])
         for plan, _ in parts
         for case in plan.read()
         if isinstance(case, Case) and case.blind.case_id in lines
@@ -145,10 +174,10 @@ def _worst_cases(parts: Parts, results: Results, system: str) -> list[dict[str, 
     return sorted(shown, key=lambda row: (mrr[row["case_id"]], row["case_id"]))
 
 
-def _case_row(case: Case, line: Mapping[str, Any]) -> dict[str, Any]:
+def _case_row(case: Case, line: RankingLine, outcome: OutcomeLine) -> dict[str, Any]:
     """Return what the page shows of a case: what the system saw, its first items, and the relevant items' ranks."""
     titles = {item.item_id: item.title for item in case.blind.candidates}
-    ranking = line["ranking"]
+    ranking = line.ranking
     return {
         "case_id": case.blind.case_id,
         "name": clean_text(case.blind.case_id),
@@ -163,7 +192,7 @@ def _case_row(case: Case, line: Mapping[str, Any]) -> dict[str, Any]:
             for item_id in case.relevant
         ],
         "candidates": len(titles),
-        "warnings": line["warnings"],
-        "shift": line.get("shift"),
-        "reason": line.get("said", ""),
+        "warnings": line.warnings,
+        "shift": outcome.shift,
+        "reason": outcome.said,
     }

@@ -1,12 +1,13 @@
 """The plan of a run: cases, systems, settings, and the log that systems learn from."""
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
 
 from whimbrel.agent.learning.cases import Case, Problem, read_cases
 from whimbrel.agent.learning.fitted_log import read_fitted_log
@@ -30,8 +31,8 @@ class Part:
     A digest of the user's id and the seed decides which part a user is in.
     """
 
-    number: int
-    of: int
+    number: Annotated[int, Field(ge=0)]
+    of: Annotated[int, Field(ge=1)]
     seed: int = 0
 
     def holds(self, user_id: str) -> bool:
@@ -60,7 +61,7 @@ class Plan:
     settings: Settings = field(default_factory=Settings)
     sessions: Path | None = None
     items: Path | None = None
-    limit: int | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
     part: Part | None = None
 
     def document(self) -> dict[str, Any]:
@@ -83,20 +84,15 @@ class Plan:
             ConfigError: the folder does not hold a run.
         """
         try:
-            document = json.loads((folder / PLAN).read_text())
-            paths = {name: Path(document[name]) if document[name] else None for name in ("sessions", "items")}
-            return cls(
-                Path(document["cases"]),
-                tuple(document["systems"]),
-                Settings(**document["settings"]),
-                limit=document["limit"],
-                part=Part(**document["part"]) if document.get("part") else None,
-                **paths,
-            )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            plan = _PLAN.validate_json((folder / PLAN).read_bytes())
+            if "\0" in f"{plan.cases}{plan.sessions}{plan.items}":
+                raise ValueError("a path holds a NUL")
+        except (OSError, ValueError) as error:
+            reason = str(error).splitlines()[0]
             raise ConfigError(
-                f"{str(folder)!r} holds no run ({error}): make one with `whimbrel eval rank CASES --out {folder}`"
+                f"{str(folder)!r} holds no run ({reason}): make one with `whimbrel eval rank CASES --out {folder}`"
             ) from error
+        return plan
 
     def read(self) -> Iterator[Case | Problem]:
         """Return the cases to rank, and a problem for each line that is not a case."""
@@ -153,6 +149,9 @@ class Plan:
         return replace(training, timed=timed, catalogue=self.catalogue)
 
 
+_PLAN = TypeAdapter(Plan)
+
+
 def parts_of(folder: Path) -> list[tuple[Plan, Path]]:
     """Return the plans of a run folder, each with its own folder. There is one plan, or one for each fold.
 
@@ -160,5 +159,6 @@ def parts_of(folder: Path) -> list[tuple[Plan, Path]]:
         ConfigError: the folder does not hold a run.
     """
     # Folds are sorted by number, so that fold-10 comes after fold-9.
-    folds = sorted(folder.glob(f"fold-*/{PLAN}"), key=lambda path: int(path.parent.name.partition("-")[2]))
-    return [(Plan.of(path.parent), path.parent) for path in folds] or [(Plan.of(folder), folder)]
+    numbered = {path.parent: path.parent.name.removeprefix("fold-") for path in folder.glob(f"fold-*/{PLAN}")}
+    folds = sorted((int(number), fold) for fold, number in numbered.items() if number.isdecimal())
+    return [(Plan.of(fold), fold) for _, fold in folds] or [(Plan.of(folder), folder)]

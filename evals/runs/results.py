@@ -18,7 +18,7 @@ from whimbrel.agent.learning.cases import Case
 from whimbrel.evals.metrics import lists, ranking
 from whimbrel.evals.metrics.intervals import Interval, bootstrap_means, interval, percentile_interval
 from whimbrel.evals.metrics.significance import sign_flip_p
-from whimbrel.evals.runs.files import OUTCOMES, RANKINGS, read_lines
+from whimbrel.evals.runs.files import OutcomeLine, PredictedShift, RankingLine, read_answers
 from whimbrel.evals.runs.plan import Plan
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.records import Item
@@ -180,21 +180,23 @@ def results_of(parts: Sequence[tuple[Plan, Path]]) -> Results:
 
 def _read_rankings(systems: dict[str, SystemResult], plan: Plan, folder: Path, popularity: _Popularity) -> None:
     """Measure the lines of one folder, each together with its case."""
-    lines = zip(read_lines(folder / RANKINGS), read_lines(folder / OUTCOMES), strict=True)
+    lines = read_answers(folder)
     pending = next(lines, None)
     cases_before = max((len(result) for result in systems.values()), default=0)
     while pending is not None:
-        name = str(pending[0]["system"])
+        name, first = pending[0].system, pending
         result = systems.setdefault(name, SystemResult())
         result.pad(cases_before)  # earlier folds may have cases that this system did not rank
         for case in _cases(plan):
-            if pending is None or pending[0]["system"] != name:
+            if pending is None or pending[0].system != name:
                 break
             line, outcome = pending
-            if line["case_id"] != case.blind.case_id:
-                raise DataError(f"{str(folder)!r}: expected case {case.blind.case_id!r}, found {line['case_id']!r}")
+            if line.case_id != case.blind.case_id:
+                raise DataError(f"{str(folder)!r}: expected case {case.blind.case_id!r}, found {line.case_id!r}")
             _measure(result, case, plan.candidates_by_id(case), line, outcome, popularity)
             pending = next(lines, None)
+        if pending is first:  # there are no cases any more
+            raise DataError(f"{str(folder)!r}: no case {first[0].case_id!r} in {str(plan.cases)!r}")
 
 
 def _cases(plan: Plan) -> Iterator[Case]:
@@ -205,45 +207,47 @@ def _measure(
     result: SystemResult,
     case: Case,
     by_id: Mapping[str, Item],
-    line: Mapping[str, Any],
-    outcome: Mapping[str, Any],
+    line: RankingLine,
+    outcome: OutcomeLine,
     popularity: _Popularity,
 ) -> None:
     """Add the metrics of one case to the result of a system."""
-    position = {item_id: number for number, item_id in enumerate(line["ranking"])}
+    if unknown := next((item_id for item_id in line.ranking if item_id not in by_id), None):
+        raise DataError(f"case {line.case_id!r} has no candidate {unknown!r}, which was ranked: its file has changed")
+    position = {item_id: number for number, item_id in enumerate(line.ranking)}
     ranks = np.arange(1, len(position) + 1, dtype=np.float64)
-    for start, length in outcome["ties"]:
+    for start, length in outcome.ties:
         # Positions count from 0 and ranks from 1. Tied items get the mean of start + 1 .. start + length.
         ranks[start : start + length] = start + (length + 1) / 2
     relevant = [float(ranks[position[item_id]]) if item_id in position else math.inf for item_id in case.relevant]
-    top = [by_id[item_id] for item_id in line["ranking"][: lists.K]]
+    top = [by_id[item_id] for item_id in line.ranking[: lists.K]]
     values = ranking.all_of(relevant, candidates=len(by_id))
     if case.blind.met is not None:
         values["auc"] = math.nan  # the file holds only the first hundred ranks of the whole catalogue
     values |= lists.all_of(top, history=case.blind.history, popularity=popularity.counts, interactions=popularity.total)
     for metric, value in values.items():
         result.values[metric].append(value)
-    shift, p_topic_change = outcome.get("shift"), outcome.get("moves")
+    shift, p_topic_change = outcome.shift, outcome.moves
     right = came_true(shift, case, by_id) if shift else None
     result.p_topic_change.append(math.nan if p_topic_change is None else float(p_topic_change))
-    result.confidence.append(math.nan if right is None or not shift else float(shift["confidence"]))
+    result.confidence.append(math.nan if right is None or not shift else shift.confidence)
     result.came_true.append(math.nan if right is None else float(right))
-    result.failed += bool(outcome["failure"])
-    result.warned += bool(line["warnings"])
-    result.totals.update({key: outcome[key] for key in USAGE})
+    result.failed += bool(outcome.failure)
+    result.warned += bool(line.warnings)
+    result.totals.update({key: getattr(outcome, key) for key in USAGE})
     result.recommended.update(item.item_id for item in top)
 
 
-def came_true(shift: Mapping[str, Any], case: Case, by_id: Mapping[str, Item]) -> bool | None:
+def came_true(shift: PredictedShift, case: Case, by_id: Mapping[str, Item]) -> bool | None:
     """Return whether the shift that a system predicted came true.
 
     A shift came true if a relevant item has one of the topics that it moves to. "No shift" came true if a relevant item
     has a recent topic. None if nothing was predicted, or if topics are missing.
     """
     relevant, recent = _topics_of(case, by_id)
-    if not (relevant and recent) or (shift["kind"] == "none" and not shift["confidence"]):
+    if not (relevant and recent) or (shift.kind == "none" and not shift.confidence):
         return None
-    return bool(relevant & (recent if shift["kind"] == "none" else set(shift["to_topics"])))
+    return bool(relevant & (recent if shift.kind == "none" else set(shift.to_topics)))
 
 
 def _topics_of(case: Case, by_id: Mapping[str, Item]) -> tuple[set[str], set[str]]:

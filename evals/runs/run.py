@@ -20,6 +20,7 @@ from whimbrel.evals.runs.files import (
     claim,
     mend,
     read_lines,
+    read_outcomes,
     read_skipped,
 )
 from whimbrel.evals.runs.manifest import manifest_of
@@ -113,7 +114,7 @@ def run(
     lines_left = mend(folder)
     skipped = read_skipped(folder)
     training = plan.training()
-    costs = [outcome["cost_usd"] for outcome in read_lines(folder / OUTCOMES)]
+    costs = [outcome.cost_usd for outcome in read_outcomes(folder)]
     spending = _Spending(sum(costs), max(costs, default=0.0))
     started, done = time.monotonic(), 0
     with (folder / RANKINGS).open("ab") as rankings, (folder / OUTCOMES).open("ab") as outcomes:

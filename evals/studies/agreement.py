@@ -14,7 +14,7 @@ import numpy as np
 from whimbrel.agent.learning.cases import Case
 from whimbrel.evals.metrics import ranking
 from whimbrel.evals.reports.tables import figure
-from whimbrel.evals.runs.files import RANKINGS, read_lines
+from whimbrel.evals.runs.files import read_rankings
 from whimbrel.evals.runs.plan import Plan, parts_of
 from whimbrel.evals.runs.results import results_of
 from whimbrel.tools.errors import ConfigError
@@ -85,13 +85,13 @@ def rectools_figures(parts: Parts, system: str) -> dict[str, float]:
     ranked_rows: list[dict[str, Any]] = []
     for plan, folder in parts:
         relevant = _relevant(plan)
-        for line in read_lines(folder / RANKINGS):
-            if line["system"] == system and relevant[line["case_id"]]:
-                user = f"{folder.name} {line['case_id']}"  # a user may have a case in several folds
-                relevant_rows += [{"user_id": user, "item_id": item_id} for item_id in relevant[line["case_id"]]]
+        for line in read_rankings(folder):
+            if line.system == system and relevant[line.case_id]:
+                user = f"{folder.name} {line.case_id}"  # a user may have a case in several folds
+                relevant_rows += [{"user_id": user, "item_id": item_id} for item_id in relevant[line.case_id]]
                 ranked_rows += [
                     {"user_id": user, "item_id": item_id, "rank": rank}
-                    for rank, item_id in enumerate(line["ranking"], start=1)
+                    for rank, item_id in enumerate(line.ranking, start=1)
                 ]
     metrics = {
         "ndcg@10": NDCG(k=10, divide_by_achievable=True),
@@ -110,10 +110,10 @@ def listed_figures(parts: Parts, system: str) -> dict[str, float]:
     values: dict[str, list[float]] = {name: [] for name in METRICS}
     for plan, folder in parts:
         relevant = _relevant(plan)
-        for line in read_lines(folder / RANKINGS):
-            if line["system"] == system:
-                rank_of = {item_id: float(rank) for rank, item_id in enumerate(line["ranking"], start=1)}
-                ranks = [rank_of.get(item_id, np.inf) for item_id in relevant[line["case_id"]]]
+        for line in read_rankings(folder):
+            if line.system == system:
+                rank_of = {item_id: float(rank) for rank, item_id in enumerate(line.ranking, start=1)}
+                ranks = [rank_of.get(item_id, np.inf) for item_id in relevant[line.case_id]]
                 measured = ranking.all_of(ranks, candidates=len(rank_of))
                 for name in METRICS:
                     values[name].append(measured[name])

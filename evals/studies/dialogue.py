@@ -102,7 +102,7 @@ def read_catalogue(path: str | Path) -> list[Item]:
         documents = (
             json.loads(text) if text.lstrip().startswith("[") else [json.loads(line) for line in text.splitlines()]
         )
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{str(path)!r} is not JSON: {error}") from error
     items: list[Item] = []
     for number, document in enumerate(documents, start=1):

@@ -101,10 +101,10 @@ def read_acts(path: str | Path) -> list[ReadLine]:
     try:
         dialogues = json.loads(Path(path).read_text(encoding="utf-8-sig"))
         turns = [
-            [(turn["participant"], turn["utterance"], _intents(turn)) for turn in one["conversation"]]
+            [(turn["participant"], _text(turn["utterance"]), _intents(turn)) for turn in one["conversation"]]
             for one in dialogues
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{str(path)!r} holds no annotated dialogues ({type(error).__name__}: {error})") from error
     titles = {title for dialogue in turns for _, words, _ in dialogue for title in _TITLE.findall(words)}
     items = [Item(item_id=f"kind {kind}", title=f"Film {kind}", topics=(kind,)) for kind in KINDS]
@@ -129,6 +129,12 @@ def _lines(number: int, dialogue: list[tuple[str, str, frozenset[str]]], vocabul
         if labels:
             lines.append(ReadLine(number, labels, predicted))
     return lines
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("an utterance that is no text")
+    return value
 
 
 def _intents(turn: Mapping[str, Any]) -> frozenset[str]:

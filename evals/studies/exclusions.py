@@ -53,7 +53,7 @@ def measure_exclusions(agent: Agent, paths: Sequence[str | Path]) -> list[Refuse
                         if one["participant"] == "USER"
                     ]
                     outcomes.append(_outcome(agent, dialogue["conversation_id"], lines, tuple(topics)))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DataError(f"{str(path)!r} holds no dialogues of IARD ({type(error).__name__}: {error})") from error
     if not outcomes:
         raise DataError("none of the annotated dialogues is in these files")

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from whimbrel.agent.language_models.protocol import NO_USAGE, Usage
 from whimbrel.agent.learning.cases import BlindCase
@@ -24,7 +25,7 @@ class Settings:
         remember: Whether replies of the model are cached on disk; None for those of hosted models only.
     """
 
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     llm: str = "bundled"
     fitted: str = ""
     remember: bool | None = None

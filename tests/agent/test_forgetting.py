@@ -95,6 +95,15 @@ def test_a_purged_server_holds_no_byte_of_a_forgotten_person(
         purge_server(store)
 
 
+def test_a_damaged_line_of_rejected_rows_that_names_the_person_is_removed_and_others_stay(store: Path) -> None:
+    rejects = next((store / "rejects").glob("*.jsonl"))
+    others = b'{"row": {"user": "u1", "title": "\xff"}\n' + b"[" * 100_000 + b"\n"
+    rejects.write_bytes(rejects.read_bytes() + f'{{"user": "{WORDS[0]}", \n'.encode() + others)
+    with open_store(store) as opened:
+        opened.forget(WORDS[0])
+    assert rejects.read_bytes() == others
+
+
 def test_no_vector_of_a_forgotten_person_or_of_what_only_they_met_is_left(store: Path) -> None:
     with open_store(store) as opened:
         item = next(item for item in opened.items(opened.log.item_ids).values() if item.title == WORDS[1])

@@ -125,3 +125,9 @@ def test_a_negation_is_the_opposite(value: Any, bound: Any) -> None:
             continue
         opposite = Condition(field="x", op=negation, value=bound)  # type: ignore[arg-type]
         assert condition.admits(typed(value)) is not opposite.admits(typed(value))
+
+
+@pytest.mark.parametrize("op", [["in"], {"a": 1}, None, 3])
+def test_an_operator_that_is_no_word_is_refused(op: object) -> None:
+    with pytest.raises(ValidationError, match="op"):
+        Condition.model_validate({"field": "runtime", "op": op, "value": "3"})

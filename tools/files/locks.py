@@ -60,5 +60,5 @@ def _read_holder(holder: Path) -> str:
     try:
         facts = json.loads(holder.read_text())
         return f"process {facts['pid']} ({facts['command']})"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "another process"

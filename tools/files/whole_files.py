@@ -92,7 +92,7 @@ def check_files(folder: Path, advice: str) -> None:
         path = folder / name
         try:
             is_same = _checksum(path) == checksum
-        except OSError:
+        except (OSError, ValueError):  # ValueError: the name holds a NUL
             is_same = False
         if not is_same:
             raise DataError(f"{str(path)!r} is damaged: {advice}")
@@ -109,5 +109,5 @@ def _read(folder: Path) -> dict[str, dict[str, str]]:
     try:
         manifest = json.loads(path.read_text("utf-8"))
         return {"replaces": dict.fromkeys(manifest["replaces"], ""), "files": dict(manifest["files"])}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{str(path)!r} is damaged: remove this file, or make the folder again") from error

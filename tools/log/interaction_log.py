@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from whimbrel.tools.arrays import opened_arrays
 from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.log.event_columns import EventColumns, History, columns_of
 from whimbrel.tools.log.running_counts import RunningCounts
@@ -268,19 +269,43 @@ class InteractionLog:
         with atomic_write(path) as partial, partial.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
+    def require_consistent(self) -> None:
+        """Check that the arrays belong together, as those of a damaged file may not.
+
+        Raises:
+            ValueError: They do not.
+        """
+        events, pairs, items, users = len(self.time), len(self.pair_user), len(self.item_ids), len(self.user_ids)
+        are_whole = (
+            _are_rows(self.user, events, users),
+            _are_rows(self.item, events, items),
+            _are_rows(self.situation, events, len(self.situations)),
+            _are_rows(self.topic, len(self.topic), len(self.topics)),
+            _are_rows(self.pair_user, pairs, users),
+            _are_rows(self.pair_item, pairs, items),
+            _are_rows(self.pairs_by_item, pairs, pairs),
+            _are_offsets(self.topic_offset, items, len(self.topic)),
+            _are_offsets(self.pair_offset, users, pairs),
+            _are_offsets(self.item_pair_offset, items, pairs),
+            _are_times(self.time, events),
+            _are_times(self.appeared, items),
+            _are_times(self.pair_time, pairs),
+        )
+        if not all(are_whole):
+            raise ValueError("the arrays of the log do not belong together")
+
     @classmethod
     def load(cls, path: Path) -> "InteractionLog":
         """Read a log that `save` wrote.
 
         Raises:
-            OSError, ValueError, KeyError, zipfile.BadZipFile: the file is not a complete log that `save` wrote.
+            OSError, ValueError: the file is not a complete log that `save` wrote.
         """
-        # The file is opened here because numpy would leave it open if it is not a zip archive.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with opened_arrays(path) as arrays:
             stored = {name: arrays[_NAMES_IN_FILE.get(name, name)] for name in cls.__dataclass_fields__}
-        values: dict[str, Any] = {
-            name: _unpack(array) if array.dtype == np.uint8 else array for name, array in stored.items()
-        }
+            values: dict[str, Any] = {
+                name: _unpack(array) if array.dtype == np.uint8 else array for name, array in stored.items()
+            }
         # If no situation is known, `situations` is [""]. It is saved as zero bytes, as an empty list is.
         if len(values["time"]) and not values["situations"]:
             values["situations"] = [""]
@@ -324,6 +349,20 @@ def _ranges(starts: Ints, counts: Ints) -> Ints:
     numbers = np.arange(counts.sum())
     numbers -= np.repeat(before - starts, counts)
     return numbers
+
+
+def _are_rows(array: Ints, length: int, size: int) -> bool:
+    is_array = array.shape == (length,) and array.dtype.kind == "i"
+    return is_array and (not length or bool(array.min() >= 0 and array.max() < size))
+
+
+def _are_offsets(array: Ints, groups: int, length: int) -> bool:
+    is_array = array.shape == (groups + 1,) and array.dtype.kind == "i"
+    return is_array and bool(array[0] == 0 and array[-1] == length and (array[1:] >= array[:-1]).all())
+
+
+def _are_times(array: Floats, length: int) -> bool:
+    return array.shape == (length,) and array.dtype.kind == "f" and not np.isnan(array).any()
 
 
 def _pack(names: list[str]) -> NDArray[np.uint8]:

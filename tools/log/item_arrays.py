@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from whimbrel.tools.arrays import opened_arrays
 from whimbrel.tools.files.atomic import atomic_write
 
 
@@ -35,11 +36,9 @@ def load_item_arrays(path: Path, *expected: str) -> ItemArrays:
     """Read the expected arrays of a file that `save_item_arrays` wrote.
 
     Raises:
-        OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile: `save_item_arrays` did not write this file with
-            these arrays, or it is damaged.
+        OSError, ValueError: `save_item_arrays` did not write this file with these arrays, or it is damaged.
     """
-    # The file is opened here because numpy would leave it open if it is not a zip archive.
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+    with opened_arrays(path) as arrays:
         item_ids, until = arrays["names"].tobytes().decode().split("\n"), float(arrays["until"])
         loaded = {name: arrays[name] for name in expected}
     if np.isnan(until):

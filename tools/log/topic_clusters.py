@@ -81,7 +81,7 @@ def read_clusters(path: Path) -> dict[str, str] | None:
     """Read the clusters that `write_clusters` wrote. Return None if the file is absent or damaged."""
     try:
         clusters = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(clusters, dict) or not all(isinstance(name, str) and name for name in clusters.values()):
         return None

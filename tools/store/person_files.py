@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ def read_conversations(folder: Path, user_id: str) -> dict[str, Any]:
     for path in sorted(talks_of(folder, user_id).glob("*.json")):
         try:
             kept[path.stem] = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise StoreError(f"{str(path)!r} cannot be read: {error}") from error
     return kept
 
@@ -45,18 +45,29 @@ def remove_files_of(folder: Path, user_id: str) -> dict[str, int]:
 
 def _remove_lines(path: Path, user_id: str) -> int:
     """Remove the lines that name a user from a file of rejected rows. Return their number."""
-    lines = path.read_text("utf-8").splitlines(keepends=True)
-    kept = [line for line in lines if not _names(json.loads(line), user_id)]
+    # Bytes that are not UTF-8 are written again as they were.
+    lines = path.read_text("utf-8", errors="surrogateescape").splitlines(keepends=True)
+    kept = [line for line in lines if not _names(line, user_id)]
     if len(kept) < len(lines):
         with atomic_write(path) as partial:
-            partial.write_text("".join(kept), "utf-8")
+            partial.write_text("".join(kept), "utf-8", errors="surrogateescape")
     return len(lines) - len(kept)
 
 
-def _names(document: Any, user_id: str) -> bool:
-    """Return whether any text of a JSON document has a user's id as a word."""
-    if isinstance(document, Mapping):
-        return any(_names(value, user_id) for value in document.values())
-    if isinstance(document, list):
-        return any(_names(value, user_id) for value in document)
-    return isinstance(document, str) and bool(re.search(rf"(?<!\w){re.escape(user_id)}(?!\w)", document))
+def _names(line: str, user_id: str) -> bool:
+    """Return whether any text of a line has a user's id as a word. The line is JSON, unless it is damaged."""
+    try:
+        texts = list(_texts(json.loads(line)))
+    except (ValueError, RecursionError):
+        texts = [line]
+    word = re.compile(rf"(?<!\w){re.escape(user_id)}(?!\w)")
+    return any(word.search(text) for text in texts)
+
+
+def _texts(document: Any) -> Iterator[str]:
+    """Yield the values of a JSON document that are texts."""
+    if isinstance(document, str):
+        yield document
+    elif isinstance(document, Mapping | list):
+        for value in document.values() if isinstance(document, Mapping) else document:
+            yield from _texts(value)

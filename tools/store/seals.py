@@ -65,7 +65,7 @@ def _read(path: Path) -> Mapping[str, Seal]:
             str(name): (int(size), int(changed), int(crc))
             for name, (size, changed, crc) in json.loads(path.read_text("utf-8")).items()
         }
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return {}
 
 

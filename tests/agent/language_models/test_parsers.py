@@ -41,6 +41,7 @@ def test_a_reply_that_fits_is_not_repaired() -> None:
         ("", "the model wrote an empty reply"),
         (" \n", "the model wrote an empty reply"),
         ("blue", "the model wrote no JSON document: 'blue'"),
+        ('{"colour": "\udcff', "the model wrote no JSON document: "),
         ("<think>blue", "the model wrote thoughts and no reply: '<think>blue'"),
         (
             '{"colour": 7}',

@@ -33,3 +33,8 @@ def test_refusals_have_a_bound() -> None:
 def test_a_wrong_value_is_an_error_that_names_its_key(given: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=f"context {next(iter(given))!r}"):
         as_context(given)
+
+
+def test_an_id_that_holds_a_control_character_is_refused_in_words() -> None:
+    with pytest.raises(ValueError, match=r"context: .*control character"):
+        as_context({"more": ["a\x8at"]})

@@ -73,6 +73,10 @@ def test_a_changed_or_absent_file_is_an_error_that_says_what_to_do(tmp_path: Pat
     (tmp_path / "a").unlink()
     with pytest.raises(DataError, match="damaged"):
         check_files(tmp_path, "run it again")
-    (tmp_path / module.MANIFEST).write_text("[")
-    with pytest.raises(DataError, match="remove this file"):
+    for manifest in ("[", "[]", "[" * 5000):
+        (tmp_path / module.MANIFEST).write_text(manifest)
+        with pytest.raises(DataError, match="remove this file"):
+            check_files(tmp_path, "run it again")
+    (tmp_path / module.MANIFEST).write_text('{"replaces": [], "files": {"a\\u0000": ""}}')
+    with pytest.raises(DataError, match="run it again"):
         check_files(tmp_path, "run it again")

@@ -1,8 +1,9 @@
 """The interaction log: as of a moment, the same however it was built, and the same when read again."""
 
 import tempfile
-import zipfile
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,5 +139,26 @@ def test_half_a_file_is_an_error(tmp_path: Path) -> None:
     InteractionLog.build(ITEMS, [(1.0, "u", "u", None)]).save(tmp_path / "log.npz")
     whole = (tmp_path / "log.npz").read_bytes()
     (tmp_path / "log.npz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(zipfile.BadZipFile):
+    with pytest.raises(ValueError, match="damaged"):
         InteractionLog.load(tmp_path / "log.npz")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"item": np.array([0, 3])},
+        {"user": np.array([-1, 0])},
+        {"user": np.array([0.0, 0.0])},
+        {"time": np.array([1.0])},
+        {"time": np.array([1.0, np.nan])},
+        {"situations": []},
+        {"pair_offset": np.array([0, 3])},
+        {"topic_offset": np.array([0, 5, 1, 2])},
+        {"pairs_by_item": np.array([[0, 1]])},
+    ],
+)
+def test_arrays_that_do_not_belong_together_are_an_error(changes: dict[str, Any]) -> None:
+    log = InteractionLog.build(ITEMS[:3], [(1.0, "u", ITEMS[0].item_id, None), (2.0, "u", ITEMS[1].item_id, None)])
+    log.require_consistent()
+    with pytest.raises(ValueError, match="belong together"):
+        replace(log, **changes).require_consistent()

@@ -55,6 +55,6 @@ def test_clusters_are_read_as_they_were_written_and_a_damaged_file_is_none(tmp_p
     for clusters in ({"a": "茶"}, {}):
         write_clusters(path, clusters)
         assert read_clusters(path) == clusters
-    for damaged in ("", '{"a": ', "[]", '{"a": 1}', '{"a": ""}'):
+    for damaged in ("", '{"a": ', "[]", '{"a": 1}', '{"a": ""}', "[" * 5000):
         path.write_text(damaged)
         assert read_clusters(path) is None

@@ -75,3 +75,46 @@ def test_names_of_the_register_are_read_in_full_words(name: str, words: str) -> 
 def test_a_folder_that_holds_no_parquet_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no whole Complete Journey"):
         read_completejourney(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "problem"),
+    [
+        ("transaction_timestamp", "yesterday", "yesterday"),
+        ("transaction_timestamp", 1 << 60, "date value out of range"),
+        ("household_id", "x", "'x'"),
+        ("quantity", [1.0], "list"),
+        ("store_id", None, ""),
+        ("sales_value", None, ""),
+    ],
+)
+def test_other_columns_are_refused_and_missing_values_are_no_price(
+    folder: Path, column: str, value: object, problem: str
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = folder / "transactions.parquet"
+    rows = pq.read_table(path).to_pylist()
+    pq.write_table(pa.Table.from_pylist([row | {column: value} for row in rows]), path)
+    if value is None:
+        prices = [row.fields["price"] for row in read_completejourney(folder).rows if row.catalogue]
+        assert prices == ([None] * 2 if column == "sales_value" else [2.0, None])
+    else:
+        with pytest.raises(DataError, match=problem):
+            read_completejourney(folder)
+
+
+def test_a_text_that_is_not_utf_8_and_a_missing_column_are_refused(folder: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = folder / "products.parquet"
+    products = pq.read_table(path)
+    damaged = pa.array([b"\xf4"] * 3, pa.binary()).view(pa.string())
+    pq.write_table(products.set_column(1, "department", damaged), path)
+    with pytest.raises(DataError, match="UTF8"):
+        read_completejourney(folder)
+    pq.write_table(products.drop_columns(["brand"]), path)
+    with pytest.raises(DataError, match="brand"):
+        read_completejourney(folder)

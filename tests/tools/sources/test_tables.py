@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from whimbrel.tools.errors import ConfigError, DataError
+from whimbrel.tools.sources.encodings import checked_encoding
 from whimbrel.tools.sources.formats import open_source
 from whimbrel.tools.sources.ingest import Ingested, ingest
 from whimbrel.tools.sources.table_options import parse_map
@@ -110,3 +111,9 @@ def test_a_mapped_column_that_no_line_has_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps({"user_id": "u", "title": "T", "time": 5}))
     with pytest.raises(DataError, match=r"no line of 'a\.jsonl' has 'city'"):
         read(tmp_path / "a.jsonl", tmp_path / "s", mapped=[("city", "context.city")])
+
+
+@pytest.mark.parametrize("name", ["utf-9", "a\0b", "\ud800", "base64", ""])
+def test_an_encoding_that_does_not_exist_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="--encoding: no encoding"):
+        checked_encoding(name)
