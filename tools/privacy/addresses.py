@@ -19,8 +19,14 @@ _EN_ROOM = (
     r",?\s?#\s?\w{1,6})?"
 )
 _EN_POSTCODE = r"[A-Z]{1,2}\d[\dA-Z]?\s?\d[A-Z]{2}\b"
+_EIRCODE = r"(?:[AC-FHKNPRTV-Y]\d[\dW]\s?[\dAC-FHKNPRTV-Y]{4}|[A-Z]\d[A-Z]\s?\d[A-Z]\d)\b"
+"""A postcode of Ireland or of Canada, after a town."""
+_DISTRICT = r"(?:\s\d{1,2}(?=,|\s[AC-FHKNPRTV-Y]\d|$))?"
+"""A number of a district, as in "Dublin 8"."""
 _EN_TOWN = (
-    rf"(?:,?\s{{1,2}}(?:in\s)?{_EN_POSTCODE}|(?:,\s{{0,2}}{_TOWN}){{0,3}}(?:,?\s{{0,2}}(?:{_EN_POSTCODE}|"
+    rf"(?:,?\s{{1,2}}(?:in\s)?{_EN_POSTCODE}|(?:,\s{{0,2}}(?![A-Z]{{2}}\s[A-Z]\d){_TOWN}{_DISTRICT}){{0,3}}"
+    rf"(?:,?\s{{0,2}}(?:{_EN_POSTCODE}|{_EIRCODE}|"
+    rf"[A-Z]{{2}},?\s{{1,2}}{_EIRCODE}|"
     rf"[A-Z]{{2,3}}\.?,?\s{{1,2}}\d{{4,5}}(?:-\d{{4}})?\b|\d{{4,5}}(?:-\d{{4}})?\b))?)"
 )
 _EN_STREET = (
@@ -81,10 +87,15 @@ _DE_SURE = (
     "gässchen|"
     "gässli|graben"
 )
+_DE_ADJECTIVE = (
+    "(?:(?:unter|ober|alt|neu|groß|klein|lang|kurz|vorder|hinter|mittler|äußer|inner|hoh|breit|eng|schmal|rot|weiß|"
+    "schwarz|grün|schön|krumm|steinern)e[nrms]?\\s)?"
+)
+"""Of the name of a street: "Obere Bachstraße"."""
 _GERMAN = re.compile(
-    rf"(?<![\w-])(?:(?:[{LETTER}]{{2,25}}-){{0,3}}[{LETTER}]{{2,25}}[ -](?:straße|strasse|str\.|allee|gasse|chaussee|"
-    rf"damm|ufer)|[{LETTER}]{{2,30}}(?:-[{LETTER}]{{1,20}}){{0,3}}-?(?:{_DE_SURE}))(?<!umweg)(?<!bausatz"
-    rf"){_DE_NUMBER}{_DE_ROOM}{_DE_TOWN}"
+    rf"(?<![\w-]){_DE_ADJECTIVE}(?:(?:[{LETTER}]{{2,25}}-){{0,3}}[{LETTER}]{{2,25}}[ -](?:straße|strasse|str\.|"
+    rf"allee|gasse|chaussee|damm|ufer)|[{LETTER}]{{2,30}}(?:-[{LETTER}]{{1,20}}){{0,3}}-?(?:{_DE_SURE}))"
+    rf"(?<!umweg)(?<!bausatz){_DE_NUMBER}{_DE_ROOM}{_DE_TOWN}"
 )
 _GERMAN_CAPITAL = re.compile(
     rf"(?<![\w-])(?:{_CAP}[ -]){{0,2}}{_CAP}[ -](?:Platz|Weg|Markt|Steig|Graben|Promenade|Zeile"
@@ -129,7 +140,14 @@ _ES_DOOR = (
     r"int\.?|"
     r"interior|depto\.?|apto\.?|casa|local|\d{1,2}\s?[ºª°](?:\s?[a-h]\b)?|\d{1,2}\s?[a-d]\b)\s?[\w]{0,3}){0,4}"
 )
-_ES_TOWN = rf"(?:,?\s{{1,2}}(?:c\.?p\.?\s?)?\d{{5}}(?:-\d{{3}})?(?:\s{{1,2}}{_ANY_TOWN})?|(?:,|\sen)\s{_TOWN})?"
+_ES_DISTRICT = (
+    r"(?:,\s{0,2}(?:col\.|colonia|fracc\.|fraccionamiento|barrio|urb\.|urbanización|alcaldía|delegación|sector|bo\.|"
+    rf"polígono|res\.|residencial)\s{{1,2}}{_WORD}(?:\s{{1,2}}{_WORD}){{0,3}}?(?=,|\s{{0,2}}$|\s\d))?"
+)
+_ES_TOWN = (
+    rf"{_ES_DISTRICT}(?:,?\s{{1,2}}(?:c\.?p\.?\s?)?\d{{5}}(?:-\d{{3}})?"
+    rf"(?:\s{{1,2}}{_ANY_TOWN})?|(?:,|\sen)\s{_TOWN})?"
+)
 _SPANISH = re.compile(
     rf"(?<![\w])(?:(?:calle|avenida|avda|plaza|paseo|camino|carretera|ronda de|travesía|rambla|glorieta|urbanización|"
     rf"callejón|calzada|rua|travessa|praça|alameda|jirón)\s|c/\s?|(?:cl|avd?a?|pza|plza|ctra|urb|cra)\.\s?|"
@@ -149,11 +167,13 @@ _ITALIAN = re.compile(
     rf"/\d{{1,3}})?(?![\w€%]|[.,]\d){_IT_TOWN}"
 )
 _ITALIAN_CUE = re.compile(r"(?:abit|indirizz|sped|consegn|resident)[a-z]{1,5}[ :]{1,3}(?:in |a )?$|(?<!\w)in\s$")
+_NL_TOWN = rf"(?:(?:den|sint|st\.|de)\s)?{_WORD}(?:(?:\s|-)(?:aan den|op|bij|aan de)(?:\s|-){_WORD})?"
 _DUTCH = re.compile(
     rf"(?<![\w-])(?:laan van (?:de |het |der )?{_WORD}|[{LETTER}'-]{{2,30}}(?:straat|laan|gracht|plein|singel|dijk|"
     rf"steeg|weg|kade|straatweg|hof(?=\s\d{{1,4}}\s?[a-z]?,?\s\d{{4}}\s?[a-z]{{2}}))(?<!blockade)(?<!brigade))"
     rf"\s\d{{1,4}}(?:\s?[-]?\s?(?:[a-h]|bis|i{{1,3}}|hs|\d{{1,2}}))?(?![\w€%]|[.,]\d)"
-    rf"(?:,?\s{{1,2}}\d{{4}}\s?[a-z]{{2}}\b)?(?:,?\s{{1,2}}(?:in\s)?{_TOWN.replace('A-Z', 'A-Za-z')})?"
+    rf"(?:,?\s{{1,2}}\d{{4}}\s?[a-z]{{2}}\b|,\s{{1,2}}(?:b-)?\d{{4}}(?=\s[{LETTER}]{{3}}))?"
+    rf"(?:,?\s{{1,2}}(?:in\s)?{_NL_TOWN})?"
 )
 _DUTCH_CODE = re.compile(
     r"(?<![\w-])[1-9]\d{3} ?(?!SA|SD|SS|PC|HD|MB|GB|TB|US|UK|EU|CC|HP|KW|KG|CM|MM|ML)[A-Z]{2}, [A-Z][a-z]{2,20}"

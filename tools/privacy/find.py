@@ -13,6 +13,7 @@ from whimbrel.tools.privacy.introduced_names import owners
 from whimbrel.tools.privacy.names import names
 from whimbrel.tools.privacy.numbers import accounts, births, numbered, papers
 from whimbrel.tools.privacy.online import emails, handles, links, networks
+from whimbrel.tools.privacy.other_streets import other_streets
 from whimbrel.tools.privacy.phones import phones
 from whimbrel.tools.privacy.presidio import presidio_spans
 from whimbrel.tools.privacy.spans import Finder, Span, Text, as_text, joined
@@ -52,6 +53,7 @@ FINDERS: tuple[Finder, ...] = (
     networks,
     chinese_addresses,
     addresses,
+    other_streets,
     phones,
     handles,
     births,

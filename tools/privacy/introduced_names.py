@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from whimbrel.tools.privacy.name_forms import (
+    CALLS,
     CAPITAL_WORD,
     FULL_NAME,
     NO_START,
@@ -12,8 +13,11 @@ from whimbrel.tools.privacy.name_forms import (
     TITLES,
     any_name,
     capital_name,
+    full_capital_name,
     has_no_part,
+    is_name_end,
     person,
+    small_full_name,
     surname,
     with_surname,
 )
@@ -30,9 +34,11 @@ _INTRODUCES = Cues(rf"{any_of('introduces')}{_IS}{_HONORIFICS}{{0,2}}", "introdu
 _CALLED = re.compile(r"named|nommée?|namens|(?:they |people )?call me|nenn|appelle|chiamami|noem|llámame")
 """An everyday word in small letters may follow these: "call me old-fashioned"."""
 _MAY_INTRODUCE = Cues(rf"{any_of('may_introduce')}\s{{1,2}}{_HONORIFICS}{{0,2}}", "may_introduce")
-_OF_ONESELF = ("i'm", "soy", "yo", "sono", "je")
+_OF_ONESELF = ("i'm", "soy", "yo", "sono", "je", "i", "ich", "ik", "io")
+_OF_ONESELF_IN_FULL = ("i", "ich", "ik", "io")
+"""After these, one unknown word with a capital is seldom a name: "ich bin Fan"."""
 _FIELD = Cues(rf"{any_of('name_fields')}\s{{0,2}}[:=]\s{{0,2}}", "name_fields")
-_BEFORE_FIELD = re.compile(r"(?:^|[\n,;(|])\s{0,3}(?:(?:my|customer|contact)\s)?$")
+_BEFORE_FIELD = re.compile(r"(?:^|[\n,;(|])\s{0,3}(?:(?:my|customer|contact|meine?|mon|mi|il mio|mijn)\s)?$")
 _AFTER_NAME = re.compile(
     r"\s*(?:[.,;!?)\n]|$|\s(?:and|from|und|aus|et|de|y|in|here|speaking|with|who|geboren|born|\d))"
 )
@@ -43,7 +49,7 @@ _ORIGIN = re.compile(
 )
 
 _RELATIVE = (
-    rf"{any_of('my')}\s{{1,2}}(?:{any_of('kin_adjectives')}\s{{1,2}}){{0,2}}{any_of('kin')}"
+    rf"{any_of('my')}\s{{1,2}}(?:{any_of('kin_adjectives')}\s{{1,2}}){{0,2}}{any_of('kin', 'jobs')}"
     r"(?:\s(?:mayor|menor|pequeñ[oa]|maggiore|minore|cadet|cadette|aîné|aînée)\b)?"
     r"|(?<!\w)(?:a|an) (?:\w{3,10} )?friend of (?:mine|ours)"
 )
@@ -52,6 +58,7 @@ _RELATED = Cues(
     rf"{_HONORIFICS}{{0,2}}",
     "my",
     "kin",
+    "jobs",
 )
 _AND = re.compile(r"\s{0,2}(?:,|and|und|et|y|e|en|&)\s{1,2}")
 _NOUN = re.compile(
@@ -85,6 +92,11 @@ _CLOSES = Cues(
     "closes",
 )
 _TITLES_CLOSE = ("love", "best", "thanks", "thank", "yours")
+_CLOSES_OFTEN = re.compile(
+    r"(?:thanks|thank you|thx|love|best|ta|cheers|merci|gracias|grazie|danke|dank|bedankt|"
+    r"obrigad[oa]|besos|baci|yours)\W*$"
+)
+"""Words that begin a sentence as often as they close a letter."""
 _CLOSES_SHORT = re.compile(
     r"(?<![a-z])(?:lg|vg|mfg|mvg|grüße|grüsse|gruß|groetjes|groeten|xoxo|xx|saludos|bises|cordialement)\s{1,2}"
 )
@@ -93,6 +105,11 @@ _BESIDE = re.compile(
     rf"({FULL_NAME})\s{{0,2}}([,;:(|\n-]{{0,2}})\s{{0,2}}"
     r"(?:(?i:e-?mail|tel\.?|phone|mobile|handy|address|adresse)\s?:?\s{0,2})?$"
 )
+
+_FAMILY_BESIDE = re.compile(
+    rf"(?<!\w)(?:[Tt]he|[Dd]ie|[Ll]es|[Ll]os|[Ii]|[Dd]e)\s({CAPITAL_WORD})\s{{0,2}}[,;:(|\n-]{{1,2}}\s{{0,2}}(?:at\s)?$"
+)
+"""A whole family before its address: "the Schmidts, 12 Baker Street"."""
 
 
 def introduced(text: Text) -> Iterator[Span]:
@@ -119,6 +136,9 @@ def _likely_name(text: Text, cue: re.Match[str]) -> Span | None:
     """Return the name after "I'm" or such. "I'm hungry" and the title "I Am Sam" have none."""
     span = capital_name(text, cue.end())
     if span is None:
+        span = small_full_name(text, cue.end())
+        if span and is_name_end(text, span.end):
+            return span
         span = _frequent_name(text, cue.end())
         return span if span and (cue.start() == 0 or _AFTER_NAME.match(text.lower, span.end)) else None
     said = text.plain[cue.start() : cue.end()].split()
@@ -127,9 +147,13 @@ def _likely_name(text: Text, cue: re.Match[str]) -> Span | None:
     words = text.lower[span.start : span.end].split()
     if words[0] in first_names() or any(word in surnames() for word in words[1:]) or _AGE.match(text.lower, span.end):
         return span
-    is_whole = len(words) > 1 or _AFTER_NAME.match(text.lower, span.end)
-    is_likely = is_whole and cue[0].split()[0] in _OF_ONESELF and not _ORIGIN.search(words[0])
-    return span if is_likely and not is_in_title(text, span) else None
+    subject = cue[0].split()[0]
+    is_caller = len(words) > 1 and CALLS.match(text.lower, span.end) is not None
+    is_whole = len(words) > 1 or (subject not in _OF_ONESELF_IN_FULL and _AFTER_NAME.match(text.lower, span.end))
+    is_likely = is_caller or (is_whole and subject in _OF_ONESELF and not _ORIGIN.search(words[0]))
+    if is_likely and subject in _OF_ONESELF_IN_FULL:
+        span = full_capital_name(text, span.start)
+    return span if span and is_likely and not is_in_title(text, span) else None
 
 
 def _frequent_name(text: Text, start: int) -> Span | None:
@@ -202,6 +226,12 @@ def signed(text: Text) -> Iterator[Span]:
 
 def _at_the_end(text: Text, start: int) -> Iterator[Span]:
     span = any_name(text, start)
+    # "Regards, Anna Schmidt, a reader since 1987"
+    if span and text.plain.startswith((",", " ("), span.end) and not _CLOSES_OFTEN.search(text.lower[:start][-30:]):
+        whole = full_capital_name(text, start)
+        if whole == span and not is_in_title(text, span):
+            yield span
+            return
     if span and not text.plain[span.end : span.end + LONGEST_NAME].split("\n")[0].strip(" .!)*"):
         yield span
 
@@ -213,6 +243,8 @@ def owners(text: Text, spans: Iterable[Span]) -> Iterator[Span]:
         before = text.plain[begin : span.start]
         if span.kind not in ("ADDRESS", "PHONE", "EMAIL") or before == text.lower[begin : span.start]:
             continue
+        if span.kind == "ADDRESS" and (family := _FAMILY_BESIDE.search(before)):
+            yield person(begin + family.start(1), begin + family.end(1))
         match = _BESIDE.search(before)
         if match and not has_no_part(match[1]):
             is_known = any(word in first_names() or word in surnames() for word in match[1].lower().split())

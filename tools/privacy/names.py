@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from whimbrel.tools.privacy.frequent_names import addressed, doing, in_full
 from whimbrel.tools.privacy.introduced_names import celebrated, entitled, introduced, related, signed
+from whimbrel.tools.privacy.known_people import acquainted
 from whimbrel.tools.privacy.public import is_public_mention
 from whimbrel.tools.privacy.spans import Span, Text
 
@@ -13,7 +14,7 @@ MOST_LOOKS = 1000
 
 def names(text: Text) -> Iterator[Span]:
     """Find names of people. Those of authors, actors and brands, and those in titles, stay where that is told."""
-    for finder in (introduced, related, entitled, celebrated, signed):
+    for finder in (introduced, related, acquainted, entitled, celebrated, signed):
         yield from finder(text)
     frequent = (span for finder in (addressed, in_full, doing) for span in finder(text))
     for place, span in enumerate(frequent):

@@ -41,13 +41,23 @@ _VALUE = re.compile(
     r"(?:[a-z]{1,4}[/_.-]?|[a-z]{1,2} ){0,2}\d[0-9a-z]{0,30}(?:(?:[/_.-]| (?=[a-z]{0,2}\d[0-9a-z]))[0-9a-z]{1,20}"
     r"){0,8}(?![a-z0-9])"
 )
+_ONES = (
+    rf"(?:\s{{1,2}}(?:(?:of|for|de|di|von|van|für|pour|para|per|voor)\s{{1,2}})?{any_of('my')}\s{{1,2}}"
+    rf"{any_of('kin')})?"
+)
+"""Whose a number is: "NIE de mi hermana"."""
+_LAST_LETTER = re.compile(r"\s([A-Z])(?=\s{0,2}(?:[,.;:!?()\n]|$)|\s{1,2}[a-z])")
+_NO_LAST_LETTER = "AEIOUY"
+"""Words of one letter, such as "I" and the Spanish "y"."""
+_ISSUER = re.compile(r"[A-Z]{2,6}\s{1,2}(?=\d)")
+"""Who gave out a number, before it: "policy AXA 12345"."""
 _LINK = r"(?:\s{0,2}(?:(?:is|was|ist|lautet|war|est|es|è|sono|are)(?=[\s:])|是|为|:|=|#|\(|n\.?[º°]|-)){0,3}\s{0,2}"
 _NUMBERED = Cues(
     rf"{any_of('numbered')}(?:[\s:.s-]{{0,2}}({any_of('number')}|(?<=[a-z])(?:nummer|number|nr|no|id)\b)"
-    rf"){{0,2}}\.?({_LINK})",
+    rf"){{0,2}}\.?{_ONES}({_LINK})",
     "numbered",
 )
-_PAPERS = Cues(rf"{any_of('papers')}({_LINK})", "papers")
+_PAPERS = Cues(rf"{any_of('papers')}{_ONES}({_LINK})", "papers")
 _BRITISH_PLATE = re.compile(r"[a-z]{2}\d{2} [a-z]{3}(?![a-z0-9])")
 _GLUED = re.compile(rf"(?<![{LETTER}])[{LETTER}]{{3,30}}(?:nummern?|nr)(?![{LETTER}])\.?({_LINK})")
 _NUMBER_OF = Cues(
@@ -178,14 +188,17 @@ def _in_long_title(text: Text, start: int, end: int) -> bool:
 
 def _value(text: Text, start: int, *, least_digits: int, with_letters: bool) -> Iterator[Span]:
     """Find a number at a place. With letters, two digits are enough."""
-    value = _VALUE.match(text.lower, start)
+    issuer = _ISSUER.match(text.plain, start)
+    value = _VALUE.match(text.lower, issuer.end() if issuer else start)
     if value is None:
         return
     digits = sum(map(str.isdigit, value[0]))
+    letter = _LAST_LETTER.match(text.plain, value.end()) if " " in value[0] else None
+    end = letter.end() if letter and letter[1] not in _NO_LAST_LETTER else value.end()
     if digits >= least_digits or (
         with_letters and digits >= LEAST_MIXED_DIGITS and len(value[0]) >= 6 and digits < len(value[0])
     ):
-        yield Span(*value.span(), "NUMBER")
+        yield Span(start, end, "NUMBER")
 
 
 def births(text: Text) -> Iterator[Span]:

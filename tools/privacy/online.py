@@ -24,11 +24,21 @@ _BRACKETED = re.compile(
 )
 # `name at host dot com`; `name at gmail.com`
 _SPOKEN = re.compile(
-    rf"(?<![a-z0-9_.+-]){_SPOKEN_LOCAL}\s{{1,2}}(?:at|ät|arroba|arobase|chiocciola|@)\s{{1,2}}"
+    rf"(?<![a-z0-9_.+-]){_SPOKEN_LOCAL}\s{{1,2}}(?:at|ät|arroba|arobase|chiocciola|chez|bei|presso|@)\s{{1,2}}"
     rf"(?:{_LABEL}{{1,63}}\s{{1,2}}(?:dot|punkt|point|punto)\s{{1,2}}(?:co\s{{1,2}}(?:dot)\s{{1,2}})?"
     r"|(?:gmail|gmx|outlook|hotmail|yahoo|icloud|web|proton|protonmail|qq|163|126|free|orange|wanadoo|libero|live|aol|"
     rf"t-online|mail|posteo|msn|me|laposte|yandex|naver)\.(?:co\.)?){_TLD}(?!\s{{1,2}}(?:at|dot|punkt|punto|point)\b)"
 )
+
+# `name arroba host.de`: the word is no other. `name at host.de`: the name has a digit or a sign, or mail is spoken of.
+_HOST = rf"\s{{1,2}}(?:{_LABEL}{{1,63}}{_DOT}){{1,3}}(?:com|net|org|edu|info|eu|[a-z]{{2}})(?![a-z0-9.@-])"
+_SURE_AT = re.compile(
+    rf"(?<![a-z0-9_.+-]){_SPOKEN_LOCAL}\s{{1,2}}(?:ät|arroba|arobase|arobas|chiocciola|apenstaartje|klammeraffe|"
+    rf"affenschwanz|snabel-a){_HOST}"
+)
+_MAYBE_AT = re.compile(rf"(?<![a-z0-9_.+-])({_SPOKEN_LOCAL})\s{{1,2}}(?:at|chez|bei|presso|bij|en){_HOST}")
+_MAIL_CUE = re.compile(r"(?:\be?-?mail|correo|courriel|adresse|adres\b|邮箱|邮件|電郵|信箱)[^\n.;!?]{0,24}$")
+_SIGNED_LOCAL = re.compile(r"[a-z][a-z0-9]*[._][a-z0-9]|[a-z]{2}\d{2}")
 
 _URL = re.compile(
     r"(?:https?://|www\.)[^\s<>\"()，。、；]{3,500}|(?<![a-z0-9@.-])(?:[a-z0-9-]{1,40}\.){1,4}[a-z]{2,10}/[^\s<>\"()"
@@ -85,8 +95,15 @@ def emails(text: Text) -> Iterator[Span]:
         yield from (Span(*match.span(), "EMAIL") for match in _EMAIL.finditer(lower))
     if re.search(r"[(\[{<]\s?(?:at|ät|@|a|arroba|arobase|chiocciola|æt)\s?[)\]}>]", lower):
         yield from (Span(*match.span(), "EMAIL") for match in _BRACKETED.finditer(lower))
-    if re.search(r"\s(?:at|ät|arroba|arobase|chiocciola|@)\s", lower):
+    if re.search(r"\s(?:at|ät|arroba|arobase|chiocciola|chez|bei|presso|@)\s", lower):
         yield from (Span(*match.span(), "EMAIL") for match in _SPOKEN.finditer(lower))
+    if re.search(r"\s(?:ät|arroba|arobase?|chiocciola|apenstaartje|klammeraffe|affenschwanz|snabel-a)\s", lower):
+        yield from (Span(*match.span(), "EMAIL") for match in _SURE_AT.finditer(lower))
+    if re.search(r"\s(?:at|chez|bei|presso|bij|en)\s", lower):
+        for match in _MAYBE_AT.finditer(lower):
+            is_mail = _MAIL_CUE.search(lower[max(match.start() - LOOK_BACK, 0) : match.start()])
+            if is_mail or _SIGNED_LOCAL.search(match[1]):
+                yield Span(*match.span(), "EMAIL")
 
 
 def links(text: Text) -> Iterator[Span]:

@@ -6,7 +6,8 @@ which nearly all words begin with one is a title.
 
 import re
 
-from whimbrel.tools.privacy.spans import LETTER, Span, Text
+from whimbrel.tools.privacy.public_forms import is_for_sale
+from whimbrel.tools.privacy.spans import CAPITAL, LETTER, Span, Text
 from whimbrel.tools.privacy.words import HAN, Cues, any_of, listed
 
 LOOK_AROUND = 100
@@ -25,6 +26,15 @@ _END = r"(?:the |a |an |le |la |les |el |los |der |die |das |den |dem |il |lo |d
 _MADE_BY = Cues(rf"{any_of('made_by')}(?::|\s(?:is|ist|est|es|è))?\s{{1,2}}{_END}", "made_by")
 _DONE_BY = Cues(rf"{any_of('done_by')}\s{{1,2}}(?:to \w{{1,10}} )?(?:by|par|por)\s{{1,2}}$", "done_by")
 _LIKES = Cues(rf"{any_of('likes')}\s{{1,2}}{_END}", "likes")
+_LIKES_LIST = Cues(
+    rf"{any_of('likes')}\s{{1,2}}[^\n;!?]{{1,40}}(?:,|\band|\bor|\bund|\boder|\bet|\bou|\by|\bo|\be|\ben)\s{{1,2}}$",
+    "likes",
+)
+_LIST = re.compile(
+    rf"(?<!\w)[{LETTER}]{{2,20}}(?:\s(?:[Tt]he|[Aa]|[Dd](?:er|ie|as)|[Ll][ae]s?|[Ee]l))?"
+    rf"(?:\s[{CAPITAL}][\w'-]{{1,24}}){{1,4}}(?:,|\s(?:and|or|und|oder|et|ou|y|o|e|en))\s$"
+)
+"""What is liked, and one more: "I liked Emma and ...". Of "I love hiking with Anna and ..." the second is private."""
 _WORK_OF = Cues(
     rf"{any_of('works')}(?!\s(?:night|evening|club))[^\n;!?]{{0,40}}?(?:{any_of('of')}|(?<![a-z])d')\s{{0,2}}"
     rf"(?:[^\n;!?]{{1,40}}(?:,|\band\b|\bor\b|\bund\b|\boder\b|\bet\b|\bou\b|\by\b|\bo\b|\be\b|\ben\b|\bof\b)"
@@ -86,7 +96,7 @@ def is_public_mention(text: Text, span: Span) -> bool:
     """
     if span.kind == "PERSON" and _POSSESSION.pattern.match(text.lower, span.end):
         return is_in_title(text, span)
-    return has_public_words(text, span) or is_in_title(text, span)
+    return has_public_words(text, span) or is_for_sale(text, span) or is_in_title(text, span)
 
 
 def has_public_words(text: Text, span: Span) -> bool:
@@ -96,6 +106,8 @@ def has_public_words(text: Text, span: Span) -> bool:
         return False
     is_quoted = before.endswith('"') and text.lower.startswith('"', span.end)
     if is_quoted or _YEAR.match(text.lower, span.end) or _WORK_WITH.search(before) or _MUSIC_FROM.search(before):
+        return True
+    if _LIKES_LIST.is_in(before) and _LIST.search(text.plain, max(span.start - LOOK_BACK, 0), span.start):
         return True
     if any(sign.is_in(before) for sign in (_MADE_BY, _LIKES, _WORK_OF)):
         return True

@@ -91,6 +91,18 @@ class Cues:
 
 
 @cache
+def vocabulary() -> frozenset[str]:
+    """Return the words of all lists, in lower case. One in small letters after a first name is no family name."""
+    return frozenset(
+        part
+        for by_language in _lists().values()
+        for words in by_language.values()
+        for word in words
+        for part in word.split()
+    )
+
+
+@cache
 def _lists() -> Mapping[str, Mapping[str, Iterable[str]]]:
     return tomllib.loads(resources.files(__package__).joinpath("words.toml").read_text("utf-8"))
 
