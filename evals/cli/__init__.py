@@ -62,6 +62,7 @@ def build_eval_app() -> typer.Typer:
     from whimbrel.evals.cli.rank import rank
     from whimbrel.evals.cli.report import report
     from whimbrel.evals.cli.scale import scale
+    from whimbrel.evals.cli.self_boost import self_boost
     from whimbrel.evals.cli.shift import shift
     from whimbrel.evals.cli.talks import talks
     from whimbrel.evals.cli.validity import validity
@@ -87,6 +88,7 @@ def build_eval_app() -> typer.Typer:
         "load": load,
         "planted": planted,
         "scale": scale,
+        "self-boost": self_boost,
         "talks": talks,
         "validity": validity,
     }

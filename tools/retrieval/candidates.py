@@ -90,6 +90,15 @@ class Candidates:
         return table
 
     @cached_property
+    def people(self) -> Ints:
+        """How many people of the log met each item before the moment, shape (items,)."""
+        people = np.zeros(len(self.items), dtype=np.int64)
+        if self.log is not None:
+            known = self._rows >= 0
+            people[known] = np.rint(self.log.item_norms[self._rows[known]] ** 2)
+        return people
+
+    @cached_property
     def _rows(self) -> Ints:
         """The row of each item in the log, or -1."""
         ids = [item.item_id for item in self.items]

@@ -1,6 +1,7 @@
 """Ranking by what was learned and by what a language model says of the best candidates."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from whimbrel.agent.ranking.rank import RankConfig, Ranking, rank
 from whimbrel.agent.ranking.rankers import Ranker
 from whimbrel.agent.reading.read_person import Reading
 from whimbrel.prompts import Message
+from whimbrel.tools.log.interaction_log import InteractionLog
+from whimbrel.tools.log.item_statistics import ItemStatistics
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.candidates import Candidate, Candidates
 from whimbrel.tools.text.encoder import encode
@@ -229,3 +232,32 @@ def test_a_likelihood_depends_on_the_titles_of_the_history_and_on_the_wish() -> 
     answer = ask_model(candidates(), Person(PERSON.history, wish=Wish("something warm")), model, directions=2)
     assert set(answer.figures) == {"likelihood", "prior"}
     assert any("Oolong tea" in prompt and "something warm" in prompt for prompt in prompts)
+
+
+@pytest.mark.parametrize(("accounts", "is_first"), [(1, False), (5, False), (60, True)])
+def test_words_that_few_people_stand_behind_do_not_come_first(accounts: int, is_first: bool) -> None:
+    wish = encode(["a green oolong tea from Taiwan"])[0]
+    titles = [*TITLES, "Oolong tea", "Green tea", "A green oolong tea from Taiwan"]
+    items = [Item(item_id=f"i{number:02}", title=title) for number, title in enumerate(titles)]
+    events = [(float(user), f"u{user}", item.item_id, None) for item in items[:-1] for user in range(40)]
+    events += [(float(user), f"maker {user}", items[-1].item_id, None) for user in range(accounts)]
+    log = InteractionLog.build(items, events)
+    statistics = ItemStatistics.of(log, [items[0]], before=99.0)
+    asked = Candidates(items, encode(titles), log=statistics)
+    person = replace(PERSON, wish=Wish("a green oolong tea from Taiwan", wish))
+    features = falling(len(titles)) / 100
+    ranking = rank(
+        asked, features, ranker=Ranker(weights={"itemknn": 1.0}), person=person, model=NO_MODEL, config=RankConfig()
+    )
+    assert (ranking.ranked[0].candidate.item.title == titles[-1]) == is_first
+    assert sum(ranking.ranked[0].signals.values()) == pytest.approx(ranking.ranked[0].score)
+    without_log = Candidates(items, encode(titles))
+    ranking = rank(
+        without_log,
+        features,
+        ranker=Ranker(weights={"itemknn": 1.0}),
+        person=person,
+        model=NO_MODEL,
+        config=RankConfig(),
+    )
+    assert ranking.ranked[0].candidate.item.title == titles[-1]
