@@ -12,7 +12,7 @@ from whimbrel.tools.privacy.spans import LETTER, Span, Text
 from whimbrel.tools.privacy.words import Cues, any_of
 
 _IBAN = re.compile(r"(?<![a-z0-9])[a-z]{2}\d{2}(?:[ .-]{0,2}[a-z0-9]){11,36}(?![a-z0-9])")
-_CARD = re.compile(r"(?<![\d.,])(?<!\d-)\d(?:[ ./_-]{0,3}\d){13,18}(?![\d,]|[.-]\d)")
+_CARD = re.compile(r"(?<!\d)(?<!\d[.,-])\d(?:[ ./_-]{0,3}\d){13,18}(?!\d|[.,-]\d)")
 _BY_FORM = re.compile(
     r"(?<![a-z0-9-])(?:"
     r"\d{3}-\d{2}-\d{4}"  # US social security
