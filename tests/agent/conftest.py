@@ -48,7 +48,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     log = folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            ["timeout", "300", *server, "--host", "127.0.0.1", "--port", str(port)], stdout=output, stderr=output
+            # It outlives the slowest session: after 300 s, tests of a busy machine still asked it.
+            ["timeout", "3600", *server, "--host", "127.0.0.1", "--port", str(port)],
+            stdout=output,
+            stderr=output,
         )
     try:
         for _ in range(300):

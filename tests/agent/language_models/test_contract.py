@@ -203,7 +203,8 @@ def test_a_recommendation_is_whole_with_its_cost_by_stage(model: LanguageModel, 
     with Agent.open(shop, model) as agent:
         answer = agent.recommend("u1", k=3)
     assert Recommendations.model_validate_json(answer.model_dump_json()) == answer
-    assert len(answer.recommendations) == 3
+    # Most of what is new to the user are tables that resemble one another, so the list may be shorter.
+    assert 1 <= len(answer.recommendations) <= 3
     usage = answer.usage
     assert set(usage.stages) == {"read", "summarise", "predict_shift", "rank", "explain"}
     for name in ("llm_calls", "prompt_tokens", "cached_tokens", "completion_tokens", "repairs"):
