@@ -49,16 +49,16 @@ def connections_of(words: Sequence[str], lines: str = "") -> Counter[str]:
         )
         if done.returncode:
             raise StoreError(f"`whimbrel {words[0]}` of the study failed: {done.stderr.strip()[-400:]}")
-        heard = Counter(file.read_text("utf-8").splitlines())
-        came = 0
+        connections = Counter(file.read_text("utf-8").splitlines())
+        traced = 0
         try:
             while True:
                 traces.accept()[0].close()
-                came += 1
+                traced += 1
         except BlockingIOError:
             pass
-    named = heard.pop(f"127.0.0.1:{port}", 0)
-    return heard + Counter({TRACES: max(came, named)})
+    by_python = connections.pop(f"127.0.0.1:{port}", 0)
+    return connections + Counter({TRACES: max(traced, by_python)})
 
 
 def _traced(address: str) -> dict[str, str]:

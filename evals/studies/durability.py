@@ -22,7 +22,7 @@ from whimbrel.evals.studies.scale import Shop, synthetic_source
 from whimbrel.tools.errors import StoreError
 from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.sources.ingest import ingest
-from whimbrel.tools.store.chroma import READING_SECONDS
+from whimbrel.tools.store.clients import READING_SECONDS
 from whimbrel.tools.store.store import open_store
 
 SHOP = Shop(items=300, events=4000)

@@ -5,11 +5,8 @@ It also raises errors of many kinds. Some are panics of its Rust core, which are
 all of that.
 """
 
-import logging
-import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -22,8 +19,17 @@ import numpy as np
 from whimbrel.tools.errors import StoreError
 from whimbrel.tools.files.locks import exclusive
 from whimbrel.tools.files.paths import cache_folder
-from whimbrel.tools.store.purge import DATABASE_FILE, MARK, purge
-from whimbrel.tools.store.read_only import ROOM, copied, why_read_only
+from whimbrel.tools.store.clients import (
+    DATABASE_FILE,
+    READING_SECONDS,
+    WRITING_SECONDS,
+    close,
+    open_folder,
+    open_server,
+    store_errors,
+)
+from whimbrel.tools.store.purge import MARK, purge
+from whimbrel.tools.store.read_only import copied, why_read_only
 from whimbrel.tools.store.seals import Seals
 from whimbrel.tools.text.encoder import Vectors
 
@@ -37,9 +43,6 @@ EF_CONSTRUCTION = {"items": 100, "users": 40, "topics": 100}
 There are more users than items, and an ingestion spends most of its time on their index. Of 10,000 users, 40 took 1.1 s
 and found .992 of the 50 nearest; 100 took 1.65 s and found .997.
 """
-OPENING_SECONDS = 5.0  # the longest wait for a server's first answer
-READING_SECONDS = 8.0  # the longest wait for an answer, while somebody waits for a list
-WRITING_SECONDS = 120.0  # the same for an ingestion, since a server that writes its index pauses
 SHARING_ADVICE = "; for several processes at once serve the store with `chroma run` and give its address"
 
 Part = Literal["metadatas", "embeddings"]
@@ -78,7 +81,7 @@ class Database:
     def count(self, name: str) -> int:
         """Return the number of records in a collection. Later writes of other processes are not noticed."""
         if name not in self._counts:
-            with _store_errors(self.location):
+            with store_errors(self.location):
                 self._counts[name] = int(self.collections[name].count())
         return self._counts[name]
 
@@ -90,7 +93,7 @@ class Database:
         """Return an id and the parts of its record, in the order of `ids`, each id once. An unknown id is left out."""
         distinct = list(dict.fromkeys(ids))
         records: dict[str, tuple[Any, ...]] = {}
-        with _store_errors(self.location):
+        with store_errors(self.location):
             for start in range(0, len(distinct), BATCH_SIZE):
                 page = self.collections[name].get(ids=distinct[start : start + BATCH_SIZE], include=list(parts))
                 records |= {row[0]: row for row in zip(page["ids"], *(page[part] for part in parts), strict=True)}
@@ -99,7 +102,7 @@ class Database:
     def pages(self, name: str, part: Part) -> Iterator[list[tuple[str, Any]]]:
         """Yield all records of a collection page by page, as (id, part) pairs."""
         for offset in range(0, self.count(name), BATCH_SIZE):
-            with _store_errors(self.location):
+            with store_errors(self.location):
                 page = self.collections[name].get(limit=BATCH_SIZE, offset=offset, include=[part])
             yield list(zip(page["ids"], page[part], strict=True))
 
@@ -108,7 +111,7 @@ class Database:
         n = min(n, self.count(name))
         if not n or not len(vectors):
             return [[] for _ in vectors]
-        with _store_errors(self.location):
+        with store_errors(self.location):
             neighbours = self.collections[name].query(query_embeddings=vectors, n_results=n, include=["distances"])
         return [
             [(id_, 1.0 - float(distance)) for id_, distance in zip(ids, distances, strict=True)]
@@ -120,7 +123,7 @@ class Database:
     ) -> None:
         """Write records, with one row of `vectors` per record. A record with the same id is replaced."""
         self._counts.pop(name, None)
-        with _store_errors(self.location):
+        with store_errors(self.location):
             for start in range(0, len(ids), BATCH_SIZE):
                 batch = slice(start, start + BATCH_SIZE)
                 self.collections[name].upsert(
@@ -138,14 +141,14 @@ class Database:
 
         Of several processes that write the same id at once, one succeeds. The others then read its record.
         """
-        with _store_errors(self.location):
+        with store_errors(self.location):
             self.collections[name].add(ids=[id_], embeddings=_no_vectors(1), metadatas=[dict(metadata)])
 
     def delete(self, name: str, ids: Sequence[str]) -> None:
         """Remove records. An unknown id is ignored."""
         self._clear_vectors(name, ids)
         self._counts.pop(name, None)
-        with _store_errors(self.location):
+        with store_errors(self.location):
             for start in range(0, len(ids), BATCH_SIZE):
                 self.collections[name].delete(ids=list(ids[start : start + BATCH_SIZE]))
 
@@ -171,7 +174,7 @@ class Database:
 
     def replace_metadata(self, metadata: Mapping[str, Any]) -> None:
         """Replace `metadata`. Two processes that do this at once may lose a change, so notes are not kept here."""
-        with _store_errors(self.location):
+        with store_errors(self.location):
             self.collections["items"].modify(metadata=dict(metadata))
 
     @contextmanager
@@ -218,7 +221,7 @@ def connect(
             if writing:
                 resources.enter_context(exclusive(folder, "store", advice=SHARING_ADVICE))
             seconds = WRITING_SECONDS if writing else READING_SECONDS
-            client = _client(location, address.hostname or "localhost", _port(location), seconds)
+            client = open_server(location, address.hostname or "localhost", _port(location), seconds)
         else:
             folder, prefix = Path(location).expanduser(), ""
             if not create and not (folder / DATABASE_FILE).is_file():
@@ -235,12 +238,12 @@ def connect(
                     f"store {location!r} is damaged: {broken[0]} is not what was written. Run `whimbrel check --store "
                     f"{quote(location)} --repair`"
                 )
-            client = _embedded(folder)
+            client = open_folder(folder)
             seals.remove()
             resources.callback(seals.renew)
             if not damaged:
-                resources.callback(_purge, folder, (*COLLECTIONS, *RECORDS), is_waiting=(folder / MARK).is_file())
-        resources.callback(_close, client)
+                resources.callback(purge, folder, (*COLLECTIONS, *RECORDS), is_waiting=(folder / MARK).is_file())
+        resources.callback(close, client)
         collections = _collections(client, prefix, location, metadata if create else None)
         return Database(location, folder, is_shared, collections, read_only, resources.pop_all())
 
@@ -260,44 +263,6 @@ def _port(location: str) -> int:
         raise StoreError(f"{location!r} is no address of a server: {error}") from None
 
 
-def _embedded(folder: Path) -> Any:
-    import chromadb
-
-    with _store_errors(str(folder), "cannot be opened; if it is damaged, ingest into a new folder"):
-        return chromadb.PersistentClient(path=str(folder), settings=_settings())
-
-
-def _client(location: str, host: str, port: int, seconds: float) -> Any:
-    import chromadb
-    import httpx
-
-    with _store_errors(
-        location, "does not answer as a Chroma server: start one with `chroma run`, or mend the address"
-    ):
-        # Chroma's own first request has no limit of time, so a server that hangs is noticed here.
-        scheme = urlsplit(location).scheme
-        httpx.get(f"{scheme}://{host}:{port}/api/v2/heartbeat", timeout=OPENING_SECONDS).raise_for_status()
-        client = chromadb.HttpClient(host=host, port=port, ssl=scheme == "https", settings=_settings())
-        client._server._session.timeout = seconds  # type: ignore[attr-defined]  # Chroma sets none
-        return client
-
-
-def _purge(folder: Path, names: Sequence[str], *, is_waiting: bool) -> None:
-    """Purge a folder if it has the room. An earlier process has said that it has not, if the purge is waiting."""
-    if (folder / MARK).is_file():
-        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        if shutil.disk_usage(folder).free < 2 * size:
-            if is_waiting:
-                return
-            # Chroma leaves half an index if it cannot write it.
-            raise StoreError(
-                f"store {str(folder)!r} still holds the bytes of what was deleted, since its disk has too little room "
-                f"({2 * size / 1e6:.0f} MB are needed): make some, then run any command on it"
-            )
-        with _store_errors(str(folder), "could not be purged: open it again to complete this"):
-            purge(folder, names, lambda: _embedded(folder), _close)
-
-
 def purge_server(folder: Path) -> int:
     """Purge the files of a Chroma server that does not run (see `purge`).
 
@@ -313,41 +278,18 @@ def purge_server(folder: Path) -> int:
     """
     if not (folder / DATABASE_FILE).is_file():
         raise StoreError(f"{str(folder)!r} is no folder of a Chroma server: name the one that `chroma run --path` had")
-    with exclusive(folder, "folder"), _store_errors(str(folder)):
-        client = _embedded(folder)
+    with exclusive(folder, "folder"), store_errors(str(folder)):
+        client = open_folder(folder)
         names = {collection.name for collection in client.list_collections()}
-        _close(client)
+        close(client)
         if COLLECTIONS[0] in names:
             raise StoreError(f"{str(folder)!r} is a store of its own, which is purged after each `whimbrel forget`")
         stores = [name.removesuffix(f"-{COLLECTIONS[0]}") for name in names if name.endswith(f"-{COLLECTIONS[0]}")]
         # Other programs may have collections on the server. They are not touched.
         ours = [f"{store}-{name}" for store in stores for name in (*COLLECTIONS, *RECORDS)]
         (folder / MARK).touch()
-        _purge(folder, [name for name in ours if name in names], is_waiting=False)
+        purge(folder, [name for name in ours if name in names], is_waiting=False)
         return len(stores)
-
-
-def _close(client: Any) -> None:
-    """Close a client and its sockets. Chroma itself does not close the sockets of an HTTP client."""
-    # A client contains a second client for administration, which has sockets too.
-    servers = [part._server for part in (client, getattr(client, "_admin_client", None)) if part]
-    client.close()
-    for session in (getattr(server, "_session", None) for server in servers):
-        if session is not None:
-            session.close()
-
-
-def _settings() -> Any:
-    from chromadb.config import Settings
-
-    logging.getLogger("chromadb").setLevel(logging.ERROR)
-    # Variables of the environment may turn tracing on. The traces hold ids, so only this program decides.
-    return Settings(
-        anonymized_telemetry=False,
-        chroma_otel_granularity="none",
-        chroma_otel_collection_endpoint="",
-        chroma_otel_collection_headers={},
-    )
 
 
 def _no_vectors(count: int) -> Vectors:
@@ -358,7 +300,7 @@ def _no_vectors(count: int) -> Vectors:
 def _collections(client: Any, prefix: str, location: str, metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the collections, keyed by name. Missing collections are made if `metadata` is given."""
     collections = {}
-    with _store_errors(location):
+    with store_errors(location):
         existing = {collection.name for collection in client.list_collections()}
         for name in COLLECTIONS:
             full = prefix + name
@@ -376,31 +318,3 @@ def _collections(client: Any, prefix: str, location: str, metadata: Mapping[str,
         for name in RECORDS:
             collections[name] = client.get_or_create_collection(prefix + name, embedding_function=None)
     return collections
-
-
-@contextmanager
-def _store_errors(location: str, failure: str = "failed") -> Iterator[None]:
-    """Turn every error of Chroma into a `StoreError` with a message of one line."""
-    try:
-        yield
-    except (StoreError, KeyboardInterrupt, SystemExit, GeneratorExit):
-        raise
-    except BaseException as error:  # a panic of Chroma's Rust core is not an Exception
-        summary = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        if type(error).__name__.endswith("Timeout"):  # of httpx, which only a server needs
-            raise StoreError(
-                f"store {location!r}: its server gives no answer. It hangs or is overloaded: look at its output, or "
-                "start it again"
-            ) from error
-        if _is_full(location, summary):
-            raise StoreError(f"store {location!r}: its disk is full. Make some room, then run it again") from error
-        raise StoreError(f"store {location!r} {failure} ({summary})") from error
-
-
-def _is_full(location: str, summary: str) -> bool:
-    """Return whether a failure comes from a full disk. Chroma reports most of them in words of its own."""
-    if re.search(r"disk is full|No space left|os error 28", summary):
-        return True
-    with suppress(OSError):
-        return not location.startswith("http") and shutil.disk_usage(Path(location).expanduser()).free < ROOM
-    return False

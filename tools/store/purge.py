@@ -4,14 +4,17 @@ Chroma marks deleted records and keeps their bytes: in free pages of SQLite, in 
 an index that was not written since. Here each index is made to be written, and SQLite to overwrite free pages.
 """
 
+import shutil
 import sqlite3
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from warnings import catch_warnings, simplefilter
 
-DATABASE_FILE = "chroma.sqlite3"
+from whimbrel.tools.errors import StoreError
+from whimbrel.tools.store.clients import DATABASE_FILE, close, open_folder, store_errors
+
 MARK = "purge"
 """The file that says that a folder must be purged."""
 HEADER_FILE, HEADER = "header.bin", struct.Struct("<iQQQQ")
@@ -22,18 +25,35 @@ WRITTEN_AFTER, USUAL = 2, 1000
 CHANGES = 2 * WRITTEN_AFTER  # more than are needed, since the first ones may be read from the queue
 
 
-def purge(folder: Path, names: Sequence[str], connect: Callable[[], Any], close: Callable[[Any], None]) -> None:
-    """Purge the files of a database that is closed and that no process opens meanwhile.
+def purge(folder: Path, names: Sequence[str], *, is_waiting: bool) -> None:
+    """Purge the files of a database that is closed and that no process opens meanwhile, if it is marked.
 
     Args:
         folder: The folder of the database.
         names: The collections from which records were deleted.
-        connect: Returns a new client.
-        close: Closes a client.
+        is_waiting: Whether an earlier process has said that the disk has too little room. It is not said again.
+
+    Raises:
+        StoreError: the disk has too little room, or Chroma failed.
     """
+    if not (folder / MARK).is_file():
+        return
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    if shutil.disk_usage(folder).free >= 2 * size:
+        with store_errors(str(folder), "could not be purged: open it again to complete this"):
+            _overwrite(folder, names)
+    elif not is_waiting:  # Chroma leaves half an index if it cannot write it
+        raise StoreError(
+            f"store {str(folder)!r} still holds the bytes of what was deleted, since its disk has too little room "
+            f"({2 * size / 1e6:.0f} MB are needed): make some, then run a command on it again"
+        )
+
+
+def _overwrite(folder: Path, names: Sequence[str]) -> None:
+    """Overwrite the bytes of deleted records, and remove the mark."""
     # A collection reads the limit when a client first uses it, so a second client writes the indexes.
     for limit, is_written in ((WRITTEN_AFTER, False), (USUAL, True)):
-        client = connect()
+        client = open_folder(folder)
         for name in names:
             collection = client.get_collection(name, embedding_function=None)
             if is_written:

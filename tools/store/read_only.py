@@ -9,9 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from whimbrel.tools.errors import StoreError
-from whimbrel.tools.store.purge import DATABASE_FILE
-
-ROOM = 256 << 10  # bytes that must be free for a folder to be opened where it is
+from whimbrel.tools.store.clients import DATABASE_FILE, ROOM
 
 
 def why_read_only(folder: Path) -> str:

@@ -23,9 +23,10 @@ from whimbrel.tools.files.locks import exclusive
 from whimbrel.tools.files.whole_files import MANIFEST, check_files
 from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.store.chroma import COLLECTIONS, RECORDS, SHARING_ADVICE, connect
+from whimbrel.tools.store.clients import DATABASE_FILE
 from whimbrel.tools.store.item_records import ItemRecord
 from whimbrel.tools.store.notes import Notes
-from whimbrel.tools.store.purge import DATABASE_FILE, MARK
+from whimbrel.tools.store.purge import MARK
 from whimbrel.tools.store.read_only import copied, why_read_only
 from whimbrel.tools.store.seals import Seals
 from whimbrel.tools.store.settings import Settings
