@@ -39,12 +39,12 @@ def open_server(location: str, host: str, port: int, seconds: float) -> Any:
         StoreError: it gives no answer.
     """
     import chromadb
-    import httpx
+    import httpx2
 
     with store_errors(location, "does not answer as a Chroma server: start one with `chroma run`, or mend the address"):
         # Chroma's own first request has no limit of time, so a server that hangs is noticed here.
         scheme = urlsplit(location).scheme
-        httpx.get(f"{scheme}://{host}:{port}/api/v2/heartbeat", timeout=OPENING_SECONDS).raise_for_status()
+        httpx2.get(f"{scheme}://{host}:{port}/api/v2/heartbeat", timeout=OPENING_SECONDS).raise_for_status()
         client = chromadb.HttpClient(host=host, port=port, ssl=scheme == "https", settings=_settings())
         client._server._session.timeout = seconds  # type: ignore[attr-defined]  # Chroma sets none
         return client
