@@ -16,6 +16,7 @@ from whimbrel.tools.retrieval.channels import RetrievalQuery
 from whimbrel.tools.retrieval.interest import interest_of
 from whimbrel.tools.sources.formats import open_source
 from whimbrel.tools.sources.ingest import ingest
+from whimbrel.tools.store import clients
 from whimbrel.tools.store.store import open_store
 
 
@@ -103,6 +104,24 @@ def test_a_chroma_server_serves_the_same_store(
         with open_store(server.address) as served, open_store(shop) as embedded:
             assert served.history("u2") == embedded.history("u2")
             assert served.log.item_ids == embedded.log.item_ids
+
+
+def test_a_server_that_hangs_is_an_error_and_serves_again_later(
+    shop_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with chroma_server(tmp_path / "server") as server:
+        ingest(open_source(str(shop_csv)), server.address)
+        monkeypatch.setattr(clients, "OPENING_SECONDS", 0.5)
+        monkeypatch.setattr("whimbrel.tools.store.chroma.READING_SECONDS", 1.0)
+        with open_store(server.address) as store:
+            history = store.history("u2")
+            with server.hanging():
+                for read in (lambda: store.history("u3"), lambda: open_store(server.address)):
+                    with pytest.raises(StoreError, match="its server gives no answer"):
+                        read()
+            assert store.history("u2") == history
+            assert store.history("u3")
 
 
 def test_a_damaged_record_is_an_error_that_says_what_to_do(shop_csv: Path, tmp_path: Path) -> None:
