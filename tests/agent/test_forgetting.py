@@ -71,6 +71,20 @@ def test_no_byte_of_a_forgotten_person_is_left_and_the_receipt_says_what_was_rem
         agent.recommend(person, AT)
 
 
+def test_an_item_that_others_met_forgets_when_the_person_met_it(store: Path, tmp_path: Path) -> None:
+    source = tmp_path / "more.csv"
+    first, later = "1500000123.25", "1500000999.5"
+    source.write_text(f"user,title,time\n{WORDS[0]},Brass lamp,{first}\nother,Brass lamp,{later}\n")
+    ingest(open_source(str(source)), store)
+    with open_store(store) as opened:
+        opened.forget(WORDS[0])
+    with open_store(store) as opened:
+        item_id = next(item for item in opened.log.item_ids if opened.items([item])[item].title == "Brass lamp")
+        assert opened.item_records([item_id])[item_id].known_since == float(later)
+    files = [path for path in store.rglob("*") if path.is_file()]
+    assert not [path for path in files if first.encode() in path.read_bytes()]
+
+
 def test_a_purged_server_holds_no_byte_of_a_forgotten_person(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,6 +132,14 @@ class Database:
                     metadatas=list(metadatas[batch]) if metadatas else None,
                 )
 
+    def update(self, name: str, metadatas: Mapping[str, Mapping[str, Any]]) -> None:
+        """Replace the metadata of records, keyed by id. Their vectors stay. An unknown id is ignored."""
+        ids, values = list(metadatas), list(metadatas.values())
+        with store_errors(self.location):
+            for start in range(0, len(ids), BATCH_SIZE):
+                batch = slice(start, start + BATCH_SIZE)
+                self.collections[name].update(ids=ids[batch], metadatas=values[batch])
+
     def put(self, name: str, records: Mapping[str, Mapping[str, Any]]) -> None:
         """Write records without vectors, keyed by id. A record with the same id is replaced."""
         self.upsert(name, list(records), _no_vectors(len(records)), list(records.values()))

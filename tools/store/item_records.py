@@ -1,9 +1,12 @@
 """Item records: an item, since when it is known, and how its facts changed."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Item
 
 FROM_CATALOGUE = -1e18
@@ -45,6 +48,37 @@ class ItemRecord(NamedTuple):
         version = next((v for v in reversed(self.versions) if v.since < moment), self.versions[0])
         return self.item.model_copy(update={"title": version.title, "topics": version.topics, "price": version.price})
 
+    def without_times(self, forgotten: Set[float], remaining: Sequence[float]) -> "ItemRecord":
+        """Return the record as if events had not happened.
+
+        The next event takes the place of a forgotten one. Which event told which fact is not stored, so facts are only
+        taken back if no event remains from when they changed until they changed again.
+
+        Args:
+            forgotten: The times of the events.
+            remaining: The times of the other events with the item, in ascending order.
+        """
+        known_since = self.known_since
+        if known_since in forgotten:
+            known_since = remaining[0] if remaining else FROM_CATALOGUE
+        versions = list[Version]()
+        ends = (*(version.since for version in self.versions[1:]), np.inf)
+        for version, end in zip(self.versions, ends, strict=False):  # no versions have one end
+            later = (time for time in remaining if version.since <= time < end)
+            since = next(later, None) if version.since in forgotten else version.since
+            if since is not None:
+                versions.append(version._replace(since=since))
+        item = self.item
+        if versions:
+            title, topics, price = versions[-1][1:]
+            item = item.model_copy(update={"title": title, "topics": topics, "price": price})
+        until = self.told_until
+        if until in forgotten:
+            until = max((time for time in remaining if time <= until), default=FROM_CATALOGUE)
+        return self._replace(
+            item=item, known_since=known_since, versions=versions if len(versions) > 1 else (), told_until=until
+        )
+
     def metadata(self) -> dict[str, Any]:
         """Return the record as metadata of Chroma."""
         versions = {_VERSIONS_KEY: json.dumps(self.versions, ensure_ascii=False)} if self.versions else {}
@@ -64,3 +98,16 @@ class ItemRecord(NamedTuple):
         until, *votes = json.loads(metadata.get(_VOTES_KEY) or "[-1e18, 1, 1]")
         item, known_since = Item.model_validate_json(metadata["item"]), float(metadata[_KNOWN_SINCE_KEY])
         return cls(item, known_since, versions, float(until), (int(votes[0]), int(votes[1])))
+
+
+def without_times_of(user_id: str, records: Sequence[ItemRecord], log: InteractionLog) -> list[ItemRecord]:
+    """Return the records that change if a user's events had not happened (see `ItemRecord.without_times`)."""
+    is_theirs = log.user == log.user_rows[user_id]
+    forgotten = set(log.time[is_theirs].tolist())
+    rows = log.rows([record.item.item_id for record in records])
+    is_asked = np.isin(log.item, rows) & ~is_theirs
+    item, time = log.item[is_asked], log.time[is_asked]
+    new = [
+        record.without_times(forgotten, time[item == row].tolist()) for record, row in zip(records, rows, strict=True)
+    ]
+    return [after for after, before in zip(new, records, strict=True) if after != before]

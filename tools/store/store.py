@@ -37,7 +37,7 @@ from whimbrel.tools.records import Interaction, Item, Occurrence
 from whimbrel.tools.retrieval.field_table import FieldTable
 from whimbrel.tools.store.caches import NUMBERS_FOLDER, NumberCache, ReadCache
 from whimbrel.tools.store.chroma import COLLECTIONS, Database, connect
-from whimbrel.tools.store.item_records import FROM_CATALOGUE, ItemRecord
+from whimbrel.tools.store.item_records import FROM_CATALOGUE, ItemRecord, without_times_of
 from whimbrel.tools.store.journal import Journal
 from whimbrel.tools.store.lease import Lease
 from whimbrel.tools.store.notes import PRIVATE, Notes
@@ -46,6 +46,7 @@ from whimbrel.tools.store.settings import Settings
 from whimbrel.tools.store.stored_log import ColumnsOf, StoredLog
 from whimbrel.tools.store.user_records import UserRecords
 from whimbrel.tools.text import encoder
+from whimbrel.tools.text.distilled import encode_distilled
 from whimbrel.tools.text.encoder import Vectors
 
 FORMAT = 4
@@ -350,14 +351,30 @@ class Store:
             removed = remove_files_of(self.folder, user_id)
             log = self.log
             history = self._whole_history(user_id)
-            rows = log.rows(sorted({occurrence.item_id for occurrence in history}))
-            alone = rows[log.users_per_item(before=np.inf)[rows] == 1]
-            records = self.item_records([log.item_ids[row] for row in alone])
-            private = [id_ for id_, record in records.items() if record.known_since != FROM_CATALOGUE]
-            self._notes.put(**{PRIVATE: json.dumps(private)})
+            item_ids = sorted({occurrence.item_id for occurrence in history})
+            rows = log.rows(item_ids)
+            is_alone = dict(zip(item_ids, log.users_per_item(before=np.inf)[rows] == 1, strict=True))
+            records = self.item_records(item_ids)
+            private = {id_ for id_, r in records.items() if is_alone[id_] and r.known_since != FROM_CATALOGUE}
+            self._notes.put(**{PRIVATE: json.dumps(sorted(private))})
+            self._forget_times(user_id, [record for id_, record in records.items() if id_ not in private])
             removed["events"] = self._keep(user_id, lambda occurrence: False)
             removed["items"], removed["topics"] = self._remove_private_items()
             return removed
+
+    def _forget_times(self, user_id: str, records: Sequence[ItemRecord]) -> None:
+        """Remove the times of a user's events from the records of items, which say since when facts are known."""
+        changed = without_times_of(user_id, records, self.log)
+        if changed:
+            self._notes.renew()
+            self._database.update("items", {record.item.item_id: record.metadata() for record in changed})
+            before = {record.item.item_id: record.item for record in records}
+            items = [record for record in changed if record.item != before[record.item.item_id]]
+            if items:
+                encode = encode_distilled if self.settings.is_distilled else encoder.encode
+                self.put_items(items, encode([encoder.encoder_text(record.item) for record in items]))
+            self._forget_what_was_read()
+            self._notes.renew()
 
     def _remove_private_items(self) -> tuple[int, int]:
         """Remove the items that only forgotten users met, and topics that no item has then. Return how many of each."""
