@@ -30,12 +30,11 @@ _EN_TOWN = (
     rf"[A-Z]{{2,3}}\.?,?\s{{1,2}}\d{{4,5}}(?:-\d{{4}})?\b|\d{{4,5}}(?:-\d{{4}})?\b))?)"
 )
 _EN_STREET = (
-    "street|road|avenue|lane|boulevard|terrace|crescent|parkway|highway|drive|court|square|way|place|close|gardens|"
-    "grove|"
-    "mews|row|circle|trail|hill|park|walk|st|rd|ave|ln|dr|blvd|ct|sq|hwy|pkwy|pl|ter|cres|cir"
+    "street|road|avenue|lane|boulevard|terrace|crescent|parade|esplanade|parkway|highway|drive|court|square|way|place|"
+    "close|gardens|grove|mews|row|circle|trail|hill|park|walk|st|rd|ave|ln|dr|blvd|ct|sq|hwy|pkwy|pl|ter|cres|cir"
 )
 _EN_SURE = "street|road|avenue|lane|boulevard|terrace|crescent|parkway|rd|ave|blvd|st"
-_EN_BEFORE = r"(?:(?i:flat|apartment|apt\.?|unit|suite|room)\s?\w{1,5},?\s{1,2})?"
+_EN_BEFORE = r"(?:(?i:flat|apartment|apt\.?|unit|suite|room)\s?\w{1,5}(?:,?\s{1,2}|/))?"
 _DIRECTION = r"(?:\s(?:N|S|E|W|NE|NW|SE|SW|North|South|East|West)\b\.?)?"
 _ENGLISH = re.compile(
     rf"(?<![\w.,/-]){_EN_BEFORE}\d{{1,5}}(?:[-/]\d{{1,4}})?\s?[a-zA-Z]?,?\s{{1,2}}(?:{_CAP}\s{{1,2}}|\d{{1,3}}(?:st|"

@@ -4,6 +4,7 @@ What has a form of its own is found by that. Names of people have none: they are
 words around them (`words.toml`). If Presidio and a model of spaCy are installed, they find more names (see `presidio`).
 """
 
+import re
 from collections.abc import Callable, Iterator
 
 from whimbrel.tools.privacy.addresses import addresses
@@ -17,6 +18,8 @@ from whimbrel.tools.privacy.other_streets import other_streets
 from whimbrel.tools.privacy.phones import phones
 from whimbrel.tools.privacy.presidio import presidio_spans
 from whimbrel.tools.privacy.spans import Finder, Span, Text, as_text, joined
+
+HAN = re.compile(r"[\u3400-\u9fff]")
 
 
 def personal_data(text: str, *, is_public: Callable[[str], bool] = lambda words: False) -> list[Span]:
@@ -33,6 +36,9 @@ def personal_data(text: str, *, is_public: Callable[[str], bool] = lambda words:
     """
     searched = as_text(text)
     found = [span for finder in FINDERS for span in finder(searched)]
+    if text != (alone := HAN.sub(" ", text)):
+        # Chinese touches other words without a space, and then hides where these begin: "我住在Rue Royale 8".
+        found += [span for finder in FINDERS for span in finder(as_text(alone))]
     found += owners(searched, found)
     return joined(
         span for span in found if span.kind not in ("PERSON", "ADDRESS") or not is_public(text[span.start : span.end])

@@ -51,7 +51,10 @@ _NO_LAST_LETTER = "AEIOUY"
 """Words of one letter, such as "I" and the Spanish "y"."""
 _ISSUER = re.compile(r"[A-Z]{2,6}\s{1,2}(?=\d)")
 """Who gave out a number, before it: "policy AXA 12345"."""
-_LINK = r"(?:\s{0,2}(?:(?:is|was|ist|lautet|war|est|es|è|sono|are)(?=[\s:])|是|为|:|=|#|\(|n\.?[º°]|-)){0,3}\s{0,2}"
+_LINK = (
+    r"(?:\s{0,2}(?:(?:is|was|ist|lautet|war|est|es|è|sono|are|é|är|er|jest|este)(?=[\s:])|是|为|:|=|#|\(|n\.?[º°]|-)){0,3}"
+    r"\s{0,2}"
+)
 _NUMBERED = Cues(
     rf"{any_of('numbered')}(?:[\s:.s-]{{0,2}}({any_of('number')}|(?<=[a-z])(?:nummer|number|nr|no|id)\b)"
     rf"){{0,2}}\.?{_ONES}({_LINK})",

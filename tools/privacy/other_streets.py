@@ -1,6 +1,6 @@
-"""Streets whose number stands in another place than elsewhere in their language: Belgium, Luxembourg, Colombia.
+"""Streets of more countries: Poland, the North, and those whose number stands in another place in their language.
 
-A French street has its number last there, and a Colombian one is numbered itself: "Calle 10 # 5-30".
+A French street has its number last in Belgium and Luxembourg. A Colombian one is numbered itself: "Calle 10 # 5-30".
 """
 
 import re
@@ -23,15 +23,39 @@ _COLOMBIAN = re.compile(
     r"\d{1,3}\s?(?:[a-z]{1,2}\b)?(?:\s(?:bis|sur|norte|este))?\s{0,2}-\s{0,2}\d{1,3}(?!\d)"
     r"(?:,?\s{1,2}(?:apto\.?|apartamento|casa|torre|int\.?|interior|piso|oficina|of\.?|local|bloque)\s?\w{1,5}){0,3}"
 )
+_CAP = rf"[{CAPITAL}][\w'.-]{{1,30}}"
+_FLAT = r"(?:\s?[a-h]\b)?(?:\s?/\s?\d{1,4}|\s?m\.?\s?\d{1,4})?"
+_POLISH = re.compile(
+    rf"(?<![\w.])(?i:(?:ul|al|pl|os)\.\s{{0,2}}|(?:ulica|ulicy|aleja|alei|aleje|plac|placu|osiedle|osiedlu)\s{{1,2}})"
+    rf"(?:\d{{1,2}}\s)?(?:{_WORD}\s{{1,2}}){{0,4}}?{_WORD}\s{{1,2}}\d{{1,4}}{_FLAT}(?![\w%])"
+    rf"(?:,?\s{{1,2}}\d{{2}}-\d{{3}}(?:\s{{1,2}}{_CAP}(?:[ -]{_CAP})?)?)?"
+)
+_POLISH_TOWN = re.compile(rf"(?<![\w-])\d{{2}}-\d{{3}}\s{{1,2}}[{CAPITAL}][{LETTER}]{{2,20}}(?![\w-])")
+_NORTH_ENDS = (
+    "gatan|gata|vägen|väg|gränd|torget|stigen|backen|plan|gate|gaten|veien|vei|vegen|allé|alléen|vej|gade|plads|torv|"
+    "stræde|katu|tie|kuja|polku|tori"
+)
+"""Ends of the names of streets in Swedish, Norwegian, Danish and Finnish."""
+_NORTHERN = re.compile(
+    rf"(?<![\w-])(?:{_CAP}\s{{1,2}}){{0,2}}[{CAPITAL}{LETTER}]{{2,25}}(?i:{_NORTH_ENDS})\s{{1,2}}\d{{1,4}}(?i:\s?[a-h]\b)?"
+    r"(?i:,?\s(?:lgh\s?\d{1,4}|\d{1,2}\s?tr\b|\d{1,2}\.?\s(?:sal\s)?(?:tv|th|mf)\b|[a-h]\s\d{1,3}\b))?"
+    rf"(?:,\s{{0,2}}|\s{{1,2}})(?i:(?:s|n|dk|fi|se|no)-)?\d{{3}}\s?\d{{1,2}}\s{{1,2}}{_CAP}(?![\w-])"
+)
+"""A postcode and a town must follow, since "bokstav 12" has such an end too."""
 _AND_TOWN = re.compile(rf",\s{{1,2}}[{CAPITAL}][{LETTER}.]{{1,30}}(?:\s[{CAPITAL}][{LETTER}.]{{1,30}}){{0,2}}(?!\w)")
 
 
 def other_streets(text: Text) -> Iterator[Span]:
-    """Find Belgian streets with a town after them, and Colombian ones."""
+    """Find Belgian and northern streets with a town after them, and Polish and Colombian ones."""
     if not any(map(str.isdigit, text.plain)):
         return
-    for match in _BELGIAN.finditer(text.lower):
-        yield Span(*match.span(), "ADDRESS")
+    for pattern, words in (
+        (_BELGIAN, text.lower),
+        (_POLISH, text.plain),
+        (_POLISH_TOWN, text.plain),
+        (_NORTHERN, text.plain),
+    ):
+        yield from (Span(*match.span(), "ADDRESS") for match in pattern.finditer(words))
     for match in _COLOMBIAN.finditer(text.lower):
         town = _AND_TOWN.match(text.plain, match.end())
         yield Span(match.start(), town.end() if town else match.end(), "ADDRESS")

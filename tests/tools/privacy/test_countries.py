@@ -24,6 +24,12 @@ def found(text: str) -> list[str]:
             "Vivo en Calle Durango 245, Col. Roma Norte, 06700 Ciudad de México",
             "Calle Durango 245, Col. Roma Norte, 06700 Ciudad de México",
         ),
+        ("wysyłka na ul. Długa 14/7, 31-147 Kraków proszę", "ul. Długa 14/7, 31-147 Kraków"),
+        ("mieszkam na al. Jana Pawła 12", "al. Jana Pawła 12"),
+        ("skicka till Storgatan 4 B, 903 26 Umeå tack", "Storgatan 4 B, 903 26 Umeå"),
+        ("send det til Kirkeveien 61, 0364 Oslo", "Kirkeveien 61, 0364 Oslo"),
+        ("lever to Unit 4/19 Marine Parade, Manly NSW 2095", "Unit 4/19 Marine Parade, Manly NSW 2095"),
+        ("我住在12 rue Daguerre, 75014 Paris", "12 rue Daguerre, 75014 Paris"),
         ("送到新北市板橋區文化路一段188巷5弄12號4樓，謝謝", "新北市板橋區文化路一段188巷5弄12號4樓"),
         ("我住香港北角英皇道500號22樓C室", "香港北角英皇道500號22樓C室"),
     ],
@@ -41,6 +47,8 @@ def test_addresses_of_more_countries_are_found(text: str, address: str) -> None:
         ("my NI number is JQ 45 81 22 B and I need help", "JQ 45 81 22 B"),
         ("my order number is 4455 1290 I want it back", "4455 1290"),
         ("assurance police n° MACIF 8821 447 T, merci", "MACIF 8821 447 T"),
+        ("mój PESEL 85041712349 do faktury", "85041712349"),
+        ("mitt personnummer är 850417-2384", "850417-2384"),
         ("電話2345 6789，請留言", "2345 6789"),
     ],
 )
@@ -64,4 +72,11 @@ def test_spoken_mail_addresses_are_found(text: str, address: str) -> None:
 
 @pytest.mark.parametrize("text", ["look at amazon.com for it", "gekauft bei zalando.de", "chez fnac.com c'est cher"])
 def test_a_shop_is_no_mail_address(text: str) -> None:
+    assert found(text) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["bokstav 12 i alfabetet", "a gate 3 for the garden", "os. lovely, 5 pieces", "tie 2 knots"]
+)
+def test_words_that_end_like_streets_are_none(text: str) -> None:
     assert found(text) == []
