@@ -12,6 +12,7 @@ from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.language_models.model_answer import ModelAnswer
 from whimbrel.agent.language_models.protocol import Usage
 from whimbrel.agent.ranking.ask_model import Person, ask_model, reading_figures
+from whimbrel.agent.ranking.evidence import evidence
 from whimbrel.agent.ranking.rankers import LIKELIHOOD_FIGURES, ORDER_FIGURES, READING_FIGURES, CandidateKind, Ranker
 from whimbrel.tools.arrays import standardise
 from whimbrel.tools.log.item_statistics import STATISTICS
@@ -25,14 +26,6 @@ WISH_NEAR = 0.3
 """An item gains from a wish only if its cosine with the wish is at least this."""
 KNOWN_SHARE = 0.5
 """The statistics of the log count if it knows at least this share of the given candidates."""
-TRUSTED_WORDS = 0.75
-"""A good item is better than this share of those that people chose.
-
-Of an item titled for a wish, which 20 accounts of its maker chose, 15% came first at 1, 5% at .95 and 2% at .85 (40
-requests on ml-100k, `whimbrel eval self-boost`). NDCG@10 without wishes is the same.
-"""
-WORD_SIGNALS = ("similarity", "nearest", "last", "words", "topics", "shift", "wish", *READING_FIGURES)
-"""What comes from the title and the topics of an item alone, which its maker writes."""
 LEAST_WEIGHED, LEAST_ORDERED, MOST_WEIGHED = 20, 50, 60
 """Fewest candidates that a small model and a model that orders well are shown by default, and most for either."""
 
@@ -170,9 +163,11 @@ def rank(
         contributions["novelty"] = -config.novelty * standardise(popularity)
     of_reading = reading_figures(candidates.vectors, person.reading)
     contributions |= ranker.of_model(model, of_reading)
-    contributions |= _bounded(contributions, candidates.people)
-    scores = np.sum([np.zeros(len(candidates)), *contributions.values()], axis=0)
-    order = np.argsort(-scores, kind="stable")
+
+    def bound() -> dict[str, Floats]:
+        return evidence(contributions, candidates.people, candidates.items, person.history)
+
+    order = _order({**contributions, **bound()}, len(candidates))
     best = order[: config.for_list(len(candidates)).weighed]
     answer = ModelAnswer()
     asked_for = ORDER_FIGURES if model.orders else LIKELIHOOD_FIGURES
@@ -185,7 +180,8 @@ def rank(
             name: values if name in READING_FIGURES else factor * values for name, values in contributions.items()
         }
         contributions |= _spread(ranker.of_model(model, answer.figures), best, len(candidates))
-        order = np.argsort(-sum(contributions.values(), np.zeros(len(candidates))), kind="stable")
+    contributions |= bound()
+    order = _order(contributions, len(candidates))
     # The signals are rounded before they are summed, so that the displayed signals add up to the displayed score.
     signals = {name: np.round(values, 4) for name, values in contributions.items()}
     return Ranking(
@@ -200,6 +196,10 @@ def rank(
     )
 
 
+def _order(contributions: Mapping[str, Floats], size: int) -> Ints:
+    return np.argsort(-np.sum([np.zeros(size), *contributions.values()], axis=0), kind="stable")
+
+
 def kind_of_given(candidates: Candidates) -> CandidateKind:
     """Return "given" if the log knows enough of the candidates that the caller supplied, else "cold"."""
     known = candidates.statistics[:, STATISTICS.index("popularity")] > 0
@@ -210,27 +210,6 @@ def _wish_fit(vectors: Vectors, wish: Vectors) -> Floats:
     """Return each candidate's standardised fit to the wish. It is at most 0 for candidates far from the wish."""
     cosine = vectors.astype(np.float64) @ wish
     return np.where(cosine < WISH_NEAR, np.minimum(standardise(cosine), 0.0), standardise(cosine))
-
-
-def _bounded(contributions: Mapping[str, Floats], people: Ints) -> dict[str, Floats]:
-    """Bound what an item gains from its words by how many people chose it.
-
-    The maker of an item writes its words, so they can be written for one request. The words of an item that fewer
-    people met than half of the candidates count as those of a good item of the other half (see `TRUSTED_WORDS`). Above
-    that, they count by the item's share of people.
-
-    Returns:
-        The signal "evidence", which is at most 0. It is left out if no item loses, as where half of the candidates are
-        new.
-    """
-    of_words = [contributions[name] for name in WORD_SIGNALS if name in contributions]
-    usual = float(np.median(people))
-    if not usual or not of_words:
-        return {}
-    words = np.sum(of_words, axis=0)
-    excess = np.maximum(words - np.quantile(words[people >= usual], TRUSTED_WORDS), 0.0)
-    lost = excess * np.maximum(1 - people / usual, 0.0)
-    return {"evidence": -lost} if lost.any() else {}
 
 
 def _spread(contributions: dict[str, Floats], rows: NDArray[np.int64], size: int) -> dict[str, Floats]:

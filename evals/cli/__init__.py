@@ -65,6 +65,7 @@ def build_eval_app() -> typer.Typer:
     from whimbrel.evals.cli.scale import scale
     from whimbrel.evals.cli.self_boost import self_boost
     from whimbrel.evals.cli.shift import shift
+    from whimbrel.evals.cli.stuffing import stuffing
     from whimbrel.evals.cli.talks import talks
     from whimbrel.evals.cli.validity import validity
 
@@ -91,6 +92,7 @@ def build_eval_app() -> typer.Typer:
         "planted": planted,
         "scale": scale,
         "self-boost": self_boost,
+        "stuffing": stuffing,
         "talks": talks,
         "validity": validity,
     }

@@ -4,6 +4,7 @@ Others must get the lists of a store that never knew the forgotten. What a fit l
 It is searched too, and removed before lists are compared.
 """
 
+import os
 import re
 import shutil
 import struct
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 from whimbrel.agent.agent import Agent
 from whimbrel.agent.learning.fit import fit_store
@@ -73,7 +75,8 @@ def measure_forgetting(
     everybody = make_people(people, 0, Random(seed))  # noqa: S311
     gone, kept = everybody[:forgotten], everybody[forgotten:]
     asked = [person.user_id for person in kept[:others]]
-    with TemporaryDirectory(prefix="whimbrel-") as name:
+    with TemporaryDirectory(prefix="whimbrel-") as name, patch.dict(os.environ, XDG_CACHE_HOME=f"{name}/cache"):
+        # Caches of their own: earlier runs made up the same people.
         root = Path(name)
         rows = list(personal_source(everybody, Random(seed)).rows)  # noqa: S311
         ids = {person.user_id for person in gone}
