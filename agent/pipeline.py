@@ -174,6 +174,7 @@ def order(state: State, resources: Resources) -> State:
         person=person,
         model=model,
         config=config.for_list(request.k, orders=model.orders and model.tier != "fills"),
+        k=request.k,
     )
     if not given or config.diversity:
         ranking = with_list(ranking, request.k, diversity=config.diversity, near_duplicates=given)

@@ -56,6 +56,15 @@ def recommend(
         float,
         typer.Option("--novelty", min=0, max=10, help="How much to favour items that few people know: 1 is a lot."),
     ] = 0.0,
+    exposure: Annotated[
+        float,
+        typer.Option(
+            "--exposure",
+            min=0,
+            max=1,
+            help="How much of the expected accuracy of a list to give up for items that few people met: .05 is 5%.",
+        ),
+    ] = 0.0,
     llm: Annotated[
         str | None,
         typer.Option(
@@ -126,7 +135,7 @@ def recommend(
     if all_users and out is None:
         raise ConfigError("--all-users needs a file for the lists: add --out lists.jsonl")
     moment, situation = parse_at(at), parse_context(context or [])
-    ranking = {"diversity": diversity, "novelty": novelty}
+    ranking = {"diversity": diversity, "novelty": novelty, "exposure": exposure}
     if out is not None:
         from whimbrel.agent.batch.answering import ListRequest
         from whimbrel.agent.language_models.hosted.budget import Budget

@@ -10,6 +10,7 @@ CAUSES = {
     "shift": ("topics", "shift"),
     "recent_popularity": ("recent_popularity", "popularity", "age", "click_rate"),
     "novelty": ("novelty",),
+    "exposure": ("novelty",),
     "likelihood": ("likelihood", "order"),
     "wish": ("wish",),
 }

@@ -13,6 +13,7 @@ from whimbrel.agent.language_models.model_answer import ModelAnswer
 from whimbrel.agent.language_models.protocol import Usage
 from whimbrel.agent.ranking.ask_model import Person, ask_model, reading_figures
 from whimbrel.agent.ranking.evidence import evidence
+from whimbrel.agent.ranking.exposure import exposure
 from whimbrel.agent.ranking.rankers import LIKELIHOOD_FIGURES, ORDER_FIGURES, READING_FIGURES, CandidateKind, Ranker
 from whimbrel.tools.arrays import standardise
 from whimbrel.tools.log.item_statistics import STATISTICS
@@ -41,6 +42,8 @@ class RankConfig(BaseModel):
             model's preference for the first option.
         diversity: How much a candidate loses for being similar to an item already in the list, in [0, 1].
         novelty: Weight of an item's rarity in the log, in log odds per standard deviation, in [0, 10].
+        exposure: The share of the expected accuracy of the list that is given up to show items that few people met, in
+            [0, 1] (see `exposure`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +53,7 @@ class RankConfig(BaseModel):
     permutations: int = Field(default=2, ge=1, le=2)
     diversity: float = Field(default=0.0, ge=0, le=1)
     novelty: float = Field(default=0.0, ge=0, le=10)
+    exposure: float = Field(default=0.0, ge=0, le=1)
 
     def for_list(self, k: int, *, orders: bool = False) -> "RankConfig":
         """Return the settings for a list of `k`. If `weighed` is None, it gets its default for this length.
@@ -139,6 +143,7 @@ def rank(
     person: Person,
     model: ModelAccess,
     config: RankConfig,
+    k: int = 10,
 ) -> Ranking:
     """Order candidates by score. Candidates with equal scores keep their given order.
 
@@ -152,6 +157,7 @@ def rank(
         person: The person who asks.
         model: The language model, if there is one.
         config: The settings that are not learned.
+        k: The length of the list that is shown.
     """
     if not len(candidates):
         return Ranking()
@@ -181,6 +187,9 @@ def rank(
         }
         contributions |= _spread(ranker.of_model(model, answer.figures), best, len(candidates))
     contributions |= bound()
+    if config.exposure:
+        scores = _sum(contributions, len(candidates))
+        contributions["exposure"] = exposure(scores, candidates.people, k=k, given_up=config.exposure)
     order = _order(contributions, len(candidates))
     # The signals are rounded before they are summed, so that the displayed signals add up to the displayed score.
     signals = {name: np.round(values, 4) for name, values in contributions.items()}
@@ -188,7 +197,7 @@ def rank(
         candidates,
         order.tolist(),
         listed=len(candidates),
-        scores=np.round(np.sum([np.zeros(len(candidates)), *signals.values()], axis=0), 4),
+        scores=np.round(_sum(signals, len(candidates)), 4),
         signals=signals,
         answer=answer,
         asked=tuple(best.tolist()),
@@ -196,8 +205,12 @@ def rank(
     )
 
 
+def _sum(contributions: Mapping[str, Floats], size: int) -> Floats:
+    return np.asarray(np.sum([np.zeros(size), *contributions.values()], axis=0))
+
+
 def _order(contributions: Mapping[str, Floats], size: int) -> Ints:
-    return np.argsort(-np.sum([np.zeros(size), *contributions.values()], axis=0), kind="stable")
+    return np.argsort(-_sum(contributions, size), kind="stable")
 
 
 def kind_of_given(candidates: Candidates) -> CandidateKind:

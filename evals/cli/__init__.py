@@ -48,6 +48,7 @@ def build_eval_app() -> typer.Typer:
     from whimbrel.evals.cli.dialogue import dialogue
     from whimbrel.evals.cli.durability import durability
     from whimbrel.evals.cli.explanations import explanations
+    from whimbrel.evals.cli.fairness import fairness
     from whimbrel.evals.cli.forgetting import forgetting
     from whimbrel.evals.cli.fuzz import fuzz
     from whimbrel.evals.cli.headlines import headlines
@@ -82,6 +83,7 @@ def build_eval_app() -> typer.Typer:
         "dialogue": dialogue,
         "durability": durability,
         "explanations": explanations,
+        "fairness": fairness,
         "forgetting": forgetting,
         "fuzz": fuzz,
         "headlines": headlines,
