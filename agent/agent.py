@@ -1,11 +1,11 @@
 """The agent: the Python interface to a store of items and interactions, with a language model."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 from pydantic import ValidationError
 
@@ -27,10 +27,18 @@ from whimbrel.agent.schema.results import Recommendations, Shift
 from whimbrel.agent.shift.forecast import forecast_topics
 from whimbrel.agent.shift.timeline import Timeline, timeline_of
 from whimbrel.agent.state import PipelineConfig, Request, Resources, State
+from whimbrel.tools.clean import clean_text
 from whimbrel.tools.errors import ConfigError, DataError, ModelError, StoreError
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Event, Interaction, Item, Occurrence, identifier
 from whimbrel.tools.retrieval.catalogue import Catalogue
+from whimbrel.tools.retrieval.sensitive import (
+    LONGEST_NAME,
+    MOST_SENSITIVE,
+    SensitiveTopics,
+    WithoutTopics,
+    marked_topics,
+)
 from whimbrel.tools.store.in_memory import InMemory
 from whimbrel.tools.store.store import Store, open_store
 from whimbrel.tools.timestamps import parse_time
@@ -42,6 +50,7 @@ if TYPE_CHECKING:
     from whimbrel.agent.chat.session import Session
 
 Situation = Context | Mapping[str, object] | None
+NOT_USED = "the context names a topic that is marked as sensitive, so this part of it was not used"
 
 
 class Agent:
@@ -77,6 +86,7 @@ class Agent:
         self._given_fitted = fitted
         self._owns_llm = owns_llm
         self._tier: Tier | None = None
+        self._without: dict[frozenset[str], Agent] = {}
 
     @classmethod
     def open(
@@ -125,8 +135,8 @@ class Agent:
 
     def close(self) -> None:
         """Close the store. Close the language model too if this agent opened it."""
-        if isinstance(self._catalogue, Store):
-            self._catalogue.close()
+        if (stored := self._stored) is not None:
+            stored.close()
         close = getattr(self._llm, "close", None)
         if self._owns_llm and close:
             close()
@@ -138,9 +148,26 @@ class Agent:
         Raises:
             StoreError: the agent was opened without a store.
         """
-        if not isinstance(self._catalogue, Store):
+        if (stored := self._stored) is None:
             raise StoreError("this agent has no store: give one to Agent.open")
-        return self._catalogue
+        return stored
+
+    @property
+    def _stored(self) -> Store | None:
+        """The store, without sensitive topics if this agent is; None if there is no store."""
+        catalogue = self._catalogue
+        whole = catalogue.whole if isinstance(catalogue, WithoutTopics) else catalogue
+        return cast("Store", catalogue) if isinstance(whole, Store) else None
+
+    def _for(self, user_id: str) -> "Agent":
+        """Return the agent that knows nothing of the topics that are sensitive for everybody, or for this person."""
+        catalogue = self._catalogue
+        if isinstance(catalogue, WithoutTopics) or not (sensitive := marked_topics(catalogue.marks, user_id)):
+            return self
+        if sensitive.names not in self._without:
+            view = WithoutTopics(catalogue, sensitive)
+            self._without[sensitive.names] = Agent(view, self._llm, self._config, fitted=self._given_fitted)
+        return self._without[sensitive.names]
 
     @property
     def _resources(self) -> Resources:
@@ -159,7 +186,7 @@ class Agent:
     @cached_property
     def _prepared(self) -> Resources:
         catalogue, llm, language = self._catalogue, self._llm, self._config.language
-        stored = catalogue if isinstance(catalogue, Store) else None
+        stored = self._stored
         fitted = self._given_fitted or (Fitted.load(stored.fitted) if stored else Fitted.default())
         cache = stored.number_cache(f"{llm.digest}|{likelihood_prompt(language).name}") if stored and llm else None
         if llm is not None:
@@ -168,7 +195,8 @@ class Agent:
 
             know_public(llm, PublicTitles(catalogue))
         access = ModelAccess(llm, language, cache)
-        return Resources(catalogue, fitted.for_log(catalogue.log), access, self._config)
+        sensitive = catalogue.sensitive if isinstance(catalogue, WithoutTopics) else SensitiveTopics(())
+        return Resources(catalogue, fitted.for_log(catalogue.log), access, self._config, sensitive=sensitive)
 
     def run(
         self,
@@ -182,9 +210,15 @@ class Agent:
         Raises:
             DataError: no such user.
         """
-        if isinstance(self._catalogue, Store):
-            self._catalogue.refresh()
-        return run(request, self._resources, stages, on_step=on_step)
+        if (stored := self._stored) is not None:
+            stored.refresh()
+        agent = self._for(request.user_id)
+        if agent is not self:
+            return agent.run(request, stages, on_step=on_step)
+        resources = self._resources
+        if resources.sensitive:
+            request = replace(request, context=request.context.without(resources.sensitive.covers))
+        return run(request, resources, stages, on_step=on_step)
 
     def recommend(
         self,
@@ -214,7 +248,10 @@ class Agent:
         started, situation = time.perf_counter(), as_context(context)
         request = Request(identifier(user_id), at=self._moment(at, situation), context=situation, k=k)
         state = self.run(request, on_step=on_step)
-        return answer_of(state, time.perf_counter() - started)
+        answer = answer_of(state, time.perf_counter() - started)
+        if state.request.context != situation:
+            answer = answer.model_copy(update={"warnings": (*answer.warnings, NOT_USED)})
+        return answer
 
     def rank(
         self, history: Sequence[Item], candidates: Sequence[Item], context: Situation = None, *, at: object = None
@@ -288,6 +325,9 @@ class Agent:
             TypeError: `context` is not a mapping.
             ValueError: the format of `at` is unknown.
         """
+        agent = self._for(identifier(user_id))
+        if agent is not self:
+            return agent.timeline(user_id, at, context)
         situation = as_context(context)
         user, before = identifier(user_id), self._moment(at, situation)
         state = self.run(Request(user, at=before, context=situation), SHIFT)
@@ -335,6 +375,9 @@ class Agent:
         from whimbrel.agent.chat.saved_talks import SavedTalk
         from whimbrel.agent.chat.session import Session
 
+        agent = self._for(identifier(user_id))
+        if agent is not self:
+            return agent.chat(user_id, at, k, policy=policy, facts=facts, session=session)
         model, user_id = self._resources.model, identifier(user_id)
         moment = self.now() if at is None else parse_time(at)
         if session:
@@ -412,6 +455,31 @@ class Agent:
             StoreError: another process is writing.
         """
         return forget_person(self.store, identifier(user_id))
+
+    def mark_sensitive(self, topics: Iterable[str], user_id: str = "") -> tuple[str, ...]:
+        """Mark topics as sensitive: they are never inferred, shifted to, named or sent.
+
+        A topic covers every item that has its name as words in its title, topics or fields. Earlier marks are replaced.
+
+        Args:
+            topics: Names of topics, at most 1,000.
+            user_id: For whom they are sensitive; "" for everybody.
+
+        Returns:
+            The topics that are marked now.
+
+        Raises:
+            ConfigError: a name is empty or longer than 200 characters, or there are too many.
+            StoreError: nothing can be written to the store.
+        """
+        names = [str(clean_text(topic)) for topic in topics]
+        if len(names) > MOST_SENSITIVE or not all(0 < len(name) <= LONGEST_NAME for name in names):
+            raise ConfigError(
+                f"at most {MOST_SENSITIVE:,} topics can be sensitive, with names of 1 to {LONGEST_NAME} characters"
+            )
+        self.store.require_writable()
+        self.store.settings.set_sensitive(names, identifier(user_id))
+        return self.store.settings.sensitive(identifier(user_id))
 
     def now(self) -> float:
         """Return the clock's time, or one second after the last event if the log ended over a week ago."""

@@ -55,7 +55,8 @@ def recall(state: State, resources: Resources) -> State:
         events = catalogue.history(request.user_id, before=before) if request.user_id else []
         at = request.at
     else:
-        events = [item for item in request.history if request.at is None or item.time is None or item.time < request.at]
+        given = [item for item in request.history if not resources.sensitive.covers_item(item)]
+        events = [item for item in given if request.at is None or item.time is None or item.time < request.at]
         times = [item.time for item in events if item.time is not None]
         at = max(times, default=None) if request.at is None else request.at
     before = np.inf if at is None else at
@@ -338,7 +339,8 @@ def _given(state: State, items: Sequence[Item], resources: Resources) -> State:
     """Take the candidates that the request supplies. Candidates that the context refuses are kept separately."""
     recall, context = state.recall, state.request.context
     refusal = Refusal.of(context.avoid, {})
-    excluded_ids = {item.item_id for item in items if refusal.covers(item) or not context.admits(item)}
+    hides = resources.sensitive.covers_item
+    excluded_ids = {item.item_id for item in items if refusal.covers(item) or hides(item) or not context.admits(item)}
     statistics = ItemStatistics.of(
         resources.catalogue.log, recall.history, before=recall.before, learned=resources.fitted.items
     )

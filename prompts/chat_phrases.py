@@ -41,6 +41,7 @@ class ChatPhrases(Table):
     more_like: Annotated[str, takes("title")]
     no_number: Annotated[str, takes("number", "last")]
     no_number_given: str
+    sensitive: str
     no_command: Annotated[str, takes("command")]
     nothing_fits: str
     nothing_left: str

@@ -313,3 +313,8 @@ def liked(history: Sequence[Item], *, deviations: float = 1.0) -> list[Item]:
     mean, limit = fmean(ratings), fmean(ratings) - deviations * pstdev(ratings)
     rated = [(item, getattr(item, "rating", None)) for item in history]
     return [item for item, rating in rated if rating is None or rating > limit or rating >= mean]
+
+
+def digest_of(name: str) -> str:
+    """Return a short text that stands for a name and does not tell it."""
+    return blake2b(name.encode(), digest_size=8).hexdigest()

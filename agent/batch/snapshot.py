@@ -78,6 +78,7 @@ def write_snapshot(store: Store, folder: Path, *, before: float, progress: Progr
         "meanings": store.settings.meanings,
         "zone": str(store.settings.zone),
         "min_people": store.min_people,
+        "marks": store.marks,
     }
     (partial / FACTS).write_text(json.dumps(facts, ensure_ascii=False), "utf-8")
     if store.fitted.is_dir():
@@ -119,6 +120,7 @@ def _open(folder: Path) -> Snapshot:
         meanings=facts["meanings"],
         zone=zone_of(facts["zone"]),
         min_people=facts["min_people"],
+        marks=facts["marks"],
         vectors=KnownVectors(_mapped(folder / VECTORS), _mapped(folder / TASTES), topic_vectors),
     )
     return Snapshot(catalogue, Fitted.load(folder / FITTED))

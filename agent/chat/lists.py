@@ -21,6 +21,7 @@ from whimbrel.tools.conditions import Condition
 from whimbrel.tools.log.interaction_log import InteractionLog, Ints
 from whimbrel.tools.records import Interaction, Item
 from whimbrel.tools.retrieval.field_table import FieldTable
+from whimbrel.tools.retrieval.sensitive import SensitiveTopics
 from whimbrel.tools.text.encoder import Vectors
 
 MOST_QUESTIONS = 5
@@ -39,6 +40,10 @@ class CatalogueOfTalk(Protocol):
     @property
     def log(self) -> InteractionLog:
         """The interactions of all users."""
+
+    @property
+    def sensitive(self) -> SensitiveTopics:
+        """Topics that a conversation does not speak of."""
 
     @property
     def min_people(self) -> int:

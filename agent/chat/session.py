@@ -100,6 +100,8 @@ class Session:
         self._length = 1 if self._policy.one_at_a_time else k
         fresh = Memory(TalkState(k=self._length), facts=dict(facts or {}))
         resumed = saved.load() if saved else None
+        if resumed and agent.store.sensitive.covers(repr(resumed)):
+            resumed = None  # a topic was marked after the conversation
         # A fact that is given now counts more than one that was said then.
         self._memory = replace(resumed, facts={**resumed.facts, **fresh.facts}) if resumed else fresh
         self._is_resumed = self._was_saved = resumed is not None
@@ -169,6 +171,8 @@ class Session:
         chat = self._say.chat
         if not line:
             return self._turn("unclear", chat.help)
+        if self._agent.store.sensitive.covers(line):
+            return self._turn("unclear", chat.sensitive)
         if line.startswith("/"):
             return self._command(line)
         reading = self._read(line, self._scene())

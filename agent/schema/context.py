@@ -58,6 +58,14 @@ class Context(BaseModel):
         ids = {key: _cleaned(data[key], _clean_id) for key in ("more", "unavailable") if key in data}
         return cleaned | ids
 
+    def without(self, covers: Callable[[str], bool]) -> "Context":
+        """Return the context without the wishes, refusals and situations that a function returns True for."""
+        extra = self.__pydantic_extra__ or {}
+        hidden = {key for key, value in extra.items() if covers(key) or covers(str(value))}
+        query = "" if covers(self.query) else self.query
+        avoid = tuple(word for word in self.avoid if not covers(word))
+        return Context.model_validate(self.model_dump(exclude=hidden) | {"query": query, "avoid": avoid})
+
     @field_validator("query", mode="before")
     @classmethod
     def _clean(cls, value: object) -> object:

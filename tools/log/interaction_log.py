@@ -133,9 +133,9 @@ class InteractionLog:
             item=item,
             situation=situation,
             appeared=_first_appearances(catalogue, item, time),
-            topic_offset=_offsets([len(entry.topics) for entry in catalogue]),
+            topic_offset=offsets([len(entry.topics) for entry in catalogue]),
             topic=np.array([topic_rows[topic] for entry in catalogue for topic in entry.topics], dtype=np.int64),
-            **_distinct_pairs(time, user, item, users=len(user_ids), items=len(catalogue)),
+            **distinct_pairs(time, user, item, users=len(user_ids), items=len(catalogue)),
         )
 
     @property
@@ -321,23 +321,24 @@ def _first_appearances(catalogue: Sequence[Item], item: Ints, time: Floats) -> F
     return appeared
 
 
-def _distinct_pairs(time: Floats, user: Ints, item: Ints, *, users: int, items: int) -> dict[str, Any]:
+def distinct_pairs(time: Floats, user: Ints, item: Ints, *, users: int, items: int) -> dict[str, Any]:
     """Return the `pair_*` fields, `item_pair_offset` and `pairs_by_item` of events that are ordered by time."""
     # Events are ordered by time, so the first position of a pair is the user's first event with the item.
     _, first = np.unique(user * max(items, 1) + item, return_index=True)
     first = first[np.lexsort((first, user[first]))]
     by_item = np.lexsort((time[first], item[first]))
     return {
-        "pair_offset": _offsets(np.bincount(user[first], minlength=users)),
+        "pair_offset": offsets(np.bincount(user[first], minlength=users)),
         "pair_user": user[first],
         "pair_item": item[first],
         "pair_time": time[first],
-        "item_pair_offset": _offsets(np.bincount(item[first], minlength=items)),
+        "item_pair_offset": offsets(np.bincount(item[first], minlength=items)),
         "pairs_by_item": by_item.astype(np.int64),
     }
 
 
-def _offsets(counts: Sequence[int] | Ints) -> Ints:
+def offsets(counts: Sequence[int] | Ints) -> Ints:
+    """Return where each group begins in an array of all groups, and where the last one ends."""
     return np.concatenate([[0], np.cumsum(np.asarray(counts, dtype=np.int64))]).astype(np.int64)
 
 

@@ -1,6 +1,7 @@
 """The interface of a source of items and interactions, which a `Store` and a catalogue in memory implement."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import tzinfo
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +23,14 @@ class Catalogue(Protocol):
     @property
     def min_people(self) -> int:
         """How many people must have met an item before it is shown to others. Items that nobody met are shown."""
+
+    @property
+    def marks(self) -> Mapping[str, Sequence[str]]:
+        """The sensitive topics of everybody under "", and those of a person under the digest of their id."""
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone of the hours and weekends of habits."""
 
     def history(self, user_id: str, *, before: float = np.inf) -> Sequence[Item]:
         """Return the user's interactions earlier than `before`, the earliest first.

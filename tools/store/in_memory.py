@@ -14,6 +14,7 @@ from whimbrel.tools.log.moment_counts import counts_before
 from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
 from whimbrel.tools.records import Interaction, Item, Occurrence
 from whimbrel.tools.retrieval.field_table import FieldTable
+from whimbrel.tools.retrieval.sensitive import SensitiveTopics
 from whimbrel.tools.store.user_records import TASTE_EVENTS, taste_vector
 from whimbrel.tools.text.encoder import DIMENSION, Vectors, encode
 from whimbrel.tools.text.item_vectors import item_vectors
@@ -42,6 +43,8 @@ class InMemory:
         timed: Whether the times of the log are real. Otherwise they only give the order of the events, and the items
             of a history have no time.
         min_people: How many people must have met an item before it is shown to others.
+        zone: The zone of the hours and weekends of habits.
+        marks: The sensitive topics of everybody and of each person.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class InMemory:
         meanings: Mapping[str, Meaning] | None = None,
         zone: tzinfo = UTC,
         min_people: int = 1,
+        marks: Mapping[str, Sequence[str]] | None = None,
         vectors: KnownVectors | None = None,
     ) -> None:
         """Make a catalogue.
@@ -67,14 +71,17 @@ class InMemory:
             meanings: Meanings that the log gives to event words of its own. They need `histories`.
             zone: The zone of the hours and weekends of habits.
             min_people: How many people must have met an item before it is shown to others.
+            marks: The sensitive topics of everybody and of each person (see `Settings.marks`).
             vectors: Vectors that are known already; None to compute them with the encoder.
         """
+        self.marks, self.sensitive = marks or {}, SensitiveTopics(())
         self.log = log
         self.timed = timed
         self.min_people = min_people
         self._items = {item.item_id: item for item in items}
         self._histories = histories
         self._meanings = meanings
+        self.zone = zone
         self._habits = TopicHabitsOverTime(log, zone)
         self._known = vectors
         self._topic_vectors: dict[str, Vectors] = dict(vectors.topics) if vectors else {}

@@ -6,16 +6,18 @@ value of another. Stores of formats 2 and 3 have all notes in one metadata, from
 
 import json
 from collections.abc import Mapping
-from hashlib import blake2b
 from uuid import uuid4
 
+from whimbrel.tools.records import digest_of
 from whimbrel.tools.store.chroma import Database
 
 COLLECTION = "notes"
 GENERATION, MEANINGS, TIMEZONE, DISTILLED = "generation", "meanings", "timezone", "distilled"
 PRIVATE = "private"
-MIN_PEOPLE = "min_people"
 """The note of items that only somebody met who is being forgotten."""
+MIN_PEOPLE = "min_people"
+SENSITIVE = "sensitive"
+"""The note of sensitive topics. For those of one person, the digest of their id follows."""
 UNFINISHED, SOURCE = "unfinished ", "source "
 """Notes of which there is one for each source. The digest of its name follows."""
 
@@ -30,6 +32,10 @@ class Notes:
     def get(self, name: str) -> str:
         """Return a note; "" if it is absent."""
         return self._all().get(name, "")
+
+    def starting(self, prefix: str) -> dict[str, str]:
+        """Return the notes whose names begin so, keyed by name."""
+        return {name: value for name, value in self._all().items() if name.startswith(prefix)}
 
     def put(self, **notes: str) -> None:
         """Write notes. An earlier note of the same name is replaced."""
@@ -57,19 +63,19 @@ class Notes:
     @property
     def unfinished(self) -> list[str]:
         """The sources whose ingestion was begun and not finished."""
-        return sorted(value for name, value in self._all().items() if name.startswith(UNFINISHED))
+        return sorted(self.starting(UNFINISHED).values())
 
     def begin(self, source: str) -> None:
         """Note that the ingestion of a source has begun."""
-        self.put(**{f"{UNFINISHED}{_digest(source)}": source})
+        self.put(**{f"{UNFINISHED}{digest_of(source)}": source})
 
     def finish(self, source: str) -> None:
         """Note that the ingestion of a source is finished."""
-        self.remove(f"{UNFINISHED}{_digest(source)}")
+        self.remove(f"{UNFINISHED}{digest_of(source)}")
 
     def command_of(self, source: str, command: str) -> str:
         """Note the command with which a source was read. Return that of an earlier time."""
-        name = f"{SOURCE}{_digest(source)}"
+        name = f"{SOURCE}{digest_of(source)}"
         earlier = self.get(name)
         self.put(**{name: command})
         return earlier
@@ -80,9 +86,9 @@ class Notes:
         if metadata.get(DISTILLED):
             texts[DISTILLED] = "yes"
         for source in json.loads(str(metadata.get("unfinished") or "[]")):
-            texts[f"{UNFINISHED}{_digest(source)}"] = source
+            texts[f"{UNFINISHED}{digest_of(source)}"] = source
         for source, command in json.loads(str(metadata.get("sources") or "{}")).items():
-            texts[f"{SOURCE}{_digest(source)}"] = command
+            texts[f"{SOURCE}{digest_of(source)}"] = command
         if texts:
             self.put(**texts)
 
@@ -96,7 +102,3 @@ class Notes:
                 if "value" in metadata
             }
         return self._kept
-
-
-def _digest(source: str) -> str:
-    return blake2b(source.encode(), digest_size=8).hexdigest()

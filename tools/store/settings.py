@@ -1,11 +1,12 @@
 """What a store knows about its logs: meanings of event words, the zone, the encoder, and how each source was read."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import tzinfo
 
 from whimbrel.tools.event_meanings import Meaning
-from whimbrel.tools.store.notes import DISTILLED, MEANINGS, MIN_PEOPLE, TIMEZONE, Notes
+from whimbrel.tools.records import digest_of
+from whimbrel.tools.store.notes import DISTILLED, MEANINGS, MIN_PEOPLE, SENSITIVE, TIMEZONE, Notes
 from whimbrel.tools.timestamps import zone_of
 
 
@@ -51,7 +52,28 @@ class Settings:
         """Set how many people must have met an item before it is shown to others."""
         self._notes.put(min_people=str(count))
 
+    def sensitive(self, user_id: str = "") -> tuple[str, ...]:
+        """Return the topics that are marked as sensitive: for everybody, or by one person for themselves."""
+        return self.marks.get(digest_of(user_id) if user_id else "", ())
+
+    @property
+    def marks(self) -> dict[str, tuple[str, ...]]:
+        """All sensitive topics: those of everybody under "", those of a person under the digest of their id."""
+        marks = self._notes.starting(SENSITIVE)
+        return {name.removeprefix(SENSITIVE).strip(): tuple(json.loads(value)) for name, value in marks.items()}
+
+    def set_sensitive(self, topics: Iterable[str], user_id: str = "") -> None:
+        """Replace the topics that are marked as sensitive, for everybody or for one person."""
+        if names := sorted(set(topics)):
+            self._notes.put(**{_sensitive(user_id): json.dumps(names, ensure_ascii=False)})
+        else:
+            self._notes.remove(_sensitive(user_id))
+
     def note_source(self, name: str, command: str) -> str:
         """Note the command with which a source was read. Return the one of an earlier time if it was another one."""
         earlier = self._notes.command_of(name, command)
         return earlier if command and earlier != command else ""
+
+
+def _sensitive(user_id: str) -> str:
+    return f"{SENSITIVE} {digest_of(user_id)}" if user_id else SENSITIVE

@@ -14,6 +14,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from datetime import tzinfo
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
@@ -35,6 +36,7 @@ from whimbrel.tools.log.topic_clusters import (
 from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
 from whimbrel.tools.records import Interaction, Item, Occurrence
 from whimbrel.tools.retrieval.field_table import FieldTable
+from whimbrel.tools.retrieval.sensitive import SensitiveTopics
 from whimbrel.tools.store.caches import NUMBERS_FOLDER, NumberCache, ReadCache
 from whimbrel.tools.store.chroma import COLLECTIONS, Database, connect
 from whimbrel.tools.store.item_records import FROM_CATALOGUE, ItemRecord, without_times_of
@@ -64,7 +66,13 @@ _MADE_BY = {"format": FORMAT, "encoder": encoder.NAME, "dimension": encoder.DIME
 
 
 class Store:
-    """An open store, made by `open_store`. Close it, or use it in a `with` block."""
+    """An open store, made by `open_store`. Close it, or use it in a `with` block.
+
+    Attributes:
+        sensitive: Topics that it is without: none (see `WithoutTopics`).
+    """
+
+    sensitive = SensitiveTopics(())
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -151,6 +159,16 @@ class Store:
     def min_people(self) -> int:
         """How many people must have met an item before it is shown to others. Items that nobody met are shown."""
         return self.settings.min_people
+
+    @property
+    def marks(self) -> Mapping[str, Sequence[str]]:
+        """The sensitive topics of everybody and of each person (see `Settings.marks`)."""
+        return self.settings.marks
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone in which people live."""
+        return self.settings.zone
 
     def _whole_history(self, user_id: str) -> list[Occurrence]:
         # The journal is read first: what is folded meanwhile is then found in the user's records.
@@ -349,6 +367,8 @@ class Store:
         with self._lease.held(wait=WAIT_SECONDS):
             self._database.purge_at_close()
             removed = remove_files_of(self.folder, user_id)
+            removed["sensitive topics"] = len(self.settings.sensitive(user_id))
+            self.settings.set_sensitive((), user_id)
             log = self.log
             history = self._whole_history(user_id)
             item_ids = sorted({occurrence.item_id for occurrence in history})
