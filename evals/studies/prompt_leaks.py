@@ -38,6 +38,8 @@ from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.sources.ingest import MIN_PEOPLE_OF_LOG, ingest
 from whimbrel.tools.store.store import open_store
 
+SENSITIVE = ("topic", "item", "title", "field")
+"""What things with somebody's own topic have of their own."""
 QUESTIONS = (
     "what is the first one about?",
     "how do they compare, the first and the second?",
@@ -60,6 +62,7 @@ class Tally:
         commands: Counts of each command: requests, bytes, own ids, and what is another's by its kind.
         prompts: How many requests asked for each schema.
         examples: The words around the first leak of each kind, command and schema.
+        marked: The ids of people whose own topic is sensitive. Neither requests nor answers may name what has it.
         asked, seen, partly: The planted pieces that a prompt held before it was masked, that a request holds, and of
             which a request holds a word.
     """
@@ -68,6 +71,7 @@ class Tally:
     commands: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     prompts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
+    marked: set[str] = field(default_factory=set)
     asked: set[Planted] = field(default_factory=set)
     seen: set[Planted] = field(default_factory=set)
     partly: set[Planted] = field(default_factory=set)
@@ -95,9 +99,11 @@ class Tally:
             plain = request.casefold()
             for match in {match[0]: match for match in re.finditer(NAME, plain)}.values():
                 owner, kind = self.owners.get(match[0], (person, ""))
-                if owner is person and kind != "id":
+                if owner is person:
+                    is_marked = person.user_id in self.marked and kind in SENSITIVE
+                    kind = "own_id" if kind == "id" else "sensitive" if is_marked else ""
+                if not kind:
                     continue
-                kind = "own_id" if owner is person else kind
                 counts[kind] += 1
                 around = plain[max(match.start() - 60, 0) : match.end() + 30]
                 self.examples.setdefault(f"{kind}, {command}, {schema}", around)
@@ -111,6 +117,16 @@ class Tally:
         whole = "\n".join(asked).casefold()
         self.asked |= {left for left in person.planted if left.piece.words.casefold() in whole}
 
+    def add_answer(self, words: str, person: Person, command: str) -> None:
+        """Count what a person whose topic is sensitive was shown of it."""
+        self.commands[command].update(answers=1)
+        if person.user_id in self.marked:
+            names = {match[0] for match in re.finditer(NAME, words.casefold())}
+            hidden = names & {name for kind in SENSITIVE for name in person.own[kind]}
+            self.commands[command].update(shown=len(hidden))
+            if hidden:
+                self.examples.setdefault(f"sensitive, {command}, answer", min(hidden))
+
     def document(self, people: Iterable[Person]) -> dict[str, Any]:
         """Return the counts."""
         counts = sum(self.commands.values(), Counter[str]())
@@ -120,6 +136,9 @@ class Tally:
             "bytes": counts["bytes"],
             "others": {kind: counts[kind] for kind in OWN},
             "own_id": counts["own_id"],
+            "marked": len(self.marked),
+            "answers": counts["answers"],
+            "sensitive": counts["sensitive"] + counts["shown"],
             "commands": {name: dict(self.commands[name]) for name in sorted(self.commands)},
             "prompts": dict(sorted(self.prompts.items())),
             "examples": self.examples,
@@ -159,12 +178,15 @@ class Unmasked(WrappedModel):
         return taken
 
 
-def measure_leaks(users: int, planted: int, *, seed: int = 0, progress: Progress | None = None) -> dict[str, Any]:
+def measure_leaks(
+    users: int, planted: int, *, sensitive: int = 0, seed: int = 0, progress: Progress | None = None
+) -> dict[str, Any]:
     """Let everybody of a made-up log talk and get recommendations, and search what the model server was sent.
 
     Args:
         users: The number of people. Half of them are served by a model that reads, half by one that gives likelihoods.
         planted: The number of pieces of personal data.
+        sensitive: How many people's own topics are marked as sensitive, half of them for everybody.
         seed: The seed of the log and of the pieces.
         progress: Shows the progress.
 
@@ -180,6 +202,7 @@ def measure_leaks(users: int, planted: int, *, seed: int = 0, progress: Progress
     with TemporaryDirectory(prefix="whimbrel-") as folder, recording_server() as server:
         location = Path(folder) / "store"
         ingest(personal_source(people, random), location, min_people=MIN_PEOPLE_OF_LOG)
+        tally.marked = _mark(people[:sensitive], location)
         _record(people, location, server, tally, progress)
         progress.step("Counting connections", 4)
         addresses = {
@@ -187,6 +210,15 @@ def measure_leaks(users: int, planted: int, *, seed: int = 0, progress: Progress
             for name, spec in {"none": "none", "hosted": server.spec(READER)}.items()
         }
     return {**tally.document(people), "addresses": addresses}
+
+
+def _mark(people: Sequence[Person], location: Path) -> set[str]:
+    """Mark each person's own topic: for everybody, or by the person."""
+    with Agent.open(location, "none") as agent:
+        agent.mark_sensitive(person.own["topic"][0] for person in people[::2])
+        for person in people[1::2]:
+            agent.mark_sensitive(person.own["topic"], person.user_id)
+    return {person.user_id for person in people}
 
 
 def _record(
@@ -201,7 +233,8 @@ def _record(
             progress.step(name, len(people))
             for number, person in enumerate(people):
                 for command in commands:
-                    command(agents[number % 2], person, at)
+                    for answer in command(agents[number % 2], person, at):
+                        tally.add_answer(answer, person, _COMMANDS[command])
                     asked = models[number % 2].take()
                     tally.add(server.take(), person, _COMMANDS[command], asked)
                 progress.advance(1)
@@ -221,22 +254,21 @@ def _asks_likelihoods() -> Fitted:
     return replace(shipped, fusion=shipped.fusion.model_copy(update={"retrieved": ranker}))
 
 
-def _talk(agent: Agent, person: Person, at: float) -> None:
+def _talk(agent: Agent, person: Person, at: float) -> list[str]:
     session = agent.chat(person.user_id, at, 3, session="kept")
-    session.open()
-    for line in (person.note, *person.typed("chat"), *QUESTIONS, *person.typed("memory")):
-        session.say(line)
+    lines = (person.note, *person.typed("chat"), *QUESTIONS, *person.typed("memory"))
+    return [repr(turn) for turn in (session.open(), *map(session.say, lines))]
 
 
-def _resume(agent: Agent, person: Person, at: float) -> None:
+def _resume(agent: Agent, person: Person, at: float) -> list[str]:
     session = agent.chat(person.user_id, at, 3, session="kept")
-    session.open()
-    session.say(RESUMED)
+    return [repr(turn) for turn in (session.open(), session.say(RESUMED))]
 
 
-def _recommend(agent: Agent, person: Person, at: float) -> None:
+def _recommend(agent: Agent, person: Person, at: float) -> list[str]:
     wish = " ".join(person.typed("wish"))
-    agent.recommend(person.user_id, at, {"query": wish, **person.situation}, 5)
+    answer = agent.recommend(person.user_id, at, {"query": wish, **person.situation}, 5)
+    return [answer.model_dump_json(), agent.timeline(person.user_id, at).model_dump_json()]
 
 
 _COMMANDS = {_talk: "chat", _resume: "chat, resumed", _recommend: "recommend"}
@@ -257,7 +289,7 @@ def is_leaking(document: Mapping[str, Any]) -> bool:
     """Return whether a request holds what is another's or an own id, or an address is not the named model server."""
     addresses = document["addresses"]
     unnamed = addresses["none"] or addresses["hosted"].keys() - {"model server"}
-    return bool(any(document["others"].values()) or document["own_id"] or unnamed)
+    return bool(any(document["others"].values()) or document["own_id"] or document["sensitive"] or unnamed)
 
 
 def leaks_markdown(document: Mapping[str, Any]) -> str:
@@ -267,6 +299,9 @@ def leaks_markdown(document: Mapping[str, Any]) -> str:
     for name, counts in document["commands"].items():
         values = [f"{counts.get(key, 0):,}" for key in ("requests", "bytes", *kinds)]
         lines.append(f"| {name} | {' | '.join(values)} |")
+    if document["marked"]:
+        lines += ["", f"{document['marked']} sensitive topics: named {document['sensitive']} times in all requests"]
+        lines[-1] += f" and in {document['answers']:,} answers"
     for rows, name in ((document["planted"], "personal data"), (document["places"], "place")):
         lines += ["", f"| {name} | planted | in a prompt | seen whole | in part | share seen |", "|---" * 6 + "|"]
         total = sum((Counter(row) for row in rows.values()), Counter[str]())

@@ -18,7 +18,12 @@ from whimbrel.evals.studies.personal_pieces import KINDS, make_piece
 from whimbrel.evals.studies.prompt_leaks import Tally, is_leaking, leaks_markdown, measure_leaks
 from whimbrel.tools.privacy.masked import Placeholders
 
-CLEAN = {"others": dict.fromkeys(OWN, 0), "own_id": 0, "addresses": {"none": {}, "hosted": {"model server": 3}}}
+CLEAN = {
+    "others": dict.fromkeys(OWN, 0),
+    "own_id": 0,
+    "sensitive": 0,
+    "addresses": {"none": {}, "hosted": {"model server": 3}},
+}
 
 
 def test_what_is_anothers_in_a_request_is_counted_by_its_kind() -> None:
@@ -36,6 +41,20 @@ def test_what_is_anothers_in_a_request_is_counted_by_its_kind() -> None:
     tally.add([f"Events of {anna.user_id}:"], anna, "chat")
     assert tally.document([anna, ben])["own_id"] == 1
     assert is_leaking(CLEAN | tally.document([anna, ben]))
+
+
+def test_what_is_sensitive_is_counted_in_requests_and_answers() -> None:
+    (anna,) = make_people(1, 0, Random(0))
+    tally = Tally.of([anna])
+    tally.add_answer(f"A {anna.own['title'][0]} harp", anna, "recommend")
+    tally.add([f"liked {anna.own['topic'][0]}"], anna, "recommend")
+    assert not is_leaking(CLEAN | tally.document([anna]))
+    tally.marked = {anna.user_id}
+    tally.add_answer(f"A {anna.own['title'][0]} harp", anna, "recommend")
+    tally.add([f"liked {anna.own['topic'][0]}"], anna, "recommend")
+    document = tally.document([anna])
+    assert document["sensitive"] == 2
+    assert is_leaking(CLEAN | document)
 
 
 def test_planted_data_count_as_seen_whole_or_in_part() -> None:
