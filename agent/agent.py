@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self, cast
 
 from pydantic import ValidationError
 
-from whimbrel.agent.answers import answer_of, unseen_situation
+from whimbrel.agent.answers import answer_of, audit_entry, unseen_situation
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.forgetting import Receipt, forget_person
 from whimbrel.agent.language_models.access import ModelAccess
@@ -39,6 +39,7 @@ from whimbrel.tools.retrieval.sensitive import (
     WithoutTopics,
     marked_topics,
 )
+from whimbrel.tools.store.audit_log import append_to_audit
 from whimbrel.tools.store.in_memory import InMemory
 from whimbrel.tools.store.store import Store, open_store
 from whimbrel.tools.timestamps import parse_time
@@ -251,6 +252,8 @@ class Agent:
         answer = answer_of(state, time.perf_counter() - started)
         if state.request.context != situation:
             answer = answer.model_copy(update={"warnings": (*answer.warnings, NOT_USED)})
+        if (stored := self._stored) is not None and stored.settings.is_audited:
+            append_to_audit(stored.folder, request.user_id, audit_entry(answer, self._llm))
         return answer
 
     def rank(

@@ -1,9 +1,11 @@
 """Turn a finished state into the answer for the caller: recommendations, their cost, and warnings."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
-from whimbrel.agent.language_models.protocol import Usage
+from whimbrel import __version__
+from whimbrel.agent.language_models.protocol import LanguageModel, Usage
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.results import Recommendations, RequestUsage, StageUsage, is_model_note
 from whimbrel.agent.state import State
@@ -54,6 +56,28 @@ def answer_of(state: State, seconds: float) -> Recommendations:
         ),
         warnings=tuple(warnings),
     )
+
+
+def audit_entry(answer: Recommendations, llm: LanguageModel | None) -> dict[str, Any]:
+    """Return what the audit log keeps of an answer: when and why each item was shown, by which version and model."""
+    shift = answer.shift
+    return {
+        "logged": iso(time.time()),
+        "at": iso(answer.at),
+        "version": __version__,
+        "model": llm.digest if llm else "none",
+        "shift": {
+            "kind": shift.kind,
+            "from_topics": shift.from_topics,
+            "to_topics": shift.to_topics,
+            "confidence": shift.confidence,
+        },
+        "list": [
+            entry.model_dump(mode="json", exclude={"evidence"})
+            | {"evidence": [event.event_id for event in entry.evidence]}
+            for entry in answer.recommendations
+        ],
+    }
 
 
 def _of_model(warnings: Sequence[str], usage: Usage, failure: ModelError | None) -> list[str]:

@@ -10,23 +10,31 @@ def export(user: UserArgument, store: StoreOption, json: JsonOption = False) -> 
     """Print everything that a store keeps of a person.
 
     These are the events that were read from a source, the feedback that was
-    recorded since, and what saved conversations remember.
+    recorded since, what saved conversations remember, the lists in the audit
+    log, and topics that the person marked as sensitive.
     """
     from whimbrel.agent.schema.results import CitedEvent
+    from whimbrel.tools.store.audit_log import read_audit
     from whimbrel.tools.store.store import open_store
 
     with open_store(store) as opened:
         history, recorded = opened.history(user), opened.recorded(user)
         memory = opened.conversations(user)
+        shown = read_audit(opened.folder, user)
+        sensitive = opened.settings.sensitive(user)
     events, feedback = list[dict[str, Any]](), list[dict[str, Any]]()
     for event in history:
         more = {"rating": event.rating, "context": dict(event.context)}
         document = CitedEvent.of(event).model_dump(mode="json") | {k: value for k, value in more.items() if value}
         (feedback if (event.time, event.item_id, event.event) in recorded else events).append(document)
     if json:
-        print_json({"user_id": user, "events": events, "feedback": feedback, "memory": memory})
+        document = {"user_id": user, "events": events, "feedback": feedback, "memory": memory, "shown": shown}
+        print_json(document | {"sensitive": sensitive})
         return
     for document in sorted([*events, *feedback], key=lambda document: str(document["time"])):
         rating = f" {document['rating']:g}" if "rating" in document else ""
         print(f"{document['time'][:16].replace('T', ' ')}  {document['event']}{rating}  {document['title']}")
-    print(f"{len(events):,} read, {len(feedback):,} recorded, {len(memory):,} saved conversations. --json prints all.")
+    print(
+        f"{len(events):,} read, {len(feedback):,} recorded, {len(memory):,} saved conversations, {len(shown):,} lists "
+        f"in the audit log. --json prints all."
+    )

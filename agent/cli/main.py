@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from whimbrel.agent.cli import models
+from whimbrel.agent.cli.audit import audit
 from whimbrel.agent.cli.chat import chat
 from whimbrel.agent.cli.check import check
 from whimbrel.agent.cli.demo import demo
@@ -55,7 +56,7 @@ def build_app(group: str | None = None) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
-    for command in (ingest, recommend, shift, chat, demo, fit, export, forget, sensitive, purge, check):
+    for command in (ingest, recommend, shift, chat, demo, fit, export, forget, sensitive, audit, purge, check):
         add_command(app, command)
     app.add_typer(models.build_app(), name="models")
     import_module(EVALS_COMMANDS).register(app, group)

@@ -1,4 +1,4 @@
-"""Files beside the database that tell something of one person: saved conversations and rejected rows."""
+"""Files beside the database that tell something of one person: saved conversations, rejected rows, the audit log."""
 
 import hashlib
 import json
@@ -10,6 +10,7 @@ from typing import Any
 
 from whimbrel.tools.errors import StoreError
 from whimbrel.tools.files.atomic import atomic_write
+from whimbrel.tools.store.audit_log import remove_audit
 
 TALKS_FOLDER, REJECTS_FOLDER = "talks", "rejects"
 
@@ -35,12 +36,16 @@ def read_conversations(folder: Path, user_id: str) -> dict[str, Any]:
 
 
 def remove_files_of(folder: Path, user_id: str) -> dict[str, int]:
-    """Remove a user's conversations, and the rejected rows that name the user. Return how many of each."""
+    """Remove a user's conversations, audit log and rejected rows. Return how many of each."""
     talks = talks_of(folder, user_id)
     conversations = sum(1 for _ in talks.glob("*.json"))
     shutil.rmtree(talks, ignore_errors=True)
     rejects = (folder / REJECTS_FOLDER).glob("*.jsonl")
-    return {"conversations": conversations, "rejected rows": sum(_remove_lines(path, user_id) for path in rejects)}
+    return {
+        "conversations": conversations,
+        "shown lists": remove_audit(folder, user_id),
+        "rejected rows": sum(_remove_lines(path, user_id) for path in rejects),
+    }
 
 
 def _remove_lines(path: Path, user_id: str) -> int:

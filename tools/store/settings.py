@@ -6,7 +6,7 @@ from datetime import tzinfo
 
 from whimbrel.tools.event_meanings import Meaning
 from whimbrel.tools.records import digest_of
-from whimbrel.tools.store.notes import DISTILLED, MEANINGS, MIN_PEOPLE, SENSITIVE, TIMEZONE, Notes
+from whimbrel.tools.store.notes import AUDIT, DISTILLED, MEANINGS, MIN_PEOPLE, SENSITIVE, TIMEZONE, Notes
 from whimbrel.tools.timestamps import zone_of
 
 
@@ -68,6 +68,18 @@ class Settings:
             self._notes.put(**{_sensitive(user_id): json.dumps(names, ensure_ascii=False)})
         else:
             self._notes.remove(_sensitive(user_id))
+
+    @property
+    def is_audited(self) -> bool:
+        """Whether what is shown is logged."""
+        return bool(self._notes.get(AUDIT))
+
+    def set_audited(self, is_audited: bool) -> None:
+        """Set whether what is shown is logged. What was logged before stays."""
+        if is_audited:
+            self._notes.put(audit="yes")
+        else:
+            self._notes.remove(AUDIT)
 
     def note_source(self, name: str, command: str) -> str:
         """Note the command with which a source was read. Return the one of an earlier time if it was another one."""

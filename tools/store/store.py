@@ -37,6 +37,7 @@ from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
 from whimbrel.tools.records import Interaction, Item, Occurrence
 from whimbrel.tools.retrieval.field_table import FieldTable
 from whimbrel.tools.retrieval.sensitive import SensitiveTopics
+from whimbrel.tools.store.audit_log import remove_items_from_audit
 from whimbrel.tools.store.caches import NUMBERS_FOLDER, NumberCache, ReadCache
 from whimbrel.tools.store.chroma import COLLECTIONS, Database, connect
 from whimbrel.tools.store.item_records import FROM_CATALOGUE, ItemRecord, without_times_of
@@ -407,6 +408,7 @@ class Store:
             return 0, 0
         self._notes.renew()
         self._database.delete("items", item_ids)
+        remove_items_from_audit(self.folder, item_ids)
         self._forget_what_was_read()
         self._clusters = self._find_clusters()
         topics = {topic for item in self._items_with_topics() for topic in item.topics}
