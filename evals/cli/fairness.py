@@ -27,7 +27,8 @@ def fairness(
         ),
     ] = None,
     maker: Annotated[
-        str, typer.Option("--maker", metavar="FIELD", help="The field that names who makes or sells an item.")
+        str,
+        typer.Option("--maker", metavar="FIELD", help="The field that names who makes or sells an item, or `topics`."),
     ] = "",
     seed: SeedOption = 0,
     json: JsonOption = False,

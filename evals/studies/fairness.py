@@ -23,6 +23,7 @@ from whimbrel.evals.metrics.ranking import ndcg_at_k
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.progress import NoProgress, Progress
+from whimbrel.tools.records import Item
 from whimbrel.tools.store.store import Store, open_store
 
 Floats = NDArray[np.float64]
@@ -82,7 +83,7 @@ def measure_fairness(
         users: How many people are asked about.
         exposures: The settings. The first one is what the others are compared with.
         people: What is known of each person, such as gender and age, keyed by user id.
-        maker: The field that names who made or sells an item; "" if there is none.
+        maker: The field that names who made or sells an item; "topics" for the first topic; "" if there is none.
         seed: Seed of the draw of people.
         progress: Shows the progress.
 
@@ -218,7 +219,7 @@ def _makers(
     store: Store, maker: str, log: InteractionLog, moments: Sequence[_Moment], lists: Mapping[float, _Lists]
 ) -> dict[str, Any]:
     items = store.items(log.item_ids)
-    of = np.array([str(items[id_].fields.get(maker, "")) if id_ in items else "" for id_ in log.item_ids])
+    of = np.array([_maker_of(items[id_], maker) if id_ in items else "" for id_ in log.item_ids])
     chosen = np.bincount([moment.chosen for moment in moments], minlength=len(of))
     names = sorted(set(of) - {""}, key=lambda name: -int(chosen[of == name].sum()))
     shares = {
@@ -230,6 +231,10 @@ def _makers(
     ]
     apart = {key: float(np.abs(share - shares["chosen"]).sum() / 2) for key, share in shares.items() if key != "chosen"}
     return {"field": maker, "makers": len(names), "rows": rows[:MOST_GROUPS], "apart": apart}
+
+
+def _maker_of(item: Item, maker: str) -> str:
+    return next(iter(item.topics), "") if maker == "topics" else str(item.fields.get(maker, ""))
 
 
 def _shares(counts: NDArray[np.int64], of: NDArray[np.str_], names: Sequence[str]) -> Floats:
