@@ -31,7 +31,7 @@ def damage(
         outcomes = measure_damage(files, seed=seed, progress=progress) if files else []
         fills = measure_full_disk(places, seed=seed, progress=progress) if places else []
     if json:
-        print_json({"damaged": [asdict(one) for one in outcomes], "full": [asdict(fill) for fill in fills]})
+        print_json({"damaged": [one.document() for one in outcomes], "full": [asdict(fill) for fill in fills]})
     else:
         tables = [damage_markdown(outcomes)] if outcomes else []
         print("\n\n".join([*tables, *([full_disk_markdown(fills)] if fills else [])]))

@@ -86,6 +86,16 @@ class Outcomes:
     repairs: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
 
+    def document(self) -> dict[str, Any]:
+        """Return the outcomes as a JSON document."""
+        return {
+            "kind": self.kind,
+            "answers": dict(self.answers),
+            "repairs": dict(self.repairs),
+            "examples": self.examples,
+            "faults": self.faults,
+        }
+
     @property
     def faults(self) -> int:
         """The number of faults."""
