@@ -19,6 +19,7 @@ from whimbrel.agent.language_models.protocol import LanguageModel, Tier
 from whimbrel.agent.language_models.specs import as_model, open_model
 from whimbrel.agent.moment import given_moment, now_of
 from whimbrel.agent.pipeline import RANK, RECOMMEND, SHIFT, run
+from whimbrel.agent.policed import under_policy, with_disclosures
 from whimbrel.agent.public_titles import PublicTitles
 from whimbrel.agent.ranking.rank import Ranking
 from whimbrel.agent.reading.tiers import tier_of
@@ -47,8 +48,8 @@ from whimbrel.tools.timestamps import parse_time
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-    from whimbrel.agent.chat.policy import Policy
     from whimbrel.agent.chat.session import Session
+    from whimbrel.agent.schema.policy import Policy
 
 Situation = Context | Mapping[str, object] | None
 NOT_USED = "the context names a topic that is marked as sensitive, so this part of it was not used"
@@ -160,10 +161,18 @@ class Agent:
         whole = catalogue.whole if isinstance(catalogue, WithoutTopics) else catalogue
         return cast("Store", catalogue) if isinstance(whole, Store) else None
 
-    def _for(self, user_id: str) -> "Agent":
-        """Return the agent that knows nothing of the topics that are sensitive for everybody, or for this person."""
+    def _for(self, user_id: str, more: Sequence[str] = ()) -> "Agent":
+        """Return the agent that knows nothing of the topics that are sensitive.
+
+        Args:
+            user_id: Topics that this person marked are sensitive, beside those of everybody.
+            more: Further topics.
+        """
         catalogue = self._catalogue
-        if isinstance(catalogue, WithoutTopics) or not (sensitive := marked_topics(catalogue.marks, user_id)):
+        if isinstance(catalogue, WithoutTopics):
+            return self
+        sensitive = marked_topics(catalogue.marks, user_id, more)
+        if not sensitive:
             return self
         if sensitive.names not in self._without:
             view = WithoutTopics(catalogue, sensitive)
@@ -228,6 +237,8 @@ class Agent:
         context: Situation = None,
         k: int = 10,
         *,
+        policy: "Policy | None" = None,
+        facts: Mapping[str, tuple[str, ...]] | None = None,
         on_step: Callable[[str], None] | None = None,
     ) -> Recommendations:
         """Recommend up to `k` items that are new to the user at the time `at`, each with its reason.
@@ -238,6 +249,9 @@ class Agent:
                 is the `time` of the context if that is a date, else the time that `now` returns.
             context: The situation, a wish and refusals (see `Context`).
             k: The length of the list.
+            policy: The operator's rules (see `agent.schema.policy`). Items behind a gate are left out, since nobody is
+                asked.
+            facts: What is known of the user and the policy needs, keyed by name.
             on_step: Called with the name of each stage when the stage ends.
 
         Raises:
@@ -247,11 +261,17 @@ class Agent:
         """
         _check_length(k)
         started, situation = time.perf_counter(), as_context(context)
+        agent = self._for(identifier(user_id), policy.sensitive if policy else ())
+        if policy:
+            situation = under_policy(situation, policy, facts or {}, agent.store)
+            k = 1 if policy.one_at_a_time else k
         request = Request(identifier(user_id), at=self._moment(at, situation), context=situation, k=k)
-        state = self.run(request, on_step=on_step)
+        state = agent.run(request, on_step=on_step)
         answer = answer_of(state, time.perf_counter() - started)
         if state.request.context != situation:
             answer = answer.model_copy(update={"warnings": (*answer.warnings, NOT_USED)})
+        if policy:
+            answer = with_disclosures(answer, policy, facts or {}, agent.store)
         if (stored := self._stored) is not None and stored.settings.is_audited:
             append_to_audit(stored.folder, request.user_id, audit_entry(answer, self._llm))
         return answer
@@ -363,7 +383,7 @@ class Agent:
             user_id: The user; "" for a new user.
             at: The moment of all answers, as in `recommend`.
             k: The length of a list.
-            policy: The operator's rules (see `agent.chat.policy`).
+            policy: The operator's rules (see `agent.schema.policy`).
             facts: What is known of the user and the policy needs, keyed by name.
             session: A name under which the conversation is saved after each turn. One of this name is resumed. By
                 default nothing is saved.
@@ -378,7 +398,7 @@ class Agent:
         from whimbrel.agent.chat.saved_talks import SavedTalk
         from whimbrel.agent.chat.session import Session
 
-        agent = self._for(identifier(user_id))
+        agent = self._for(identifier(user_id), policy.sensitive if policy else ())
         if agent is not self:
             return agent.chat(user_id, at, k, policy=policy, facts=facts, session=session)
         model, user_id = self._resources.model, identifier(user_id)

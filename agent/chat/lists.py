@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from whimbrel.agent.chat.policy import Policy
 from whimbrel.agent.chat.questions import narrowing_question
 from whimbrel.agent.chat.reading import LineReading, Question
 from whimbrel.agent.chat.state import TalkState
@@ -15,6 +14,7 @@ from whimbrel.agent.chat.turn import Memory
 from whimbrel.agent.chat.vocabulary import Vocabulary
 from whimbrel.agent.chat.words import condition_words, field_words
 from whimbrel.agent.schema.context import Context
+from whimbrel.agent.schema.policy import Policy
 from whimbrel.agent.schema.results import Recommendations
 from whimbrel.prompts.phrases import Phrases
 from whimbrel.tools.conditions import Condition

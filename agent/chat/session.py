@@ -9,7 +9,6 @@ from whimbrel.agent.chat.answering import Asked
 from whimbrel.agent.chat.item_answers import ItemAnswers
 from whimbrel.agent.chat.lexicon import meanings
 from whimbrel.agent.chat.lists import ListMaker, Recommender, values_of
-from whimbrel.agent.chat.policy import Facts, Policy
 from whimbrel.agent.chat.reactions import Reactions
 from whimbrel.agent.chat.reading import Act, LineReading, Question, Reader, Scene
 from whimbrel.agent.chat.rules import read_line
@@ -24,6 +23,7 @@ from whimbrel.agent.chat.words import (
     field_words,
     state_words,
 )
+from whimbrel.agent.schema.policy import Facts, Policy
 from whimbrel.agent.schema.results import Recommendation, Recommendations
 from whimbrel.prompts.phrases import Language, load_phrases
 from whimbrel.tools.clean import clean_text

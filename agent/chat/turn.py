@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
 
-from whimbrel.agent.chat.policy import Facts
 from whimbrel.agent.chat.reading import Act, Question
 from whimbrel.agent.chat.state import TalkState
+from whimbrel.agent.schema.policy import Facts
 from whimbrel.agent.schema.results import Recommendations
 from whimbrel.tools.conditions import Condition
 from whimbrel.tools.fields import FieldValue

@@ -13,8 +13,10 @@ from whimbrel.agent.cli.options import (
     AtOption,
     BudgetTokensOption,
     BudgetUsdOption,
+    FactOption,
     LanguageOption,
     LlmOption,
+    PolicyOption,
     RememberOption,
     StoreOption,
     VerboseOption,
@@ -43,15 +45,8 @@ def chat(
     budget_tokens: BudgetTokensOption = None,
     remember: RememberOption = None,
     verbose: VerboseOption = False,
-    policy: Annotated[
-        str | None, typer.Option("--policy", metavar="FILE", help="Rules of the operator, JSON or TOML.")
-    ] = None,
-    fact: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--fact", metavar="NAME=VALUE[,VALUE]", help="What is known of the person and the policy needs; repeatable."
-        ),
-    ] = None,
+    policy: PolicyOption = None,
+    fact: FactOption = None,
     name: Annotated[
         str,
         typer.Option("--session", metavar="NAME", help="Save the conversation under this name, or go on with it."),
@@ -67,13 +62,13 @@ def chat(
     topics and titles. Ctrl-C stops an answer or clears the line, and Ctrl-D leaves. In a pipe, each line of standard
     input is answered.
     """
-    from whimbrel.agent.chat.policy import load_policy, parse_facts
     from whimbrel.agent.chat.turn import Turn
     from whimbrel.agent.display.conversation import printer
     from whimbrel.agent.display.progress import thinking
     from whimbrel.agent.display.suggestions import Suggestions
     from whimbrel.agent.display.terminal import View
     from whimbrel.agent.display.typed_lines import typed_lines
+    from whimbrel.agent.schema.policy import load_policies, parse_facts
     from whimbrel.tools.errors import ModelError, StoreError
 
     # --json is for programs. With it, a terminal is read like a pipe, without a prompt.
@@ -82,7 +77,7 @@ def chat(
     view = View(language, verbose)
     show = printer(interactive=interactive, as_json=json, view=view)
     words = view.say.chat
-    rules, facts = load_policy(policy) if policy else None, parse_facts(fact or [])
+    rules, facts = load_policies(policy or []), parse_facts(fact or [])
     options = AgentOptions(store, llm, language, budget_usd, budget_tokens, remember)
     with open_agent(options) as agent:
         session = agent.chat(user, moment, k, policy=rules, facts=facts, session=name)

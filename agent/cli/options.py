@@ -63,6 +63,22 @@ RememberOption = Annotated[
 ]
 
 
+PolicyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--policy",
+        metavar="FILE",
+        help="Rules of the operator: a file in JSON or TOML, or one of minors, health, finance, home; repeatable.",
+    ),
+]
+FactOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fact", metavar="NAME=VALUE[,VALUE]", help="What is known of the person and the policy needs; repeatable."
+    ),
+]
+
+
 def _user_id(given: str | None) -> str | None:
     from whimbrel.tools.records import identifier
 

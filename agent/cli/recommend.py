@@ -11,8 +11,10 @@ from whimbrel.agent.cli.options import (
     BudgetTokensOption,
     BudgetUsdOption,
     ContextOption,
+    FactOption,
     JsonOption,
     LanguageOption,
+    PolicyOption,
     RememberOption,
     StoreOption,
     UserArgument,
@@ -65,6 +67,8 @@ def recommend(
             help="How much of the expected accuracy of a list to give up for items that few people met: .05 is 5%.",
         ),
     ] = 0.0,
+    policy: PolicyOption = None,
+    fact: FactOption = None,
     llm: Annotated[
         str | None,
         typer.Option(
@@ -128,6 +132,8 @@ def recommend(
 
     if not all_users and (out or users or ray or workers > 1 or not reasons):
         raise ConfigError("--out, --users, --workers, --ray and --no-reasons are for --all-users: add it")
+    if all_users and (policy or fact):
+        raise ConfigError("--policy and --fact are for one user: mark topics for all with `whimbrel sensitive`")
     if user is not None and all_users:
         raise ConfigError(f"name one user ({user!r}) or give --all-users, not both")
     if user is None and not all_users:
@@ -157,14 +163,19 @@ def recommend(
         return
     from whimbrel.agent.display.recommendations import recommendations
     from whimbrel.agent.display.terminal import View, console
+    from whimbrel.agent.schema.policy import load_policies, parse_facts
 
+    rules, facts = load_policies(policy or []), parse_facts(fact or [])
     options = AgentOptions(store, llm or "bundled", language, budget_usd, budget_tokens, remember, ranking)
     with open_agent(options) as agent:
-        answer = with_steps(lambda on_step: agent.recommend(user, moment, situation, k, on_step=on_step))
+        answer = with_steps(
+            lambda on_step: agent.recommend(user, moment, situation, k, policy=rules, facts=facts, on_step=on_step)
+        )
     if json:
         print(answer.model_dump_json())
     else:
-        console().print(recommendations(answer, View(language, verbose)))
+        disclosed = {entry.item_id: entry.disclosures for entry in answer.recommendations}
+        console().print(recommendations(answer, View(language, verbose), disclosed))
 
 
 def _recommend_all(

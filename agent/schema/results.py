@@ -101,6 +101,7 @@ class Recommendation(_Result):
         explanation: The reason, a sentence for people.
         evidence: The person's events that the reason rests on, the strongest first.
         signals: Weighted contributions that add up to `score`.
+        disclosures: What the operator's policy has said with the item.
     """
 
     rank: Annotated[int, Field(ge=1)]
@@ -110,6 +111,7 @@ class Recommendation(_Result):
     explanation: str
     evidence: tuple[CitedEvent, ...] = ()
     signals: dict[str, float]
+    disclosures: tuple[str, ...] = ()
 
 
 class StageUsage(_Result):

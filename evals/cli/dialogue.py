@@ -29,11 +29,11 @@ def dialogue(
     succeeds if the person accepts an item that fulfils all constraints, or if nothing fits and the agent says so.
     Every turn is checked against the policy. A model reads the lines if it can, and else the rules do.
     """
-    from whimbrel.agent.chat.policy import Policy, load_policy
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.agent.language_models.access import ModelAccess
     from whimbrel.agent.language_models.specs import open_model
     from whimbrel.agent.reading.tiers import tier_of
+    from whimbrel.agent.schema.policy import Policy, load_policy
     from whimbrel.evals.studies.dialogue import dialogue_markdown, measure_dialogues, read_catalogue, read_tasks
 
     rules = load_policy(policy) if policy else Policy()

@@ -17,6 +17,7 @@ def build_made_app() -> typer.Typer:
         rich_markup_mode=None,
     )
     add_command(app, invoices)
+    add_command(app, domain)
     return app
 
 
@@ -46,3 +47,27 @@ def invoices(
     else:
         print(f"{written['log']}: {written['lines']:,} lines of {written['invoices']:,} invoices")
         print(f"{written['truth']}: {written['shifts']:,} shifts")
+
+
+@example("whimbrel eval made domain health --out health.csv")
+def domain(
+    name: Annotated[str, typer.Argument(metavar="DOMAIN", help="health, finance, or home (devices at home).")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The CSV file to write.")],
+    users: Annotated[int, typer.Option("--users", min=2, help="Number of people.")] = 60,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Make up a log of a domain for which a policy is shipped.
+
+    Each thing has the fields that the policy reads. The interest of every other person, whose id begins with `moves`,
+    moves in the last two weeks.
+    """
+    from whimbrel.evals.studies.domain_logs import DOMAINS, write_domain_log
+
+    if name not in DOMAINS:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(DOMAINS)}")
+    events = write_domain_log(name, out, users=users, seed=seed)
+    if json:
+        print_json({"log": str(out), "events": events, "users": users})
+    else:
+        print(f"{out}: {events:,} events of {users} people")

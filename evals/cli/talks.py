@@ -6,9 +6,11 @@ import typer
 
 from whimbrel.agent.cli.options import (
     AgentOptions,
+    FactOption,
     JsonOption,
     LanguageOption,
     LlmOption,
+    PolicyOption,
     StoreOption,
     example,
     open_agent,
@@ -21,9 +23,8 @@ from whimbrel.evals.cli.options import SeedOption
 def talks(
     store: StoreOption,
     sessions: Annotated[int, typer.Option("--sessions", min=1, help="How many conversations are held.")] = 50,
-    policy: Annotated[
-        str | None, typer.Option("--policy", metavar="FILE", help="Rules of the operator, JSON or TOML.")
-    ] = None,
+    policy: PolicyOption = None,
+    fact: FactOption = None,
     llm: LlmOption = "none",
     language: LanguageOption = "en",
     seed: SeedOption = 0,
@@ -34,13 +35,15 @@ def talks(
     No turn may fail or be empty, no question may be asked twice, no item may come again unasked, and nothing that was
     refused may be shown. Some lines are hostile. The reactions are recorded in the store, so give a copy of yours.
     """
-    from whimbrel.agent.chat.policy import load_policy
     from whimbrel.agent.display.progress import progress_bars
+    from whimbrel.agent.schema.policy import load_policies, parse_facts
     from whimbrel.evals.studies.talk_checks import check_talks
 
-    rules = load_policy(policy) if policy else None
+    rules, facts = load_policies(policy or []), parse_facts(fact or [])
     with open_agent(AgentOptions(store, llm, language)) as agent, progress_bars() as progress:
-        checked = check_talks(agent, sessions=sessions, language=language, policy=rules, seed=seed, progress=progress)
+        checked = check_talks(
+            agent, sessions=sessions, language=language, policy=rules, facts=facts, seed=seed, progress=progress
+        )
     if json:
         print_json({"sessions": checked.sessions, "turns": checked.turns, "faults": checked.faults})
         return

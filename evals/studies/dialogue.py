@@ -12,12 +12,12 @@ from pydantic import ValidationError
 
 from whimbrel.agent import Agent
 from whimbrel.agent.chat.model_reader import ModelReader
-from whimbrel.agent.chat.policy import Policy
 from whimbrel.agent.chat.reading import Reader
 from whimbrel.agent.chat.session import Session
 from whimbrel.agent.chat.turn import Turn
 from whimbrel.agent.language_models.access import NO_MODEL, ModelAccess
 from whimbrel.agent.schema.context import Context
+from whimbrel.agent.schema.policy import Policy
 from whimbrel.agent.schema.results import Recommendations
 from whimbrel.evals.metrics.intervals import Interval, interval
 from whimbrel.evals.studies.scripted_user import TOPIC_FIELDS, YES, ScriptedUser, Task

@@ -12,7 +12,6 @@ from typing import Any
 from whimbrel.agent.agent import Agent
 from whimbrel.agent.batch.answering import ListRequest
 from whimbrel.agent.batch.recommend_all import recommend_all
-from whimbrel.agent.chat.policy import load_policy
 from whimbrel.agent.chat.saved_talks import SavedTalk
 from whimbrel.agent.demo import demonstrate
 from whimbrel.agent.fitted import CALIBRATED, FUSION, Fitted
@@ -22,6 +21,7 @@ from whimbrel.agent.language_models.local import model_builds
 from whimbrel.agent.learning.cases import read_boundary_cases, read_cases
 from whimbrel.agent.learning.fit import fit_sessions, fit_store
 from whimbrel.agent.learning.fitted_log import check_fitted_log, count_learned_cases, read_fitted_log
+from whimbrel.agent.schema.policy import load_policy
 from whimbrel.agent.shift.forecast import forecast_topics
 from whimbrel.evals.data.folds import Protocol, write_folds
 from whimbrel.evals.data.logs import read_log

@@ -11,7 +11,6 @@ from typing import Any
 
 from whimbrel.agent.agent import Agent
 from whimbrel.agent.chat.line_reply import LineReply
-from whimbrel.agent.chat.policy import parse_facts
 from whimbrel.agent.chat.saved_talks import SavedTalk
 from whimbrel.agent.chat.turn import Turn
 from whimbrel.agent.cli.options import parse_at, parse_context
@@ -29,6 +28,7 @@ from whimbrel.agent.language_models.scripted import ScriptedModel
 from whimbrel.agent.language_models.tokens import reported_tokens
 from whimbrel.agent.profile.summarise import SummaryReply
 from whimbrel.agent.reading.read_person import ReadReply
+from whimbrel.agent.schema.policy import parse_facts
 from whimbrel.agent.state import PipelineConfig
 from whimbrel.evals.studies.fuzzed_door import Door, only_text
 from whimbrel.evals.studies.fuzzed_shop import made_shop, opened_shop

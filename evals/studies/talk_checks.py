@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from whimbrel.agent import Agent
-from whimbrel.agent.chat.policy import Policy
 from whimbrel.agent.chat.reading import Question
 from whimbrel.agent.chat.session import Session
 from whimbrel.agent.chat.turn import Turn
+from whimbrel.agent.schema.policy import Facts, Policy
 from whimbrel.prompts.phrases import Language
 from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.records import Item
+from whimbrel.tools.retrieval.sensitive import SensitiveTopics
 from whimbrel.tools.text.exclusions import Refusal
 
 LINES = 12
@@ -111,6 +112,7 @@ def check_talks(
     sessions: int,
     language: Language = "en",
     policy: Policy | None = None,
+    facts: Facts | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Checked:
@@ -121,6 +123,7 @@ def check_talks(
         sessions: How many conversations.
         language: The language of the lines.
         policy: The operator's policy.
+        facts: What is known of everybody and the policy needs.
         seed: Seed of the lines.
         progress: Where progress is shown.
     """
@@ -135,7 +138,8 @@ def check_talks(
     for number in range(sessions):
         random = np.random.default_rng([seed, number])
         user = str(random.choice(users)) if number % 4 else ""
-        talk = _Talk(agent, agent.chat(user, k=5, policy=policy), user, checked)
+        session = agent.chat(user, k=5, policy=policy, facts=facts)
+        talk = _Talk(agent, session, user, checked, policy or Policy(), facts or {})
         checked.sessions += 1
         talk.watch("(opening)", talk.session.open())
         for _ in range(LINES):
@@ -163,6 +167,9 @@ class _Talk:
     session: Session
     user: str
     checked: Checked
+    policy: Policy
+    facts: Facts
+    opened: set[str] = field(default_factory=set)
     shown: set[str] = field(default_factory=set)
     asked: list[Question] = field(default_factory=list)
     waiting: Question | None = None
@@ -179,7 +186,10 @@ class _Talk:
             if turn.question in self.asked and turn.question != self.waiting and not is_needed:
                 self._fault("a question twice", line)
             self.asked.append(turn.question)
+        if self.waiting and self.waiting.kind == "gate" and line in ("yes", "是"):
+            self.opened.add(self.waiting.field or "")
         self.waiting = turn.question or self.waiting
+        self._rules(line, turn, items)
         if len({item.item_id for item in items}) < len(items):
             self._fault("an item twice in a list", line)
         ids = {item.item_id for item in items}
@@ -190,6 +200,22 @@ class _Talk:
         others = set(self.agent.store.log.user_ids) - {self.user}
         if any(f" {other} " in f" {turn.words} " for other in others if len(other) > 4):
             self._fault("another user's id", line)
+
+    def _rules(self, line: str, turn: Turn, items: Sequence[Item]) -> None:
+        """Check the policy: what it requires, what waits for a yes, what is said, and what is not spoken of."""
+        sensitive = SensitiveTopics(self.policy.sensitive)
+        for item in items:
+            if any(not condition.holds(item) for condition in self.policy.required(self.facts)):
+                self._fault("an item that the policy does not allow", line)
+            if any(gate.holds(item) and gate.field not in self.opened for gate in self.policy.gate):
+                self._fault("an item behind a gate", line)
+            if tuple(turn.disclosures.get(item.item_id, ())) != self.policy.disclosures(item):
+                self._fault("an item without its disclosures", line)
+        said = [turn.words, *(item.title for item in items), *(topic for item in items for topic in item.topics)]
+        if not sensitive.covers(line) and any(map(sensitive.covers, said)):
+            self._fault("a sensitive topic", line)
+        if items and (self.policy.missing_facts(self.facts) or (self.policy.one_at_a_time and len(items) > 1)):
+            self._fault("more items than the policy allows", line)
 
     def _refusals(self, line: str, turn: Turn, items: Sequence[Item]) -> None:
         state = turn.state

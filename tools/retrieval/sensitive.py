@@ -58,15 +58,16 @@ def _pattern(name: str) -> str:
     return f"{start}{re.escape(name)}{end}"
 
 
-def marked_topics(marks: Mapping[str, Sequence[str]], user_id: str) -> SensitiveTopics:
-    """Return the topics that are sensitive for everybody or for a person.
+def marked_topics(marks: Mapping[str, Sequence[str]], user_id: str, more: Sequence[str] = ()) -> SensitiveTopics:
+    """Return the topics that are sensitive for everybody, for a person, or for another reason.
 
     Args:
         marks: See `Catalogue.marks`.
         user_id: The person; "" for a new one.
+        more: Further topics.
     """
     own = marks.get(digest_of(user_id), ()) if user_id and marks else ()
-    return SensitiveTopics([*marks.get("", ()), *own])
+    return SensitiveTopics([*marks.get("", ()), *own, *more])
 
 
 class WithoutTopics:

@@ -9,7 +9,6 @@ import pytest
 
 from whimbrel.agent import Agent
 from whimbrel.agent.chat.model_reader import ModelReader
-from whimbrel.agent.chat.policy import Policy
 from whimbrel.agent.chat.reading import Question, Scene
 from whimbrel.agent.chat.rules import read_line
 from whimbrel.agent.chat.saved_talks import SavedTalk
@@ -17,6 +16,7 @@ from whimbrel.agent.chat.session import Session
 from whimbrel.agent.chat.vocabulary import Vocabulary
 from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.language_models.scripted import ScriptedModel
+from whimbrel.agent.schema.policy import Policy
 from whimbrel.tools.conditions import Condition
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Item

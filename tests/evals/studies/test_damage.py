@@ -1,5 +1,6 @@
 """The study of damaged files: a store with a damaged file gives the same answer or refuses, and faults are counted."""
 
+import json
 import random
 
 import pytest
@@ -13,6 +14,7 @@ def test_a_damaged_file_is_never_another_answer(monkeypatch: pytest.MonkeyPatch)
     outcomes = measure_damage(1)
     assert [outcome.faults for outcome in outcomes] == [0, 0]
     assert outcomes[0].answers["refused"] == outcomes[0].repairs["same answer"] == 1
+    assert json.loads(json.dumps([outcome.document() for outcome in outcomes]))[0]["answers"] == {"refused": 1}
     assert "| index | 0 | 1 | 0 | 1 | 0 | 0 | 0 |" in damage_markdown(outcomes)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from whimbrel.agent.chat.lists import ListMaker
-from whimbrel.agent.chat.policy import Policy
+from whimbrel.agent.schema.policy import Policy
 from whimbrel.evals.studies.dialogue import dialogue_markdown, measure_dialogues, read_catalogue, read_tasks
 from whimbrel.evals.studies.scripted_user import Task
 from whimbrel.tools.errors import DataError

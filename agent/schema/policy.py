@@ -1,8 +1,10 @@
-"""The operator's policy: what code enforces in every conversation, whatever the person or a language model says."""
+"""The operator's policy: what code enforces in every list and conversation, whatever a person or a model says."""
 
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +16,8 @@ from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.fields import LONGEST_FIELD
 from whimbrel.tools.records import Item
 
+PACKS = ("minors", "health", "finance", "home")
+"""The policies that are shipped, in `agent/policies`."""
 Facts = Mapping[str, tuple[str, ...]]
 """What is known of the person, keyed by name: `{"services": ("Hulu", "Netflix")}`."""
 
@@ -61,6 +65,7 @@ class Policy(BaseModel):
         disclose: What is said with an item.
         one_at_a_time: Whether lists have one item.
         repeat: Whether items may be shown that the person chose, rated or saw before.
+        sensitive: Topics that are never inferred, shifted to, named or sent.
 
     Example:
         >>> Policy.model_validate({"gate": [{"field": "rated", "op": "==", "value": "R"}]}).gate[0].field
@@ -74,6 +79,18 @@ class Policy(BaseModel):
     disclose: tuple[Disclosure, ...] = ()
     one_at_a_time: bool = False
     repeat: bool = False
+    sensitive: tuple[Annotated[str, BeforeValidator(clean_text), Field(min_length=1, max_length=200)], ...] = ()
+
+    def __add__(self, other: "Policy") -> "Policy":
+        """Return a policy with the rules of both."""
+        return Policy(
+            require=(*self.require, *other.require),
+            gate=(*self.gate, *other.gate),
+            disclose=(*self.disclose, *other.disclose),
+            one_at_a_time=self.one_at_a_time or other.one_at_a_time,
+            repeat=self.repeat and other.repeat,
+            sensitive=(*self.sensitive, *other.sensitive),
+        )
 
     def required(self, facts: Facts) -> list[Condition]:
         """Return the conditions for a person. Rules that need an unknown fact are left out (see `missing_facts`)."""
@@ -92,12 +109,24 @@ class Policy(BaseModel):
         return tuple(rule.words for rule in self.disclose if rule.when.holds(item))
 
 
+def load_policies(names: Sequence[str]) -> Policy | None:
+    """Read policies and join their rules; None if there are no names (see `load_policy`)."""
+    policies = [load_policy(name) for name in names]
+    return reduce(Policy.__add__, policies) if policies else None
+
+
 def load_policy(path: str | Path) -> Policy:
-    """Read a policy from a JSON or TOML file.
+    """Read a policy that is shipped by its name, or one from a JSON or TOML file.
+
+    Args:
+        path: One of PACKS, or the path of a file.
 
     Raises:
         ConfigError: The file cannot be read, or says something that is no policy.
     """
+    if path in PACKS:
+        text = resources.files("whimbrel.agent.policies").joinpath(f"{path}.toml").read_text("utf-8")
+        return Policy.model_validate(tomllib.loads(text))
     file = Path(path).expanduser()
     try:
         text = file.read_text(encoding="utf-8-sig")
@@ -108,7 +137,8 @@ def load_policy(path: str | Path) -> Policy:
     except (RecursionError, ArithmeticError) as error:
         raise ConfigError(f"--policy {str(path)!r} holds a value that is too deep or too large") from error
     except OSError as error:
-        raise ConfigError(f"--policy {str(path)!r} cannot be read: {error.strerror or error}") from error
+        why = f"cannot be read: {error.strerror or error}"
+        raise ConfigError(f"--policy {str(path)!r} {why}; shipped policies are {', '.join(PACKS)}") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the policy"

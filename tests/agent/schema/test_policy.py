@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from whimbrel.agent import Agent
-from whimbrel.agent.chat.policy import Policy, load_policy, parse_facts
 from whimbrel.agent.chat.session import Session
 from whimbrel.agent.chat.turn import Turn
+from whimbrel.agent.schema.policy import Policy, load_policy, parse_facts
 from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.sources.formats import open_source_with_items
 from whimbrel.tools.sources.ingest import ingest
