@@ -19,11 +19,16 @@ from whimbrel.agent.cli.options import (
 from whimbrel.evals.cli.options import SeedOption
 
 
-@example("whimbrel eval talks --store shop --sessions 50", "whimbrel eval talks --store films --language zh")
+@example(
+    "whimbrel eval talks --store shop --sessions 50",
+    "whimbrel eval talks --store films --language zh",
+    "whimbrel eval talks --store pharmacy --policy health --requests 500",
+)
 def talks(
     store: StoreOption,
     sessions: Annotated[int, typer.Option("--sessions", min=1, help="How many conversations are held.")] = 50,
     policy: PolicyOption = None,
+    requests: Annotated[int, typer.Option("--requests", min=0, help="With --policy: lists that are checked too.")] = 0,
     fact: FactOption = None,
     llm: LlmOption = "none",
     language: LanguageOption = "en",
@@ -37,16 +42,19 @@ def talks(
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.agent.schema.policy import load_policies, parse_facts
-    from whimbrel.evals.studies.talk_checks import check_talks
+    from whimbrel.evals.studies.talk_checks import check_lists, check_talks
 
     rules, facts = load_policies(policy or []), parse_facts(fact or [])
     with open_agent(AgentOptions(store, llm, language)) as agent, progress_bars() as progress:
         checked = check_talks(
             agent, sessions=sessions, language=language, policy=rules, facts=facts, seed=seed, progress=progress
         )
+        if rules:
+            checked.faults += check_lists(agent, requests, rules, facts, seed=seed, progress=progress)
     if json:
         print_json({"sessions": checked.sessions, "turns": checked.turns, "faults": checked.faults})
         return
-    print(f"{checked.sessions} conversations, {checked.turns} turns, {len(checked.faults)} faults")
+    lists = f", {requests} lists" if rules else ""
+    print(f"{checked.sessions} conversations, {checked.turns} turns{lists}, {len(checked.faults)} faults")
     for fault in checked.faults[:20]:
         print(f"  {fault}")

@@ -159,6 +159,34 @@ def check_talks(
     return checked
 
 
+def check_lists(
+    agent: Agent, requests: int, policy: Policy, facts: Facts, *, seed: int = 0, progress: Progress | None = None
+) -> list[str]:
+    """Ask for lists under a policy, every other one with a wish, and return the rules that were broken."""
+    progress = progress or NoProgress()
+    progress.step("Recommending", requests)
+    random, faults = np.random.default_rng(seed), list[str]()
+    users, sensitive = agent.store.log.user_ids, SensitiveTopics(policy.sensitive)
+    wishes = [*agent.store.log.topics, *agent.store.fields.titles]
+    for number in range(requests):
+        wish = f"something like {random.choice(wishes)}" if number % 2 else ""
+        answer = agent.recommend(str(random.choice(users)), None, {"query": wish}, 5, policy=policy, facts=facts)
+        items = agent.store.items([entry.item_id for entry in answer.recommendations])
+        for entry in answer.recommendations:
+            item = items[entry.item_id]
+            is_allowed = all(condition.holds(item) for condition in policy.required(facts))
+            if not is_allowed or any(gate.holds(item) for gate in policy.gate):
+                faults.append(f"an item that the policy does not allow ({item.title!r}, {wish!r})")
+            if entry.disclosures != policy.disclosures(item):
+                faults.append(f"an item without its disclosures ({item.title!r})")
+        if sensitive.covers(answer.model_dump_json()):
+            faults.append(f"a sensitive topic ({wish!r})")
+        if len(items) > 1 and policy.one_at_a_time:
+            faults.append("more items than the policy allows")
+        progress.advance(1)
+    return faults
+
+
 @dataclass
 class _Talk:
     """One conversation, and what was shown and asked in it."""
