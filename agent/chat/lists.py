@@ -218,6 +218,9 @@ class ListMaker:
         return replace(self._asking(memory, words, question), listed=listed)
 
     def _asking(self, memory: Memory, words: str, question: Question | None) -> MadeList:
+        if question is not None and memory.question not in (None, question):  # a gate that got no answer stays shut
+            left = [gate for gate in self.policy.closed(memory.opened) if self.gate_question(gate) == memory.question]
+            memory = replace(memory, refused_gates=tuple(dict.fromkeys([*memory.refused_gates, *left])))
         is_narrow = question is not None and question.kind == "narrow"
         asked = (*memory.asked, question.field or "") if question and is_narrow else memory.asked
         return MadeList(replace(memory, question=question, asked=asked), words, None, question)

@@ -26,6 +26,8 @@ def condition_words(condition: Condition, say: Phrases) -> str:
     joined = say.writing.comma.join(texts[:-1]) + (say.chat.or_ if len(texts) > 1 else "") + texts[-1] if texts else "-"
     if condition.field == "topics" and not condition.op.startswith(("not", "!")):
         return joined
+    if value is True and condition.op == "==":  # "items with credit"
+        return field_words(condition.field, say)
     return words[condition.op].format(field=field_words(condition.field, say), value=joined)
 
 

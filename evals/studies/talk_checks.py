@@ -22,6 +22,8 @@ from whimbrel.tools.text.exclusions import Refusal
 
 LINES = 12
 """Lines of a conversation."""
+CONSENTS = ("yes", "no preference", "是", "随便")
+"""Lines that open a gate whose question was just asked: whoever has no preference does not mind."""
 _TEMPLATES: Mapping[Language, Sequence[str]] = {
     "en": (
         "something with {topic}",
@@ -214,7 +216,7 @@ class _Talk:
             if turn.question in self.asked and turn.question != self.waiting and not is_needed:
                 self._fault("a question twice", line)
             self.asked.append(turn.question)
-        if self.waiting and self.waiting.kind == "gate" and line in ("yes", "是"):
+        if self.waiting and self.waiting.kind == "gate" and line in CONSENTS:
             self.opened.add(self.waiting.field or "")
         self.waiting = turn.question or self.waiting
         self._rules(line, turn, items)
