@@ -42,13 +42,15 @@ class RefusalRules(LineParts):
             for match in compiled(
                 word(pattern.replace("{x}", "(?P<x>[\\w'\u4e00-\u9fff+-]+(?: [\\w'+-]+)??)"))
             ).finditer(text):
-                values = [value.value for value in self.vocabulary.values_in(match["x"])]
+                known = self.vocabulary.values_in(match["x"])
+                values = [value.value for value in known]
                 refused = {entry.casefold() for entry in self.scene.refused}
                 allowed = [value for value in values if value.casefold() in refused]
                 if not allowed and match["x"].casefold() in refused:
                     allowed.append(match["x"].casefold())
                 question = self.scene.question
-                if question and question.kind == "gate" and values:  # "R is fine"
+                is_of_gate = question and question.kind == "gate" and any(v.field == question.field for v in known)
+                if is_of_gate:  # "R is fine"
                     before = any_of(self.words.negation.before)
                     is_no = compiled(rf"(?<!\w)(?:{before}|{self.words.answers.no})(?!\w)").search(self.text)
                     self.said.answer = self.said.answer or ("no" if is_no else "yes")

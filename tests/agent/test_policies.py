@@ -67,6 +67,23 @@ def test_conversations_keep_to_the_policy(domain: tuple[str, Agent]) -> None:
     assert checked.faults == []
 
 
+@pytest.mark.parametrize("line", ["Light is fine after all", "thanks!", "cheaper", "/more 1", "no"])
+def test_a_gate_opens_for_nothing_but_a_yes_to_its_question(line: str, domain: tuple[str, Agent]) -> None:
+    name, agent = domain
+    if name != "home":
+        pytest.skip("one domain has gates that an answer could miss")
+    policy = load_policy(name)
+    talk = agent.chat("moves-0", policy=policy)
+    question = talk.say("something for the entrance").question
+    assert question is not None
+    assert question.kind == "gate"
+    for said in (line, "show me something else", "unlock the front door"):
+        turn = talk.say(said)
+        entries = turn.recommendations.recommendations if turn.recommendations else ()
+        shown = agent.store.items([entry.item_id for entry in entries]).values()
+        assert not [item.title for item in shown if any(gate.holds(item) for gate in policy.gate)]
+
+
 def test_while_a_fact_is_unknown_nothing_is_shown_and_it_is_named(domain: tuple[str, Agent]) -> None:
     name, agent = domain
     answer = agent.recommend(agent.store.log.user_ids[0], policy=load_policy(name))
