@@ -409,7 +409,9 @@ class Agent:
         if model.reads:
             from whimbrel.agent.toolbox import toolbox
 
-            answer = Answerer(model, toolbox(self, user_id, moment) if user_id in self.store.log.user_rows else ())
+            # The tools know no policy, so they are not used under one.
+            has_tools = user_id in self.store.log.user_rows and not (policy and (policy.require or policy.gate))
+            answer = Answerer(model, toolbox(self, user_id, moment) if has_tools else ())
         return Session(
             self,
             user_id,

@@ -1,5 +1,7 @@
 """Lists under the operator's policy, where nobody can be asked."""
 
+from typing import Protocol
+
 import numpy as np
 
 from whimbrel.agent.schema.context import Context
@@ -7,6 +9,15 @@ from whimbrel.agent.schema.policy import Facts, Policy
 from whimbrel.agent.schema.results import Recommendations
 from whimbrel.tools.conditions import Condition
 from whimbrel.tools.retrieval.catalogue import Catalogue
+from whimbrel.tools.retrieval.field_table import FieldTable
+
+
+class HasFields(Protocol):
+    """Anything with the fields of a catalogue."""
+
+    @property
+    def fields(self) -> FieldTable:
+        """The fields of all items as columns."""
 
 
 def under_policy(context: Context, policy: Policy, facts: Facts, catalogue: Catalogue) -> Context:
@@ -35,6 +46,14 @@ def under_policy(context: Context, policy: Policy, facts: Facts, catalogue: Cata
     )
 
 
+def unknown_field_notes(policy: Policy, catalogue: "HasFields") -> list[str]:
+    """Return a note for each field that a policy needs and no item has, since its rule then holds nothing back."""
+    return [
+        f"the policy reads the field {name!r}, which no item has: map a column to it, as in --map COLUMN=field.{name}"
+        for name in policy.unknown_fields(catalogue.fields.columns)
+    ]
+
+
 _NOTHING = Condition(field="title", op="in", value=())
 """No item fulfils it."""
 
@@ -46,8 +65,11 @@ def with_disclosures(answer: Recommendations, policy: Policy, facts: Facts, cata
         entry.model_copy(update={"disclosures": policy.disclosures(items[entry.item_id])})
         for entry in answer.recommendations
     )
-    missing = sorted({rule.fact for rule in policy.missing_facts(facts)})
+    missing = {rule.fact: rule.op for rule in policy.missing_facts(facts)}
     warnings = [
-        f"the policy needs the fact {name!r} to show anything: give it, as in --fact {name}=..." for name in missing
+        f"the policy needs the fact {name!r} to show anything: give it, as in --fact {name}="
+        + ("4" if op in {"<", "<=", ">", ">="} else "...")
+        for name, op in sorted(missing.items())
     ]
+    warnings += unknown_field_notes(policy, catalogue)
     return answer.model_copy(update={"recommendations": entries, "warnings": (*answer.warnings, *warnings)})

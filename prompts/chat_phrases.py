@@ -42,6 +42,7 @@ class ChatPhrases(Table):
     no_number: Annotated[str, takes("number", "last")]
     no_number_given: str
     sensitive: str
+    held_back: str
     no_command: Annotated[str, takes("command")]
     nothing_fits: str
     nothing_left: str

@@ -34,6 +34,7 @@ class ItemAnswers:
         at: The moment of all answers, in Unix seconds.
         say: The sentences.
         model: Answers in a model's words. If it is None, the answers are made of sentences.
+        speaks_of: Whether an item may be named beside another.
     """
 
     store: CatalogueOfTalk
@@ -41,6 +42,7 @@ class ItemAnswers:
     at: float
     say: Phrases
     model: Callable[[Asked], str] | None = None
+    speaks_of: Callable[[Item], bool] = lambda item: True
 
     def why(self, entries: Sequence[Recommendation]) -> tuple[str, str]:
         """Return why items were recommended, and the figures behind it."""
@@ -112,5 +114,7 @@ class ItemAnswers:
         counts = np.where(counts_before(log, self.at).shown(self.store.min_people), counts, 0)
         rows = [int(row) for row in np.argsort(-counts, kind="stable")[:ALSO_CHOSEN] if counts[row] > 0]
         others = self.store.items([log.item_ids[row] for row in rows])
-        titles = dict.fromkeys(other.title for other in others.values() if other.title != item.title)
+        titles = dict.fromkeys(
+            other.title for other in others.values() if other.title != item.title and self.speaks_of(other)
+        )
         return item_words(item, self.say, also=list(titles), people=users)

@@ -182,7 +182,8 @@ class ListMaker:
         allowed = {value.casefold() for value in reading.allowed}
         for gate in self.policy.closed(memory.opened):
             is_asked = question is not None and question.kind == "gate" and self.gate_question(gate) == question
-            is_named = any(str(value).casefold() in allowed for value in values_of(gate))
+            is_wanted = any(wish.field == gate.field and wish.op == gate.op for wish in reading.conditions)
+            is_named = is_wanted or any(str(value).casefold() in allowed for value in values_of(gate))
             if is_asked and reading.answer == "yes":
                 shut = tuple(other for other in memory.refused_gates if other != gate)
                 memory = replace(memory, opened=(*memory.opened, gate), refused_gates=shut)

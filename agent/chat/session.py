@@ -23,6 +23,7 @@ from whimbrel.agent.chat.words import (
     field_words,
     state_words,
 )
+from whimbrel.agent.policed import unknown_field_notes
 from whimbrel.agent.schema.policy import Facts, Policy
 from whimbrel.agent.schema.results import Recommendation, Recommendations
 from whimbrel.prompts.phrases import Language, load_phrases
@@ -90,10 +91,11 @@ class Session:
         is_known = not user_id or user_id in agent.store.log.user_rows
         self._say = load_phrases(language)
         self._user_id = user_id
-        self._warnings = () if is_known else (self._say.chat.unknown_user.format(user=user_id[:LONGEST_ECHO]),)
+        unknown = () if is_known else (self._say.chat.unknown_user.format(user=user_id[:LONGEST_ECHO]),)
+        self._warnings = (*unknown, *unknown_field_notes(self._policy, agent.store))
         self._at = at
         self._lists = ListMaker(agent, self._user_id, at, self._policy, self._say)
-        self._answers = ItemAnswers(agent.store, self._user_id, at, self._say, answer)
+        self._answers = ItemAnswers(agent.store, self._user_id, at, self._say, answer, self._speaks_of)
         self._opening: Recommendations | None = None
         self._saved = saved
         self._reactions = Reactions(agent, self._user_id, at, self._say)
@@ -242,7 +244,8 @@ class Session:
         """Forget all wishes. What the person took, rejected or knows stays out of the lists."""
         state = self.state
         hidden = tuple(dict.fromkeys([*state.known, *state.rejected]))
-        self._memory = replace(self._memory, state=TalkState(k=self._length, known=hidden), shown=(), question=None)
+        fresh = TalkState(k=self._length, known=hidden)
+        self._memory = replace(self._memory, state=fresh, shown=(), question=None, refused_gates=())
         return self._listed("subject", self._say.chat.forgotten)
 
     def _remembered(self, rest: str) -> str:
@@ -411,15 +414,20 @@ class Session:
         if reading.beyond:
             return self._turn("about_item", self._no_entry(str(reading.beyond)))
         items = self._spoken_of(reading)
+        if self._is_held_back(reading):
+            return self._turn("about_item", self._say.chat.held_back)
         if not items:
             return self._turn("about_item", self._say.chat.which_item if self._items() else self._say.chat.no_list)
         self._memory = replace(self._memory, focus=reading.items or self._memory.focus)
         wanted, asked = state_words(self.state, self._say), self._vocabulary.asked_for(line)
-        return self._turn("about_item", self._answers.about(line, items, wanted, asked))
+        disclosures = dict.fromkeys(words for item in items for words in self._policy.disclosures(item))
+        return self._turn("about_item", "\n".join([self._answers.about(line, items, wanted, asked), *disclosures]))
 
     def _compare(self, reading: LineReading, line: str) -> Turn:
         if best := self._answers.best_of(line, self._spoken_of(reading) or self._items(), self._vocabulary):
             return self._turn("compare", best)
+        if self._is_held_back(reading):
+            return self._turn("compare", self._say.chat.held_back)
         items = self._spoken_of(reading)[:MOST_COMPARED]
         if len(items) < 2:
             items = self._items()[:MOST_COMPARED]
@@ -467,7 +475,16 @@ class Session:
     def _spoken_of(self, reading: LineReading) -> list[Item]:
         listed = self._items()
         items = [listed[position] for position in reading.items if position < len(listed)]
-        return [*items, *self._agent.store.items(list(self._ids_of(reading.titles))).values()]
+        named = self._agent.store.items(list(self._ids_of(reading.titles))).values()
+        return [*items, *filter(self._speaks_of, named)]
+
+    def _speaks_of(self, item: Item) -> bool:
+        """Return whether the policy lets an item be spoken of."""
+        return self._policy.admits(item, self._memory.facts, self._memory.opened)
+
+    def _is_held_back(self, reading: LineReading) -> bool:
+        """Return whether a line asks about items alone that the policy holds back."""
+        return bool(self._ids_of(reading.titles)) and not self._spoken_of(reading)
 
     def _no_entry(self, number: str) -> str:
         last = len(self._items())

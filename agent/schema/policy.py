@@ -1,8 +1,9 @@
 """The operator's policy: what code enforces in every list and conversation, whatever a person or a model says."""
 
 import json
+import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import reduce
 from importlib import resources
 from pathlib import Path
@@ -18,6 +19,9 @@ from whimbrel.tools.records import Item
 
 PACKS = ("minors", "health", "finance", "home")
 """The policies that are shipped, in `agent/policies`."""
+_ALWAYS = ("title", "text", "topics", "price")
+_IS_AMOUNT = re.compile(r"[-+]?\d+(?:\.\d+)?|\d{4}-\d{2}(?:-\d{2})?.*")
+"""A number or a date."""
 Facts = Mapping[str, tuple[str, ...]]
 """What is known of the person, keyed by name: `{"services": ("Hulu", "Netflix")}`."""
 
@@ -42,6 +46,8 @@ class Rule(BaseModel):
             return Condition(field=self.field, op=self.op, value=self.value)
         known = facts.get(self.fact)
         takes_list = self.op in {"in", "not_in", "contains_any"}
+        if known and self.op in {"<", "<=", ">", ">="} and not _IS_AMOUNT.fullmatch(known[0].strip()):
+            return None  # "high" is no amount
         if known is None or (not takes_list and not any(known)):
             return None
         return Condition(field=self.field, op=self.op, value=known if takes_list else (known[0] if known else ""))
@@ -99,6 +105,17 @@ class Policy(BaseModel):
     def missing_facts(self, facts: Facts) -> list[Rule]:
         """Return the rules that need a fact that is not known."""
         return [rule for rule in self.require if rule.fact and rule.condition(facts) is None]
+
+    def admits(self, item: Item, facts: Facts, opened: Sequence[Condition] = ()) -> bool:
+        """Return whether an item may be shown or spoken of: what is required holds, and its gates are open."""
+        if self.missing_facts(facts) or any(gate.holds(item) for gate in self.closed(opened)):
+            return False
+        return all(condition.holds(item) for condition in self.required(facts))
+
+    def unknown_fields(self, fields: Container[str]) -> list[str]:
+        """Return the fields that a rule needs and that no item has. Such a gate is never closed."""
+        needed = [*(rule.field for rule in self.require), *(gate.field for gate in self.gate)]
+        return sorted({name for name in needed if name not in fields and name not in _ALWAYS})
 
     def closed(self, opened: Sequence[Condition]) -> list[Condition]:
         """Return the gates that the person has not opened."""

@@ -83,6 +83,37 @@ def test_a_gate_opens_for_nothing_but_a_yes_to_its_question(line: str, domain: t
         assert not [item.title for item in shown if any(gate.holds(item) for gate in policy.gate)]
 
 
+def test_what_may_not_be_shown_is_not_spoken_of_either(domain: tuple[str, Agent]) -> None:
+    name, agent = domain
+    policy, facts = load_policy(name), FACTS[name]
+    title = {"health": "Tramadol 50 mg", "finance": "Bitcoin tracker", "home": "Arm the alarm"}[name]
+    other = {"health": "Yoga mat", "finance": "Debit card", "home": "Film scene"}[name]
+    talk = agent.chat("moves-0", policy=policy, facts=facts)
+    for line in (f"what is {title}?", f"tell me about {title}", f"compare {title} and {other}", f"what is {other}?"):
+        said = talk.say(line).words
+        if title in said:
+            assert "prescription" not in said
+            assert "risk: 7" not in said
+            assert "controls" not in said
+    assert title not in talk.say(f"what is {other}?").words
+
+
+def test_fields_that_no_item_has_and_facts_that_are_no_amounts_are_named(domain: tuple[str, Agent]) -> None:
+    name, agent = domain
+    user = agent.store.log.user_ids[0]
+    misspelt = Policy.model_validate({"gate": [{"field": "medicin", "op": "==", "value": True}]})
+    for warnings in (
+        agent.recommend(user, policy=misspelt).warnings,
+        agent.chat(user, policy=misspelt).open().warnings,
+    ):
+        assert any("'medicin', which no item has" in warning for warning in warnings)
+    if name == "finance":
+        for risk in ("high", "nan", ""):
+            answer = agent.recommend(user, policy=load_policy(name), facts={"risk": (risk,)})
+            assert not answer.recommendations
+            assert any("--fact risk=4" in warning for warning in answer.warnings)
+
+
 def test_while_a_fact_is_unknown_nothing_is_shown_and_it_is_named(domain: tuple[str, Agent]) -> None:
     name, agent = domain
     answer = agent.recommend(agent.store.log.user_ids[0], policy=load_policy(name))

@@ -12,6 +12,7 @@ from whimbrel.agent.batch.recommend_all import recommend_all
 from whimbrel.evals.studies.recording_server import READER, recording_server
 from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.records import Item
+from whimbrel.tools.retrieval.sensitive import SensitiveTopics
 from whimbrel.tools.sources.formats import open_source
 from whimbrel.tools.sources.ingest import ingest
 
@@ -61,6 +62,20 @@ def test_a_topic_that_is_sensitive_for_everybody_is_named_by_no_door(store: Path
         assert not [request for request in requests if names_it(request)]
     with Agent.open(store, "none") as agent:
         assert agent.store.settings.sensitive() == ("GARDEN",)
+
+
+def test_forms_of_a_name_are_covered_and_other_words_are_not() -> None:
+    sensitive = SensitiveTopics(["Depression", "STI", "心理健康", "C++ (old)"])
+    covered = (
+        "Depressions together",
+        "Depressionen verstehen",
+        "DEPRESSION",
+        "an STI test",
+        "关于心理健康的书",
+        "c++ (OLD) way",
+    )
+    assert all(map(sensitive.covers, covered))
+    assert not any(map(sensitive.covers, ("depressed", "stick", "impressions", "C++")))
 
 
 def test_a_wish_that_names_it_is_not_used_and_a_line_is_not_sent(store: Path) -> None:

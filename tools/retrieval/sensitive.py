@@ -19,6 +19,8 @@ from whimbrel.tools.retrieval.catalogue import Catalogue
 from whimbrel.tools.retrieval.field_table import FieldTable
 from whimbrel.tools.text.encoder import Vectors
 
+LEAST_INFLECTED = 4
+"""Shorter names are covered as they are: "STI", "Sex"."""
 MOST_SENSITIVE, LONGEST_NAME = 1000, 200
 """Topics that can be marked, and characters of one."""
 
@@ -55,7 +57,9 @@ def _pattern(name: str) -> str:
     start, end = (
         "" if ord(letter) > 0x2E7F else edge for letter, edge in ((name[0], r"(?<!\w)"), (name[-1], r"(?!\w)"))
     )
-    return f"{start}{re.escape(name)}{end}"
+    # Forms of a word: "Depressions", "Depressionen".
+    forms = r"(?:'?s|es|e?n|e)?" if name[-1].isascii() and name[-1].isalpha() and len(name) >= LEAST_INFLECTED else ""
+    return f"{start}{re.escape(name)}{forms}{end}"
 
 
 def marked_topics(marks: Mapping[str, Sequence[str]], user_id: str, more: Sequence[str] = ()) -> SensitiveTopics:

@@ -366,6 +366,7 @@ class Store:
             StoreError: another process is writing.
         """
         with self._lease.held(wait=WAIT_SECONDS):
+            self._whole_history(user_id)  # so that nothing is removed if there is no such user
             self._database.purge_at_close()
             removed = remove_files_of(self.folder, user_id)
             removed["sensitive topics"] = len(self.settings.sensitive(user_id))
