@@ -333,7 +333,9 @@ class Agent:
         """Predict the interest shift at the end of a history, whose events are ordered oldest first."""
         return self.run(history_request(history, context, at=at), SHIFT).prediction.shift
 
-    def timeline(self, user_id: str, at: object = None, context: Situation = None) -> Timeline:
+    def timeline(
+        self, user_id: str, at: object = None, context: Situation = None, *, policy: "Policy | None" = None
+    ) -> Timeline:
         """Show how the user's interest moved in each period before `at`, and the shift predicted at `at`.
 
         The context and the language model are used only for the shift at `at`. Earlier periods do without them.
@@ -342,13 +344,14 @@ class Agent:
             user_id: The user whose history is read.
             at: The requested time, as in `recommend`.
             context: The situation and a wish.
+            policy: The operator's rules. Its sensitive topics are not named.
 
         Raises:
             DataError: no such user.
             TypeError: `context` is not a mapping.
             ValueError: the format of `at` is unknown.
         """
-        agent = self._for(identifier(user_id))
+        agent = self._for(identifier(user_id), policy.sensitive if policy else ())
         if agent is not self:
             return agent.timeline(user_id, at, context)
         situation = as_context(context)

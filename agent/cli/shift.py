@@ -12,6 +12,7 @@ from whimbrel.agent.cli.options import (
     JsonOption,
     LanguageOption,
     LlmOption,
+    PolicyOption,
     StoreOption,
     UserArgument,
     VerboseOption,
@@ -29,6 +30,7 @@ def shift(
     store: StoreOption,
     at: AtOption = None,
     context: ContextOption = None,
+    policy: PolicyOption = None,
     llm: LlmOption = "none",
     language: LanguageOption = "en",
     plot: Annotated[
@@ -45,12 +47,14 @@ def shift(
     from whimbrel.agent.display.terminal import View, console
     from whimbrel.agent.display.timeline_plot import picture_format, write_plot
     from whimbrel.agent.display.timeline_text import timeline
+    from whimbrel.agent.schema.policy import load_policies
 
+    rules = load_policies(policy or [])
     moment, situation = parse_at(at), parse_context(context or [])
     if plot:
         picture_format(plot)  # a wrong file name is refused before the work starts
     with open_agent(AgentOptions(store, llm, language)) as agent:
-        shown = with_steps(lambda _: agent.timeline(user, moment, situation))
+        shown = with_steps(lambda _: agent.timeline(user, moment, situation, policy=rules))
     if plot:
         write_plot(shown, plot)
     if json:

@@ -48,6 +48,7 @@ def test_no_list_breaks_a_policy_and_each_item_has_its_disclosures(domain: tuple
                 assert entry.disclosures == policy.disclosures(items[entry.item_id])
                 shown += 1
             sensitive = SensitiveTopics(policy.sensitive)
+            assert not sensitive.covers(agent.timeline(user, policy=policy).model_dump_json())
             assert not sensitive.covers(answer.model_dump_json())
             assert len(answer.recommendations) <= (1 if policy.one_at_a_time else 5)
     assert shown > 20
