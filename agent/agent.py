@@ -40,7 +40,7 @@ from whimbrel.tools.retrieval.sensitive import (
     WithoutTopics,
     marked_topics,
 )
-from whimbrel.tools.store.audit_log import append_to_audit
+from whimbrel.tools.store.audit_log import append_to_audit, remove_audit
 from whimbrel.tools.store.in_memory import InMemory
 from whimbrel.tools.store.store import Store, open_store
 from whimbrel.tools.timestamps import parse_time
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from whimbrel.agent.schema.policy import Policy
 
 Situation = Context | Mapping[str, object] | None
+MOST_VIEWS = 8
+"""Views without sensitive topics that are kept, one for each set of topics. Each has a log and its counts."""
 NOT_USED = "the context names a topic that is marked as sensitive, so this part of it was not used"
 
 
@@ -161,7 +163,7 @@ class Agent:
         whole = catalogue.whole if isinstance(catalogue, WithoutTopics) else catalogue
         return cast("Store", catalogue) if isinstance(whole, Store) else None
 
-    def _for(self, user_id: str, more: Sequence[str] = ()) -> "Agent":
+    def for_person(self, user_id: str, more: Sequence[str] = ()) -> "Agent":
         """Return the agent that knows nothing of the topics that are sensitive.
 
         Args:
@@ -174,10 +176,13 @@ class Agent:
         sensitive = marked_topics(catalogue.marks, user_id, more)
         if not sensitive:
             return self
-        if sensitive.names not in self._without:
+        if (kept := self._without.get(sensitive.names)) is None:
+            while len(self._without) >= MOST_VIEWS:
+                self._without.pop(next(iter(self._without)), None)
             view = WithoutTopics(catalogue, sensitive)
-            self._without[sensitive.names] = Agent(view, self._llm, self._config, fitted=self._given_fitted)
-        return self._without[sensitive.names]
+            kept = Agent(view, self._llm, self._config, fitted=self._given_fitted)
+            self._without[sensitive.names] = kept
+        return kept
 
     @property
     def _resources(self) -> Resources:
@@ -222,12 +227,15 @@ class Agent:
         """
         if (stored := self._stored) is not None:
             stored.refresh()
-        agent = self._for(request.user_id)
+        agent = self.for_person(request.user_id)
         if agent is not self:
             return agent.run(request, stages, on_step=on_step)
         resources = self._resources
         if resources.sensitive:
-            request = replace(request, context=request.context.without(resources.sensitive.covers))
+            context = request.context.without(resources.sensitive.covers)
+            known = resources.catalogue.items(context.more)
+            more = tuple(item_id for item_id in context.more if item_id in known)
+            request = replace(request, context=context.model_copy(update={"more": more}))
         return run(request, resources, stages, on_step=on_step)
 
     def recommend(
@@ -261,7 +269,7 @@ class Agent:
         """
         _check_length(k)
         started, situation = time.perf_counter(), as_context(context)
-        agent = self._for(identifier(user_id), policy.sensitive if policy else ())
+        agent = self.for_person(identifier(user_id), policy.sensitive if policy else ())
         if policy:
             situation = under_policy(situation, policy, facts or {}, agent.store)
             k = 1 if policy.one_at_a_time else k
@@ -272,8 +280,10 @@ class Agent:
             answer = answer.model_copy(update={"warnings": (*answer.warnings, NOT_USED)})
         if policy:
             answer = with_disclosures(answer, policy, facts or {}, agent.store)
-        if (stored := self._stored) is not None and stored.settings.is_audited:
+        if request.user_id and (stored := self._stored) is not None and stored.settings.is_audited:
             append_to_audit(stored.folder, request.user_id, audit_entry(answer, self._llm))
+            if request.user_id not in stored.log.user_rows:  # the person was forgotten meanwhile
+                remove_audit(stored.folder, request.user_id)
         return answer
 
     def rank(
@@ -351,7 +361,7 @@ class Agent:
             TypeError: `context` is not a mapping.
             ValueError: the format of `at` is unknown.
         """
-        agent = self._for(identifier(user_id), policy.sensitive if policy else ())
+        agent = self.for_person(identifier(user_id), policy.sensitive if policy else ())
         if agent is not self:
             return agent.timeline(user_id, at, context)
         situation = as_context(context)
@@ -401,7 +411,7 @@ class Agent:
         from whimbrel.agent.chat.saved_talks import SavedTalk
         from whimbrel.agent.chat.session import Session
 
-        agent = self._for(identifier(user_id), policy.sensitive if policy else ())
+        agent = self.for_person(identifier(user_id), policy.sensitive if policy else ())
         if agent is not self:
             return agent.chat(user_id, at, k, policy=policy, facts=facts, session=session)
         model, user_id = self._resources.model, identifier(user_id)

@@ -34,6 +34,9 @@ ItemId = Annotated[str, Field(description="An item's id, as another tool returne
 class ToolAgent(Protocol):
     """The part of an agent that the tools need."""
 
+    def for_person(self, user_id: str) -> "ToolAgent":
+        """Return the agent without topics that are sensitive for a person; see `Agent.for_person`."""
+
     @property
     def store(self) -> Store:
         """The store that the agent answers from."""
@@ -69,6 +72,7 @@ def toolbox(agent: ToolAgent, user_id: str, at: object = None) -> "list[BaseTool
     """
     from langchain_core.tools import StructuredTool
 
+    agent = agent.for_person(identifier(user_id))
     user = _ToolUser(agent, identifier(user_id), agent.now() if at is None else parse_time(at))
     # Reading the history raises the error for an unknown user now, not in the middle of a conversation.
     agent.store.history(user.user_id, before=user.before)

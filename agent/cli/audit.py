@@ -38,8 +38,8 @@ def audit(
     for entry in lists:
         shift = entry.get("shift", {})
         towards = f", to {', '.join(shift['to_topics'])}" if shift.get("to_topics") else ""
-        print(f"{entry['logged'][:16].replace('T', ' ')}  shift: {shift.get('kind', 'none')}{towards}")
+        print(f"{str(entry.get('logged', ''))[:16].replace('T', ' ')}  shift: {shift.get('kind', 'none')}{towards}")
         for item in entry["list"]:
-            print(f"  {item['rank']:>3}. {item['title']}: {item['explanation']}")
+            print(f"  {item.get('rank', ''):>3}. {item.get('title', '')}: {item.get('explanation', '')}")
     if not user or not lists:
         print(f"Lists are {'' if is_on else 'not '}logged." + (f" There are none of {user!r}." if user else ""))

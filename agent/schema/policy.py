@@ -38,7 +38,8 @@ class Rule(BaseModel):
     @property
     def fact(self) -> str:
         """The name of the fact that the value is; "" if the value is given."""
-        return str(self.value["fact"]) if isinstance(self.value, dict) and set(self.value) == {"fact"} else ""
+        is_fact = isinstance(self.value, dict) and set(self.value) == {"fact"} and isinstance(self.value["fact"], str)
+        return self.value["fact"] if is_fact else ""
 
     def condition(self, facts: Facts) -> Condition | None:
         """Return the condition for a person, or None if it needs a fact that is not known."""
@@ -144,7 +145,10 @@ def load_policy(path: str | Path) -> Policy:
     if path in PACKS:
         text = resources.files("whimbrel.agent.policies").joinpath(f"{path}.toml").read_text("utf-8")
         return Policy.model_validate(tomllib.loads(text))
-    file = Path(path).expanduser()
+    try:
+        file = Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"--policy {str(path)!r} cannot be read: {error}") from error
     try:
         text = file.read_text(encoding="utf-8-sig")
         document = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)

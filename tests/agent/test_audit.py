@@ -82,5 +82,7 @@ def test_lines_of_many_threads_are_whole_and_a_cut_one_is_left_out(tmp_path: Pat
     file.write_bytes(file.read_bytes()[:-7])
     append_to_audit(tmp_path, "u", {"n": 200, "list": []})
     assert len(read_audit(tmp_path, "u")) == 200
+    file.write_text(file.read_text() + '\n{"list": [3]}\n{"list": {}}\n[]')
+    assert len(read_audit(tmp_path, "u")) == 200
     remove_items_from_audit(tmp_path, ["x" * 5000])
     assert all(entry["list"] == [] for entry in read_audit(tmp_path, "u"))

@@ -9,6 +9,7 @@ import pytest
 from whimbrel.agent.agent import NOT_USED, Agent
 from whimbrel.agent.batch.answering import ListRequest
 from whimbrel.agent.batch.recommend_all import recommend_all
+from whimbrel.agent.toolbox import toolbox
 from whimbrel.evals.studies.recording_server import READER, recording_server
 from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.records import Item
@@ -75,6 +76,14 @@ def test_forms_of_a_name_are_covered_and_other_words_are_not() -> None:
         "c++ (OLD) way",
     )
     assert all(map(sensitive.covers, covered))
+    for name, text in (
+        ("Self-harm", "self\u2011harm"),
+        ("Health", "health_beauty"),
+        ("Érotique", "Erotique"),
+        ("Women's health", "Women\u2019s health"),
+        ("Health", "Heal\u200cth"),
+    ):
+        assert SensitiveTopics([name]).covers(text)
     assert not any(map(sensitive.covers, ("depressed", "stick", "impressions", "C++")))
 
 
@@ -104,6 +113,14 @@ def test_a_persons_own_mark_holds_for_them_alone_and_is_forgotten_with_them(stor
     with Agent.open(store, "none") as agent:
         assert agent.forget("u1").removed["sensitive topics"] == 1
         assert agent.store.marks == {}
+
+
+def test_tools_know_nothing_of_it(store: Path) -> None:
+    with Agent.open(store, "none") as agent:
+        words = [str(tool.invoke({})) for tool in toolbox(agent, "u1") if not tool.args]
+        assert any('"Garden"' in said for said in words)
+        agent.mark_sensitive([WORD], "u1")
+        assert not [said for tool in toolbox(agent, "u1") if not tool.args and names_it(said := str(tool.invoke({})))]
 
 
 def test_the_whole_store_can_still_be_written_and_exported(store: Path) -> None:

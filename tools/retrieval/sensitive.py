@@ -4,6 +4,7 @@ Nothing can be inferred from, shifted to, named or sent of what a catalogue does
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from whimbrel.tools.retrieval.catalogue import Catalogue
 from whimbrel.tools.retrieval.field_table import FieldTable
 from whimbrel.tools.text.encoder import Vectors
 
+_JOINTS = re.compile(r"[-_/\u2010-\u2015]")
 LEAST_INFLECTED = 4
 """Shorter names are covered as they are: "STI", "Sex"."""
 MOST_SENSITIVE, LONGEST_NAME = 1000, 200
@@ -35,7 +37,7 @@ class SensitiveTopics:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        self.names = frozenset(folded for name in names if (folded := same_text(name)))
+        self.names = frozenset(folded for name in names if (folded := _folded(name)))
         parts = sorted(map(_pattern, self.names), key=len, reverse=True)
         self._pattern = re.compile("|".join(parts)) if parts else None
 
@@ -44,12 +46,19 @@ class SensitiveTopics:
 
     def covers(self, text: str) -> bool:
         """Return whether a text has one of the names."""
-        return self._pattern is not None and self._pattern.search(same_text(text)) is not None
+        return self._pattern is not None and self._pattern.search(_folded(text)) is not None
 
     def covers_item(self, item: Item) -> bool:
         """Return whether an item has one of the names in its title, its topics or a field."""
         fields = (str(value) for value in item.fields.values() if isinstance(value, str | tuple | list))
         return any(map(self.covers, (item.title, *item.topics, *fields)))
+
+
+def _folded(text: str) -> str:
+    """Return a form that is equal for texts which differ in case, accents, hyphens and joiners."""
+    decomposed = unicodedata.normalize("NFKD", same_text(text.replace("’", "'")))
+    plain = "".join(letter for letter in decomposed if unicodedata.category(letter) not in ("Mn", "Cf"))
+    return " ".join(unicodedata.normalize("NFKC", _JOINTS.sub(" ", plain)).split())
 
 
 def _pattern(name: str) -> str:

@@ -4,7 +4,10 @@ Each line is one list, as JSON. A list that cannot be logged is not shown.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+import os
+import threading
+from collections.abc import Iterable, Mapping, Set
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ from whimbrel.tools.files.atomic import atomic_write
 from whimbrel.tools.records import digest_of
 
 FOLDER = "audit"
+_LOCK = threading.Lock()
+"""Held while a file is appended to or replaced. A store in a folder is open in one process only."""
 
 
 def append_to_audit(folder: Path, user_id: str, entry: Mapping[str, Any]) -> None:
@@ -32,8 +37,10 @@ def append_to_audit(folder: Path, user_id: str, entry: Mapping[str, Any]) -> Non
         path.parent.mkdir(mode=0o700, exist_ok=True)
         # The line break comes first, so that a line which was cut by a crash does not damage the next one. A single
         # write to a file that is opened for appending is not mixed with others.
-        with path.open("ab", buffering=0) as file:
-            file.write(f"\n{line}".encode())
+        content = f"\n{line}".encode()
+        with _LOCK, path.open("ab", buffering=0) as file:
+            if file.write(content) < len(content):
+                raise OSError(ENOSPC, os.strerror(ENOSPC))
     except OSError as error:
         raise StoreError(f"the audit log {str(path)!r} cannot be written, so nothing is shown: {error}") from error
 
@@ -53,12 +60,17 @@ def remove_audit(folder: Path, user_id: str) -> int:
 def remove_items_from_audit(folder: Path, item_ids: Iterable[str]) -> None:
     """Remove items from all lists of the audit log, such as those that only a forgotten person met."""
     removed = set(item_ids)
-    for path in (folder / FOLDER).glob("*.jsonl") if removed else ():
-        entries = _entries(path)
-        kept = [{**entry, "list": [one for one in entry["list"] if one["item_id"] not in removed]} for entry in entries]
-        if kept != entries:
-            with atomic_write(path) as partial:
-                partial.write_text("".join(f"\n{json.dumps(entry, ensure_ascii=False)}" for entry in kept), "utf-8")
+    with _LOCK:
+        for path in (folder / FOLDER).glob("*.jsonl") if removed else ():
+            _remove_items(path, removed)
+
+
+def _remove_items(path: Path, removed: Set[str]) -> None:
+    entries = _entries(path)
+    kept = [{**entry, "list": [one for one in entry["list"] if one["item_id"] not in removed]} for entry in entries]
+    if kept != entries:
+        with atomic_write(path) as partial:
+            partial.write_text("".join(f"\n{json.dumps(entry, ensure_ascii=False)}" for entry in kept), "utf-8")
 
 
 def _file(folder: Path, user_id: str) -> Path:
@@ -80,4 +92,6 @@ def _entry(line: str) -> dict[str, Any] | None:
         entry = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return entry if isinstance(entry, dict) and isinstance(entry.get("list"), list) else None
+    items = entry.get("list") if isinstance(entry, dict) else None
+    is_whole = isinstance(items, list) and all(isinstance(one, dict) and "item_id" in one for one in items)
+    return entry if is_whole else None
