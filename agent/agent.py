@@ -181,6 +181,7 @@ class Agent:
                 self._without.pop(next(iter(self._without)), None)
             view = WithoutTopics(catalogue, sensitive)
             kept = Agent(view, self._llm, self._config, fitted=self._given_fitted)
+            kept._tier = self._tier  # measured once for all views
             self._without[sensitive.names] = kept
         return kept
 
