@@ -9,8 +9,7 @@ CAUSES = {
     "similarity": ("similarity", "nearest", "last", "words", "price", "repeat"),
     "shift": ("topics", "shift"),
     "recent_popularity": ("recent_popularity", "popularity", "age", "click_rate"),
-    "novelty": ("novelty",),
-    "exposure": ("novelty",),
+    "novelty": ("novelty", "exposure"),
     "likelihood": ("likelihood", "order"),
     "wish": ("wish",),
 }
