@@ -28,21 +28,15 @@ from whimbrel.agent.schema.results import Recommendations, Shift
 from whimbrel.agent.shift.forecast import forecast_topics
 from whimbrel.agent.shift.timeline import Timeline, timeline_of
 from whimbrel.agent.state import PipelineConfig, Request, Resources, State
-from whimbrel.tools.clean import clean_text
 from whimbrel.tools.errors import ConfigError, DataError, ModelError, StoreError
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Event, Interaction, Item, Occurrence, identifier
 from whimbrel.tools.retrieval.catalogue import Catalogue
-from whimbrel.tools.retrieval.sensitive import (
-    LONGEST_NAME,
-    MOST_SENSITIVE,
-    SensitiveTopics,
-    WithoutTopics,
-    marked_topics,
-)
+from whimbrel.tools.retrieval.without_topics import WithoutTopics
 from whimbrel.tools.store.audit_log import append_to_audit, remove_audit
 from whimbrel.tools.store.in_memory import InMemory
 from whimbrel.tools.store.store import Store, open_store
+from whimbrel.tools.text.sensitive_topics import marked_topics, names_of_topics
 from whimbrel.tools.timestamps import parse_time
 
 if TYPE_CHECKING:
@@ -211,8 +205,7 @@ class Agent:
 
             know_public(llm, PublicTitles(catalogue))
         access = ModelAccess(llm, language, cache)
-        sensitive = catalogue.sensitive if isinstance(catalogue, WithoutTopics) else SensitiveTopics(())
-        return Resources(catalogue, fitted.for_log(catalogue.log), access, self._config, sensitive=sensitive)
+        return Resources(catalogue, fitted.for_log(catalogue.log), access, self._config)
 
     def run(
         self,
@@ -231,13 +224,15 @@ class Agent:
         agent = self.for_person(request.user_id)
         if agent is not self:
             return agent.run(request, stages, on_step=on_step)
-        resources = self._resources
-        if resources.sensitive:
-            context = request.context.without(resources.sensitive.covers)
-            known = resources.catalogue.items(context.more)
-            more = tuple(item_id for item_id in context.more if item_id in known)
-            request = replace(request, context=context.model_copy(update={"more": more}))
-        return run(request, resources, stages, on_step=on_step)
+        if self._catalogue.sensitive:
+            request = replace(request, context=self._without_sensitive(request.context))
+        return run(request, self._resources, stages, on_step=on_step)
+
+    def _without_sensitive(self, context: Context) -> Context:
+        """Return a context without texts that name a sensitive topic, and without items that have one."""
+        context = context.without(self._catalogue.sensitive.covers)
+        known = self._catalogue.items(context.more)
+        return context.model_copy(update={"more": tuple(item_id for item_id in context.more if item_id in known)})
 
     def recommend(
         self,
@@ -511,14 +506,10 @@ class Agent:
             ConfigError: a name is empty or longer than 200 characters, or there are too many.
             StoreError: nothing can be written to the store.
         """
-        names = [str(clean_text(topic)) for topic in topics]
-        if len(names) > MOST_SENSITIVE or not all(0 < len(name) <= LONGEST_NAME for name in names):
-            raise ConfigError(
-                f"at most {MOST_SENSITIVE:,} topics can be sensitive, with names of 1 to {LONGEST_NAME} characters"
-            )
+        names, user = names_of_topics(topics), identifier(user_id)
         self.store.require_writable()
-        self.store.settings.set_sensitive(names, identifier(user_id))
-        return self.store.settings.sensitive(identifier(user_id))
+        self.store.settings.set_sensitive(names, user)
+        return self.store.settings.sensitive(user)
 
     def now(self) -> float:
         """Return the clock's time, or one second after the last event if the log ended over a week ago."""

@@ -55,7 +55,7 @@ def recall(state: State, resources: Resources) -> State:
         events = catalogue.history(request.user_id, before=before) if request.user_id else []
         at = request.at
     else:
-        given = [item for item in request.history if not resources.sensitive.covers_item(item)]
+        given = [item for item in request.history if not resources.catalogue.sensitive.covers_item(item)]
         events = [item for item in given if request.at is None or item.time is None or item.time < request.at]
         times = [item.time for item in events if item.time is not None]
         at = max(times, default=None) if request.at is None else request.at
@@ -339,7 +339,7 @@ def _given(state: State, items: Sequence[Item], resources: Resources) -> State:
     """Take the candidates that the request supplies. Candidates that the context refuses are kept separately."""
     recall, context = state.recall, state.request.context
     refusal = Refusal.of(context.avoid, {})
-    hides = resources.sensitive.covers_item
+    hides = resources.catalogue.sensitive.covers_item
     excluded_ids = {item.item_id for item in items if refusal.covers(item) or hides(item) or not context.admits(item)}
     statistics = ItemStatistics.of(
         resources.catalogue.log, recall.history, before=recall.before, learned=resources.fitted.items

@@ -1,5 +1,6 @@
 """Lists under the operator's policy, where nobody can be asked."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -8,16 +9,21 @@ from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.policy import Facts, Policy
 from whimbrel.agent.schema.results import Recommendations
 from whimbrel.tools.conditions import Condition
+from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.retrieval.catalogue import Catalogue
 from whimbrel.tools.retrieval.field_table import FieldTable
 
 
 class HasFields(Protocol):
-    """Anything with the fields of a catalogue."""
+    """Anything with a log and the fields of its items."""
+
+    @property
+    def log(self) -> InteractionLog:
+        """The interactions with the items."""
 
     @property
     def fields(self) -> FieldTable:
-        """The fields of all items as columns."""
+        """The fields of all items as columns, one row for each item of the log."""
 
 
 def under_policy(context: Context, policy: Policy, facts: Facts, catalogue: Catalogue) -> Context:
@@ -34,19 +40,22 @@ def under_policy(context: Context, policy: Policy, facts: Facts, catalogue: Cata
     required = policy.required(facts)
     if policy.missing_facts(facts):
         required = [*required, _NOTHING]
-    held = np.zeros(len(catalogue.log.item_ids), dtype=bool)
-    for gate in policy.gate:
-        held |= catalogue.fields.rows_where([gate])
-    ids = [catalogue.log.item_ids[row] for row in np.flatnonzero(held)]
+    held = ids_where_any(policy.gate, catalogue)
     return context.model_copy(
         update={
             "conditions": (*context.conditions, *required),
-            "unavailable": tuple(dict.fromkeys([*context.unavailable, *ids])),
+            "unavailable": tuple(dict.fromkeys([*context.unavailable, *held])),
         }
     )
 
 
-def unknown_field_notes(policy: Policy, catalogue: "HasFields") -> list[str]:
+def ids_where_any(conditions: Sequence[Condition], catalogue: HasFields) -> tuple[str, ...]:
+    """Return the ids of the items that fulfil any of the conditions, such as gates."""
+    rows = {int(row) for one in conditions for row in np.flatnonzero(catalogue.fields.rows_where([one]))}
+    return tuple(catalogue.log.item_ids[row] for row in sorted(rows))
+
+
+def unknown_field_notes(policy: Policy, catalogue: HasFields) -> list[str]:
     """Return a note for each field that a policy needs and no item has, since its rule then holds nothing back."""
     return [
         f"the policy reads the field {name!r}, which no item has: map a column to it, as in --map COLUMN=field.{name}"

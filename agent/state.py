@@ -25,7 +25,6 @@ from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.candidates import Candidate, Candidates
 from whimbrel.tools.retrieval.catalogue import Catalogue
 from whimbrel.tools.retrieval.interest import Interest
-from whimbrel.tools.retrieval.sensitive import SensitiveTopics
 from whimbrel.tools.text.encoder import Vectors
 
 
@@ -78,7 +77,6 @@ class Resources:
 
     Attributes:
         click_rates: How often each item was chosen when it was shown. By default the rates in `fitted` are used.
-        sensitive: Topics that are never inferred, shifted to, named or sent. The catalogue is without them.
     """
 
     catalogue: Catalogue
@@ -86,7 +84,6 @@ class Resources:
     model: ModelAccess = NO_MODEL
     config: PipelineConfig = field(default_factory=PipelineConfig)
     click_rates: ClickRates | None = None
-    sensitive: SensitiveTopics = field(default_factory=lambda: SensitiveTopics(()))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from whimbrel.agent.chat.state import TalkState
 from whimbrel.agent.chat.turn import Memory
 from whimbrel.agent.chat.vocabulary import Vocabulary
 from whimbrel.agent.chat.words import condition_words, field_words
+from whimbrel.agent.policed import ids_where_any
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.policy import Policy
 from whimbrel.agent.schema.results import Recommendations
@@ -21,8 +22,8 @@ from whimbrel.tools.conditions import Condition
 from whimbrel.tools.log.interaction_log import InteractionLog, Ints
 from whimbrel.tools.records import Interaction, Item
 from whimbrel.tools.retrieval.field_table import FieldTable
-from whimbrel.tools.retrieval.sensitive import SensitiveTopics
 from whimbrel.tools.text.encoder import Vectors
+from whimbrel.tools.text.sensitive_topics import SensitiveTopics
 
 MOST_QUESTIONS = 5
 """A conversation asks at most so many questions that only narrow the choice."""
@@ -139,7 +140,9 @@ class ListMaker:
         gate = self._gate_of(memory, listed)
         if gate is not None:
             question = self.gate_question(gate)
-            closed = self._recommended(memory, (*hidden, *self._ids_where(self.policy.closed(memory.opened))))
+            closed = self._recommended(
+                memory, (*hidden, *ids_where_any(self.policy.closed(memory.opened), self.agent.store))
+            )
             if not closed.recommendations or self.policy.one_at_a_time:
                 return self._asking(memory, words, question)
             return self._showing(memory, words, closed, question)
@@ -201,7 +204,7 @@ class ListMaker:
         return Question(kind="gate", field=gate.field, text=text)
 
     def _recommended(self, memory: Memory, hidden: Sequence[str]) -> Recommendations:
-        gates = self._ids_where(memory.refused_gates) if memory.refused_gates else ()
+        gates = ids_where_any(memory.refused_gates, self.agent.store) if memory.refused_gates else ()
         topics = self.vocabulary.fields["topics"].counts if "topics" in self.vocabulary.fields else {}
         required = self.policy.required(memory.facts)
         context = memory.state.context(topics, hidden=(*hidden, *gates), conditions=required)
@@ -257,12 +260,6 @@ class ListMaker:
         items = self.agent.store.items([entry.item_id for entry in listed.recommendations])
         closed = [gate for gate in self.policy.closed(memory.opened) if gate not in memory.refused_gates]
         return next((gate for item in items.values() for gate in closed if gate.holds(item)), None)
-
-    def _ids_where(self, gates: Sequence[Condition]) -> tuple[str, ...]:
-        """Return the ids of the items that fulfil any of the conditions."""
-        table, ids = self.agent.store.fields, self.agent.store.log.item_ids
-        rows = {int(row) for gate in gates for row in np.flatnonzero(table.rows_where([gate]))}
-        return tuple(ids[row] for row in sorted(rows))
 
 
 def values_of(condition: Condition) -> tuple[object, ...]:

@@ -75,7 +75,7 @@ def measure_stuffing(
     if not usable:
         raise DataError(f"{str(cases)!r} has no case with a history and two candidates")
     changes = _changes(each)
-    progress.step("Ranking", 2 * len(changes))
+    progress.step("Ranking", len(changes))
     plain: dict[str, list[str]] = {}
     rows: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for number, change in enumerate(changes):
@@ -83,7 +83,6 @@ def measure_stuffing(
         blind = case.blind
         if blind.case_id not in plain:
             plain[blind.case_id] = agent.rank(blind.history, blind.candidates, blind.context)
-        progress.advance(1)
         chosen = random.randrange(len(blind.candidates))
         changed = list(blind.candidates)
         changed[chosen] = change.apply(changed[chosen], case)

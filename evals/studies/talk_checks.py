@@ -17,8 +17,8 @@ from whimbrel.agent.schema.policy import Facts, Policy
 from whimbrel.prompts.phrases import Language
 from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.records import Item
-from whimbrel.tools.retrieval.sensitive import SensitiveTopics
 from whimbrel.tools.text.exclusions import Refusal
+from whimbrel.tools.text.sensitive_topics import SensitiveTopics
 
 LINES = 12
 """Lines of a conversation."""

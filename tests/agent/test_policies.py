@@ -11,9 +11,9 @@ from whimbrel.evals.studies.domain_logs import DOMAINS, write_domain_log
 from whimbrel.evals.studies.talk_checks import check_talks
 from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.records import Item
-from whimbrel.tools.retrieval.sensitive import SensitiveTopics
 from whimbrel.tools.sources.formats import open_source
 from whimbrel.tools.sources.ingest import ingest
+from whimbrel.tools.text.sensitive_topics import SensitiveTopics
 
 FACTS: dict[str, dict[str, tuple[str, ...]]] = {"health": {}, "finance": {"risk": ("4",)}, "home": {}}
 

@@ -13,9 +13,9 @@ from whimbrel.agent.toolbox import toolbox
 from whimbrel.evals.studies.recording_server import READER, recording_server
 from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.records import Item
-from whimbrel.tools.retrieval.sensitive import SensitiveTopics
 from whimbrel.tools.sources.formats import open_source
 from whimbrel.tools.sources.ingest import ingest
+from whimbrel.tools.text.sensitive_topics import SensitiveTopics
 
 AT = "2020-12-01"
 WORD = "garden"

@@ -11,6 +11,7 @@ from whimbrel.tools.log.topic_habits import TopicHabits
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.field_table import FieldTable
 from whimbrel.tools.text.encoder import Vectors
+from whimbrel.tools.text.sensitive_topics import SensitiveTopics
 
 
 class Catalogue(Protocol):
@@ -27,6 +28,10 @@ class Catalogue(Protocol):
     @property
     def marks(self) -> Mapping[str, Sequence[str]]:
         """The sensitive topics of everybody under "", and those of a person under the digest of their id."""
+
+    @property
+    def sensitive(self) -> SensitiveTopics:
+        """The topics that this catalogue is without."""
 
     @property
     def zone(self) -> tzinfo:

@@ -14,10 +14,10 @@ from whimbrel.tools.log.moment_counts import counts_before
 from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
 from whimbrel.tools.records import Interaction, Item, Occurrence
 from whimbrel.tools.retrieval.field_table import FieldTable
-from whimbrel.tools.retrieval.sensitive import SensitiveTopics
 from whimbrel.tools.store.user_records import TASTE_EVENTS, taste_vector
 from whimbrel.tools.text.encoder import DIMENSION, Vectors, encode
 from whimbrel.tools.text.item_vectors import item_vectors
+from whimbrel.tools.text.sensitive_topics import SensitiveTopics
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,7 +36,6 @@ from whimbrel.tools.log.topic_clusters import (
 from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
 from whimbrel.tools.records import Interaction, Item, Occurrence
 from whimbrel.tools.retrieval.field_table import FieldTable
-from whimbrel.tools.retrieval.sensitive import SensitiveTopics
 from whimbrel.tools.store.audit_log import remove_items_from_audit
 from whimbrel.tools.store.caches import NUMBERS_FOLDER, NumberCache, ReadCache
 from whimbrel.tools.store.chroma import COLLECTIONS, Database, connect
@@ -51,6 +50,7 @@ from whimbrel.tools.store.user_records import UserRecords
 from whimbrel.tools.text import encoder
 from whimbrel.tools.text.distilled import encode_distilled
 from whimbrel.tools.text.encoder import Vectors
+from whimbrel.tools.text.sensitive_topics import SensitiveTopics
 
 FORMAT = 4
 _READ_FORMATS = (2, 3, 4)
@@ -366,13 +366,12 @@ class Store:
             StoreError: another process is writing.
         """
         with self._lease.held(wait=WAIT_SECONDS):
-            self._whole_history(user_id)  # so that nothing is removed if there is no such user
+            history = self._whole_history(user_id)
             self._database.purge_at_close()
             removed = remove_files_of(self.folder, user_id)
             removed["sensitive topics"] = len(self.settings.sensitive(user_id))
             self.settings.set_sensitive((), user_id)
             log = self.log
-            history = self._whole_history(user_id)
             item_ids = sorted({occurrence.item_id for occurrence in history})
             rows = log.rows(item_ids)
             is_alone = dict(zip(item_ids, log.users_per_item(before=np.inf)[rows] == 1, strict=True))
@@ -408,8 +407,8 @@ class Store:
             self._notes.remove(PRIVATE)
             return 0, 0
         self._notes.renew()
-        self._database.delete("items", item_ids)
         remove_items_from_audit(self.folder, item_ids)
+        self._database.delete("items", item_ids)
         self._forget_what_was_read()
         self._clusters = self._find_clusters()
         topics = {topic for item in self._items_with_topics() for topic in item.topics}

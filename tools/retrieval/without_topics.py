@@ -1,86 +1,22 @@
-"""Sensitive topics: what they cover, and a catalogue in which they do not exist.
+"""A catalogue in which sensitive topics do not exist.
 
 Nothing can be inferred from, shifted to, named or sent of what a catalogue does not have.
 """
 
-import re
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from whimbrel.tools.clean import same_text
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
 from whimbrel.tools.log.without_items import without_items
-from whimbrel.tools.records import Item, digest_of
+from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.catalogue import Catalogue
 from whimbrel.tools.retrieval.field_table import FieldTable
 from whimbrel.tools.text.encoder import Vectors
-
-_JOINTS = re.compile(r"[-_/\u2010-\u2015]")
-LEAST_INFLECTED = 4
-"""Shorter names are covered as they are: "STI", "Sex"."""
-MOST_SENSITIVE, LONGEST_NAME = 1000, 200
-"""Topics that can be marked, and characters of one."""
-
-
-class SensitiveTopics:
-    """Names of topics, and what they cover: texts that have a name as words.
-
-    Example:
-        >>> sensitive = SensitiveTopics(["Health"])
-        >>> sensitive.covers("Health & Personal Care"), sensitive.covers("Healthy snacks")
-        (True, False)
-    """
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self.names = frozenset(folded for name in names if (folded := _folded(name)))
-        parts = sorted(map(_pattern, self.names), key=len, reverse=True)
-        self._pattern = re.compile("|".join(parts)) if parts else None
-
-    def __bool__(self) -> bool:
-        return bool(self.names)
-
-    def covers(self, text: str) -> bool:
-        """Return whether a text has one of the names."""
-        return self._pattern is not None and self._pattern.search(_folded(text)) is not None
-
-    def covers_item(self, item: Item) -> bool:
-        """Return whether an item has one of the names in its title, its topics or a field."""
-        fields = (str(value) for value in item.fields.values() if isinstance(value, str | tuple | list))
-        return any(map(self.covers, (item.title, *item.topics, *fields)))
-
-
-def _folded(text: str) -> str:
-    """Return a form that is equal for texts which differ in case, accents, hyphens and joiners."""
-    decomposed = unicodedata.normalize("NFKD", same_text(text.replace("’", "'")))
-    plain = "".join(letter for letter in decomposed if unicodedata.category(letter) not in ("Mn", "Cf"))
-    return " ".join(unicodedata.normalize("NFKC", _JOINTS.sub(" ", plain)).split())
-
-
-def _pattern(name: str) -> str:
-    # Chinese and Japanese have no spaces between words.
-    start, end = (
-        "" if ord(letter) > 0x2E7F else edge for letter, edge in ((name[0], r"(?<!\w)"), (name[-1], r"(?!\w)"))
-    )
-    # Forms of a word: "Depressions", "Depressionen".
-    forms = r"(?:'?s|es|e?n|e)?" if name[-1].isascii() and name[-1].isalpha() and len(name) >= LEAST_INFLECTED else ""
-    return f"{start}{re.escape(name)}{forms}{end}"
-
-
-def marked_topics(marks: Mapping[str, Sequence[str]], user_id: str, more: Sequence[str] = ()) -> SensitiveTopics:
-    """Return the topics that are sensitive for everybody, for a person, or for another reason.
-
-    Args:
-        marks: See `Catalogue.marks`.
-        user_id: The person; "" for a new one.
-        more: Further topics.
-    """
-    own = marks.get(digest_of(user_id), ()) if user_id and marks else ()
-    return SensitiveTopics([*marks.get("", ()), *own, *more])
+from whimbrel.tools.text.sensitive_topics import SensitiveTopics
 
 
 class WithoutTopics:
@@ -113,10 +49,8 @@ class WithoutTopics:
             topic_is = np.array([self.sensitive.covers(name) for name in whole.topics], dtype=bool)
             hidden = np.array([self.sensitive.covers(title) for title in self.whole.fields.titles], dtype=bool)
             for name, column in self.whole.fields.columns.items():
-                if name not in ("topics", "price"):
-                    hidden |= np.array(
-                        [_has(value) and self.sensitive.covers(str(value)) for value in column], dtype=bool
-                    )
+                if name != "topics":  # each topic is looked at once, not once for each item
+                    hidden |= np.array(list(map(self.sensitive.covers_value, column)), dtype=bool)
             rows, owner = whole.topics_of(np.arange(len(whole.item_ids)))
             hidden[owner[topic_is[rows]]] = True
             ids = frozenset(whole.item_ids[row] for row in np.flatnonzero(hidden))
@@ -187,7 +121,3 @@ class WithoutTopics:
     def zone(self) -> tzinfo:
         """The zone of the hours and weekends of habits."""
         return self.whole.zone
-
-
-def _has(value: object) -> bool:
-    return isinstance(value, str | tuple | list)
