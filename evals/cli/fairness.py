@@ -37,7 +37,8 @@ def fairness(
 
     Each person is asked about at the moment of their latest new item. The tables give NDCG@10 by group of people (by
     activity, and by each column of --people), the share of the list outside the most popular items, the popularity of
-    lists beside that of histories, and the shares of makers. Each --exposure is compared with the first.
+    lists beside that of histories, and the shares of makers. Each --exposure is compared with the first. The shipped
+    weights are used, since those of the store may have been learned from the moments that are asked about.
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.data.people import read_people

@@ -60,7 +60,7 @@ def _thing(words: str, shelf: str) -> Thing:
 def _events(plan: Any, shelves: dict[str, list[Thing]], number: int, random: Random) -> list[dict[str, Any]]:
     moves = number % 2 == 0
     user = f"{'moves' if moves else 'stays'}-{number}"
-    own = [plan["from"], *random.sample([name for name in plan["usual"] if name != plan["from"]], 2)]
+    preferred = [plan["from"], *random.sample([name for name in plan["usual"] if name != plan["from"]], 2)]
     rows = []
     for day in range(DAYS):
         for _ in range(random.choice((0, 1, 1, 2))):
@@ -70,7 +70,7 @@ def _events(plan: Any, shelves: dict[str, list[Thing]], number: int, random: Ran
             elif has_moved and random.random() < 0.85:
                 shelf = plan["to"]
             else:
-                shelf = own[0] if random.random() < 0.6 else random.choice(own[1:])
+                shelf = preferred[0] if random.random() < 0.6 else random.choice(preferred[1:])
             thing = random.choice(shelves[shelf])
             situation = {name: random.choice(values) for name, values in plan["situation"].items()}
             if shelf == plan["to"]:

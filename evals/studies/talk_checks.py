@@ -241,8 +241,8 @@ class _Talk:
                 self._fault("an item behind a gate", line)
             if tuple(turn.disclosures.get(item.item_id, ())) != self.policy.disclosures(item):
                 self._fault("an item without its disclosures", line)
-        said = [turn.words, *(item.title for item in items), *(topic for item in items for topic in item.topics)]
-        if not sensitive.covers(line) and any(map(sensitive.covers, said)):
+        spoken = [turn.words, *(item.title for item in items), *(topic for item in items for topic in item.topics)]
+        if not sensitive.covers(line) and any(map(sensitive.covers, spoken)):
             self._fault("a sensitive topic", line)
         if items and (self.policy.missing_facts(self.facts) or (self.policy.one_at_a_time and len(items) > 1)):
             self._fault("more items than the policy allows", line)
