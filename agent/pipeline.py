@@ -38,7 +38,8 @@ from whimbrel.tools.retrieval.candidates import Candidate, Candidates, retrieve
 from whimbrel.tools.retrieval.catalogue import Catalogue
 from whimbrel.tools.retrieval.channels import RetrievalQuery
 from whimbrel.tools.retrieval.interest import interest_of
-from whimbrel.tools.text.encoder import Vectors, encode
+from whimbrel.tools.text.encoder import TextEncoder, Vectors
+from whimbrel.tools.text.encoders import encoder_for
 from whimbrel.tools.text.exclusions import Refusal
 from whimbrel.tools.text.item_vectors import item_vectors
 from whimbrel.tools.tracing import traced_as_wanted
@@ -61,8 +62,10 @@ def recall(state: State, resources: Resources) -> State:
         at = max(times, default=None) if request.at is None else request.at
     before = np.inf if at is None else at
     events = [event for event in events if not is_expired(event, before)]
-    history = _with_topics(without_rejected(events))
-    return replace(state, recall=Recall(history, _vectors(state, history, catalogue), rejected_ids(events), at, before))
+    encoder = _encoder(request, catalogue)
+    history = _with_topics(without_rejected(events), encoder)
+    vectors = _vectors(request, history, catalogue, encoder)
+    return replace(state, recall=Recall(history, vectors, rejected_ids(events), at, before, encoder))
 
 
 def read(state: State, resources: Resources) -> State:
@@ -70,7 +73,8 @@ def read(state: State, resources: Resources) -> State:
     if not resources.model.reads:
         return state
     recall, context = state.recall, state.request.context
-    query = ReadQuery(recall.history, _known_moment(recall), context, _wishable_topics(state, resources.catalogue))
+    topics = _wishable_topics(state, resources.catalogue)
+    query = ReadQuery(recall.history, _known_moment(recall), context, topics, recall.encoder)
     return replace(state, reading=read_person(query, resources.model))
 
 
@@ -90,6 +94,7 @@ def predict(state: State, resources: Resources) -> State:
         at=_known_moment(recall),
         context=context,
         topic_vectors=_wishable_topics(state, resources.catalogue) if context.query else {},
+        encoder=recall.encoder,
         habits=resources.catalogue.habits(before=recall.before),
     )
     prediction = predict_shift(recall.history, query, model=resources.model, topics=resources.fitted.topics)
@@ -101,12 +106,12 @@ def predict(state: State, resources: Resources) -> State:
 def focus(state: State, resources: Resources) -> State:
     """Turn the history, the predicted topics and the wish into interest vectors."""
     recall, context = state.recall, state.request.context
+    query = recall.encoder.encode([context.query] if context.query else [])
     interest = interest_of(
         recall.history,
         recall.vectors,
-        predicted=_topic_vectors(state.prediction.shift.to_topics, resources.catalogue),
-        query=context.query,
-        liked_items=[recall.vectors[item_id] for item_id in context.more if item_id in recall.vectors],
+        predicted=_topic_vectors(state, resources.catalogue),
+        wished=[*query, *(recall.vectors[item_id] for item_id in context.more if item_id in recall.vectors)],
     )
     return replace(state, interest=replace(interest, phrases=state.reading.phrase_vectors))
 
@@ -301,23 +306,32 @@ def _known_moment(recall: Recall) -> float | None:
     return recall.at if all(item.time is not None for item in recall.history) else None
 
 
-def _with_topics(history: Sequence[Item]) -> Sequence[Item]:
+def _encoder(request: Request, catalogue: Catalogue) -> TextEncoder:
+    """Return the encoder of the catalogue. If it is empty, the items of the request choose it."""
+    if catalogue.item_count():
+        return catalogue.encoder
+    return encoder_for([*(request.history or ()), *(request.candidates or ())])
+
+
+def _with_topics(history: Sequence[Item], encoder: TextEncoder) -> Sequence[Item]:
     """Return the history. If none of its items has a topic, clusters of the titles become the topics."""
     if any(item.topics for item in history):
         return history
     items = list({item.item_id: item for item in history}.values())
     if len(items) < LEAST_CLUSTERED_ITEMS:
         return history
-    return with_cluster_topics(history, cluster_topics(items, item_vectors(items)))
+    return with_cluster_topics(history, cluster_topics(items, item_vectors(items, encoder)))
 
 
-def _vectors(state: State, history: Sequence[Item], catalogue: Catalogue) -> dict[str, Vectors]:
+def _vectors(
+    request: Request, history: Sequence[Item], catalogue: Catalogue, encoder: TextEncoder
+) -> dict[str, Vectors]:
     """Return item vectors: from the catalogue for its own users, else computed from the items in the request."""
-    more = state.request.context.more
-    if state.request.history is None:
+    more = request.context.more
+    if request.history is None:
         return catalogue.item_vectors(sorted({item.item_id for item in history} | set(more)))
-    items = list({item.item_id: item for item in [*history, *(state.request.candidates or ())]}.values())
-    given = dict(zip([item.item_id for item in items], item_vectors(items), strict=True))
+    items = list({item.item_id: item for item in [*history, *(request.candidates or ())]}.values())
+    given = dict(zip([item.item_id for item in items], item_vectors(items, encoder), strict=True))
     absent = [item_id for item_id in more if item_id not in given]
     return {**given, **(catalogue.item_vectors(absent) if absent else {})}
 
@@ -327,24 +341,26 @@ def _wishable_topics(state: State, catalogue: Catalogue) -> dict[str, Vectors]:
     known = catalogue.topic_vectors(before=state.recall.before)
     items = [*state.recall.history, *(state.request.candidates or ())]
     others = sorted({topic for item in items for topic in item.topics} - known.keys())
-    return {**known, **dict(zip(others, encode(others), strict=True))}
+    return {**known, **dict(zip(others, state.recall.encoder.encode(others), strict=True))}
 
 
-def _topic_vectors(topics: Sequence[str], catalogue: Catalogue) -> list[Vectors]:
+def _topic_vectors(state: State, catalogue: Catalogue) -> list[Vectors]:
+    """Return the vectors of the topics that the interest shifts to."""
+    topics = state.prediction.shift.to_topics
     vectors = catalogue.vectors_of_topics(topics) if topics else []
-    return vectors if len(vectors) == len(topics) else list(encode(topics))
+    return vectors if len(vectors) == len(topics) else list(state.recall.encoder.encode(topics))
 
 
 def _given(state: State, items: Sequence[Item], resources: Resources) -> State:
     """Take the candidates that the request supplies. Candidates that the context refuses are kept separately."""
     recall, context = state.recall, state.request.context
-    refusal = Refusal.of(context.avoid, {})
+    refusal = Refusal.of(context.avoid, {}, recall.encoder)
     hides = resources.catalogue.sensitive.covers_item
     excluded_ids = {item.item_id for item in items if refusal.covers(item) or hides(item) or not context.admits(item)}
     statistics = ItemStatistics.of(
         resources.catalogue.log, recall.history, before=recall.before, learned=resources.fitted.items
     )
-    vectors = item_vectors(items)
+    vectors = item_vectors(items, recall.encoder)
     allowed = [number for number, item in enumerate(items) if item.item_id not in excluded_ids]
     candidates = Candidates([items[number] for number in allowed], vectors[allowed], log=statistics)
     return replace(

@@ -25,7 +25,8 @@ from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.candidates import Candidate, Candidates
 from whimbrel.tools.retrieval.catalogue import Catalogue
 from whimbrel.tools.retrieval.interest import Interest
-from whimbrel.tools.text.encoder import Vectors
+from whimbrel.tools.text.encoder import TextEncoder, Vectors
+from whimbrel.tools.text.minilm import ENGLISH
 
 
 class PipelineConfig(BaseModel):
@@ -96,6 +97,7 @@ class Recall:
         refused: Ids of the items that the user rejected.
         at: The requested time, in Unix seconds; None if no times are known.
         before: Only events of the log before this time are read. It is infinite if `at` is None.
+        encoder: The encoder of all text vectors of the request.
     """
 
     history: Sequence[Item] = ()
@@ -103,6 +105,7 @@ class Recall:
     refused: tuple[str, ...] = ()
     at: float | None = None
     before: float = np.inf
+    encoder: TextEncoder = ENGLISH
 
 
 @dataclass(frozen=True)

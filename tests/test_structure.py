@@ -68,10 +68,10 @@ def test_a_wheel_works_elsewhere_with_its_prompts_and_tokenizer(tmp_path: Path) 
     program = (
         "import sys; sys.meta_path = [f for f in sys.meta_path if 'editable' not in str(f).lower()];"
         "sys.modules.pop('whimbrel', None);"
-        "from whimbrel.tools.text.encoder import encode; import whimbrel.tools;"
+        "from whimbrel.tools.text.minilm import ENGLISH; import whimbrel.tools;"
         "from whimbrel.prompts import load; load('explain', version=3);"
         "from whimbrel.prompts.phrases import load_phrases; load_phrases('zh');"
-        "print(whimbrel.tools.__file__, encode(['tea']).shape)"
+        "print(whimbrel.tools.__file__, ENGLISH.encode(['tea']).shape)"
     )
     elsewhere = dict(os.environ, PYTHONPATH=str(tmp_path / "elsewhere"))
     told = subprocess.run(

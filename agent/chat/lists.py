@@ -22,7 +22,7 @@ from whimbrel.tools.conditions import Condition
 from whimbrel.tools.log.interaction_log import InteractionLog, Ints
 from whimbrel.tools.records import Interaction, Item
 from whimbrel.tools.retrieval.field_table import FieldTable
-from whimbrel.tools.text.encoder import Vectors
+from whimbrel.tools.text.encoder import TextEncoder, Vectors
 from whimbrel.tools.text.sensitive_topics import SensitiveTopics
 
 MOST_QUESTIONS = 5
@@ -49,6 +49,10 @@ class CatalogueOfTalk(Protocol):
     @property
     def min_people(self) -> int:
         """How many people must have met an item before it is shown to others."""
+
+    @property
+    def encoder(self) -> TextEncoder:
+        """The encoder of the vectors of topics."""
 
     def items(self, item_ids: Sequence[str]) -> dict[str, Item]:
         """Return the items of these ids."""

@@ -307,7 +307,7 @@ class Session:
     def _unnamed(self, value: str) -> str:
         """Return a note if no topic is named by a refused word. Items with that word are left out all the same."""
         vectors = self._agent.store.topic_vectors(before=self._at)
-        refusal = Refusal.of([value], vectors)
+        refusal = Refusal.of([value], vectors, self._agent.store.encoder)
         return "" if any(map(refusal.covers_topic, vectors)) else self._say.chat.no_such_topic.format(topic=value)
 
     def _moved_on(self, reading: LineReading) -> list[str]:

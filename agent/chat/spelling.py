@@ -84,6 +84,6 @@ def _words_of(language: str) -> frozenset[str]:
 @cache
 def pieces(token: str) -> int:
     """Return into how many pieces the text encoder's tokenizer splits a word: rare words into some, noise into many."""
-    from whimbrel.tools.text.encoder import word_pieces
+    from whimbrel.tools.text.minilm import word_pieces
 
     return len(word_pieces(token))

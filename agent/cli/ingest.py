@@ -76,6 +76,15 @@ def ingest(
             "3 for a log alone of 200 people or more: its titles may be anybody's words.",
         ),
     ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            "--encoder",
+            metavar="NAME",
+            help="The text encoder of a new store: english, or multilingual, which is slower. By default the script of "
+            "the titles chooses.",
+        ),
+    ] = None,
     calibrate: Annotated[
         bool,
         typer.Option(help="Learn from the end of the log which signals count on it. It takes seconds, for any log."),
@@ -101,6 +110,7 @@ def ingest(
     from whimbrel.tools.sources.ingest import ingest as ingest_source
     from whimbrel.tools.sources.table_options import TableOptions, parse_map
     from whimbrel.tools.store.store import open_store
+    from whimbrel.tools.text.encoders import encoder_named
 
     meanings = parse_events(events or [])
     options = TableOptions(parse_map(map or []), split, time_format, timezone, encoding, False if no_header else None)
@@ -125,6 +135,7 @@ def ingest(
             meanings=meanings,
             timezone=timezone,
             min_people=min_people,
+            encoder=encoder_named(encoder) if encoder else None,
         )
         if calibrate and done.new_events:
             with open_store(store) as opened_store:

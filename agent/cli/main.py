@@ -27,6 +27,7 @@ from whimbrel.agent.cli.ingest import ingest
 from whimbrel.agent.cli.options import add_command
 from whimbrel.agent.cli.purge import purge
 from whimbrel.agent.cli.recommend import recommend
+from whimbrel.agent.cli.reencode import reencode
 from whimbrel.agent.cli.sensitive import sensitive
 from whimbrel.agent.cli.shift import shift
 from whimbrel.tools.tracing import LOCAL_ONLY
@@ -56,7 +57,8 @@ def build_app(group: str | None = None) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
-    for command in (ingest, recommend, shift, chat, demo, fit, export, forget, sensitive, audit, purge, check):
+    of_lists = (ingest, recommend, shift, chat, demo, fit)
+    for command in (*of_lists, export, forget, sensitive, audit, purge, check, reencode):
         add_command(app, command)
     app.add_typer(models.build_app(), name="models")
     import_module(EVALS_COMMANDS).register(app, group)

@@ -125,9 +125,14 @@ def fit_store(store: Store, extras: Extras | None = None, *, seed: int = 0, prog
     return replace(fit, outlook=outlook)
 
 
+def has_fit(store: Store) -> bool:
+    """Return whether `whimbrel fit` has learned from a store."""
+    return (store.fitted / FUSION).is_file()
+
+
 def calibrate_store(store: Store, *, progress: Progress | None = None) -> None:
     """Learn in seconds which signals count on the log of a store. A store that was fitted already stays as it is."""
-    if (store.fitted / FUSION).is_file():
+    if has_fit(store):
         return
     rankers = calibrate(store, progress=progress)
     if rankers is not None:

@@ -23,7 +23,8 @@ from whimbrel.agent.shift.topic_history import TopicHistory
 from whimbrel.prompts import Message, load
 from whimbrel.prompts.phrases import load_phrases
 from whimbrel.tools.records import Item
-from whimbrel.tools.text.encoder import Vectors, encode
+from whimbrel.tools.text.encoder import TextEncoder, Vectors
+from whimbrel.tools.text.minilm import ENGLISH
 
 MOST_EVENTS = 24
 """The latest distinct events that the model reads. With about 20 tokens each, they are half of the prompt."""
@@ -195,12 +196,14 @@ class ReadQuery:
         at: The moment in Unix seconds, or None if no times are known.
         context: The situation and the wish.
         topics: The topics of the catalogue, with vectors of their names.
+        encoder: The encoder of these vectors.
     """
 
     history: Sequence[Item]
     at: float | None = None
     context: Context = field(default_factory=Context)
     topics: Mapping[str, Vectors] = field(default_factory=dict)
+    encoder: TextEncoder = ENGLISH
 
 
 def read_person(query: ReadQuery, model: ModelAccess) -> Reading:
@@ -278,8 +281,8 @@ def _checked(reply: ReadReply, query: ReadQuery, events: Sequence[Item], given: 
         shift=_shift(reply.shift, query, events, given),
         phrases=phrases,
         unwanted=unwanted,
-        phrase_vectors=encode(phrases) if phrases else None,
-        unwanted_vectors=encode(unwanted) if unwanted else None,
+        phrase_vectors=query.encoder.encode(phrases) if phrases else None,
+        unwanted_vectors=query.encoder.encode(unwanted) if unwanted else None,
         usage=usage,
         warnings=warnings,
     )
@@ -287,10 +290,10 @@ def _checked(reply: ReadReply, query: ReadQuery, events: Sequence[Item], given: 
 
 def _shift(reply: ShiftReply, query: ReadQuery, events: Sequence[Item], given: str) -> ReadShift | None:
     known = {topic for item in query.history for topic in item.topics} | query.topics.keys()
-    to_topics = _known_topics(reply.to_topics, known, query.topics)
+    to_topics = _known_topics(reply.to_topics, known, query)
     if not to_topics:
         return None
-    from_topics = [topic for topic in _known_topics(reply.from_topics, known, query.topics) if topic not in to_topics]
+    from_topics = [topic for topic in _known_topics(reply.from_topics, known, query) if topic not in to_topics]
     return ReadShift(
         kind=reply.kind,
         from_topics=tuple(from_topics),
@@ -301,16 +304,16 @@ def _shift(reply: ShiftReply, query: ReadQuery, events: Sequence[Item], given: s
     )
 
 
-def _known_topics(names: Sequence[str], known: set[str], vectors: Mapping[str, Vectors]) -> list[str]:
+def _known_topics(names: Sequence[str], known: set[str], query: ReadQuery) -> list[str]:
     """Map names to topics of the catalogue: by spelling, else to the nearest topic from SAME_TOPIC on."""
     by_case = {topic.casefold(): topic for topic in sorted(known)}
     topics, others = list[str](), list[str]()
     for name in names:
         topic = by_case.get(name.strip().casefold())
         topics.append(topic) if topic else others.append(name)
-    if others and vectors:
-        listed = list(vectors)
-        cosines = encode(others) @ np.stack([vectors[topic] for topic in listed]).T
+    if others and query.topics:
+        listed = list(query.topics)
+        cosines = query.encoder.encode(others) @ np.stack(list(query.topics.values())).T
         topics += [listed[int(row.argmax())] for row in cosines if row.max() >= SAME_TOPIC]
     return list(dict.fromkeys(topics))[:3]
 

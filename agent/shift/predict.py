@@ -35,8 +35,9 @@ from whimbrel.prompts.phrases import Phrases, load_phrases
 from whimbrel.tools.arrays import standardise
 from whimbrel.tools.log.topic_habits import TopicHabits
 from whimbrel.tools.records import Interaction, Item
-from whimbrel.tools.text.encoder import Vectors, encode
+from whimbrel.tools.text.encoder import TextEncoder, Vectors
 from whimbrel.tools.text.exclusions import Refusal
+from whimbrel.tools.text.minilm import ENGLISH
 from whimbrel.tools.text.titles import short_titles
 
 LEAST_LIKELY = 0.1
@@ -65,12 +66,14 @@ class ShiftQuery:
         context: The situation at that moment, with the user's stated wish, if any.
         topic_vectors: Unit vectors of the topics that a stated wish may mean, keyed by topic. They are only read if
             there is a wish.
+        encoder: The encoder of these vectors.
         habits: Topic base rates of all users, counted before `at`. None if no log of other users is known.
     """
 
     at: float | None
     context: Context = field(default_factory=Context)
     topic_vectors: Mapping[str, Vectors] = field(default_factory=dict)
+    encoder: TextEncoder = ENGLISH
     habits: TopicHabits | None = None
 
 
@@ -241,11 +244,11 @@ def _shift_to_wish(history: Sequence[Item], query: ShiftQuery, say: Phrases) -> 
     The more of the wish the recent events already cover, the lower is the confidence.
     """
     context, topic_vectors = query.context, query.topic_vectors
-    refusal = Refusal.of(context.avoid, topic_vectors)
+    refusal = Refusal.of(context.avoid, topic_vectors, query.encoder)
     to_topics: tuple[str, ...] = ()
     names = [name for name in sorted(topic_vectors) if not refusal.covers_topic(name)]
     if names:
-        similarity = np.stack([topic_vectors[name] for name in names]) @ encode([context.query])[0]
+        similarity = np.stack([topic_vectors[name] for name in names]) @ query.encoder.encode([context.query])[0]
         nearest = np.argsort(-similarity, kind="stable")[:MOST_TO_TOPICS]
         least = max(WISH_SIMILARITY, WISH_SHARE * float(similarity.max()))
         to_topics = tuple(names[row] for row in nearest if similarity[row] >= least)

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.tools.text.distilled import pieces_of
-from whimbrel.tools.text.encoder import DIMENSION, encode
+from whimbrel.tools.text.encoder import DIMENSION
+from whimbrel.tools.text.minilm import ENGLISH
 
 SEED = 0
 WIDTH, HIDDEN = 256, 768
@@ -113,7 +114,7 @@ def main() -> None:
     file = resources.files("whimbrel.tools.text").joinpath("minilm_tokenizer.json")
     tokenizer = Tokenizer.from_str(file.read_text("utf-8"))
     names = [tokenizer.decode([number]) or "." for number in range(tokenizer.get_vocab_size())]
-    save(fit(texts, encode(names), encode(texts)), arguments.out)
+    save(fit(texts, ENGLISH.encode(names), ENGLISH.encode(texts)), arguments.out)
 
 
 if __name__ == "__main__":

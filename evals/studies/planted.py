@@ -26,7 +26,7 @@ from whimbrel.evals.metrics.intervals import DRAWS, percentile_interval
 from whimbrel.prompts.phrases import load_phrases
 from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.records import Interaction, Item
-from whimbrel.tools.text.encoder import encode
+from whimbrel.tools.text.minilm import ENGLISH
 from whimbrel.tools.timestamps import DAY_SECONDS, is_weekend
 
 START = 1_600_000_000 // DAY_SECONDS * DAY_SECONDS
@@ -131,7 +131,7 @@ def predicted_shift(log: PlantedLog, model: ModelAccess = NO_MODEL) -> Shift:
         return prediction.shift
     topics = sorted({topic for item in log.history for topic in item.topics})
     reading = read_person(
-        ReadQuery(log.history, log.at, context, dict(zip(topics, encode(topics), strict=True))), model
+        ReadQuery(log.history, log.at, context, dict(zip(topics, ENGLISH.encode(topics), strict=True))), model
     )
     return fuse_shift(prediction, reading, wished=False, say=load_phrases(model.language)).shift
 

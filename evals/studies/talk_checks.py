@@ -259,7 +259,7 @@ class _Talk:
                 self._fault("a broken condition", line)
         if items and state.refused:
             vectors = self.agent.store.topic_vectors()
-            refusal = Refusal.of(list(state.refused), vectors)
+            refusal = Refusal.of(list(state.refused), vectors, self.agent.store.encoder)
             if any(refusal.covers(item) for item in items):
                 self._fault("a refused word", line)
 

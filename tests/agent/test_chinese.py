@@ -321,10 +321,10 @@ EVEN = [("茶饮", "面包")[day % 2] for day in range(56)]
     ],
 )
 def test_the_reason_of_a_shift_is_chinese(events: list[Item], context: dict[str, str], reason: str) -> None:
-    from whimbrel.tools.text.encoder import encode
+    from whimbrel.tools.text.minilm import ENGLISH
 
     at = next((event.time for event in reversed(events)), None)
-    vectors = {"园艺": encode(["园艺"])[0]}
+    vectors = {"园艺": ENGLISH.encode(["园艺"])[0]}
     found = predict_shift(
         events,
         ShiftQuery(at=at, context=Context.model_validate(context), topic_vectors=vectors),

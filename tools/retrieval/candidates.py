@@ -152,7 +152,8 @@ def retrieve(
         raise ValueError(f"n must be at least 1, got {n}")
     if conditions:
         query = replace(query, only=catalogue.fields.rows_where(conditions))
-    refusal = Refusal.of(avoid, catalogue.topic_vectors(before=query.before) if avoid else {})
+    topic_vectors = catalogue.topic_vectors(before=query.before) if avoid else {}
+    refusal = Refusal.of(avoid, topic_vectors, catalogue.encoder)
     titles_met = {item.title.casefold() for item in query.history}
 
     def admits(item: Item) -> bool:

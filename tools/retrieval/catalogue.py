@@ -10,7 +10,7 @@ from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.topic_habits import TopicHabits
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.field_table import FieldTable
-from whimbrel.tools.text.encoder import Vectors
+from whimbrel.tools.text.encoder import TextEncoder, Vectors
 from whimbrel.tools.text.sensitive_topics import SensitiveTopics
 
 
@@ -20,6 +20,10 @@ class Catalogue(Protocol):
     @property
     def log(self) -> InteractionLog:
         """The interactions of all users as arrays, ordered by time."""
+
+    @property
+    def encoder(self) -> TextEncoder:
+        """The encoder of the vectors of items and topics."""
 
     @property
     def min_people(self) -> int:

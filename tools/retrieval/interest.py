@@ -7,7 +7,7 @@ import numpy as np
 
 from whimbrel.tools.log.interaction_log import Floats
 from whimbrel.tools.records import Item, liked, strength
-from whimbrel.tools.text.encoder import Vectors, encode
+from whimbrel.tools.text.encoder import Vectors
 
 HALF_LIFE = 5
 """The weight of an item in the short-term vector halves with every this many later items."""
@@ -46,8 +46,7 @@ def interest_of(
     vectors: Mapping[str, Vectors],
     *,
     predicted: Sequence[Vectors] = (),
-    query: str = "",
-    liked_items: Sequence[Vectors] = (),
+    wished: Sequence[Vectors] = (),
 ) -> Interest:
     """Compute a user's vectors of interest.
 
@@ -55,15 +54,13 @@ def interest_of(
         history: The user's events in order of time. Items that the user disliked are left out (see `liked`).
         vectors: Text vectors of the history's items, keyed by id. An item without a vector is left out.
         predicted: Vectors of the topics that are predicted as the next interest.
-        query: A stated wish; "" if there is none.
-        liked_items: Vectors of items that the user wants more of.
+        wished: Vectors of a stated wish and of items that the user wants more of.
     """
     events = [item for item in liked(history) if item.item_id in vectors]
     item_ids = [item.item_id for item in events]
     met = [vectors[item_id] for item_id in item_ids]
     strengths = np.array([strength(item) for item in events])
     ages = np.arange(len(met))[::-1]
-    wished = [*(encode([query]) if query else []), *liked_items]
     latest = list(dict.fromkeys(reversed(item_ids)))[:LATEST]
     return Interest(
         short=_mean(met, strengths * 0.5 ** (ages / HALF_LIFE)),

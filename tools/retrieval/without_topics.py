@@ -15,7 +15,7 @@ from whimbrel.tools.log.without_items import without_items
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.catalogue import Catalogue
 from whimbrel.tools.retrieval.field_table import FieldTable
-from whimbrel.tools.text.encoder import Vectors
+from whimbrel.tools.text.encoder import TextEncoder, Vectors
 from whimbrel.tools.text.sensitive_topics import SensitiveTopics
 
 
@@ -116,6 +116,11 @@ class WithoutTopics:
     def marks(self) -> Mapping[str, Sequence[str]]:
         """The sensitive topics of everybody and of each person."""
         return self.whole.marks
+
+    @property
+    def encoder(self) -> TextEncoder:
+        """The encoder of the vectors of items and topics."""
+        return self.whole.encoder
 
     @property
     def zone(self) -> tzinfo:

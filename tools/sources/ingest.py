@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
-from whimbrel.tools.errors import StoreError
+from whimbrel.tools.errors import ConfigError, StoreError
 from whimbrel.tools.event_meanings import MEANINGS, Meaning, meaning_of
 from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.sources.majority import record_of
@@ -22,8 +22,9 @@ from whimbrel.tools.sources.staged import kept_file, staged
 from whimbrel.tools.sources.staging import Staging, look_alike
 from whimbrel.tools.store.person_files import REJECTS_FOLDER
 from whimbrel.tools.store.store import Store, open_store
-from whimbrel.tools.text.distilled import encode_distilled
-from whimbrel.tools.text.encoder import encode, encoder_text
+from whimbrel.tools.text.encoder import TextEncoder, encoder_text
+from whimbrel.tools.text.encoders import encoder_for
+from whimbrel.tools.text.minilm import ENGLISH
 from whimbrel.tools.timestamps import iso
 
 LONGEST_FILE_NAME = 60  # characters of the name of a source in the name of its file of rejects
@@ -51,6 +52,7 @@ def ingest(
     meanings: Mapping[str, Meaning] | None = None,
     timezone: str = "",
     min_people: int | None = None,
+    encoder: TextEncoder | None = None,
 ) -> Ingested:
     """Write the rows of a source to the store at `location`. The store is created if it does not exist.
 
@@ -64,8 +66,10 @@ def ingest(
         timezone: The zone in which the people live, which the store keeps; "" to leave it.
         min_people: How many people must have met an item before it is shown to others. The store keeps it. By default
             1 with a catalogue, and MIN_PEOPLE_OF_LOG for a log alone of LEAST_USERS_TO_HIDE users or more.
+        encoder: The text encoder of a new store. The default is the one that reads the language of the items.
 
     Raises:
+        ConfigError: The store has vectors of another encoder than `encoder`.
         DataError: The source cannot be read to its end, or none of its rows is valid.
         StoreError: The store is locked, was made with another encoder, or fails.
 
@@ -90,6 +94,8 @@ def ingest(
                 store.settings.set_zone(timezone)
             if count := min_people or _default_min_people(staging, store):
                 store.settings.set_min_people(count)
+            language = _language(staging)
+            _choose_encoder(store, encoder, language, staging.item_count)
             new_items, topics = _write_items(staging, store, progress)
             new_events = _write_histories(staging, store, progress)
             progress.step("Indexing", None)
@@ -124,6 +130,7 @@ def ingest(
                 warnings=[
                     *source.warnings,
                     *_about_earlier(source.name, read_before),
+                    *_about_encoder(store, language),
                     *_questions(staging, words, store, meanings or {}),
                 ],
             )
@@ -156,6 +163,37 @@ def _exists(location: str | Path) -> bool:
     return is_address or folder.is_file() or (folder / "chroma.sqlite3").is_file()
 
 
+def _language(staging: Staging) -> TextEncoder:
+    """Return the encoder that reads the language of the source."""
+    first = next(batches(staging.told(), BATCH_SIZE), [])
+    records = [record_of(item_id, rows, {}, None) for item_id, rows in first]
+    return encoder_for([record.item for record in records if record is not None])
+
+
+def _choose_encoder(store: Store, given: TextEncoder | None, language: TextEncoder, items: int) -> None:
+    """Choose the encoder of a new store. A store that holds items keeps that of their vectors."""
+    if not store.item_count():
+        encoder = given or language
+        store.settings.set_encoder(encoder, is_distilled=encoder is ENGLISH and items > LARGE_CATALOGUE)
+    elif given is not None and given is not store.encoder:
+        raise ConfigError(
+            f"the vectors of store {store.location!r} are those of the {store.encoder.title} text encoder: run "
+            f"`whimbrel reencode --store {store.location} --encoder {given.title}` first"
+        )
+
+
+def _about_encoder(store: Store, language: TextEncoder) -> Iterator[str]:
+    if store.settings.is_distilled:
+        yield "the catalogue is large, so the vectors of its titles are those of the fast, distilled encoder"
+    if store.encoder is not ENGLISH:
+        yield f"titles and topics are read by the {store.encoder.title} text encoder, which knows every script"
+    elif language is not ENGLISH:
+        yield (
+            "many titles are in a script that the English text encoder does not read: run `whimbrel reencode --store "
+            f"{store.location} --encoder {language.title}`"
+        )
+
+
 def _write_items(staging: Staging, store: Store, progress: Progress) -> tuple[int, set[str]]:
     """Encode and write the items that are new or have new facts.
 
@@ -165,10 +203,6 @@ def _write_items(staging: Staging, store: Store, progress: Progress) -> tuple[in
     known_topics = store.topic_names()
     spelling = staging.spelling(known_topics)
     count = staging.item_count
-    # A store that holds items keeps the encoder of their vectors.
-    if count > LARGE_CATALOGUE and not store.item_count():
-        store.settings.note_distilled()
-    encode_items = encode_distilled if store.settings.is_distilled else encode
     progress.step("Encoding items", count)
     topics: set[str] = set()
     written = 0
@@ -181,11 +215,11 @@ def _write_items(staging: Staging, store: Store, progress: Progress) -> tuple[in
         progress.advance(len(told) - len(changed))
         if changed:
             texts = [encoder_text(record.item) for record in changed]
-            store.put_items(changed, encode_items(texts, advance=progress.advance))
+            store.put_items(changed, store.settings.encode_items(texts, advance=progress.advance))
             written += len(changed)
     new_topics = sorted(topics - known_topics)
     if new_topics:
-        store.put_topics(new_topics, encode(new_topics))
+        store.put_topics(new_topics, store.encoder.encode(new_topics))
     return written, topics
 
 
@@ -227,8 +261,6 @@ def _questions(staging: Staging, words: Mapping[str, int], store: Store, given: 
     """Yield what a person should check: a span of time that is not plausible, and event words of no known meaning."""
     import time
 
-    if store.settings.is_distilled:
-        yield "the catalogue is large, so the vectors of its titles are those of the fast, distilled encoder"
     span = staging.span
     if span and (span[0] < _EARLY or span[1] > time.time() + _FUTURE_DAYS * 86400):
         yield (

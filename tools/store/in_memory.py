@@ -15,7 +15,8 @@ from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
 from whimbrel.tools.records import Interaction, Item, Occurrence
 from whimbrel.tools.retrieval.field_table import FieldTable
 from whimbrel.tools.store.user_records import TASTE_EVENTS, taste_vector
-from whimbrel.tools.text.encoder import DIMENSION, Vectors, encode
+from whimbrel.tools.text.encoder import DIMENSION, TextEncoder, Vectors
+from whimbrel.tools.text.encoders import encoder_for
 from whimbrel.tools.text.item_vectors import item_vectors
 from whimbrel.tools.text.sensitive_topics import SensitiveTopics
 
@@ -45,6 +46,7 @@ class InMemory:
         min_people: How many people must have met an item before it is shown to others.
         zone: The zone of the hours and weekends of habits.
         marks: The sensitive topics of everybody and of each person.
+        encoder: The encoder of the vectors of items and topics.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class InMemory:
         min_people: int = 1,
         marks: Mapping[str, Sequence[str]] | None = None,
         vectors: KnownVectors | None = None,
+        encoder: TextEncoder | None = None,
     ) -> None:
         """Make a catalogue.
 
@@ -73,12 +76,14 @@ class InMemory:
             min_people: How many people must have met an item before it is shown to others.
             marks: The sensitive topics of everybody and of each person (see `Settings.marks`).
             vectors: Vectors that are known already; None to compute them with the encoder.
+            encoder: The text encoder. The default is the one that reads the language of the items.
         """
         self.marks, self.sensitive = marks or {}, SensitiveTopics(())
         self.log = log
         self.timed = timed
         self.min_people = min_people
         self._items = {item.item_id: item for item in items}
+        self.encoder = encoder or encoder_for(self._items.values())
         self._histories = histories
         self._meanings = meanings
         self.zone = zone
@@ -112,7 +117,7 @@ class InMemory:
     def vectors_of_topics(self, topics: Sequence[str]) -> list[Vectors]:
         """Return the vectors of these topics' names, in order."""
         absent = [topic for topic in topics if topic not in self._topic_vectors]
-        self._topic_vectors |= zip(absent, encode(absent), strict=True) if absent else ()
+        self._topic_vectors |= zip(absent, self.encoder.encode(absent), strict=True) if absent else ()
         return [self._topic_vectors[topic] for topic in topics]
 
     def nearest(self, vectors: Vectors, *, n: int) -> list[list[tuple[str, float]]]:
@@ -167,7 +172,7 @@ class InMemory:
 
     @cached_property
     def _vectors(self) -> Vectors:
-        return self._known.items if self._known else item_vectors(list(self._items.values()))
+        return self._known.items if self._known else item_vectors(list(self._items.values()), self.encoder)
 
     @cached_property
     def _tastes(self) -> Vectors:

@@ -12,7 +12,8 @@ from whimbrel.tools.records import digest_of
 from whimbrel.tools.store.chroma import Database
 
 COLLECTION = "notes"
-GENERATION, MEANINGS, TIMEZONE, DISTILLED = "generation", "meanings", "timezone", "distilled"
+GENERATION, MEANINGS, TIMEZONE = "generation", "meanings", "timezone"
+ENCODER, DISTILLED, REENCODING = "encoder", "distilled", "reencoding"
 PRIVATE = "private"
 """The note of items that only somebody met who is being forgotten."""
 MIN_PEOPLE, AUDIT = "min_people", "audit"

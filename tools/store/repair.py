@@ -16,25 +16,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from whimbrel.tools.errors import DataError, StoreError
 from whimbrel.tools.files.locks import exclusive
 from whimbrel.tools.files.whole_files import MANIFEST, check_files
 from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.store.chroma import COLLECTIONS, RECORDS, SHARING_ADVICE, connect
 from whimbrel.tools.store.clients import DATABASE_FILE
-from whimbrel.tools.store.item_records import ItemRecord
 from whimbrel.tools.store.notes import Notes
 from whimbrel.tools.store.purge import MARK
 from whimbrel.tools.store.read_only import copied, why_read_only
 from whimbrel.tools.store.seals import Seals
 from whimbrel.tools.store.settings import Settings
 from whimbrel.tools.store.store import Store, open_store
-from whimbrel.tools.store.user_records import UserRecords
-from whimbrel.tools.text import encoder
-from whimbrel.tools.text.distilled import encode_distilled
-from whimbrel.tools.text.encoder import Vectors
+from whimbrel.tools.store.vectors import compute_vectors
 
 SQLITE_SECONDS = 10.0
 
@@ -152,28 +146,13 @@ def repair_store(folder: Path, damages: Sequence[Damage], *, progress: Progress 
 def _restore_vectors(folder: Path, names: Sequence[str], progress: Progress) -> None:
     """Compute the vectors of collections again from their records. Those of users need those of items."""
     database = connect(str(folder), create=False, writing=True, metadata={}, damaged=True)
-    settings = Settings(Notes(database))
-    encode = encode_distilled if settings.is_distilled else encoder.encode
-
-    def vectors_of_items(item_ids: Sequence[str]) -> dict[str, Vectors]:
-        return {id_: np.asarray(vector, np.float32) for id_, vector in database.get("items", item_ids, "embeddings")}
-
-    progress.step("Computing vectors again", len(names))
     try:
         for name in sorted(names, key=[*COLLECTIONS, *RECORDS].index):
-            if name == "users":
-                UserRecords(database).restore_vectors(vectors_of_items, settings.meanings)
-            else:
+            if name in RECORDS:
                 for page in database.pages(name, "metadatas"):
-                    ids, metadatas = [id_ for id_, _ in page], [metadata for _, metadata in page]
-                    if name == "items":
-                        items = [ItemRecord.from_metadata(metadata).item for metadata in metadatas]
-                        database.upsert(name, ids, encode([encoder.encoder_text(item) for item in items]), metadatas)
-                    elif name == "topics":
-                        database.upsert(name, ids, encoder.encode(ids))
-                    else:
-                        database.put(name, dict(page))
-            progress.advance(1)
+                    database.put(name, dict(page))
+            else:
+                compute_vectors(database, name, Settings(Notes(database)), progress)
     finally:
         database.close()
 

@@ -1,12 +1,26 @@
 """What a store knows about its logs: meanings of event words, the zone, the encoder, and how each source was read."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import tzinfo
 
 from whimbrel.tools.event_meanings import Meaning
 from whimbrel.tools.records import digest_of
-from whimbrel.tools.store.notes import AUDIT, DISTILLED, MEANINGS, MIN_PEOPLE, SENSITIVE, TIMEZONE, Notes
+from whimbrel.tools.store.notes import (
+    AUDIT,
+    DISTILLED,
+    ENCODER,
+    MEANINGS,
+    MIN_PEOPLE,
+    REENCODING,
+    SENSITIVE,
+    TIMEZONE,
+    Notes,
+)
+from whimbrel.tools.text.distilled import encode_distilled
+from whimbrel.tools.text.encoder import TextEncoder, Vectors
+from whimbrel.tools.text.encoders import encoder_named
+from whimbrel.tools.text.minilm import ENGLISH
 from whimbrel.tools.timestamps import zone_of
 
 
@@ -17,13 +31,32 @@ class Settings:
         self._notes = notes
 
     @property
+    def encoder(self) -> TextEncoder:
+        """The encoder of all vectors. Vectors of two encoders are never mixed."""
+        return encoder_named(self._notes.get(ENCODER) or ENGLISH.name)
+
+    @property
     def is_distilled(self) -> bool:
-        """Whether the items have vectors of the distilled encoder. Vectors of two encoders are never mixed."""
+        """Whether the items have vectors of the distilled encoder, which are in the space of the English one."""
         return bool(self._notes.get(DISTILLED))
 
-    def note_distilled(self) -> None:
-        """Note that all items have vectors of the distilled encoder."""
-        self._notes.put(distilled="yes")
+    @property
+    def encode_items(self) -> Callable[..., Vectors]:
+        """The function that encodes the texts of items (see `TextEncoder.encode`)."""
+        return encode_distilled if self.is_distilled else self.encoder.encode
+
+    def set_encoder(self, encoder: TextEncoder, *, is_distilled: bool = False) -> None:
+        """Set the encoder of all vectors. Vectors that are there must be computed again."""
+        self._notes.put(encoder=encoder.name)
+        if is_distilled:
+            self._notes.put(distilled="yes")
+        else:
+            self._notes.remove(DISTILLED)
+
+    def note_computed(self, name: str, count: int) -> None:
+        """Note how many records of a collection have been re-encoded, if the store is being re-encoded."""
+        if begun := self._notes.get(REENCODING):
+            self._notes.put(reencoding=json.dumps({**json.loads(begun), name: count}))
 
     @property
     def meanings(self) -> dict[str, Meaning]:

@@ -42,14 +42,13 @@ from whimbrel.tools.store.chroma import COLLECTIONS, Database, connect
 from whimbrel.tools.store.item_records import FROM_CATALOGUE, ItemRecord, without_times_of
 from whimbrel.tools.store.journal import Journal
 from whimbrel.tools.store.lease import Lease
-from whimbrel.tools.store.notes import PRIVATE, Notes
+from whimbrel.tools.store.notes import PRIVATE, REENCODING, Notes
 from whimbrel.tools.store.person_files import read_conversations, remove_files_of
 from whimbrel.tools.store.settings import Settings
 from whimbrel.tools.store.stored_log import ColumnsOf, StoredLog
 from whimbrel.tools.store.user_records import UserRecords
-from whimbrel.tools.text import encoder
-from whimbrel.tools.text.distilled import encode_distilled
-from whimbrel.tools.text.encoder import Vectors
+from whimbrel.tools.text.encoder import DIMENSION, TextEncoder, Vectors, encoder_text
+from whimbrel.tools.text.minilm import ENGLISH
 from whimbrel.tools.text.sensitive_topics import SensitiveTopics
 
 FORMAT = 4
@@ -63,7 +62,8 @@ WAIT_SECONDS = 75.0
 NOTICED_AFTER = 1.0
 """What other processes write to a server is noticed by requests that begin so many seconds later."""
 CLUSTERS_FILE = "clusters.json"
-_MADE_BY = {"format": FORMAT, "encoder": encoder.NAME, "dimension": encoder.DIMENSION}
+_MADE_BY = {"format": FORMAT, "encoder": ENGLISH.name, "dimension": DIMENSION}
+"""What is checked when a store is opened. The encoder that a store has now is one of its notes."""
 
 
 class Store:
@@ -155,6 +155,11 @@ class Store:
     def conversations(self, user_id: str) -> dict[str, Any]:
         """Return what each saved conversation of a user remembers (see `read_conversations`)."""
         return read_conversations(self.folder, user_id)
+
+    @property
+    def encoder(self) -> TextEncoder:
+        """The encoder of the vectors of items and topics."""
+        return self.settings.encoder
 
     @property
     def min_people(self) -> int:
@@ -392,8 +397,7 @@ class Store:
             before = {record.item.item_id: record.item for record in records}
             items = [record for record in changed if record.item != before[record.item.item_id]]
             if items:
-                encode = encode_distilled if self.settings.is_distilled else encoder.encode
-                self.put_items(items, encode([encoder.encoder_text(record.item) for record in items]))
+                self.put_items(items, self.settings.encode_items([encoder_text(record.item) for record in items]))
             self._forget_what_was_read()
             self._notes.renew()
 
@@ -481,11 +485,20 @@ class Store:
             columns_of: Returns all events of the users' records as arrays, given the sorted ids of the items. It is
                 faster than reading them from the store.
         """
+        self._rebuild(columns_of)
+        self._notes.finish(source)
+        self._writing.close()
+
+    def complete_reencoding(self) -> None:
+        """Rebuild what is derived from the vectors, and mark the store as finished."""
+        self._rebuild(None)
+        self._notes.remove(REENCODING)
+
+    def _rebuild(self, columns_of: ColumnsOf | None) -> None:
+        """Rebuild the derived files."""
         self._clusters, self._items = self._find_clusters(), ReadCache[ItemRecord]()
         self._notes.renew()
         self._stored_log.build(columns_of)
-        self._notes.finish(source)
-        self._writing.close()
 
     def put_items(self, records: Sequence[ItemRecord], vectors: Vectors) -> None:
         """Write items with their text vectors, one row per item. An item with the same id is replaced."""
@@ -521,7 +534,7 @@ class Store:
             write_clusters(self.folder / CLUSTERS_FILE, clusters)
         new_names = sorted(set(clusters.values()) - self.topic_names())
         if new_names:
-            self.put_topics(new_names, encoder.encode(new_names))
+            self.put_topics(new_names, self.encoder.encode(new_names))
         return clusters
 
     def _catalogue(self) -> Iterator[Item]:
@@ -576,6 +589,10 @@ def _check(database: Database, *, writing: bool) -> None:
     if metadata["format"] != FORMAT:
         notes.move_from(metadata)
         database.replace_metadata(_MADE_BY)
+    if notes.get(REENCODING) and not writing:
+        raise StoreError(
+            f"store {location!r} is being re-encoded: run `whimbrel reencode --store {quote(location)}` to complete it"
+        )
     if notes.unfinished and not writing:
         raise StoreError(
             f"store {location!r} is unfinished: run `whimbrel ingest {notes.unfinished[0]} --store {quote(location)}` "

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.tools.text.encoder import DIMENSION, MOST_TOKENS, Vectors
+from whimbrel.tools.text.encoder import DIMENSION, Vectors
+from whimbrel.tools.text.minilm import MOST_TOKENS
 
 SPECIAL_TOKENS = 2
 CHUNK_SIZE = 1024  # texts

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from whimbrel.tools.records import Item
-from whimbrel.tools.text.encoder import Vectors, encode
+from whimbrel.tools.text.encoder import TextEncoder, Vectors
 
 REFUSED_SIMILARITY = 0.5  # a topic with at least this cosine means nearly the same as a refused word
 
@@ -27,13 +27,14 @@ class Refusal:
     unnamed: tuple[re.Pattern[str], ...] = ()
 
     @classmethod
-    def of(cls, avoid: Sequence[str], topic_vectors: Mapping[str, Vectors]) -> "Refusal":
+    def of(cls, avoid: Sequence[str], topic_vectors: Mapping[str, Vectors], encoder: TextEncoder) -> "Refusal":
         """Build a refusal from the words that a user avoids.
 
         Args:
             avoid: The words, as the user gave them. `snacks` also refuses `snack`.
             topic_vectors: The vectors of topics, keyed by name. A word may occur in no topic's name (`alcohol`). Topics
                 of nearly the same meaning are then refused (`Beers`, `Wines`).
+            encoder: The encoder of these vectors.
         """
         words = [word for word in avoid if word.strip()]
         patterns = tuple(_pattern(word) for word in words)
@@ -42,7 +43,7 @@ class Refusal:
         of_unnamed = tuple(_pattern(word) for word in unnamed)
         if not unnamed or not names:
             return cls(patterns, frozenset(), of_unnamed)
-        similarity = np.stack([topic_vectors[name] for name in names]) @ encode(unnamed).T
+        similarity = np.stack([topic_vectors[name] for name in names]) @ encoder.encode(unnamed).T
         near = similarity.max(axis=1) >= REFUSED_SIMILARITY
         topics = frozenset(name for name, refused in zip(names, near, strict=True) if refused)
         return cls(patterns, topics, of_unnamed)

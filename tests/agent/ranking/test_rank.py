@@ -20,14 +20,16 @@ from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.item_statistics import ItemStatistics
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.candidates import Candidate, Candidates
-from whimbrel.tools.text.encoder import encode
+from whimbrel.tools.text.minilm import ENGLISH
 
 TITLES = [f"Thing {number}" for number in range(8)]
 PERSON = Person([Item(item_id="h", title="Oolong tea", topics=("Tea",))])
 
 
 def candidates(titles: Sequence[str] = TITLES) -> Candidates:
-    return Candidates([Item(item_id=f"i{number}", title=title) for number, title in enumerate(titles)], encode(titles))
+    return Candidates(
+        [Item(item_id=f"i{number}", title=title) for number, title in enumerate(titles)], ENGLISH.encode(titles)
+    )
 
 
 def falling(count: int = len(TITLES)) -> np.ndarray:
@@ -150,14 +152,14 @@ def test_twice_the_list_is_weighed_within_bounds(k: int, orders: bool, weighed: 
 
 def test_candidates_near_a_phrase_gain_and_candidates_near_an_unwanted_one_lose() -> None:
     titles = ["Garden hose", "Rose seeds", "Green tea", "Black tea"]
-    reading = Reading(phrase_vectors=encode(["hoses", "seeds"]), unwanted_vectors=encode(["green tea"]))
-    figures = reading_figures(encode(titles), reading)
+    reading = Reading(phrase_vectors=ENGLISH.encode(["hoses", "seeds"]), unwanted_vectors=ENGLISH.encode(["green tea"]))
+    figures = reading_figures(ENGLISH.encode(titles), reading)
     assert set(figures) == {"phrases", "unwanted"}
     assert figures["phrases"][:2].min() > figures["phrases"][2:].max()
     assert figures["unwanted"].argmax() == 2
     for figure in figures.values():
         assert (figure.mean(), figure.std()) == pytest.approx((0, 1), abs=1e-6)
-    assert reading_figures(encode(titles), Reading()) == {}
+    assert reading_figures(ENGLISH.encode(titles), Reading()) == {}
     ranker = Ranker(weights={}, models={"reads": {"phrases": 1.0, "unwanted": -1.0}})
     person = Person(reading=reading)
     features = np.zeros((4, len(FEATURES)))
@@ -186,7 +188,7 @@ def test_the_figures_of_an_answer_stand_in_the_order_of_the_candidates() -> None
 
 def test_a_model_is_told_what_the_log_says_of_an_option() -> None:
     history = [Item(item_id="h", title="Oolong tea", topics=("Tea",)), Item(item_id="g", title="Rusk")]
-    vector = encode(["x"])[0]
+    vector = ENGLISH.encode(["x"])[0]
     options = [
         Candidate(Item(item_id="h", title="Oolong tea", price=3), vector, statistics={"popularity": 9.0}),
         Candidate(
@@ -236,14 +238,14 @@ def test_a_likelihood_depends_on_the_titles_of_the_history_and_on_the_wish() -> 
 
 @pytest.mark.parametrize(("accounts", "is_first"), [(1, False), (5, False), (60, True)])
 def test_words_that_few_people_stand_behind_do_not_come_first(accounts: int, is_first: bool) -> None:
-    wish = encode(["a green oolong tea from Taiwan"])[0]
+    wish = ENGLISH.encode(["a green oolong tea from Taiwan"])[0]
     titles = [*TITLES, "Oolong tea", "Green tea", "A green oolong tea from Taiwan"]
     items = [Item(item_id=f"i{number:02}", title=title) for number, title in enumerate(titles)]
     events = [(float(user), f"u{user}", item.item_id, None) for item in items[:-1] for user in range(40)]
     events += [(float(user), f"maker {user}", items[-1].item_id, None) for user in range(accounts)]
     log = InteractionLog.build(items, events)
     statistics = ItemStatistics.of(log, [items[0]], before=99.0)
-    asked = Candidates(items, encode(titles), log=statistics)
+    asked = Candidates(items, ENGLISH.encode(titles), log=statistics)
     person = replace(PERSON, wish=Wish("a green oolong tea from Taiwan", wish))
     features = falling(len(titles)) / 100
     ranking = rank(
@@ -251,7 +253,7 @@ def test_words_that_few_people_stand_behind_do_not_come_first(accounts: int, is_
     )
     assert (ranking.ranked[0].candidate.item.title == titles[-1]) == is_first
     assert sum(ranking.ranked[0].signals.values()) == pytest.approx(ranking.ranked[0].score)
-    without_log = Candidates(items, encode(titles))
+    without_log = Candidates(items, ENGLISH.encode(titles))
     ranking = rank(
         without_log,
         features,

@@ -14,7 +14,7 @@ from whimbrel.agent.reading.read_person import NO_READING, Reading, ReadQuery, r
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.results import is_model_note
 from whimbrel.tools.records import Interaction, Item
-from whimbrel.tools.text.encoder import encode
+from whimbrel.tools.text.minilm import ENGLISH
 from whimbrel.tools.timestamps import DAY_SECONDS
 
 AT = 1_404_594_600.0
@@ -42,7 +42,7 @@ REPLY: dict[str, Any] = {
 
 
 def query(history: list[Interaction] | None = None, **context: Any) -> ReadQuery:
-    topics = dict(zip(CATALOGUE, encode(CATALOGUE), strict=True))
+    topics = dict(zip(CATALOGUE, ENGLISH.encode(CATALOGUE), strict=True))
     events = HISTORY if history is None else history
     return ReadQuery(events, at=AT + 6 * DAY_SECONDS, context=Context.model_validate(context), topics=topics)
 
@@ -65,7 +65,7 @@ def test_a_reply_that_the_log_supports_is_taken_whole() -> None:
     ]
     assert reading.phrases == ("rakes and spades", "flower pots")
     assert reading.phrase_vectors is not None
-    assert np.allclose(reading.phrase_vectors, encode(reading.phrases))
+    assert np.allclose(reading.phrase_vectors, ENGLISH.encode(reading.phrases))
     assert reading.unwanted_vectors is not None
     assert reading.unwanted_vectors.shape == (1, 384)
     shift = reading.shift

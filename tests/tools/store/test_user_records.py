@@ -9,7 +9,7 @@ from whimbrel.tools.records import Item, Occurrence
 from whimbrel.tools.store import user_records
 from whimbrel.tools.store.item_records import FROM_CATALOGUE, ItemRecord
 from whimbrel.tools.store.store import Store, open_store
-from whimbrel.tools.text.encoder import encode
+from whimbrel.tools.text.minilm import ENGLISH
 
 TITLES = {"tea": "Green tea", "hose": "Garden hose"}
 
@@ -18,7 +18,7 @@ TITLES = {"tea": "Green tea", "hose": "Garden hose"}
 def store(tmp_path: Path) -> Store:
     with open_store(tmp_path / "store", create=True, writing=True) as opened:
         items = [ItemRecord(Item(item_id=id_, title=title), FROM_CATALOGUE) for id_, title in TITLES.items()]
-        opened.put_items(items, encode(list(TITLES.values())))
+        opened.put_items(items, ENGLISH.encode(list(TITLES.values())))
         yield opened
 
 

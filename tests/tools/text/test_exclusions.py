@@ -3,8 +3,8 @@
 import pytest
 
 from whimbrel.tools.records import Item
-from whimbrel.tools.text.encoder import encode
 from whimbrel.tools.text.exclusions import Refusal
+from whimbrel.tools.text.minilm import ENGLISH
 
 TOPICS = ["Beer", "Wine", "Garden tools"]
 
@@ -25,19 +25,19 @@ TOPICS = ["Beer", "Wine", "Garden tools"]
 def test_a_word_refuses_titles_and_topics_that_hold_it_in_singular_or_plural(
     word: str, title: str, covered: bool
 ) -> None:
-    refusal = Refusal.of([word], {})
+    refusal = Refusal.of([word], {}, ENGLISH)
     assert refusal.covers(Item(title=title)) is covered
     assert refusal.covers(Item(title="x", topics=[title])) is covered
     assert refusal.covers_topic(title) is covered
 
 
 def test_a_word_that_no_topic_holds_refuses_topics_of_nearly_the_same_meaning() -> None:
-    vectors = dict(zip(TOPICS, encode(TOPICS), strict=True))
-    refusal = Refusal.of(["alcoholic drinks"], vectors)
+    vectors = dict(zip(TOPICS, ENGLISH.encode(TOPICS), strict=True))
+    refusal = Refusal.of(["alcoholic drinks"], vectors, ENGLISH)
     assert refusal.covers(Item(title="Weissbier", topics=["Beer"]))
     assert not refusal.covers(Item(title="Spade", topics=["Garden tools"]))
-    assert not Refusal.of(["beers"], vectors).topics
+    assert not Refusal.of(["beers"], vectors, ENGLISH).topics
 
 
 def test_blank_words_refuse_nothing() -> None:
-    assert not Refusal.of(["", "  "], {}).covers(Item(title="x"))
+    assert not Refusal.of(["", "  "], {}, ENGLISH).covers(Item(title="x"))
