@@ -69,6 +69,7 @@ def build_eval_app() -> typer.Typer:
     from whimbrel.evals.cli.stuffing import stuffing
     from whimbrel.evals.cli.talks import talks
     from whimbrel.evals.cli.validity import validity
+    from whimbrel.evals.cli.wishes import wishes
 
     app = typer.Typer(help=EVAL_HELP, no_args_is_help=True, rich_markup_mode=None)
     # Help lists commands in this order.
@@ -97,6 +98,7 @@ def build_eval_app() -> typer.Typer:
         "stuffing": stuffing,
         "talks": talks,
         "validity": validity,
+        "wishes": wishes,
     }
     for name, study in studies.items():
         add_command(app, study, name)
