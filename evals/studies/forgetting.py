@@ -131,13 +131,15 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _use(location: str, people: Sequence[Person], progress: Progress) -> None:
-    """Let people talk and click, and learn from them."""
+    """Let people talk and click, log the lists that they get, and learn from them."""
     progress.step("Talking", len(people))
     with Agent.open(location, llm="none") as agent:
+        agent.store.settings.set_audited(True)
         for person in people:
             talk = agent.chat(person.user_id, session="kept")
             talk.say(person.note)
             agent.feedback(person.user_id, agent.store.log.item_ids[0], "click")
+            agent.recommend(person.user_id)
             progress.advance(1)
     with open_store(location) as store:
         fit_store(store, progress=progress)

@@ -1,7 +1,7 @@
 """The multilingual text encoder: multilingual-e5-small with 4-bit weights, on the CPU, offline.
 
-The cosine of any two of its vectors is above .7, since all of them have a large part in common. Without this part,
-cosines are spread as those of the English encoder are, so that one threshold fits both (docs/stages/read.md).
+The cosine of any two of its vectors is above .7, since all of them have a large part in common. Without most of it,
+cosines are spread as those of the English encoder are, so that one threshold fits both.
 """
 
 import os
