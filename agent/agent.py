@@ -443,7 +443,7 @@ class Agent:
         *,
         rating: float | None = None,
         context: Mapping[str, str] | None = None,
-    ) -> None:
+    ) -> str:
         """Record what a user did. The history, popularity and co-occurrence include the event at once.
 
         Args:
@@ -454,6 +454,9 @@ class Agent:
             at: The time of the event; by default the clock's time.
             rating: The user's rating, if any.
             context: The situation, as strings keyed by name.
+
+        Returns:
+            The id of the event.
 
         Raises:
             DataError: the item does not exist, or a value is invalid.
@@ -470,6 +473,7 @@ class Agent:
             checked.time, checked.item_id, checked.event, checked.rating, checked.context or None, is_feedback=True
         )
         self.store.add(checked.user_id, occurrence)
+        return checked.event_id
 
     def withdraw(self, user_id: str, event: Interaction) -> None:
         """Remove one event of a user from the store, such as a reaction that no longer holds.

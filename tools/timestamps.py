@@ -122,4 +122,8 @@ def iso(seconds: float) -> str:
     return text.replace("+00:00", "Z")
 
 
-Time = Annotated[float, BeforeValidator(parse_time), PlainSerializer(iso, return_type=str, when_used="json")]
+Time = Annotated[
+    float,
+    BeforeValidator(parse_time, json_schema_input_type=str | float),
+    PlainSerializer(iso, return_type=str, when_used="json"),
+]

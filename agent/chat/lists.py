@@ -74,7 +74,7 @@ class Recommender(Protocol):
     def recommend(self, user_id: str, at: object, context: Context, k: int) -> Recommendations:
         """Recommend `k` items; see `Agent.recommend`."""
 
-    def feedback(self, user_id: str, item_id: str, event: str, at: object = None) -> None:
+    def feedback(self, user_id: str, item_id: str, event: str, at: object = None) -> object:
         """Record what a user did; see `Agent.feedback`."""
 
     def withdraw(self, user_id: str, event: Interaction) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
+from typing import Any
 
 from whimbrel.agent.chat.reading import Act, Question
 from whimbrel.agent.chat.state import TalkState
@@ -103,3 +104,30 @@ def turn_html(turn: Turn) -> str:
     if turn.question:
         parts.append(f"<p><i>{escape(turn.question.text)}</i></p>")
     return "".join(parts)
+
+
+def turn_document(turn: Turn) -> dict[str, Any]:
+    """Return a turn as JSON values, as `whimbrel chat --json` prints it."""
+    state, listed = turn.state, turn.recommendations
+    return {
+        "act": turn.act,
+        "words": turn.words,
+        "state": {
+            "wants": list(state.wants),
+            "refused": [*state.refused, *state.rejected.values()],
+            "conditions": [condition.model_dump(mode="json") for condition in state.conditions],
+            "k": state.k,
+        },
+        "question": turn.question and turn.question.model_dump(mode="json"),
+        "recommendations": listed
+        and [
+            {
+                **entry.model_dump(mode="json"),
+                "fields": dict(turn.fields.get(entry.item_id, {})),
+                "disclosures": list(turn.disclosures.get(entry.item_id, ())),
+            }
+            for entry in listed.recommendations
+        ],
+        "done": turn.done,
+        "warnings": list(turn.warnings),
+    }

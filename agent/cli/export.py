@@ -1,7 +1,5 @@
 """The command `whimbrel export`: print everything that a store keeps of one person."""
 
-from typing import Any
-
 from whimbrel.agent.cli.options import JsonOption, StoreOption, UserArgument, example, print_json
 
 
@@ -13,28 +11,19 @@ def export(user: UserArgument, store: StoreOption, json: JsonOption = False) -> 
     recorded since, what saved conversations remember, the lists in the audit
     log, and topics that the person marked as sensitive.
     """
-    from whimbrel.agent.schema.results import CitedEvent
-    from whimbrel.tools.store.audit_log import read_audit
+    from whimbrel.agent.person_export import export_person
     from whimbrel.tools.store.store import open_store
 
     with open_store(store) as opened:
-        history, recorded = opened.history(user), opened.recorded(user)
-        memory = opened.conversations(user)
-        shown = read_audit(opened.folder, user)
-        sensitive = opened.settings.sensitive(user)
-    events, feedback = list[dict[str, Any]](), list[dict[str, Any]]()
-    for event in history:
-        more = {"rating": event.rating, "context": dict(event.context)}
-        document = CitedEvent.of(event).model_dump(mode="json") | {k: value for k, value in more.items() if value}
-        (feedback if (event.time, event.item_id, event.event) in recorded else events).append(document)
+        document = export_person(opened, user)
     if json:
-        document = {"user_id": user, "events": events, "feedback": feedback, "memory": memory, "shown": shown}
-        print_json(document | {"sensitive": sensitive})
+        print_json(document)
         return
-    for document in sorted([*events, *feedback], key=lambda document: str(document["time"])):
-        rating = f" {document['rating']:g}" if "rating" in document else ""
-        print(f"{document['time'][:16].replace('T', ' ')}  {document['event']}{rating}  {document['title']}")
+    for event in sorted([*document["events"], *document["feedback"]], key=lambda event: str(event["time"])):
+        rating = f" {event['rating']:g}" if "rating" in event else ""
+        print(f"{event['time'][:16].replace('T', ' ')}  {event['event']}{rating}  {event['title']}")
+    counts = {name: len(document[name]) for name in ("events", "feedback", "memory", "shown")}
     print(
-        f"{len(events):,} read, {len(feedback):,} recorded, {len(memory):,} saved conversations, {len(shown):,} lists "
-        f"in the audit log. --json prints all."
+        f"{counts['events']:,} read, {counts['feedback']:,} recorded, {counts['memory']:,} saved conversations, "
+        f"{counts['shown']:,} lists in the audit log. --json prints all."
     )

@@ -24,11 +24,13 @@ from whimbrel.agent.cli.export import export
 from whimbrel.agent.cli.fit import fit
 from whimbrel.agent.cli.forget import forget
 from whimbrel.agent.cli.ingest import ingest
+from whimbrel.agent.cli.mcp import mcp
 from whimbrel.agent.cli.options import add_command
 from whimbrel.agent.cli.purge import purge
 from whimbrel.agent.cli.recommend import recommend
 from whimbrel.agent.cli.reencode import reencode
 from whimbrel.agent.cli.sensitive import sensitive
+from whimbrel.agent.cli.serve import serve
 from whimbrel.agent.cli.shift import shift
 from whimbrel.tools.tracing import LOCAL_ONLY
 
@@ -57,7 +59,7 @@ def build_app(group: str | None = None) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
-    of_lists = (ingest, recommend, shift, chat, demo, fit)
+    of_lists = (ingest, recommend, shift, chat, demo, fit, serve, mcp)
     for command in (*of_lists, export, forget, sensitive, audit, purge, check, reencode):
         add_command(app, command)
     app.add_typer(models.build_app(), name="models")

@@ -153,8 +153,7 @@ def _chat_section() -> str:
     """
     from whimbrel.agent.chat.reading import ACTS, Question
     from whimbrel.agent.chat.state import TalkState
-    from whimbrel.agent.chat.turn import Turn
-    from whimbrel.agent.display.conversation import turn_document
+    from whimbrel.agent.chat.turn import Turn, turn_document
     from whimbrel.tools.conditions import Condition
 
     state = TalkState(("a gift",), (Condition(field="price", op="<=", value=20),), ("Snacks",))

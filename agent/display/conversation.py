@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 from rich.console import Group, RenderableType
 
-from whimbrel.agent.chat.turn import Turn
+from whimbrel.agent.chat.turn import Turn, turn_document
 from whimbrel.agent.chat.words import field_words, state_words, value_words
 from whimbrel.agent.display.recommendations import recommendations, recommended, shift_title
 from whimbrel.agent.display.terminal import View, console
@@ -36,33 +35,6 @@ def printer(*, interactive: bool, as_json: bool, view: View) -> Callable[[Turn],
         opening = False
 
     return show
-
-
-def turn_document(turn: Turn) -> dict[str, Any]:
-    """Return a turn as JSON values, as `whimbrel chat --json` prints it."""
-    state, listed = turn.state, turn.recommendations
-    return {
-        "act": turn.act,
-        "words": turn.words,
-        "state": {
-            "wants": list(state.wants),
-            "refused": [*state.refused, *state.rejected.values()],
-            "conditions": [condition.model_dump(mode="json") for condition in state.conditions],
-            "k": state.k,
-        },
-        "question": turn.question and turn.question.model_dump(mode="json"),
-        "recommendations": listed
-        and [
-            {
-                **entry.model_dump(mode="json"),
-                "fields": dict(turn.fields.get(entry.item_id, {})),
-                "disclosures": list(turn.disclosures.get(entry.item_id, ())),
-            }
-            for entry in listed.recommendations
-        ],
-        "done": turn.done,
-        "warnings": list(turn.warnings),
-    }
 
 
 def _opening(answer: Turn, view: View) -> RenderableType:

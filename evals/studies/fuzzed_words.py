@@ -12,9 +12,9 @@ from typing import Any
 from whimbrel.agent.agent import Agent
 from whimbrel.agent.chat.line_reply import LineReply
 from whimbrel.agent.chat.saved_talks import SavedTalk
-from whimbrel.agent.chat.turn import Turn
+from whimbrel.agent.chat.turn import Turn, turn_document
 from whimbrel.agent.cli.options import parse_at, parse_context
-from whimbrel.agent.display.conversation import printer, turn_document
+from whimbrel.agent.display.conversation import printer
 from whimbrel.agent.display.terminal import View
 from whimbrel.agent.explanation.check import ReasonReply
 from whimbrel.agent.explanation.free import ReasonsReply

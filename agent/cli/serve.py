@@ -1,0 +1,96 @@
+"""`whimbrel serve`: the agent as an HTTP server with a page."""
+
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from whimbrel.agent.cli.options import (
+    AgentOptions,
+    BudgetTokensOption,
+    BudgetUsdOption,
+    FactOption,
+    LanguageOption,
+    LlmOption,
+    PolicyOption,
+    RememberOption,
+    StoreOption,
+    example,
+    open_agent,
+)
+
+GRACE_SECONDS = 30
+"""How long requests that run may take when the server is stopped."""
+
+
+@example("whimbrel serve --store shop", "whimbrel serve --store shop --port 9000 --token-file tokens.json --llm none")
+def serve(
+    store: StoreOption,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port; 0 for any that is free.")] = 8000,
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="The address; other than loopback only with tokens.")
+    ] = "127.0.0.1",
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file",
+            metavar="FILE",
+            help='JSON of the form {"TOKEN": ["USER", ...]}: whom a caller may ask about; ["*"] is everybody.',
+        ),
+    ] = None,
+    llm: LlmOption = "bundled",
+    language: LanguageOption = "en",
+    at_once: Annotated[int, typer.Option("--at-once", min=1, help="The most requests that run at once.")] = 4,
+    seconds: Annotated[float, typer.Option("--seconds", min=1, help="The longest time of a request.")] = 120.0,
+    budget_usd: BudgetUsdOption = None,
+    budget_tokens: BudgetTokensOption = None,
+    remember: RememberOption = None,
+    policy: PolicyOption = None,
+    fact: FactOption = None,
+) -> None:
+    """Serve lists, shifts, conversations and feedback over HTTP, and a page to talk at.
+
+    The page is at /, the description of the interface at /docs, figures for Prometheus at /metrics. Ctrl-C or SIGTERM
+    stops the server once the requests that run are answered.
+    """
+    from whimbrel.agent.schema.policy import load_policies, parse_facts
+    from whimbrel.agent.serving.callers import Callers
+    from whimbrel.agent.serving.http_server import LOOPBACK, ServerConfig, http_app
+    from whimbrel.tools.errors import ConfigError
+
+    if host not in LOOPBACK and token_file is None:
+        raise ConfigError(f"whoever reaches {host} could ask about everybody: name a --token-file")
+    config = ServerConfig(
+        callers=Callers.read(token_file) if token_file else Callers(),
+        at_once=at_once,
+        seconds=seconds,
+        hosts=LOOPBACK if host in LOOPBACK else (),
+        policy=load_policies(policy) if policy else None,
+        facts=parse_facts(fact or []),
+    )
+    with _listening(host, port) as listening:
+        options = AgentOptions(store, llm, language, budget_usd, budget_tokens, remember)
+        with open_agent(options) as agent:
+            app = http_app(agent, config)
+            import uvicorn
+
+            server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE_SECONDS))
+            listening.listen()
+            print(f"Serving http://{host}:{listening.getsockname()[1]} (Ctrl-C stops it).", file=sys.stderr, flush=True)
+            server.run(sockets=[listening])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens. A port that is in use is then an error before the store is opened."""
+    from whimbrel.tools.errors import ConfigError
+
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise ConfigError(f"nothing can be served at {host}:{port} ({error.strerror or error})") from None
+    return listening
