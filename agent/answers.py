@@ -1,7 +1,7 @@
 """Turn a finished state into the answer for the caller: recommendations, their cost, and warnings."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from whimbrel import __version__
@@ -9,6 +9,7 @@ from whimbrel.agent.language_models.protocol import LanguageModel, Usage
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.results import Recommendations, RequestUsage, StageUsage, is_model_note
 from whimbrel.agent.state import State
+from whimbrel.prompts.phrases import load_phrases
 from whimbrel.tools.errors import ModelError
 from whimbrel.tools.records import Item
 from whimbrel.tools.timestamps import iso
@@ -37,7 +38,7 @@ def answer_of(state: State, seconds: float) -> Recommendations:
     given = dict.fromkeys(warning for name in MODEL_STAGES for warning in results[name].warnings)
     warnings = [*_of_model(list(given), usage, state.failure)]
     warnings += unseen_situation(request.context, state.recall.history)
-    if request.user_id and not state.recall.history:
+    if request.user_id and not state.recall.history and not state.recall.elsewhere:
         warnings.append(f"nothing is known about user {request.user_id!r} before {iso(request.at or 0.0)}")
     if len(recommendations) < request.k:
         warnings.append(
@@ -55,7 +56,21 @@ def answer_of(state: State, seconds: float) -> Recommendations:
             stages={stage: StageUsage(**_usage(usages[stage], state.seconds[stage])) for stage in usages},
         ),
         warnings=tuple(warnings),
+        path=tuple(_path(state)),
     )
+
+
+def _path(state: State) -> Iterator[str]:
+    """Yield how the list was made where little is known."""
+    say, recall, context = load_phrases(state.summary.language).paths, state.recall, state.request.context
+    if recall.elsewhere:
+        yield (say.both if recall.history else say.elsewhere).format(count=len(recall.elsewhere))
+    elif not recall.history:
+        yield say.new_wish if context.query or context.more else say.new
+    if state.kind == "cold" and state.request.candidates is None:
+        yield say.no_log_model if state.ranking.asked else say.no_log
+    elif new := sum(not entry.candidate.statistics.get("popularity") for entry in state.ranking.list):
+        yield say.new_items.format(count=new, of=len(state.ranking.list))
 
 
 def audit_entry(answer: Recommendations, llm: LanguageModel | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 
 from pydantic import BaseModel
 
+from whimbrel.agent.origin import Origin
 from whimbrel.agent.ranking.rankers import Rankers
 from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.tools.errors import DataError
@@ -20,10 +21,10 @@ from whimbrel.tools.log.learned_items import NO_LEARNED_ITEMS, LearnedItems
 
 # These file names must not change, even if classes are renamed: newer versions read folders that older ones wrote.
 NEXT_TOPICS, FUSION, CLICK_RATES = "next_topics.json", "fusion.json", "click_rates.json"
-EMBEDDINGS, EASE = "item_factors.npz", "ease.npz"
+EMBEDDINGS, EASE, ORIGIN = "item_factors.npz", "ease.npz", "origin.json"
 CALIBRATED = "calibrated.json"
 """What an ingestion learned of the signals. It is used until `whimbrel fit` has learned more."""
-FILES = (NEXT_TOPICS, FUSION, CLICK_RATES, EMBEDDINGS, EASE)
+FILES = (NEXT_TOPICS, FUSION, CLICK_RATES, EMBEDDINGS, EASE, ORIGIN)
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
@@ -38,12 +39,14 @@ class Fitted:
         fusion: The weights of retrieval channels and of features.
         items: What the log taught about its items.
         click_rates: How often items were chosen when they were shown; None if that was not learned.
+        origin: The log that all this was learned from.
     """
 
     topics: NextTopics
     fusion: Rankers
     items: LearnedItems = NO_LEARNED_ITEMS
     click_rates: ClickRates | None = None
+    origin: Origin = Origin()
 
     @classmethod
     def default(cls) -> Self:
@@ -69,11 +72,13 @@ class Fitted:
                 _read_if_present(folder / EMBEDDINGS, ItemEmbeddings.load), _read_if_present(folder / EASE, Ease.load)
             ),
             click_rates=_read_model_if_present(folder / CLICK_RATES, ClickRates),
+            origin=_read_model_if_present(folder / ORIGIN, Origin) or Origin(),
         )
 
     def save(self, folder: Path) -> None:
         """Write one file for each model into an empty folder (see `whole_files`)."""
-        models = {NEXT_TOPICS: self.topics, FUSION: self.fusion, CLICK_RATES: self.click_rates or ClickRates()}
+        rates = self.click_rates or ClickRates()
+        models = {NEXT_TOPICS: self.topics, FUSION: self.fusion, CLICK_RATES: rates, ORIGIN: self.origin}
         for name, model in models.items():
             (folder / name).write_text(model.model_dump_json(indent=1), "utf-8")
         for name, of_items in {EMBEDDINGS: self.items.embeddings, EASE: self.items.ease}.items():

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from whimbrel.agent.elsewhere import EventsElsewhere, merged
 from whimbrel.agent.explanation.explain import explain
 from whimbrel.agent.explanation.facts import Background
 from whimbrel.agent.language_models.access import ModelAccess
@@ -27,6 +28,7 @@ from whimbrel.agent.ranking.features import features_of
 from whimbrel.agent.ranking.rank import kind_of_given, rank
 from whimbrel.agent.reading.fuse_shift import fuse_shift
 from whimbrel.agent.reading.read_person import ReadQuery, read_person
+from whimbrel.agent.schema.context import Context
 from whimbrel.agent.shift.predict import ShiftQuery, predict_shift
 from whimbrel.agent.state import Recall, Request, Resources, State
 from whimbrel.prompts.phrases import load_phrases
@@ -49,11 +51,11 @@ if TYPE_CHECKING:
 
 
 def recall(state: State, resources: Resources) -> State:
-    """Read the user's history before the requested time."""
+    """Read the user's history before the requested time, and that in another store if there is one."""
     request, catalogue = state.request, resources.catalogue
     if request.history is None:
         before = np.inf if request.at is None else request.at
-        events = catalogue.history(request.user_id, before=before) if request.user_id else []
+        events = catalogue.history(request.user_id, before=before) if _is_here(request.user_id, resources) else []
         at = request.at
     else:
         given = [item for item in request.history if not resources.catalogue.sensitive.covers_item(item)]
@@ -64,8 +66,12 @@ def recall(state: State, resources: Resources) -> State:
     events = [event for event in events if not is_expired(event, before)]
     encoder = _encoder(request, catalogue)
     history = _with_topics(without_rejected(events), encoder)
-    vectors = _vectors(request, history, catalogue, encoder)
-    return replace(state, recall=Recall(history, vectors, rejected_ids(events), at, before, encoder))
+    vectors, elsewhere = _vectors(request, history, catalogue, encoder), EventsElsewhere()
+    if resources.elsewhere and request.user_id:
+        elsewhere = resources.elsewhere.read(request.user_id, before=before, sensitive=catalogue.sensitive)
+    vectors |= elsewhere.vectors
+    recalled = Recall(history, vectors, rejected_ids(events), at, before, encoder, elsewhere.events)
+    return replace(state, recall=recalled)
 
 
 def read(state: State, resources: Resources) -> State:
@@ -74,7 +80,7 @@ def read(state: State, resources: Resources) -> State:
         return state
     recall, context = state.recall, state.request.context
     topics = _wishable_topics(state, resources.catalogue)
-    query = ReadQuery(recall.history, _known_moment(recall), context, topics, recall.encoder)
+    query = ReadQuery(recall.whole, _known_moment(recall), context, topics, recall.encoder)
     return replace(state, reading=read_person(query, resources.model))
 
 
@@ -98,6 +104,10 @@ def predict(state: State, resources: Resources) -> State:
         habits=resources.catalogue.habits(before=recall.before),
     )
     prediction = predict_shift(recall.history, query, model=resources.model, topics=resources.fitted.topics)
+    if shared := _in_topics_of(resources.catalogue, recall):
+        # The shift tells of this store alone, as its reason counts events. What is likely next rests on both stores.
+        both = predict_shift(shared, replace(query, context=Context()), topics=resources.fitted.topics)
+        prediction = replace(prediction, topics=both.topics, p_topic_change=both.p_topic_change)
     say = load_phrases(resources.model.language)
     prediction = fuse_shift(prediction, state.reading, wished=bool(context.query), say=say)
     return replace(state, prediction=prediction)
@@ -108,7 +118,7 @@ def focus(state: State, resources: Resources) -> State:
     recall, context = state.recall, state.request.context
     query = recall.encoder.encode([context.query] if context.query else [])
     interest = interest_of(
-        recall.history,
+        recall.whole,
         recall.vectors,
         predicted=_topic_vectors(state, resources.catalogue),
         wished=[*query, *(recall.vectors[item_id] for item_id in context.more if item_id in recall.vectors)],
@@ -144,7 +154,9 @@ def gather(state: State, resources: Resources) -> State:
         conditions=request.context.conditions,
         n=max(config.candidates, 2 * request.k),
     )
-    return replace(state, candidates=candidates, kind="retrieved")
+    # Where the log knows nothing of them, the weights for retrieved candidates would weigh what is not there.
+    is_cold = not len(resources.catalogue.log.time) and kind_of_given(candidates) == "cold"
+    return replace(state, candidates=candidates, kind="cold" if is_cold else "retrieved")
 
 
 def compare(state: State, resources: Resources) -> State:
@@ -153,7 +165,7 @@ def compare(state: State, resources: Resources) -> State:
         return state
     features = features_of(
         state.candidates,
-        history=state.recall.history,
+        history=state.recall.whole,
         interest=state.interest,
         prediction=state.prediction,
         click_rates=resources.click_rates or resources.fitted.click_rates,
@@ -166,7 +178,7 @@ def order(state: State, resources: Resources) -> State:
     request, config, model = state.request, resources.config.rank, resources.model
     given = request.candidates is not None
     person = Person(
-        history=state.recall.history,
+        history=state.recall.whole,
         wish=Wish(request.context.query, state.interest.wished),
         reading=state.reading,
         at=_known_moment(state.recall),
@@ -200,6 +212,7 @@ def give_reasons(state: State, resources: Resources) -> State:
             shift=state.prediction.shift,
             log=resources.catalogue.log,
             before=state.recall.before,
+            elsewhere=state.recall.elsewhere,
         ),
         llm=None if is_spent else model.llm,
         worded=resources.config.worded,
@@ -299,6 +312,24 @@ def as_runnable(resources: Resources, stages: Sequence[str] = RECOMMEND) -> "Run
     for name in stages:
         runnable = runnable | RunnableLambda(step(name), name=name)
     return Pipeline(runnable)
+
+
+def _is_here(user_id: str, resources: Resources) -> bool:
+    """Return whether a user's history is to be read. Somebody known elsewhere alone has none here."""
+    log, elsewhere = resources.catalogue.log, resources.elsewhere
+    return bool(user_id) and not (elsewhere and user_id not in log.user_rows and elsewhere.knows(user_id))
+
+
+def _in_topics_of(catalogue: Catalogue, recall: Recall) -> Sequence[Item]:
+    """Return the events of both stores, those elsewhere with the topics that this store has too. Empty if none has."""
+    if not recall.elsewhere:
+        return ()
+    known = set(catalogue.log.topics)
+    topics = [tuple(topic for topic in item.topics if topic in known) for item in recall.elsewhere]
+    shared = [
+        item.model_copy(update={"topics": of}) for item, of in zip(recall.elsewhere, topics, strict=True) if of
+    ]
+    return merged(recall.history, shared) if shared else ()
 
 
 def _known_moment(recall: Recall) -> float | None:

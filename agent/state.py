@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from whimbrel.agent.elsewhere import Elsewhere, merged
 from whimbrel.agent.explanation.explain import Explained
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.access import NO_MODEL, ModelAccess
@@ -54,7 +56,7 @@ class Request:
     """One request, and the time for which it is answered.
 
     Attributes:
-        user_id: The user whose history is read from the catalogue; "" for a new user.
+        user_id: The user whose history is read from the catalogue, and from elsewhere; "" for a new user.
         history: The user's events, oldest first. They replace the catalogue's history of `user_id`.
         at: The requested time, in Unix seconds. None means the time of the last event in `history`.
         context: The situation, and what the user said they want or refuse.
@@ -78,6 +80,7 @@ class Resources:
 
     Attributes:
         click_rates: How often each item was chosen when it was shown. By default the rates in `fitted` are used.
+        elsewhere: Another store, in which the user may have a history.
     """
 
     catalogue: Catalogue
@@ -85,6 +88,7 @@ class Resources:
     model: ModelAccess = NO_MODEL
     config: PipelineConfig = field(default_factory=PipelineConfig)
     click_rates: ClickRates | None = None
+    elsewhere: Elsewhere | None = None
 
 
 @dataclass(frozen=True)
@@ -93,11 +97,12 @@ class Recall:
 
     Attributes:
         history: The events in order, without the items that the user rejected.
-        vectors: Unit text vectors by item id, for the items of the history and of `Context.more`.
+        vectors: Unit text vectors by item id, for the items of the history and of `Context.more`, and those elsewhere.
         refused: Ids of the items that the user rejected.
         at: The requested time, in Unix seconds; None if no times are known.
         before: Only events of the log before this time are read. It is infinite if `at` is None.
         encoder: The encoder of all text vectors of the request.
+        elsewhere: The events in another store, in order. They tell of interest, and are never cited or recommended.
     """
 
     history: Sequence[Item] = ()
@@ -106,6 +111,12 @@ class Recall:
     at: float | None = None
     before: float = np.inf
     encoder: TextEncoder = ENGLISH
+    elsewhere: Sequence[Item] = ()
+
+    @cached_property
+    def whole(self) -> Sequence[Item]:
+        """The events of both stores in order of time."""
+        return merged(self.history, self.elsewhere)
 
 
 @dataclass(frozen=True)

@@ -254,6 +254,25 @@ class ReadingPhrases(Table):
     no_test: str
 
 
+class PathPhrases(Table):
+    """By which way a list was made where little or nothing is known, in one sentence each.
+
+    Attributes:
+        new, new_wish: Nothing is known of the person, without a wish and with one.
+        elsewhere, both: A history in another store counts, alone and beside one here.
+        no_log, no_log_model: The store has no events; a language model ordered the list, or none.
+        new_items: The list has items without events.
+    """
+
+    new: str
+    new_wish: str
+    elsewhere: Annotated[str, takes("count")]
+    both: Annotated[str, takes("count")]
+    no_log: str
+    no_log_model: str
+    new_items: Annotated[str, takes("count", "of")]
+
+
 class Phrases(Table):
     """All sentences of one language."""
 
@@ -265,6 +284,7 @@ class Phrases(Table):
     reasons: ReasonPhrases
     why: WhyPhrases
     chat: ChatPhrases
+    paths: PathPhrases
     screen: ScreenPhrases
     timeline: TimelinePhrases
     generated: GeneratedPhrases

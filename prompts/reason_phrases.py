@@ -43,6 +43,7 @@ class ReasonForms(Table):
         topic_top: As `others_top`.
         expected_other: No event has the expected topic.
         repeat_once: The person chose the item itself once.
+        elsewhere_topic, elsewhere_close: What the person chose in another store is like it.
         wish_new: A wish of a person without history, for an item that few people chose.
         unknown_new: Neither the person nor the item is known.
     """
@@ -84,6 +85,8 @@ class ReasonForms(Table):
     fits: Annotated[str, takes("last")]
     likely: Annotated[str, takes("last")]
     leftover: Annotated[str, takes("last")]
+    elsewhere_topic: Annotated[str, takes("title", "topics")]
+    elsewhere_close: Annotated[str, takes("title")]
     wish_popular: Annotated[str, takes("verb", "people", "window")]
     wish_new: str
     unknown_popular: Annotated[str, takes("verb", "people", "window")]

@@ -9,7 +9,12 @@ import typer
 from whimbrel.agent.cli.options import JsonOption, example, print_json
 
 
-@example("whimbrel fit --store shop", "whimbrel fit --sessions log.jsonl --items items.jsonl --out fitted")
+@example(
+    "whimbrel fit --store shop",
+    "whimbrel fit --store shop --out fitted",
+    "whimbrel fit --store new-shop --from fitted",
+    "whimbrel fit --sessions log.jsonl --items items.jsonl --out fitted",
+)
 def fit(
     store: Annotated[str | None, typer.Option("--store", metavar="DIR", help="A store, to learn from its log.")] = None,
     sessions: Annotated[
@@ -28,7 +33,18 @@ def fit(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FITTED", help="Folder for what is learned from files.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="FITTED", help="Folder for what is learned. A store then stays as it is."
+        ),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FITTED",
+            help="With --store: begin with what `fit --out` learned from another store, where held-out people gain.",
+        ),
     ] = None,
     llm: Annotated[
         str, typer.Option("--llm", metavar="SPEC", help="Learn how much this language model's answer counts, too.")
@@ -46,8 +62,12 @@ def fit(
     items go together.
 
     What is learned from a store is kept in its folder `fitted` and used from then on; remove that folder to undo it.
-    What is learned from --sessions is kept in --out, for `whimbrel eval rank --fitted`. Cases also teach how often an
-    item is chosen when it is shown. A fit that was stopped resumes with the answers that the language model gave.
+    With --out it is kept there, for `whimbrel recommend --fitted` on another store. What is learned from --sessions is
+    kept in --out, for `whimbrel eval rank --fitted`. Cases also teach how often an item is chosen when it is shown. A
+    fit that was stopped resumes with the answers that the language model gave.
+
+    With --from, the weights of another store are where those of this one begin. The more this log knows, the further
+    they leave it. Where held-out people of this store lose by that, it is switched off, and the last line says so.
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.agent.language_models.specs import open_model
@@ -61,17 +81,15 @@ def fit(
         raise ConfigError("name a log with --store, or with --sessions and --items, or give --cases alone")
     if store is None and out is None:
         raise ConfigError("name a folder for what is learned with --out")
-    if store is not None and out is not None:
-        raise ConfigError(
-            "--out is only for what is learned from files: what is learned from a store is kept in its own folder"
-        )
-    beside = Extras(list(read_cases(cases)) if cases else (), open_model(llm, remember=True), asked)
+    if source is not None and store is None:
+        raise ConfigError("--from is for a store: give --store too")
+    beside = Extras(list(read_cases(cases)) if cases else (), open_model(llm, remember=True), asked, source)
     if words := cost_words(llm, asked):
         print(words, file=sys.stderr)
     with progress_bars() as progress:
         if store is not None:
             with open_store(store) as opened:
-                done = fit_store(opened, beside, seed=seed, progress=progress)
+                done = fit_store(opened, beside, out=out, seed=seed, progress=progress)
         elif out is not None and sessions is not None:
             done = fit_sessions(sessions, items, out, beside, seed=seed, progress=progress)
         elif out is not None:

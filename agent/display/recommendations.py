@@ -37,7 +37,7 @@ def recommendations(
         parts.append(recommended(answer, view, notes))
     if view.verbose:
         parts.append(_usage(answer.usage))
-    return Group(*parts, *view.notes(answer.warnings))
+    return Group(*parts, *view.notes((*answer.path, *answer.warnings)))
 
 
 def shift_title(shift: Shift, view: View, *, at: float | None = None) -> str:

@@ -51,6 +51,7 @@ class Background:
         shift: The predicted shift of interest.
         log: The interactions of all people.
         before: The moment of the request. Only earlier events of the log count. It is infinite if it is unknown.
+        elsewhere: What the person chose in another store. It is named as such, and never cited.
     """
 
     history: Sequence[Interaction]
@@ -58,6 +59,7 @@ class Background:
     shift: Shift
     log: InteractionLog = field(default_factory=lambda: InteractionLog.build([], []))
     before: float = np.inf
+    elsewhere: Sequence[Item] = ()
 
     @cached_property
     def latest(self) -> dict[str, Interaction]:
@@ -75,6 +77,13 @@ class Background:
         Ranking follows what is rated a little below the person's mean. A reason that cites it sounds wrong.
         """
         return [event for event in liked(self.history, deviations=0) if isinstance(event, Interaction)]
+
+    @cached_property
+    def vectors_elsewhere(self) -> tuple[list[Item], Vectors]:
+        """The items elsewhere that have a text vector, and these vectors."""
+        items = [item for item in self.elsewhere if item.item_id in self.vectors]
+        vectors = [self.vectors[item.item_id] for item in items]
+        return items, np.stack(vectors) if vectors else np.empty((0, DIMENSION), dtype=np.float32)
 
     @cached_property
     def people(self) -> PeopleCounts:
@@ -205,6 +214,7 @@ class Facts:
         expected_after: The person's latest event with that topic.
         habit: A topic of the item that the person chose often lately.
         usual_price: What the person usually pays, if the item costs about as much.
+        elsewhere: The item of another store that is most like this one, if one is.
     """
 
     item: Item
@@ -219,6 +229,7 @@ class Facts:
     expected_after: Interaction | None = None
     habit: Habit | None = None
     usual_price: float | None = None
+    elsewhere: Item | None = None
 
 
 def facts_of(entry: Ranked, known: Background, cited: Mapping[str, int] | None = None) -> Facts:
@@ -232,7 +243,7 @@ def facts_of(entry: Ranked, known: Background, cited: Mapping[str, int] | None =
     item, uses = entry.candidate.item, Counter(cited or {})
     popular = _popular(item, known)
     if not known.liked:
-        return Facts(item, popular=popular)
+        return Facts(item, popular=popular, elsewhere=_elsewhere(entry, known))
     latest = known.liked[-1]
     others = _others(entry, known, uses)
     days = (known.end - latest.time) / DAY_SECONDS
@@ -255,6 +266,7 @@ def facts_of(entry: Ranked, known: Background, cited: Mapping[str, int] | None =
         expected_after=after[-1] if after else None,
         habit=_habit(item, known),
         usual_price=usual if usual and price and 1 / USUAL_PRICE <= price / usual <= USUAL_PRICE else None,
+        elsewhere=_elsewhere(entry, known),
     )
 
 
@@ -322,6 +334,15 @@ def _close(entry: Ranked, known: Background) -> Likeness | None:
     cosines = (vectors @ entry.candidate.vector)[others]
     best = events[others[int(np.argmax(cosines))]]
     return Likeness((best,)) if cosines.max() >= LEAST_COSINE and not same_variant(item.title, best.title) else None
+
+
+def _elsewhere(entry: Ranked, known: Background) -> Item | None:
+    items, vectors = known.vectors_elsewhere
+    if not items:
+        return None
+    cosines, item = vectors @ entry.candidate.vector, entry.candidate.item
+    like = [n for n, other in enumerate(items) if cosines[n] >= LEAST_COSINE or shared_topics(item, other)]
+    return items[max(like, key=lambda n: float(cosines[n]))] if like else None
 
 
 def _popular(item: Item, known: Background) -> Popular | None:

@@ -13,7 +13,7 @@ from whimbrel.agent.explanation.likeness import shared_topics
 from whimbrel.agent.explanation.names import short_name
 from whimbrel.prompts.phrases import Phrases
 from whimbrel.tools.event_meanings import meaning_of
-from whimbrel.tools.records import Interaction
+from whimbrel.tools.records import Interaction, Item
 from whimbrel.tools.timestamps import DAY_SECONDS
 
 MOST = 0.5
@@ -85,7 +85,7 @@ class Writer:
         which = self.say.reasons.which if self.rating(event) == "" else self.say.reasons.which_rated
         return which.format(verb=self.verb(event), day=self.day(event), rating=self.rating(event))
 
-    def title(self, event: Interaction) -> str:
+    def title(self, event: Item) -> str:
         """Return the event's title in quotation marks."""
         return self.say.writing.title.format(title=short_name(event.title))
 
@@ -130,7 +130,7 @@ class Writer:
 def sentences_of(facts: Facts, write: Writer) -> list[Sentence]:
     """Return every reason that the facts support, the more specific ones of each cause first."""
     if facts.latest is None:
-        return list(_without_history(facts.popular, write))
+        return [*_about_elsewhere(facts, write), *_without_history(facts.popular, write)]
     return [
         *_about_others(facts, write),
         *_about_likeness(facts, write),
@@ -138,7 +138,22 @@ def sentences_of(facts: Facts, write: Writer) -> list[Sentence]:
         *_about_popularity(facts, write),
         *_about_wishes(facts, facts.latest, write),
         *_about_the_rest(facts, facts.latest, write),
+        # What the person did here says more, and can be looked up.
+        *(() if facts.likeness or facts.others else _about_elsewhere(facts, write)),
     ]
+
+
+def _about_elsewhere(facts: Facts, write: Writer) -> Iterator[Sentence]:
+    """Write what the item shares with one of another store. The sentence cites no event: this store has none of it."""
+    forms, item = write.say.reasons.forms, facts.elsewhere
+    if item is None:
+        return
+    title, topics = write.title(item), write.known.rarest(shared_topics(facts.item, item))
+    if topics:
+        words = forms.elsewhere_topic.format(title=title, topics=write.say.writing.listed(topics))
+        yield Sentence("elsewhere_topic", "similarity", words, (), telling=_rarity(topics, write))
+    else:
+        yield Sentence("elsewhere_close", "similarity", forms.elsewhere_close.format(title=title), (), telling=0.6)
 
 
 def _without_history(popular: Popular | None, write: Writer) -> Iterator[Sentence]:

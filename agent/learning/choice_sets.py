@@ -62,7 +62,9 @@ class TrainingQuery:
         return Request(history=self.history, at=at, context=self.context, candidates=candidates)
 
 
-def training_queries(catalogue: Catalogue, *, most: int, warm_up: float, seed: int = 0) -> Iterator[TrainingQuery]:
+def training_queries(
+    catalogue: Catalogue, *, most: int, warm_up: float, seed: int = 0, until: float = np.inf
+) -> Iterator[TrainingQuery]:
     """Draw moments of the log at which somebody interacted with an item that was new to them.
 
     Users are drawn at random. The more users a log has, the fewer moments of one user are drawn.
@@ -72,22 +74,25 @@ def training_queries(catalogue: Catalogue, *, most: int, warm_up: float, seed: i
         most: The most moments to draw.
         warm_up: The share of the log that lies before the first moment.
         seed: The seed of all random draws.
+        until: All moments lie before this time. The warm-up is a share of the log before it.
     """
     log = catalogue.log
-    if not len(log.time):
+    size = int(np.searchsorted(log.time, until))
+    if not size:
         return
-    since = log.time[min(int(len(log.time) * warm_up), len(log.time) - 1)]
+    since = log.time[min(int(size * warm_up), size - 1)]
     random = np.random.default_rng(seed)
     order = np.argsort(log.user, kind="stable")
     bounds = np.searchsorted(log.user[order], np.arange(len(log.user_ids) + 1))
-    late = np.unique(log.user[log.time >= since])
+    late = np.unique(log.user[(log.time >= since) & (log.time < until)])
     per_user = max(2, -(-2 * most // max(len(late), 1)))
     drawn = 0
     for user in random.permutation(late):
         events = order[bounds[user] : bounds[user + 1]]
         first = np.sort(np.unique(log.item[events], return_index=True)[1])
         starts = np.searchsorted(log.time[events], log.time[events])
-        new = first[(log.time[events[first]] >= since) & (starts[first] >= LEAST_EVENTS)]
+        times = log.time[events[first]]
+        new = first[(times >= since) & (times < until) & (starts[first] >= LEAST_EVENTS)]
         if not len(new):
             continue
         user_id = log.user_ids[user]

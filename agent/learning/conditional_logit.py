@@ -14,7 +14,7 @@ import numpy as np
 
 from whimbrel.tools.log.interaction_log import Floats
 
-RIDGES = (0.3, 0.03, 0.003, 0.0003)
+RIDGES = (3.0, 0.3, 0.03, 0.003, 0.0003)
 """Strengths of the ridge penalty. The best one is chosen on held-out people."""
 SMALLEST = 1e-300
 """Added to a probability before its logarithm is taken, so that the loss stays finite at a probability of 0."""

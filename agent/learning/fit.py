@@ -14,6 +14,7 @@ from whimbrel.agent.learning.cases import Case, Problem
 from whimbrel.agent.learning.choice_sets import GivenQuery, TrainingQuery, given_choice_sets
 from whimbrel.agent.learning.fitted_log import write_fitted_log
 from whimbrel.agent.learning.forecast import fit_forecast
+from whimbrel.agent.learning.fusion import Fusion
 from whimbrel.agent.learning.learn import Draw, Learning, calibrate, learn_from
 from whimbrel.agent.learning.model_weights import ask_about, learn_model_weights
 from whimbrel.agent.learning.ranking import (
@@ -22,11 +23,13 @@ from whimbrel.agent.learning.ranking import (
     learn_ranker,
 )
 from whimbrel.agent.learning.sessions import catalogue_of, read_training, training_of_cases
+from whimbrel.agent.origin import Origin
 from whimbrel.agent.ranking.rankers import CandidateKind
 from whimbrel.agent.reading.tiers import tier_of
 from whimbrel.agent.schema.context import as_context
 from whimbrel.agent.shift.forecast import FORECASTER_FILE, SETTINGS_FILE
 from whimbrel.agent.state import Resources
+from whimbrel.agent.transfer import moved, read_fit
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.files.whole_files import whole_files
 from whimbrel.tools.log.click_rates import ClickRates
@@ -57,11 +60,13 @@ class Extras:
         cases: Cases to calibrate on. Problems among them are reported.
         llm: The language model whose weight is learned; None for no model.
         answers: How many choice sets of each kind the model is asked about.
+        source: A folder that `whimbrel fit --out` wrote for another store. Its weights are where learning begins.
     """
 
     cases: Sequence[Case | Problem] = ()
     llm: LanguageModel | None = None
     answers: int = 300
+    source: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ class Fit:
         outlook: Whether forecasts of the next weeks were learned.
         path: Where the fit lies.
         problems: Lines that hold no case.
+        transfer: What became of the weights of another store, in words; "" if there were none.
     """
 
     moments: int
@@ -85,6 +91,7 @@ class Fit:
     outlook: bool
     path: Path
     problems: Sequence[Problem] = ()
+    transfer: str = ""
 
     def document(self) -> dict[str, Any]:
         """Return the fit as JSON."""
@@ -95,29 +102,56 @@ class Fit:
         choices = ", ".join(f"{count:,} choices {AMONG[kind]}" for kind, count in self.choices.items())
         cases = f" and {self.cases:,} cases" if self.cases else ""
         few = max((*self.choices.values(), self.cases), default=0) < LEAST_CHOICES
-        unchanged = "; too few choices to learn weights, so the shipped ones stay" if few else ""
-        return (
-            f"Learned from {self.moments:,} events of {self.users:,} people, {choices}{cases}: {self.path}{unchanged}"
-        )
+        unchanged = "; too few choices to learn weights, so those that it began with stay" if few else ""
+        learned = f"Learned from {self.moments:,} events of {self.users:,} people, {choices}{cases}: {self.path}"
+        return f"{learned}{unchanged}{self.transfer}"
 
 
-def fit_store(store: Store, extras: Extras | None = None, *, seed: int = 0, progress: Progress | None = None) -> Fit:
-    """Learn from the log of a store, and keep the result in the store's folder.
+def fit_store(
+    store: Store,
+    extras: Extras | None = None,
+    *,
+    out: Path | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Fit:
+    """Learn from the log of a store, and keep the result in the store's folder or in another one.
 
     Args:
         store: The store.
-        extras: Cases and a language model, if these are learned from too.
+        extras: What is learned from too: cases, a language model, the weights of another store.
+        out: A folder for what is learned. The store then stays as it is.
         seed: The seed of all random draws.
         progress: Shows the progress.
 
     Raises:
-        DataError: The log is too short to learn from, or the cases cannot be read.
+        DataError: The log is too short to learn from, or the cases or the other store's fit cannot be read.
+        ConfigError: `out` is a file.
     """
-    store.require_writable()
+    extras = extras or Extras()
+    if out is None:
+        store.require_writable()
+    else:
+        _require_folder(out)
     draw = Draw(seed=seed, progress=progress or NoProgress())
-    learned = learn_from(store, draw=draw)
-    _require_something(learned)
-    fitted, fit = _with_extras(learned, store, extras or Extras(), store.fitted, draw.progress)
+    start, fusion = Fitted.default(), None
+    if extras.source is not None:
+        of_source = read_fit(extras.source)
+        fusion = Fusion(str(extras.source), of_source.fusion)
+        start = replace(start, topics=moved(of_source, store, start).topics)
+    learned = learn_from(store, start=start, fusion=fusion, draw=draw)
+    if fusion is None:
+        _require_something(learned)
+    fitted, fit = _with_extras(learned, store, extras, out or store.fitted, draw.progress)
+    fit = replace(fit, transfer=fusion.words(AMONG) if fusion else "")
+    if out is not None:
+        draw.progress.step("Describing the log", None)
+        with whole_files(out, FILES) as new:
+            origin = Origin.of(store, timed=True)
+            if extras.source is not None and of_source.origin.until is not None and origin.until is not None:
+                origin = origin.model_copy(update={"until": max(origin.until, of_source.origin.until)})
+            replace(fitted, origin=origin).save(new)
+        return fit
     draw.progress.step("Learning to forecast", None)
     with whole_files(store.fitted, (*FILES, FORECASTER_FILE, SETTINGS_FILE)) as new:
         fitted.save(new)
@@ -181,8 +215,7 @@ def fit_cases(extras: Extras, out: Path, *, seed: int = 0, progress: Progress | 
 
 
 def _fit_log(catalogue: InMemory, out: Path, extras: Extras, draw: Draw) -> Fit:
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {str(out)!r} is a file: give a folder")
+    _require_folder(out)
     for item_id in catalogue.log.item_ids:
         if not item_id or not item_id.isprintable():
             raise DataError(f"the log holds an id that cannot be kept: {item_id!r}")
@@ -191,8 +224,13 @@ def _fit_log(catalogue: InMemory, out: Path, extras: Extras, draw: Draw) -> Fit:
     if not fit.cases:
         _require_something(learned)
     learned_cases = [case.blind for case in extras.cases if isinstance(case, Case)] if fit.cases else []
-    write_fitted_log(catalogue, fitted, out, learned_cases)
+    write_fitted_log(catalogue, replace(fitted, origin=Origin.of(catalogue, timed=False)), out, learned_cases)
     return fit
+
+
+def _require_folder(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {str(out)!r} is a file: give a folder")
 
 
 def _require_something(learned: Learning) -> None:

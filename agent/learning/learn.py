@@ -1,5 +1,6 @@
 """Learn everything that a log can teach: next topics, item embeddings, channel weights and rankers."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from whimbrel.tools.progress import NoProgress, Progress
 
 if TYPE_CHECKING:
     from whimbrel.agent.learning.choice_sets import TrainingQuery
+    from whimbrel.agent.learning.fusion import Fusion
     from whimbrel.agent.learning.ranking import ChoiceSet
     from whimbrel.agent.shift.next_topics import NextTopics
     from whimbrel.agent.state import Resources
@@ -57,12 +59,14 @@ class Draw:
         seed: The seed of all random draws.
         progress: Where progress is shown.
         warm_up: The share of the log before the first query.
+        until: Only events before this time are learned from.
     """
 
     most: int = MOST_CHOICES
     seed: int = 0
     progress: Progress = field(default_factory=NoProgress)
     warm_up: float = STATISTICS_WARM_UP
+    until: float = math.inf
 
 
 def learn_from(
@@ -70,6 +74,7 @@ def learn_from(
     *,
     kinds: Sequence[CandidateKind] = ("retrieved", "given"),
     start: Fitted | None = None,
+    fusion: "Fusion | None" = None,
     draw: Draw | None = None,
 ) -> Learning:
     """Learn from a log. Each part that the log is too short for stays as in `start`.
@@ -79,6 +84,7 @@ def learn_from(
         kinds: The kinds of candidates that will be ranked. "given" also teaches "cold". If the log has fewer than
             LEAST_USERS users, only "cold" is learned.
         start: What learning starts from. The default is what is shipped.
+        fusion: The weights of another store, to begin with where held-out people gain by it.
         draw: How training queries are drawn.
     """
     draw, start = draw or Draw(), start or Fitted.default()
@@ -86,7 +92,9 @@ def learn_from(
     few = len(catalogue.log.user_ids) < LEAST_USERS
     draw.progress.step("Learning which items go together", None)
     items, past = LearnedItems.of(catalogue.log), NO_LEARNED_ITEMS if few else past_items(catalogue.log, draw)
-    rankers, drawn = start.fusion, dict[CandidateKind, "list[ChoiceSet]"]()
+    # What the log is too short for stays as the source has it.
+    rankers = fusion.source if fusion else start.fusion
+    drawn = dict[CandidateKind, "list[ChoiceSet]"]()
     for kind in ("cold",) if few else kinds:
         if kind == "retrieved":
             of_channels = draw_channel_choices(catalogue, Fitted(topics, rankers, past), draw)
@@ -94,6 +102,8 @@ def learn_from(
             rankers = rankers.model_copy(update={"channels": channels})
         drawn[kind] = draw_choices(catalogue, kind, Fitted(topics, rankers, past), draw)
         draw.progress.step("Learning the weights of features", None)
+        if fusion:
+            rankers = fusion.begin(kind, start.fusion, drawn[kind], rankers, seed=draw.seed)
         rankers = learn_rankers(rankers, {kind: [drawn[kind]]}, seed=draw.seed)
     source = f"{sum(map(len, drawn.values()))} choices of this log"
     rankers = rankers.model_copy(update={"learned_from": source})
@@ -124,9 +134,10 @@ def past_items(log: "InteractionLog", draw: Draw) -> LearnedItems:
 
     Models of later events would contain the very choices that are learned from.
     """
-    if not len(log.time):
+    size = int(log.time.searchsorted(draw.until))
+    if not size:
         return NO_LEARNED_ITEMS
-    return LearnedItems.of(log, before=float(log.time[min(int(len(log.time) * draw.warm_up), len(log.time) - 1)]))
+    return LearnedItems.of(log, before=float(log.time[min(int(size * draw.warm_up), size - 1)]))
 
 
 def shipped_before(catalogue: "Catalogue", draw: Draw) -> Fitted:
@@ -205,7 +216,7 @@ def _queries(
     if len(log.user_ids) < (LEAST_USERS_COLD if cold else LEAST_USERS) or not len(log.time):
         return [], Resources(catalogue, fitted)
     warm_up = 0.0 if cold else draw.warm_up
-    queries = list(training_queries(catalogue, most=draw.most, seed=draw.seed, warm_up=warm_up))
+    queries = list(training_queries(catalogue, most=draw.most, seed=draw.seed, warm_up=warm_up, until=draw.until))
     # In order of time, since counts as of one moment make those of the next one cheap.
     queries.sort(key=lambda query: (query.before, query.user))
     return queries, Resources(catalogue, replace(fitted, items=NO_LEARNED_ITEMS) if cold else fitted)

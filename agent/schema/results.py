@@ -151,6 +151,8 @@ class Recommendations(_Result):
         summary: What the person is interested in, in one or two sentences.
         recommendations: The list, the best first. It is shorter than requested if too few items fit.
         warnings: What the caller should know about this answer, in one sentence each.
+        path: How the list was made where little is known, in one sentence each: a new person, new items, a store
+            without events, a history in another store. Empty if a history and a log made it.
     """
 
     user_id: str
@@ -160,3 +162,4 @@ class Recommendations(_Result):
     recommendations: tuple[Recommendation, ...]
     usage: RequestUsage
     warnings: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()

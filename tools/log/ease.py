@@ -5,7 +5,7 @@ inverted matrix holds all regressions. Above, each item is predicted from its NE
 fsSLIM; Ning & Karypis, 2011), so memory grows with the number of items and not with its square.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -104,6 +104,12 @@ class Ease:
         if weights.dtype != np.float32 or not np.isfinite(weights.data).all():
             raise ValueError("weights that are no finite numbers")
         return cls(item_ids, weights, until)
+
+    def only(self, item_ids: Collection[str]) -> "Ease | None":
+        """Return the weights of these items alone; None if there are none."""
+        rows = [row for row, item_id in enumerate(self.item_ids) if item_id in item_ids]
+        weights = self.weights[rows][:, rows]
+        return Ease([self.item_ids[row] for row in rows], weights, self.until) if weights.nnz else None
 
     def for_log(self, log: InteractionLog) -> "Ease":
         """Return the weights in the order of a log that may have grown. Items that are new in it have no weights."""

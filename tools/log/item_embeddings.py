@@ -5,6 +5,7 @@ The embeddings factorise the positive pointwise mutual information of items that
 its result is always the same.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -86,6 +87,11 @@ class ItemEmbeddings:
         if not (np.abs(vectors) <= 1.001).all():
             raise ValueError("vectors longer than 1")
         return cls(item_ids, vectors, until)
+
+    def only(self, item_ids: Collection[str]) -> "ItemEmbeddings | None":
+        """Return the embeddings of these items alone; None if there are none."""
+        rows = [row for row, item_id in enumerate(self.item_ids) if item_id in item_ids]
+        return ItemEmbeddings([self.item_ids[row] for row in rows], self.vectors[rows], self.until) if rows else None
 
     def for_log(self, log: InteractionLog) -> "ItemEmbeddings":
         """Return the embeddings in the order of a log that may have grown. Items that are new in it have vector 0."""

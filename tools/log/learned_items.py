@@ -1,5 +1,6 @@
 """What a log teaches about its items: their embeddings, and their weights on each other."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Self
 
@@ -36,6 +37,11 @@ class LearnedItems:
         """Return the models in the order of a log that may have grown since they were learned."""
         embeddings = self.embeddings.for_log(log) if self.embeddings else None
         return LearnedItems(embeddings, self.ease.for_log(log) if self.ease else None)
+
+    def only(self, item_ids: Collection[str]) -> "LearnedItems":
+        """Return the models of these items alone."""
+        embeddings = self.embeddings.only(item_ids) if self.embeddings else None
+        return LearnedItems(embeddings, self.ease.only(item_ids) if self.ease else None)
 
 
 NO_LEARNED_ITEMS = LearnedItems()

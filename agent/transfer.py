@@ -1,0 +1,67 @@
+"""Use in one store what was learned from another: the weights, and of the rest only what means the same there."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from whimbrel.agent.fitted import FUSION, Fitted
+from whimbrel.tools.errors import DataError
+from whimbrel.tools.files.whole_files import complete
+from whimbrel.tools.log.learned_items import LearnedItems
+from whimbrel.tools.retrieval.catalogue import Catalogue
+from whimbrel.tools.text import encoder
+from whimbrel.tools.timestamps import iso
+
+
+def read_fit(folder: Path) -> Fitted:
+    """Read what `whimbrel fit --out` wrote.
+
+    Raises:
+        DataError: it is no fit, is damaged, or was learned with another text encoder.
+    """
+    complete(folder)
+    if not (folder / FUSION).is_file():
+        raise DataError(
+            f"{str(folder)!r} is no fit (it has no {FUSION}): write one with `whimbrel fit --store DIR --out FITTED`"
+        )
+    fitted = Fitted.load(folder)
+    if fitted.origin.encoder != encoder.NAME:
+        raise DataError(
+            f"{str(folder)!r} was learned with the encoder {fitted.origin.encoder!r}, this version has "
+            f"{encoder.NAME!r}: fit its store again"
+        )
+    return fitted
+
+
+def moved(fitted: Fitted, catalogue: Catalogue, own: Fitted) -> Fitted:
+    """Return what of a fit another store may use. The rest is the store's own.
+
+    The weights of channels, features and language models name no item, so all of them move. The models of the next
+    topics move if the stores share their topics: how often people stay depends on how fine topics are. Models of items
+    move for the items that are the same in both stores, if the store has no such models of its own.
+
+    Args:
+        fitted: What was learned elsewhere.
+        catalogue: The store's catalogue.
+        own: What was learned from the store.
+    """
+    origin = fitted.origin
+    items = own.items
+    if items == LearnedItems():
+        ids = {id_ for model in (fitted.items.embeddings, fitted.items.ease) if model for id_ in model.item_ids}
+        items = fitted.items.only(origin.known_items(catalogue, sorted(ids)))
+    topics = fitted.topics if origin.shares_topics(catalogue.log) else own.topics
+    return replace(fitted, topics=topics, items=items, click_rates=own.click_rates)
+
+
+def require_earlier(fitted: Fitted, at: float | None, name: str) -> None:
+    """Check that a fit learned from nothing that happened at or after a moment that somebody names.
+
+    Raises:
+        DataError: it did.
+    """
+    until = fitted.origin.until
+    if at is not None and until is not None and until > at:
+        raise DataError(
+            f"{name!r} was learned from events until {iso(until)}, later than the moment asked about ({iso(at)}): ask "
+            "about a later one, or fit the source as it was then"
+        )
