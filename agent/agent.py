@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast
 
+import numpy as np
 from pydantic import ValidationError
 
 from whimbrel.agent.answers import answer_of, audit_entry, unseen_situation
+from whimbrel.agent.elsewhere import Elsewhere
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.forgetting import Receipt, forget_person
 from whimbrel.agent.language_models.access import ModelAccess
@@ -17,6 +20,7 @@ from whimbrel.agent.language_models.hosted.budget import Budget
 from whimbrel.agent.language_models.option_scores import likelihood_prompt
 from whimbrel.agent.language_models.protocol import LanguageModel, Tier
 from whimbrel.agent.language_models.specs import as_model, open_model
+from whimbrel.agent.learning.trials import Trials, use_history, use_weights
 from whimbrel.agent.moment import given_moment, now_of
 from whimbrel.agent.pipeline import RANK, RECOMMEND, SHIFT, run
 from whimbrel.agent.policed import under_policy, with_disclosures
@@ -28,6 +32,7 @@ from whimbrel.agent.schema.results import Recommendations, Shift
 from whimbrel.agent.shift.forecast import forecast_topics
 from whimbrel.agent.shift.timeline import Timeline, timeline_of
 from whimbrel.agent.state import PipelineConfig, Request, Resources, State
+from whimbrel.agent.transfer import moved, read_fit, require_earlier
 from whimbrel.tools.errors import ConfigError, DataError, ModelError, StoreError
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Event, Interaction, Item, Occurrence, identifier
@@ -68,6 +73,7 @@ class Agent:
         *,
         fitted: Fitted | None = None,
         owns_llm: bool = False,
+        trials: Trials | None = None,
     ) -> None:
         """Make an agent from parts that are already open. `Agent.open` also opens them.
 
@@ -77,12 +83,14 @@ class Agent:
             config: The settings that are not learned.
             fitted: The learned models. By default they are read from the store, or the shipped ones are used.
             owns_llm: Whether `close` closes the language model too.
+            trials: What comes from another store: weights, or histories.
         """
         self._catalogue = catalogue or InMemory([], InteractionLog.build([], []), timed=True)
         self._llm = llm
         self._config = config or PipelineConfig()
         self._given_fitted = fitted
         self._owns_llm = owns_llm
+        self._trials = trials
         self._tier: Tier | None = None
         self._without: dict[frozenset[str], Agent] = {}
 
@@ -96,6 +104,8 @@ class Agent:
         budget: Budget | None = None,
         remember: bool | None = None,
         tell: Callable[[str], None] | None = None,
+        fitted: str | Path | None = None,
+        also_history: str | Path | None = None,
     ) -> Self:
         """Open a store and a language model.
 
@@ -105,25 +115,28 @@ class Agent:
             config: The settings that are not learned.
             budget: What a hosted model may cost.
             remember: Whether replies are kept on disk and reused. By default only those of hosted models are.
-            tell: Called with a progress message if opening the model takes long.
+            tell: Called with a progress message if opening the model, or a trial, takes long.
+            fitted: A folder that `whimbrel fit --out` wrote for another store, whose weights are used here.
+            also_history: Another store, in which people of this one may have a history.
 
         Raises:
             StoreError: there is no such store, or it cannot be opened.
-            ConfigError: `llm` is not a valid model spec.
+            ConfigError: `llm` is not a valid model spec, or both stores are the same.
+            DataError: `fitted` is no fit.
             ModelError: the model cannot be loaded.
         """
-        opened = open_store(store) if store is not None else None
-        try:
+        with ExitStack() as opened:
+            of_store = opened.enter_context(open_store(store)) if store is not None else None
+            trials = _trials(of_store, fitted, also_history, opened, tell)
             if isinstance(llm, str):
                 model = open_model(llm, budget=budget, remember=remember, tell=tell)
-                return cls(opened, model, config, owns_llm=True)
-            if budget and budget != Budget():
+            elif budget and budget != Budget():
                 raise ConfigError("a budget is kept for models named by a spec: set a limit on this model itself")
-            return cls(opened, as_model(llm, remember=bool(remember)), config)
-        except BaseException:
-            if opened:
-                opened.close()
-            raise
+            else:
+                model = as_model(llm, remember=bool(remember))
+            agent = cls(of_store, model, config, owns_llm=isinstance(llm, str), trials=trials)
+            opened.pop_all()  # the agent closes them
+            return agent
 
     def __enter__(self) -> Self:
         return self
@@ -135,6 +148,8 @@ class Agent:
         """Close the store. Close the language model too if this agent opened it."""
         if (stored := self._stored) is not None:
             stored.close()
+        if self._trials and self._trials.elsewhere and isinstance(self._trials.elsewhere.catalogue, Store):
+            self._trials.elsewhere.catalogue.close()
         close = getattr(self._llm, "close", None)
         if self._owns_llm and close:
             close()
@@ -174,7 +189,7 @@ class Agent:
             while len(self._without) >= MOST_VIEWS:
                 self._without.pop(next(iter(self._without)), None)
             view = WithoutTopics(catalogue, sensitive)
-            kept = Agent(view, self._llm, self._config, fitted=self._given_fitted)
+            kept = Agent(view, self._llm, self._config, fitted=self._given_fitted, trials=self._trials)
             kept._tier = self._tier  # measured once for all views
             self._without[sensitive.names] = kept
         return kept
@@ -226,7 +241,17 @@ class Agent:
             return agent.run(request, stages, on_step=on_step)
         if self._catalogue.sensitive:
             request = replace(request, context=self._without_sensitive(request.context))
-        return run(request, self._resources, stages, on_step=on_step)
+        return run(request, self._resources_for(request)[0], stages, on_step=on_step)
+
+    def _resources_for(self, request: Request) -> tuple[Resources, tuple[str, ...]]:
+        """Return what answers a request, and why what comes from another store is not part of it."""
+        resources, trials = self._resources, self._trials
+        if trials is None:
+            return resources, ()
+        before = np.inf if request.at is None else request.at
+        moved, notes = use_weights(trials, resources.fitted, before)
+        elsewhere, more = use_history(trials, request, before, moved)
+        return replace(resources, fitted=moved, elsewhere=elsewhere), (*notes, *more)
 
     def _without_sensitive(self, context: Context) -> Context:
         """Return a context without texts that name a sensitive topic, and without items that have one."""
@@ -264,6 +289,8 @@ class Agent:
             ValueError: `k` is not a positive integer, or the format of `at` is unknown.
         """
         _check_length(k)
+        if user_id and self._trials and self._trials.elsewhere:
+            self._trials.elsewhere.require(identifier(user_id))
         started, situation = time.perf_counter(), as_context(context)
         agent = self.for_person(identifier(user_id), policy.sensitive if policy else ())
         if policy:
@@ -272,6 +299,8 @@ class Agent:
         request = Request(identifier(user_id), at=self._moment(at, situation), context=situation, k=k)
         state = agent.run(request, on_step=on_step)
         answer = answer_of(state, time.perf_counter() - started)
+        notes = agent._resources_for(request)[1]  # the verdicts are kept, so this takes no time
+        answer = answer.model_copy(update={"warnings": (*answer.warnings, *notes)})
         if state.request.context != situation:
             answer = answer.model_copy(update={"warnings": (*answer.warnings, NOT_USED)})
         if policy:
@@ -521,6 +550,9 @@ class Agent:
 
     def _moment(self, at: object, context: Context) -> float:
         moment = given_moment(at, context)
+        if self._trials and self._trials.fitted:
+            # A log that ended long ago stands for the present. Only who names a moment asks about the past.
+            require_earlier(self._trials.fitted, moment, self._trials.name)
         return self.now() if moment is None else moment
 
 
@@ -547,6 +579,28 @@ def history_request(
     length = k if candidates is None else max(len(candidates), 1)
     moment = given_moment(at, situation)
     return Request(history=history, at=moment, context=situation, candidates=candidates, k=length)
+
+
+def _trials(
+    store: Store | None,
+    fitted: str | Path | None,
+    also_history: str | Path | None,
+    opened: ExitStack,
+    tell: Callable[[str], None] | None,
+) -> Trials | None:
+    """Open what comes from another store."""
+    if fitted is None and also_history is None:
+        return None
+    if store is None:
+        raise ConfigError("what comes from another store needs a store to be used in")
+    elsewhere = None
+    if also_history is not None:
+        if Path(also_history).resolve() == store.folder.resolve():
+            raise ConfigError(f"{str(also_history)!r} is this very store: name another one for the history elsewhere")
+        elsewhere = Elsewhere(opened.enter_context(open_store(also_history)), str(also_history))
+    of_source = read_fit(Path(fitted)) if fitted is not None else None
+    usable = moved(of_source, store, Fitted.load(store.fitted)) if of_source else None
+    return Trials(store, usable, str(fitted or ""), elsewhere, tell or (lambda words: None))
 
 
 def _check_length(k: object) -> None:

@@ -89,4 +89,3 @@ def merged(own: Sequence[Item], elsewhere: Sequence[Item]) -> Sequence[Item]:
     if np.isnan(times).any():
         return both
     return [both[row] for row in np.argsort(times, kind="stable")]
-

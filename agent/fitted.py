@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 
 from pydantic import BaseModel
 
-from whimbrel.agent.origin import Origin
+from whimbrel.agent.origin import UNKNOWN, Origin
 from whimbrel.agent.ranking.rankers import Rankers
 from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.tools.errors import DataError
@@ -46,7 +46,7 @@ class Fitted:
     fusion: Rankers
     items: LearnedItems = NO_LEARNED_ITEMS
     click_rates: ClickRates | None = None
-    origin: Origin = Origin()
+    origin: Origin = UNKNOWN
 
     @classmethod
     def default(cls) -> Self:
@@ -72,7 +72,7 @@ class Fitted:
                 _read_if_present(folder / EMBEDDINGS, ItemEmbeddings.load), _read_if_present(folder / EASE, Ease.load)
             ),
             click_rates=_read_model_if_present(folder / CLICK_RATES, ClickRates),
-            origin=_read_model_if_present(folder / ORIGIN, Origin) or Origin(),
+            origin=_read_model_if_present(folder / ORIGIN, Origin) or UNKNOWN,
         )
 
     def save(self, folder: Path) -> None:

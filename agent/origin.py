@@ -74,6 +74,9 @@ class Origin(BaseModel):
         return bool(names) and len(names.intersection(self.topics)) >= SHARED * len(names)
 
 
+UNKNOWN = Origin()
+
+
 def _digests(catalogue: Catalogue, item_ids: Sequence[str]) -> dict[str, str]:
     digests: dict[str, str] = {}
     for start in range(0, len(item_ids), PAGE):

@@ -326,9 +326,7 @@ def _in_topics_of(catalogue: Catalogue, recall: Recall) -> Sequence[Item]:
         return ()
     known = set(catalogue.log.topics)
     topics = [tuple(topic for topic in item.topics if topic in known) for item in recall.elsewhere]
-    shared = [
-        item.model_copy(update={"topics": of}) for item, of in zip(recall.elsewhere, topics, strict=True) if of
-    ]
+    shared = [item.model_copy(update={"topics": of}) for item, of in zip(recall.elsewhere, topics, strict=True) if of]
     return merged(recall.history, shared) if shared else ()
 
 

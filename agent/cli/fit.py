@@ -34,9 +34,7 @@ def fit(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", metavar="FITTED", help="Folder for what is learned. A store then stays as it is."
-        ),
+        typer.Option("--out", metavar="FITTED", help="Folder for what is learned. A store then stays as it is."),
     ] = None,
     source: Annotated[
         Path | None,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from whimbrel.agent.agent import Agent
 
 F = TypeVar("F", bound=Callable[..., None])
@@ -105,6 +107,8 @@ class AgentOptions:
         budget_tokens: The most tokens that a hosted model may read and write; None for no limit.
         remember: Whether cached replies are reused; None for the model's default.
         ranking: Settings of `RankConfig` that differ from its defaults.
+        fitted: What was learned from another store.
+        also_history: Another store with histories.
     """
 
     store: str
@@ -114,6 +118,8 @@ class AgentOptions:
     budget_tokens: int | None = None
     remember: bool | None = None
     ranking: Mapping[str, float] | None = None
+    fitted: "Path | None" = None
+    also_history: str | None = None
 
 
 def open_agent(options: AgentOptions) -> "Agent":
@@ -133,7 +139,14 @@ def open_agent(options: AgentOptions) -> "Agent":
     budget = Budget(options.budget_tokens, options.budget_usd)
     with steps() as status:
         return Agent.open(
-            options.store, options.llm, config, budget=budget, remember=options.remember, tell=status.show
+            options.store,
+            options.llm,
+            config,
+            budget=budget,
+            remember=options.remember,
+            tell=status.show,
+            fitted=options.fitted,
+            also_history=options.also_history,
         )
 
 

@@ -82,6 +82,24 @@ def recommend(
     budget_usd: BudgetUsdOption = None,
     budget_tokens: BudgetTokensOption = None,
     remember: RememberOption = None,
+    fitted: Annotated[
+        Path | None,
+        typer.Option(
+            "--fitted",
+            metavar="FITTED",
+            help="Rank with what `whimbrel fit --out` learned from another store. It is switched off if people of this "
+            "store lose by it.",
+        ),
+    ] = None,
+    also_history: Annotated[
+        str | None,
+        typer.Option(
+            "--also-history",
+            metavar="DIR",
+            help="Another store. What USER did there before the moment is evidence of their interest too. It is "
+            "switched off if people of both stores gain nothing by it.",
+        ),
+    ] = None,
     all_users: Annotated[
         bool,
         typer.Option(
@@ -125,6 +143,9 @@ def recommend(
     In --context, five keys are wishes: `query` (what is wanted), `avoid` (what is not), `more` and `unavailable` (ids
     of items) and `max_price`. Any other key describes the situation.
 
+    Where little is known, the answer says how the list was made: for a new person, for items that nobody chose yet, in
+    a store without events, or by a history in another store.
+
     With --all-users, the file has one answer for each user, in the order of their ids. If the command is stopped, the
     same command goes on with it.
     """
@@ -132,6 +153,8 @@ def recommend(
 
     if not all_users and (out or users or ray or workers > 1 or not reasons):
         raise ConfigError("--out, --users, --workers, --ray and --no-reasons are for --all-users: add it")
+    if all_users and (fitted or also_history):
+        raise ConfigError("--fitted and --also-history are for one user: learn for all with `whimbrel fit --from`")
     if all_users and (policy or fact):
         raise ConfigError("--policy and --fact are for one user: mark topics for all with `whimbrel sensitive`")
     if user is not None and all_users:
@@ -166,7 +189,9 @@ def recommend(
     from whimbrel.agent.schema.policy import load_policies, parse_facts
 
     rules, facts = load_policies(policy or []), parse_facts(fact or [])
-    options = AgentOptions(store, llm or "bundled", language, budget_usd, budget_tokens, remember, ranking)
+    options = AgentOptions(
+        store, llm or "bundled", language, budget_usd, budget_tokens, remember, ranking, fitted, also_history
+    )
     with open_agent(options) as agent:
         answer = with_steps(
             lambda on_step: agent.recommend(user, moment, situation, k, policy=rules, facts=facts, on_step=on_step)

@@ -6,7 +6,7 @@ nothing that happened at the moment or later. Each item of a basket makes a sepa
 other items of the basket.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -63,7 +63,13 @@ class TrainingQuery:
 
 
 def training_queries(
-    catalogue: Catalogue, *, most: int, warm_up: float, seed: int = 0, until: float = np.inf
+    catalogue: Catalogue,
+    *,
+    most: int,
+    warm_up: float,
+    seed: int = 0,
+    until: float = np.inf,
+    among: Collection[str] | None = None,
 ) -> Iterator[TrainingQuery]:
     """Draw moments of the log at which somebody interacted with an item that was new to them.
 
@@ -75,6 +81,7 @@ def training_queries(
         warm_up: The share of the log that lies before the first moment.
         seed: The seed of all random draws.
         until: All moments lie before this time. The warm-up is a share of the log before it.
+        among: Ids of the users to draw from; None for all.
     """
     log = catalogue.log
     size = int(np.searchsorted(log.time, until))
@@ -85,6 +92,8 @@ def training_queries(
     order = np.argsort(log.user, kind="stable")
     bounds = np.searchsorted(log.user[order], np.arange(len(log.user_ids) + 1))
     late = np.unique(log.user[(log.time >= since) & (log.time < until)])
+    if among is not None:
+        late = late[[log.user_ids[user] in among for user in late]]
     per_user = max(2, -(-2 * most // max(len(late), 1)))
     drawn = 0
     for user in random.permutation(late):

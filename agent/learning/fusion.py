@@ -1,8 +1,8 @@
 """Fuse the weights of two stores: those of the source are where the weights of the target begin.
 
-A ridge draws the weights of a fit towards where they begin, and held-out people choose its strength. With few choices of
-its own, a store therefore keeps near the source. With many, it leaves it. Where held-out people rank worse so than from
-the shipped weights (negative transfer), the source is dropped.
+A ridge draws the weights of a fit towards where they begin, and held-out people choose its strength. With few choices
+of its own, a store therefore keeps near the source. With many, it leaves it. Where held-out people lose by that, beside
+a fit that begins with the shipped weights (negative transfer), the source is dropped.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ class Fusion:
         verdict = compare_beginnings(choices, self.source.of(kind), shipped.of(kind), seed=seed)
         self.verdicts[kind] = verdict
         kept = shipped if is_negative(verdict) else self.source
-        kinds = ("given", "cold") if kind == "given" else (kind,)
+        kinds: tuple[CandidateKind, ...] = ("given", "cold") if kind == "given" else (kind,)
         return rankers.model_copy(update={kind: kept.of(kind) for kind in kinds})
 
     def words(self, among: Mapping[CandidateKind, str]) -> str:
