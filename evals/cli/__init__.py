@@ -41,6 +41,7 @@ def build_eval_app() -> typer.Typer:
     from whimbrel.evals.cli.acts import acts
     from whimbrel.evals.cli.agreement import agreement
     from whimbrel.evals.cli.boundaries import boundaries
+    from whimbrel.evals.cli.cold_start import cold_start
     from whimbrel.evals.cli.cost import cost
     from whimbrel.evals.cli.cross_domain import cross_domain
     from whimbrel.evals.cli.damage import damage
@@ -79,6 +80,7 @@ def build_eval_app() -> typer.Typer:
     studies: dict[str, Callable[..., None]] = {
         "acts": acts,
         "agreement": agreement,
+        "cold-start": cold_start,
         "cost": cost,
         "cross-domain": cross_domain,
         "damage": damage,

@@ -92,15 +92,17 @@ def _features(training: Training) -> Any:
 
 
 def _scorer(training: Training, users: Floats, items: Floats) -> Scorer:
-    """Score by the inner product of the user's vector and the item's vector."""
+    """Score by the inner product of the user's vector and the item's vector.
+
+    Of somebody unknown, the mean vector of the history's items stands in, without a history that of all users.
+    """
     known = {user_id: session for session, user_id in enumerate(training.user_ids) if user_id}
 
     def score(case: BlindCase) -> Floats:
         session = known.get(case.user_id)
         rows = training.known_rows(case.history)
-        if session is None and not rows:
-            return np.zeros(len(case.candidates))
-        person = users[session] if session is not None else items[rows].mean(axis=0)
+        unknown = items[rows].mean(axis=0) if rows else users.mean(axis=0)
+        person = unknown if session is None else users[session]
         return values_at(items @ person, training.rows_of(case.candidates))
 
     return score
