@@ -249,9 +249,16 @@ class Agent:
         if trials is None:
             return resources, ()
         before = np.inf if request.at is None else request.at
-        moved, notes = use_weights(trials, resources.fitted, before)
-        elsewhere, more = use_history(trials, request, before, moved)
-        return replace(resources, fitted=moved, elsewhere=elsewhere), (*notes, *more)
+        is_moved, notes = use_weights(trials, before)
+        fitted = self._moved if is_moved else resources.fitted
+        elsewhere, more = use_history(trials, request, before, fitted)
+        return replace(resources, fitted=fitted, elsewhere=elsewhere), (*notes, *more)
+
+    @cached_property
+    def _moved(self) -> Fitted:
+        """What was learned in another store, in the item order of this one."""
+        fitted = (self._trials and self._trials.fitted) or Fitted.default()
+        return fitted.for_log(self._catalogue.log)
 
     def _without_sensitive(self, context: Context) -> Context:
         """Return a context without texts that name a sensitive topic, and without items that have one."""

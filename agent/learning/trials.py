@@ -130,18 +130,18 @@ def _request(query: TrainingQuery) -> Request:
     return Request(user_id=query.user, at=query.before, context=query.context)
 
 
-def use_weights(trials: Trials, own: Fitted, until: float) -> tuple[Fitted, tuple[str, ...]]:
-    """Return the models to rank with at a moment, and a note if those learned elsewhere are not used.
+def use_weights(trials: Trials, until: float) -> tuple[bool, tuple[str, ...]]:
+    """Return whether to rank with what was learned elsewhere at a moment, and a note if it is switched off.
 
-    They are left out if held-out people of this store surely enough lose by them.
+    It is, if held-out people of this store surely enough lose by it.
     """
     if trials.fitted is None:
-        return own, ()
+        return False, ()
     verdict = trials.of_weights(until)
     if not verdict.is_behind:
-        return trials.fitted, ()
+        return True, ()
     note = f"transfer is switched off: what was learned in {trials.name!r} ranks worse here than what is shipped"
-    return own, (f"{note} ({verdict.words()})",)
+    return False, (f"{note} ({verdict.words()})",)
 
 
 def use_history(

@@ -96,7 +96,7 @@ def test_what_makes_no_sense_is_refused(run: Run, files: tuple[Path, Path, Path]
         (("--store", tmp_path, "--sessions", sessions), "name a log"),
         (("--sessions", sessions, "--items", items), "with --out"),
         (("--cases", cases), "with --out"),
-        (("--store", tmp_path, "--out", tmp_path / "out"), "--out is only for"),
+        (("--store", tmp_path, "--out", tmp_path / "out"), "no store"),
         (("--sessions", tmp_path / "none.jsonl", "--out", tmp_path / "out"), "none.jsonl"),
     ):
         status, _, errors = run("fit", *arguments)

@@ -189,6 +189,19 @@ def test_a_log_that_ended_is_the_present_unless_a_moment_is_named(ring: Path, of
             agent.recommend("u1", at=1.1e9)
 
 
+def test_models_of_items_follow_the_order_of_the_store_and_its_views(later: Path, of_later: Path) -> None:
+    with Agent.open(later, "none", fitted=of_later) as agent:
+        assert agent.recommend("u1", k=2).recommendations
+        view = agent.for_person("u1", ["Ring 1"])
+        assert {entry.item_id for entry in view.recommend("u1", k=30).recommendations} <= set(
+            view._catalogue.log.item_ids
+        )
+        for of in (agent, view):
+            assert of._moved.items.ease is not None
+            assert of._moved.items.ease.item_ids == of._catalogue.log.item_ids
+        assert len(view._catalogue.log.item_ids) < len(agent.store.log.item_ids)
+
+
 def choice_sets(count: int, chosen_by: str) -> Iterator[ChoiceSet]:
     """Yield choices of the candidate with the highest value of one feature, mostly."""
     random = np.random.default_rng(1)
