@@ -32,7 +32,7 @@ from whimbrel.agent.schema.results import Recommendations, Shift
 from whimbrel.agent.shift.forecast import forecast_topics
 from whimbrel.agent.shift.timeline import Timeline, timeline_of
 from whimbrel.agent.state import PipelineConfig, Request, Resources, State
-from whimbrel.agent.transfer import moved, read_fit, require_earlier
+from whimbrel.agent.transfer import moved, read_fit, require_earlier, require_encoder
 from whimbrel.tools.errors import ConfigError, DataError, ModelError, StoreError
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Event, Interaction, Item, Occurrence, identifier
@@ -122,7 +122,7 @@ class Agent:
         Raises:
             StoreError: there is no such store, or it cannot be opened.
             ConfigError: `llm` is not a valid model spec, or both stores are the same.
-            DataError: `fitted` is no fit.
+            DataError: `fitted` is no fit, or what comes from elsewhere has another text encoder.
             ModelError: the model cannot be loaded.
         """
         with ExitStack() as opened:
@@ -605,8 +605,9 @@ def _trials(
         if Path(also_history).resolve() == store.folder.resolve():
             raise ConfigError(f"{str(also_history)!r} is this very store: name another one for the history elsewhere")
         elsewhere = Elsewhere(opened.enter_context(open_store(also_history)), str(also_history))
+        require_encoder(elsewhere.name, elsewhere.catalogue.encoder.name, store)
     of_source = read_fit(Path(fitted)) if fitted is not None else None
-    usable = moved(of_source, store, Fitted.load(store.fitted)) if of_source else None
+    usable = moved(of_source, store, Fitted.load(store.fitted), str(fitted)) if of_source else None
     return Trials(store, usable, str(fitted or ""), elsewhere, tell or (lambda words: None))
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Item, digest_of
 from whimbrel.tools.retrieval.catalogue import Catalogue
-from whimbrel.tools.text import encoder
+from whimbrel.tools.text.minilm import ENGLISH
 
 LEAST_PEOPLE = 2
 """Items that fewer people met are not named, not even by a digest."""
@@ -26,7 +26,7 @@ class Origin(BaseModel):
     and its title.
 
     Attributes:
-        encoder: The text encoder whose cosines the weights weigh.
+        encoder: The name of the text encoder whose cosines the weights weigh.
         until: All events of the log are earlier than this; None if their times are unknown.
         people: How many people the log has.
         items: Digests of the items that at least LEAST_PEOPLE people met.
@@ -35,7 +35,7 @@ class Origin(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    encoder: str = encoder.NAME
+    encoder: str = ENGLISH.name
     until: float | None = Field(default=None, allow_inf_nan=False)
     people: int = Field(default=0, ge=0)
     items: tuple[str, ...] = ()
@@ -48,6 +48,7 @@ class Origin(BaseModel):
         met = np.flatnonzero(log.users_per_item(before=np.inf) >= LEAST_PEOPLE)
         rows, _ = log.topics_of(met)
         return cls(
+            encoder=catalogue.encoder.name,
             until=float(np.nextafter(log.end, np.inf)) if timed and log.end is not None else None,
             people=len(log.user_ids),
             items=tuple(sorted(_digests(catalogue, [log.item_ids[row] for row in met]).values())),

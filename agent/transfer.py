@@ -8,7 +8,6 @@ from whimbrel.tools.errors import DataError
 from whimbrel.tools.files.whole_files import complete
 from whimbrel.tools.log.learned_items import LearnedItems
 from whimbrel.tools.retrieval.catalogue import Catalogue
-from whimbrel.tools.text import encoder
 from whimbrel.tools.timestamps import iso
 
 
@@ -16,23 +15,17 @@ def read_fit(folder: Path) -> Fitted:
     """Read what `whimbrel fit --out` wrote.
 
     Raises:
-        DataError: it is no fit, is damaged, or was learned with another text encoder.
+        DataError: it is no fit, or is damaged.
     """
     complete(folder)
     if not (folder / FUSION).is_file():
         raise DataError(
             f"{str(folder)!r} is no fit (it has no {FUSION}): write one with `whimbrel fit --store DIR --out FITTED`"
         )
-    fitted = Fitted.load(folder)
-    if fitted.origin.encoder != encoder.NAME:
-        raise DataError(
-            f"{str(folder)!r} was learned with the encoder {fitted.origin.encoder!r}, this version has "
-            f"{encoder.NAME!r}: fit its store again"
-        )
-    return fitted
+    return Fitted.load(folder)
 
 
-def moved(fitted: Fitted, catalogue: Catalogue, own: Fitted) -> Fitted:
+def moved(fitted: Fitted, catalogue: Catalogue, own: Fitted, name: str) -> Fitted:
     """Return what of a fit another store may use. The rest is the store's own.
 
     The weights of channels, features and language models name no item, so all of them move. The models of the next
@@ -43,14 +36,32 @@ def moved(fitted: Fitted, catalogue: Catalogue, own: Fitted) -> Fitted:
         fitted: What was learned elsewhere.
         catalogue: The store's catalogue.
         own: What was learned from the store.
+        name: Where the fit lies.
+
+    Raises:
+        DataError: the fit was learned with another text encoder. Its cosines are others.
     """
     origin = fitted.origin
+    require_encoder(name, origin.encoder, catalogue)
     items = own.items
     if items == LearnedItems():
         ids = {id_ for model in (fitted.items.embeddings, fitted.items.ease) if model for id_ in model.item_ids}
         items = fitted.items.only(origin.known_items(catalogue, sorted(ids)))
     topics = fitted.topics if origin.shares_topics(catalogue.log) else own.topics
     return replace(fitted, topics=topics, items=items, click_rates=own.click_rates)
+
+
+def require_encoder(name: str, encoder: str, catalogue: Catalogue) -> None:
+    """Check that what comes from elsewhere has the text encoder of a store.
+
+    Raises:
+        DataError: it has another one.
+    """
+    if encoder != catalogue.encoder.name:
+        raise DataError(
+            f"{name!r} has the text encoder {encoder!r}, this store has {catalogue.encoder.name!r}: change one of the "
+            "stores with `whimbrel reencode`"
+        )
 
 
 def require_earlier(fitted: Fitted, at: float | None, name: str) -> None:

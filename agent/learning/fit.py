@@ -138,7 +138,7 @@ def fit_store(
     if extras.source is not None:
         of_source = read_fit(extras.source)
         fusion = Fusion(str(extras.source), of_source.fusion)
-        start = replace(start, topics=moved(of_source, store, start).topics)
+        start = replace(start, topics=moved(of_source, store, start, str(extras.source)).topics)
     learned = learn_from(store, start=start, fusion=fusion, draw=draw)
     if fusion is None:
         _require_something(learned)

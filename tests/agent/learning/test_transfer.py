@@ -114,7 +114,7 @@ def test_items_with_the_ids_of_another_shop_are_not_its_items(ring: Path, of_lat
         origin = read_fit(of_later).origin
         assert origin.known_items(store, store.log.item_ids) == frozenset()
         assert not origin.is_same_shop(store)
-        assert moved(read_fit(of_later), store, Fitted.default()).items == LearnedItems()
+        assert moved(read_fit(of_later), store, Fitted.default(), "f").items == LearnedItems()
 
 
 def test_models_of_items_move_for_the_same_items_alone() -> None:
@@ -137,7 +137,7 @@ def test_the_next_topics_move_only_where_topics_are_shared() -> None:
     for of, kept in ((items, "elsewhere"), (there, own.topics.learned_from)):
         source = InMemory(of, InteractionLog.build(of, events), timed=True)
         fitted = replace(own, topics=other, origin=Origin.of(source, timed=True))
-        assert moved(fitted, here, own).topics.learned_from == kept
+        assert moved(fitted, here, own, "f").topics.learned_from == kept
 
 
 def test_a_fit_of_another_store_ranks_by_its_weights(run: Run, ring: Path, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_errors_are_one_clear_line(run: Run, ring: Path, later: Path, of_later: 
     for arguments, told in (
         ((*recommend, "--fitted", empty), "is no fit (it has no fusion.json)"),
         ((*recommend, "--fitted", tmp_path / "absent"), "is no fit"),
-        ((*recommend, "--fitted", changed), "was learned with the encoder 'other'"),
+        ((*recommend, "--fitted", changed), "has the text encoder 'other', this store has"),
         ((*recommend, "--fitted", of_later, "--at", 1.1e9), "later than the moment asked about"),
         ((*recommend, "--also-history", tmp_path / "absent"), "no store"),
         ((*recommend, "--also-history", ring), "this very store"),
