@@ -257,4 +257,5 @@ def cold_start_markdown(document: Mapping[str, Any]) -> str:
 
 
 def _words(of: Mapping[str, Any], sign: str = "") -> str:
-    return Interval(of["value"], *of["ci"], of["n"]).words(sign)
+    low, high = of["ci"]
+    return Interval(of["value"], low, high, of["n"]).words(sign)

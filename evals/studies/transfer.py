@@ -128,13 +128,16 @@ def _measure_store(source: Rankers, store: Catalogue, config: TransferConfig, pr
     for query in queries:
         request = Request(user_id=query.user, at=query.before, context=query.context, k=K)
         state = run(request, resources, QUERY)
+        gain_of: dict[str, float] = {}  # some systems have the same weights
         for name, rankers in systems.rankers.items():
-            ranked = state
-            for stage in ("retrieve", "compare", "rank"):
-                ranked = STAGES[stage](ranked, replace(resources, fitted=replace(start, fusion=rankers)))
-            ids = [entry.candidate.item.item_id for entry in ranked.ranking.list]
-            ranks = [ids.index(item_id) + 1 if item_id in ids else K + 1 for item_id in query.chose]
-            values[name].append(ndcg_at_k(ranks, k=K))
+            if (key := rankers.model_dump_json(exclude={"learned_from"})) not in gain_of:
+                ranked = state
+                for stage in ("retrieve", "compare", "rank"):
+                    ranked = STAGES[stage](ranked, replace(resources, fitted=replace(start, fusion=rankers)))
+                ids = [entry.candidate.item.item_id for entry in ranked.ranking.list]
+                ranks = [ids.index(item_id) + 1 if item_id in ids else K + 1 for item_id in query.chose]
+                gain_of[key] = ndcg_at_k(ranks, k=K)
+            values[name].append(gain_of[key])
         progress.advance(1)
     trial = Trials(store, replace(start, fusion=source), "source").of_weights(until)
     document = _document(values, systems, config.seed)
@@ -261,4 +264,5 @@ def transfer_markdown(document: Mapping[str, Any]) -> str:
 
 
 def _words(of: Mapping[str, Any], sign: str = "") -> str:
-    return Interval(of["value"], *of["ci"], of["n"]).words(sign)
+    low, high = of["ci"]
+    return Interval(of["value"], low, high, of["n"]).words(sign)

@@ -14,7 +14,7 @@ from whimbrel.agent.cli.main import main
 from whimbrel.agent.fitted import ORIGIN, Fitted
 from whimbrel.agent.learning import trials
 from whimbrel.agent.learning.fit import Extras, fit_store
-from whimbrel.agent.learning.fusion import compare_beginnings
+from whimbrel.agent.learning.fusion import compare_beginnings, is_negative
 from whimbrel.agent.learning.held_out import Verdict, gain_of
 from whimbrel.agent.learning.ranking import ChoiceSet
 from whimbrel.agent.origin import Origin
@@ -217,7 +217,10 @@ def test_a_beginning_that_fits_the_target_wins_on_held_out_people_and_a_wrong_on
     nothing = Ranker(weights={"age": 0.1})
     assert compare_beginnings(choices, good, nothing).is_ahead
     assert compare_beginnings(choices, bad, nothing).is_behind
-    assert not compare_beginnings(choices[:5], bad, nothing).is_known
+    assert is_negative(compare_beginnings(choices[:5], bad, nothing))  # a few choices may tell already
+    assert not is_negative(compare_beginnings([], bad, nothing))
+    many = list(choice_sets(300, "itemknn"))  # enough to learn nearly the same from either beginning
+    assert abs(compare_beginnings(many, bad, nothing).gain) < 0.2 * abs(compare_beginnings(choices, bad, nothing).gain)
 
 
 def test_a_fit_from_another_store_says_what_became_of_it(ring: Path, of_later: Path, tmp_path: Path) -> None:
