@@ -43,13 +43,15 @@ class Fusion:
     ) -> Rankers:
         """Return the rankers with the weights that learning begins with for this kind of candidates.
 
-        They are those of the source, or the shipped ones where held-out people lose by the source's.
+        They are those of the source, or the shipped ones where held-out people lose by the source's. The weights of
+        channels go with those for retrieved candidates.
         """
         verdict = compare_beginnings(choices, self.source.of(kind), shipped.of(kind), seed=seed)
         self.verdicts[kind] = verdict
         kept = shipped if is_negative(verdict) else self.source
         kinds: tuple[CandidateKind, ...] = ("given", "cold") if kind == "given" else (kind,)
-        return rankers.model_copy(update={kind: kept.of(kind) for kind in kinds})
+        channels = kept.channels if kind == "retrieved" else rankers.channels
+        return rankers.model_copy(update={"channels": channels, **{kind: kept.of(kind) for kind in kinds}})
 
     def words(self, among: Mapping[CandidateKind, str]) -> str:
         """Say for each kind of candidates whether the source was used."""

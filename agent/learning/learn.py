@@ -104,6 +104,9 @@ def learn_from(
         draw.progress.step("Learning the weights of features", None)
         if fusion:
             rankers = fusion.begin(kind, start.fusion, drawn[kind], rankers, seed=draw.seed)
+            if kind == "retrieved":
+                channels = learn_channels([of_channels], rankers.channels, seed=draw.seed)
+                rankers = rankers.model_copy(update={"channels": channels})
         rankers = learn_rankers(rankers, {kind: [drawn[kind]]}, seed=draw.seed)
     source = f"{sum(map(len, drawn.values()))} choices of this log"
     rankers = rankers.model_copy(update={"learned_from": source})

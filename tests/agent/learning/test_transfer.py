@@ -14,7 +14,7 @@ from whimbrel.agent.cli.main import main
 from whimbrel.agent.fitted import ORIGIN, Fitted
 from whimbrel.agent.learning import trials
 from whimbrel.agent.learning.fit import Extras, fit_store
-from whimbrel.agent.learning.fusion import compare_beginnings, is_negative
+from whimbrel.agent.learning.fusion import Fusion, compare_beginnings, is_negative
 from whimbrel.agent.learning.held_out import Verdict, gain_of
 from whimbrel.agent.learning.ranking import ChoiceSet
 from whimbrel.agent.origin import Origin
@@ -221,6 +221,17 @@ def test_a_beginning_that_fits_the_target_wins_on_held_out_people_and_a_wrong_on
     assert not is_negative(compare_beginnings([], bad, nothing))
     many = list(choice_sets(300, "itemknn"))  # enough to learn nearly the same from either beginning
     assert abs(compare_beginnings(many, bad, nothing).gain) < 0.2 * abs(compare_beginnings(choices, bad, nothing).gain)
+
+
+def test_where_a_source_is_dropped_its_channels_are_dropped_too() -> None:
+    ranker, shipped = Ranker(weights={"itemknn": -1.0}), Rankers.default()
+    source = Rankers(channels={"popular": 9.0}, retrieved=ranker, given=ranker, cold=ranker)
+    choices = list(choice_sets(60, "itemknn"))
+    begun = Fusion("f", source).begin("retrieved", shipped, choices, source, seed=0)
+    assert (begun.channels, begun.retrieved) == (shipped.channels, shipped.retrieved)
+    assert begun.given == source.given  # each kind is judged on its own
+    kept = Fusion("f", shipped).begin("retrieved", source, choices, shipped, seed=0)
+    assert (kept.channels, kept.retrieved) == (shipped.channels, shipped.retrieved)
 
 
 def test_a_fit_from_another_store_says_what_became_of_it(ring: Path, of_later: Path, tmp_path: Path) -> None:
