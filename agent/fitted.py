@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 
 from pydantic import BaseModel
 
+from whimbrel.agent.language_models.adapter import ADAPTER_FILES, Adapter
 from whimbrel.agent.ranking.rankers import Rankers
 from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.tools.errors import DataError
@@ -23,7 +24,7 @@ NEXT_TOPICS, FUSION, CLICK_RATES = "next_topics.json", "fusion.json", "click_rat
 EMBEDDINGS, EASE = "item_factors.npz", "ease.npz"
 CALIBRATED = "calibrated.json"
 """What an ingestion learned of the signals. It is used until `whimbrel fit` has learned more."""
-FILES = (NEXT_TOPICS, FUSION, CLICK_RATES, EMBEDDINGS, EASE)
+FILES = (NEXT_TOPICS, FUSION, CLICK_RATES, EMBEDDINGS, EASE, *ADAPTER_FILES)
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
@@ -38,12 +39,14 @@ class Fitted:
         fusion: The weights of retrieval channels and of features.
         items: What the log taught about its items.
         click_rates: How often items were chosen when they were shown; None if that was not learned.
+        adapter: What tunes a language model to the log; None if none was tuned.
     """
 
     topics: NextTopics
     fusion: Rankers
     items: LearnedItems = NO_LEARNED_ITEMS
     click_rates: ClickRates | None = None
+    adapter: Adapter | None = None
 
     @classmethod
     def default(cls) -> Self:
@@ -69,6 +72,7 @@ class Fitted:
                 _read_if_present(folder / EMBEDDINGS, ItemEmbeddings.load), _read_if_present(folder / EASE, Ease.load)
             ),
             click_rates=_read_model_if_present(folder / CLICK_RATES, ClickRates),
+            adapter=Adapter.load(folder),
         )
 
     def save(self, folder: Path) -> None:
@@ -79,6 +83,8 @@ class Fitted:
         for name, of_items in {EMBEDDINGS: self.items.embeddings, EASE: self.items.ease}.items():
             if of_items is not None:
                 of_items.save(folder / name)
+        if self.adapter is not None:
+            self.adapter.save(folder)
 
     def for_log(self, log: InteractionLog) -> "Fitted":
         """Return a copy that follows the item order of a log, which may have grown since the fit."""
