@@ -9,7 +9,9 @@ compares only the tokens of the catalogue's titles and the commonest others, not
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -47,7 +49,7 @@ class TuneConfig:
 
     Attributes:
         minutes: The time after which training ends.
-        steps: The most steps. With a limit that is reached before the time, a repeated training gives the same adapter.
+        steps: The most steps. If they end before the time, a repeated training gives the same adapter, up to rounding.
         rank: The rank of the adapter's matrices.
         rate: The highest learning rate.
         seed: The seed of all random draws.
@@ -183,7 +185,9 @@ def _open(base: Path) -> Any:
         whole = Path(folder) / "model.gguf"
         file = whole if requantise(base, whole, _F32) else base
         try:
-            return AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=torch.float32)
+            # Its bars say nothing to a person, who sees our own progress.
+            with redirect_stderr(StringIO()):
+                return AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=torch.float32)
         except Exception as error:
             raise ModelError(f"{base.name!r} cannot be tuned: transformers cannot read it ({error})") from error
 
