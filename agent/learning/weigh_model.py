@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from whimbrel.agent.language_models.access import ModelAccess
+from whimbrel.agent.language_models.option_scores import LikelihoodMemory
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.learning.model_weights import AnsweredChoiceSet, ask_about, learn_model_weights
 from whimbrel.agent.learning.ranking import ChoiceSet
@@ -34,7 +35,8 @@ def ask_all(
     Raises:
         ModelError: The model cannot be reached.
     """
-    access, answers = ModelAccess(llm, tier=tier_of(llm)), dict[CandidateKind, Sequence[AnsweredChoiceSet]]()
+    access = ModelAccess(llm, likelihood_cache=LikelihoodMemory(), tier=tier_of(llm))
+    answers = dict[CandidateKind, Sequence[AnsweredChoiceSet]]()
     for kind, choices in pools.items():
         progress.step(f"Asking the language model ({kind} candidates)", min(len(choices), most))
         answers[kind] = ask_about(choices, rankers.of(kind), access, most=most, advance=progress.advance)

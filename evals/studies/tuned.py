@@ -1,9 +1,9 @@
 """Measure what a language model that was tuned on a log adds to the ranking of held-out people's choices.
 
-The log is cut at a moment near its end (see `tuning_moment`). The weights of all other signals are learned from choices
-before it. The model is tuned on events before it, without the people who are asked about. These people's choices after
-it are ranked three times: without a model, with the untuned model, and with the tuned one. The weights of either
-model's figures are learned in PARTS folds from the other people among them.
+The log is cut at a moment near its end (see `tuning_moment`). The model is tuned on events before it, without the
+people who are asked about. Their choices after it are ranked three times: without a model, with the untuned model, and
+with the tuned one. All weights, of the other signals and of either model's figures, are learned in PARTS folds from the
+other people among them, beginning with the shipped weights.
 """
 
 import shutil
@@ -17,13 +17,14 @@ import numpy as np
 
 from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.language_models.adapter import Adapter, tuned
+from whimbrel.agent.language_models.option_scores import LikelihoodMemory
 from whimbrel.agent.language_models.protocol import LanguageModel
-from whimbrel.agent.learning.learn import Draw, draw_choices, learn_rankers, shipped_before
+from whimbrel.agent.learning.learn import Draw, draw_choices, shipped_before
 from whimbrel.agent.learning.model_weights import AnsweredChoiceSet, ask_about, gains_with_model, learn_model_weights
-from whimbrel.agent.learning.ranking import ChoiceSet, gain, gains
+from whimbrel.agent.learning.ranking import ChoiceSet, gain, gains, learn_ranker
 from whimbrel.agent.learning.tuning.fit_tuned import require_tunable
 from whimbrel.agent.learning.tuning.train import TuneConfig
-from whimbrel.agent.learning.tuning.tune import tune, tuning_moment
+from whimbrel.agent.learning.tuning.tune import LEARNED_SHARE, tune, tuning_moment
 from whimbrel.agent.learning.tuning.worth import later_choices
 from whimbrel.agent.ranking.rankers import CandidateKind, Ranker
 from whimbrel.evals.data.catalogues import named_sources, read_library
@@ -95,14 +96,13 @@ def measure_tuned(
     require_tunable(llm)
     lifts = {}
     for name, source in named_sources(sources).items():
-        library, draw = read_library(source, progress), Draw(config.choices, config.seed, progress)
+        library = read_library(source, progress)
+        draw = Draw(config.choices, config.seed, progress, warm_up=LEARNED_SHARE)
         until, start = tuning_moment(library.log), shipped_before(library, draw)
-        choices = draw_choices(library, config.kind, start, draw)
-        tested = latest_choices(later_choices(choices, until))
+        tested = latest_choices(later_choices(draw_choices(library, config.kind, start, draw), until))[: config.asked]
         if not tested:
             raise DataError(f"{name!r}: no choice after the first part of the log, so nothing tests a tuned model")
-        earlier = [choice for choice in choices if choice.asked and (choice.asked.request.at or 0.0) < until]
-        ranker = learn_rankers(start.fusion, {config.kind: [earlier]}, seed=config.seed).of(config.kind)
+        ranker = start.fusion.of(config.kind)
         with TemporaryDirectory() as work:
             folder = keep / name if keep else Path(work)
             folder.mkdir(parents=True, exist_ok=True)
@@ -141,8 +141,9 @@ def _asked(
     config: AskConfig,
     progress: Progress,
 ) -> list[AnsweredChoiceSet]:
+    access = ModelAccess(llm, likelihood_cache=LikelihoodMemory())
     progress.step(f"Asking the language model ({name})", min(len(choices), config.asked))
-    return ask_about(choices, ranker, ModelAccess(llm), most=config.asked, advance=progress.advance)
+    return ask_about(choices, ranker, access, most=config.asked, advance=progress.advance)
 
 
 def _lift(
@@ -156,8 +157,8 @@ def _lift(
     if [answer.choice.user for answer in untuned] != [answer.choice.user for answer in of_tuned]:
         raise DataError("the two models answered different choices: leave out the likelihoods that are not finite")
     users = np.unique([answer.choice.user for answer in untuned], return_inverse=True)[1]
-    none = gains(ranker, [answer.choice for answer in untuned])
-    with_untuned, with_tuned = (_crossfitted(ranker, answers[model.digest], model, seed) for model in models)
+    none, with_untuned = _crossfitted(ranker, untuned, models[0], seed)
+    with_tuned = _crossfitted(ranker, of_tuned, models[1], seed)[1]
     alone = [np.array([gain(a.alone, a.choice.chosen) for a in of_model]) for of_model in (untuned, of_tuned)]
 
     def mean(values: Floats) -> Interval:
@@ -177,16 +178,20 @@ def _lift(
     )
 
 
-def _crossfitted(ranker: Ranker, answers: Sequence[AnsweredChoiceSet], llm: LanguageModel, seed: int) -> Floats:
-    """Return NDCG@10 of each answer, by weights that were learned from other people, shape (answers,)."""
-    values, access = np.zeros(len(answers)), ModelAccess(llm)
+def _crossfitted(
+    start: Ranker, answers: Sequence[AnsweredChoiceSet], llm: LanguageModel, seed: int
+) -> tuple[Floats, Floats]:
+    """Return NDCG@10 of each answer without and with the model, by weights of other people, shape (answers,) each."""
+    without, with_, access = np.zeros(len(answers)), np.zeros(len(answers)), ModelAccess(llm)
     for part in (Part(number, PARTS, seed) for number in range(PARTS)):
         outside = [answer for answer in answers if not part.holds(answer.choice.user)]
+        ranker = learn_ranker([[answer.choice for answer in outside]], start, seed=seed, trees=False)
         learned = learn_model_weights([outside], ranker, llm.digest)
         for row, answer in enumerate(answers):
             if part.holds(answer.choice.user):
-                values[row] = gains_with_model(learned, [answer], access)[0]
-    return values
+                without[row] = gains(ranker, [answer.choice])[0]
+                with_[row] = gains_with_model(learned, [answer], access)[0]
+    return without, with_
 
 
 def markdown(lifts: Mapping[str, TunedLift], kind: CandidateKind) -> str:

@@ -1,24 +1,38 @@
 """Tuning on a log: llama.cpp computes what was trained, nothing later is learned, and only a sure gain is kept."""
 
+import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from whimbrel.agent import Agent, ScriptedModel
+from whimbrel.agent.fitted import FILES, Fitted
+from whimbrel.agent.forgetting import forget_person
+from whimbrel.agent.language_models.access import NEWER
 from whimbrel.agent.language_models.adapter import ADAPTER, ADAPTER_FACTS, Adapter, other_base, tuned
 from whimbrel.agent.language_models.local.model import LocalModel
 from whimbrel.agent.language_models.local.model_builds import ModelBuild
-from whimbrel.agent.language_models.option_scores import likelihood_prompt
+from whimbrel.agent.language_models.option_scores import likelihood_prompt, score_options
+from whimbrel.agent.learning.fit import Extras, fit_sessions
+from whimbrel.agent.learning.fitted_log import read_fitted_log
 from whimbrel.agent.learning.sessions import Training, catalogue_of
-from whimbrel.agent.learning.tuning import train
+from whimbrel.agent.learning.tuning import fit_tuned, train
 from whimbrel.agent.learning.tuning.sequences import WINDOW, title_sequences
 from whimbrel.agent.learning.tuning.train import TuneConfig
 from whimbrel.agent.learning.tuning.tune import tune
+from whimbrel.agent.learning.tuning.worth import Worth
+from whimbrel.agent.ranking.rankers import Rankers
 from whimbrel.tools.errors import ConfigError, DataError, ModelError
+from whimbrel.tools.files.whole_files import whole_files
 from whimbrel.tools.progress import NoProgress
 from whimbrel.tools.records import Item
+from whimbrel.tools.sources.formats import open_source
+from whimbrel.tools.sources.ingest import ingest
 from whimbrel.tools.store.in_memory import InMemory
+from whimbrel.tools.store.store import open_store
 
 pytest.importorskip("peft", reason="whimbrel[tune] is not installed")
 gguf = pytest.importorskip("gguf", reason="whimbrel[tune] is not installed")
@@ -237,3 +251,100 @@ def test_a_limit_of_time_ends_the_training(tiny: LocalModel, tmp_path: Path) -> 
     )
     assert adapter.facts.steps >= 1
     assert adapter.facts.seconds < 10
+
+
+def agent_of(llm: LocalModel, adapter: Adapter) -> Agent:
+    """Return an agent in whose weights either model's likelihood counts, each by a weight of its own."""
+    weights = {llm.digest: {"likelihood": 1.0}, tuned(llm, adapter).digest: {"likelihood": 2.0}}
+    fusion = Rankers.default()
+    rankers = {kind: fusion.of(kind).model_copy(update={"models": weights}) for kind in ("retrieved", "given", "cold")}
+    fitted = replace(Fitted.default(), fusion=fusion.model_copy(update=rankers), adapter=adapter)
+    return Agent(ring(40), llm, fitted=fitted)
+
+
+def test_the_agent_asks_the_tuned_model_but_not_about_a_moment_before_it_learned(
+    tiny: LocalModel, plain: Adapter
+) -> None:
+    history = [Item(item_id=title, title=title, time=number) for number, title in enumerate(TITLES[:3])]
+    candidates = [Item(item_id=title, title=title) for title in TITLES[3:]]
+    with agent_of(tiny, plain) as agent:
+        now, then = (agent.ranking(history, candidates, at=at) for at in (END, END - 1))
+    assert not now.warnings
+    assert then.warnings == (NEWER,)
+    titles = [item.title for item in candidates]
+    for ranking, llm, weight in ((now, tuned(tiny, plain), 2.0), (then, tiny, 1.0)):
+        scores = score_options(llm, history=TITLES[:3], wish="", options=titles)
+        expected = weight * scores.figures()["likelihood"]
+        assert dict(zip(titles, expected, strict=True)) == pytest.approx(
+            {row.candidate.item.title: row.signals["likelihood"] for row in ranking.ranked}, abs=0.02
+        )
+
+
+def test_the_agent_says_that_an_adapter_is_of_another_model(plain: Adapter, tmp_path: Path) -> None:
+    write_tiny_model(tmp_path / "other.gguf", seed=1)
+    other = LocalModel(ModelBuild(file=tmp_path / "other.gguf"), spec="gguf:other.gguf")
+    agent = Agent(ring(40), other, fitted=replace(Fitted.default(), adapter=plain))
+    ranking = agent.ranking([Item(item_id="Green tea", title="Green tea")], [Item(item_id="x", title="Rye bread")])
+    assert ranking.warnings == (other_base(other, plain),)
+
+
+def test_what_is_fitted_keeps_the_adapter_and_forgetting_removes_it(
+    plain: Adapter, shop_csv: Path, tmp_path: Path
+) -> None:
+    ingest(open_source(str(shop_csv)), tmp_path / "store")
+    with open_store(tmp_path / "store") as store:
+        with whole_files(store.fitted, FILES) as new:
+            replace(Fitted.default(), adapter=plain).save(new)
+        kept = Fitted.load(store.fitted).adapter
+        assert kept is not None
+        assert kept.facts == plain.facts
+        assert kept.path.read_bytes() == plain.path.read_bytes()
+        forget_person(store, "u3")
+        assert Fitted.load(store.fitted).adapter is None
+        assert not (store.fitted / ADAPTER).exists()
+
+
+def test_a_fit_keeps_what_helps_held_out_people_and_drops_the_rest(
+    tiny: LocalModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random, names = np.random.default_rng(0), [f"{first} {second}" for first in TITLES for second in TITLES[:6]]
+    lines = []
+    for _ in range(260):
+        place = int(random.integers(len(names)))
+        lines.append(json.dumps([names[(place + step) % len(names)] for step in range(6)]))
+    (tmp_path / "sessions.jsonl").write_text("\n".join(lines))
+    tried: list[Worth] = []
+    real = fit_tuned.worth_of
+    for kept in (True, False):
+
+        def judged(*arguments: object, is_kept: bool = kept, **settings: object) -> Worth:
+            worth = real(*arguments, **settings)  # type: ignore[arg-type]
+            tried.append(worth)
+            nats = (1.0, 0.5, 1.5) if is_kept else (0.0, -0.5, 0.5)
+            return replace(worth, nats=nats, choices=100)
+
+        monkeypatch.setattr(fit_tuned, "worth_of", judged)
+        extras = Extras(llm=tiny, answers=30, tune=TuneConfig(steps=2))
+        fit = fit_sessions(tmp_path / "sessions.jsonl", None, tmp_path / "out", extras)
+        assert fit.tuned is not None
+        assert fit.document()["tuned"]["kept"] is kept
+        assert ("kept" in fit.words()) is kept
+        catalogue, fitted = read_fitted_log(tmp_path / "out")
+        assert (fitted.adapter is not None) is kept
+        models = fitted.fusion.given.models
+        assert tiny.digest in models
+        assert any(digest.startswith(f"{tiny.digest}+") for digest in models) is kept
+        if fitted.adapter is not None:
+            assert fitted.adapter.facts.until == catalogue.log.time[int(len(catalogue.log.time) * 0.9)]
+    assert [worth.choices > 0 for worth in tried] == [True, True]
+
+
+def test_a_missing_package_is_named_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(ConfigError, match=r"--tune-model needs peft: run `pip install 'whimbrel\[tune\]'`"):
+        train.require_tuning_packages()
+
+
+def test_a_model_that_is_not_a_file_here_is_refused() -> None:
+    with pytest.raises(ConfigError, match="does not run in this process, so it cannot be tuned"):
+        fit_tuned.require_tunable(ScriptedModel())
