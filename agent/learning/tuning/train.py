@@ -8,7 +8,7 @@ compares only the tokens of the catalogue's titles and the commonest others, not
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 LAYERS = 0.5
 """Share of the layers that learn, from the top."""
-BATCH = 4
+BATCH, BATCH_ON_GPU = 4, 32
 """Sequences of a step."""
 COMMON_TOKENS = 4096
 """The loss also compares so many tokens of the vocabulary that come first in it, which are the commonest."""
@@ -40,7 +40,11 @@ WARM_UP = 0.05
 """Share of the time in which the learning rate rises. It falls to 0 in the rest."""
 MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 _F32 = 0  # llama.cpp's number of the format
-_SORTED_TOGETHER = 16  # batches whose sequences are sorted by length, so that little is padding
+_SORTED_TOGETHER = 64  # sequences that are sorted by length before they are divided, so that little is padding
+
+
+Text = tuple[list[int], list[bool]]
+"""The tokens of a sequence, and which of them the loss counts."""
 
 
 @dataclass(frozen=True)
@@ -130,24 +134,27 @@ def train_lora(
     progress.step("Reading the model's weights", None)
     torch.manual_seed(config.seed)
     torch.set_num_threads(available_cores())
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = _open(base)
     _add_lora(model, config)
+    model.to(device)
     texts = [_tokens(titles, llama) for titles in sequences]
     vocabulary = _vocabulary(texts, llama.vocabulary_size)
-    head = model.get_output_embeddings().weight.detach()[torch.from_numpy(vocabulary)]
+    head = model.get_output_embeddings().weight.detach()[torch.from_numpy(vocabulary).to(device)]
     optimiser = torch.optim.AdamW(
         [weights for weights in model.parameters() if weights.requires_grad], weight_decay=0.0
     )
     limit = config.minutes * 60
-    progress.step("Tuning the model", config.steps or int(limit))
-    started, losses, tokens, shown = time.monotonic(), list[float](), 0, 0.0
-    for step, batch in enumerate(_batches(texts, config.seed)):
-        elapsed = time.monotonic() - started
-        done = max(elapsed / limit, step / config.steps if config.steps else 0.0)
-        now = float(step) if config.steps else min(elapsed, limit)
-        progress.advance(int(now) - int(shown))
-        shown = now
-        if done >= 1:
+    batches = _batches(texts, BATCH if device.type == "cpu" else BATCH_ON_GPU, config.seed)[: config.steps]
+    progress.step("Tuning the model (percent)", 100)
+    started, losses, tokens, shown = time.monotonic(), list[float](), 0, 0
+    for step, batch in enumerate(batches):
+        elapsed = (time.monotonic() - started) / limit
+        # The clock decides only if no number of steps is given, so that a training can be repeated.
+        done = step / len(batches) if config.steps else max(elapsed, step / len(batches))
+        progress.advance(int(100 * max(done, min(elapsed, 1.0))) - shown)
+        shown = int(100 * max(done, min(elapsed, 1.0)))
+        if elapsed >= 1:
             break
         for group in optimiser.param_groups:
             group["lr"] = config.rate * min(done / WARM_UP + 0.1, (1 - done) / (1 - WARM_UP), 1.0)
@@ -161,7 +168,7 @@ def train_lora(
         raise ModelError("the tuning diverged: its loss is not finite")
     tenth = max(len(losses) // 10, 1)
     ends = (float(np.mean(losses[:tenth] or [0.0])), float(np.mean(losses[-tenth:] or [0.0])))
-    lora = {name: value.detach().numpy() for name, value in model.named_parameters() if value.requires_grad}
+    lora = {name: value.detach().cpu().numpy() for name, value in model.named_parameters() if value.requires_grad}
     return LoraWeights(
         down=_of_kind(lora, "lora_A"),
         up=_of_kind(lora, "lora_B"),
@@ -207,7 +214,7 @@ def _add_lora(model: Any, config: TuneConfig) -> None:
     model.train()
 
 
-def _tokens(titles: Sequence[str], llama: "Llama") -> tuple[list[int], list[bool]]:
+def _tokens(titles: Sequence[str], llama: "Llama") -> Text:
     """Return the tokens of a sequence, and which of them are of titles, as `LocalModel.log_likelihood` cuts them."""
     opening = llama.tokenise(likelihood_prompt().fill({"history": "", "wish": ""}), begin=True)
     tokens, counts = list(opening), [False] * len(opening)
@@ -222,24 +229,24 @@ def _tokens(titles: Sequence[str], llama: "Llama") -> tuple[list[int], list[bool
     return tokens, counts
 
 
-def _vocabulary(texts: Sequence[tuple[list[int], list[bool]]], size: int) -> Any:
+def _vocabulary(texts: Sequence[Text], size: int) -> Any:
     used = {token for tokens, _ in texts for token in tokens}
     return np.union1d(np.fromiter(used, np.int64), np.arange(min(COMMON_TOKENS, size)))
 
 
-def _batches(texts: Sequence[tuple[list[int], list[bool]]], seed: int) -> Iterator[list[tuple[list[int], list[bool]]]]:
-    """Yield batches of texts of about the same length, in random order."""
-    random = np.random.default_rng(seed)
+def _batches(texts: Sequence[Text], size: int, seed: int) -> list[list[Text]]:
+    """Return batches of texts of about the same length, in random order. Each text is in EPOCHS of them."""
+    random, batches = np.random.default_rng(seed), list[list[Text]]()
     for _ in range(EPOCHS):
         order = random.permutation(len(texts))
-        for start in range(0, len(order), BATCH * _SORTED_TOGETHER):
-            part = sorted(order[start : start + BATCH * _SORTED_TOGETHER], key=lambda row: len(texts[row][0]))
-            groups = [part[first : first + BATCH] for first in range(0, len(part), BATCH)]
-            for number in random.permutation(len(groups)):
-                yield [texts[row] for row in groups[number]]
+        for start in range(0, len(order), _SORTED_TOGETHER):
+            part = sorted(order[start : start + _SORTED_TOGETHER], key=lambda row: len(texts[row][0]))
+            groups = [part[first : first + size] for first in range(0, len(part), size)]
+            batches += [[texts[row] for row in groups[number]] for number in random.permutation(len(groups))]
+    return batches
 
 
-def _loss(model: Any, head: Any, batch: Sequence[tuple[list[int], list[bool]]], vocabulary: Any) -> tuple[Any, int]:
+def _loss(model: Any, head: Any, batch: Sequence[Text], vocabulary: Any) -> tuple[Any, int]:
     """Return the mean loss of the tokens of titles, and their number."""
     import torch
 
@@ -250,10 +257,11 @@ def _loss(model: Any, head: Any, batch: Sequence[tuple[list[int], list[bool]]], 
         tokens[row, : len(of_text)] = torch.tensor(of_text)
         counts[row, : len(of_text)] = torch.tensor(of_titles)
     # Padding follows the text, and no token sees a later one, so it needs no mask.
-    hidden = model.model(input_ids=tokens[:, :-1], use_cache=False).last_hidden_state
+    hidden = model.model(input_ids=tokens[:, :-1].to(head.device), use_cache=False).last_hidden_state
     wanted = counts[:, 1:]
-    places = torch.from_numpy(np.searchsorted(vocabulary, tokens[:, 1:][wanted].numpy()))
-    return torch.nn.functional.cross_entropy(hidden[wanted] @ head.T, places), int(wanted.sum())
+    places = torch.from_numpy(np.searchsorted(vocabulary, tokens[:, 1:][wanted].numpy())).to(head.device)
+    scores = hidden[wanted.to(head.device)] @ head.T
+    return torch.nn.functional.cross_entropy(scores, places), int(wanted.sum())
 
 
 def _of_kind(lora: dict[str, Any], kind: str) -> dict[str, Any]:
