@@ -289,8 +289,9 @@ def test_the_agent_says_that_an_adapter_is_of_another_model(plain: Adapter, tmp_
 
 
 def test_what_is_fitted_keeps_the_adapter_and_forgetting_removes_it(
-    plain: Adapter, shop_csv: Path, tmp_path: Path
+    plain: Adapter, shop_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # forgetting clears the caches
     ingest(open_source(str(shop_csv)), tmp_path / "store")
     with open_store(tmp_path / "store") as store:
         with whole_files(store.fitted, FILES) as new:
