@@ -141,6 +141,12 @@ class Agent:
             if close := getattr(llm, "close", None):
                 close()
 
+    def drop_prompts(self) -> None:
+        """Let the language model forget the earlier prompts, so that no answer depends on them."""
+        for llm in (self._llm, self._tuned):
+            if llm is not None:
+                llm.forget()
+
     @property
     def store(self) -> Store:
         """The store that this agent was opened with.
