@@ -15,7 +15,8 @@ from whimbrel.agent.answers import answer_of, audit_entry, unseen_situation
 from whimbrel.agent.elsewhere import Elsewhere
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.forgetting import Receipt, forget_person
-from whimbrel.agent.language_models.access import ModelAccess
+from whimbrel.agent.language_models.access import ModelAccess, TunedAccess
+from whimbrel.agent.language_models.adapter import other_base, tuned
 from whimbrel.agent.language_models.hosted.budget import Budget
 from whimbrel.agent.language_models.option_scores import likelihood_prompt
 from whimbrel.agent.language_models.protocol import LanguageModel, Tier
@@ -92,6 +93,7 @@ class Agent:
         self._owns_llm = owns_llm
         self._trials = trials
         self._tier: Tier | None = None
+        self._tuned: LanguageModel | None = None
         self._without: dict[frozenset[str], Agent] = {}
 
     @classmethod
@@ -150,9 +152,15 @@ class Agent:
             stored.close()
         if self._trials and self._trials.elsewhere and isinstance(self._trials.elsewhere.catalogue, Store):
             self._trials.elsewhere.catalogue.close()
-        close = getattr(self._llm, "close", None)
-        if self._owns_llm and close:
-            close()
+        for llm in (self._tuned, self._llm if self._owns_llm else None):
+            if close := getattr(llm, "close", None):
+                close()
+
+    def drop_prompts(self) -> None:
+        """Let the language model forget the earlier prompts, so that no answer depends on them."""
+        for llm in (self._llm, self._tuned):
+            if llm is not None:
+                llm.forget()
 
     @property
     def store(self) -> Store:
@@ -190,7 +198,7 @@ class Agent:
                 self._without.pop(next(iter(self._without)), None)
             view = WithoutTopics(catalogue, sensitive)
             kept = Agent(view, self._llm, self._config, fitted=self._given_fitted, trials=self._trials)
-            kept._tier = self._tier  # measured once for all views
+            kept._tier, kept._tuned = self._tier, self._tuned  # measured and opened once for all views
             self._without[sensitive.names] = kept
         return kept
 
@@ -219,8 +227,19 @@ class Agent:
             from whimbrel.agent.language_models.private_model import know_public
 
             know_public(llm, PublicTitles(catalogue))
-        access = ModelAccess(llm, language, cache)
+        note = other_base(llm, fitted.adapter) if llm is not None and fitted.adapter is not None else ""
+        tuned_access = None if note else self._tuned_access(fitted)
+        access = ModelAccess(llm, language, cache, tuned=tuned_access, note=note)
         return Resources(catalogue, fitted.for_log(catalogue.log), access, self._config)
+
+    def _tuned_access(self, fitted: Fitted) -> TunedAccess | None:
+        """Open this agent's model as it was tuned on the log; None if it was not tuned."""
+        adapter, llm, stored = fitted.adapter, self._llm, self._stored
+        if adapter is None or llm is None:
+            return None
+        self._tuned = self._tuned or tuned(llm, adapter)
+        cache = f"{self._tuned.digest}|{likelihood_prompt(self._config.language).name}"
+        return TunedAccess(self._tuned, adapter.facts.until, stored.number_cache(cache) if stored else None)
 
     def run(
         self,

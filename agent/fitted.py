@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 
 from pydantic import BaseModel
 
+from whimbrel.agent.language_models.adapter import ADAPTER_FILES, Adapter
 from whimbrel.agent.origin import UNKNOWN, Origin
 from whimbrel.agent.ranking.rankers import Rankers
 from whimbrel.agent.shift.next_topics import NextTopics
@@ -24,7 +25,7 @@ NEXT_TOPICS, FUSION, CLICK_RATES = "next_topics.json", "fusion.json", "click_rat
 EMBEDDINGS, EASE, ORIGIN = "item_factors.npz", "ease.npz", "origin.json"
 CALIBRATED = "calibrated.json"
 """What an ingestion learned of the signals. It is used until `whimbrel fit` has learned more."""
-FILES = (NEXT_TOPICS, FUSION, CLICK_RATES, EMBEDDINGS, EASE, ORIGIN)
+FILES = (NEXT_TOPICS, FUSION, CLICK_RATES, EMBEDDINGS, EASE, ORIGIN, *ADAPTER_FILES)
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
@@ -40,6 +41,7 @@ class Fitted:
         items: What the log taught about its items.
         click_rates: How often items were chosen when they were shown; None if that was not learned.
         origin: The log that all this was learned from.
+        adapter: What tunes a language model to the log; None if none was tuned.
     """
 
     topics: NextTopics
@@ -47,6 +49,7 @@ class Fitted:
     items: LearnedItems = NO_LEARNED_ITEMS
     click_rates: ClickRates | None = None
     origin: Origin = UNKNOWN
+    adapter: Adapter | None = None
 
     @classmethod
     def default(cls) -> Self:
@@ -73,6 +76,7 @@ class Fitted:
             ),
             click_rates=_read_model_if_present(folder / CLICK_RATES, ClickRates),
             origin=_read_model_if_present(folder / ORIGIN, Origin) or UNKNOWN,
+            adapter=Adapter.load(folder),
         )
 
     def save(self, folder: Path) -> None:
@@ -84,6 +88,8 @@ class Fitted:
         for name, of_items in {EMBEDDINGS: self.items.embeddings, EASE: self.items.ease}.items():
             if of_items is not None:
                 of_items.save(folder / name)
+        if self.adapter is not None:
+            self.adapter.save(folder)
 
     def for_log(self, log: InteractionLog) -> "Fitted":
         """Return a copy that follows the item order of a log, which may have grown since the fit."""

@@ -1,11 +1,13 @@
 """Forget a person: in the store, in what was learned from it, and in the caches of this machine."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from whimbrel.agent.fitted import FILES, FUSION, Fitted
+from whimbrel.agent.language_models.adapter import ADAPTER
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.files.paths import cache_folder
 from whimbrel.tools.files.whole_files import MANIFEST, whole_files
@@ -40,18 +42,19 @@ def forget_person(store: Store, user_id: str) -> Receipt:
     """
     removed = store.forget(user_id)
     events = removed.pop("events")
-    learned = _forget_items(store) if removed["items"] else 0
+    learned = _forget_items(store) if removed["items"] or (store.fitted / ADAPTER).is_file() else 0
     caches = {place: _clear(cache_folder() / folder) for place, folder in CACHES.items()}
     return Receipt(user_id=user_id, events=events, removed=removed | {"learned files": learned} | caches)
 
 
 def _forget_items(store: Store) -> int:
-    """Write what was learned again, without items that the log lacks. Return the number of files."""
+    """Write what was learned again, without a tuned model or items that the log lacks. Return how many files."""
     folder = store.fitted
     if not (folder / FUSION).is_file():
         return 0
     try:
-        fitted = Fitted.load(folder).for_log(store.log)
+        # A tuned model may repeat the sequences that it learned from, so it goes with the person.
+        fitted = replace(Fitted.load(folder).for_log(store.log), adapter=None)
     except DataError:  # it is damaged, so it is of no use
         shutil.rmtree(folder)
         return len(FILES)

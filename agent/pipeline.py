@@ -175,7 +175,8 @@ def compare(state: State, resources: Resources) -> State:
 
 def order(state: State, resources: Resources) -> State:
     """Order the candidates and choose the list that is shown."""
-    request, config, model = state.request, resources.config.rank, resources.model
+    request, config = state.request, resources.config.rank
+    model = resources.model.for_likelihoods(before=state.recall.before)
     given = request.candidates is not None
     person = Person(
         history=state.recall.whole,
@@ -196,6 +197,9 @@ def order(state: State, resources: Resources) -> State:
     )
     if not given or config.diversity:
         ranking = with_list(ranking, request.k, diversity=config.diversity, near_duplicates=given)
+    if model.note:
+        warnings = (model.note, *ranking.answer.warnings)
+        ranking = replace(ranking, answer=replace(ranking.answer, warnings=warnings))
     return replace(state, ranking=replace(ranking, refused=state.excluded))
 
 

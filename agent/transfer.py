@@ -48,7 +48,8 @@ def moved(fitted: Fitted, catalogue: Catalogue, own: Fitted, name: str) -> Fitte
         ids = {id_ for model in (fitted.items.embeddings, fitted.items.ease) if model for id_ in model.item_ids}
         items = fitted.items.only(origin.known_items(catalogue, sorted(ids)))
     topics = fitted.topics if origin.shares_topics(catalogue.log) else own.topics
-    return replace(fitted, topics=topics, items=items, click_rates=own.click_rates)
+    # A tuned language model knows the titles of its own log.
+    return replace(fitted, topics=topics, items=items, click_rates=own.click_rates, adapter=own.adapter)
 
 
 def require_encoder(name: str, encoder: str, catalogue: Catalogue) -> None:

@@ -2,15 +2,19 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from whimbrel.agent.cli.options import JsonOption, example, print_json
 
+if TYPE_CHECKING:
+    from whimbrel.agent.language_models.protocol import LanguageModel
+
 
 @example(
     "whimbrel fit --store shop",
+    "whimbrel fit --store shop --tune-model",
     "whimbrel fit --store shop --out fitted",
     "whimbrel fit --store new-shop --from fitted",
     "whimbrel fit --sessions log.jsonl --items items.jsonl --out fitted",
@@ -51,6 +55,16 @@ def fit(
         int,
         typer.Option("--asked", min=100, help="Choices of each kind of candidates that the model is asked about."),
     ] = 300,
+    tune_model: Annotated[
+        bool,
+        typer.Option("--tune-model", help="Tune the local model of --llm (by default `bundled`) on the log, too."),
+    ] = False,
+    tune_minutes: Annotated[
+        float, typer.Option("--tune-minutes", min=0.1, help="The longest time to tune, without the test that follows.")
+    ] = 5.0,
+    tune_steps: Annotated[
+        int | None, typer.Option("--tune-steps", min=1, help="Tune for so many steps at most.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the random numbers.")] = 0,
     json: JsonOption = False,
 ) -> None:
@@ -66,22 +80,21 @@ def fit(
 
     With --from, the weights of another store are where those of this one begin. The more this log knows, the further
     they leave it. Where held-out people of this store lose by that, it is switched off, and the last line says so.
+
+    With --tune-model, a language model learns the titles that people of the log chose after each other. The tuned model
+    is kept beside the rest if held-out people gain, and is used wherever the same --llm is asked for.
     """
     from whimbrel.agent.display.progress import progress_bars
-    from whimbrel.agent.language_models.specs import open_model
     from whimbrel.agent.learning.ask_cost import cost_words
     from whimbrel.agent.learning.cases import read_cases
     from whimbrel.agent.learning.fit import Extras, fit_cases, fit_sessions, fit_store
-    from whimbrel.tools.errors import ConfigError
+    from whimbrel.agent.learning.tuning.train import TuneConfig
     from whimbrel.tools.store.store import open_store
 
-    if (store is not None and sessions is not None) or (store or sessions or cases) is None:
-        raise ConfigError("name a log with --store, or with --sessions and --items, or give --cases alone")
-    if store is None and out is None:
-        raise ConfigError("name a folder for what is learned with --out")
-    if source is not None and store is None:
-        raise ConfigError("--from is for a store: give --store too")
-    beside = Extras(list(read_cases(cases)) if cases else (), open_model(llm, remember=True), asked, source)
+    _check_logs(store, sessions, cases, out, needs_log=tune_model, has_source=source is not None)
+    model = _open_model(llm, is_tuned=tune_model)
+    tuning = TuneConfig(minutes=tune_minutes, steps=tune_steps, seed=seed) if tune_model else None
+    beside = Extras(list(read_cases(cases)) if cases else (), model, asked, source, tuning)
     if words := cost_words(llm, asked):
         print(words, file=sys.stderr)
     with progress_bars() as progress:
@@ -98,3 +111,40 @@ def fit(
         print_json(done.document())
     else:
         print(done.words())
+
+
+def _check_logs(
+    store: str | None,
+    sessions: Path | None,
+    cases: Path | None,
+    out: Path | None,
+    *,
+    needs_log: bool,
+    has_source: bool,
+) -> None:
+    from whimbrel.tools.errors import ConfigError
+
+    if (store is not None and sessions is not None) or (store or sessions or cases) is None:
+        raise ConfigError("name a log with --store, or with --sessions and --items, or give --cases alone")
+    if store is None and out is None:
+        raise ConfigError("name a folder for what is learned with --out")
+    if has_source and store is None:
+        raise ConfigError("--from is for a store: give --store too")
+    if needs_log and (store or sessions) is None:
+        raise ConfigError("--tune-model needs a log: give --store, or --sessions and --items")
+
+
+def _open_model(spec: str, *, is_tuned: bool) -> "LanguageModel | None":
+    """Open the model whose answer is weighed. One that is tuned is checked before anything takes long."""
+    from whimbrel.agent.language_models.specs import open_model
+
+    if not is_tuned:
+        return open_model(spec, remember=True)
+    from whimbrel.agent.learning.tuning.fit_tuned import require_tunable
+    from whimbrel.agent.learning.tuning.train import require_tuning_packages
+
+    require_tuning_packages()
+    model = open_model("bundled" if spec == "none" else spec, remember=True)
+    if model is not None:
+        require_tunable(model)
+    return model

@@ -1,10 +1,27 @@
 """The values that every stage needs to ask a language model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from whimbrel.agent.language_models.option_scores import LikelihoodCache
 from whimbrel.agent.language_models.protocol import LanguageModel, Tier
 from whimbrel.prompts.phrases import Language
+
+NEWER = "the tuned model learned from events after this moment, so the untuned model was asked"
+
+
+@dataclass(frozen=True)
+class TunedAccess:
+    """A model that was tuned on the log, for the likelihoods of titles.
+
+    Attributes:
+        llm: The model.
+        until: It learned from events before this moment.
+        likelihood_cache: As in `ModelAccess`.
+    """
+
+    llm: LanguageModel
+    until: float
+    likelihood_cache: LikelihoodCache | None = None
 
 
 @dataclass(frozen=True)
@@ -16,6 +33,8 @@ class ModelAccess:
         language: The language of prompts, replies and the sentences that the product writes itself.
         likelihood_cache: Likelihoods of titles without a history. If None, the model is asked each time.
         tier: What the model is capable of.
+        tuned: The same model, tuned on the log. Only likelihoods are asked of it.
+        note: Why there is a tuned model that is not asked, for the user; "" if there is no such model.
 
     Example:
         >>> ModelAccess(language="zh").llm is None
@@ -26,6 +45,20 @@ class ModelAccess:
     language: Language = "en"
     likelihood_cache: LikelihoodCache | None = None
     tier: Tier = "fills"
+    tuned: TunedAccess | None = None
+    note: str = ""
+
+    def for_likelihoods(self, *, before: float) -> "ModelAccess":
+        """Return the access by which candidates are ranked at a moment.
+
+        It is the tuned model's if that learned nothing at or after the moment, and if likelihoods are asked at all.
+        """
+        tuned = self.tuned
+        if tuned is None or self.orders:
+            return self
+        if tuned.until > before:
+            return replace(self, note=NEWER)
+        return replace(self, llm=tuned.llm, likelihood_cache=tuned.likelihood_cache)
 
     @property
     def reads(self) -> bool:

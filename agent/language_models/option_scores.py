@@ -38,6 +38,21 @@ class LikelihoodCache(Protocol):
         ...
 
 
+class LikelihoodMemory:
+    """A cache of likelihoods in memory."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, float] = {}
+
+    def get(self, names: Sequence[str]) -> Mapping[str, float]:
+        """Return the values of the titles that are known."""
+        return {name: self._values[name] for name in names if name in self._values}
+
+    def put(self, values: Mapping[str, float]) -> None:
+        """Add values."""
+        self._values.update(values)
+
+
 @dataclass(frozen=True)
 class OptionScores:
     """Scores of options.

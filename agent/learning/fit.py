@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from whimbrel.agent.fitted import FILES, FUSION, Fitted, save_calibrated
-from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.learning.cases import Case, Problem
 from whimbrel.agent.learning.choice_sets import GivenQuery, TrainingQuery, given_choice_sets
@@ -16,16 +16,18 @@ from whimbrel.agent.learning.fitted_log import write_fitted_log
 from whimbrel.agent.learning.forecast import fit_forecast
 from whimbrel.agent.learning.fusion import Fusion
 from whimbrel.agent.learning.learn import Draw, Learning, calibrate, learn_from
-from whimbrel.agent.learning.model_weights import ask_about, learn_model_weights
 from whimbrel.agent.learning.ranking import (
     LEAST_CHOICES,
     ChoiceSet,
     learn_ranker,
 )
 from whimbrel.agent.learning.sessions import catalogue_of, read_training, training_of_cases
+from whimbrel.agent.learning.tuning.fit_tuned import fit_tuned
+from whimbrel.agent.learning.tuning.train import TuneConfig
+from whimbrel.agent.learning.tuning.worth import Worth
+from whimbrel.agent.learning.weigh_model import ask_all, weigh
 from whimbrel.agent.origin import Origin
 from whimbrel.agent.ranking.rankers import CandidateKind
-from whimbrel.agent.reading.tiers import tier_of
 from whimbrel.agent.schema.context import as_context
 from whimbrel.agent.shift.forecast import FORECASTER_FILE, SETTINGS_FILE
 from whimbrel.agent.state import Resources
@@ -61,12 +63,14 @@ class Extras:
         llm: The language model whose weight is learned; None for no model.
         answers: How many choice sets of each kind the model is asked about.
         source: A folder that `whimbrel fit --out` wrote for another store. Its weights are where learning begins.
+        tune: How the model is tuned on the log; None if it is not.
     """
 
     cases: Sequence[Case | Problem] = ()
     llm: LanguageModel | None = None
     answers: int = 300
     source: Path | None = None
+    tune: TuneConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ class Fit:
         path: Where the fit lies.
         problems: Lines that hold no case.
         transfer: What became of the weights of another store, in words; "" if there were none.
+        tuned: What tuning the language model gave held-out people; None if it was not tuned.
     """
 
     moments: int
@@ -92,10 +97,13 @@ class Fit:
     path: Path
     problems: Sequence[Problem] = ()
     transfer: str = ""
+    tuned: Worth | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the fit as JSON."""
-        return {**vars(self), "path": str(self.path), "problems": [str(problem) for problem in self.problems]}
+        tuned_part = {"kept": self.tuned.is_kept, **vars(self.tuned)} if self.tuned else None
+        problems = [str(problem) for problem in self.problems]
+        return {**vars(self), "path": str(self.path), "problems": problems, "tuned": tuned_part}
 
     def words(self) -> str:
         """Return the fit as a line for a person."""
@@ -104,7 +112,8 @@ class Fit:
         few = max((*self.choices.values(), self.cases), default=0) < LEAST_CHOICES
         unchanged = "; too few choices to learn weights, so those that it began with stay" if few else ""
         learned = f"Learned from {self.moments:,} events of {self.users:,} people, {choices}{cases}: {self.path}"
-        return f"{learned}{unchanged}{self.transfer}"
+        lines = [f"{learned}{unchanged}{self.transfer}", *([self.tuned.words()] if self.tuned else [])]
+        return "\n".join(lines)
 
 
 def fit_store(
@@ -142,20 +151,21 @@ def fit_store(
     learned = learn_from(store, start=start, fusion=fusion, draw=draw)
     if fusion is None:
         _require_something(learned)
-    fitted, fit = _with_extras(learned, store, extras, out or store.fitted, draw.progress)
-    fit = replace(fit, transfer=fusion.words(AMONG) if fusion else "")
-    if out is not None:
-        draw.progress.step("Describing the log", None)
-        with whole_files(out, FILES) as new:
-            origin = Origin.of(store, timed=True)
-            if extras.source is not None and of_source.origin.until is not None and origin.until is not None:
-                origin = origin.model_copy(update={"until": max(origin.until, of_source.origin.until)})
-            replace(fitted, origin=origin).save(new)
-        return fit
-    draw.progress.step("Learning to forecast", None)
-    with whole_files(store.fitted, (*FILES, FORECASTER_FILE, SETTINGS_FILE)) as new:
-        fitted.save(new)
-        outlook = fit_forecast(store.log, new, seed=seed)
+    with TemporaryDirectory() as work:
+        fitted, fit = _with_extras(learned, store, extras, out or store.fitted, Path(work), draw.progress)
+        fit = replace(fit, transfer=fusion.words(AMONG) if fusion else "")
+        if out is not None:
+            draw.progress.step("Describing the log", None)
+            with whole_files(out, FILES) as new:
+                origin = Origin.of(store, timed=True)
+                if extras.source is not None and of_source.origin.until is not None and origin.until is not None:
+                    origin = origin.model_copy(update={"until": max(origin.until, of_source.origin.until)})
+                replace(fitted, origin=origin).save(new)
+            return fit
+        draw.progress.step("Learning to forecast", None)
+        with whole_files(store.fitted, (*FILES, FORECASTER_FILE, SETTINGS_FILE)) as new:
+            fitted.save(new)
+            outlook = fit_forecast(store.log, new, seed=seed)
     return replace(fit, outlook=outlook)
 
 
@@ -220,11 +230,12 @@ def _fit_log(catalogue: InMemory, out: Path, extras: Extras, draw: Draw) -> Fit:
         if not item_id or not item_id.isprintable():
             raise DataError(f"the log holds an id that cannot be kept: {item_id!r}")
     learned = learn_from(catalogue, draw=draw)
-    fitted, fit = _with_extras(learned, catalogue, extras, out, draw.progress)
-    if not fit.cases:
-        _require_something(learned)
-    learned_cases = [case.blind for case in extras.cases if isinstance(case, Case)] if fit.cases else []
-    write_fitted_log(catalogue, replace(fitted, origin=Origin.of(catalogue, timed=False)), out, learned_cases)
+    with TemporaryDirectory() as work:
+        fitted, fit = _with_extras(learned, catalogue, extras, out, Path(work), draw.progress)
+        if not fit.cases:
+            _require_something(learned)
+        learned_cases = [case.blind for case in extras.cases if isinstance(case, Case)] if fit.cases else []
+        write_fitted_log(catalogue, replace(fitted, origin=Origin.of(catalogue, timed=False)), out, learned_cases)
     return fit
 
 
@@ -239,7 +250,7 @@ def _require_something(learned: Learning) -> None:
 
 
 def _with_extras(
-    learned: Learning, catalogue: Catalogue, extras: Extras, path: Path, progress: Progress
+    learned: Learning, catalogue: Catalogue, extras: Extras, path: Path, work: Path, progress: Progress
 ) -> tuple[Fitted, Fit]:
     """Calibrate the weights that the log taught on cases, then learn the weights of the language model's answers."""
     fitted, rankers = learned.fitted.for_log(catalogue.log), learned.fitted.fusion
@@ -249,15 +260,16 @@ def _with_extras(
         # Calibration changes the weights only, so the trees that the log taught are kept.
         calibrated = learn_ranker([choices], rankers.of(kind), trees=False, least=LEAST_CASES)
         rankers = rankers.model_copy(update={kind: calibrated.with_trees(rankers.of(kind).trees)})
-    if extras.llm is not None:
-        access = ModelAccess(extras.llm, tier=tier_of(extras.llm))
-        pools: dict[CandidateKind, list[ChoiceSet]] = {**learned.choices, **of_cases}
-        for kind, choices in pools.items():
-            progress.step(f"Asking the language model ({kind} candidates)", min(len(choices), extras.answers))
-            answers = ask_about(choices, rankers.of(kind), access, most=extras.answers, advance=progress.advance)
-            rankers = rankers.model_copy(
-                update={kind: learn_model_weights([answers], rankers.of(kind), extras.llm.digest)}
-            )
+    pools: dict[CandidateKind, list[ChoiceSet]] = {**learned.choices, **of_cases}
+    adapter, worth = None, None
+    if extras.llm is not None and extras.tune is not None:
+        tuning = fit_tuned(
+            catalogue, pools, rankers, extras.llm, extras.tune, folder=work, most=extras.answers, progress=progress
+        )
+        rankers, adapter, worth = tuning.rankers, tuning.adapter, tuning.worth
+    elif extras.llm is not None:
+        answers = ask_all(pools, rankers, extras.llm, most=extras.answers, progress=progress)
+        rankers = weigh(rankers, answers, extras.llm)
     fit = Fit(
         moments=learned.moments,
         users=learned.users,
@@ -266,8 +278,9 @@ def _with_extras(
         outlook=False,
         path=path,
         problems=[problem for problem in extras.cases if isinstance(problem, Problem)],
+        tuned=worth,
     )
-    return replace(fitted, fusion=rankers, click_rates=_click_rates(cases)), fit
+    return replace(fitted, fusion=rankers, click_rates=_click_rates(cases), adapter=adapter), fit
 
 
 def _given_queries(cases: Sequence[Case]) -> list[GivenQuery]:

@@ -70,6 +70,7 @@ def build_eval_app() -> typer.Typer:
     from whimbrel.evals.cli.stuffing import stuffing
     from whimbrel.evals.cli.talks import talks
     from whimbrel.evals.cli.transfer import transfer
+    from whimbrel.evals.cli.tuned import tuned
     from whimbrel.evals.cli.validity import validity
     from whimbrel.evals.cli.wishes import wishes
 
@@ -101,6 +102,7 @@ def build_eval_app() -> typer.Typer:
         "stuffing": stuffing,
         "talks": talks,
         "transfer": transfer,
+        "tuned": tuned,
         "validity": validity,
         "wishes": wishes,
     }

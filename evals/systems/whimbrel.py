@@ -34,12 +34,11 @@ def whimbrel(training: Training, settings: Settings) -> Scorer:
     agents: dict[CandidateKind, Agent] = {}
 
     def score(case: BlindCase) -> Scored:
-        if llm is not None:
-            llm.forget()
         kind: CandidateKind = "given" if case.met is None else "retrieved"
         if kind not in agents:
             catalogue, fitted = given or _learned(training, kind, settings.seed)
             agents[kind] = Agent(catalogue, llm, fitted=fitted)
+        agents[kind].drop_prompts()
         return scored(agents[kind], case)
 
     return score

@@ -87,6 +87,24 @@ class Llama:
         self._batch = library.llama_batch_init(BATCH, 0, 1)
         self._chat_formatter: Any = None
 
+    def adapt(self, adapter: Path) -> None:
+        """Add a LoRA adapter to the model, for everything that it computes from now on.
+
+        Raises:
+            ModelError: The file is damaged, or the adapter belongs to another model.
+        """
+        library = self._library
+        # llama.cpp frees the adapter together with the model
+        loaded = library.llama_adapter_lora_init(self._model, os.fsencode(adapter))
+        code = -1
+        if loaded:
+            adapters = (library.llama_adapter_lora_p_ctypes * 1)(loaded)
+            code = library.llama_set_adapters_lora(self._context, adapters, 1, (ctypes.c_float * 1)(1.0))
+        if code:
+            raise ModelError(
+                f"{str(adapter)!r} is not an adapter of {self.name!r}: run `whimbrel fit --tune-model` again"
+            )
+
     def close(self) -> None:
         """Free the model's memory. No other method may be called afterwards."""
         if self._batch is not None:

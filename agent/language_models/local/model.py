@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,14 +50,35 @@ class LocalModel:
         spec: The name by which the user calls the model.
         build: The model's file, and how llama.cpp runs it.
         llama: The open model.
-        digest: Digest of the file.
+        digest: Digest of the build's file, and of the adapter if there is one.
     """
 
     scores = True
     context_tokens = CONTEXT_TOKENS
 
-    def __init__(self, build: ModelBuild, *, spec: str, prefix_bytes: int = PREFIX_BYTES) -> None:
-        self.spec, self.build = spec, build
+    def __init__(
+        self,
+        build: ModelBuild,
+        *,
+        spec: str,
+        source: Path | None = None,
+        adapter: Path | None = None,
+        prefix_bytes: int = PREFIX_BYTES,
+    ) -> None:
+        """Open a model.
+
+        Args:
+            build: The model's file, and how llama.cpp runs it.
+            spec: The name by which the user calls the model.
+            source: The file that the build was made from, which is the same on all machines. By default it is the
+                build's own.
+            adapter: A LoRA adapter of the model (see `Llama.adapt`).
+            prefix_bytes: The most memory for the states of prompts.
+
+        Raises:
+            ModelError: llama.cpp cannot load the model or the adapter.
+        """
+        self.spec, self.build, self.source = spec, build, source or build.file
         self.llama = Llama(
             build.file,
             context_tokens=CONTEXT_TOKENS,
@@ -64,6 +86,9 @@ class LocalModel:
             writing_threads=build.writing_threads,
         )
         self.digest = digest_of(build.file)
+        if adapter is not None:
+            self.llama.adapt(adapter)
+            self.digest += f"+{digest_of(adapter)}"
         # a saved state is valid only for the same weights, layout and version of llama.cpp
         folder = f"{self.digest}-{load_library().__version__}-{CONTEXT_TOKENS}-{int(build.repacked)}"
         self._reader = PromptReader(self.llama, PrefixCache(prefix_bytes, cache_folder() / "prefixes" / folder))

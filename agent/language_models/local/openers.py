@@ -19,7 +19,7 @@ def open_gguf(path: Path, *, spec: str, tell: Callable[[str], None] | None = Non
     Raises:
         ModelError: There is no such file, or llama.cpp cannot load it.
     """
-    return LocalModel(fastest_build(path, small=False, tell=tell), spec=spec)
+    return LocalModel(fastest_build(path, small=False, tell=tell), spec=spec, source=path)
 
 
 def open_bundled(*, tell: Callable[[str], None] | None = None) -> LocalModel:
@@ -32,11 +32,11 @@ def open_bundled(*, tell: Callable[[str], None] | None = None) -> LocalModel:
     source = _bundled_file()
     build = fastest_build(source, small=True, tell=tell)
     try:
-        return LocalModel(build, spec="bundled")
+        return LocalModel(build, spec="bundled", source=source)
     except ModelError:
         if build.file == source:  # the package's own file cannot be made again here
             raise
-        return LocalModel(replace_damaged_build(source, small=True), spec="bundled")
+        return LocalModel(replace_damaged_build(source, small=True), spec="bundled", source=source)
 
 
 def build_of(spec: str) -> ModelBuild | None:
