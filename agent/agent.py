@@ -205,7 +205,7 @@ class Agent:
 
             know_public(llm, PublicTitles(catalogue))
         access = ModelAccess(llm, language, cache)
-        return Resources(catalogue, fitted.for_log(catalogue.log), access, self._config)
+        return Resources(catalogue, fitted.for_catalogue(catalogue), access, self._config)
 
     def run(
         self,

@@ -2,11 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from whimbrel.agent.cli.options import JsonOption, example, print_json
+
+if TYPE_CHECKING:
+    from whimbrel.agent.learning.taught_encoder import TeachConfig
 
 
 @example("whimbrel fit --store shop", "whimbrel fit --sessions log.jsonl --items items.jsonl --out fitted")
@@ -37,6 +40,10 @@ def fit(
         int,
         typer.Option("--asked", min=100, help="Choices of each kind of candidates that the model is asked about."),
     ] = 300,
+    tune_encoder: Annotated[
+        bool,
+        typer.Option("--tune-encoder", help="Also teach the text encoder which items go together (`whimbrel[tune]`)."),
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the random numbers.")] = 0,
     json: JsonOption = False,
 ) -> None:
@@ -48,6 +55,9 @@ def fit(
     What is learned from a store is kept in its folder `fitted` and used from then on; remove that folder to undo it.
     What is learned from --sessions is kept in --out, for `whimbrel eval rank --fitted`. Cases also teach how often an
     item is chosen when it is shown. A fit that was stopped resumes with the answers that the language model gave.
+
+    With --tune-encoder, titles of items that people choose one after the other are drawn near. That helps most with
+    items that few people met or nobody yet. It is used if held-out people gain.
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.agent.language_models.specs import open_model
@@ -65,7 +75,8 @@ def fit(
         raise ConfigError(
             "--out is only for what is learned from files: what is learned from a store is kept in its own folder"
         )
-    beside = Extras(list(read_cases(cases)) if cases else (), open_model(llm, remember=True), asked)
+    teach = _teaching(store or sessions) if tune_encoder else None
+    beside = Extras(list(read_cases(cases)) if cases else (), open_model(llm, remember=True), asked, teach)
     if words := cost_words(llm, asked):
         print(words, file=sys.stderr)
     with progress_bars() as progress:
@@ -82,3 +93,14 @@ def fit(
         print_json(done.document())
     else:
         print(done.words())
+
+
+def _teaching(log: str | Path | None) -> "TeachConfig":
+    """Return how the text encoder is taught. There must be a log, and PyTorch."""
+    from whimbrel.agent.learning.taught_encoder import TeachConfig, require_torch
+    from whimbrel.tools.errors import ConfigError
+
+    if log is None:
+        raise ConfigError("--tune-encoder needs a log: give --store, or --sessions and --items")
+    require_torch()
+    return TeachConfig()

@@ -22,6 +22,8 @@ from whimbrel.agent.learning.ranking import (
     learn_ranker,
 )
 from whimbrel.agent.learning.sessions import catalogue_of, read_training, training_of_cases
+from whimbrel.agent.learning.taught_encoder import TeachConfig
+from whimbrel.agent.learning.taught_worth import TaughtWorth
 from whimbrel.agent.ranking.rankers import CandidateKind
 from whimbrel.agent.reading.tiers import tier_of
 from whimbrel.agent.schema.context import as_context
@@ -57,11 +59,13 @@ class Extras:
         cases: Cases to calibrate on. Problems among them are reported.
         llm: The language model whose weight is learned; None for no model.
         answers: How many choice sets of each kind the model is asked about.
+        teach: How the text encoder is tuned; None if it is not.
     """
 
     cases: Sequence[Case | Problem] = ()
     llm: LanguageModel | None = None
     answers: int = 300
+    teach: TeachConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class Fit:
         outlook: Whether forecasts of the next weeks were learned.
         path: Where the fit lies.
         problems: Lines that hold no case.
+        taught: What tuning the text encoder gave held-out people; None if it was not tuned.
     """
 
     moments: int
@@ -85,10 +90,13 @@ class Fit:
     outlook: bool
     path: Path
     problems: Sequence[Problem] = ()
+    taught: TaughtWorth | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the fit as JSON."""
-        return {**vars(self), "path": str(self.path), "problems": [str(problem) for problem in self.problems]}
+        taught = {"kept": self.taught.is_kept, **vars(self.taught)} if self.taught else None
+        problems = [str(problem) for problem in self.problems]
+        return {**vars(self), "path": str(self.path), "problems": problems, "taught": taught}
 
     def words(self) -> str:
         """Return the fit as a line for a person."""
@@ -96,9 +104,8 @@ class Fit:
         cases = f" and {self.cases:,} cases" if self.cases else ""
         few = max((*self.choices.values(), self.cases), default=0) < LEAST_CHOICES
         unchanged = "; too few choices to learn weights, so the shipped ones stay" if few else ""
-        return (
-            f"Learned from {self.moments:,} events of {self.users:,} people, {choices}{cases}: {self.path}{unchanged}"
-        )
+        learned = f"Learned from {self.moments:,} events of {self.users:,} people, {choices}{cases}: {self.path}"
+        return "\n".join([learned + unchanged, *([self.taught.words()] if self.taught else [])])
 
 
 def fit_store(store: Store, extras: Extras | None = None, *, seed: int = 0, progress: Progress | None = None) -> Fit:
@@ -114,10 +121,11 @@ def fit_store(store: Store, extras: Extras | None = None, *, seed: int = 0, prog
         DataError: The log is too short to learn from, or the cases cannot be read.
     """
     store.require_writable()
-    draw = Draw(seed=seed, progress=progress or NoProgress())
+    extras = extras or Extras()
+    draw = Draw(seed=seed, progress=progress or NoProgress(), teach=extras.teach)
     learned = learn_from(store, draw=draw)
     _require_something(learned)
-    fitted, fit = _with_extras(learned, store, extras or Extras(), store.fitted, draw.progress)
+    fitted, fit = _with_extras(learned, store, extras, store.fitted, draw.progress)
     draw.progress.step("Learning to forecast", None)
     with whole_files(store.fitted, (*FILES, FORECASTER_FILE, SETTINGS_FILE)) as new:
         fitted.save(new)
@@ -162,9 +170,10 @@ def fit_sessions(
         DataError: A file cannot be read, an id cannot be kept, or the log is too short to learn from.
         ConfigError: `out` is a file.
     """
-    draw = Draw(seed=seed, progress=progress or NoProgress())
+    extras = extras or Extras()
+    draw = Draw(seed=seed, progress=progress or NoProgress(), teach=extras.teach)
     draw.progress.step("Reading sessions", None)
-    return _fit_log(catalogue_of(read_training(sessions, items)), out, extras or Extras(), draw)
+    return _fit_log(catalogue_of(read_training(sessions, items)), out, extras, draw)
 
 
 def fit_cases(extras: Extras, out: Path, *, seed: int = 0, progress: Progress | None = None) -> Fit:
@@ -228,6 +237,7 @@ def _with_extras(
         outlook=False,
         path=path,
         problems=[problem for problem in extras.cases if isinstance(problem, Problem)],
+        taught=learned.taught,
     )
     return replace(fitted, fusion=rankers, click_rates=_click_rates(cases)), fit
 

@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from whimbrel.agent.fitted import Fitted
+from whimbrel.agent.learning.taught_encoder import TeachConfig, teach
 from whimbrel.agent.ranking.rankers import CandidateKind, Ranker, Rankers
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.learned_items import NO_LEARNED_ITEMS, LearnedItems
@@ -13,6 +16,7 @@ from whimbrel.tools.progress import NoProgress, Progress
 if TYPE_CHECKING:
     from whimbrel.agent.learning.choice_sets import TrainingQuery
     from whimbrel.agent.learning.ranking import ChoiceSet
+    from whimbrel.agent.learning.taught_worth import TaughtWorth
     from whimbrel.agent.shift.next_topics import NextTopics
     from whimbrel.agent.state import Resources
     from whimbrel.tools.log.interaction_log import InteractionLog
@@ -40,12 +44,14 @@ class Learning:
         moments: The number of events that the models of the next topics were learned from.
         users: The number of users of these events.
         choices: The choice sets that rankers were learned from, keyed by the kind of candidates.
+        taught: What a taught text encoder gave held-out people; None if none was to be taught.
     """
 
     fitted: Fitted
     moments: int
     users: int
     choices: "dict[CandidateKind, list[ChoiceSet]]"
+    taught: "TaughtWorth | None" = None
 
 
 @dataclass(frozen=True)
@@ -57,12 +63,14 @@ class Draw:
         seed: The seed of all random draws.
         progress: Where progress is shown.
         warm_up: The share of the log before the first query.
+        teach: How a text encoder is taught; None if it is not.
     """
 
     most: int = MOST_CHOICES
     seed: int = 0
     progress: Progress = field(default_factory=NoProgress)
     warm_up: float = STATISTICS_WARM_UP
+    teach: TeachConfig | None = None
 
 
 def learn_from(
@@ -86,18 +94,51 @@ def learn_from(
     few = len(catalogue.log.user_ids) < LEAST_USERS
     draw.progress.step("Learning which items go together", None)
     items, past = LearnedItems.of(catalogue.log), NO_LEARNED_ITEMS if few else past_items(catalogue.log, draw)
-    rankers, drawn = start.fusion, dict[CandidateKind, "list[ChoiceSet]"]()
-    for kind in ("cold",) if few else kinds:
+    begin, of_kinds = Fitted(topics, start.fusion, past), ("cold",) if few else tuple(kinds)
+    if draw.teach is None:
+        rankers, drawn = _learn_kinds(catalogue, of_kinds, begin, draw)
+        return Learning(Fitted(topics, rankers, items), moments, users, drawn)
+    rankers, drawn, worth = _learn_taught(catalogue, of_kinds, begin, draw)
+    if worth.is_kept:
+        items = replace(items, taught=teach(catalogue, seed=draw.seed, progress=draw.progress, config=draw.teach))
+    return Learning(Fitted(topics, rankers, items), moments, users, drawn, worth)
+
+
+def _learn_taught(
+    catalogue: "Catalogue", kinds: Sequence[CandidateKind], begin: Fitted, draw: Draw
+) -> "tuple[Rankers, dict[CandidateKind, list[ChoiceSet]], TaughtWorth]":
+    """Learn rankers beside a text encoder that was taught before the first query, or without one if it is no gain."""
+    from whimbrel.agent.learning.taught_worth import TaughtWorth
+
+    worth, before = TaughtWorth(), first_query(catalogue.log, draw)
+    taught = teach(catalogue, before=before, seed=draw.seed, progress=draw.progress, config=draw.teach)
+    if taught is not None:
+        with_it = replace(begin, items=replace(begin.items, taught=taught))
+        rankers, drawn = _learn_kinds(catalogue, kinds, with_it, draw)
+        draw.progress.step("Measuring the tuned text encoder", None)
+        kind = kinds[0]
+        if drawn[kind]:
+            worth = TaughtWorth.of(drawn[kind], begin.fusion.of(kind), seed=draw.seed)
+        if worth.is_kept:
+            return rankers, drawn, worth
+    return *_learn_kinds(catalogue, kinds, begin, draw), worth
+
+
+def _learn_kinds(
+    catalogue: "Catalogue", kinds: Sequence[CandidateKind], begin: Fitted, draw: Draw
+) -> "tuple[Rankers, dict[CandidateKind, list[ChoiceSet]]]":
+    """Learn the weights of channels and features for each kind of candidates. Return them with the choice sets."""
+    rankers, drawn = begin.fusion, dict[CandidateKind, "list[ChoiceSet]"]()
+    for kind in kinds:
         if kind == "retrieved":
-            of_channels = draw_channel_choices(catalogue, Fitted(topics, rankers, past), draw)
+            of_channels = draw_channel_choices(catalogue, replace(begin, fusion=rankers), draw)
             channels = learn_channels([of_channels], rankers.channels, seed=draw.seed)
             rankers = rankers.model_copy(update={"channels": channels})
-        drawn[kind] = draw_choices(catalogue, kind, Fitted(topics, rankers, past), draw)
+        drawn[kind] = draw_choices(catalogue, kind, replace(begin, fusion=rankers), draw)
         draw.progress.step("Learning the weights of features", None)
         rankers = learn_rankers(rankers, {kind: [drawn[kind]]}, seed=draw.seed)
     source = f"{sum(map(len, drawn.values()))} choices of this log"
-    rankers = rankers.model_copy(update={"learned_from": source})
-    return Learning(Fitted(topics, rankers, items), moments, users, drawn)
+    return rankers.model_copy(update={"learned_from": source}), drawn
 
 
 def calibrate(catalogue: "Catalogue", *, progress: Progress | None = None) -> Rankers | None:
@@ -124,9 +165,14 @@ def past_items(log: "InteractionLog", draw: Draw) -> LearnedItems:
 
     Models of later events would contain the very choices that are learned from.
     """
+    return LearnedItems.of(log, before=first_query(log, draw)) if len(log.time) else NO_LEARNED_ITEMS
+
+
+def first_query(log: "InteractionLog", draw: Draw) -> float:
+    """Return the moment from which training queries are drawn."""
     if not len(log.time):
-        return NO_LEARNED_ITEMS
-    return LearnedItems.of(log, before=float(log.time[min(int(len(log.time) * draw.warm_up), len(log.time) - 1)]))
+        return -np.inf
+    return float(log.time[min(int(len(log.time) * draw.warm_up), len(log.time) - 1)])
 
 
 def shipped_before(catalogue: "Catalogue", draw: Draw) -> Fitted:
