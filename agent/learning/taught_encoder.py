@@ -8,7 +8,6 @@ are negatives more often (Yi et al., 2019). Training ends once held-out people n
 It needs PyTorch (`pip install 'whimbrel[tune]'`). What was learned is used without it.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -42,7 +41,7 @@ class TeachConfig:
     Attributes:
         dimensions: The length of a taught vector.
         epochs, patience: Most epochs, and the number of epochs in a row without a gain that ends training.
-        epoch_steps: Most steps of an epoch. They are drawn anew for each.
+        epoch_steps: The steps that are drawn for an epoch.
         batch: Steps of a batch.
         rate: The learning rate of the word pieces. That of the map is a quarter.
         temperature: What cosines are divided by.
@@ -61,6 +60,11 @@ class TeachConfig:
     dropped: float = 0.3
     minutes: float = 10.0
     with_pieces: bool = True
+
+    @property
+    def batches(self) -> int:
+        """The batches of an epoch."""
+        return -(-self.epoch_steps // self.batch)
 
 
 def require_torch() -> None:
@@ -179,10 +183,10 @@ def _best_head(steps: Steps, model: "_Model", config: TeachConfig, seed: int, pr
     of_held = is_held[steps.user[positions]]
     tested, learned_from = random.permutation(positions[of_held])[:MOST_TESTED], positions[~of_held]
     best, best_rank, since_best, began = None, _reciprocal_rank(steps, tested, model.encoded()), 0, monotonic()
-    per_epoch = min(config.epoch_steps, len(learned_from))
-    progress.step("Teaching the text encoder", config.epochs * per_epoch)
+    progress.step("Teaching the text encoder", config.epochs * config.epoch_steps)
     for _ in range(config.epochs):
-        for batch in _batches(random.permutation(learned_from)[:per_epoch], config.batch):
+        # Of a short log, an epoch draws steps several times.
+        for batch in np.array_split(random.choice(learned_from, config.epoch_steps), config.batches):
             model.learn(steps, batch)
             progress.advance(len(batch))
         reached = _reciprocal_rank(steps, tested, model.encoded())
@@ -192,12 +196,6 @@ def _best_head(steps: Steps, model: "_Model", config: TeachConfig, seed: int, pr
         if since_best == config.patience or monotonic() - began > 60 * config.minutes:
             break
     return best
-
-
-def _batches(positions: Ints, size: int) -> Iterator[Ints]:
-    for start in range(0, len(positions), size):
-        if len(batch := positions[start : start + size]) > 1:
-            yield batch
 
 
 def _reciprocal_rank(steps: Steps, tested: Ints, encoded: Vectors) -> float:

@@ -68,6 +68,7 @@ def build_eval_app() -> typer.Typer:
     from whimbrel.evals.cli.shift import shift
     from whimbrel.evals.cli.stuffing import stuffing
     from whimbrel.evals.cli.talks import talks
+    from whimbrel.evals.cli.taught import taught
     from whimbrel.evals.cli.validity import validity
     from whimbrel.evals.cli.wishes import wishes
 
@@ -97,6 +98,7 @@ def build_eval_app() -> typer.Typer:
         "self-boost": self_boost,
         "stuffing": stuffing,
         "talks": talks,
+        "taught": taught,
         "validity": validity,
         "wishes": wishes,
     }
