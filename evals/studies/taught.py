@@ -30,25 +30,28 @@ from whimbrel.agent.ranking.features import FEATURES
 from whimbrel.agent.ranking.rankers import Ranker
 from whimbrel.agent.state import Resources
 from whimbrel.evals.data.catalogues import read_library
-from whimbrel.evals.metrics.intervals import Interval, interval
+from whimbrel.evals.metrics.intervals import interval
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.learned_items import LearnedItems
 from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.retrieval.catalogue import Catalogue
 from whimbrel.tools.store.store import open_store
 
-EASE = ("ease", "popularity", "recent_popularity")
-UNTUNED = (*EASE, "similarity", "nearest")
+UNTUNED = ("ease", "similarity", "nearest")
+POPULAR = (*UNTUNED, "popularity", "recent_popularity")
 WHOLE = tuple(name for name in FEATURES if name not in TAUGHT)
 SYSTEMS: Mapping[str, tuple[str, ...]] = {
-    "EASE": EASE,
+    "EASE": ("ease",),
     "EASE, untuned": UNTUNED,
     "EASE, untuned, tuned": (*UNTUNED, *TAUGHT),
+    "EASE, untuned, popularity": POPULAR,
+    "EASE, untuned, popularity, tuned": (*POPULAR, *TAUGHT),
     "whole ranking": WHOLE,
     "whole ranking, tuned": FEATURES,
 }
-"""The features of each system. That of EASE has the popularity of items beside it."""
-PAIRS = {"EASE, untuned": "EASE, untuned, tuned", "whole ranking": "whole ranking, tuned"}
+"""The features of each system."""
+PAIRS = {name: f"{name}, tuned" for name in SYSTEMS if f"{name}, tuned" in SYSTEMS}
+"""Systems and the same with the tuned encoder."""
 NOTHING = Ranker(weights={})
 LEAST_CHOICES = 50
 
@@ -212,15 +215,21 @@ def document_of(tested: Tested, seed: int) -> dict[str, Any]:
 
 def markdown(document: Mapping[str, Any]) -> str:
     """Return the document of `measure_taught` as Markdown."""
-    lines = [f"| choices | n | {' | '.join(SYSTEMS)} | tuned beside EASE, untuned | tuned in the whole ranking |"]
-    lines.append("|---" * (len(SYSTEMS) + 4) + "|")
+    lines = []
     for part, systems in document["systems"].items():
-        gained = [document["gains"][part][base] | {"of": systems[base]["value"]} for base in PAIRS]
-        cells = [f"{systems[name]['value']:.4f}" for name in SYSTEMS] + [_gain(gain) for gain in gained]
-        lines.append(f"| {part} | {gained[0]['n']:,} | {' | '.join(cells)} |")
+        count = next(iter(systems.values()))["n"]
+        lines += [
+            f"{part} ({count:,} choices)",
+            "",
+            "| beside | NDCG@10 without | with it | gain |",
+            "|---|---|---|---|",
+        ]
+        for base, tuned in PAIRS.items():
+            gain, without = document["gains"][part][base], systems[base]["value"]
+            lines.append(f"| {base} | {without:.4f} | {systems[tuned]['value']:.4f} | {_gain(gain, without)} |")
+        lines.append("")
     found = document["retrieved"]
     lines += [
-        "",
         f"The chosen item is among the candidates in {found['without']:.1%} of the choices, and in "
         f"{found['with']:.1%} with the channel of the tuned encoder. It was taught in {document['seconds']:.0f} s "
         f"({document['cpu_seconds']:.0f} s of one core); the process took {document['peak_mb']:,.0f} MB at most.",
@@ -228,9 +237,8 @@ def markdown(document: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _gain(gain: Mapping[str, float]) -> str:
+def _gain(gain: Mapping[str, float], without: float) -> str:
     if not gain["n"]:
         return "-"
-    share = f" ({gain['value'] / gain['of']:+.0%})" if gain["of"] else ""
-    words = Interval(gain["value"], gain["low"], gain["high"], int(gain["n"]))
-    return f"{words.value:+.4f} [{words.low:+.4f}, {words.high:+.4f}]{share}"
+    share = f" ({gain['value'] / without:+.0%})" if without else ""
+    return f"{gain['value']:+.4f} [{gain['low']:+.4f}, {gain['high']:+.4f}]{share}"

@@ -42,5 +42,5 @@ def test_arrays_that_do_not_fit_are_refused(wrong: str) -> None:
         "shape": TaughtHead(whole.axes, whole.pieces, whole.rows[:1]),
         "number": TaughtHead(whole.axes, whole.pieces, rows),
     }
-    with pytest.raises(ValueError, match="order|shapes|finite"):
+    with pytest.raises(ValueError, match=r"order|shapes|finite"):
         damaged[wrong].require_consistent()
