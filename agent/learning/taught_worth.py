@@ -15,6 +15,8 @@ TAUGHT = ("taught", "nearest_taught")
 """The features of a taught encoder."""
 WITHOUT = np.isin(FEATURES, TAUGHT, invert=True)
 HALVES = 2
+LEAST_CHOICES = 40
+"""Fewest choices of a half to learn weights from."""
 DRAWS = 1000
 
 
@@ -77,7 +79,7 @@ def without_taught(choice: ChoiceSet) -> ChoiceSet:
 
 
 def _gains(choices: Sequence[ChoiceSet], tested: Ints, others: Ints, start: Ranker, seed: int) -> Floats:
-    ranker = learn_ranker([[choices[row] for row in others]], start, seed=seed, trees=False)
+    ranker = learn_ranker([[choices[row] for row in others]], start, seed=seed, trees=False, least=LEAST_CHOICES)
     return gains(ranker, [choices[row] for row in tested])
 
 

@@ -59,7 +59,7 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Tested:
+class Measured:
     """The choices that are tested, and NDCG@10 of each system for each of them, shape (choices,)."""
 
     users: NDArray[np.int64]
@@ -159,7 +159,7 @@ def _tested(
     beside: Mapping[Chosen, ChoiceSet],
     cut: float,
     seed: int,
-) -> Tested:
+) -> Measured:
     chosen = [(number, item_id) for number, query in enumerate(queries) for item_id in query.chose]
     names, users = np.unique([queries[number].user for number, _ in chosen], return_inverse=True)
     if len(chosen) < LEAST_CHOICES:
@@ -170,7 +170,7 @@ def _tested(
         name: _reached(chosen, half, beside if set(kept) & set(TAUGHT) else plain, kept, seed)
         for name, kept in SYSTEMS.items()
     }
-    return Tested(users, events, reached)
+    return Measured(users, events, reached)
 
 
 def _reached(
@@ -198,7 +198,7 @@ def _only(ranker: Ranker, kept: Sequence[str]) -> Ranker:
     )
 
 
-def document_of(tested: Tested, seed: int) -> dict[str, Any]:
+def document_of(tested: Measured, seed: int) -> dict[str, Any]:
     """Return NDCG@10 of each system and the gains of the tuned ones, by slice, as JSON values."""
     document: dict[str, Any] = {"systems": {}, "gains": {}}
     for part, rows in tested.slices.items():

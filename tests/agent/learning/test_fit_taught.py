@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 
 from whimbrel.agent.cli.main import main
 from whimbrel.agent.fitted import TAUGHT, Fitted
-from whimbrel.agent.learning.fit import Extras, fit_sessions
-from whimbrel.agent.learning.fitted_log import read_fitted_log
+from whimbrel.agent.learning.fit import Fit
+from whimbrel.agent.learning.learn import Draw, learn_from
+from whimbrel.agent.learning.sessions import catalogue_of, read_training
 from whimbrel.agent.learning.taught_encoder import TeachConfig
+from whimbrel.agent.learning.taught_worth import TaughtWorth
 
 CONFIG = TeachConfig(epochs=2, epoch_steps=10_000, dimensions=32)
 WORDS = ["copper", "violet", "harbor", "thunder", "meadow", "lantern", "saddle", "mirror", "canvas", "pepper"]
@@ -23,10 +26,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder, random = tmp_path_factory.mktemp("words"), np.random.default_rng(0)
     items = [{"item_id": f"{word} {n:03}", "title": f"{word} {n}"} for word in WORDS for n in range(100)]
     sessions = []
-    for number in range(450):
+    for number in range(800):
         first = int(random.integers(len(WORDS)))
         pair = WORDS[first], WORDS[(first + len(WORDS) // 2) % len(WORDS)]
-        newest = 10 + number // 5
+        newest = 10 + number // 10
         numbers = random.integers(newest - 10, newest, 7)
         sessions.append([f"{pair[int(random.integers(2))]} {n:03}" for n in numbers])
     paths = folder / "sessions.jsonl", folder / "items.jsonl"
@@ -35,31 +38,35 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return paths
 
 
-def test_a_tuned_encoder_is_kept_with_the_fit_if_held_out_people_gain_and_the_fit_says_so(
-    files: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_a_tuned_encoder_is_kept_with_the_fit_if_held_out_people_gain(files: tuple[Path, Path], tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="torch is not installed: pip install 'whimbrel[tune]'")
-    done = fit_sessions(*files, tmp_path / "fitted", Extras(teach=CONFIG))
-    assert done.taught is not None
-    assert done.taught.n > 100
-    assert done.taught.words() in done.words()
-    assert done.document()["taught"]["kept"] == done.taught.is_kept
-    assert done.taught.is_kept
-    assert (tmp_path / "fitted" / TAUGHT).is_file()
-    catalogue, fitted = read_fitted_log(tmp_path / "fitted")
-    taught = fitted.items.taught
+    catalogue = catalogue_of(read_training(*files))
+    learned = learn_from(catalogue, kinds=("retrieved",), draw=Draw(most=150, teach=CONFIG))
+    assert learned.taught is not None
+    assert learned.taught.n >= 100
+    taught = learned.fitted.items.taught
+    assert (taught is not None) == learned.taught.is_kept
+    assert learned.taught.is_kept
     assert taught is not None
     assert taught.vectors.any(axis=1).all()
-    assert fitted.items.as_of(float(catalogue.log.time[-1])).taught is None
-    assert fitted.fusion.retrieved.weights.get("taught", 0) + fitted.fusion.retrieved.weights.get("nearest_taught", 0)
+    assert learned.fitted.items.as_of(float(catalogue.log.time[-1])).taught is None
+    weights = learned.fitted.fusion.retrieved.weights
+    assert weights.get("taught", 0) + weights.get("nearest_taught", 0) > 0
+    learned.fitted.save(tmp_path)
+    assert (tmp_path / TAUGHT).is_file()
+    again = Fitted.load(tmp_path).for_catalogue(catalogue).items.taught
+    assert again is not None
+    assert np.array_equal(again.vectors, taught.vectors)
 
 
-def test_without_the_option_nothing_is_tuned(files: tuple[Path, Path], tmp_path: Path) -> None:
-    done = fit_sessions(*files, tmp_path / "fitted")
-    assert done.taught is None
-    assert "encoder" not in done.words()
-    assert not (tmp_path / "fitted" / TAUGHT).exists()
-    assert Fitted.load(tmp_path / "fitted").items.taught is None
+def test_the_fit_says_what_tuning_gave() -> None:
+    worth = TaughtWorth(without=0.2, gain=0.03, low=0.01, high=0.05, n=400)
+    fit = Fit(moments=9, users=3, choices={}, cases=0, outlook=False, path=Path("fitted"), taught=worth)
+    assert "from 0.200 by +0.030 [+0.010, +0.050] (400 choices), so it is used" in fit.words()
+    assert fit.document()["taught"]["kept"]
+    assert "was not tuned" in replace(fit, taught=TaughtWorth()).words()
+    assert "encoder" not in replace(fit, taught=None).words()
+    assert replace(fit, taught=None).document()["taught"] is None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from whimbrel.agent.learning.taught_encoder import TeachConfig
-from whimbrel.evals.studies.taught import PAIRS, Tested, document_of, markdown, measure_taught
+from whimbrel.evals.studies.taught import PAIRS, Measured, document_of, markdown, measure_taught
 
 WORDS = ["copper", "violet", "harbor", "thunder", "meadow", "lantern", "saddle", "mirror"]
 
@@ -15,7 +15,7 @@ WORDS = ["copper", "violet", "harbor", "thunder", "meadow", "lantern", "saddle",
 def test_gains_are_paired_and_told_for_all_rare_and_cold_items() -> None:
     without, with_it = np.array([0.0, 0.5, 1.0, 0.0]), np.array([0.5, 0.5, 1.0, 0.0])
     reached = dict.fromkeys(PAIRS, without) | dict.fromkeys(PAIRS.values(), with_it) | {"EASE": without}
-    document = document_of(Tested(np.arange(4), np.array([0, 1, 2, 3]), reached), seed=0)
+    document = document_of(Measured(np.arange(4), np.array([0, 1, 2, 3]), reached), seed=0)
     assert document["gains"]["all"]["whole ranking"]["value"] == 0.125
     assert document["gains"]["tail third"]["whole ranking"]["n"] == 2
     assert document["gains"]["cold"]["whole ranking"]["value"] == 0.5
