@@ -230,7 +230,7 @@ class Agent:
         note = other_base(llm, fitted.adapter) if llm is not None and fitted.adapter is not None else ""
         tuned_access = None if note else self._tuned_access(fitted)
         access = ModelAccess(llm, language, cache, tuned=tuned_access, note=note)
-        return Resources(catalogue, fitted.for_log(catalogue.log), access, self._config)
+        return Resources(catalogue, fitted.for_catalogue(catalogue), access, self._config)
 
     def _tuned_access(self, fitted: Fitted) -> TunedAccess | None:
         """Open this agent's model as it was tuned on the log; None if it was not tuned."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self, TypeVar
 
+import numpy as np
 from pydantic import BaseModel
 
 from whimbrel.agent.language_models.adapter import ADAPTER_FILES, Adapter
@@ -19,13 +20,16 @@ from whimbrel.tools.log.ease import Ease
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.item_embeddings import ItemEmbeddings
 from whimbrel.tools.log.learned_items import NO_LEARNED_ITEMS, LearnedItems
+from whimbrel.tools.log.taught_items import TaughtItems
+from whimbrel.tools.retrieval.catalogue import Catalogue
+from whimbrel.tools.text.encoder import encoder_text
 
 # These file names must not change, even if classes are renamed: newer versions read folders that older ones wrote.
 NEXT_TOPICS, FUSION, CLICK_RATES = "next_topics.json", "fusion.json", "click_rates.json"
-EMBEDDINGS, EASE, ORIGIN = "item_factors.npz", "ease.npz", "origin.json"
+EMBEDDINGS, EASE, TAUGHT, ORIGIN = "item_factors.npz", "ease.npz", "taught_items.npz", "origin.json"
 CALIBRATED = "calibrated.json"
 """What an ingestion learned of the signals. It is used until `whimbrel fit` has learned more."""
-FILES = (NEXT_TOPICS, FUSION, CLICK_RATES, EMBEDDINGS, EASE, ORIGIN, *ADAPTER_FILES)
+FILES = (NEXT_TOPICS, FUSION, CLICK_RATES, EMBEDDINGS, EASE, TAUGHT, ORIGIN, *ADAPTER_FILES)
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
@@ -72,7 +76,9 @@ class Fitted:
             topics=_read_model_if_present(folder / NEXT_TOPICS, NextTopics) or shipped.topics,
             fusion=_read_model_if_present(folder / FUSION, Rankers) or _calibrated(folder) or shipped.fusion,
             items=LearnedItems(
-                _read_if_present(folder / EMBEDDINGS, ItemEmbeddings.load), _read_if_present(folder / EASE, Ease.load)
+                _read_if_present(folder / EMBEDDINGS, ItemEmbeddings.load),
+                _read_if_present(folder / EASE, Ease.load),
+                _read_if_present(folder / TAUGHT, TaughtItems.load),
             ),
             click_rates=_read_model_if_present(folder / CLICK_RATES, ClickRates),
             origin=_read_model_if_present(folder / ORIGIN, Origin) or UNKNOWN,
@@ -85,7 +91,8 @@ class Fitted:
         models = {NEXT_TOPICS: self.topics, FUSION: self.fusion, CLICK_RATES: rates, ORIGIN: self.origin}
         for name, model in models.items():
             (folder / name).write_text(model.model_dump_json(indent=1), "utf-8")
-        for name, of_items in {EMBEDDINGS: self.items.embeddings, EASE: self.items.ease}.items():
+        items = self.items
+        for name, of_items in {EMBEDDINGS: items.embeddings, EASE: items.ease, TAUGHT: items.taught}.items():
             if of_items is not None:
                 of_items.save(folder / name)
         if self.adapter is not None:
@@ -94,6 +101,20 @@ class Fitted:
     def for_log(self, log: InteractionLog) -> "Fitted":
         """Return a copy that follows the item order of a log, which may have grown since the fit."""
         return replace(self, items=self.items.for_log(log))
+
+    def for_catalogue(self, catalogue: Catalogue) -> "Fitted":
+        """Return a copy for the log of a catalogue. Items that are new since the fit get their taught vectors."""
+        fitted = self.for_log(catalogue.log)
+        taught = fitted.items.taught
+        if taught is None or taught.encoder != catalogue.encoder.name or not taught.not_encoded:
+            return fitted
+        ids = [taught.item_ids[row] for row in taught.not_encoded]
+        items, vectors = catalogue.items(ids), catalogue.item_vectors(ids)
+        known = [item_id for item_id in ids if item_id in vectors]
+        texts = [encoder_text(items[item_id]) for item_id in known]
+        rows = catalogue.log.rows(known)
+        encoded = taught.with_texts(rows, texts, np.array([vectors[item_id] for item_id in known]))
+        return replace(fitted, items=replace(fitted.items, taught=encoded))
 
 
 def save_calibrated(rankers: Rankers, folder: Path) -> None:

@@ -10,6 +10,7 @@ from whimbrel.agent.cli.options import JsonOption, example, print_json
 
 if TYPE_CHECKING:
     from whimbrel.agent.language_models.protocol import LanguageModel
+    from whimbrel.agent.learning.taught_encoder import TeachConfig
 
 
 @example(
@@ -55,6 +56,10 @@ def fit(
         int,
         typer.Option("--asked", min=100, help="Choices of each kind of candidates that the model is asked about."),
     ] = 300,
+    tune_encoder: Annotated[
+        bool,
+        typer.Option("--tune-encoder", help="Also teach the text encoder which items go together (`whimbrel[tune]`)."),
+    ] = False,
     tune_model: Annotated[
         bool,
         typer.Option("--tune-model", help="Tune the local model of --llm (by default `bundled`) on the log, too."),
@@ -81,6 +86,9 @@ def fit(
     With --from, the weights of another store are where those of this one begin. The more this log knows, the further
     they leave it. Where held-out people of this store lose by that, it is switched off, and the last line says so.
 
+    With --tune-encoder, titles of items that people choose one after the other are drawn near. That helps most with
+    items that few people met or nobody yet. It is used if held-out people gain.
+
     With --tune-model, a language model learns the titles that people of the log chose after each other. The tuned model
     is kept beside the rest if held-out people gain, and is used wherever the same --llm is asked for.
     """
@@ -92,9 +100,10 @@ def fit(
     from whimbrel.tools.store.store import open_store
 
     _check_logs(store, sessions, cases, out, needs_log=tune_model, has_source=source is not None)
+    teach = _teaching(store or sessions) if tune_encoder else None
     model = _open_model(llm, is_tuned=tune_model)
     tuning = TuneConfig(minutes=tune_minutes, steps=tune_steps, seed=seed) if tune_model else None
-    beside = Extras(list(read_cases(cases)) if cases else (), model, asked, source, tuning)
+    beside = Extras(list(read_cases(cases)) if cases else (), model, asked, source, tuning, teach)
     if words := cost_words(llm, asked):
         print(words, file=sys.stderr)
     with progress_bars() as progress:
@@ -148,3 +157,14 @@ def _open_model(spec: str, *, is_tuned: bool) -> "LanguageModel | None":
     if model is not None:
         require_tunable(model)
     return model
+
+
+def _teaching(log: str | Path | None) -> "TeachConfig":
+    """Return how the text encoder is taught. There must be a log, and PyTorch."""
+    from whimbrel.agent.learning.taught_encoder import TeachConfig, require_torch
+    from whimbrel.tools.errors import ConfigError
+
+    if log is None:
+        raise ConfigError("--tune-encoder needs a log: give --store, or --sessions and --items")
+    require_torch()
+    return TeachConfig()

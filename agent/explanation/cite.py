@@ -6,7 +6,7 @@ CITED = 2
 """Most events that a reason cites."""
 CAUSES = {
     "others": ("itemknn", "user_knn", "next_item", "co_occurrence", "embedding", "nearest_embedding"),
-    "similarity": ("similarity", "nearest", "last", "words", "price", "repeat"),
+    "similarity": ("similarity", "nearest", "last", "words", "taught", "nearest_taught", "price", "repeat"),
     "shift": ("topics", "shift"),
     "recent_popularity": ("recent_popularity", "popularity", "age", "click_rate"),
     "novelty": ("novelty", "exposure"),

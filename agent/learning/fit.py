@@ -22,6 +22,8 @@ from whimbrel.agent.learning.ranking import (
     learn_ranker,
 )
 from whimbrel.agent.learning.sessions import catalogue_of, read_training, training_of_cases
+from whimbrel.agent.learning.taught_encoder import TeachConfig
+from whimbrel.agent.learning.taught_worth import TaughtWorth
 from whimbrel.agent.learning.tuning.fit_tuned import fit_tuned
 from whimbrel.agent.learning.tuning.train import TuneConfig
 from whimbrel.agent.learning.tuning.worth import Worth
@@ -64,6 +66,7 @@ class Extras:
         answers: How many choice sets of each kind the model is asked about.
         source: A folder that `whimbrel fit --out` wrote for another store. Its weights are where learning begins.
         tune: How the model is tuned on the log; None if it is not.
+        teach: How the text encoder is tuned; None if it is not.
     """
 
     cases: Sequence[Case | Problem] = ()
@@ -71,6 +74,7 @@ class Extras:
     answers: int = 300
     source: Path | None = None
     tune: TuneConfig | None = None
+    teach: TeachConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ class Fit:
         problems: Lines that hold no case.
         transfer: What became of the weights of another store, in words; "" if there were none.
         tuned: What tuning the language model gave held-out people; None if it was not tuned.
+        taught: What tuning the text encoder gave held-out people; None if it was not tuned.
     """
 
     moments: int
@@ -98,12 +103,14 @@ class Fit:
     problems: Sequence[Problem] = ()
     transfer: str = ""
     tuned: Worth | None = None
+    taught: TaughtWorth | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the fit as JSON."""
-        tuned_part = {"kept": self.tuned.is_kept, **vars(self.tuned)} if self.tuned else None
+        worths = {"tuned": self.tuned, "taught": self.taught}
+        parts = {name: {"kept": worth.is_kept, **vars(worth)} if worth else None for name, worth in worths.items()}
         problems = [str(problem) for problem in self.problems]
-        return {**vars(self), "path": str(self.path), "problems": problems, "tuned": tuned_part}
+        return {**vars(self), "path": str(self.path), "problems": problems, **parts}
 
     def words(self) -> str:
         """Return the fit as a line for a person."""
@@ -112,8 +119,8 @@ class Fit:
         few = max((*self.choices.values(), self.cases), default=0) < LEAST_CHOICES
         unchanged = "; too few choices to learn weights, so those that it began with stay" if few else ""
         learned = f"Learned from {self.moments:,} events of {self.users:,} people, {choices}{cases}: {self.path}"
-        lines = [f"{learned}{unchanged}{self.transfer}", *([self.tuned.words()] if self.tuned else [])]
-        return "\n".join(lines)
+        worths = [worth.words() for worth in (self.taught, self.tuned) if worth]
+        return "\n".join([f"{learned}{unchanged}{self.transfer}", *worths])
 
 
 def fit_store(
@@ -142,7 +149,7 @@ def fit_store(
         store.require_writable()
     else:
         _require_folder(out)
-    draw = Draw(seed=seed, progress=progress or NoProgress())
+    draw = Draw(seed=seed, progress=progress or NoProgress(), teach=extras.teach)
     start, fusion = Fitted.default(), None
     if extras.source is not None:
         of_source = read_fit(extras.source)
@@ -206,9 +213,10 @@ def fit_sessions(
         DataError: A file cannot be read, an id cannot be kept, or the log is too short to learn from.
         ConfigError: `out` is a file.
     """
-    draw = Draw(seed=seed, progress=progress or NoProgress())
+    extras = extras or Extras()
+    draw = Draw(seed=seed, progress=progress or NoProgress(), teach=extras.teach)
     draw.progress.step("Reading sessions", None)
-    return _fit_log(catalogue_of(read_training(sessions, items)), out, extras or Extras(), draw)
+    return _fit_log(catalogue_of(read_training(sessions, items)), out, extras, draw)
 
 
 def fit_cases(extras: Extras, out: Path, *, seed: int = 0, progress: Progress | None = None) -> Fit:
@@ -279,6 +287,7 @@ def _with_extras(
         path=path,
         problems=[problem for problem in extras.cases if isinstance(problem, Problem)],
         tuned=worth,
+        taught=learned.taught,
     )
     return replace(fitted, fusion=rankers, click_rates=_click_rates(cases), adapter=adapter), fit
 

@@ -90,4 +90,5 @@ def read_fitted_log(folder: Path) -> tuple[InMemory, Fitted]:
         raise DataError(
             f"{str(folder)!r} mixes two logs ({LOG} has items that {ITEMS} lacks): run `whimbrel fit` again"
         )
-    return InMemory(items, log, timed=False), Fitted.load(folder).for_log(log)
+    catalogue = InMemory(items, log, timed=False)
+    return catalogue, Fitted.load(folder).for_catalogue(catalogue)

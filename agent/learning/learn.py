@@ -5,7 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from whimbrel.agent.fitted import Fitted
+from whimbrel.agent.learning.taught_encoder import TeachConfig, teach
 from whimbrel.agent.ranking.rankers import CandidateKind, Ranker, Rankers
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.learned_items import NO_LEARNED_ITEMS, LearnedItems
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from whimbrel.agent.learning.choice_sets import TrainingQuery
     from whimbrel.agent.learning.fusion import Fusion
     from whimbrel.agent.learning.ranking import ChoiceSet
+    from whimbrel.agent.learning.taught_worth import TaughtWorth
     from whimbrel.agent.shift.next_topics import NextTopics
     from whimbrel.agent.state import Resources
     from whimbrel.tools.log.interaction_log import InteractionLog
@@ -42,12 +46,14 @@ class Learning:
         moments: The number of events that the models of the next topics were learned from.
         users: The number of users of these events.
         choices: The choice sets that rankers were learned from, keyed by the kind of candidates.
+        taught: What a taught text encoder gave held-out people; None if none was to be taught.
     """
 
     fitted: Fitted
     moments: int
     users: int
     choices: "dict[CandidateKind, list[ChoiceSet]]"
+    taught: "TaughtWorth | None" = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,7 @@ class Draw:
         progress: Where progress is shown.
         warm_up: The share of the log before the first query.
         until: Only events before this time are learned from.
+        teach: How a text encoder is taught; None if it is not.
     """
 
     most: int = MOST_CHOICES
@@ -67,6 +74,7 @@ class Draw:
     progress: Progress = field(default_factory=NoProgress)
     warm_up: float = STATISTICS_WARM_UP
     until: float = math.inf
+    teach: TeachConfig | None = None
 
 
 def learn_from(
@@ -92,25 +100,58 @@ def learn_from(
     few = len(catalogue.log.user_ids) < LEAST_USERS
     draw.progress.step("Learning which items go together", None)
     items, past = LearnedItems.of(catalogue.log), NO_LEARNED_ITEMS if few else past_items(catalogue.log, draw)
+    begin, of_kinds = Fitted(topics, start.fusion, past), ("cold",) if few else tuple(kinds)
+    if draw.teach is None:
+        rankers, drawn = _learn_kinds(catalogue, of_kinds, begin, draw, fusion)
+        return Learning(Fitted(topics, rankers, items), moments, users, drawn)
+    rankers, drawn, worth = _learn_taught(catalogue, of_kinds, begin, draw, fusion)
+    if worth.is_kept:
+        items = replace(items, taught=teach(catalogue, seed=draw.seed, progress=draw.progress, config=draw.teach))
+    return Learning(Fitted(topics, rankers, items), moments, users, drawn, worth)
+
+
+def _learn_taught(
+    catalogue: "Catalogue", kinds: Sequence[CandidateKind], begin: Fitted, draw: Draw, fusion: "Fusion | None"
+) -> "tuple[Rankers, dict[CandidateKind, list[ChoiceSet]], TaughtWorth]":
+    """Learn rankers beside a text encoder that was taught before the first query, or without one if it is no gain."""
+    from whimbrel.agent.learning.taught_worth import TaughtWorth
+
+    worth, before = TaughtWorth(), first_query(catalogue.log, draw)
+    taught = teach(catalogue, before=before, seed=draw.seed, progress=draw.progress, config=draw.teach)
+    if taught is not None:
+        with_it = replace(begin, items=replace(begin.items, taught=taught))
+        rankers, drawn = _learn_kinds(catalogue, kinds, with_it, draw, fusion)
+        draw.progress.step("Measuring the tuned text encoder", None)
+        kind = kinds[0]
+        if drawn[kind]:
+            worth = TaughtWorth.of(drawn[kind], begin.fusion.of(kind), seed=draw.seed)
+        if worth.is_kept:
+            return rankers, drawn, worth
+    return *_learn_kinds(catalogue, kinds, begin, draw, fusion), worth
+
+
+def _learn_kinds(
+    catalogue: "Catalogue", kinds: Sequence[CandidateKind], begin: Fitted, draw: Draw, fusion: "Fusion | None"
+) -> "tuple[Rankers, dict[CandidateKind, list[ChoiceSet]]]":
+    """Learn the weights of channels and features for each kind of candidates. Return them with the choice sets."""
     # What the log is too short for stays as the source has it.
-    rankers = fusion.source if fusion else start.fusion
+    rankers = fusion.source if fusion else begin.fusion
     drawn = dict[CandidateKind, "list[ChoiceSet]"]()
-    for kind in ("cold",) if few else kinds:
+    for kind in kinds:
         if kind == "retrieved":
-            of_channels = draw_channel_choices(catalogue, Fitted(topics, rankers, past), draw)
+            of_channels = draw_channel_choices(catalogue, replace(begin, fusion=rankers), draw)
             channels = learn_channels([of_channels], rankers.channels, seed=draw.seed)
             rankers = rankers.model_copy(update={"channels": channels})
-        drawn[kind] = draw_choices(catalogue, kind, Fitted(topics, rankers, past), draw)
+        drawn[kind] = draw_choices(catalogue, kind, replace(begin, fusion=rankers), draw)
         draw.progress.step("Learning the weights of features", None)
         if fusion:
-            rankers = fusion.begin(kind, start.fusion, drawn[kind], rankers, seed=draw.seed)
+            rankers = fusion.begin(kind, begin.fusion, drawn[kind], rankers, seed=draw.seed)
             if kind == "retrieved":
                 channels = learn_channels([of_channels], rankers.channels, seed=draw.seed)
                 rankers = rankers.model_copy(update={"channels": channels})
         rankers = learn_rankers(rankers, {kind: [drawn[kind]]}, seed=draw.seed)
     source = f"{sum(map(len, drawn.values()))} choices of this log"
-    rankers = rankers.model_copy(update={"learned_from": source})
-    return Learning(Fitted(topics, rankers, items), moments, users, drawn)
+    return rankers.model_copy(update={"learned_from": source}), drawn
 
 
 def calibrate(catalogue: "Catalogue", *, progress: Progress | None = None) -> Rankers | None:
@@ -137,10 +178,13 @@ def past_items(log: "InteractionLog", draw: Draw) -> LearnedItems:
 
     Models of later events would contain the very choices that are learned from.
     """
+    return LearnedItems.of(log, before=first_query(log, draw)) if len(log.time) else NO_LEARNED_ITEMS
+
+
+def first_query(log: "InteractionLog", draw: Draw) -> float:
+    """Return the moment from which training queries are drawn."""
     size = int(log.time.searchsorted(draw.until))
-    if not size:
-        return NO_LEARNED_ITEMS
-    return LearnedItems.of(log, before=float(log.time[min(int(size * draw.warm_up), size - 1)]))
+    return float(log.time[min(int(size * draw.warm_up), size - 1)]) if size else -np.inf
 
 
 def shipped_before(catalogue: "Catalogue", draw: Draw) -> Fitted:

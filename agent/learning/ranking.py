@@ -58,7 +58,7 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares that the best part may get in a ranker that is behind it."""
 LIKELY_GAIN = 1.0
 """The best part takes a share if it is ahead of the weights by more than this many standard errors."""
-NEVER_NEGATIVE = ("similarity", "nearest", "last", "words", "topics", "shift")
+NEVER_NEGATIVE = ("similarity", "nearest", "last", "words", "topics", "shift", "taught", "nearest_taught")
 """Features of similarity. A few choices may suggest a negative weight by chance, so none is allowed."""
 LOWEST_WEIGHTS = np.where(np.isin(FEATURES, NEVER_NEGATIVE), 0.0, -np.inf)
 Advance = Callable[[int], None]
@@ -189,13 +189,17 @@ def learn_channel_weights(
     usable = [log for log in logs if len(log) >= LEAST_CHOICES]
     if not usable:
         return start
-    learned_from, held_out = _split_people(usable, seed)
-    begin = np.array([start.get(name, 1.0) for name in LEARNED_CHANNELS])
+    # A channel that found nothing, such as that of an encoder that was not taught, has no say in the mean.
+    used = np.any([choice.features.any(axis=0) for log in usable for choice in log], axis=0)
+    names = [name for name, is_used in zip(LEARNED_CHANNELS, used, strict=True) if is_used]
+    found = [[replace(choice, features=choice.features[:, used]) for choice in log] for log in usable]
+    learned_from, held_out = _split_people(found, seed)
+    begin = np.array([start.get(name, 1.0) for name in names])
     ridge = best_ridge(_labelled(learned_from), _labelled(held_out), begin, bound=0.0)
-    weights = fit_weights(_labelled(usable), begin, ridge=ridge, bound=0.0)
+    weights = fit_weights(_labelled(found), begin, ridge=ridge, bound=0.0)
     if weights.mean() < LEAST_CHANNEL_WEIGHT:
         return start
-    return {name: round(float(w / weights.mean()), 3) for name, w in zip(LEARNED_CHANNELS, weights, strict=True)}
+    return {name: round(float(w / weights.mean()), 3) for name, w in zip(names, weights, strict=True)}
 
 
 def gains(ranker: Ranker, choices: Sequence[ChoiceSet]) -> Floats:

@@ -35,6 +35,8 @@ FEATURES = (
     "price",
     "repeat",
     "click_rate",
+    "taught",
+    "nearest_taught",
 )
 """Names of the features, in the order of their columns.
 
@@ -47,9 +49,12 @@ itemknn ... age: statistics of the log (see `ItemStatistics`). Counts are taken 
 price: minus the distance between the logarithms of the price and of the median price paid.
 repeat: 1 if the history holds the item, else 0.
 click_rate: logarithm of how often the item was chosen when it was shown (see `ClickRates`).
+taught, nearest_taught: cosines of taught vectors of the texts (see `ItemStatistics`).
 """
 LOG_FEATURES = STATISTICS
 """Features that are unknown for an item that is not in the log."""
+AS_THEY_ARE = ("user_knn", "age", "embedding", "nearest_embedding", "taught", "nearest_taught")
+"""Statistics that are features as they are."""
 TITLES = 10
 """How many of the latest titles the feature `words` reads."""
 LEAST_PROBABILITY = 1e-4
@@ -115,7 +120,7 @@ def _topic_values(items: Sequence[Item], expected: Mapping[str, float]) -> Float
 
 def _log_values(statistics: Floats) -> dict[str, Floats]:
     figures = dict(zip(STATISTICS, statistics.T, strict=True))
-    values = {name: figures[name] for name in ("user_knn", "age", "embedding", "nearest_embedding")}
+    values = {name: figures[name] for name in AS_THEY_ARE}
     # Sums of cosines are small. They are scaled up, since log1p of a small number is almost the number itself.
     values |= {name: np.log1p(1000 * figures[name]) for name in ("itemknn", "next_item", "co_occurrence")}
     # Regressions may predict less than nothing.

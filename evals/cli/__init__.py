@@ -69,6 +69,7 @@ def build_eval_app() -> typer.Typer:
     from whimbrel.evals.cli.shift import shift
     from whimbrel.evals.cli.stuffing import stuffing
     from whimbrel.evals.cli.talks import talks
+    from whimbrel.evals.cli.taught import taught
     from whimbrel.evals.cli.transfer import transfer
     from whimbrel.evals.cli.tuned import tuned
     from whimbrel.evals.cli.validity import validity
@@ -101,6 +102,7 @@ def build_eval_app() -> typer.Typer:
         "self-boost": self_boost,
         "stuffing": stuffing,
         "talks": talks,
+        "taught": taught,
         "transfer": transfer,
         "tuned": tuned,
         "validity": validity,

@@ -19,7 +19,14 @@ from whimbrel.tools.log.ease import Ease
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.log.item_embeddings import DIMENSIONS, ItemEmbeddings
 from whimbrel.tools.log.learned_items import NO_LEARNED_ITEMS, LearnedItems
+from whimbrel.tools.log.taught_items import TaughtItems
 from whimbrel.tools.records import Item
+from whimbrel.tools.store.in_memory import InMemory
+from whimbrel.tools.text.encoder import DIMENSION
+from whimbrel.tools.text.minilm import ENGLISH
+from whimbrel.tools.text.taught_head import TaughtHead
+
+HEAD = TaughtHead(np.eye(DIMENSION, 4, dtype=np.float32), np.array([7]), np.ones((1, 4), dtype=np.float32))
 
 ALWAYS = [name for name in FILES if name not in ADAPTER_FILES]
 """The files of a fit without a tuned model, whose own files `learning/tuning/test_tuning.py` damages."""
@@ -30,7 +37,8 @@ def items_of(item_ids: list[str]) -> LearnedItems:
     size = len(item_ids)
     vectors = np.eye(size, DIMENSIONS, dtype=np.float32)
     weights = csr_matrix(np.diag(np.arange(1, size, dtype=np.float32), k=1))
-    return LearnedItems(ItemEmbeddings(item_ids, vectors, until=10.0), Ease(item_ids, weights, until=10.0))
+    taught = TaughtItems(item_ids, vectors[:, :4], 10.0, HEAD, ENGLISH.name)
+    return LearnedItems(ItemEmbeddings(item_ids, vectors, until=10.0), Ease(item_ids, weights, until=10.0), taught)
 
 
 def test_what_was_fitted_is_read_as_it_was_saved(tmp_path: Path) -> None:
@@ -47,6 +55,8 @@ def test_what_was_fitted_is_read_as_it_was_saved(tmp_path: Path) -> None:
     assert again.items.embeddings is not None
     assert again.items.ease is not None
     assert again.items.embeddings.vectors[:, :2].tolist() == [[1, 0], [0, 1]]
+    assert again.items.taught is not None
+    assert again.items.taught.vectors.tolist() == [[1, 0, 0, 0], [0, 1, 0, 0]]
     assert again.items.ease.weights.toarray().tolist() == [[0, 1], [0, 0]]
 
 
@@ -90,6 +100,33 @@ def test_a_fit_of_version_1_which_named_the_features_otherwise_is_an_error_that_
             Fitted.load(tmp_path)
     (tmp_path / "fusion.json").write_text(json.dumps(version_2))
     assert Fitted.load(tmp_path).fusion == Rankers.default()
+
+
+def test_weights_of_a_version_that_knew_fewer_features_are_read_and_the_new_ones_have_none(tmp_path: Path) -> None:
+    document = json.loads(Rankers.default().model_dump_json())
+    assert document["signals"][-2:] == ["taught", "nearest_taught"]
+    (tmp_path / "fusion.json").write_text(json.dumps(document | {"signals": document["signals"][:20]}))
+    assert Fitted.load(tmp_path).fusion == Rankers.default()
+    (tmp_path / "fusion.json").write_text(json.dumps(document | {"signals": document["signals"][:19]}))
+    with pytest.raises(DataError, match="of another version"):
+        Fitted.load(tmp_path)
+
+
+def test_an_item_that_is_new_since_the_fit_gets_a_taught_vector_unless_the_encoder_is_another() -> None:
+    items = [Item(item_id=id_, title=f"Green tea {id_}") for id_ in ("a", "b", "new")]
+    catalogue = InMemory(items, InteractionLog.build(items, []), timed=True)
+    fitted = replace(Fitted.default(), items=items_of(["a", "b"]))
+    taught = fitted.for_catalogue(catalogue).items.taught
+    assert taught is not None
+    assert taught.item_ids == ["a", "b", "new"]
+    assert taught.vectors[:2].tolist() == [[1, 0, 0, 0], [0, 1, 0, 0]]
+    expected = catalogue.item_vectors(["new"])["new"][:4]  # none of its words has a vector
+    assert taught.vectors[2] == pytest.approx(expected / np.linalg.norm(expected), abs=1e-6)
+    assert fitted.items.taught is not None
+    other = replace(fitted, items=replace(fitted.items, taught=replace(fitted.items.taught, encoder="other")))
+    unknown = other.for_catalogue(catalogue).items.taught
+    assert unknown is not None
+    assert unknown.not_encoded == [2]
 
 
 def test_items_follow_the_order_of_a_log_that_has_grown() -> None:

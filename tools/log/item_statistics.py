@@ -11,6 +11,7 @@ from whimbrel.tools.log.item_embeddings import ItemEmbeddings
 from whimbrel.tools.log.learned_items import NO_LEARNED_ITEMS, LearnedItems
 from whimbrel.tools.log.moment_counts import counts_before
 from whimbrel.tools.log.shared_users import SharedUsers
+from whimbrel.tools.log.taught_items import TaughtItems
 from whimbrel.tools.records import Item
 from whimbrel.tools.records import liked as liked_of
 
@@ -46,6 +47,8 @@ STATISTICS = (
     "age",
     "embedding",
     "nearest_embedding",
+    "taught",
+    "nearest_taught",
 )
 """Names of an item's statistics, which are fields of `ItemStatistics`."""
 
@@ -132,6 +135,7 @@ class ItemStatistics:
         embedding: Mean cosine between the embeddings of the item and of the seeds, weighted by the seeds' weights. It
             is 0 without embeddings.
         nearest_embedding: The highest of these cosines. It is 0 without embeddings.
+        taught, nearest_taught: As `embedding` and `nearest_embedding`, of the taught vectors of the items' texts.
         shared_users: How many of the counted users of each seed have each other item, shape (seeds, items), sparse.
         seed_norms: The square root of the number of users that count for each seed.
         item_norms: The square root of the number of each item's distinct users.
@@ -150,6 +154,8 @@ class ItemStatistics:
     age: Floats
     embedding: Floats
     nearest_embedding: Floats
+    taught: Floats
+    nearest_taught: Floats
     shared_users: Any
     seed_norms: Floats
     item_norms: Floats
@@ -177,7 +183,8 @@ class ItemStatistics:
             [seeds.weights / seeds.norms, _ridge_weights(seeds, shared_users, counts.users)], axis=1
         )
         cosines, predictions = (shared_users.T @ seed_weights).T
-        embedding, nearest_embedding = _embedding_cosines(seeds, learned.embeddings, size=size)
+        embedding, nearest_embedding = _cosines_with(seeds, learned.embeddings, size=size)
+        taught, nearest_taught = _cosines_with(seeds, learned.taught, size=size)
         return cls(
             log=log,
             seeds=seeds.item_ids,
@@ -192,6 +199,8 @@ class ItemStatistics:
             age=counts.age,
             embedding=embedding,
             nearest_embedding=nearest_embedding,
+            taught=taught,
+            nearest_taught=nearest_taught,
             shared_users=shared_users,
             seed_norms=seeds.norms,
             item_norms=item_norms,
@@ -319,10 +328,12 @@ def _items_at_steps(log: InteractionLog, pairs: Ints, steps: Ints, before: float
     return np.asarray(log.pair_item[others[entry]]), entry
 
 
-def _embedding_cosines(seeds: SeedUsers, embeddings: ItemEmbeddings | None, *, size: int) -> tuple[Floats, Floats]:
-    """Return each item's weighted mean cosine and its highest cosine with the embeddings of the seeds."""
-    if embeddings is None or not len(seeds.rows):
+def _cosines_with(
+    seeds: SeedUsers, learned: ItemEmbeddings | TaughtItems | None, *, size: int
+) -> tuple[Floats, Floats]:
+    """Return each item's weighted mean cosine and its highest cosine with the learned vectors of the seeds."""
+    if learned is None or not len(seeds.rows):
         return np.zeros(size), np.zeros(size)
-    cosines = embeddings.vectors @ embeddings.vectors[seeds.rows].T
+    cosines = learned.vectors @ learned.vectors[seeds.rows].T
     weights = (seeds.weights / seeds.weights.sum()).astype(np.float32)
     return np.asarray(cosines @ weights, dtype=np.float64), np.asarray(cosines.max(axis=1), dtype=np.float64)

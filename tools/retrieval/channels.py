@@ -27,6 +27,7 @@ LEARNED_CHANNELS = (
     "next_item",
     "co_occurrence",
     "embedding",
+    "taught",
     "topics",
     "short",
     "long",
@@ -159,6 +160,7 @@ def search_channels(catalogue: Catalogue, query: RetrievalQuery, *, n: int = 200
         "next_item": statistics.next_item,
         "co_occurrence": statistics.co_occurrence,
         "embedding": statistics.embedding + statistics.nearest_embedding,
+        "taught": statistics.taught + statistics.nearest_taught,
         "taste": _taste_counts(catalogue, query.interest, query.before),
         "topics": _topic_scores(log, query.expected, counts.interest),
     }

@@ -17,7 +17,10 @@ from whimbrel.tools.log.item_statistics import (
 )
 from whimbrel.tools.log.learned_items import LearnedItems
 from whimbrel.tools.log.moment_counts import LEAST_RECENT_EVENTS, counts_before
+from whimbrel.tools.log.taught_items import TaughtItems
 from whimbrel.tools.records import Interaction, Item
+from whimbrel.tools.text.encoder import DIMENSION
+from whimbrel.tools.text.taught_head import TaughtHead
 
 ITEMS = {id_: Item(item_id=id_, title=id_) for id_ in "uvwxyz"}
 EVENTS = st.lists(
@@ -164,6 +167,21 @@ def test_embeddings_are_used_as_soon_as_all_events_that_they_know_are_past() -> 
     assert not too_early.embedding.any()
     assert not too_early.nearest_embedding.any()
     assert not ItemStatistics.of(log, [], before=np.inf, learned=learned).embedding.any()
+
+
+def test_taught_vectors_are_used_as_soon_as_all_events_that_they_know_are_past() -> None:
+    log = log_of("uvw")
+    vectors = np.eye(6, 4, dtype=np.float32)
+    vectors[5] = vectors[0]  # nobody has chosen it
+    head = TaughtHead(np.eye(DIMENSION, 4, dtype=np.float32), np.array([7]), np.ones((1, 4), dtype=np.float32))
+    taught = TaughtItems(log.item_ids, vectors, float(np.nextafter(2.0, 3.0)), head, "any")
+    learned = LearnedItems(taught=taught)
+    statistics = ItemStatistics.of(log, [ITEMS["u"], ITEMS["v"]], before=taught.until, learned=learned)
+    assert statistics.taught[[0, 1, 5]] == pytest.approx(np.array([LATER_SEED, 1, LATER_SEED]) / (1 + LATER_SEED))
+    assert statistics.nearest_taught.tolist() == [1, 1, 0, 0, 0, 1]
+    too_early = ItemStatistics.of(log, [ITEMS["u"], ITEMS["v"]], before=2.0, learned=learned)
+    assert not too_early.taught.any()
+    assert not too_early.nearest_taught.any()
 
 
 def test_ease_is_used_as_soon_as_all_events_that_it_knows_are_past() -> None:
