@@ -56,8 +56,8 @@ def fit(
     What is learned from --sessions is kept in --out, for `whimbrel eval rank --fitted`. Cases also teach how often an
     item is chosen when it is shown. A fit that was stopped resumes with the answers that the language model gave.
 
-    With --tune-encoder, titles of items that people choose one after the other are drawn near. That helps most with
-    items that few people met or nobody yet. It is used if held-out people gain.
+    With --tune-encoder, texts of items that people choose one after the other are drawn near, also those of items that
+    nobody chose yet. What was tuned is used if held-out people surely gain.
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.agent.language_models.specs import open_model
