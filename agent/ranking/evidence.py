@@ -19,8 +19,9 @@ TRUSTED_WORDS = 0.75
 Of an item titled for a wish, which 20 accounts of its maker chose, 15% came first at 1, 5% at .95 and 2% at .85 (40
 requests on ml-100k, `whimbrel eval self-boost`). NDCG@10 without wishes is the same.
 """
-WORD_SIGNALS = ("similarity", "nearest", "last", "words", "topics", "shift", "wish", *MODEL_FIGURES)
-"""What comes from the title and the topics of an item, also by way of a language model that reads them."""
+WORD_SIGNALS = ("similarity", "nearest", "last", "words", "topics", "shift", "modality", "wish", *MODEL_FIGURES)
+"""What comes from the title and the topics of an item, also by way of a language model that reads them, and from its
+image, which its maker could draw for one request as well."""
 _WORD = re.compile(r"[^\W_]+")
 LEAST_WORDS, LEAST_HELD_WORDS = 2, 4
 """Titles of fewer words are repeated, or held by another title, by chance: "Toy Story 2" holds "Toy Story"."""

@@ -37,6 +37,8 @@ likelihood, prior: how likely the title is with and without the history (see `Op
 phrases, unwanted: cosine of the text with the nearest phrase for what the person may want, or would not want next.
 order, grade, agreement: the model's order of the candidates (see `order_options`).
 """
+LEAST_FEATURES = 20
+"""Rankers of the earliest version that can be read know so many features. Later ones have no weight in them."""
 OTHERS = "others"
 """Name of the factor by which all other contributions count once a model has ordered the candidates."""
 
@@ -56,7 +58,8 @@ def _digest(text: str) -> str:
 
 
 def _of_these_features(names: tuple[str, ...]) -> tuple[str, ...]:
-    if names != FEATURES:
+    """Accept the features of this version, or the first of them, which an earlier version knew."""
+    if names != FEATURES[: len(names)] or len(names) < LEAST_FEATURES:
         raise ValueError("learned from other features")
     return names
 
@@ -104,7 +107,8 @@ class Ranker(BaseModel):
         contributions = features * self._weights_at(p_topic_change)
         if self.trees:
             # The last column is the mean output of the trees. It is the same for all candidates, so it is left out.
-            contributions += self._booster.predict(features, pred_contrib=True)[:, :-1]
+            known = self._booster.num_feature()
+            contributions[:, :known] += self._booster.predict(features[:, :known], pred_contrib=True)[:, :-1]
         columns = {name: contributions[:, column] for column, name in enumerate(FEATURES)}
         return {name: values for name, values in columns.items() if np.ptp(values) > 0}
 
