@@ -25,6 +25,7 @@ from whimbrel.agent.profile.summarise import summarise
 from whimbrel.agent.ranking.ask_model import Person, Wish
 from whimbrel.agent.ranking.diversity import with_list
 from whimbrel.agent.ranking.features import features_of
+from whimbrel.agent.ranking.modalities import compare_modalities, latest_liked, most_alike
 from whimbrel.agent.ranking.rank import kind_of_given, rank
 from whimbrel.agent.reading.fuse_shift import fuse_shift
 from whimbrel.agent.reading.read_person import ReadQuery, read_person
@@ -163,14 +164,20 @@ def compare(state: State, resources: Resources) -> State:
     """Compute the features from which the candidates are ranked."""
     if not len(state.candidates):
         return state
+    modalities = compare_modalities(
+        [item.item_id for item in state.candidates.items],
+        latest_liked(state.recall.history),
+        resources.catalogue.vectors_by_modality,
+    )
     features = features_of(
         state.candidates,
         history=state.recall.whole,
         interest=state.interest,
         prediction=state.prediction,
         click_rates=resources.click_rates or resources.fitted.click_rates,
+        modalities=modalities,
     )
-    return replace(state, features=features)
+    return replace(state, features=features, modalities=modalities)
 
 
 def order(state: State, resources: Resources) -> State:
@@ -217,6 +224,7 @@ def give_reasons(state: State, resources: Resources) -> State:
             log=resources.catalogue.log,
             before=state.recall.before,
             elsewhere=state.recall.elsewhere,
+            alike=most_alike([item.item_id for item in state.candidates.items], state.modalities),
         ),
         llm=None if is_spent else model.llm,
         worded=resources.config.worded,

@@ -13,6 +13,7 @@ from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.language_models.access import NO_MODEL, ModelAccess
 from whimbrel.agent.language_models.protocol import Tier
 from whimbrel.agent.profile.summarise import Summary
+from whimbrel.agent.ranking.modalities import Comparison
 from whimbrel.agent.ranking.rank import RankConfig, Ranking
 from whimbrel.agent.ranking.rankers import CandidateKind
 from whimbrel.agent.reading.read_person import NO_READING, Reading
@@ -129,6 +130,7 @@ class State:
         excluded: Candidates that the caller supplied and the context refuses. They are ranked last.
         kind: The kind of candidates. It decides which weights rank them.
         features: Standardised features of the candidates, shape (candidates, features).
+        modalities: The candidates compared by further vectors, such as of images, keyed by modality.
         seconds: How many seconds each stage took, keyed by the stage's name.
         failure: Why the language model could not be used. The remaining stages then went on without it.
     """
@@ -143,6 +145,7 @@ class State:
     excluded: Sequence[Candidate] = ()
     kind: CandidateKind = "retrieved"
     features: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    modalities: Mapping[str, Comparison] = field(default_factory=dict)
     ranking: Ranking = field(default_factory=Ranking)
     explained: Explained = field(default_factory=lambda: Explained(()))
     seconds: Mapping[str, float] = field(default_factory=dict)

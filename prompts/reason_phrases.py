@@ -44,6 +44,8 @@ class ReasonForms(Table):
         expected_other: No event has the expected topic.
         repeat_once: The person chose the item itself once.
         elsewhere_topic, elsewhere_close: What the person chose in another store is like it.
+        looks: The image of the item is much like that of the event's item.
+        modality: Another vector of the item is much like that of the event's item. `modality` is what it is of.
         wish_new: A wish of a person without history, for an item that few people chose.
         unknown_new: Neither the person nor the item is known.
     """
@@ -65,6 +67,8 @@ class ReasonForms(Table):
     words: Annotated[str, takes("did", "words")]
     words_more: Annotated[str, takes("title", "which", "words")]
     close: Annotated[str, takes("title", "which")]
+    looks: Annotated[str, takes("title", "which")]
+    modality: Annotated[str, takes("title", "which", "modality")]
     popular_topic: Annotated[str, takes("title", "which", "topics", "verb", "people", "window")]
     popular_since: Annotated[str, takes("did", "verb", "people")]
     popular_expected: Annotated[str, takes("did", "topic", "verb", "people", "window")]
@@ -99,6 +103,7 @@ class FactPhrases(Table):
     topics: Annotated[str, takes("topics", "events")]
     words: Annotated[str, takes("words", "events")]
     close: Annotated[str, takes("events")]
+    modality: Annotated[str, takes("modality", "events")]
     others: Annotated[str, takes("verb", "count", "of", "events")]
     popular: Annotated[str, takes("verb", "people", "window")]
     moves: Annotated[str, takes("topic")]

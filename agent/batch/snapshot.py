@@ -27,6 +27,7 @@ from whimbrel.tools.timestamps import zone_of
 
 ITEMS, FACTS, FITTED = "items.jsonl", "facts.json", "fitted"
 VECTORS, TASTES, TOPIC_VECTORS = "vectors.npy", "tastes.npy", "topic_vectors.npy"
+MODALITY = "modality_{}.npy"
 WORD, RATING = "word.npy", "rating.npy"
 PAGE = 10_000
 """Items that are read from the store at a time."""
@@ -79,6 +80,7 @@ def write_snapshot(store: Store, folder: Path, *, before: float, progress: Progr
         "zone": str(store.settings.zone),
         "min_people": store.min_people,
         "marks": store.marks,
+        "modalities": _write_modalities(store, partial),
     }
     (partial / FACTS).write_text(json.dumps(facts, ensure_ascii=False), "utf-8")
     if store.fitted.is_dir():
@@ -122,6 +124,7 @@ def _open(folder: Path) -> Snapshot:
         min_people=facts["min_people"],
         marks=facts["marks"],
         vectors=KnownVectors(_mapped(folder / VECTORS), _mapped(folder / TASTES), topic_vectors),
+        modalities={name: _mapped(folder / MODALITY.format(name)) for name in facts["modalities"]},
     )
     return Snapshot(catalogue, Fitted.load(folder / FITTED))
 
@@ -179,6 +182,23 @@ def _write_items(store: Store, folder: Path, *, before: float) -> None:
                 raise StoreError(f"store {store.location!r} lacks an item of its log: ingest into a new one")
             file.writelines(item.model_dump_json(exclude_defaults=True) + "\n" for item in items.values())
             vectors[start : start + len(page)] = list(of_items.values())
+
+
+def _write_modalities(store: Store, folder: Path) -> list[str]:
+    """Write the further vectors of the items, a file for each modality. Return the names of the modalities."""
+    item_ids, names = store.log.item_ids, store.modalities.names
+    for name in names:
+        maker = store.modalities.maker(name)
+        shape = len(item_ids), maker.length if maker else 0
+        table = _new_array(folder / MODALITY.format(name), np.float32, shape)
+        table[:] = np.nan
+        for start in range(0, len(item_ids), PAGE):
+            page = item_ids[start : start + PAGE]
+            known = store.modalities.of(page)[name]
+            rows = [start + row for row, item_id in enumerate(page) if item_id in known]
+            if rows:
+                table[rows] = list(known.values())
+    return names
 
 
 def _write_log(log: InteractionLog, folder: Path) -> dict[str, list[str]]:

@@ -86,16 +86,11 @@ def fit(
     With --from, the weights of another store are where those of this one begin. The more this log knows, the further
     they leave it. Where held-out people of this store lose by that, it is switched off, and the last line says so.
 
-<<<<<<< HEAD
-    With --tune-encoder, titles of items that people choose one after the other are drawn near. That helps most with
-    items that few people met or nobody yet. It is used if held-out people gain.
+    With --tune-encoder, texts of items that people choose one after the other are drawn near, also those of items that
+    nobody chose yet. What was tuned is used if held-out people surely gain.
 
     With --tune-model, a language model learns the titles that people of the log chose after each other. The tuned model
     is kept beside the rest if held-out people gain, and is used wherever the same --llm is asked for.
-=======
-    With --tune-encoder, texts of items that people choose one after the other are drawn near, also those of items that
-    nobody chose yet. What was tuned is used if held-out people surely gain.
->>>>>>> tuneencoder
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.agent.learning.ask_cost import cost_words

@@ -14,6 +14,7 @@ from whimbrel.agent.cli.options import JsonOption, StoreOption, example, print_j
     "whimbrel ingest sales.csv --store shop "
     "--map customer=user_id --map product=title --map day=time --map shelf=topics",
     "whimbrel ingest clicks.csv --items films.jsonl --store films --map runtime=field.runtime",
+    "whimbrel ingest clicks.csv --items shop.csv --store shop --map photo=image --image-encoder bundled",
 )
 def ingest(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A file or folder, or `completejourney`.")],
@@ -85,6 +86,15 @@ def ingest(
             "the titles chooses.",
         ),
     ] = None,
+    image_encoder: Annotated[
+        str | None,
+        typer.Option(
+            "--image-encoder",
+            metavar="SPEC",
+            help="What looks at the images of items: `bundled` (of whimbrel[image]), the path of an ONNX file, or "
+            "none. The store keeps it for later sources.",
+        ),
+    ] = None,
     calibrate: Annotated[
         bool,
         typer.Option(help="Learn from the end of the log which signals count on it. It takes seconds, for any log."),
@@ -101,6 +111,10 @@ def ingest(
     `--map COLUMN=field.NAME` keeps a fact of the items: a number, a date, a flag, a text or a list. Conversations and
     lists can then be limited by it. With --items, the log needs item_id or title, and a mapped column may be in only
     one of the two files.
+
+    `--map COLUMN=vector.NAME` keeps a vector of the items, such as of their sound: a list of numbers, of one length.
+    `--map COLUMN=image` names their images: paths relative to the folder of the file, also ARCHIVE.zip!MEMBER. With
+    --image-encoder, looks count too. A web address is never fetched.
     """
     from whimbrel.agent.display.ingestion import print_ingested
     from whimbrel.agent.display.progress import progress_bars
@@ -124,6 +138,7 @@ def ingest(
         "--split": split,
         "--time-format": time_format,
         "--timezone": timezone,
+        "--image-encoder": image_encoder,
     }
     command = _command(source, {**given, "--encoding": encoding}, map or [], no_header=no_header)
     with progress_bars() as progress:
@@ -136,8 +151,9 @@ def ingest(
             timezone=timezone,
             min_people=min_people,
             encoder=encoder_named(encoder) if encoder else None,
+            image_encoder=image_encoder,
         )
-        if calibrate and done.new_events:
+        if calibrate and (done.new_events or any(of.new for of in done.modalities.values())):
             with open_store(store) as opened_store:
                 calibrate_store(opened_store, progress=progress)
     if json:
@@ -157,7 +173,7 @@ def _command(source: str, options: Mapping[str, str | None], map: list[str], *, 
         part
         for name, value in options.items()
         if value
-        for part in (name, absolute(value) if name == "--items" else value)
+        for part in (name, absolute(value) if name in {"--items", "--image-encoder"} else value)
     ]
     given += ["--no-header"] if no_header else []
     return shlex.join([absolute(source), *given, *(part for pair in map for part in ("--map", pair))])

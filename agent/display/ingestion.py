@@ -6,7 +6,7 @@ from datetime import datetime
 from rich.markup import escape
 
 from whimbrel.agent.display.terminal import console
-from whimbrel.tools.sources.report import Ingested
+from whimbrel.tools.sources.report import Ingested, Modality
 from whimbrel.tools.timestamps import zone_of
 
 MOST_SHOWN = 8
@@ -38,6 +38,7 @@ def _sections(done: Ingested) -> Iterator[tuple[str, Sequence[str]]]:
         zone = zone_of(done.timezone or "UTC")
         first, last = (f"{datetime.fromtimestamp(time, tz=zone):%-d %B %Y}" for time in done.span)
         yield "Time", [first if first == last else f"{first} to {last}"]
+    yield "Vectors", [_of_modality(name, of) for name, of in done.modalities.items()]
     if set(done.event_words) != {"interaction"}:
         yield "Events", [_few([f"{word} {count:,}" for word, count in done.event_words.items()])]
     yield (
@@ -48,10 +49,19 @@ def _sections(done: Ingested) -> Iterator[tuple[str, Sequence[str]]]:
     yield "Mended", [f"{kind} ({count:,})" for kind, count in done.mended.items()]
     yield (
         "Rejected",
-        [f"{kind.count:,} × {kind.reason} (first in line {kind.first_line:,})" for kind in done.rejections],
+        [
+            f"{kind.count:,} × {kind.reason}" + (f" (first in line {kind.first_line:,})" if kind.first_line else "")
+            for kind in done.rejections
+        ],
     )
     yield "Alike", [f"{' and '.join(map(repr, group))} count as different topics" for group in done.alike]
     yield "Check", done.warnings
+
+
+def _of_modality(name: str, of: Modality) -> str:
+    speed = f", {of.per_second:,.0f} a second" if of.per_second else ""
+    rejected = f", {of.rejected:,} rejected" if of.rejected else ""
+    return f"{name}: {_counted(of.items, 'item')} ({of.new:,} new{speed}){rejected}"
 
 
 def _counted(count: int, thing: str) -> str:

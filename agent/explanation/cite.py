@@ -7,6 +7,7 @@ CITED = 2
 CAUSES = {
     "others": ("itemknn", "user_knn", "next_item", "co_occurrence", "embedding", "nearest_embedding"),
     "similarity": ("similarity", "nearest", "last", "words", "taught", "nearest_taught", "price", "repeat"),
+    "modality": ("modality",),
     "shift": ("topics", "shift"),
     "recent_popularity": ("recent_popularity", "popularity", "age", "click_rate"),
     "novelty": ("novelty", "exposure"),

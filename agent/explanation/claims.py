@@ -73,7 +73,9 @@ class Given:
         topics = tuple(topic for topic in self.facts.item.topics if topic in event.topics)
         if topics:
             return Likeness((event,), topics)
-        return next((likeness for likeness in self.facts.likeness if event in likeness.events), None)
+        near = (likeness for likeness in self.facts.likeness if event in likeness.events)
+        alike = self.facts.alike
+        return next(near, Likeness((event,)) if alike and alike.event == event else None)
 
 
 def _about_item(facts: Facts, events: Mapping[int, Interaction], write: Writer) -> list[str]:
@@ -90,6 +92,9 @@ def _about_item(facts: Facts, events: Mapping[int, Interaction], write: Writer) 
             lines.append(say.words.format(words=write.quoted(likeness.words), events=numbers))
         else:
             lines.append(say.close.format(events=numbers))
+    if (alike := facts.alike) and (numbers := _numbers_of([alike.event], events)):
+        modality = alike.modality.replace("_", " ")
+        lines.append(say.modality.format(modality=modality, events=numbers))
     if habit := facts.habit:
         lines.append(say.habit.format(topic=habit.topic, count=habit.count, of=habit.of))
     if facts.expected:

@@ -8,7 +8,9 @@ from statistics import median
 
 import numpy as np
 
+from whimbrel.agent.explanation.cite import by_cause
 from whimbrel.agent.explanation.likeness import LEAST_COSINE, same_variant, shared_topics, shared_words
+from whimbrel.agent.ranking.modalities import Alike
 from whimbrel.agent.ranking.rank import Ranked
 from whimbrel.agent.schema.results import Shift
 from whimbrel.tools.log.interaction_log import InteractionLog
@@ -52,6 +54,7 @@ class Background:
         log: The interactions of all people.
         before: The moment of the request. Only earlier events of the log count. It is infinite if it is unknown.
         elsewhere: What the person chose in another store. It is named as such, and never cited.
+        alike: By which modality, such as the image, an item is much like an item of the history, keyed by id.
     """
 
     history: Sequence[Interaction]
@@ -60,6 +63,7 @@ class Background:
     log: InteractionLog = field(default_factory=lambda: InteractionLog.build([], []))
     before: float = np.inf
     elsewhere: Sequence[Item] = ()
+    alike: Mapping[str, Alike] = field(default_factory=dict)
 
     @cached_property
     def latest(self) -> dict[str, Interaction]:
@@ -179,6 +183,14 @@ class Likeness:
 
 
 @dataclass(frozen=True)
+class AlikeIn:
+    """The modality, such as the image, that carried the item, and the event whose item is much like it there."""
+
+    modality: str
+    event: Interaction
+
+
+@dataclass(frozen=True)
 class Popular:
     """How many other people chose the item within a window: a key of WINDOWS, or "ever"."""
 
@@ -215,6 +227,7 @@ class Facts:
         habit: A topic of the item that the person chose often lately.
         usual_price: What the person usually pays, if the item costs about as much.
         elsewhere: The item of another store that is most like this one, if one is.
+        alike: What the item is much like beside its text, if nothing ranked it higher than this.
     """
 
     item: Item
@@ -230,6 +243,7 @@ class Facts:
     habit: Habit | None = None
     usual_price: float | None = None
     elsewhere: Item | None = None
+    alike: AlikeIn | None = None
 
 
 def facts_of(entry: Ranked, known: Background, cited: Mapping[str, int] | None = None) -> Facts:
@@ -267,6 +281,7 @@ def facts_of(entry: Ranked, known: Background, cited: Mapping[str, int] | None =
         habit=_habit(item, known),
         usual_price=usual if usual and price and 1 / USUAL_PRICE <= price / usual <= USUAL_PRICE else None,
         elsewhere=_elsewhere(entry, known),
+        alike=_alike(entry, known),
     )
 
 
@@ -343,6 +358,13 @@ def _elsewhere(entry: Ranked, known: Background) -> Item | None:
     cosines, item = vectors @ entry.candidate.vector, entry.candidate.item
     like = [n for n, other in enumerate(items) if cosines[n] >= LEAST_COSINE or shared_topics(item, other)]
     return items[max(like, key=lambda n: float(cosines[n]))] if like else None
+
+
+def _alike(entry: Ranked, known: Background) -> AlikeIn | None:
+    alike, causes = known.alike.get(entry.candidate.item.item_id), by_cause(entry.signals)
+    event = known.latest.get(alike.item_id) if alike else None
+    carried = causes.get("modality", 0.0) > 0 and causes["modality"] == max(causes.values())
+    return AlikeIn(alike.modality, event) if alike and event and carried else None
 
 
 def _popular(item: Item, known: Background) -> Popular | None:

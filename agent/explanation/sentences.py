@@ -14,6 +14,7 @@ from whimbrel.agent.explanation.names import short_name
 from whimbrel.prompts.phrases import Phrases
 from whimbrel.tools.event_meanings import meaning_of
 from whimbrel.tools.records import Interaction, Item
+from whimbrel.tools.retrieval.catalogue import IMAGE
 from whimbrel.tools.timestamps import DAY_SECONDS
 
 MOST = 0.5
@@ -134,6 +135,7 @@ def sentences_of(facts: Facts, write: Writer) -> list[Sentence]:
     return [
         *_about_others(facts, write),
         *_about_likeness(facts, write),
+        *_about_modality(facts, write),
         *_about_interest(facts, write),
         *_about_popularity(facts, write),
         *_about_wishes(facts, facts.latest, write),
@@ -239,6 +241,17 @@ def _about_likeness(facts: Facts, write: Writer) -> Iterator[Sentence]:
                 yield Sentence(form, "similarity", words, events, known, telling)
         else:
             yield Sentence("close", "similarity", forms.close.format(**named), (event,))
+
+
+def _about_modality(facts: Facts, write: Writer) -> Iterator[Sentence]:
+    if alike := facts.alike:
+        named = {"title": write.title(alike.event), "which": write.which(alike.event)}
+        forms = write.say.reasons.forms
+        if alike.modality == IMAGE:
+            yield Sentence("looks", "modality", forms.looks.format(**named), (alike.event,), telling=0.6)
+        else:
+            words = forms.modality.format(**named, modality=alike.modality.replace("_", " "))
+            yield Sentence("modality", "modality", words, (alike.event,), telling=0.6)
 
 
 def _topic_forms(facts: Facts, likeness: Likeness, write: Writer) -> Iterator[str]:

@@ -58,7 +58,7 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares that the best part may get in a ranker that is behind it."""
 LIKELY_GAIN = 1.0
 """The best part takes a share if it is ahead of the weights by more than this many standard errors."""
-NEVER_NEGATIVE = ("similarity", "nearest", "last", "words", "topics", "shift", "taught", "nearest_taught")
+NEVER_NEGATIVE = ("similarity", "nearest", "last", "words", "topics", "shift", "taught", "nearest_taught", "modality")
 """Features of similarity. A few choices may suggest a negative weight by chance, so none is allowed."""
 LOWEST_WEIGHTS = np.where(np.isin(FEATURES, NEVER_NEGATIVE), 0.0, -np.inf)
 Advance = Callable[[int], None]

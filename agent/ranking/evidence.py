@@ -20,10 +20,11 @@ Of an item titled for a wish, which 20 accounts of its maker chose, 15% came fir
 requests on ml-100k, `whimbrel eval self-boost`). NDCG@10 without wishes is the same.
 """
 WORD_SIGNALS = (
-    *("similarity", "nearest", "last", "words", "topics", "shift", "taught", "nearest_taught", "wish"),
+    *("similarity", "nearest", "last", "words", "topics", "shift", "taught", "nearest_taught", "modality", "wish"),
     *MODEL_FIGURES,
 )
-"""What comes from the title and the topics of an item, also by way of a language model that reads them."""
+"""What comes from the title and the topics of an item, also by way of a language model that reads them, and from its
+image, which its maker could draw for one request as well."""
 _WORD = re.compile(r"[^\W_]+")
 LEAST_WORDS, LEAST_HELD_WORDS = 2, 4
 """Titles of fewer words are repeated, or held by another title, by chance: "Toy Story 2" holds "Toy Story"."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from whimbrel.agent.ranking.modalities import Comparison
 from whimbrel.agent.shift.predict import Prediction
 from whimbrel.tools.arrays import standardise
 from whimbrel.tools.log.click_rates import ClickRates
@@ -37,6 +38,7 @@ FEATURES = (
     "click_rate",
     "taught",
     "nearest_taught",
+    "modality",
 )
 """Names of the features, in the order of their columns.
 
@@ -50,6 +52,7 @@ price: minus the distance between the logarithms of the price and of the median 
 repeat: 1 if the history holds the item, else 0.
 click_rate: logarithm of how often the item was chosen when it was shown (see `ClickRates`).
 taught, nearest_taught: cosines of taught vectors of the texts (see `ItemStatistics`).
+modality: how near the item's image, sound or other vector is to those of the latest items (see `Comparison`).
 """
 LOG_FEATURES = STATISTICS
 """Features that are unknown for an item that is not in the log."""
@@ -68,6 +71,7 @@ def features_of(
     interest: Interest,
     prediction: Prediction,
     click_rates: ClickRates | None = None,
+    modalities: Mapping[str, Comparison] | None = None,
 ) -> Floats:
     """Compute the features of candidates.
 
@@ -77,6 +81,7 @@ def features_of(
         interest: The user's vectors of interest.
         prediction: The topics expected next, and the shift.
         click_rates: How often items were chosen when they were shown; None if that is unknown.
+        modalities: The comparison by each modality (see `compare_modalities`).
 
     Returns:
         Shape (candidates, FEATURES). Each feature has mean 0 and standard deviation 1 over the candidates for which it
@@ -104,6 +109,8 @@ def features_of(
     values["repeat"] = np.array([float(item.item_id in met) for item in items])
     if click_rates is not None:
         values["click_rate"] = click_rates.rates([item.item_id for item in items])
+    if modalities:
+        values["modality"] = np.mean([compared.figures for compared in modalities.values()], axis=0)
     features = np.stack([standardise(values[name]) for name in FEATURES], axis=1)
     # Standardising removes the factor of confidence, so the feature is multiplied by it again.
     features[:, FEATURES.index("shift")] *= confidence

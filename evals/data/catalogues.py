@@ -1,6 +1,6 @@
 """Read a log of any format into a catalogue in memory, from which choices are learned and drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from whimbrel.agent.learning.cases import BoundaryCase, read_boundary_cases
@@ -12,6 +12,7 @@ from whimbrel.tools.progress import Progress
 from whimbrel.tools.records import Occurrence
 from whimbrel.tools.sources.formats import open_source
 from whimbrel.tools.store.in_memory import InMemory
+from whimbrel.tools.text.encoder import Vectors
 
 
 def named_sources(sources: Sequence[str]) -> dict[str, str]:
@@ -43,18 +44,25 @@ def read_library(source: str, progress: Progress) -> InMemory:
     if path.suffix == ".jsonl":
         return catalogue_of(_training_of_boundaries(path))
     log = read_artists(path) if is_lastfm(path) else read_log(open_source(source), progress)
-    return _catalogue_of(log)
+    return catalogue_in_memory(log)
 
 
-def _catalogue_of(log: Log) -> InMemory:
-    """Return a log as a catalogue. Its histories keep event words and ratings, as those of a store do."""
+def catalogue_in_memory(log: Log, modalities: Mapping[str, Vectors] | None = None) -> InMemory:
+    """Return a log as a catalogue. Its histories keep event words and ratings, as those of a store do.
+
+    Args:
+        log: The log.
+        modalities: Further vectors of its items, in their order (see `InMemory`).
+    """
     interactions = InteractionLog.build(log.items, events_of(log))
     histories: dict[str, list[Occurrence]] = {user_id: [] for user_id in log.user_ids}
     for user, occurrence in zip(log.user, log.details or (), strict=False):
         histories[log.user_ids[user]].append(occurrence)
     # Training queries require that events at the same time have the same order in the history as in the log.
     ordered = {user_id: sorted(history, key=lambda event: event.key) for user_id, history in histories.items()}
-    return InMemory(log.items, interactions, timed=True, histories=ordered if log.details else None)
+    return InMemory(
+        log.items, interactions, timed=True, histories=ordered if log.details else None, modalities=modalities
+    )
 
 
 def _training_of_boundaries(path: Path) -> Training:

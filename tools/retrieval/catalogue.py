@@ -13,6 +13,9 @@ from whimbrel.tools.retrieval.field_table import FieldTable
 from whimbrel.tools.text.encoder import TextEncoder, Vectors
 from whimbrel.tools.text.sensitive_topics import SensitiveTopics
 
+IMAGE = "image"
+"""The modality of the images that an encoder reads (see `Catalogue.vectors_by_modality`)."""
+
 
 class Catalogue(Protocol):
     """Items, and the interactions of all users with them. Both may be empty."""
@@ -57,6 +60,12 @@ class Catalogue(Protocol):
 
     def item_vectors(self, item_ids: Sequence[str]) -> dict[str, Vectors]:
         """Return the unit text vectors of these items, keyed by id. An unknown id is left out."""
+
+    def vectors_by_modality(self, item_ids: Sequence[str]) -> Mapping[str, Mapping[str, Vectors]]:
+        """Return further unit vectors of these items, such as of their images, keyed by modality and then by id.
+
+        What an item lacks is left out.
+        """
 
     def topic_vectors(self, *, before: float) -> dict[str, Vectors]:
         """Return the vector of each topic's name, keyed by topic, for items that appeared before `before`."""

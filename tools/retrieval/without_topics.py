@@ -79,6 +79,10 @@ class WithoutTopics:
         """Return the vectors of these items."""
         return self.whole.item_vectors(item_ids)
 
+    def vectors_by_modality(self, item_ids: Sequence[str]) -> Mapping[str, Mapping[str, Vectors]]:
+        """Return the further vectors of these items."""
+        return self.whole.vectors_by_modality(item_ids)
+
     def topic_vectors(self, *, before: float = np.inf) -> dict[str, Vectors]:
         """Return the vectors of the other topics."""
         names = set(self.log.topics)

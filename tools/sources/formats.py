@@ -27,7 +27,7 @@ from whimbrel.tools.sources.completejourney import read_completejourney
 from whimbrel.tools.sources.lines import opened
 from whimbrel.tools.sources.mind import is_mind, read_mind
 from whimbrel.tools.sources.movielens import read_movielens
-from whimbrel.tools.sources.rows import Batch, Source, shifted
+from whimbrel.tools.sources.rows import Batch, Source, is_of_item, shifted
 from whimbrel.tools.sources.table_options import TableOptions
 from whimbrel.tools.sources.tables import TABLES, columns_of, joined_to, open_table, parts_of
 
@@ -133,7 +133,7 @@ def open_source_with_items(
         pair
         for pair in mapped
         if (pair[0] in in_log or pair in [(column, field) for column, field in mapped if column in neither])
-        and not (pair[1].startswith("field.") and pair in of_items)
+        and not (is_of_item(pair[1]) and pair in of_items)
     ]
     catalogue = open_table(path, items_format, _once(replace(of_catalogue, mapped=of_items)), of_items=True)
     if not is_table:
@@ -153,6 +153,7 @@ def open_source_with_items(
         warnings=[*catalogue.warnings, *events.warnings],
         unused=[*catalogue.unused, *events.unused],
         fingerprint=f"{catalogue.fingerprint}\n{events.fingerprint}" if events.fingerprint else "",
+        folder=catalogue.folder if "image" in {name for _, name in catalogue.columns.mapped} else events.folder,
     )
 
 

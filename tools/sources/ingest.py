@@ -6,20 +6,28 @@ repeated. Running a killed ingestion again completes it. Running a completed one
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar
 
 from whimbrel.tools.errors import ConfigError, StoreError
 from whimbrel.tools.event_meanings import MEANINGS, Meaning, meaning_of
 from whimbrel.tools.progress import NoProgress, Progress
+from whimbrel.tools.retrieval.catalogue import IMAGE
+from whimbrel.tools.sources.item_vectors import (
+    about_images,
+    check_modalities,
+    image_encoder_of,
+    note_image_encoder,
+    write_images,
+    write_vectors,
+)
 from whimbrel.tools.sources.majority import record_of
 from whimbrel.tools.sources.report import Ingested, Rejection
 from whimbrel.tools.sources.rows import Source
 from whimbrel.tools.sources.staged import kept_file, staged
-from whimbrel.tools.sources.staging import Staging, look_alike
+from whimbrel.tools.sources.staging import Staging, batches, look_alike
 from whimbrel.tools.store.person_files import REJECTS_FOLDER
 from whimbrel.tools.store.store import Store, open_store
 from whimbrel.tools.text.encoder import TextEncoder, encoder_text
@@ -40,8 +48,6 @@ BATCH_SIZE = 2000  # items or users written at a time
 _EARLY, _FUTURE_DAYS = 631152000.0, 366
 """Times before 1990, or this many days after the last plausible moment, are questioned."""
 
-T = TypeVar("T")
-
 
 def ingest(
     source: Source,
@@ -53,6 +59,7 @@ def ingest(
     timezone: str = "",
     min_people: int | None = None,
     encoder: TextEncoder | None = None,
+    image_encoder: str | None = None,
 ) -> Ingested:
     """Write the rows of a source to the store at `location`. The store is created if it does not exist.
 
@@ -67,9 +74,11 @@ def ingest(
         min_people: How many people must have met an item before it is shown to others. The store keeps it. By default
             1 with a catalogue, and MIN_PEOPLE_OF_LOG for a log alone of LEAST_USERS_TO_HIDE users or more.
         encoder: The text encoder of a new store. The default is the one that reads the language of the items.
+        image_encoder: What encodes the images of items (see `open_image_encoder`), which the store keeps; "none" to
+            encode none. By default what the store keeps, if anything.
 
     Raises:
-        ConfigError: The store has vectors of another encoder than `encoder`.
+        ConfigError: The store has vectors of another encoder than `encoder`, or that of images cannot be used.
         DataError: The source cannot be read to its end, or none of its rows is valid.
         StoreError: The store is locked, was made with another encoder, or fails.
 
@@ -84,12 +93,15 @@ def ingest(
     # new store is created only after the source was read, so that an unreadable source leaves no empty store behind.
     store = open_store(location, create=True, writing=True) if _exists(location) else None
     try:
+        looker = image_encoder_of(store, image_encoder)
         with staged(source, progress, store=store, kept=kept_file(source, location)) as staging:
             store = store or open_store(location, create=True, writing=True)
+            check_modalities(staging, store, looker)
             store.begin(command or source.name)
             read_before = store.settings.note_source(source.name, command)
             if meanings:
                 store.settings.add_meanings(meanings)
+            note_image_encoder(store, image_encoder)
             if timezone:
                 store.settings.set_zone(timezone)
             if count := min_people or _default_min_people(staging, store):
@@ -97,6 +109,9 @@ def ingest(
             language = _language(staging)
             _choose_encoder(store, encoder, language, staging.item_count)
             new_items, topics = _write_items(staging, store, progress)
+            modalities = write_vectors(staging, store, progress)
+            if looker is not None:
+                modalities[IMAGE] = write_images(staging, store, looker, source, progress)
             new_events = _write_histories(staging, store, progress)
             progress.step("Indexing", None)
             # If the store holds nothing else, its log is that of the staging database.
@@ -127,11 +142,13 @@ def ingest(
                 event_words=words,
                 alike=look_alike(topics),
                 unused=source.unused,
+                modalities=modalities,
                 warnings=[
                     *source.warnings,
                     *_about_earlier(source.name, read_before),
                     *_about_encoder(store, language),
                     *_questions(staging, words, store, meanings or {}),
+                    *about_images(staging, store, looker),
                 ],
             )
     except OSError as error:
@@ -239,7 +256,7 @@ def _write_histories(staging: Staging, store: Store, progress: Progress) -> int:
 
 def _write_rejects(staging: Staging, path: Path) -> Path | None:
     """Write the rejected rows, one JSON document per line: file, line, reason and the fields of the row."""
-    if not staging.counts.rejected + staging.counts.item_rejected:
+    if not staging.has_rejects:
         path.unlink(missing_ok=True)
         return None
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -278,15 +295,3 @@ def _questions(staging: Staging, words: Mapping[str, int], store: Store, given: 
     for word in given:
         if word not in words:
             yield f"--events: no row has the event word {word!r}"
-
-
-def batches(values: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Yield the values in lists of `size`; the last one may be shorter."""
-    batch: list[T] = []
-    for value in values:
-        batch.append(value)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -29,7 +29,7 @@ def read_movielens(folder: Path) -> Source:
     if not (folder / catalogue).is_file():
         raise DataError(f"{str(folder)!r} holds {ratings} but no {catalogue}: films without titles cannot be ingested")
     total = (folder / catalogue).stat().st_size + (folder / ratings).stat().st_size
-    return Source(folder.resolve().name, _rows(folder, catalogue, ratings), total)
+    return Source(folder.resolve().name, _rows(folder, catalogue, ratings), total, folder=folder)
 
 
 def _rows(folder: Path, catalogue: str, ratings: str) -> Iterator[Row]:

@@ -18,6 +18,30 @@ class Rejection:
 
 
 @dataclass(frozen=True)
+class Modality:
+    """Further vectors of the items of a source, such as of their images.
+
+    Attributes:
+        items: Items of the store that have a vector.
+        new: Vectors that the store did not hold before.
+        length: The numbers of a vector.
+        rejected: Vectors or images that cannot be read.
+        seconds: How long it took to read and encode the new images; None for vectors that the source gives.
+    """
+
+    items: int
+    new: int
+    length: int
+    rejected: int
+    seconds: float | None = None
+
+    @property
+    def per_second(self) -> float | None:
+        """How many images were encoded in a second; None if none was."""
+        return self.new / self.seconds if self.seconds and self.new else None
+
+
+@dataclass(frozen=True)
 class Ingested:
     """What an ingestion read and wrote.
 
@@ -43,6 +67,7 @@ class Ingested:
         alike: Groups of topics that look alike and yet count as different.
         warnings: What a person should check.
         unused: Columns that hold no field.
+        modalities: Further vectors of items, keyed by what they are of.
     """
 
     rows: int
@@ -66,6 +91,7 @@ class Ingested:
     alike: Sequence[Sequence[str]] = ()
     warnings: Sequence[str] = ()
     unused: Sequence[str] = ()
+    modalities: Mapping[str, Modality] = field(default_factory=dict)
 
     def as_document(self) -> dict[str, Any]:
         """Return the report as a JSON document."""
@@ -80,4 +106,5 @@ class Ingested:
             "alike": [list(group) for group in self.alike],
             "warnings": list(self.warnings),
             "unused": list(self.unused),
+            "modalities": {name: vars(of) | {"per_second": of.per_second} for name, of in self.modalities.items()},
         }

@@ -1,7 +1,9 @@
 """Rows and batches: what an adapter yields. They are not validated yet; `validate` does that."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from whimbrel.tools.sources.cells import as_text, without_halves
@@ -10,17 +12,27 @@ from whimbrel.tools.sources.times import TimeStyle
 FIELDS = ("user_id", "item_id", "title", "time", "topics", "text", "price", "event", "rating", "image")
 """The fields of a row.
 
-Columns may also be mapped to `context.KEY`, which describes the situation of the event, and to `field.NAME`, a typed
-fact of the item.
+Columns may also be mapped to `context.KEY`, which describes the situation of the event, to `field.NAME`, a typed fact
+of the item, and to `vector.NAME`, a vector of the item, such as of its image or its sound.
 """
-PREFIXES = ("context.", "field.")
+VECTOR = "vector."
+PREFIXES = ("context.", "field.", VECTOR)
 """What the names of further fields begin with."""
 BATCH_SIZE = 20_000  # rows
+_MODALITY = re.compile(r"[a-z0-9](?:[a-z0-9_]{0,38}[a-z0-9])?")
+"""The name of a kind of vectors. It is part of the name of a collection in the store."""
 
 
 def is_field(name: str) -> bool:
     """Return whether a column may be mapped to this name."""
+    if name.startswith(VECTOR):
+        return bool(_MODALITY.fullmatch(name.removeprefix(VECTOR)))
     return name in FIELDS or any(name.startswith(prefix) and len(name) > len(prefix) for prefix in PREFIXES)
+
+
+def is_of_item(name: str) -> bool:
+    """Return whether a field is a fact of the item that has a name of its own: `field.NAME` or `vector.NAME`."""
+    return name.startswith(("field.", VECTOR))
 
 
 @dataclass(frozen=True)
@@ -108,6 +120,7 @@ class Source:
         unused: Columns that hold no field.
         fingerprint: Names the files, their sizes and times, and how they are read; "" if that is not known. A killed
             ingestion of the same source goes on where it was.
+        folder: The folder that the paths of images are relative to; None if there is none.
     """
 
     name: str
@@ -118,6 +131,7 @@ class Source:
     warnings: Sequence[str] = ()
     unused: Sequence[str] = ()
     fingerprint: str = ""
+    folder: Path | None = None
 
     def batches(self) -> Iterator[Batch]:
         """Yield all rows as batches."""
@@ -156,10 +170,10 @@ def _batch(rows: Sequence[Row]) -> Batch:
 
 
 def _cells(fields: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return the values of a row as texts. `context` and `fields` become a column for each of their keys."""
+    """Return the values of a row as texts. `context`, `fields` and `vectors` become a column for each of their keys."""
     cells: dict[str, str | None] = {}
     for name, value in fields.items():
-        prefix = {"context": "context.", "fields": "field."}.get(name)
+        prefix = {"context": "context.", "fields": "field.", "vectors": "vector."}.get(name)
         if prefix and isinstance(value, Mapping):
             cells |= {f"{prefix}{key}": as_text(part) for key, part in value.items()}
         else:

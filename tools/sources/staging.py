@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,14 +20,18 @@ from whimbrel.tools.log.event_columns import EventColumns, situation_text
 from whimbrel.tools.records import Occurrence
 from whimbrel.tools.sources.majority import Told, merged_facts
 from whimbrel.tools.sources.rows import Batch
-from whimbrel.tools.sources.validate import Fact, Reject, Validator
+from whimbrel.tools.sources.validate import Fact, Validator
+from whimbrel.tools.sources.vectors import Reject, ToldVector
 from whimbrel.tools.store.item_records import FROM_CATALOGUE, ItemRecord
 from whimbrel.tools.store.user_records import CHUNK_SIZE
+
+T = TypeVar("T")
 
 MEMORY_LIMIT = "1GB"
 """What DuckDB may use before it writes to the disk."""
 HISTORY_ROWS = 50_000  # events read at a time
 COLUMN_ROWS = 1_000_000  # events that become arrays at once
+VECTOR_ROWS = 500  # vectors read at a time
 MOST_ALIKE = 20
 
 _TABLES = """
@@ -37,6 +41,8 @@ create table facts (fact bigint, item_id varchar, title varchar, topics varchar,
                     image varchar, fields varchar, time double);
 create table catalogue (row bigint, fact bigint);
 create table rejects (file varchar, line bigint, reason varchar, fields varchar);
+create table vectors (row bigint, item_id varchar, name varchar, vector float[], digest varchar, file varchar,
+                      line bigint);
 """
 _EVENTS = "select user_id, time, item_id, event, rating, context from distinct_events"
 
@@ -80,7 +86,7 @@ class Staging:
         )
         self._validator = Validator()
         self._files: dict[str, int] = {}
-        self._row = 0
+        self._row = self._vectors = 0
         self.counts = Counts(mended=self._validator.mended)
         self.is_complete = bool(self._rows("select 1 from duckdb_tables() where table_name = 'counts'"))
         if self.is_complete:
@@ -97,7 +103,7 @@ class Staging:
         """Validate a batch and keep its rows."""
         import pyarrow as pa
 
-        events, facts, catalogue, rejects = self._validator.validate(batch)
+        events, facts, catalogue, rejects, vectors, bad_vectors = self._validator.validate(batch)
         rows = len(batch.lines) + len(batch.unreadable)
         if batch.of_items:
             self.counts.item_rows += rows
@@ -126,6 +132,18 @@ class Staging:
             self._insert("events", {name: named[name] for name in order}, types)
             self._row += count
         self._reject(rejects)
+        self._reject(bad_vectors)
+        self._add_vectors(vectors)
+
+    def _add_vectors(self, vectors: Sequence[ToldVector]) -> None:
+        import pyarrow as pa
+
+        if vectors:
+            columns = dict(zip(ToldVector._fields, zip(*vectors, strict=True), strict=True))
+            numbers = range(self._vectors, self._vectors + len(vectors))
+            self._vectors += len(vectors)
+            types = [pa.int64(), pa.string(), pa.string(), pa.list_(pa.float32()), pa.string(), pa.string(), pa.int64()]
+            self._insert("vectors", {"row": numbers, **columns}, types)
 
     def _insert(self, table: str, columns: Mapping[str, Sequence[Any]], types: Sequence[Any]) -> None:
         import pyarrow as pa
@@ -181,6 +199,7 @@ class Staging:
             self._database.unregister("absent")
             self.counts.rejected += len(rejected)
             self.counts.valid -= len(rejected)
+        self._reject_other_lengths()
         # A row that repeats an event (user, time, item and word) counts once, with the values of the first such row.
         self._database.execute(
             "create table distinct_events as select user_id, time, item_id, event, min(row) as row, "
@@ -198,6 +217,47 @@ class Staging:
             "create view told as select * from told_by_events union all "
             f"select fact, {FROM_CATALOGUE!r}, count(*), min(row) from catalogue group by fact"
         )
+
+    def _reject_other_lengths(self) -> None:
+        """Reject vectors whose length is not that of most items with a vector of this kind. Of equals, the first."""
+        lengths = self._rows(
+            "select name, len(vector) as length, count(distinct item_id) as items from vectors group by name, length "
+            "order by name, items desc, min(row)"
+        )
+        usual: dict[str, int] = {}
+        for name, length, _ in lengths:
+            usual.setdefault(name, length)
+        for name, length, _ in lengths:
+            if length != usual[name]:
+                which = f"from vectors where name = '{name}' and len(vector) = {length}"
+                reason = f"vector.{name}: {length} numbers, where most have {usual[name]}"
+                rows = self._rows(f"select file, line, item_id {which} order by row")
+                self._reject([Reject(file, line, reason, {"item_id": item_id}) for file, line, item_id in rows])
+                self._database.execute(f"delete {which}")
+
+    @property
+    def modalities(self) -> dict[str, int]:
+        """The length of the vectors of each modality, keyed by its name."""
+        return dict(self._rows("select name, max(len(vector)) from vectors group by name order by name"))
+
+    def vectors(self, name: str) -> Iterator[tuple[str, list[float], str]]:
+        """Yield the id, the vector and the digest of each item that has a vector of a modality: the first one told."""
+        rows = self._database.execute(
+            "select item_id, arg_min(vector, row), arg_min(digest, row) from vectors where name = ? group by item_id "
+            "order by item_id",
+            [name],
+        )
+        return _paged(rows, VECTOR_ROWS)
+
+    @property
+    def with_images(self) -> list[str]:
+        """The ids of the items of which a row names an image."""
+        return [item_id for (item_id,) in self._rows("select distinct item_id from facts where image != '' order by 1")]
+
+    def reject_images(self, rejects: Sequence[Reject]) -> None:
+        """Note images that cannot be read, in place of those of an earlier try. They belong to no row."""
+        self._database.execute("delete from rejects where line = 0")
+        self._reject(rejects)
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         return self._database.execute(query).fetchall()
@@ -250,6 +310,15 @@ class Staging:
             example, before, first = kinds.get(_kind(reason), (reason, 0, line))
             kinds[_kind(reason)] = example, before + count, first
         return sorted(kinds.values(), key=lambda row: (-row[1], row[0]))
+
+    @property
+    def has_rejects(self) -> bool:
+        """Whether a row, a vector or an image was rejected."""
+        return bool(self._rows("select 1 from rejects limit 1"))
+
+    def rejected_parts(self, reason: str) -> int:
+        """Return how many rejects have a reason that begins so."""
+        return int(self._rows(f"select count(*) from rejects where starts_with(reason, '{reason}')")[0][0])
 
     def rejects(self) -> Iterator[dict[str, Any]]:
         """Yield the rejected rows in order: file, line, reason and fields."""
@@ -371,6 +440,18 @@ def as_json(fields: Mapping[str, Any]) -> str:
 def _paged(rows: Any, size: int = 5000) -> Iterator[tuple[Any, ...]]:
     while page := rows.fetchmany(size):
         yield from page
+
+
+def batches(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield the values in lists of `size`; the last one may be shorter."""
+    batch: list[T] = []
+    for value in values:
+        batch.append(value)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _kind(reason: str) -> str:

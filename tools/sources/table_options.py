@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.sources.columns import Mapped
-from whimbrel.tools.sources.rows import FIELDS, is_field
+from whimbrel.tools.sources.rows import FIELDS, VECTOR, is_field
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ def parse_map(pairs: Iterable[str]) -> list[tuple[str, str]]:
         if not equals or not column:
             raise ConfigError(f"--map {pair!r}: give COLUMN=FIELD, as in --map product_name=title")
         if not is_field(name):
-            names = ", ".join([*FIELDS, "context.KEY", "field.NAME"])
-            raise ConfigError(f"--map {pair!r}: {name!r} is no field; fields are {names}")
+            names = ", ".join([*FIELDS, "context.KEY", "field.NAME", "vector.NAME"])
+            letters = ", whose NAME has lower-case letters, digits and _" if name.startswith(VECTOR) else ""
+            raise ConfigError(f"--map {pair!r}: {name!r} is no field; fields are {names}{letters}")
         mapped.append((column, name))
     return mapped

@@ -16,7 +16,7 @@ from whimbrel.tools.sources.csv_table import open_csv
 from whimbrel.tools.sources.json_table import open_json_lines, open_json_list
 from whimbrel.tools.sources.parquet_table import open_parquet
 from whimbrel.tools.sources.raw import RawBatch, Table
-from whimbrel.tools.sources.rows import Batch, Source, Styles, is_field
+from whimbrel.tools.sources.rows import Batch, Source, Styles, is_field, is_of_item
 from whimbrel.tools.sources.table_options import TableOptions
 from whimbrel.tools.sources.table_styles import joined, table_styles
 
@@ -56,6 +56,11 @@ class OpenTable:
         files = [(str(table.path.resolve()), table.path.stat()) for _, table in self.files]
         read = [(path, status.st_size, status.st_mtime_ns) for path, status in files]
         return repr((read, self.columns.mapped, self.styles, [getattr(t, "encoding", "") for _, t in self.files]))
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the files, which paths of images are relative to."""
+        return self.files[0][1].path.resolve().parent
 
     @property
     def unused(self) -> list[str]:
@@ -101,6 +106,7 @@ class OpenTable:
             warnings=self.warnings,
             unused=self.unused,
             fingerprint=self.fingerprint,
+            folder=self.folder,
         )
 
 
@@ -283,7 +289,7 @@ def _columns_are(table: Table) -> str:
 
 def _of_items(columns: Columns) -> Columns:
     """Return the columns of a catalogue. Its own `time` or `rating` is no event's."""
-    kept = [(c, f) for c, f in columns.mapped if f in _OF_ITEMS or f.startswith("field.") or c not in columns.guessed]
+    kept = [(c, f) for c, f in columns.mapped if f in _OF_ITEMS or is_of_item(f) or c not in columns.guessed]
     kept = [(c, f) for c, f in kept if f not in ("user_id", "event", "rating") and not f.startswith("context.")]
     names = {column for column, _ in kept}
     return Columns(

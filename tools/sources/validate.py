@@ -23,7 +23,8 @@ from whimbrel.tools.records import (
     item_id_of,
 )
 from whimbrel.tools.sources.cells import amount, grade, is_absent, listed, unescaped
-from whimbrel.tools.sources.rows import Batch, Styles
+from whimbrel.tools.sources.rows import VECTOR, Batch, Styles
+from whimbrel.tools.sources.vectors import Reject, ToldVector, VectorReader
 
 T = TypeVar("T")
 
@@ -62,15 +63,6 @@ class Fact(NamedTuple):
     time: float | None = None
 
 
-class Reject(NamedTuple):
-    """A rejected row: its file, its line number, the reason, and its fields."""
-
-    file: str
-    line: int
-    reason: str
-    fields: Mapping[str, Any]
-
-
 class Events(NamedTuple):
     """Valid events as columns of equal length."""
 
@@ -92,12 +84,16 @@ class Valid(NamedTuple):
         facts: The facts that no earlier batch had.
         catalogue: The numbers of the facts that the rows of a catalogue tell.
         rejects: The rejected rows.
+        vectors: The vectors of items.
+        bad_vectors: Vectors that cannot be read. Their rows are kept.
     """
 
     events: Events
     facts: list[Fact]
     catalogue: list[int]
     rejects: list[Reject]
+    vectors: list[ToldVector]
+    bad_vectors: list[Reject]
 
 
 class _Fault(NamedTuple):
@@ -141,6 +137,7 @@ class Validator:
         self._memos: dict[tuple[str, Styles, bool], _Memo] = {}
         self._known: dict[tuple[Any, ...], int] = {}
         self._characters = 0
+        self._vectors = VectorReader()
 
     def validate(self, batch: Batch) -> Valid:
         """Return the values of a batch."""
@@ -152,7 +149,9 @@ class Validator:
         if batch.catalogue:
             numbers = [fact[1] for fact in facts if type(fact) is not _Fault]
             rejects += self._rejected(batch, bad)
-            return Valid(Events([], [], [], [], [], [], [], []), self._new, numbers, rejects)
+            vectors, bad_vectors = self._vectors.read(batch, facts, bad)
+            nothing = Events([], [], [], [], [], [], [], [])
+            return Valid(nothing, self._new, numbers, rejects, vectors, bad_vectors)
         users = self._converted(batch, "user_id", _identified)
         times: list[Any] | None = batch.styles.time.column(batch.columns.get("time") or [])
         if not times:
@@ -162,6 +161,7 @@ class Validator:
         events = self._events(batch)
         ratings = self._optional(batch, "rating", grade)
         contexts = self._contexts(batch)
+        vectors, bad_vectors = self._vectors.read(batch, facts, bad)
         columns: list[Sequence[Any]] = [batch.lines, users, times, events, ratings, contexts, facts]
         if bad:
             kept = [row for row in range(len(batch.lines)) if row not in bad]
@@ -169,12 +169,13 @@ class Validator:
             rejects += self._rejected(batch, bad)
         lines, users, times, events, ratings, contexts, facts = map(list, columns)
         items, numbers = [fact[0] for fact in facts], [fact[1] for fact in facts]
-        return Valid(Events(lines, users, times, items, events, ratings, contexts, numbers), self._new, [], rejects)
+        valid = Events(lines, users, times, items, events, ratings, contexts, numbers)
+        return Valid(valid, self._new, [], rejects, vectors, bad_vectors)
 
     def _rejected(self, batch: Batch, bad: Mapping[int, list[str]]) -> list[Reject]:
         def fields(row: int) -> dict[str, str]:
             cells = ((name, column[row]) for name, column in batch.columns.items())
-            return {name: text for name, text in cells if text not in (None, "")}
+            return {name: text for name, text in cells if text not in (None, "") and not name.startswith(VECTOR)}
 
         return [
             Reject(batch.file, batch.lines[row], "; ".join(reasons), fields(row))

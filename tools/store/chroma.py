@@ -5,7 +5,7 @@ It also raises errors of many kinds. Some are panics of its Rust core, which are
 all of that.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -37,11 +37,13 @@ COLLECTIONS = ("items", "users", "topics")
 RECORDS = ("events", "notes")
 """Collections whose records are found by id, not by vector. Stores of earlier formats lack them."""
 BATCH_SIZE = 2000  # records of one write or page; Chroma takes at most 5,461
-EF_CONSTRUCTION = {"items": 100, "users": 40, "topics": 100}
+VECTORS = "vector."
+"""What the names of collections of further vectors of items begin with. A store may have none (see `modalities`)."""
+EF_CONSTRUCTION = {"items": 100, "users": 40, "topics": 100, VECTORS: 16}
 """How many neighbours the index looks at when it adds a vector.
 
 There are more users than items, and an ingestion spends most of its time on their index. Of 10,000 users, 40 took 1.1 s
-and found .992 of the 50 nearest; 100 took 1.65 s and found .997.
+and found .992 of the 50 nearest; 100 took 1.65 s and found .997. Further vectors of items are read by id.
 """
 SHARING_ADVICE = "; for several processes at once serve the store with `chroma run` and give its address"
 
@@ -63,8 +65,10 @@ class Database:
     location: str
     folder: Path
     is_shared: bool
-    collections: Mapping[str, Any]
+    collections: dict[str, Any]
     read_only: str
+    _client: Any
+    _prefix: str
     _resources: ExitStack
     # Every search needs a count, and counting takes a query. The count is kept until this process writes.
     _counts: dict[str, int] = field(default_factory=dict)
@@ -84,6 +88,33 @@ class Database:
             with store_errors(self.location):
                 self._counts[name] = int(self.collections[name].count())
         return self._counts[name]
+
+    def find_vectors(self) -> None:
+        """Find the collections of further vectors, which other processes may have made or removed."""
+        with store_errors(self.location):
+            found = _vectors(self._client, self._prefix, _names(self._client))
+        for name in [name for name in self.collections if name.startswith(VECTORS) and name not in found]:
+            del self.collections[name]
+        for name, collection in found.items():
+            self.collections.setdefault(name, collection)
+            self.recount(name)
+
+    def make_vectors(self, name: str, metadata: Mapping[str, Any]) -> None:
+        """Make a collection of further vectors of items."""
+        with store_errors(self.location):
+            self.collections[VECTORS + name] = self._client.create_collection(
+                f"{self._prefix}{VECTORS}{name}",
+                embedding_function=None,
+                configuration={"hnsw": {"space": "cosine", "ef_construction": EF_CONSTRUCTION[VECTORS]}},
+                metadata=dict(metadata),
+            )
+
+    def drop(self, name: str) -> None:
+        """Remove a collection with all its records."""
+        with store_errors(self.location):
+            self._client.delete_collection(self._prefix + name)
+        self.collections.pop(name, None)
+        self.recount(name)
 
     def recount(self, name: str) -> None:
         """Count a collection anew when it is asked for, since other processes may have written to it."""
@@ -162,7 +193,7 @@ class Database:
 
     def _clear_vectors(self, name: str, ids: Sequence[str]) -> None:
         """Overwrite the vectors of records, since an index keeps those of deleted records."""
-        if name not in COLLECTIONS or not (stored := self.get(name, ids, "embeddings")):
+        if name in RECORDS or not (stored := self.get(name, ids, "embeddings")):
             return
         self.upsert(name, [id_ for id_, _ in stored], np.ones((len(stored), len(stored[0][1])), dtype=np.float32))
 
@@ -250,10 +281,10 @@ def connect(
             seals.remove()
             resources.callback(seals.renew)
             if not damaged:
-                resources.callback(purge, folder, (*COLLECTIONS, *RECORDS), is_waiting=(folder / MARK).is_file())
+                resources.callback(purge, folder, is_waiting=(folder / MARK).is_file())
         resources.callback(close, client)
         collections = _collections(client, prefix, location, metadata if create else None)
-        return Database(location, folder, is_shared, collections, read_only, resources.pop_all())
+        return Database(location, folder, is_shared, collections, read_only, client, prefix, resources.pop_all())
 
 
 def _make(folder: Path) -> None:
@@ -288,15 +319,16 @@ def purge_server(folder: Path) -> int:
         raise StoreError(f"{str(folder)!r} is no folder of a Chroma server: name the one that `chroma run --path` had")
     with exclusive(folder, "folder"), store_errors(str(folder)):
         client = open_folder(folder)
-        names = {collection.name for collection in client.list_collections()}
+        names = _names(client)
         close(client)
         if COLLECTIONS[0] in names:
             raise StoreError(f"{str(folder)!r} is a store of its own, which is purged after each `whimbrel forget`")
         stores = [name.removesuffix(f"-{COLLECTIONS[0]}") for name in names if name.endswith(f"-{COLLECTIONS[0]}")]
         # Other programs may have collections on the server. They are not touched.
-        ours = [f"{store}-{name}" for store in stores for name in (*COLLECTIONS, *RECORDS)]
+        ours = {f"{store}-{name}" for store in stores for name in (*COLLECTIONS, *RECORDS)}
+        ours |= {name for name in names for store in stores if name.startswith(f"{store}-{VECTORS}")}
         (folder / MARK).touch()
-        purge(folder, [name for name in ours if name in names], is_waiting=False)
+        purge(folder, sorted(ours & names), is_waiting=False)
         return len(stores)
 
 
@@ -309,7 +341,7 @@ def _collections(client: Any, prefix: str, location: str, metadata: Mapping[str,
     """Return the collections, keyed by name. Missing collections are made if `metadata` is given."""
     collections = {}
     with store_errors(location):
-        existing = {collection.name for collection in client.list_collections()}
+        existing = _names(client)
         for name in COLLECTIONS:
             full = prefix + name
             if full in existing:
@@ -325,4 +357,14 @@ def _collections(client: Any, prefix: str, location: str, metadata: Mapping[str,
                 raise StoreError(f"no whole store at {location!r}: {full!r} is missing; ingest into it first")
         for name in RECORDS:
             collections[name] = client.get_or_create_collection(prefix + name, embedding_function=None)
-    return collections
+        return collections | _vectors(client, prefix, existing)
+
+
+def _names(client: Any) -> set[str]:
+    return {collection.name for collection in client.list_collections()}
+
+
+def _vectors(client: Any, prefix: str, existing: Collection[str]) -> dict[str, Any]:
+    """Return the collections of further vectors of items, keyed by name."""
+    names = [full.removeprefix(prefix) for full in sorted(existing) if full.startswith(prefix + VECTORS)]
+    return {name: client.get_collection(prefix + name, embedding_function=None) for name in names}

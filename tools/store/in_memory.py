@@ -62,6 +62,7 @@ class InMemory:
         marks: Mapping[str, Sequence[str]] | None = None,
         vectors: KnownVectors | None = None,
         encoder: TextEncoder | None = None,
+        modalities: Mapping[str, Vectors] | None = None,
     ) -> None:
         """Make a catalogue.
 
@@ -77,6 +78,8 @@ class InMemory:
             marks: The sensitive topics of everybody and of each person (see `Settings.marks`).
             vectors: Vectors that are known already; None to compute them with the encoder.
             encoder: The text encoder. The default is the one that reads the language of the items.
+            modalities: Further unit vectors of the items, such as of their images, in the order of the items, keyed by
+                modality. The row of an item that lacks one is NaN.
         """
         self.marks, self.sensitive = marks or {}, SensitiveTopics(())
         self.log = log
@@ -88,7 +91,7 @@ class InMemory:
         self._meanings = meanings
         self.zone = zone
         self._habits = TopicHabitsOverTime(log, zone)
-        self._known = vectors
+        self._known, self._modalities = vectors, modalities or {}
         self._topic_vectors: dict[str, Vectors] = dict(vectors.topics) if vectors else {}
 
     def all_items(self) -> list[Item]:
@@ -107,6 +110,16 @@ class InMemory:
     def item_vectors(self, item_ids: Sequence[str]) -> dict[str, Vectors]:
         """Return the unit text vectors of these items, keyed by id. An unknown id is left out."""
         return {item_id: self._vectors[self._position[item_id]] for item_id in item_ids if item_id in self._position}
+
+    def vectors_by_modality(self, item_ids: Sequence[str]) -> dict[str, dict[str, Vectors]]:
+        """Return the further unit vectors of these items, keyed by modality and then by id."""
+        if not self._modalities:
+            return {}
+        rows = {item_id: self._position[item_id] for item_id in item_ids if item_id in self._position}
+        return {
+            name: {item_id: vectors[row] for item_id, row in rows.items() if not np.isnan(vectors[row, 0])}
+            for name, vectors in self._modalities.items()
+        }
 
     def topic_vectors(self, *, before: float) -> dict[str, Vectors]:
         """Return the vector of each topic's name, keyed by topic, for items that appeared before `before`."""

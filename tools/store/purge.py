@@ -25,12 +25,12 @@ WRITTEN_AFTER, USUAL = 2, 1000
 CHANGES = 2 * WRITTEN_AFTER  # more than are needed, since the first ones may be read from the queue
 
 
-def purge(folder: Path, names: Sequence[str], *, is_waiting: bool) -> None:
+def purge(folder: Path, names: Sequence[str] | None = None, *, is_waiting: bool) -> None:
     """Purge the files of a database that is closed and that no process opens meanwhile, if it is marked.
 
     Args:
         folder: The folder of the database.
-        names: The collections from which records were deleted.
+        names: The collections from which records were deleted; None for all.
         is_waiting: Whether an earlier process has said that the disk has too little room. It is not said again.
 
     Raises:
@@ -49,12 +49,12 @@ def purge(folder: Path, names: Sequence[str], *, is_waiting: bool) -> None:
         )
 
 
-def _overwrite(folder: Path, names: Sequence[str]) -> None:
+def _overwrite(folder: Path, names: Sequence[str] | None) -> None:
     """Overwrite the bytes of deleted records, and remove the mark."""
     # A collection reads the limit when a client first uses it, so a second client writes the indexes.
     for limit, is_written in ((WRITTEN_AFTER, False), (USUAL, True)):
         client = open_folder(folder)
-        for name in names:
+        for name in [collection.name for collection in client.list_collections()] if names is None else names:
             collection = client.get_collection(name, embedding_function=None)
             if is_written:
                 _change(collection)

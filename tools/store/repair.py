@@ -20,7 +20,7 @@ from whimbrel.tools.errors import DataError, StoreError
 from whimbrel.tools.files.locks import exclusive
 from whimbrel.tools.files.whole_files import MANIFEST, check_files
 from whimbrel.tools.progress import NoProgress, Progress
-from whimbrel.tools.store.chroma import COLLECTIONS, RECORDS, SHARING_ADVICE, connect
+from whimbrel.tools.store.chroma import COLLECTIONS, RECORDS, SHARING_ADVICE, VECTORS, connect
 from whimbrel.tools.store.clients import DATABASE_FILE
 from whimbrel.tools.store.notes import Notes
 from whimbrel.tools.store.purge import MARK
@@ -31,6 +31,8 @@ from whimbrel.tools.store.store import Store, open_store
 from whimbrel.tools.store.vectors import compute_vectors
 
 SQLITE_SECONDS = 10.0
+LOST = "its vectors are removed, since no record can make them again: ingest the source again to add them"
+"""What the repair of further vectors of items does. The store works without them."""
 
 
 @dataclass(frozen=True)
@@ -96,14 +98,15 @@ def _damages(folder: Path, progress: Progress) -> list[Damage]:
                     can_be_repaired=False,
                 )
             )
-        indexes = {name: _index_of(folder, name) for name in (*COLLECTIONS, *RECORDS)}
+        indexes = {name: _index_of(folder, name) for name in (*COLLECTIONS, *RECORDS, *_vectors_of(folder))}
     progress.step("Reading the index", len(indexes))
     for name, index in indexes.items():
         problem = next((f"{file} is not what was written" for file in changed if index and file.startswith(index)), "")
         problem = problem or _index_problem(folder, name)
         progress.advance(1)
         if problem:
-            damages.append(Damage(f"index of {name}", problem, "the vectors are computed again from the records"))
+            repair = LOST if name.startswith(VECTORS) else "the vectors are computed again from the records"
+            damages.append(Damage(f"index of {name}", problem, repair))
     if not any(damage.part.startswith("index") for damage in damages):
         progress.step("Reading the records", None)
         damages += _record_damages(folder)
@@ -147,8 +150,11 @@ def _restore_vectors(folder: Path, names: Sequence[str], progress: Progress) -> 
     """Compute the vectors of collections again from their records. Those of users need those of items."""
     database = connect(str(folder), create=False, writing=True, metadata={}, damaged=True)
     try:
-        for name in sorted(names, key=[*COLLECTIONS, *RECORDS].index):
-            if name in RECORDS:
+        order = [*(name for name in names if name.startswith(VECTORS)), *COLLECTIONS, *RECORDS]
+        for name in sorted(names, key=order.index):
+            if name.startswith(VECTORS):
+                database.drop(name)
+            elif name in RECORDS:
                 for page in database.pages(name, "metadatas"):
                     database.put(name, dict(page))
             else:
@@ -166,6 +172,13 @@ def _database_damages(folder: Path) -> list[Damage]:
     except sqlite3.Error as error:
         return [Damage("database", str(error), repair, can_be_repaired=False)]
     return [Damage("database", row, repair, can_be_repaired=False) for row in rows if row != "ok"][:1]
+
+
+def _vectors_of(folder: Path) -> list[str]:
+    """Return the names of the collections of further vectors of items."""
+    query = "select name from collections where name like ? order by name"
+    with sqlite3.connect(f"file:{folder / DATABASE_FILE}?mode=ro", uri=True, timeout=SQLITE_SECONDS) as database:
+        return [str(name) for (name,) in database.execute(query, [f"{VECTORS}%"])]
 
 
 def _index_of(folder: Path, name: str) -> str:
@@ -196,7 +209,7 @@ def _read_index(folder: Path, name: str) -> str:
         return str(error)
     try:
         count = sum(len(page) for page in database.pages(name, "embeddings"))
-        if count and name in COLLECTIONS:
+        if count and name not in RECORDS:
             first = next(database.pages(name, "embeddings"))[0][1]
             database.collections[name].query(query_embeddings=[first], n_results=1)
         missing = database.count(name) - count

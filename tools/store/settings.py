@@ -10,6 +10,7 @@ from whimbrel.tools.store.notes import (
     AUDIT,
     DISTILLED,
     ENCODER,
+    IMAGE_ENCODER,
     MEANINGS,
     MIN_PEOPLE,
     REENCODING,
@@ -101,6 +102,15 @@ class Settings:
             self._notes.put(**{_sensitive(user_id): json.dumps(names, ensure_ascii=False)})
         else:
             self._notes.remove(_sensitive(user_id))
+
+    @property
+    def image_encoder(self) -> str:
+        """What encodes the images of items (see `open_image_encoder`); "" if nothing does."""
+        return self._notes.get(IMAGE_ENCODER)
+
+    def set_image_encoder(self, spec: str) -> None:
+        """Set what encodes the images of items."""
+        self._notes.put(image_encoder=spec)
 
     @property
     def is_audited(self) -> bool:

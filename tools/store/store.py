@@ -1,9 +1,9 @@
 """The store: the items, topics and users' histories of a log, kept in Chroma.
 
 It has five collections: `items` and `topics` (records with text vectors), `users` (see `user_records`), `events` (see
-`journal`) and `notes` (see `notes`). The metadata of the database names the format and the encoder. Both are checked
-when a store is opened. Data that can be derived from the database is in files next to it: the log as arrays, clusters
-of items without topics, cached numbers.
+`journal`) and `notes` (see `notes`). Each further kind of vectors of items has one too (see `modalities`). The metadata
+of the database names the format and the encoder. Both are checked when a store is opened. Data that can be derived from
+the database is in files next to it: the log as arrays, clusters of items without topics, cached numbers.
 
 An event is appended to the journal. Whoever rewrites the users' records holds the lease, so no writer undoes what
 another wrote. The journal is folded into the users' records now and then.
@@ -42,6 +42,7 @@ from whimbrel.tools.store.chroma import COLLECTIONS, Database, connect
 from whimbrel.tools.store.item_records import FROM_CATALOGUE, ItemRecord, without_times_of
 from whimbrel.tools.store.journal import Journal
 from whimbrel.tools.store.lease import Lease
+from whimbrel.tools.store.modalities import Modalities
 from whimbrel.tools.store.notes import PRIVATE, REENCODING, Notes
 from whimbrel.tools.store.person_files import read_conversations, remove_files_of
 from whimbrel.tools.store.settings import Settings
@@ -81,7 +82,7 @@ class Store:
         self._notes, self._journal = Notes(database), Journal(database)
         self._lease = Lease(database, shared=database.is_shared)
         self._writing = ExitStack()
-        self.settings = Settings(self._notes)
+        self.settings, self.modalities = Settings(self._notes), Modalities(database)
         self._stored_log = StoredLog(database.folder, self._notes, self._users, self._journal, self._items_with_topics)
         self._habits: tuple[InteractionLog, TopicHabitsOverTime] | None = None
         self._number_caches: dict[str, NumberCache] = {}
@@ -131,6 +132,7 @@ class Store:
             self._database.recount(name)
         self._items, self._vectors, self._fields = ReadCache[ItemRecord](), ReadCache[Vectors](), None
         self.__dict__.pop("_clusters", None)
+        self.modalities.forget()
         self._stored_log.forget()
 
     def history(self, user_id: str, *, before: float = np.inf) -> list[Interaction]:
@@ -240,6 +242,10 @@ class Store:
             return _by_id(self._database.get("items", absent, "embeddings"))
 
         return self._vectors.get(item_ids, read)
+
+    def vectors_by_modality(self, item_ids: Sequence[str]) -> dict[str, dict[str, Vectors]]:
+        """Return the further unit vectors of these items, keyed by modality and then by id (see `Modalities.of`)."""
+        return self.modalities.of(item_ids)
 
     def topic_vectors(self, *, before: float = np.inf) -> dict[str, Vectors]:
         """Return the vector of each topic's name, keyed by topic, for items that appeared before `before`."""
@@ -413,6 +419,7 @@ class Store:
         self._notes.renew()
         remove_items_from_audit(self.folder, item_ids)
         self._database.delete("items", item_ids)
+        self.modalities.remove(item_ids)
         self._forget_what_was_read()
         self._clusters = self._find_clusters()
         topics = {topic for item in self._items_with_topics() for topic in item.topics}

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from whimbrel.agent.explanation.explain import Explained, explain
 from whimbrel.agent.explanation.facts import LEAST_PEOPLE, Background, facts_of
 from whimbrel.agent.explanation.plain import why
 from whimbrel.agent.explanation.sentences import Sentence, Writer, sentences_of
+from whimbrel.agent.ranking.modalities import Alike
 from whimbrel.agent.ranking.rank import Ranked
 from whimbrel.agent.schema.results import Shift
 from whimbrel.prompts.phrases import LANGUAGES, Language, load_phrases
@@ -31,7 +33,7 @@ def all_true(thing: Item, known: Background, scene: Any, language: Language = "e
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize(
-    "cause", ["others", "similarity", "shift", "recent_popularity", "novelty", "wish", "likelihood"]
+    "cause", ["others", "similarity", "modality", "shift", "recent_popularity", "novelty", "wish", "likelihood"]
 )
 def test_items_and_events_keep_their_full_titles(cause: str, language: Language, scene: SimpleNamespace) -> None:
     blue, red = scene.event("Tasse (blau)", topics=["Tassen"]), scene.item("Tasse (rot)", topics=["Tassen"])
@@ -226,6 +228,33 @@ def test_only_what_ranked_the_item_is_said_of_wishes_and_of_the_model(scene: Sim
         assert words in entry.explanation
         (entry,) = reasons([scene.ranked(honey, known, "similarity")], known).recommendations
         assert words not in entry.explanation
+
+
+@pytest.mark.parametrize(
+    ("modality", "language", "words"),
+    [
+        ("image", "en", "It looks much like 'Chai'"),
+        ("sound_of_it", "en", "Its sound of it is much like that of 'Chai'"),
+        ("image", "zh", "它看起来与"),
+    ],
+)
+def test_a_reason_names_the_look_only_where_it_carried_the_item(
+    modality: str, language: Language, words: str, scene: SimpleNamespace
+) -> None:
+    chai, honey = scene.event("Chai", topics=["Hot"]), scene.item("Honey", topics=["Hot"])
+    known = replace(scene.background([chai], honey), alike={honey.item_id: Alike(modality, chai.item_id)})
+
+    def said(*causes: str, **more: float) -> str:
+        entry = scene.ranked(honey, known, *causes)
+        entry = replace(entry, signals=entry.signals | more)
+        return reasons([entry], known, language).recommendations[0].explanation
+
+    assert words in said("modality", "similarity")
+    assert words not in said("similarity", "modality")
+    assert words not in said("similarity", modality=-0.5)
+    # Nothing stands out among the person's items.
+    known = replace(known, alike={})
+    assert words not in said("modality", "similarity")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

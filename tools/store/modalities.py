@@ -1,0 +1,106 @@
+"""Vectors of items beside those of their texts: of an image, a sound, or whatever a source or an encoder gives.
+
+Each kind, a modality, is a collection of its own, so an item may lack it. A store without such vectors has no such
+collection. A record says what its vector was made of, so what did not change is not made again.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from whimbrel.tools.errors import StoreError
+from whimbrel.tools.store.caches import ReadCache
+from whimbrel.tools.store.chroma import VECTORS, Database
+from whimbrel.tools.text.encoder import Vectors
+
+FROM_SOURCE = "source"
+"""The maker of vectors that a source gives. Others are named as their encoder."""
+
+
+class Maker(NamedTuple):
+    """Who made the vectors of a modality, and their length."""
+
+    name: str
+    length: int
+
+
+class Modalities:
+    """The modalities of a store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._cached: dict[str, ReadCache[Vectors]] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all modalities, in alphabetical order."""
+        return sorted(name.removeprefix(VECTORS) for name in self._database.collections if name.startswith(VECTORS))
+
+    def maker(self, name: str) -> Maker | None:
+        """Return who made the vectors of a modality; None if there is no such modality."""
+        collection = self._database.collections.get(VECTORS + name)
+        if collection is None:
+            return None
+        told = collection.metadata or {}
+        return Maker(str(told.get("made_by", FROM_SOURCE)), int(told["dimension"]))
+
+    def require_same(self, name: str, maker: Maker) -> None:
+        """Check that a modality, if it exists, has this maker. Vectors of two makers are never mixed.
+
+        Raises:
+            StoreError: it has another maker, or vectors of another length.
+        """
+        known = self.maker(name)
+        if known is not None and known != maker:
+            raise StoreError(
+                f"store {self._database.location!r} has vectors of {name} by {known.name!r} with {known.length} "
+                f"numbers, and these are by {maker.name!r} with {maker.length}: ingest into a new store"
+            )
+
+    def make(self, name: str, maker: Maker) -> None:
+        """Make a modality, unless it exists."""
+        if self.maker(name) is None:
+            self._database.make_vectors(name, {"made_by": maker.name, "dimension": maker.length})
+
+    def count(self, name: str) -> int:
+        """Return how many items have a vector."""
+        return self._database.count(VECTORS + name) if self.maker(name) else 0
+
+    def origins(self, name: str, item_ids: Sequence[str]) -> dict[str, str]:
+        """Return what the vector of each item was made of, keyed by id. An item without one is left out."""
+        if self.maker(name) is None:
+            return {}
+        rows = self._database.get(VECTORS + name, item_ids, "metadatas")
+        return {item_id: str(metadata.get("of", "")) for item_id, metadata in rows}
+
+    def put(self, name: str, vectors: Mapping[str, Vectors], origins: Mapping[str, str]) -> None:
+        """Write vectors, keyed by item, with what they were made of. An earlier vector of an item is replaced."""
+        if vectors:
+            stacked = np.stack(list(vectors.values())).astype(np.float32)
+            self._database.upsert(VECTORS + name, list(vectors), stacked, [{"of": origins[id_]} for id_ in vectors])
+            self._cached.pop(name, None)
+
+    def of(self, item_ids: Iterable[str]) -> dict[str, dict[str, Vectors]]:
+        """Return the vectors of items, keyed by modality and then by id. What an item lacks is left out."""
+        ids = list(item_ids)
+        return {name: self._cached.setdefault(name, ReadCache()).get(ids, self._reader(name)) for name in self.names}
+
+    def remove(self, item_ids: Sequence[str], name: str = "") -> None:
+        """Remove the vectors of items, of one modality or of all."""
+        for each in [name] if name else self.names:
+            if item_ids:
+                self._database.delete(VECTORS + each, item_ids)
+                self._cached.pop(each, None)
+
+    def forget(self) -> None:
+        """Read everything anew when it is asked for next, also modalities that other processes made."""
+        self._database.find_vectors()
+        self._cached.clear()
+
+    def _reader(self, name: str) -> Callable[[list[str]], dict[str, Vectors]]:
+        def read(absent: list[str]) -> dict[str, Vectors]:
+            rows = self._database.get(VECTORS + name, absent, "embeddings")
+            return {item_id: np.asarray(vector, dtype=np.float32) for item_id, vector in rows}
+
+        return read
