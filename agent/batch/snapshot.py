@@ -23,6 +23,7 @@ from whimbrel.tools.store.in_memory import InMemory, KnownVectors
 from whimbrel.tools.store.store import Store
 from whimbrel.tools.store.user_records import TASTE_EVENTS, taste_vector
 from whimbrel.tools.text.encoder import DIMENSION
+from whimbrel.tools.text.encoders import encoder_named
 from whimbrel.tools.timestamps import zone_of
 
 ITEMS, FACTS, FITTED = "items.jsonl", "facts.json", "fitted"
@@ -80,6 +81,7 @@ def write_snapshot(store: Store, folder: Path, *, before: float, progress: Progr
         "zone": str(store.settings.zone),
         "min_people": store.min_people,
         "marks": store.marks,
+        "encoder": store.encoder.name,
         "modalities": _write_modalities(store, partial),
     }
     (partial / FACTS).write_text(json.dumps(facts, ensure_ascii=False), "utf-8")
@@ -123,6 +125,7 @@ def _open(folder: Path) -> Snapshot:
         zone=zone_of(facts["zone"]),
         min_people=facts["min_people"],
         marks=facts["marks"],
+        encoder=encoder_named(facts["encoder"]),
         vectors=KnownVectors(_mapped(folder / VECTORS), _mapped(folder / TASTES), topic_vectors),
         modalities={name: _mapped(folder / MODALITY.format(name)) for name in facts["modalities"]},
     )

@@ -11,6 +11,8 @@ from whimbrel.tools.progress import NoProgress
 from whimbrel.tools.sources.formats import open_source
 from whimbrel.tools.sources.ingest import ingest
 from whimbrel.tools.store.store import Store, open_store
+from whimbrel.tools.store.vectors import reencode
+from whimbrel.tools.text.multilingual import MULTILINGUAL
 
 MOMENT = 1_500_000_000.0 + 4 * 7000 - 1
 
@@ -94,3 +96,11 @@ def test_a_snapshot_that_was_stopped_is_made_anew(tmp_path: Path) -> None:
         write_snapshot(store, tmp_path / "snapshot", before=MOMENT, progress=NoProgress())
     assert len(open_snapshot(tmp_path / "snapshot").catalogue.all_items()) == 30
     assert not (tmp_path / "snapshot.partial").exists()
+
+
+def test_a_snapshot_has_the_text_encoder_of_its_store(tmp_path: Path) -> None:
+    location = varied_store(tmp_path)
+    reencode(str(location), MULTILINGUAL)
+    with open_store(location) as store:
+        write_snapshot(store, tmp_path / "snapshot", before=MOMENT, progress=NoProgress())
+        assert open_snapshot(tmp_path / "snapshot").catalogue.encoder is store.encoder is MULTILINGUAL
