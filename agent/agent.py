@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from pydantic import ValidationError
@@ -47,6 +47,8 @@ from whimbrel.tools.timestamps import parse_time
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
+    from langchain_core.retrievers import BaseRetriever
+    from langchain_core.runnables import Runnable
 
     from whimbrel.agent.chat.session import Session
     from whimbrel.agent.schema.policy import Policy
@@ -336,6 +338,32 @@ class Agent:
             if request.user_id not in stored.log.user_rows:  # the person was forgotten meanwhile
                 remove_audit(stored.folder, request.user_id)
         return answer
+
+    def as_runnable(self) -> "Runnable[str | dict[str, Any], Recommendations]":
+        """Return the agent as a LangChain Runnable: `invoke`, `ainvoke`, `batch` and `stream`.
+
+        Its input is the id of a person, or a dict of `user_id`, `at`, `context` and `k`, as `recommend` takes them.
+
+        Example:
+            ```python
+            agent.as_runnable().batch(["42", {"user_id": "7", "context": {"query": "a gift"}, "k": 5}])
+            ```
+        """
+        from whimbrel.agent.runnables import runnable_of
+
+        return runnable_of(self)
+
+    def as_retriever(self, user_id: str = "", k: int = 10) -> "BaseRetriever":
+        """Return a LangChain retriever, for which a question is a wish of one person and a document is an item.
+
+        Args:
+            user_id: The person; "" for somebody new.
+            k: The most documents.
+        """
+        from whimbrel.agent.runnables import retriever_of
+
+        _check_length(k)
+        return retriever_of(self, identifier(user_id), k)
 
     def rank(
         self, history: Sequence[Item], candidates: Sequence[Item], context: Situation = None, *, at: object = None

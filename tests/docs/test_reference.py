@@ -30,7 +30,7 @@ COMMAND = re.compile(r"(?:^|`)(?:\$ )?(whimbrel [a-z][^`\n#|]*)", re.MULTILINE)
 README_LINES = 120
 CODE = ("prompts", "tools", "agent", "evals", "tests")
 FILES = [str(path) for folder in CODE for path in (ROOT / folder).rglob("*") if path.suffix != ".pyc"]
-EXAMPLE_FILES = ("pyproject.toml", "preprocessor_config.json")
+EXAMPLE_FILES = ("pyproject.toml", "preprocessor_config.json", "tuned_model.json")
 
 
 def page_name(page: Path) -> str:
