@@ -10,7 +10,7 @@ LIBRARY_ONLY := $(VENV)/llama-library-only.cmake
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DCMAKE_PROJECT_llama.cpp_INCLUDE=$(CURDIR)/$(LIBRARY_ONLY)
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell getconf _NPROCESSORS_ONLN)
 
-.PHONY: install sasrec demo test check lint types reference clean
+.PHONY: install sasrec demo test check lint types reference docs clean
 
 install: $(STAMP)
 
@@ -51,5 +51,9 @@ types: install
 reference: install
 	$(BIN)/python -m whimbrel.agent.cli.reference
 
+# The site, in the folder site. A dead link is an error.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist site *.egg-info

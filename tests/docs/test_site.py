@@ -1,0 +1,25 @@
+"""The site: it is built without a dead link, and every page is listed for language models."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_site_is_built_strictly(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    listed = (tmp_path / "site" / "llms.txt").read_text("utf-8")
+    pages = [page.relative_to(ROOT / "docs").with_suffix(".html") for page in (ROOT / "docs").rglob("*.md")]
+    for page in pages:
+        if not page.is_relative_to("evaluation/replies"):
+            assert (tmp_path / "site" / page).is_file()
+            assert f"({page})" in listed
+    start = (tmp_path / "site" / "start.html").read_text("utf-8")
+    assert 'href="tasks/your-log.html"' in start
+    assert "googleapis" not in start  # nothing is loaded from elsewhere
+    assert "unpkg" not in start
