@@ -13,7 +13,8 @@ def export_person(store: Store, user_id: str) -> dict[str, Any]:
     Raises:
         DataError: no such user.
     """
-    history, recorded = store.history(user_id), store.recorded(user_id)
+    history = store.export_history(user_id)
+    recorded = store.recorded(user_id) if history else set()
     events, feedback = list[dict[str, Any]](), list[dict[str, Any]]()
     for event in history:
         more = {"rating": event.rating, "context": dict(event.context)}

@@ -15,6 +15,8 @@ from whimbrel.tools.fields import Fields, FieldValue
 from whimbrel.tools.timestamps import DAY_SECONDS, Time, iso
 
 LONGEST_ID, LONGEST_TITLE, LONGEST_TEXT, LONGEST_EVENT, LONGEST_IMAGE = 512, 500, 4000, 40, 2000  # characters
+HIGHEST_RATING = 1e6
+"""Ratings are at most so far from 0. The mean of larger ones could overflow."""
 LONGEST_KEY = 40  # characters of the name of a situation
 MOST_TOPICS = 32  # of one item
 _WHOLE = re.compile(r"^(-?\d+)\.0+$")
@@ -48,8 +50,15 @@ def clean_identifier(text: str) -> str:
     if not (text.isascii() and text.isprintable()):
         if any(unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in text):
             raise ValueError("an id holds a control character")
-        text = without_invisible(text).strip(" \u200c\u200d")
+        text = _stripped(without_invisible(text))
     return _WHOLE.sub(r"\1", text) if text.endswith("0") else text
+
+
+def _stripped(text: str) -> str:
+    """Remove spaces and joiners around a text, in any order. Else an id would change each time it is cleaned."""
+    while (stripped := text.strip().strip("\u200c\u200d")) != text:
+        text = stripped
+    return text
 
 
 def identifier(value: object) -> str:
@@ -171,7 +180,7 @@ class Event(BaseModel):
     item_id: Identifier
     time: Time
     event: Annotated[str, BeforeValidator(_clean_event), Field(min_length=1, max_length=LONGEST_EVENT)] = "interaction"
-    rating: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    rating: Annotated[float, Field(ge=-HIGHEST_RATING, le=HIGHEST_RATING)] | None = None
     context: dict[ContextKey, Title] = Field(default_factory=dict)
 
     @property
@@ -305,7 +314,11 @@ def liked(history: Sequence[Item], *, deviations: float = 1.0) -> list[Item]:
     A rating counts as a dislike if it is below the user's own mean by at least so many standard deviations. Events
     without a rating stay. A history without any ratings is returned unchanged.
     """
-    ratings = [rating for item in history if (rating := getattr(item, "rating", None)) is not None]
+    ratings = [
+        min(max(rating, -HIGHEST_RATING), HIGHEST_RATING)
+        for item in history
+        if (rating := getattr(item, "rating", None)) is not None
+    ]
     if not ratings:
         return list(history)
     # With the mean as the limit, half of the films of a person who rates only what they chose to see would be dislikes.

@@ -21,9 +21,6 @@ from whimbrel.agent.cli.options import (
     open_agent,
 )
 
-GRACE_SECONDS = 30
-"""How long requests that run may take when the server is stopped."""
-
 
 @example("whimbrel serve --store shop", "whimbrel serve --store shop --port 9000 --token-file tokens.json --llm none")
 def serve(
@@ -52,12 +49,12 @@ def serve(
 ) -> None:
     """Serve lists, shifts, conversations and feedback over HTTP, and a page to talk at.
 
-    The page is at /, the description of the interface at /docs, figures for Prometheus at /metrics. Ctrl-C or SIGTERM
-    stops the server once the requests that run are answered.
+    The page is at /, the description of the interface (OpenAPI) at /openapi.json, figures for Prometheus at /metrics.
+    Ctrl-C or SIGTERM stops the server once the requests that run are answered.
     """
     from whimbrel.agent.schema.policy import load_policies, parse_facts
     from whimbrel.agent.serving.callers import Callers
-    from whimbrel.agent.serving.http_server import LOOPBACK, ServerConfig, http_app
+    from whimbrel.agent.serving.http_server import GRACE_SECONDS, LOOPBACK, ServerConfig, http_app
     from whimbrel.tools.errors import ConfigError
 
     if host not in LOOPBACK and token_file is None:

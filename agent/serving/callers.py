@@ -32,17 +32,20 @@ class Callers:
         """
         try:
             document = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ConfigError(f"the tokens in {str(path)!r} cannot be read: {error}") from None
         form = f'{str(path)!r} must be a JSON object of the form {{"TOKEN": ["USER", ...]}}'
         if not isinstance(document, dict) or not document:
             raise ConfigError(form)
         for token, users in document.items():
-            if not isinstance(users, list) or not all(isinstance(user, str | int) for user in users):
+            if not isinstance(users, list) or not all(type(user) in (str, int) and user != "" for user in users):
                 raise ConfigError(form)
             if len(token) < LEAST_LENGTH or not token.isascii() or not token.isprintable():
                 raise ConfigError(f"{str(path)!r}: a token needs {LEAST_LENGTH} ASCII characters or more")
-        return cls({token: frozenset(map(identifier, users)) for token, users in document.items()})
+        try:
+            return cls({token: frozenset(map(identifier, users)) for token, users in document.items()})
+        except ValueError as error:
+            raise ConfigError(f"{str(path)!r}: {error}") from None
 
     def users_of(self, authorization: str) -> frozenset[str] | None:
         """Return the people that a header `Authorization: Bearer TOKEN` may ask about; None if the token is unknown."""

@@ -24,6 +24,7 @@ from whimbrel.agent.serving.callers import EVERYBODY, Callers
 from whimbrel.agent.serving.conversations import Conversations
 from whimbrel.agent.serving.limits import Figures, LimitedBodies
 from whimbrel.agent.serving.requests import ChatBody, FeedbackBody, PersonBody, RankBody, RecommendBody, ShiftBody
+from whimbrel.agent.serving.visible import visible_item, without_paths
 from whimbrel.agent.shift.timeline import Timeline
 from whimbrel.tools.errors import BusyError, ConfigError, DataError, ModelError, StoreError, WhimbrelError
 from whimbrel.tools.records import item_id_of
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 T = TypeVar("T")
+GRACE_SECONDS = 30
+"""How long answers that are being made may take when the server is stopped."""
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 STATUSES: Mapping[type[Exception], tuple[int, str]] = {
     BusyError: (503, "busy"),
@@ -105,12 +108,20 @@ def http_app(agent: Agent, config: ServerConfig | None = None) -> "FastAPI":
         yield
         await asked.close()
 
-    app = FastAPI(title="Whimbrel", version=__version__, description=__doc__, lifespan=lifespan)
+    # The pages that would show the description load scripts from elsewhere, so there is only the document itself.
+    app = FastAPI(
+        title="Whimbrel",
+        version=__version__,
+        description=__doc__ or "",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.add_middleware(LimitedBodies)
     if config.hosts:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(config.hosts))
     app.middleware("http")(figures.measured)
-    _answer_errors(app, str(agent.store.location))
+    _answer_errors(app, agent)
     _add_general_routes(app, figures)
     door = _Door(asked, config, Conversations(agent, config.policy, config.facts))
     _add_routes_of_lists(app, door)
@@ -212,17 +223,21 @@ def _add_routes_of_people(app: "FastAPI", door: _Door) -> None:
         if not body.item_id and not body.title:
             raise ValueError("name the item by item_id or title")
         item_id = body.item_id or item_id_of(body.title)
-        more = {"rating": body.rating, "context": body.context}
-        event_id = await door.run(door.agent.feedback, body.user_id, item_id, body.event, body.time, **more)
-        return {"event_id": event_id}
+
+        def record() -> str:
+            visible_item(door.agent, body.user_id, item_id)
+            return door.agent.feedback(
+                body.user_id, item_id, body.event, body.time, rating=body.rating, context=body.context
+            )
+
+        return {"event_id": await door.run(record)}
 
     @app.post("/v1/forget")
     async def forget(body: PersonBody, request: Request) -> Receipt:
         """Remove a person for good."""
         door.allowed(request, body.user_id)
-        receipt = await door.run(door.agent.forget, body.user_id)
-        door.conversations.drop(body.user_id)
-        return receipt
+        # Once begun, it is completed, however long it takes.
+        return await door.asked.run(door.conversations.forget, body.user_id)
 
     @app.post("/v1/export")
     async def export(body: PersonBody, request: Request) -> dict[str, Any]:
@@ -251,20 +266,19 @@ def _add_chat(app: "FastAPI", door: _Door) -> None:
                 turn = turn_document(await work)
                 yield {"event": "turn", "data": json.dumps(turn, ensure_ascii=False)}
             except Exception as error:  # the status is sent already
-                yield {"event": "error", "data": json.dumps(_error_document(error)[1])}
+                yield {"event": "error", "data": json.dumps(_error_document(error, door.agent)[1])}
 
-        return EventSourceResponse(events())
+        return EventSourceResponse(events(), shutdown_grace_period=GRACE_SECONDS)
 
 
-def _answer_errors(app: "FastAPI", location: str) -> None:
+def _answer_errors(app: "FastAPI", agent: Agent) -> None:
     """Answer every error as `{"error": {"code", "message"}}`. Unexpected ones name no details, and none the store."""
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse
     from starlette.exceptions import HTTPException
 
     async def answer(request: "Request", error: Exception) -> "Response":
-        status, document = _error_document(error)
-        document["error"]["message"] = document["error"]["message"].replace(f"store {location!r}", "this store")
+        status, document = _error_document(error, agent)
         headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {"Retry-After": "1"} if status == 503 else None
         return JSONResponse(document, status, headers=headers)
 
@@ -272,7 +286,7 @@ def _answer_errors(app: "FastAPI", location: str) -> None:
         app.add_exception_handler(kind, answer)
 
 
-def _error_document(error: Exception) -> tuple[int, dict[str, Any]]:
+def _error_document(error: Exception, agent: Agent) -> tuple[int, dict[str, Any]]:
     from fastapi.exceptions import RequestValidationError
     from starlette.exceptions import HTTPException
 
@@ -288,4 +302,4 @@ def _error_document(error: Exception) -> tuple[int, dict[str, Any]]:
     else:
         named = next(((value, kind) for kind, value in STATUSES.items() if isinstance(error, kind)), None)
         (status, code), message = (named[0], str(error)) if named else ((500, "internal"), "the server failed")
-    return status, {"error": {"code": code, "message": message}}
+    return status, {"error": {"code": code, "message": without_paths(message, agent)}}

@@ -17,9 +17,9 @@ from whimbrel.agent.answers import answer_of
 from whimbrel.agent.async_agent import AsyncAgent
 from whimbrel.agent.schema.context import as_context
 from whimbrel.agent.schema.results import Recommendations, Shift
+from whimbrel.agent.serving.visible import is_visible, visible_item, without_paths
 from whimbrel.agent.state import Request
 from whimbrel.tools.errors import ConfigError, DataError, WhimbrelError
-from whimbrel.tools.log.moment_counts import counts_before
 from whimbrel.tools.records import Item
 from whimbrel.tools.store.store import Store
 
@@ -92,7 +92,7 @@ class PersonTools:
         self, wish: Wish = "", avoid: list[str] | None = None, context: Situation = None, k: Count = 10
     ) -> Recommendations:
         """Recommend new items to the person, each with a reason that cites events of their own history."""
-        return self.agent.recommend(self._known, None, _context(wish, context, avoid), k)
+        return self._view.recommend(self._known, None, _context(wish, context, avoid), k)
 
     def rank(self, candidates: list[Candidate | str], wish: Wish = "", context: Situation = None) -> list[RankedItem]:
         """Rank items for the person, the best first. A candidate is an id of the catalogue, or a title with topics."""
@@ -115,7 +115,7 @@ class PersonTools:
         store = self._view.store
         # The index has no times and knows every item, so more are requested than are returned.
         (neighbours,) = store.nearest(store.encoder.encode([words]), n=4 * k + 20)
-        shown = [item_id for item_id, _ in neighbours if self._is_shown(item_id)][:k]
+        shown = [item_id for item_id, _ in neighbours if is_visible(self._view, self.user_id, item_id)][:k]
         items = store.items(shown, before=self.agent.now())
         return [FoundItem.of(items[item_id]) for item_id in shown]
 
@@ -156,10 +156,10 @@ class PersonTools:
         return self.user_id if self.user_id in self.agent.store.log.user_rows else ""
 
     def _item(self, item_id: str) -> Item:
-        found = self._view.store.items([item_id], before=self.agent.now())
-        if item_id not in found or not self._is_shown(item_id):
-            raise DataError(f"no item {item_id!r}: use an id that another tool returned")
-        return found[item_id]
+        try:
+            return visible_item(self.agent, self.user_id, item_id)
+        except DataError as error:
+            raise DataError(f"{error}: use an id that another tool returned") from None
 
     def _candidates(self, candidates: list[Candidate]) -> list[Item]:
         if not 1 <= len(candidates) <= 200:
@@ -168,16 +168,6 @@ class PersonTools:
             Item(**one.model_dump(exclude_defaults=True)) if one.title else self._item(one.item_id)
             for one in candidates
         ]
-
-    def _is_shown(self, item_id: str) -> bool:
-        """Return whether the person may see an item: one that enough people met, or one of their own."""
-        store = self._view.store
-        (row,) = store.log.rows([item_id])
-        if row < 0:
-            return False
-        if counts_before(store.log, self.agent.now()).shown(store.min_people)[row]:
-            return True
-        return bool(self._known) and any(event.item_id == item_id for event in store.history(self._known))
 
 
 def _context(wish: str, context: dict[str, str] | None, avoid: list[str] | None = None) -> dict[str, Any]:
@@ -231,6 +221,6 @@ def _awaited(agent: AsyncAgent, method: Callable[..., Any]) -> Callable[..., Any
         try:
             return await agent.run(method, **arguments)
         except (WhimbrelError, ValueError) as error:
-            raise ToolError(str(error)) from None
+            raise ToolError(without_paths(str(error), agent.agent)) from None
 
     return call

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from whimbrel.tools.records import LONGEST_ID, LONGEST_TITLE, Item, identifier
+from whimbrel.tools.records import HIGHEST_RATING, LONGEST_ID, LONGEST_TITLE, Item, identifier
 
 Moment = Annotated[str | float | None, Field(description="ISO 8601 or Unix seconds; by default now.")]
 
@@ -61,7 +61,7 @@ class FeedbackBody(PersonBody):
     title: str = Field(default="", max_length=LONGEST_TITLE)
     event: str = Field(default="interaction", min_length=1, max_length=40)
     time: Moment = None
-    rating: float | None = Field(default=None, allow_inf_nan=False)
+    rating: float | None = Field(default=None, ge=-HIGHEST_RATING, le=HIGHEST_RATING)
     context: dict[str, str] = Field(default_factory=dict)
 
 

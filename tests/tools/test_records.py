@@ -15,6 +15,7 @@ from whimbrel.tools.records import (
     Interaction,
     Item,
     Occurrence,
+    clean_identifier,
     identifier,
     liked,
     rejected_ids,
@@ -101,3 +102,9 @@ def test_a_rating_a_standard_deviation_below_the_users_own_mean_is_a_dislike() -
     assert [item.item_id for item in liked(history)] == ["a", "c", "d", "e"]
     assert liked(history[2:3]) == history[2:3]
     assert liked(history[:1] * 3) == history[:1] * 3  # ratings that are all the same
+
+
+@pytest.mark.parametrize("text", ["\u200c\u00a043", "\u00a0\u200d 7.0 ", " a\u200c ", "\u200c \u200d x"])
+def test_a_clean_id_stays_as_it_is(text: str) -> None:
+    once = clean_identifier(text)
+    assert clean_identifier(once) == once

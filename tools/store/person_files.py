@@ -10,7 +10,7 @@ from typing import Any
 
 from whimbrel.tools.errors import StoreError
 from whimbrel.tools.files.atomic import atomic_write
-from whimbrel.tools.store.audit_log import remove_audit
+from whimbrel.tools.store.audit_log import read_audit, remove_audit
 
 TALKS_FOLDER, REJECTS_FOLDER = "talks", "rejects"
 
@@ -33,6 +33,11 @@ def read_conversations(folder: Path, user_id: str) -> dict[str, Any]:
         except (OSError, ValueError, RecursionError) as error:
             raise StoreError(f"{str(path)!r} cannot be read: {error}") from error
     return kept
+
+
+def has_files_of(folder: Path, user_id: str) -> bool:
+    """Return whether conversations or shown lists of a user are kept."""
+    return any(talks_of(folder, user_id).glob("*.json")) or bool(read_audit(folder, user_id))
 
 
 def remove_files_of(folder: Path, user_id: str) -> dict[str, int]:

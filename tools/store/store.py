@@ -44,7 +44,7 @@ from whimbrel.tools.store.journal import Journal
 from whimbrel.tools.store.lease import Lease
 from whimbrel.tools.store.modalities import Modalities
 from whimbrel.tools.store.notes import PRIVATE, REENCODING, Notes
-from whimbrel.tools.store.person_files import read_conversations, remove_files_of
+from whimbrel.tools.store.person_files import has_files_of, read_conversations, remove_files_of
 from whimbrel.tools.store.settings import Settings
 from whimbrel.tools.store.stored_log import ColumnsOf, StoredLog
 from whimbrel.tools.store.user_records import UserRecords
@@ -177,6 +177,27 @@ class Store:
     def zone(self) -> tzinfo:
         """The zone in which people live."""
         return self.settings.zone
+
+    def _history_or_files(self, user_id: str) -> list[Occurrence]:
+        """Return a user's history. It is empty for somebody who only talked or marked topics.
+
+        Raises:
+            DataError: nothing is kept of such a user.
+        """
+        try:
+            return self._whole_history(user_id)
+        except DataError:
+            if has_files_of(self.folder, user_id) or self.settings.sensitive(user_id):
+                return []
+            raise
+
+    def export_history(self, user_id: str) -> list[Interaction]:
+        """Return the user's interactions. There are none of somebody who only talked or marked topics.
+
+        Raises:
+            DataError: nothing is kept of such a user.
+        """
+        return self.history(user_id) if self._history_or_files(user_id) else []
 
     def _whole_history(self, user_id: str) -> list[Occurrence]:
         # The journal is read first: what is folded meanwhile is then found in the user's records.
@@ -377,11 +398,13 @@ class Store:
             StoreError: another process is writing.
         """
         with self._lease.held(wait=WAIT_SECONDS):
-            history = self._whole_history(user_id)
+            history = self._history_or_files(user_id)
             self._database.purge_at_close()
             removed = remove_files_of(self.folder, user_id)
             removed["sensitive topics"] = len(self.settings.sensitive(user_id))
             self.settings.set_sensitive((), user_id)
+            if not history:
+                return {**removed, "events": 0, "items": 0, "topics": 0}
             log = self.log
             item_ids = sorted({occurrence.item_id for occurrence in history})
             rows = log.rows(item_ids)

@@ -240,3 +240,76 @@ def test_a_kill_loses_no_feedback_that_was_answered(folder: Path) -> None:
     with open_store(folder) as store:
         assert len(answered) > 1
         assert set(answered) <= {event.event_id for event in store.history("u1")}
+
+
+def test_feedback_reveals_no_item_that_the_person_may_not_see(folder: Path) -> None:
+    with Agent.open(folder, llm="none") as agent:
+        item_id = next(item for item in agent.store.history("u1")).item_id
+        agent.mark_sensitive(["Tea", "Bread", "Garden"])
+    with served(folder) as client:
+        hidden = client.post("/v1/feedback", json={"user_id": "u9", "item_id": item_id, "event": "like"})
+        unknown = client.post("/v1/feedback", json={"user_id": "u9", "item_id": "none", "event": "like"})
+    assert hidden.status_code == unknown.status_code == 404
+    assert hidden.json()["error"]["message"].replace(item_id, "") == unknown.json()["error"]["message"].replace(
+        "none", ""
+    )
+
+
+def test_what_a_forgotten_person_says_meanwhile_is_not_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from whimbrel.agent.chat.session import Session
+
+    real = Session.open
+    opening, forgotten = threading.Event(), threading.Event()
+
+    def slow(self: Session) -> Any:
+        opening.set()
+        forgotten.wait(10)
+        return real(self)
+
+    monkeypatch.setattr(Session, "open", slow)
+    with served(folder) as client:
+        answers: list[Any] = []
+        body = {"user_id": "u3", "session": "race"}
+        talk = threading.Thread(target=lambda: answers.append(client.post("/v1/chat", json=body)))
+        talk.start()
+        opening.wait(10)
+        assert client.post("/v1/forget", json={"user_id": "u3"}).status_code == 200
+        forgotten.set()
+        talk.join()
+        assert answers[0].status_code == 404
+        assert not list(folder.glob("talks/*/*.json"))
+
+
+def test_somebody_who_only_talked_can_be_exported_and_forgotten(client: Any, folder: Path) -> None:
+    client.post("/v1/chat", json={"user_id": "talker", "session": "secret", "line": "something with divorce"})
+    assert client.post("/v1/export", json={"user_id": "talker"}).json()["memory"]
+    assert client.post("/v1/forget", json={"user_id": "talker"}).json()["events"] == 0
+    assert not list(folder.glob("talks/*/*.json"))
+    assert client.post("/v1/export", json={"user_id": "talker"}).status_code == 404
+
+
+def test_two_visitors_without_a_name_share_nothing(client: Any) -> None:
+    client.post("/v1/chat", json={"line": "I want furniture"})
+    state = client.post("/v1/chat", json={"line": "/state"}).json()["state"]
+    assert not state["wants"]
+    assert not state["conditions"]
+
+
+def test_two_first_lines_at_once_are_both_kept(client: Any) -> None:
+    def say(line: str) -> None:
+        client.post("/v1/chat", json={"user_id": "u1", "session": "twice", "line": line})
+
+    lines = [threading.Thread(target=say, args=[line]) for line in ("no furniture", "no bread")]
+    for line in lines:
+        line.start()
+    for line in lines:
+        line.join()
+    state = json.dumps(client.post("/v1/chat", json={"user_id": "u1", "session": "twice", "line": "/state"}).json())
+    assert "Furniture" in state
+    assert "Bread" in state
+
+
+def test_a_rating_without_bounds_is_refused(client: Any) -> None:
+    listed = client.post("/v1/recommend", json={"user_id": "u1", "k": 1}).json()["recommendations"]
+    body = {"user_id": "u1", "item_id": listed[0]["item_id"], "event": "rating", "rating": 1.7e308}
+    assert client.post("/v1/feedback", json=body).status_code == 422
