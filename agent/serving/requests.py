@@ -42,8 +42,8 @@ class RecommendBody(PersonBody):
 class RankBody(Body):
     """A request to rank candidates for a history that the caller sends."""
 
-    history: Sequence[Item] = Field(default=(), max_length=5000)
-    candidates: Sequence[Item] = Field(min_length=1, max_length=1000)
+    history: Sequence[Item] = Field(default=(), max_length=1000)
+    candidates: Sequence[Item] = Field(min_length=1, max_length=500)
     context: dict[str, Any] = Field(default_factory=dict)
 
 
