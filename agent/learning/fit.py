@@ -39,6 +39,7 @@ from whimbrel.tools.files.whole_files import whole_files
 from whimbrel.tools.log.click_rates import ClickRates
 from whimbrel.tools.progress import NoProgress, Progress
 from whimbrel.tools.retrieval.catalogue import Catalogue
+from whimbrel.tools.store.clients import DATABASE_FILE
 from whimbrel.tools.store.in_memory import InMemory
 from whimbrel.tools.store.store import Store
 
@@ -171,7 +172,8 @@ def fit_store(
             return fit
         draw.progress.step("Learning to forecast", None)
         with whole_files(store.fitted, (*FILES, FORECASTER_FILE, SETTINGS_FILE)) as new:
-            fitted.save(new)
+            # The items are those of the store itself, so only the encoder is noted.
+            replace(fitted, origin=Origin(encoder=store.encoder.name)).save(new)
             outlook = fit_forecast(store.log, new, seed=seed)
     return replace(fit, outlook=outlook)
 
@@ -250,6 +252,8 @@ def _fit_log(catalogue: InMemory, out: Path, extras: Extras, draw: Draw) -> Fit:
 def _require_folder(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {str(out)!r} is a file: give a folder")
+    if (out / DATABASE_FILE).is_file():
+        raise ConfigError(f"--out {str(out)!r} is the folder of a store: give another one, or leave --out away")
 
 
 def _require_something(learned: Learning) -> None:

@@ -30,6 +30,8 @@ from whimbrel.tools.sources.formats import open_source
 from whimbrel.tools.sources.ingest import ingest
 from whimbrel.tools.store.in_memory import InMemory
 from whimbrel.tools.store.store import open_store
+from whimbrel.tools.store.vectors import reencode
+from whimbrel.tools.text.multilingual import MULTILINGUAL
 
 Run = Callable[..., tuple[int, str, str]]
 SIZE, DAY = 60, 86400.0
@@ -255,3 +257,13 @@ def test_verdicts_count_people_and_not_moments() -> None:
 def test_what_is_opened_beside_no_store_is_refused(of_later: Path) -> None:
     with pytest.raises(ConfigError, match="needs a store"):
         Agent.open(None, "none", fitted=of_later)
+
+
+def test_a_fit_in_a_store_notes_the_encoder_of_the_store(tmp_path: Path) -> None:
+    folder = make_store(tmp_path, people=60, begin=1e9)
+    reencode(str(folder), MULTILINGUAL)
+    with open_store(folder) as store:
+        fit_store(store)
+        assert read_fit(store.fitted).origin.encoder == MULTILINGUAL.name
+        with pytest.raises(ConfigError, match="folder of a store"):
+            fit_store(store, out=folder)
