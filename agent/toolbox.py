@@ -158,16 +158,26 @@ class _ToolUser:
         return self._facts([item_ids[row] for row in rows if values[row] > 0])
 
     def _shown(self) -> NDArray[np.bool_]:
-        """Return for each item whether the user may see it: their own items, and those that enough people met."""
-        store = self.agent.store
-        shown = counts_before(store.log, self.before).shown(store.min_people)
-        rows = store.log.rows([event.item_id for event in store.history(self.user_id, before=self.before)])
-        shown[rows[rows >= 0]] = True
-        return shown
+        return shown_to(self.agent.store, self.user_id, self.before)
 
     def _facts(self, item_ids: Sequence[str]) -> list[dict[str, Any]]:
         items = self.agent.store.items(item_ids)
         return [_item_facts(items[item_id]) for item_id in item_ids]
+
+
+def shown_to(store: Store, user_id: str, before: float) -> NDArray[np.bool_]:
+    """Return for each item of the log whether a user may see it: their own items, and those that enough people met.
+
+    Args:
+        store: The store, without topics that are sensitive for the user.
+        user_id: The user, whom the log need not know.
+        before: The moment. Only earlier events count.
+    """
+    shown = counts_before(store.log, before).shown(store.min_people)
+    if user_id in store.log.user_rows:
+        rows = store.log.rows([event.item_id for event in store.history(user_id, before=before)])
+        shown[rows[rows >= 0]] = True
+    return shown
 
 
 def _item_facts(item: Item) -> dict[str, Any]:

@@ -192,11 +192,11 @@ def learn_channel_weights(
     # A channel that found nothing, such as that of an encoder that was not taught, has no say in the mean.
     used = np.any([choice.features.any(axis=0) for log in usable for choice in log], axis=0)
     names = [name for name, is_used in zip(LEARNED_CHANNELS, used, strict=True) if is_used]
-    found = [[replace(choice, features=choice.features[:, used]) for choice in log] for log in usable]
-    learned_from, held_out = _split_people(found, seed)
+    narrowed = [[replace(choice, features=choice.features[:, used]) for choice in log] for log in usable]
+    learned_from, held_out = _split_people(narrowed, seed)
     begin = np.array([start.get(name, 1.0) for name in names])
     ridge = best_ridge(_labelled(learned_from), _labelled(held_out), begin, bound=0.0)
-    weights = fit_weights(_labelled(found), begin, ridge=ridge, bound=0.0)
+    weights = fit_weights(_labelled(narrowed), begin, ridge=ridge, bound=0.0)
     if weights.mean() < LEAST_CHANNEL_WEIGHT:
         return start
     return {name: round(float(w / weights.mean()), 3) for name, w in zip(names, weights, strict=True)}

@@ -85,12 +85,12 @@ def most_alike(item_ids: Sequence[str], compared: Mapping[str, Comparison]) -> d
 
     A candidate is left out if no modality speaks for it, or if no latest item stands out.
     """
-    found = {}
+    alike = {}
     for row, item_id in enumerate(item_ids):
         best = max(compared, key=lambda name: compared[name].figures[row], default=None)
         if best is not None and compared[best].figures[row] > 0 and compared[best].stands_out[row] >= STANDS_OUT:
-            found[item_id] = Alike(best, compared[best].nearest[row])
-    return found
+            alike[item_id] = Alike(best, compared[best].nearest[row])
+    return alike
 
 
 def cosines_with(candidates: Vectors, met: Vectors) -> Floats:

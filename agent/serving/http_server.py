@@ -294,8 +294,8 @@ def _error_document(error: Exception, agent: Agent) -> tuple[int, dict[str, Any]
         status, code, message = error.status, error.code, str(error)
     elif isinstance(error, RequestValidationError):
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"] if part != "body")
-        status, code, message = 422, "invalid", f"{place or 'body'}: {first['msg']}"
+        field_path = ".".join(str(part) for part in first["loc"] if part != "body")
+        status, code, message = 422, "invalid", f"{field_path or 'body'}: {first['msg']}"
     elif isinstance(error, HTTPException):
         status, message = error.status_code, str(error.detail)
         code = {404: "not_found", 413: "too_large"}.get(status, "http")

@@ -17,8 +17,9 @@ from whimbrel.agent.answers import answer_of
 from whimbrel.agent.async_agent import AsyncAgent
 from whimbrel.agent.schema.context import as_context
 from whimbrel.agent.schema.results import Recommendations, Shift
-from whimbrel.agent.serving.visible import is_visible, visible_item, without_paths
+from whimbrel.agent.serving.visible import visible_item, without_paths
 from whimbrel.agent.state import Request
+from whimbrel.agent.toolbox import shown_to
 from whimbrel.tools.errors import ConfigError, DataError, WhimbrelError
 from whimbrel.tools.records import Item
 from whimbrel.tools.store.store import Store
@@ -115,9 +116,12 @@ class PersonTools:
         store = self._view.store
         # The index has no times and knows every item, so more are requested than are returned.
         (neighbours,) = store.nearest(store.encoder.encode([words]), n=4 * k + 20)
-        shown = [item_id for item_id, _ in neighbours if is_visible(self._view, self.user_id, item_id)][:k]
-        items = store.items(shown, before=self.agent.now())
-        return [FoundItem.of(items[item_id]) for item_id in shown]
+        ids = [item_id for item_id, _ in neighbours]
+        before, rows = self.agent.now(), store.log.rows(ids)
+        shown = shown_to(store, self.user_id, before)
+        visible = [item_id for item_id, row in zip(ids, rows, strict=True) if row >= 0 and shown[row]][:k]
+        items = store.items(visible, before=before)
+        return [FoundItem.of(items[item_id]) for item_id in visible]
 
     def item(self, item_id: ItemId) -> FoundItem:
         """Return what the catalogue says of an item."""

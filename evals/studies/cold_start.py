@@ -158,8 +158,8 @@ def _items(systems: _Systems, until: float, most: int, seed: int, progress: Prog
             continue
         pool = [by_row[int(number)] for number in random.permutation([chosen, *others])]
         target = [item.item_id for item in pool].index(log.item_ids[chosen])
-        place = {item_id: -number for number, item_id in enumerate(agent.rank(history, pool, at=at))}
-        scores = {"whimbrel": np.array([place[item.item_id] for item in pool], dtype=np.float64)}
+        order = {item_id: -number for number, item_id in enumerate(agent.rank(history, pool, at=at))}
+        scores = {"whimbrel": np.array([order[item.item_id] for item in pool], dtype=np.float64)}
         scores |= {name: systems.scores(name, history, pool, at) for name in SYSTEMS[1:]}
         for name, of in scores.items():
             rank = 1 + (of > of[target]).sum() + ((of == of[target]).sum() - 1) / 2

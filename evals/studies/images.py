@@ -152,19 +152,19 @@ def _without(features: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _cases(log: InteractionLog, begin: float, seed: int) -> list[_Case]:
     """Return the first meetings from `begin` on, in random order."""
-    found = list[_Case]()
+    cases = list[_Case]()
     for user in range(len(log.user_ids)):
         pairs = slice(log.pair_offset[user], log.pair_offset[user + 1])
         items, times = log.pair_item[pairs], log.pair_time[pairs]
         for item, time in zip(items[times >= begin].tolist(), times[times >= begin].tolist(), strict=True):
             if (times < time).sum() >= LEAST_HISTORY:
-                found.append(_Case(user, time, item, 0))
-    if not found:
+                cases.append(_Case(user, time, item, 0))
+    if not cases:
         raise DataError("nobody met a new item in the last part of the log")
     order = np.argsort(log.item, kind="stable")
     bounds = np.searchsorted(log.item[order], np.arange(len(log.item_ids) + 1))
     times_of = [log.time[order[bounds[item] : bounds[item + 1]]] for item in range(len(log.item_ids))]
-    counted = [replace(case, events=int(np.searchsorted(times_of[case.chosen], case.at))) for case in found]
+    counted = [replace(case, events=int(np.searchsorted(times_of[case.chosen], case.at))) for case in cases]
     return [counted[row] for row in np.random.default_rng(seed).permutation(len(counted))]
 
 

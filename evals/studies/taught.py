@@ -228,10 +228,10 @@ def markdown(document: Mapping[str, Any]) -> str:
             gain, without = document["gains"][part][base], systems[base]["value"]
             lines.append(f"| {base} | {without:.4f} | {systems[tuned]['value']:.4f} | {_gain(gain, without)} |")
         lines.append("")
-    found = document["retrieved"]
+    retrieved = document["retrieved"]
     lines += [
-        f"The chosen item is among the candidates in {found['without']:.1%} of the choices, and in "
-        f"{found['with']:.1%} with the channel of the tuned encoder. It was taught in {document['seconds']:.0f} s "
+        f"The chosen item is among the candidates in {retrieved['without']:.1%} of the choices, and in "
+        f"{retrieved['with']:.1%} with the channel of the tuned encoder. It was taught in {document['seconds']:.0f} s "
         f"({document['cpu_seconds']:.0f} s of one core); the process took {document['peak_mb']:,.0f} MB at most.",
     ]
     return "\n".join(lines)

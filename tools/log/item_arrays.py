@@ -1,4 +1,4 @@
-"""A file of arrays about the items of a log: what `ItemEmbeddings` and `Ease` are kept in."""
+"""A file of arrays about the items of a log: what `ItemEmbeddings`, `Ease` and `TaughtItems` are kept in."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,3 +44,16 @@ def load_item_arrays(path: Path, *expected: str) -> ItemArrays:
     if np.isnan(until):
         raise ValueError("no time until which events were read")
     return ItemArrays(item_ids, until, loaded)
+
+
+def require_unit_vectors(vectors: NDArray[Any], shape: tuple[int, int]) -> None:
+    """Check that vectors have a shape and are no longer than 1.
+
+    Raises:
+        ValueError: they do not, or are not.
+    """
+    if vectors.shape != shape or vectors.dtype != np.float32:
+        raise ValueError(f"vectors of shape {vectors.shape} for {shape[0]} items")
+    # A comparison with NaN is false, so NaN is rejected here too.
+    if not (np.abs(vectors) <= 1.001).all():
+        raise ValueError("vectors longer than 1")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.tools.log.interaction_log import InteractionLog, Ints
-from whimbrel.tools.log.item_arrays import load_item_arrays, save_item_arrays
+from whimbrel.tools.log.item_arrays import load_item_arrays, require_unit_vectors, save_item_arrays
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -81,11 +81,7 @@ class ItemEmbeddings:
         """
         item_ids, until, arrays = load_item_arrays(path, "vectors")
         vectors = arrays["vectors"]
-        if vectors.shape != (len(item_ids), DIMENSIONS) or vectors.dtype != np.float32:
-            raise ValueError(f"vectors of shape {vectors.shape} for {len(item_ids)} items")
-        # A comparison with NaN is false, so NaN is rejected here too.
-        if not (np.abs(vectors) <= 1.001).all():
-            raise ValueError("vectors longer than 1")
+        require_unit_vectors(vectors, (len(item_ids), DIMENSIONS))
         return cls(item_ids, vectors, until)
 
     def only(self, item_ids: Collection[str]) -> "ItemEmbeddings | None":

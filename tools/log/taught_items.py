@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.tools.log.interaction_log import InteractionLog, Ints
-from whimbrel.tools.log.item_arrays import load_item_arrays, save_item_arrays
+from whimbrel.tools.log.item_arrays import load_item_arrays, require_unit_vectors, save_item_arrays
 from whimbrel.tools.text.encoder import Vectors
 from whimbrel.tools.text.taught_head import TaughtHead
 
@@ -55,11 +55,7 @@ class TaughtItems:
         item_ids, until, arrays = load_item_arrays(path, *PARTS)
         vectors, head = arrays["vectors"], TaughtHead(arrays["axes"], arrays["pieces"], arrays["rows"])
         head.require_consistent()
-        if vectors.shape != (len(item_ids), head.axes.shape[1]) or vectors.dtype != np.float32:
-            raise ValueError(f"vectors of shape {vectors.shape} for {len(item_ids)} items")
-        # A comparison with NaN is false, so NaN is rejected here too.
-        if not (np.abs(vectors) <= 1.001).all():
-            raise ValueError("vectors longer than 1")
+        require_unit_vectors(vectors, (len(item_ids), head.axes.shape[1]))
         return cls(item_ids, vectors, until, head, arrays["encoder"].tobytes().decode())
 
     def for_log(self, log: InteractionLog) -> "TaughtItems":

@@ -1,31 +1,17 @@
 """`whimbrel fit` on files of sessions, and `whimbrel eval rank --fitted` with what it wrote."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from whimbrel.agent.cli.main import main
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.ranking.rankers import Rankers
 
 Run = Callable[..., tuple[int, str, str]]
 SIZE = 300
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["whimbrel", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-            sys.exit(0)
-        return (int(ended.value.code or 0), *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture(scope="module")

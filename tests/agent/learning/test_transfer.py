@@ -1,7 +1,6 @@
 """What was learned in one store, used in another: what moves, what does not, and what held-out people say of it."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 
 from whimbrel.agent.agent import Agent
-from whimbrel.agent.cli.main import main
 from whimbrel.agent.fitted import ORIGIN, Fitted
 from whimbrel.agent.learning import trials
 from whimbrel.agent.learning.fit import Extras, fit_store
@@ -40,18 +38,6 @@ SIZE, DAY = 60, 86400.0
 @pytest.fixture(autouse=True)
 def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(trials, "cache_folder", lambda: tmp_path / "cache")
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["whimbrel", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-            sys.exit(0)
-        return (int(ended.value.code or 0), *capsys.readouterr())
-
-    return run
 
 
 def make_store(folder: Path, *, people: int, begin: float, prefix: str = "Thing") -> Path:
