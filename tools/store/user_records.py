@@ -1,15 +1,14 @@
 """Users' histories in Chroma, in chunks of JSON, each with the user's taste vector.
 
-Each record of the collection `users` has one chunk of a user's history as its metadata. Its vector is the user's taste,
-a weighted mean of the item vectors of their latest events. Later events have higher weights. All chunks of one user
-have the same vector.
+Each record of the collection `users` has one chunk of a user's history as its metadata. The vector of the first chunk
+is the user's taste, a weighted mean of the item vectors of their latest events. Later events have higher weights.
 """
 
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
-from zlib import compress, decompress
+from zlib import compress, crc32, decompress
 from zlib import error as zlib_error
 
 import numpy as np
@@ -126,7 +125,7 @@ class UserRecords:
     def nearest(self, vector: Vectors, *, n: int) -> list[str]:
         """Return up to `n` users whose taste vectors are nearest to `vector`, the nearest first."""
         (records,) = self._database.nearest(COLLECTION, vector[None], n=n)
-        return list(dict.fromkeys(_user_of(record_id) for record_id, _ in records))
+        return [_user_of(record_id) for record_id, _ in records if _chunk_of(record_id) == 0]
 
     def _write(
         self, histories: Histories, vectors: Mapping[str, Vectors], meanings: Mapping[str, Meaning] | None
@@ -144,7 +143,7 @@ class UserRecords:
             taste = taste_vector(of_items, [strengths[o.event] for o in latest])
             for number, chunk in enumerate(chunks):
                 ids.append(_record_id(user_id, number))
-                tastes.append(taste)
+                tastes.append(_far_vector(ids[-1], len(taste)) if number else taste)
                 metadatas.append({_HISTORY_KEY: _encoded(chunk, len(chunks))})
         self._database.upsert(COLLECTION, ids, np.stack(tastes), metadatas)
 
@@ -155,6 +154,20 @@ def _user_of(record_id: str) -> str:
 
 def _record_id(user_id: str, chunk: int) -> str:
     return f"{user_id}{CHUNK_MARK}{chunk}"
+
+
+def _chunk_of(record_id: str) -> int:
+    return int(record_id.partition(CHUNK_MARK)[2])
+
+
+def _far_vector(record_id: str, size: int) -> Vectors:
+    """Return the vector of a later chunk: a unit vector that is near nothing and always the same for this record.
+
+    With the taste vector here, 33 chunks of one user would be each other's only neighbours in Chroma's HNSW graph,
+    which keeps at most 32 of a record. A search that starts at one of them would reach no other user.
+    """
+    vector = np.random.default_rng(crc32(record_id.encode())).standard_normal(size)
+    return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
 
 
 def _decoded(records: Iterable[tuple[str, Mapping[str, Any]]]) -> Histories:
