@@ -70,9 +70,9 @@ class Given:
 
     def shared_with(self, event: Interaction) -> Likeness | None:
         """Return what the item shares with an event; None if that is nothing."""
-        topics = tuple(topic for topic in self.facts.item.topics if topic in event.topics)
+        topics = self.write.known.shared_topics(self.facts.item, event)
         if topics:
-            return Likeness((event,), topics)
+            return Likeness((event,), tuple(topics))
         near = (likeness for likeness in self.facts.likeness if event in likeness.events)
         alike = self.facts.alike
         return next(near, Likeness((event,)) if alike and alike.event == event else None)

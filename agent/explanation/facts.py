@@ -9,7 +9,7 @@ from statistics import median
 import numpy as np
 
 from whimbrel.agent.explanation.cite import by_cause
-from whimbrel.agent.explanation.likeness import LEAST_COSINE, same_variant, shared_topics, shared_words
+from whimbrel.agent.explanation.likeness import LEAST_COSINE, reads_as_name, same_variant, shared_topics, shared_words
 from whimbrel.agent.ranking.modalities import Alike
 from whimbrel.agent.ranking.rank import Ranked
 from whimbrel.agent.schema.results import Shift
@@ -35,6 +35,8 @@ LEAST_SAME_KIND = 5
 """A person with this many events, all of one kind, shows that this is the kind of event that the log records."""
 NEAR_BEST = 0.75
 """Of the events that support a fact nearly as well as the best, one is taken that the list has not cited yet."""
+LEAST_TOPIC_PEOPLE = 3
+"""A reason names a topic if an item with it was chosen by this many people, or by as many as the usual item."""
 SAME_TOPIC = 1.5
 """An event with a topic of the item counts this many times, because a reason about other people then also says why."""
 SHARED_EVENTS = 2
@@ -131,6 +133,25 @@ class Background:
         """The person's highest rating, if they also gave lower ones."""
         ratings = {event.rating for event in self.history if event.rating is not None}
         return max(ratings) if len(ratings) > 1 else None
+
+    def shared_topics(self, item: Item, other: Item) -> list[str]:
+        """Return the topics that two items share, of those that reasons may name."""
+        return [topic for topic in shared_topics(item, other) if self.may_name(topic)]
+
+    def may_name(self, topic: str) -> bool:
+        """Return whether reasons may name a topic.
+
+        The maker of an item can write an order as its topic. So a topic must read as a name, and several people must
+        have chosen an item with it. Where no item has several people, this is not asked.
+        """
+        counts = counts_before(self.log, self.before)
+        return reads_as_name(topic) and counts.topic_users.get(topic, 0) >= min(LEAST_TOPIC_PEOPLE, self._usual_people)
+
+    @cached_property
+    def _usual_people(self) -> float:
+        """The median number of people of an item that somebody met; 0 without a log."""
+        users = counts_before(self.log, self.before).users
+        return float(np.median(users[users > 0])) if users.any() else 0.0
 
     def share(self, item_id: str) -> float:
         """Return the share of all people who chose an item."""
@@ -262,7 +283,7 @@ def facts_of(entry: Ranked, known: Background, cited: Mapping[str, int] | None =
     others = _others(entry, known, uses)
     days = (known.end - latest.time) / DAY_SECONDS
     since = known.people.since(item.item_id, latest.time) if SINCE_DAYS[0] <= days <= SINCE_DAYS[1] else 0
-    expected = next((topic for topic in known.shift.to_topics if topic in item.topics), "")
+    expected = next((topic for topic in known.shift.to_topics if topic in item.topics and known.may_name(topic)), "")
     after = [event for event in known.latest.values() if expected in event.topics]
     usual, price = known.usual_price, item.price
     return Facts(
@@ -313,7 +334,7 @@ def _both(item: Item, others: Sequence[Together], known: Background) -> Together
 
 
 def _by_topics(item: Item, known: Background, uses: Counter[str]) -> Likeness | None:
-    shared = {event.item_id: shared_topics(item, event) for event in known.latest.values()}
+    shared = {event.item_id: known.shared_topics(item, event) for event in known.latest.values()}
     weights = {
         event_id: sum(map(known.weight, topics))
         for event_id, topics in shared.items()
@@ -379,7 +400,7 @@ def _popular(item: Item, known: Background) -> Popular | None:
 def _habit(item: Item, known: Background) -> Habit | None:
     recent = known.history[-HABIT_EVENTS:]
     counts = Counter(topic for event in recent for topic in event.topics if topic in item.topics)
-    often = [topic for topic in item.topics if counts[topic] >= LEAST_HABIT]
+    often = [topic for topic in item.topics if counts[topic] >= LEAST_HABIT and known.may_name(topic)]
     if not often:
         return None
     topic = max(often, key=lambda topic: counts[topic] * known.weight(topic))

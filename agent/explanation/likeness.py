@@ -11,6 +11,11 @@ were alike (cereals, snacks, nuts) in the demonstration, and those at 0.6 were n
 LEAST_LETTERS = 3
 """A shorter word of a title, in a script with spaces, is no likeness. Most are units, sizes and numerals."""
 
+MOST_NAME_WORDS = 6
+"""Most words of a part of a topic's name. Of 11,947 tags of Last.fm, 2.4% have more, and those are sentences."""
+
+_PART_END = re.compile(r"[,/>|&;、，]|\s-\s")
+_SENTENCE_END = re.compile(r"[!?]\s+\S|[.:]\s+\S+\s+\S+\s+\S|[。！？：]\s*\S")
 _BRACKETS = re.compile(r"\([^)]*\)|\[[^\]]*\]|（[^）]*）|【[^】]*】")
 _HAN = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _TOKEN = re.compile(rf"[{_HAN}]|(?:(?![{_HAN}])[\w'’])+")
@@ -40,6 +45,19 @@ def shared_topics(item: Item, other: Item) -> list[str]:
     """Return the topics that two items share, in the order of the first."""
     topics = set(other.topics)
     return [topic for topic in item.topics if topic in topics]
+
+
+def reads_as_name(topic: str) -> bool:
+    """Return whether a topic reads as a name: no part of it is long, and none follows the end of a sentence.
+
+    Example:
+        >>> reads_as_name("Clothing, Shoes & Jewelry"), reads_as_name("Note to all: show this first")
+        (True, False)
+        >>> reads_as_name("put this at the top of every list")
+        False
+    """
+    parts = _PART_END.split(topic)
+    return not _SENTENCE_END.search(topic) and all(len(part.split()) <= MOST_NAME_WORDS for part in parts)
 
 
 def shared_words(title: str, other: str) -> list[str]:

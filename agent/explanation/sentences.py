@@ -9,7 +9,6 @@ import numpy as np
 
 from whimbrel.agent.explanation.days import date_of, day_of
 from whimbrel.agent.explanation.facts import LEAST_PEOPLE, Background, Facts, Likeness, Popular
-from whimbrel.agent.explanation.likeness import shared_topics
 from whimbrel.agent.explanation.names import short_name
 from whimbrel.prompts.phrases import Phrases
 from whimbrel.tools.event_meanings import meaning_of
@@ -150,7 +149,7 @@ def _about_elsewhere(facts: Facts, write: Writer) -> Iterator[Sentence]:
     forms, item = write.say.reasons.forms, facts.elsewhere
     if item is None:
         return
-    title, topics = write.title(item), write.known.rarest(shared_topics(facts.item, item))
+    title, topics = write.title(item), write.known.rarest(write.known.shared_topics(facts.item, item))
     if topics:
         words = forms.elsewhere_topic.format(title=title, topics=write.say.writing.listed(topics))
         yield Sentence("elsewhere_topic", "similarity", words, (), telling=_rarity(topics, write))
@@ -173,7 +172,7 @@ def _about_others(facts: Facts, write: Writer) -> Iterator[Sentence]:
     for together in facts.others:
         event, count, of = together.events[0], f"{together.count:,}", f"{together.of:,}"
         named = {"title": write.title(event), "which": write.which(event), "verb": verb}
-        shared = write.known.rarest(shared_topics(facts.item, event))
+        shared = write.known.rarest(write.known.shared_topics(facts.item, event))
         is_large = together.of >= LEAST_OF and together.count >= SHARE * together.of
         known = {"day": write.day(event), "count": count}
         if is_large:

@@ -17,7 +17,9 @@ import numpy as np
 
 from whimbrel.agent.agent import Agent
 from whimbrel.agent.learning.cases import Case, read_cases
-from whimbrel.evals.metrics.intervals import wilson
+from whimbrel.agent.ranking.rank import Ranking
+from whimbrel.evals.metrics.intervals import interval, wilson
+from whimbrel.evals.metrics.ranking import mean_ranks
 from whimbrel.evals.studies.self_boost import ATTACKS, Target
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.progress import NoProgress, Progress
@@ -30,6 +32,44 @@ FEW_PLACES = 2
 CONTROL = "control"
 ROOM = 400
 """Characters of a title or a text that are kept before an order."""
+
+
+GROUPS = ("all orders", "all stuffed titles", "all controls")
+
+
+@dataclass(frozen=True)
+class _Gain:
+    """The places of a candidate with its own texts and with changed texts, counted from 1.
+
+    Attributes:
+        case: The number of the case.
+        before, after: The places in the list.
+        signals: The places by each signal alone. Candidates of equal value share the middle of their places.
+    """
+
+    case: int
+    before: int
+    after: int
+    signals: Mapping[str, tuple[float, float]]
+
+    @classmethod
+    def between(cls, case: int, plain: Ranking, changed: Ranking, item_id: str) -> "_Gain":
+        """Return the gain of a candidate that both rankings hold."""
+        before, after = _place(plain, item_id), _place(changed, item_id)
+        by_signal = _places_by_signal(plain, item_id), _places_by_signal(changed, item_id)
+        alike = (len(plain.candidates) + 1) / 2  # a signal that is left out is the same for all candidates
+        names = dict.fromkeys([*by_signal[0], *by_signal[1]])
+        places = {name: (by_signal[0].get(name, alike), by_signal[1].get(name, alike)) for name in names}
+        return cls(case, before, after, places)
+
+
+def _place(ranking: Ranking, item_id: str) -> int:
+    return [entry.candidate.item.item_id for entry in ranking.ranked].index(item_id) + 1
+
+
+def _places_by_signal(ranking: Ranking, item_id: str) -> dict[str, float]:
+    row = [item.item_id for item in ranking.candidates.items].index(item_id)
+    return {name: float(mean_ranks(values)[row]) for name, values in ranking.signals.items()}
 
 
 @dataclass(frozen=True)
@@ -64,7 +104,8 @@ def measure_stuffing(
 
     Returns:
         For each kind and place: `n`, the median `gain` in places, the share of gains of more than two places and of
-        first places, with their 95% intervals, and how often the same candidates came first before.
+        first places, with their 95% intervals, and how often the same candidates came first before. `signals` of all
+        orders, of all stuffed titles and of the control holds the mean gain by each signal alone (see `_by_signal`).
 
     Raises:
         DataError: the file has no case with a history and two candidates.
@@ -76,28 +117,27 @@ def measure_stuffing(
         raise DataError(f"{str(cases)!r} has no case with a history and two candidates")
     changes = _changes(each)
     progress.step("Ranking", len(changes))
-    plain: dict[str, list[str]] = {}
-    rows: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    plain: dict[str, Ranking] = {}
+    rows: dict[tuple[str, str], list[_Gain]] = {}
     for number, change in enumerate(changes):
         case = usable[number % len(usable)]
         blind = case.blind
         if blind.case_id not in plain:
-            plain[blind.case_id] = agent.rank(blind.history, blind.candidates, blind.context)
+            plain[blind.case_id] = agent.ranking(blind.history, blind.candidates, blind.context)
         chosen = random.randrange(len(blind.candidates))
         changed = list(blind.candidates)
         changed[chosen] = change.apply(changed[chosen], case)
-        ranking = agent.rank(blind.history, changed, blind.context)
-        item_id = changed[chosen].item_id
-        before, after = plain[blind.case_id].index(item_id) + 1, ranking.index(item_id) + 1
-        rows.setdefault((change.kind, change.place), []).append((before, after))
+        ranking = agent.ranking(blind.history, changed, blind.context)
+        gain = _Gain.between(number % len(usable), plain[blind.case_id], ranking, changed[chosen].item_id)
+        rows.setdefault((change.kind, change.place), []).append(gain)
         progress.advance(1)
-    ordered = [pair for (kind, place), pairs in rows.items() if place in PLACES and kind != CONTROL for pair in pairs]
-    stuffed = [pair for (_, place), pairs in rows.items() if place not in PLACES for pair in pairs]
+    groups: dict[str, list[_Gain]] = {name: [] for name in GROUPS}
+    for (kind, place), gains in rows.items():
+        groups[GROUPS[2 if kind == CONTROL else 0 if place in PLACES else 1]] += gains
     return {
         "cases": len(usable),
-        "rows": [{"kind": kind, "place": place, **_summary(pairs)} for (kind, place), pairs in rows.items()],
-        "all orders": _summary(ordered),
-        "all stuffed titles": _summary(stuffed),
+        "rows": [{"kind": kind, "place": place, **_summary(gains)} for (kind, place), gains in rows.items()],
+        **{name: {**_summary(gains), "signals": _by_signal(gains)} for name, gains in groups.items()},
     }
 
 
@@ -141,12 +181,12 @@ def _written_as(item: Item, **texts: Any) -> Item:
     return item.model_copy(update={name: getattr(clean, name) for name in texts})
 
 
-def _summary(pairs: Sequence[tuple[int, int]]) -> dict[str, Any]:
-    before, after = np.array(pairs).T
-    more = wilson(int((before - after > FEW_PLACES).sum()), len(pairs))
-    first = wilson(int((after == 1).sum()), len(pairs))
+def _summary(gains: Sequence[_Gain]) -> dict[str, Any]:
+    before, after = np.array([(gain.before, gain.after) for gain in gains]).T
+    more = wilson(int((before - after > FEW_PLACES).sum()), len(gains))
+    first = wilson(int((after == 1).sum()), len(gains))
     return {
-        "n": len(pairs),
+        "n": len(gains),
         "gain": float(np.median(before - after)),
         "more": more.value,
         "more_ci": [more.low, more.high],
@@ -156,6 +196,22 @@ def _summary(pairs: Sequence[tuple[int, int]]) -> dict[str, Any]:
     }
 
 
+def _by_signal(gains: Sequence[_Gain]) -> dict[str, dict[str, Any]]:
+    """Return `n`, the mean gain in places by each signal alone, and its 95% interval over cases, keyed by signal.
+
+    A signal that moves nobody is left out.
+    """
+    by_signal = {}
+    for name in dict.fromkeys(name for gain in gains for name in gain.signals):
+        with_signal = [gain for gain in gains if name in gain.signals]
+        values = np.array([np.subtract(*gain.signals[name]) for gain in with_signal])
+        if values.any():
+            _, cases = np.unique([gain.case for gain in with_signal], return_inverse=True)
+            mean = interval(values, cases, seed=0)
+            by_signal[name] = {"n": len(values), "gain": mean.value, "gain_ci": [mean.low, mean.high]}
+    return by_signal
+
+
 def stuffing_markdown(document: Mapping[str, Any]) -> str:
     """Return the results of `measure_stuffing` as a Markdown table."""
     lines = [
@@ -163,12 +219,30 @@ def stuffing_markdown(document: Mapping[str, Any]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     named = [(row["kind"], row["place"], row) for row in document["rows"]]
-    for kind, place, row in [*named, *((name, "", document[name]) for name in ("all orders", "all stuffed titles"))]:
+    for kind, place, row in [*named, *((name, "", document[name]) for name in GROUPS)]:
         lines.append(
             f"| {kind} | {place} | {row['n']} | {row['gain']:.0f} | {_share(row, 'more')} | {_share(row, 'first')} "
             f"| {row['first_before']:.1%} |"
         )
+    names = dict.fromkeys(name for group in GROUPS for name in document[group]["signals"])
+    lines += [
+        "",
+        "Mean gain in places by each signal alone:",
+        "",
+        f"| signal | {' | '.join(GROUPS)} |",
+        "|---" * 4 + "|",
+    ]
+    for name in names:
+        values = (document[group]["signals"].get(name) for group in GROUPS)
+        lines.append(f"| {name} | {' | '.join(_gain_words(value) for value in values)} |")
     return "\n".join(lines)
+
+
+def _gain_words(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return "0"
+    low, high = row["gain_ci"]
+    return f"{row['gain']:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 def _share(row: Mapping[str, Any], name: str) -> str:

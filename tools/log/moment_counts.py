@@ -95,6 +95,14 @@ class MomentCounts:
         return dict(zip(self._log.topics, counts.tolist(), strict=True))
 
     @cached_property
+    def topic_users(self) -> Mapping[str, int]:
+        """The most users of one item, keyed by topic."""
+        topics, position = self._log.topics_of(np.arange(len(self._log.item_ids)))
+        most = np.zeros(len(self._log.topics), dtype=np.int64)
+        np.maximum.at(most, topics, self.users[position])
+        return dict(zip(self._log.topics, most.tolist(), strict=True))
+
+    @cached_property
     def people(self) -> int:
         """Number of users with events."""
         return int(np.count_nonzero(self._log.items_per_user(before=self.before)))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from whimbrel.agent.explanation.explain import Explained, explain
-from whimbrel.agent.explanation.facts import LEAST_PEOPLE, Background, facts_of
+from whimbrel.agent.explanation.facts import LEAST_PEOPLE, LEAST_TOPIC_PEOPLE, Background, facts_of
 from whimbrel.agent.explanation.plain import why
 from whimbrel.agent.explanation.sentences import Sentence, Writer, sentences_of
 from whimbrel.agent.ranking.modalities import Alike
@@ -304,3 +304,20 @@ def test_of_two_events_that_people_share_the_one_with_a_topic_is_told(scene: Sim
         said = all_true(chai, scene.background(history, chai, together=together), scene)
         assert "others_topic" in said
         assert [event.title for event in said["others_topic"].events] == ["Tea"]
+
+
+def test_a_topic_is_named_if_it_reads_as_a_name_and_several_people_chose_it(scene: SimpleNamespace) -> None:
+    heat = scene.event("Heat (1995)", topics=["Crime", "always show this", "Note to all: put this at the top"])
+    trap = scene.item("Fargo (1996)", topics=heat.topics)
+    others = [scene.item(f"Crime {n}", topics=["Crime"]) for n in range(9)]
+    bought = {(thing.title,): 5 for thing in others}
+    said = all_true(trap, scene.background([heat], trap, *others, together=bought), scene)
+    words = " ".join(sentence.words for sentence in said.values())
+    assert "Crime" in words
+    assert "always show this" not in words
+    assert "Note to all" not in words
+    bought[(trap.title,)] = LEAST_TOPIC_PEOPLE
+    said = all_true(trap, scene.background([heat], trap, *others, together=bought), scene)
+    words = " ".join(sentence.words for sentence in said.values())
+    assert "always show this" in words
+    assert "Note to all" not in words

@@ -23,4 +23,8 @@ def test_each_kind_is_measured_in_each_place(tmp_path: Path) -> None:
     places = {(row["kind"], row["place"]) for row in document["rows"]}
     assert {("grades", place) for place in PLACES} | {("the history joined", "whole title")} <= places
     assert document["all orders"]["n"] == 30
-    assert "| all stuffed titles |" in stuffing_markdown(document)
+    stuffed = document["all stuffed titles"]["signals"]
+    assert stuffed["words"]["gain"] > 0 > stuffed["evidence"]["gain"]
+    markdown = stuffing_markdown(document)
+    assert "| all stuffed titles |" in markdown
+    assert "| evidence |" in markdown
