@@ -138,6 +138,7 @@ def retrieval_query(state: State, resources: Resources) -> RetrievalQuery:
         learned=resources.fitted.items,
         min_people=resources.catalogue.min_people,
         without=(*request.without, *request.context.more, *request.context.unavailable, *recall.refused),
+        repeat=request.context.repeat,
     )
 
 

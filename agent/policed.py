@@ -44,6 +44,7 @@ def under_policy(context: Context, policy: Policy, facts: Facts, catalogue: Cata
     return context.model_copy(
         update={
             "conditions": (*context.conditions, *required),
+            "repeat": context.repeat or policy.repeat,
             "unavailable": tuple(dict.fromkeys([*context.unavailable, *held])),
         }
     )

@@ -72,12 +72,15 @@ class Answers(_Table):
     """Patterns of answers to a question.
 
     Attributes:
+        any: The person has no preference. Of the question whether something may be shown, that is a yes.
+        unsure: The person does not know or does not answer. That is no yes.
         around: What may stand before or after an answer.
     """
 
     yes: str
     no: str
     any: str
+    unsure: str
     around: str
 
 

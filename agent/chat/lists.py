@@ -211,7 +211,7 @@ class ListMaker:
         gates = ids_where_any(memory.refused_gates, self.agent.store) if memory.refused_gates else ()
         topics = self.vocabulary.fields["topics"].counts if "topics" in self.vocabulary.fields else {}
         required = self.policy.required(memory.facts)
-        context = memory.state.context(topics, hidden=(*hidden, *gates), conditions=required)
+        context = memory.state.context(topics, hidden=(*hidden, *gates), conditions=required, repeat=self.policy.repeat)
         # If this call fails, the old list stays, so that /why still explains the list on the screen.
         return self.agent.recommend(self.known_id, self.at, context, memory.state.k)
 

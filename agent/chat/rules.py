@@ -113,7 +113,8 @@ class _Reader(WishRules):
                 if not consists_of(pattern, around, plain, spaced=spaced):
                     continue
                 if answer == "any" and question.kind == "gate":
-                    answer = "yes"
+                    is_unsure = consists_of(answers.unsure, around, plain, spaced=spaced)
+                    answer = "no" if is_unsure else "yes"
                 self.said.answer = answer
                 if answer == "any" and question.field:
                     self.said.dropped.append(question.field)

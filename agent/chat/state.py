@@ -73,7 +73,12 @@ class TalkState:
         return replace(self, rejected={**self.rejected, **items})
 
     def context(
-        self, topics: Container[str], *, hidden: Iterable[str] = (), conditions: Sequence[Condition] = ()
+        self,
+        topics: Container[str],
+        *,
+        hidden: Iterable[str] = (),
+        conditions: Sequence[Condition] = (),
+        repeat: bool = False,
     ) -> Context:
         """Return the context of a request.
 
@@ -81,6 +86,7 @@ class TalkState:
             topics: The catalogue's topics. Of a refused word that is none, words of the same meaning are refused too.
             hidden: Ids of further items that must not be shown.
             conditions: Further conditions, such as those of the policy.
+            repeat: Whether items of the history may be shown.
         """
         avoid = dict.fromkeys(
             word
@@ -93,6 +99,7 @@ class TalkState:
             more=self.liked,
             unavailable=tuple(dict.fromkeys([*self.rejected, *self.known, *hidden])),
             conditions=(*self.conditions, *conditions),
+            repeat=repeat,
         )
 
     @property

@@ -32,6 +32,7 @@ class Context(BaseModel):
         unavailable: Ids of items that are not available.
         max_price: The highest price. Items whose price is not known are allowed.
         conditions: Conditions on the fields of items, all of which must hold (see `tools.conditions`).
+        repeat: Whether items of the history may be recommended, such as groceries.
 
     Example:
         >>> Context.model_validate({"place": "work", "avoid": "tea"}).situation
@@ -47,6 +48,7 @@ class Context(BaseModel):
     unavailable: tuple[str, ...] = ()
     max_price: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     conditions: tuple[Condition, ...] = ()
+    repeat: bool = False
 
     @model_validator(mode="before")
     @classmethod

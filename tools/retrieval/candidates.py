@@ -134,7 +134,7 @@ def retrieve(
     """Retrieve up to `n` candidates, the best first, each with its rank in every channel.
 
     A shop may sell one product under several ids. Each title is therefore returned only once, and titles of the
-    history are not returned.
+    history are not returned unless the query allows repeats.
 
     Args:
         catalogue: The source of the items and the log.
@@ -154,7 +154,7 @@ def retrieve(
         query = replace(query, only=catalogue.fields.rows_where(conditions))
     topic_vectors = catalogue.topic_vectors(before=query.before) if avoid else {}
     refusal = Refusal.of(avoid, topic_vectors, catalogue.encoder)
-    titles_met = {item.title.casefold() for item in query.history}
+    titles_met = set() if query.repeat else {item.title.casefold() for item in query.history}
 
     def admits(item: Item) -> bool:
         too_dear = max_price is not None and item.price is not None and item.price > max_price

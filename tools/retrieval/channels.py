@@ -54,7 +54,7 @@ class RetrievalQuery:
     """A request for items that suit a user at a moment.
 
     Attributes:
-        history: The user's events before the moment. Their items are not returned.
+        history: The user's events before the moment.
         before: The moment, in Unix seconds. Only earlier events are read.
         interest: The user's vectors of interest.
         expected: Probabilities of the topics of the next event, keyed by topic.
@@ -62,6 +62,7 @@ class RetrievalQuery:
         without: Ids of other items that must not be returned.
         min_people: An item that somebody met, but fewer people than this, is not returned.
         only: For each item of the log, whether it may be returned; None if all may.
+        repeat: Whether items of the history may be returned.
     """
 
     history: Sequence[Item]
@@ -72,11 +73,13 @@ class RetrievalQuery:
     without: Sequence[str] = ()
     min_people: int = 1
     only: NDArray[np.bool_] | None = None
+    repeat: bool = False
 
     def allowed(self, log: InteractionLog) -> NDArray[np.bool_]:
         """Return for each item of the log whether it may be returned, shape (items,)."""
         allowed = counts_before(log, self.before).shown(self.min_people)
-        excluded = log.rows([*(item.item_id for item in self.history), *self.without])
+        met = () if self.repeat else {item.item_id for item in self.history}
+        excluded = log.rows([*met, *self.without])
         allowed[excluded[excluded >= 0]] = False
         return allowed if self.only is None else allowed & self.only
 
@@ -145,7 +148,7 @@ def search_channels(catalogue: Catalogue, query: RetrievalQuery, *, n: int = 200
         rising: items that are more popular recently than over the whole log.
         explore: items with few events, drawn at random. The same history gives the same draw.
 
-    Only events earlier than `query.before` count. Items of the history and of `query.without` are not returned.
+    Only events earlier than `query.before` count. Only items that the query allows are returned.
     """
     log = catalogue.log
     statistics = ItemStatistics.of(log, query.history, before=query.before, learned=query.learned)

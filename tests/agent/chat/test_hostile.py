@@ -58,6 +58,17 @@ def session(policy: Policy = GATED, **settings: object) -> Session:
     return Session(Films(), "", at=AT, k=10, policy=policy, **settings)  # type: ignore[arg-type]
 
 
+def test_items_of_the_history_are_shown_if_the_policy_lets_them_repeat() -> None:
+    met = FILMS[0].item_id
+    for repeat in (False, True):
+        answer = Films().agent.recommend("u0", AT, {"repeat": repeat})
+        assert (met in [entry.item_id for entry in answer.recommendations]) == repeat
+        talk = Session(Films(), "u0", at=AT, k=10, policy=Policy(repeat=repeat))  # type: ignore[arg-type]
+        turn = talk.open()
+        assert turn.recommendations
+        assert (met in [entry.item_id for entry in turn.recommendations.recommendations]) == repeat
+
+
 def shown(talk: Session, line: str) -> set[str]:
     turn = talk.say(line)
     entries = turn.recommendations.recommendations if turn.recommendations else ()
@@ -70,6 +81,15 @@ def shown(talk: Session, line: str) -> set[str]:
         *("yeah no", "ok no", "no, sure", "yes yes no", "no yes", "ja nein", "yes but no R", "sure, but not R"),
         *("of course not", "R is fine for my parents but not for me", "absolutely not", "no", "rather not", "不要"),
         *("what is the first one about?", "undo", "something else", "!!!"),
+        *(
+            "I don't know",
+            "not sure yet",
+            "skip it",
+            "nothing in particular",
+            "keine Ahnung",
+            "weiß ich nicht",
+            "不知道",
+        ),
     ],
 )
 def test_a_gate_opens_for_nothing_but_a_plain_yes(line: str) -> None:
@@ -79,7 +99,18 @@ def test_a_gate_opens_for_nothing_but_a_plain_yes(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["yes", "sure, go ahead", "R is fine", "yes please", "no problem", "ok, and a drama", "好的", "ja klar"]
+    "line",
+    [
+        "yes",
+        "sure, go ahead",
+        "R is fine",
+        "yes please",
+        "I don't mind",
+        "ok, and a drama",
+        "好的",
+        "ja klar",
+        "都可以",
+    ],
 )
 def test_a_gate_opens_for_a_yes(line: str) -> None:
     talk = session()
