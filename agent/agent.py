@@ -490,22 +490,26 @@ class Agent:
         from whimbrel.agent.chat.saved_talks import SavedTalk
         from whimbrel.agent.chat.session import Session
 
-        agent = self.for_person(identifier(user_id), policy.sensitive if policy else ())
-        if agent is not self:
-            return agent.chat(user_id, at, k, policy=policy, facts=facts, session=session)
-        model, user_id = self._resources.model, identifier(user_id)
+        user_id, model = identifier(user_id), self._resources.model
         moment = self.now() if at is None else parse_time(at)
         if session:
             self.store.require_writable()
-        answer = None
-        if model.reads:
+
+        def current() -> Agent:
+            return self.for_person(user_id, policy.sensitive if policy else ())
+
+        def answerer() -> Answerer | None:
+            if not model.reads:
+                return None
             from whimbrel.agent.toolbox import toolbox
 
             # The tools know no policy, so they are not used under one.
-            has_tools = user_id in self.store.log.user_rows and not (policy and (policy.require or policy.gate))
-            answer = Answerer(model, toolbox(self, user_id, moment) if has_tools else ())
+            agent = current()
+            has_tools = user_id in agent.store.log.user_rows and not (policy and (policy.require or policy.gate))
+            return Answerer(model, toolbox(agent, user_id, moment) if has_tools else ())
+
         return Session(
-            self,
+            current,
             user_id,
             at=moment,
             k=k,
@@ -513,7 +517,7 @@ class Agent:
             policy=policy,
             facts=facts,
             read=ModelReader(model),
-            answer=answer,
+            answerer=answerer,
             saved=SavedTalk(self.store.folder, user_id, session) if session else None,
         )
 

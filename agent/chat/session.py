@@ -59,7 +59,7 @@ class Session:
 
     def __init__(
         self,
-        agent: Recommender,
+        current: Callable[[], Recommender],
         user_id: str,
         *,
         at: float,
@@ -68,13 +68,13 @@ class Session:
         policy: Policy | None = None,
         facts: Facts | None = None,
         read: Reader = read_line,
-        answer: Callable[[Asked], str] | None = None,
+        answerer: Callable[[], Callable[[Asked], str] | None] = lambda: None,
         saved: SavedTalk | None = None,
     ) -> None:
         """Begin a conversation. Call `open` for the first list.
 
         Args:
-            agent: The agent that recommends.
+            current: Returns the agent that recommends. It is another one after a topic was marked as sensitive.
             user_id: The person. Empty for a new person. A person that the log does not know is a new one too.
             at: The moment of all answers, in Unix seconds.
             k: The length of a list.
@@ -82,32 +82,49 @@ class Session:
             policy: The operator's policy.
             facts: What is known of the person, keyed by name.
             read: Reads each line. By default the rules do.
-            answer: Answers questions about items in a model's words. By default they are answered in sentences.
+            answerer: Returns what answers questions about items in a model's words. By default they are answered in
+                sentences.
             saved: Where the conversation is saved after each turn, and resumed from.
         """
-        self._agent = agent
+        self._current, self._answerer = current, answerer
         self._read = read
         self._policy = policy or Policy()
-        is_known = not user_id or user_id in agent.store.log.user_rows
         self._say = load_phrases(language)
         self._user_id = user_id
-        unknown = () if is_known else (self._say.chat.unknown_user.format(user=user_id[:LONGEST_ECHO]),)
-        self._warnings = (*unknown, *unknown_field_notes(self._policy, agent.store))
         self._at = at
-        self._lists = ListMaker(agent, self._user_id, at, self._policy, self._say)
-        self._answers = ItemAnswers(agent.store, self._user_id, at, self._say, answer, self._speaks_of)
+        self._use(current())
+        is_known = not user_id or user_id in self._agent.store.log.user_rows
+        unknown = () if is_known else (self._say.chat.unknown_user.format(user=user_id[:LONGEST_ECHO]),)
+        self._warnings = (*unknown, *unknown_field_notes(self._policy, self._agent.store))
         self._opening: Recommendations | None = None
         self._saved = saved
-        self._reactions = Reactions(agent, self._user_id, at, self._say)
         self._length = 1 if self._policy.one_at_a_time else k
         fresh = Memory(TalkState(k=self._length), facts=dict(facts or {}))
         resumed = saved.load() if saved else None
-        if resumed and agent.store.sensitive.covers(repr(resumed)):
+        if resumed and self._agent.store.sensitive.covers(repr(resumed)):
             resumed = None  # a topic was marked after the conversation
         # A fact that is given now counts more than one that was said then.
         self._memory = replace(resumed, facts={**resumed.facts, **fresh.facts}) if resumed else fresh
         self._is_resumed = self._was_saved = resumed is not None
         self._lock = threading.RLock()
+
+    def _use(self, agent: Recommender) -> None:
+        """Recommend and answer by this agent from now on."""
+        self._agent = agent
+        self._lists = ListMaker(agent, self._user_id, self._at, self._policy, self._say)
+        self._answers = ItemAnswers(agent.store, self._user_id, self._at, self._say, self._answerer(), self._speaks_of)
+        self._reactions = Reactions(agent, self._user_id, self._at, self._say)
+
+    def _without_new_marks(self) -> None:
+        """Go on without the topics that were marked as sensitive since the last line, and forget what was shown."""
+        agent = self._current()
+        if agent is self._agent:
+            return
+        self._use(agent)
+        memory = Memory(self._memory.state, facts=self._memory.facts, opened=self._memory.opened)
+        is_named = agent.store.sensitive.covers(repr(memory))
+        self._memory = Memory(TalkState(k=self._length), facts=self._memory.facts) if is_named else memory
+        self._opening = self._lists.opening(self._memory) if self._opening else None
 
     @property
     def state(self) -> TalkState:
@@ -138,6 +155,7 @@ class Session:
             return self._said(str(clean_text(line)).strip())
 
     def _said(self, line: str) -> Turn:
+        self._without_new_marks()
         before = self._memory
         try:
             turn = self._answer(line)

@@ -204,7 +204,7 @@ def _play(number: int, task: Task, talker: _Talker, policy: Policy, read: Reader
     rules = tuple(rule for rule in policy.require if rule.fact != FACT or task.user_services)
     policy = policy.model_copy(update={"require": rules})
     user_id = task.id if task.id in talker.store.log.user_rows else ""
-    session = Session(talker, user_id, at=AT, k=5, policy=policy, facts=facts, read=read)
+    session = Session(lambda: talker, user_id, at=AT, k=5, policy=policy, facts=facts, read=read)
     user = ScriptedUser(task, random)
     referee = _Referee(task, policy, facts)
     line: str | None = user.opening()

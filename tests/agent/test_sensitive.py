@@ -115,6 +115,20 @@ def test_a_persons_own_mark_holds_for_them_alone_and_is_forgotten_with_them(stor
         assert agent.store.marks == {}
 
 
+def test_an_open_conversation_goes_on_without_a_topic_that_is_marked_meanwhile(store: Path) -> None:
+    with Agent.open(store, "none") as agent:
+        talk = agent.chat("u1", AT)
+        talk.open()
+        assert WORD in talk.say("what do you know about me").words.lower()
+        talk.say("something for the garden")
+        agent.mark_sensitive(["garden"])
+        lines = ("something else", "what do you know about me", "/state", "/why", "why the first?", "undo")
+        for turn in map(talk.say, lines):
+            listed = turn.recommendations.model_dump_json() if turn.recommendations else ""
+            assert WORD not in turn.words.lower()
+            assert not names_it(listed)
+
+
 def test_tools_know_nothing_of_it(store: Path) -> None:
     with Agent.open(store, "none") as agent:
         words = [str(tool.invoke({})) for tool in toolbox(agent, "u1") if not tool.args]

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,8 +55,12 @@ class Films:
     def withdraw(self, *_: object) -> None: ...
 
 
+def always(agent: object) -> Callable[[], object]:
+    return lambda: agent
+
+
 def session(policy: Policy = GATED, **settings: object) -> Session:
-    return Session(Films(), "", at=AT, k=10, policy=policy, **settings)  # type: ignore[arg-type]
+    return Session(always(Films()), "", at=AT, k=10, policy=policy, **settings)  # type: ignore[arg-type]
 
 
 def test_items_of_the_history_are_shown_if_the_policy_lets_them_repeat() -> None:
@@ -63,7 +68,7 @@ def test_items_of_the_history_are_shown_if_the_policy_lets_them_repeat() -> None
     for repeat in (False, True):
         answer = Films().agent.recommend("u0", AT, {"repeat": repeat})
         assert (met in [entry.item_id for entry in answer.recommendations]) == repeat
-        talk = Session(Films(), "u0", at=AT, k=10, policy=Policy(repeat=repeat))  # type: ignore[arg-type]
+        talk = Session(always(Films()), "u0", at=AT, k=10, policy=Policy(repeat=repeat))  # type: ignore[arg-type]
         turn = talk.open()
         assert turn.recommendations
         assert (met in [entry.item_id for entry in turn.recommendations.recommendations]) == repeat

@@ -212,6 +212,6 @@ def test_numbers_and_quotations_must_be_given() -> None:
 
 def test_a_session_answers_in_the_models_words(agent: Agent) -> None:
     answer, _ = answerer(agent, {"step": "say", "words": "It waters the garden."})
-    session = Session(agent, "u1", at=AT, k=3, answer=answer)
+    session = Session(lambda: agent, "u1", at=AT, k=3, answerer=lambda: answer)
     session.open()
     assert session.say("what is the first one about?").words == "It waters the garden."

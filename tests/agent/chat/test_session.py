@@ -1,8 +1,9 @@
 """A conversation: what is said narrows the list, and nothing said can break it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -126,6 +127,10 @@ def test_hostile_lines_are_answered(line: str, session: Session) -> None:
 TEA = Item(item_id="i", title="Tea")
 
 
+def always(agent: Any) -> Callable[[], Any]:
+    return lambda: agent
+
+
 class Scripted:
     """An agent as far as a session needs it."""
 
@@ -150,7 +155,7 @@ class Scripted:
 
 
 def test_why_names_the_strongest_cause_first_and_what_speaks_against_it() -> None:
-    session = Session(Scripted(), "u", at=AT, k=1)
+    session = Session(always(Scripted()), "u", at=AT, k=1)
     session.open()
     assert session.say("/why 1").words.splitlines() == [
         "Tea",
@@ -161,7 +166,7 @@ def test_why_names_the_strongest_cause_first_and_what_speaks_against_it() -> Non
 
 
 def test_a_session_speaks_its_language() -> None:
-    session = Session(Scripted(), "u", at=AT, k=1, language="zh")
+    session = Session(always(Scripted()), "u", at=AT, k=1, language="zh")
     session.open()
     lines = ("/why 1", "/why 9", "/less", "/less 茶", "/more 1", "/reset", "/fly", "hi", "一把铲子", "/quit")
     for line in lines:
