@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from whimbrel.agent.cli.options import JsonOption, StoreOption, example, print_json
+from whimbrel.agent.cli.options import JsonOption, LlmOption, StoreOption, example, print_json
 from whimbrel.evals.cli.options import SeedOption
 
 
@@ -12,6 +12,7 @@ from whimbrel.evals.cli.options import SeedOption
 def self_boost(
     store: StoreOption,
     requests: Annotated[int, typer.Option("--requests", min=2, help="Requests. Every other one has a wish.")] = 40,
+    llm: LlmOption = "none",
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
@@ -21,10 +22,11 @@ def self_boost(
     choose it together with what is popular. The store is only read.
     """
     from whimbrel.agent.display.progress import progress_bars
+    from whimbrel.agent.language_models.specs import open_model
     from whimbrel.evals.studies.self_boost import measure_self_boost, self_boost_markdown
 
     with progress_bars() as progress:
-        document = measure_self_boost(store, requests, seed=seed, progress=progress)
+        document = measure_self_boost(store, requests, llm=open_model(llm), seed=seed, progress=progress)
     if json:
         print_json(document)
     else:

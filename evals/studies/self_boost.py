@@ -14,6 +14,7 @@ import numpy as np
 
 from whimbrel.agent.agent import Agent
 from whimbrel.agent.fitted import Fitted
+from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.schema.context import Context
 from whimbrel.evals.metrics.intervals import wilson
 from whimbrel.tools.errors import DataError
@@ -75,13 +76,19 @@ ATTACKS: Mapping[str, Callable[[Target], str]] = {
 
 
 def measure_self_boost(
-    location: str, requests: int, *, seed: int = 0, progress: Progress | None = None
+    location: str,
+    requests: int,
+    *,
+    llm: LanguageModel | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Measure the gain of each kind of attack, for each number of accounts.
 
     Args:
         location: A store, which is only read.
         requests: The number of requests. Every other one has a wish.
+        llm: The language model of Whimbrel's lists.
         seed: The seed of the requests.
         progress: Shows the progress.
 
@@ -100,7 +107,7 @@ def measure_self_boost(
         (time, log.user_ids[user], log.item_ids[item], None)
         for time, user, item in zip(log.time.tolist(), log.user.tolist(), log.item.tolist(), strict=True)
     ]
-    attacked = _Attacked(items, events, fitted, log.latest)
+    attacked = _Attacked(items, events, fitted, log.latest, llm)
     targets = _targets(log, {item.item_id: item for item in items}, requests, seed)
     progress.step("Attacking", len(ATTACKS) * len(ACCOUNTS) + len(ACCOUNTS))
     rows = []
@@ -142,6 +149,7 @@ class _Attacked:
     events: Sequence[EventRow]
     fitted: Fitted
     latest: float
+    llm: LanguageModel | None = None
 
     def places(self, targets: Sequence[Target], titles: Sequence[str], accounts: int) -> dict[str, list[int]]:
         """Return the place of each target's item in each system's list for that target, counted from 1."""
@@ -161,7 +169,7 @@ class _Attacked:
         places: dict[str, list[int]] = {system: [] for system in SYSTEMS}
         # The regression is learned from the attacked log, as `whimbrel fit` would.
         fitted = replace(self.fitted, items=replace(self.fitted.items, ease=Ease.of(log)))
-        with Agent(catalogue, None, fitted=fitted) as agent:
+        with Agent(catalogue, self.llm, fitted=fitted) as agent:
             for item, target in zip(added, targets, strict=True):
                 at = self.latest + 1
                 answer = agent.recommend(target.user_id, at, Context(query=target.wish), k=DEPTH)
