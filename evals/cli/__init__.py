@@ -53,6 +53,7 @@ def build_eval_app() -> typer.Typer:
     from whimbrel.evals.cli.forgetting import forgetting
     from whimbrel.evals.cli.fuzz import fuzz
     from whimbrel.evals.cli.headlines import headlines
+    from whimbrel.evals.cli.http_load import http_load
     from whimbrel.evals.cli.images import images
     from whimbrel.evals.cli.leaks import leaks
     from whimbrel.evals.cli.lift import lift
@@ -94,6 +95,7 @@ def build_eval_app() -> typer.Typer:
         "forgetting": forgetting,
         "fuzz": fuzz,
         "headlines": headlines,
+        "http-load": http_load,
         "images": images,
         "leaks": leaks,
         "lift": lift,
