@@ -1,9 +1,11 @@
 """The site: it is built without a dead link, and every page is listed for language models."""
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,3 +25,13 @@ def test_the_site_is_built_strictly(tmp_path: Path) -> None:
     assert 'href="tasks/your-log.html"' in start
     assert "googleapis" not in start  # nothing is loaded from elsewhere
     assert "unpkg" not in start
+
+
+def test_each_page_of_a_stage_has_its_picture_as_it_is_drawn() -> None:
+    drawn = runpy.run_path(str(ROOT / "docs" / "pictures" / "draw_stages.py"))["pictures"]()
+    pages = {page.stem: page.read_text("utf-8") for page in (ROOT / "docs" / "stages").glob("*.md")}
+    assert pages.keys() == drawn.keys()
+    for name, svg in drawn.items():
+        ElementTree.fromstring(svg)
+        assert (ROOT / "docs" / "pictures" / "stages" / f"{name}.svg").read_text("utf-8") == svg
+        assert f"../pictures/stages/{name}.svg" in pages[name]
