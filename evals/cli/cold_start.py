@@ -27,7 +27,7 @@ def cold_start(
 
     People who begin in the last fifth of the log are asked about after 0, 1, 3 and 5 events. Items that begin there are
     asked about at their first event, among 20 that nobody has met yet. With --split, lists with and without the history
-    in the other shop are compared. The shipped weights are used.
+    in the other shop are compared. Whimbrel is measured with what it learns from the first four fifths, and as shipped.
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.evals.studies.cold_start import cold_start_markdown, measure_cold_start

@@ -16,7 +16,8 @@ from whimbrel.agent.agent import Agent
 from whimbrel.agent.elsewhere import Elsewhere
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.learning.cases import BlindCase
-from whimbrel.agent.learning.sessions import SessionEvent, Training
+from whimbrel.agent.learning.learn import Draw, learn_from
+from whimbrel.agent.learning.sessions import SessionEvent, Training, catalogue_of
 from whimbrel.agent.pipeline import RANK, run
 from whimbrel.agent.state import Request, Resources
 from whimbrel.evals.metrics.intervals import Interval, interval
@@ -40,19 +41,22 @@ LEARNED_UNTIL = 0.8
 NEGATIVES = 19
 LEAST_SHARED = 5
 """A person of both shops has at least so many items in each."""
-SYSTEMS = ("whimbrel", "popularity", "text similarity", "lightfm")
+OTHERS = ("popularity", "text similarity", "lightfm")
+OURS = ("whimbrel", "whimbrel, shipped")
+"""Whimbrel with what it learned from the log, and with what is shipped."""
 
 
 @dataclass(frozen=True)
 class _Systems:
-    """What is compared with Whimbrel, each learned from the log before a point in time."""
+    """What is compared, each learned from the log before a point in time."""
 
     store: Store
     items: Sequence[Item]
+    ours: Mapping[str, Fitted]
     of_lightfm: Callable[[BlindCase], Any]
 
     def scores(self, name: str, history: Sequence[Item], candidates: Sequence[Item], at: float) -> Floats:
-        """Score candidates by one of SYSTEMS other than Whimbrel."""
+        """Score candidates by one of OTHERS."""
         if name == "popularity":
             log = self.store.log
             return log.popularity(before=at)[log.rows([item.item_id for item in candidates])].astype(np.float64)
@@ -87,8 +91,7 @@ def measure_cold_start(
     progress = progress or NoProgress()
     with open_store(location) as store:
         until = float(store.log.time[int(len(store.log.time) * LEARNED_UNTIL)])
-        progress.step("Learning LightFM", None)
-        systems = _learn(store, until, seed)
+        systems = _learn(store, until, seed, progress)
         document = {
             "people": _people(systems, until, users, seed, progress),
             "items": _items(systems, until, users, seed, progress),
@@ -98,7 +101,7 @@ def measure_cold_start(
     return document
 
 
-def _learn(store: Store, until: float, seed: int) -> _Systems:
+def _learn(store: Store, until: float, seed: int, progress: Progress) -> _Systems:
     log = store.log
     items = list(store.items(log.item_ids).values())
     rows = np.flatnonzero(log.time < until)
@@ -107,7 +110,10 @@ def _learn(store: Store, until: float, seed: int) -> _Systems:
         event = SessionEvent(log.item_ids[log.item[row]], float(log.time[row]))
         by_user.setdefault(log.user_ids[log.user[row]], []).append(event)
     training = Training.of(by_user.items(), {item.item_id: item for item in items})
-    return _Systems(store, items, lightfm(training, Settings(seed=seed)))
+    learned = learn_from(catalogue_of(training), draw=Draw(seed=seed, progress=progress)).fitted
+    ours = dict(zip(OURS, (learned.for_catalogue(store), Fitted.default()), strict=True))
+    progress.step("Learning LightFM", None)
+    return _Systems(store, items, ours, lightfm(training, Settings(seed=seed)))
 
 
 def _people(systems: _Systems, until: float, users: int, seed: int, progress: Progress) -> dict[str, Any]:
@@ -119,19 +125,20 @@ def _people(systems: _Systems, until: float, users: int, seed: int, progress: Pr
     if not known:
         raise DataError("nobody in this log is new in its last part")
     progress.step("Asking for new people", len(known))
-    values: dict[int, dict[str, list[float]]] = {n: {name: [] for name in SYSTEMS} for n in EVENTS}
-    with_weights = Resources(store, Fitted.default())
+    values: dict[int, dict[str, list[float]]] = {n: {name: [] for name in (*OURS, *OTHERS)} for n in EVENTS}
     for history in known:
         for n in EVENTS:
             before, at = history[:n], history[n].time
             met = {item.item_id for item in before}
             relevant = list(dict.fromkeys(e.item_id for e in history[n:] if e.item_id not in met))[:NEXT]
-            state = run(Request(history=before, at=at, k=K), with_weights, RANK)
-            lists = {"whimbrel": [entry.candidate.item.item_id for entry in state.ranking.list]}
+            lists: dict[str, list[str]] = {}
+            for name, fitted in systems.ours.items():
+                state = run(Request(history=before, at=at, k=K), Resources(store, fitted), RANK)
+                lists[name] = [entry.candidate.item.item_id for entry in state.ranking.list]
             # All have the same candidates: the items that the log knew at the moment.
             free = log.known(before=at)
             pool = [item for item in systems.items if free[log.rows([item.item_id])[0]] and item.item_id not in met]
-            for name in SYSTEMS[1:]:
+            for name in OTHERS:
                 scores = systems.scores(name, before, pool, at)
                 lists[name] = [pool[row].item_id for row in np.argsort(-scores, kind="stable")[:K]]
             for name, ids in lists.items():
@@ -147,8 +154,8 @@ def _items(systems: _Systems, until: float, most: int, seed: int, progress: Prog
     first = np.full(len(log.item_ids), np.inf)
     np.minimum.at(first, log.item, log.time)
     drawn = random.permutation(np.flatnonzero((log.time >= until) & (log.time == first[log.item])))
-    values: dict[str, list[float]] = {name: [] for name in SYSTEMS}
-    agent = Agent(store, None, fitted=Fitted.default())
+    values: dict[str, list[float]] = {name: [] for name in (*OURS, *OTHERS)}
+    agents = {name: Agent(store, None, fitted=fitted) for name, fitted in systems.ours.items()}
     progress.step("Asking for new items", min(most, len(drawn)))
     for row in drawn:
         at, chosen = float(log.time[row]), int(log.item[row])
@@ -158,9 +165,10 @@ def _items(systems: _Systems, until: float, most: int, seed: int, progress: Prog
             continue
         pool = [by_row[int(number)] for number in random.permutation([chosen, *others])]
         target = [item.item_id for item in pool].index(log.item_ids[chosen])
-        order = {item_id: -number for number, item_id in enumerate(agent.rank(history, pool, at=at))}
-        scores = {"whimbrel": np.array([order[item.item_id] for item in pool], dtype=np.float64)}
-        scores |= {name: systems.scores(name, history, pool, at) for name in SYSTEMS[1:]}
+        scores = {name: systems.scores(name, history, pool, at) for name in OTHERS}
+        for name, agent in agents.items():
+            order = agent.rank(history, pool, at=at)
+            scores[name] = -np.array([order.index(item.item_id) for item in pool], dtype=np.float64)
         for name, of in scores.items():
             rank = 1 + (of > of[target]).sum() + ((of == of[target]).sum() - 1) / 2
             values[name].append(ndcg_at_k([float(rank)], k=K))
