@@ -16,7 +16,7 @@ from whimbrel.agent.agent import Agent
 from whimbrel.agent.elsewhere import Elsewhere
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.learning.cases import BlindCase
-from whimbrel.agent.learning.learn import Draw, learn_from
+from whimbrel.agent.learning.learn import MOST_CHOICES, Draw, learn_from
 from whimbrel.agent.learning.sessions import SessionEvent, Training, catalogue_of
 from whimbrel.agent.pipeline import RANK, run
 from whimbrel.agent.state import Request, Resources
@@ -69,7 +69,13 @@ class _Systems:
 
 
 def measure_cold_start(
-    location: str, *, users: int, seed: int = 0, split: Sequence[str] = (), progress: Progress | None = None
+    location: str,
+    *,
+    users: int,
+    seed: int = 0,
+    split: Sequence[str] = (),
+    choices: int = MOST_CHOICES,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Measure cold starts on the log of a store.
 
@@ -77,6 +83,7 @@ def measure_cold_start(
         location: The store, which is only read.
         users: The most people, and the most new items, that are asked about.
         seed: The seed of all draws.
+        choices: The most choices that Whimbrel's weights are learned from.
         split: Topics. Items that have one of them are the other shop of the people; none if it is not measured.
         progress: Shows the progress.
 
@@ -91,17 +98,18 @@ def measure_cold_start(
     progress = progress or NoProgress()
     with open_store(location) as store:
         until = float(store.log.time[int(len(store.log.time) * LEARNED_UNTIL)])
-        systems = _learn(store, until, seed, progress)
+        shops = _split(store, set(split)) if split else None
+        systems = _learn(store, until, Draw(most=choices, seed=seed, progress=progress))
         document = {
             "people": _people(systems, until, users, seed, progress),
             "items": _items(systems, until, users, seed, progress),
         }
-        if split:
-            document["elsewhere"] = _elsewhere(store, set(split), until, users, seed, progress)
+        if shops:
+            document["elsewhere"] = _elsewhere(shops, until, users, seed, progress)
     return document
 
 
-def _learn(store: Store, until: float, seed: int, progress: Progress) -> _Systems:
+def _learn(store: Store, until: float, draw: Draw) -> _Systems:
     log = store.log
     items = list(store.items(log.item_ids).values())
     rows = np.flatnonzero(log.time < until)
@@ -110,10 +118,10 @@ def _learn(store: Store, until: float, seed: int, progress: Progress) -> _System
         event = SessionEvent(log.item_ids[log.item[row]], float(log.time[row]))
         by_user.setdefault(log.user_ids[log.user[row]], []).append(event)
     training = Training.of(by_user.items(), {item.item_id: item for item in items})
-    learned = learn_from(catalogue_of(training), draw=Draw(seed=seed, progress=progress)).fitted
+    learned = learn_from(catalogue_of(training), draw=draw).fitted
     ours = dict(zip(OURS, (learned.for_catalogue(store), Fitted.default()), strict=True))
-    progress.step("Learning LightFM", None)
-    return _Systems(store, items, ours, lightfm(training, Settings(seed=seed)))
+    draw.progress.step("Learning LightFM", None)
+    return _Systems(store, items, ours, lightfm(training, Settings(seed=draw.seed)))
 
 
 def _people(systems: _Systems, until: float, users: int, seed: int, progress: Progress) -> dict[str, Any]:
@@ -178,15 +186,17 @@ def _items(systems: _Systems, until: float, most: int, seed: int, progress: Prog
     return _figures(values, seed)
 
 
-def _elsewhere(
-    store: Store, topics: set[str], until: float, users: int, seed: int, progress: Progress
-) -> dict[str, Any]:
+def _split(store: Store, topics: set[str]) -> list[InMemory]:
+    """Return the shop here, and that of the items with one of the topics."""
     items = list(store.items(store.log.item_ids).values())
     there = [item for item in items if topics.intersection(item.topics)]
     here = [item for item in items if not topics.intersection(item.topics)]
     if not there or not here:
         raise DataError(f"no item, or every item, has one of the topics {sorted(topics)}")
-    shops = [_shop(store, of) for of in (here, there)]
+    return [_shop(store, of) for of in (here, there)]
+
+
+def _elsewhere(shops: Sequence[InMemory], until: float, users: int, seed: int, progress: Progress) -> dict[str, Any]:
     log, elsewhere = shops[0].log, Elsewhere(shops[1], "the other shop")
     moments = list(_moments(shops, until, seed))[:users]
     values: dict[str, dict[str, list[float]]] = {who: {"without": [], "with": []} for who in ("new here", "known here")}
@@ -199,7 +209,7 @@ def _elsewhere(
                 shown = run(request, resources, RANK).ranking.list
                 of[how].append(_ndcg([entry.candidate.item.item_id for entry in shown], relevant))
         progress.advance(1)
-    sizes = {"items here": len(here), "items there": len(there), "people": len(log.user_ids)}
+    sizes = {"items here": len(log.item_ids), "items there": len(shops[1].log.item_ids), "people": len(log.user_ids)}
     return {who: _figures(of, seed, first="with") for who, of in values.items()} | {"sizes": sizes}
 
 

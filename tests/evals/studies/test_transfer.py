@@ -82,10 +82,10 @@ def test_a_store_without_learned_weights_has_nothing_to_transfer(ring: Path, tmp
 
 
 def test_cold_starts_are_measured_beside_baselines(ring: Path) -> None:
-    document = measure_cold_start(str(ring), users=6, split=["Shelf 0"])
+    document = measure_cold_start(str(ring), users=6, split=["Shelf 0"], choices=40)
     assert set(document["people"]) == {"0", "1", "3", "5"}
     assert document["people"]["3"]["whimbrel"]["ndcg@10"]["n"] == 6
-    assert set(document["items"]) == {"whimbrel", "popularity", "text similarity", "lightfm"}
+    assert set(document["items"]) == {"whimbrel", "whimbrel, shipped", "popularity", "text similarity", "lightfm"}
     assert "people of two shops, new here" in cold_start_markdown(document)
     with pytest.raises(DataError, match="no item"):
         measure_cold_start(str(ring), users=1, split=["nothing"])
