@@ -30,6 +30,8 @@ Advance = Callable[[int], None]
 
 LEAST_EVENTS = 2
 """A training query needs at least this many events of the user before it."""
+FEW_EVENTS = 5
+"""A query of a newcomer has fewer events of the user before it."""
 UNIFORM, POPULAR = 10, 9
 """How many negatives of a sampled list are drawn uniformly, and how many by popularity."""
 MOST_EVENTS = 1000
@@ -70,6 +72,7 @@ def training_queries(
     seed: int = 0,
     until: float = np.inf,
     among: Collection[str] | None = None,
+    newcomers: bool = False,
 ) -> Iterator[TrainingQuery]:
     """Draw moments of the log at which somebody interacted with an item that was new to them.
 
@@ -82,6 +85,7 @@ def training_queries(
         seed: The seed of all random draws.
         until: All moments lie before this time. The warm-up is a share of the log before it.
         among: Ids of the users to draw from; None for all.
+        newcomers: Whether only the first FEW_EVENTS events of users are drawn who begin after the warm-up.
     """
     log = catalogue.log
     size = int(np.searchsorted(log.time, until))
@@ -101,7 +105,9 @@ def training_queries(
         first = np.sort(np.unique(log.item[events], return_index=True)[1])
         starts = np.searchsorted(log.time[events], log.time[events])
         times = log.time[events[first]]
-        new = first[(times >= since) & (times < until) & (starts[first] >= LEAST_EVENTS)]
+        before = starts[first]
+        suits = (before < FEW_EVENTS) & (times[0] >= since) if newcomers else before >= LEAST_EVENTS
+        new = first[(times >= since) & (times < until) & suits]
         if not len(new):
             continue
         user_id = log.user_ids[user]
@@ -219,6 +225,7 @@ def choices_of(state: State, query: TrainingQuery, resources: Resources) -> list
             state.features[kept],
             chosen,
             state.prediction.p_topic_change,
+            len(state.recall.whole),
             Asked(_request_of(state, kept), resources, ids[kept[chosen]]),
         )
         for kept, chosen in _one_choice_each(ids, query.chose)

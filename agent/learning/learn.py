@@ -33,6 +33,8 @@ Cold candidates have neither, so they need no such share.
 """
 MOST_CHOICES, CHANNEL_QUERIES = 2000, 600
 """Most training queries to learn each ranker from, and most to learn channel weights from."""
+NEWCOMER_QUERIES = 400
+"""Most training queries to learn the weights for new people from."""
 CALIBRATION_QUERIES, CALIBRATION_WARM_UP = 300, 0.8
 """Most training queries of a calibration, and the share of the log before the first of them."""
 
@@ -66,6 +68,7 @@ class Draw:
         progress: Where progress is shown.
         warm_up: The share of the log before the first query.
         until: Only events before this time are learned from.
+        newcomers: Whether only the first events of people are drawn who are new after the warm-up.
         teach: How a text encoder is taught; None if it is not.
     """
 
@@ -74,6 +77,7 @@ class Draw:
     progress: Progress = field(default_factory=NoProgress)
     warm_up: float = STATISTICS_WARM_UP
     until: float = math.inf
+    newcomers: bool = False
     teach: TeachConfig | None = None
 
 
@@ -149,7 +153,10 @@ def _learn_kinds(
             if kind == "retrieved":
                 channels = learn_channels([of_channels], rankers.channels, seed=draw.seed)
                 rankers = rankers.model_copy(update={"channels": channels})
+        started = rankers.of(kind)
         rankers = learn_rankers(rankers, {kind: [drawn[kind]]}, seed=draw.seed)
+        if kind != "cold":
+            rankers = _with_newcomers(catalogue, kind, replace(begin, fusion=rankers), started, draw)
     source = f"{sum(map(len, drawn.values()))} choices of this log"
     return rankers.model_copy(update={"learned_from": source}), drawn
 
@@ -170,7 +177,26 @@ def calibrate(catalogue: "Catalogue", *, progress: Progress | None = None) -> Ra
     rankers = start.fusion.model_copy(update={"channels": channels})
     choices = draw_choices(catalogue, "retrieved", Fitted(start.topics, rankers), draw)
     learned = learn_rankers(rankers, {"retrieved": [choices]}, trees=False)
+    # Nothing is learned of the items here, so new people of a longer part of the log can be asked about.
+    longer = replace(draw, warm_up=STATISTICS_WARM_UP)
+    learned = _with_newcomers(catalogue, "retrieved", Fitted(start.topics, learned), rankers.retrieved, longer)
     return learned.model_copy(update={"learned_from": f"{len(choices)} choices at the end of this log"})
+
+
+def _with_newcomers(
+    catalogue: "Catalogue", kind: CandidateKind, fitted: Fitted, started: Ranker, draw: Draw
+) -> Rankers:
+    """Return the rankers with weights for new people, if the ranker of a kind differs from what it started from."""
+    from whimbrel.agent.learning.ranking import learn_newcomers
+
+    rankers, ranker = fitted.fusion, fitted.fusion.of(kind)
+    if ranker == started:
+        return rankers
+    choices = draw_choices(
+        catalogue, kind, fitted, replace(draw, most=min(draw.most, NEWCOMER_QUERIES), newcomers=True)
+    )
+    draw.progress.step("Learning the weights for new people", None)
+    return rankers.model_copy(update={kind: learn_newcomers(choices, ranker, started, seed=draw.seed)})
 
 
 def past_items(log: "InteractionLog", draw: Draw) -> LearnedItems:
@@ -263,7 +289,11 @@ def _queries(
     if len(log.user_ids) < (LEAST_USERS_COLD if cold else LEAST_USERS) or not len(log.time):
         return [], Resources(catalogue, fitted)
     warm_up = 0.0 if cold else draw.warm_up
-    queries = list(training_queries(catalogue, most=draw.most, seed=draw.seed, warm_up=warm_up, until=draw.until))
+    queries = list(
+        training_queries(
+            catalogue, most=draw.most, seed=draw.seed, warm_up=warm_up, until=draw.until, newcomers=draw.newcomers
+        )
+    )
     # In order of time, since counts as of one moment make those of the next one cheap.
     queries.sort(key=lambda query: (query.before, query.user))
     return queries, Resources(catalogue, replace(fitted, items=NO_LEARNED_ITEMS) if cold else fitted)

@@ -8,7 +8,7 @@ import numpy as np
 
 from whimbrel.agent.learning.conditional_logit import Labelled, best_ridge, fit_weights
 from whimbrel.agent.ranking.features import FEATURES, LOG_FEATURES
-from whimbrel.agent.ranking.rankers import Ranker, moving_share, row_of
+from whimbrel.agent.ranking.rankers import Ranker, moving_share, new_share, row_of
 from whimbrel.agent.state import Request, Resources
 from whimbrel.tools.log.interaction_log import Floats
 from whimbrel.tools.retrieval.channels import LEARNED_CHANNELS
@@ -82,6 +82,7 @@ class ChoiceSet:
         features: Standardised features, shape (candidates, FEATURES), or values of ranks, shape (candidates, channels).
         chosen: The row of the chosen item.
         p_topic_change: The probability that the next event has none of the latest topics; None if unknown.
+        known: How many events of the user were known; None for many.
         asked: How a language model is asked about the choice; None if it cannot be asked.
     """
 
@@ -89,6 +90,7 @@ class ChoiceSet:
     features: Floats
     chosen: int
     p_topic_change: float | None = None
+    known: int | None = None
     asked: Asked | None = None
 
     def without_log(self) -> "ChoiceSet":
@@ -145,6 +147,38 @@ def learn_ranker(
         return ranker
     # The trees are tested on the held-out people, so they build on weights that are fitted without these people.
     return ranker.with_trees(_grow_trees([c for log in learned_from for c in log], validation, tested, seed))
+
+
+def learn_newcomers(choices: Sequence[ChoiceSet], ranker: Ranker, start: Ranker, *, seed: int = 0) -> Ranker:
+    """Learn the weights for people of whom nothing is known yet. All else of a ranker stays.
+
+    What a log teaches of long histories misleads for short ones: popular items are then mostly met already.
+
+    Args:
+        choices: Choice sets of people of whom little was known.
+        ranker: What was learned from people of whom more is known.
+        start: The ranker that this learning began with. The ridge draws towards its weights, which hold for new people
+            if there are too few choice sets.
+        seed: The seed of the draw of held-out people.
+    """
+    begin = row_of(start.new) if start.new else start.weights_at(None)
+    weights = begin
+    if len(choices) >= LEAST_CHOICES:
+        base = ranker.model_copy(update={"new": {}})
+        learned_from, held_out = (
+            [[_new_part(base, choice) for choice in log] for log in half] for half in _split_people([choices], seed)
+        )
+        ridge = best_ridge(learned_from, held_out, begin, bound=LOWEST_WEIGHTS)
+        weights = fit_weights(
+            [[_new_part(base, choice) for choice in choices]], begin, ridge=ridge, bound=LOWEST_WEIGHTS
+        )
+    return ranker.model_copy(update={"new": _by_name(weights)})
+
+
+def _new_part(base: Ranker, choice: ChoiceSet) -> Labelled:
+    """Return a choice of which the weights for new people explain their share, beside the score by the others."""
+    share = new_share(choice.known or 0)
+    return Labelled(share * choice.features, choice.chosen, (1 - share) * scores(base, choice))
 
 
 def _best_part(choices: Sequence[ChoiceSet]) -> str:
@@ -223,7 +257,7 @@ def _halves(weights: Floats) -> dict[str, dict[str, float]]:
 
 def scores(ranker: Ranker, choice: ChoiceSet) -> Floats:
     """Return the score of each candidate of a choice set, shape (candidates,)."""
-    contributions = ranker(choice.features, p_topic_change=choice.p_topic_change).values()
+    contributions = ranker(choice.features, p_topic_change=choice.p_topic_change, known=choice.known).values()
     return np.asarray(sum(contributions, np.zeros(len(choice.features))))
 
 

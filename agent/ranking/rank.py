@@ -161,7 +161,7 @@ def rank(
     """
     if not len(candidates):
         return Ranking()
-    contributions = ranker(features, p_topic_change=person.p_topic_change)
+    contributions = ranker(features, p_topic_change=person.p_topic_change, known=len(person.history))
     if person.wish.vector is not None:
         contributions["wish"] = config.wish * _wish_fit(candidates.vectors, person.wish.vector)
     if config.novelty:

@@ -48,6 +48,11 @@ def moving_share(p_topic_change: float | None) -> float:
     return 0.5 if p_topic_change is None else p_topic_change
 
 
+def new_share(known: int) -> float:
+    """Return the share of the weights for new people: 1 without a known event, and less with each further one."""
+    return 1 / (1 + known)
+
+
 def row_of(weights: Mapping[str, float]) -> Floats:
     """Return weights as an array in the order of FEATURES."""
     return np.array([weights.get(name, 0.0) for name in FEATURES])
@@ -71,6 +76,8 @@ class Ranker(BaseModel):
         weights: The weight of each feature, in log odds per standard deviation.
         moving: The weights if the topic of the next event is sure to change. `weights` then hold if it is sure to stay,
             and the probability of a change mixes the two. If empty, `weights` hold in any case.
+        new: The weights if nothing is known of the person. With each event, the other weights and the trees count more
+            (see `new_share`). If empty, these hold in any case.
         models: The weight of each figure of a language model, keyed by the digest of a model, or by a tier for all
             other models of that tier. `OTHERS` is a factor.
         trees: The trees in LightGBM's text format; "" for none.
@@ -81,6 +88,7 @@ class Ranker(BaseModel):
 
     weights: dict[str, Weight]
     moving: dict[str, Weight] = {}
+    new: dict[str, Weight] = {}
     models: dict[str, dict[str, Weight]] = {}
     trees: str = ""
     digest: str = ""
@@ -95,7 +103,9 @@ class Ranker(BaseModel):
         """Return a copy with these trees. An empty text removes the trees."""
         return self.model_copy(update={"trees": trees, "digest": _digest(trees) if trees else ""})
 
-    def __call__(self, features: Floats, *, p_topic_change: float | None = None) -> dict[str, Floats]:
+    def __call__(
+        self, features: Floats, *, p_topic_change: float | None = None, known: int | None = None
+    ) -> dict[str, Floats]:
         """Return the contribution of each feature to the scores, keyed by feature name, shape (candidates,) each.
 
         A feature that contributes the same to all candidates is left out.
@@ -103,12 +113,16 @@ class Ranker(BaseModel):
         Args:
             features: Standardised features, shape (candidates, FEATURES).
             p_topic_change: The probability that the next event has none of the latest topics; None if unknown.
+            known: How many events of the person are known; None for many.
         """
-        contributions = features * self._weights_at(p_topic_change)
+        contributions = features * self.weights_at(p_topic_change)
         if self.trees:
             # The last column is the mean output of the trees. It is the same for all candidates, so it is left out.
             known = self._booster.num_feature()
             contributions[:, :known] += self._booster.predict(features[:, :known], pred_contrib=True)[:, :-1]
+        if self.new and known is not None:
+            share = new_share(known)
+            contributions = (1 - share) * contributions + share * features * row_of(self.new)
         columns = {name: contributions[:, column] for column, name in enumerate(FEATURES)}
         return {name: values for name, values in columns.items() if np.ptp(values) > 0}
 
@@ -130,7 +144,8 @@ class Ranker(BaseModel):
         digest = model.llm.digest if model.llm is not None else ""
         return self.models.get(digest, self.models.get(model.tier, {}))
 
-    def _weights_at(self, p_topic_change: float | None) -> Floats:
+    def weights_at(self, p_topic_change: float | None) -> Floats:
+        """Return the weights of people of whom much is known, shape (FEATURES,)."""
         staying = row_of(self.weights)
         if not self.moving:
             return staying
