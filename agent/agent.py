@@ -34,7 +34,7 @@ from whimbrel.agent.shift.forecast import forecast_topics
 from whimbrel.agent.shift.timeline import Timeline, timeline_of
 from whimbrel.agent.state import PipelineConfig, Request, Resources, State
 from whimbrel.agent.transfer import moved, read_fit, require_earlier, require_encoder
-from whimbrel.tools.errors import ConfigError, DataError, ModelError, StoreError
+from whimbrel.tools.errors import ConfigError, InvalidValueError, ModelError, StoreError
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Event, Interaction, Item, Occurrence, identifier
 from whimbrel.tools.retrieval.catalogue import Catalogue
@@ -43,7 +43,7 @@ from whimbrel.tools.store.audit_log import append_to_audit, remove_audit
 from whimbrel.tools.store.in_memory import InMemory
 from whimbrel.tools.store.store import Store, open_store
 from whimbrel.tools.text.sensitive_topics import marked_topics, names_of_topics
-from whimbrel.tools.timestamps import parse_time
+from whimbrel.tools.timestamps import iso, parse_time
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -51,11 +51,14 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
 
     from whimbrel.agent.chat.session import Session
+    from whimbrel.agent.middleware import RunBudget, WhimbrelMiddleware
     from whimbrel.agent.schema.policy import Policy
 
 Situation = Context | Mapping[str, object] | None
 MOST_VIEWS = 8
 """Views without sensitive topics that are kept, one for each set of topics. Each has a log and its counts."""
+MOST_AHEAD = 300
+"""Feedback may be dated so many seconds after the clock, since the clocks of two machines differ."""
 NOT_USED = "the context names a topic that is marked as sensitive, so this part of it was not used"
 
 
@@ -365,6 +368,16 @@ class Agent:
         _check_length(k)
         return retriever_of(self, identifier(user_id), k)
 
+    def as_middleware(self, budget: "RunBudget | None" = None) -> "WhimbrelMiddleware":
+        """Return a middleware for agents of LangChain that knows which names in this store's titles are public.
+
+        Args:
+            budget: What one run may cost (see `WhimbrelMiddleware`).
+        """
+        from whimbrel.agent.middleware import WhimbrelMiddleware
+
+        return WhimbrelMiddleware(budget, is_public=PublicTitles(self._catalogue))
+
     def rank(
         self, history: Sequence[Item], candidates: Sequence[Item], context: Situation = None, *, at: object = None
     ) -> list[str]:
@@ -538,7 +551,7 @@ class Agent:
             item_id: An item of the store.
             event: A word such as `click`, `purchase` or `rating`. A word that means "turned-away" (`dislike`,
                 `skip`, `return`) removes the item from the history that is read and from recommendations.
-            at: The time of the event; by default the clock's time.
+            at: The time of the event; by default the clock's time. It must not lie in the future.
             rating: The user's rating, if any.
             context: The situation, as strings keyed by name.
 
@@ -546,16 +559,22 @@ class Agent:
             The id of the event.
 
         Raises:
-            DataError: the item does not exist, or a value is invalid.
+            DataError: the item does not exist.
+            InvalidValueError: a value is invalid, or `at` lies over five minutes in the future.
             ValueError: the format of `at` is unknown.
         """
-        when = time.time() if at is None else parse_time(at)
+        now = time.time()
+        when = now if at is None else parse_time(at)
+        if when > now + MOST_AHEAD:  # it would move the present of everybody
+            raise InvalidValueError(
+                f"feedback time: {iso(when)} is in the future: give a time that has passed, or none"
+            )
         fields = {"user_id": user_id, "item_id": item_id, "time": when, "event": event, "rating": rating}
         try:
             checked = Event.model_validate(fields | {"context": dict(context or {})})
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            raise DataError(f"feedback {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+            raise InvalidValueError(f"feedback {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
         occurrence = Occurrence(
             checked.time, checked.item_id, checked.event, checked.rating, checked.context or None, is_feedback=True
         )

@@ -3,17 +3,19 @@
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, Self, TypeVar
 
 from whimbrel.agent.agent import Agent, Situation
+from whimbrel.agent.call_threads import CallThreads
 from whimbrel.agent.schema.results import Recommendations
 from whimbrel.agent.shift.timeline import Timeline
 from whimbrel.tools.errors import BusyError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+GRACE_SECONDS = 30.0
+"""How long the calls that run may take when an agent is closed."""
 
 
 class AsyncAgent:
@@ -41,7 +43,7 @@ class AsyncAgent:
         """
         self.agent = agent
         self._places = threading.Semaphore(at_once + most_waiting)
-        self._threads = ThreadPoolExecutor(at_once, "whimbrel")
+        self._threads = CallThreads(at_once)
 
     async def recommend(
         self, user_id: str, at: object = None, context: Situation = None, k: int = 10
@@ -71,10 +73,20 @@ class AsyncAgent:
         work.add_done_callback(lambda _: self._places.release())
         return await asyncio.wrap_future(work)
 
-    async def close(self) -> None:
-        """Wait for the calls that run, drop those that wait, and close the agent."""
-        await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
-        self.agent.close()
+    async def close(self, seconds: float = GRACE_SECONDS) -> int:
+        """Drop the calls that wait, wait for those that run, and close the agent.
+
+        Args:
+            seconds: The longest wait. If a call still runs then, the agent stays open, since closing a store or a model
+                under a call that uses it can crash the process. Its thread does not keep the process alive.
+
+        Returns:
+            How many calls still run.
+        """
+        left = await asyncio.to_thread(self._threads.close, seconds)
+        if not left:
+            self.agent.close()
+        return left
 
     async def __aenter__(self) -> Self:
         return self

@@ -18,6 +18,8 @@ from whimbrel.tools.store.person_files import talks_of
 LONGEST_NAME = 60
 MOST_EARLIER = 20
 """Steps that can be taken back after a conversation is resumed."""
+MOST_KEPT = 100
+"""Conversations of one person. Of more, the one that was not used for longest is dropped."""
 _MEMORY = TypeAdapter(Memory)
 
 
@@ -84,11 +86,18 @@ class SavedTalk:
 
     def _write(self, memory: Memory) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self.path.exists():
+            self._make_room()
         kept = _MEMORY.dump_python(memory.shortened(MOST_EARLIER), mode="json")
         document = {"user_id": self.user_id, "name": self.name, "memory": kept}
         with atomic_write(self.path) as unfinished:
             unfinished.touch(mode=0o600)
             unfinished.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+
+    def _make_room(self) -> None:
+        kept = sorted(self.path.parent.glob("*.json"), key=lambda path: path.stat().st_mtime)
+        for oldest in kept[: max(len(kept) - MOST_KEPT + 1, 0)]:
+            oldest.unlink(missing_ok=True)
 
 
 def _cleaned(value: Any) -> Any:

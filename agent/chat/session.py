@@ -132,14 +132,14 @@ class Session:
         return self._memory.state
 
     def open(self) -> Turn:
-        """Recommend a first list. A resumed conversation goes on where it stood."""
+        """Recommend a first list, or go on where a conversation stood. A new one is saved with its first line."""
         if not self._is_resumed:
             turn = self._listed("want", "")
             self._opening = turn.recommendations
         else:
             self._opening = self._lists.opening(self._memory)
             turn = self._listed("want", self._say.chat.resumed)
-        self._save()
+            self._save()
         return turn
 
     def say(self, line: str) -> Turn:
@@ -172,7 +172,7 @@ class Session:
             self._memory = replace(self._memory, question=None)
         if turn.act != "undo" and self._memory.is_changed(before):
             self._memory = replace(self._memory, earlier=(*before.earlier, before))
-        if self._memory is not before:
+        if self._memory is not before or not self._was_saved:
             self._save()
 
     async def asay(self, line: str) -> Turn:
