@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, Self, TypeVar
 
@@ -66,7 +67,8 @@ class AsyncAgent:
         if not self._places.acquire(blocking=False):
             raise BusyError("too many requests run or wait already: try again later")
         try:
-            work = self._threads.submit(partial(method, *arguments, **named))
+            # The thread knows the caller's context, such as the span of a request.
+            work = self._threads.submit(partial(copy_context().run, method, *arguments, **named))
         except RuntimeError:  # the agent is closed
             self._places.release()
             raise

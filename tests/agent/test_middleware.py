@@ -88,13 +88,18 @@ def test_a_run_that_has_spent_its_budget_ends_and_says_so(budget: RunBudget, wha
 
 
 def test_a_budget_is_that_of_a_run_and_reported_tokens_count() -> None:
-    reply = AIMessage("Yes.", usage_metadata={"input_tokens": 60, "output_tokens": 30, "total_tokens": 90})
-    model = Model(messages=iter([reply] * 9), got=[])
-    middleware = WhimbrelMiddleware(RunBudget(tokens=100))
-    graph = create_agent(model, [], middleware=[middleware], checkpointer=InMemorySaver())
+    def reply(words: str, **more: Any) -> AIMessage:
+        return AIMessage(words, usage_metadata={"input_tokens": 600, "output_tokens": 300, "total_tokens": 900}, **more)
+
+    calls = calling("look", at="it").tool_calls
+    model = scripted(reply("Yes."), reply("No."), reply("", tool_calls=calls), reply("never said"))
+    middleware = WhimbrelMiddleware(RunBudget(tokens=1000))
+    graph = create_agent(model, [look], middleware=[middleware], checkpointer=InMemorySaver())
     config = {"configurable": {"thread_id": "1"}}
-    for _ in range(2):  # each run begins anew
-        assert graph.invoke({"messages": [("user", "Well?")]}, config)["messages"][-1].content == "Yes."
+    for words in ("Yes.", "No."):  # each run begins anew
+        assert graph.invoke({"messages": [("user", "Well?")]}, config)["messages"][-1].content == words
+    last = graph.invoke({"messages": [("user", "Look at it.")]}, config)["messages"][-1]
+    assert "may use 1,000 tokens, has used 900" in last.content
     assert "whimbrel_spent" not in graph.get_state(config).values
 
 
