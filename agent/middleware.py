@@ -10,7 +10,7 @@ from typing import Annotated, Any, NotRequired
 from langchain.agents import AgentState
 from langchain.agents.middleware import AgentMiddleware, ExtendedModelResponse, ModelRequest, ModelResponse
 from langchain.agents.middleware.types import PrivateStateAttr
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 from langgraph.channels.untracked_value import UntrackedValue
 from langgraph.types import Command
 from pydantic import BaseModel, ValidationError
@@ -118,7 +118,7 @@ class WhimbrelMiddleware(AgentMiddleware[SpendingState, Any, Any]):
     def _prepared(self, request: ModelRequest[Any]) -> tuple[ModelRequest[Any], Placeholders]:
         """Return the request as the model gets it, and the placeholders in it."""
         places, notes = Placeholders(self._is_public), list[str]()
-        messages: list[AnyMessage] = [*([request.system_message] if request.system_message else []), *request.messages]
+        messages: list[Any] = [*([request.system_message] if request.system_message else []), *request.messages]
         if self._untrusted:
             messages = [_enclosed(message) for message in messages]
             notes += [DATA_NOTE] if any(isinstance(message, ToolMessage) for message in messages) else []
@@ -128,7 +128,7 @@ class WhimbrelMiddleware(AgentMiddleware[SpendingState, Any, Any]):
         system = messages.pop(0) if request.system_message else None
         if notes:
             system = SystemMessage("\n\n".join([*([str(system.text)] if system else []), *notes]))
-        return request.override(system_message=system, messages=messages), places  # type: ignore[typeddict-item]
+        return request.override(system_message=system, messages=messages), places
 
     # What the model answers.
 
@@ -188,7 +188,7 @@ def _ended(what: str, why: str) -> ExtendedModelResponse[Any]:
     return ExtendedModelResponse(ModelResponse([message]), Command(update={"jump_to": "end"}))
 
 
-def _enclosed(message: AnyMessage) -> AnyMessage:
+def _enclosed(message: Any) -> Any:
     """Return a message whose untrusted texts are cleaned and stand between `<data>` lines."""
 
     def enclosed(text: str) -> str:
