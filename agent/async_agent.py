@@ -12,6 +12,7 @@ from whimbrel.agent.call_threads import CallThreads
 from whimbrel.agent.schema.results import Recommendations
 from whimbrel.agent.shift.timeline import Timeline
 from whimbrel.tools.errors import BusyError
+from whimbrel.tools.given_up import GIVEN_UP
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -59,7 +60,8 @@ class AsyncAgent:
     async def run(self, method: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """Call a method of the agent in a thread.
 
-        A call that is cancelled while it waits is dropped. One that runs already runs to its end.
+        A call that is cancelled while it waits is dropped. One that runs already ends with the stage of the pipeline
+        that it is in, and runs to its end if it is in none.
 
         Raises:
             BusyError: too many calls wait.
@@ -68,12 +70,18 @@ class AsyncAgent:
             raise BusyError("too many requests run or wait already: try again later")
         try:
             # The thread knows the caller's context, such as the span of a request.
-            work = self._threads.submit(partial(copy_context().run, method, *arguments, **named))
+            context, given_up = copy_context(), threading.Event()
+            context.run(GIVEN_UP.set, given_up)
+            work = self._threads.submit(partial(context.run, method, *arguments, **named))
         except RuntimeError:  # the agent is closed
             self._places.release()
             raise
         work.add_done_callback(lambda _: self._places.release())
-        return await asyncio.wrap_future(work)
+        try:
+            return await asyncio.wrap_future(work)
+        except asyncio.CancelledError:
+            given_up.set()
+            raise
 
     async def close(self, seconds: float = GRACE_SECONDS) -> int:
         """Drop the calls that wait, wait for those that run, and close the agent.

@@ -35,6 +35,7 @@ from whimbrel.agent.stage_facts import request_content, request_facts, stage_con
 from whimbrel.agent.state import Recall, Request, Resources, State
 from whimbrel.prompts.phrases import load_phrases
 from whimbrel.tools.errors import ModelError
+from whimbrel.tools.given_up import stop_if_given_up
 from whimbrel.tools.log.item_statistics import ItemStatistics
 from whimbrel.tools.log.topic_clusters import LEAST_CLUSTERED_ITEMS, cluster_topics, with_cluster_topics
 from whimbrel.tools.observing import observed, observed_runnable
@@ -279,12 +280,14 @@ def run(
 
     Raises:
         DataError: the catalogue has no such user.
+        TimeoutError: nobody waits for the answer any more (see `AsyncAgent.run`).
     """
     state, seconds = State(request), dict[str, float]()
     with observed("request") as told:
         if told.is_heard:
             told.tell(request_facts(request, resources.model.llm), lambda: request_content(request))
         for name in stages:
+            stop_if_given_up()
             started = time.perf_counter()
             state = _told(name, state, resources)
             seconds[name] = time.perf_counter() - started

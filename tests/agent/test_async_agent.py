@@ -5,10 +5,12 @@ import shutil
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from whimbrel.agent import Agent, AsyncAgent, BusyError
+from whimbrel.agent.pipeline import STAGES
 
 
 def test_answers_are_those_of_the_agent_while_others_write(shop: Path, tmp_path: Path) -> None:
@@ -89,6 +91,35 @@ def test_closing_waits_no_longer_than_it_says() -> None:
     assert left == 1
     assert took < 5
     assert not closed  # a call still used it
+
+
+def test_a_call_that_nobody_waits_for_ends_with_its_stage(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, begun, explained = threading.Event(), threading.Event(), []
+    stages: Any = STAGES
+
+    def slow(state: Any, resources: Any) -> Any:
+        begun.set()
+        gate.wait(20)
+        return state
+
+    monkeypatch.setitem(stages, "read", slow)
+    monkeypatch.setitem(stages, "explain", lambda state, resources: explained.append(state))
+
+    async def give_up() -> None:
+        async with AsyncAgent(Agent.open(shop, llm="none"), at_once=1, most_waiting=1) as agent:
+            call = asyncio.ensure_future(agent.recommend("u1"))
+            assert await asyncio.to_thread(begun.wait, 30)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            after = asyncio.ensure_future(agent.run(time.monotonic))
+            await asyncio.sleep(0.1)
+            assert not after.done()  # there is one thread
+            gate.set()
+            await after
+
+    asyncio.run(give_up())
+    assert explained == []
 
 
 def test_an_error_reaches_whoever_awaits() -> None:
