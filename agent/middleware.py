@@ -5,6 +5,7 @@ It changes what a model gets and keeps a budget. What the graph stores, and what
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from operator import is_not
 from typing import Annotated, Any, NotRequired
 
 from langchain.agents import AgentState
@@ -120,14 +121,16 @@ class WhimbrelMiddleware(AgentMiddleware[SpendingState, Any, Any]):
         places, notes = Placeholders(self._is_public), list[str]()
         messages: list[Any] = [*([request.system_message] if request.system_message else []), *request.messages]
         if self._untrusted:
-            messages = [_enclosed(message) for message in messages]
-            notes += [DATA_NOTE] if any(isinstance(message, ToolMessage) for message in messages) else []
+            given, messages = messages, [_enclosed(message) for message in messages]
+            notes += [DATA_NOTE] if any(map(is_not, given, messages)) else []
         if self._personal_data:
+            for message in messages:  # a name may be found only in a later message
+                _changed(message, places.mask)
             messages = [_changed(message, places.mask) for message in messages]
             notes += [NOTE] if places else []
         system = messages.pop(0) if request.system_message else None
         if notes:
-            system = SystemMessage("\n\n".join([*([str(system.text)] if system else []), *notes]))
+            system = _noted(system or SystemMessage(""), "\n\n".join(notes))
         return request.override(system_message=system, messages=messages), places
 
     # What the model answers.
@@ -137,7 +140,9 @@ class WhimbrelMiddleware(AgentMiddleware[SpendingState, Any, Any]):
     ) -> ExtendedModelResponse[Any]:
         """Return a response with the personal data put back, and count what it cost."""
         spent, replies = self._spent(sent), [message for message in response.result if isinstance(message, AIMessage)]
-        asked = sum(len(reply.tool_calls) for reply in replies)
+        # The call by which a model gives a structured answer is answered already.
+        answered = {message.tool_call_id for message in response.result if isinstance(message, ToolMessage)}
+        asked = sum(call["id"] not in answered for reply in replies for call in reply.tool_calls)
         spent = _Spent(
             spent.model_calls + 1,
             spent.tokens + sum(self._tokens_of(sent, reply) for reply in replies),
@@ -196,15 +201,23 @@ def _enclosed(message: Any) -> Any:
 
     if isinstance(message, ToolMessage):
         return _changed(message, enclosed)
-    if isinstance(message.content, str):
+    if isinstance(message.content, str) or not any(map(_is_document, message.content)):
         return message
-    blocks = [
-        {**block, "text": enclosed(block["text"])}
-        if isinstance(block, dict) and block.get("type") == "text-plain" and isinstance(block.get("text"), str)
-        else block
-        for block in message.content
-    ]
+    blocks = [{**b, "text": enclosed(b["text"])} if _is_document(b) else b for b in message.content]
     return message.model_copy(update={"content": blocks})
+
+
+def _is_document(block: Any) -> bool:
+    return isinstance(block, dict) and block.get("type") == "text-plain" and isinstance(block.get("text"), str)
+
+
+def _noted(system: SystemMessage, note: str) -> SystemMessage:
+    """Return a system message with a note at its end. Its blocks stay apart, since a provider may cache them."""
+    content = system.content
+    noted: Any = (
+        f"{content}\n\n{note}".strip() if isinstance(content, str) else [*content, {"type": "text", "text": note}]
+    )
+    return system.model_copy(update={"content": noted})
 
 
 def _changed(message: Any, change: Callable[[str], str]) -> Any:
