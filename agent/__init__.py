@@ -12,6 +12,7 @@ _NAMES = {
     "language_models.local_chat_model": ["LocalChatModel"],
     "language_models.protocol": ["LanguageModel"],
     "language_models.scripted": ["ScriptedModel"],
+    "middleware": ["RunBudget", "WhimbrelMiddleware"],
     "schema.context": ["Context"],
     "schema.public": [
         "BusyError",

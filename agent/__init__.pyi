@@ -6,6 +6,7 @@ from .language_models.langchain_model import LangChainModel
 from .language_models.local_chat_model import LocalChatModel
 from .language_models.protocol import LanguageModel
 from .language_models.scripted import ScriptedModel
+from .middleware import RunBudget, WhimbrelMiddleware
 from .schema.context import Context
 from .schema.public import BusyError, ConfigError, DataError, Interaction, Item, ModelError, StoreError, WhimbrelError
 from .schema.results import CitedEvent, Recommendation, Recommendations, Shift
@@ -29,10 +30,12 @@ __all__ = [
     "Period",
     "Recommendation",
     "Recommendations",
+    "RunBudget",
     "ScriptedModel",
     "Session",
     "Shift",
     "StoreError",
     "Timeline",
     "WhimbrelError",
+    "WhimbrelMiddleware",
 ]

@@ -18,6 +18,7 @@ from whimbrel.agent.forgetting import Receipt, forget_person
 from whimbrel.agent.language_models.access import ModelAccess, TunedAccess
 from whimbrel.agent.language_models.adapter import other_base, tuned
 from whimbrel.agent.language_models.hosted.budget import Budget
+from whimbrel.agent.language_models.observed_model import ObservedModel
 from whimbrel.agent.language_models.option_scores import likelihood_prompt
 from whimbrel.agent.language_models.protocol import LanguageModel, Tier
 from whimbrel.agent.language_models.specs import as_model, open_model
@@ -34,7 +35,7 @@ from whimbrel.agent.shift.forecast import forecast_topics
 from whimbrel.agent.shift.timeline import Timeline, timeline_of
 from whimbrel.agent.state import PipelineConfig, Request, Resources, State
 from whimbrel.agent.transfer import moved, read_fit, require_earlier, require_encoder
-from whimbrel.tools.errors import ConfigError, DataError, ModelError, StoreError
+from whimbrel.tools.errors import ConfigError, InvalidValueError, ModelError, StoreError
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Event, Interaction, Item, Occurrence, identifier
 from whimbrel.tools.retrieval.catalogue import Catalogue
@@ -43,19 +44,24 @@ from whimbrel.tools.store.audit_log import append_to_audit, remove_audit
 from whimbrel.tools.store.in_memory import InMemory
 from whimbrel.tools.store.store import Store, open_store
 from whimbrel.tools.text.sensitive_topics import marked_topics, names_of_topics
-from whimbrel.tools.timestamps import parse_time
+from whimbrel.tools.timestamps import iso, parse_time
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.retrievers import BaseRetriever
     from langchain_core.runnables import Runnable
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+    from langgraph.graph.state import CompiledStateGraph
 
-    from whimbrel.agent.chat.session import Session
+    from whimbrel.agent.chat.session import Kept, Session
+    from whimbrel.agent.middleware import RunBudget, WhimbrelMiddleware
     from whimbrel.agent.schema.policy import Policy
 
 Situation = Context | Mapping[str, object] | None
 MOST_VIEWS = 8
 """Views without sensitive topics that are kept, one for each set of topics. Each has a log and its counts."""
+MOST_AHEAD = 300
+"""Feedback may be dated so many seconds after the clock, since the clocks of two machines differ."""
 NOT_USED = "the context names a topic that is marked as sensitive, so this part of it was not used"
 
 
@@ -231,7 +237,7 @@ class Agent:
             know_public(llm, PublicTitles(catalogue))
         note = other_base(llm, fitted.adapter) if llm is not None and fitted.adapter is not None else ""
         tuned_access = None if note else self._tuned_access(fitted)
-        access = ModelAccess(llm, language, cache, tuned=tuned_access, note=note)
+        access = ModelAccess(_observed(llm), language, cache, tuned=tuned_access, note=note)
         return Resources(catalogue, fitted.for_catalogue(catalogue), access, self._config)
 
     def _tuned_access(self, fitted: Fitted) -> TunedAccess | None:
@@ -241,7 +247,9 @@ class Agent:
             return None
         self._tuned = self._tuned or tuned(llm, adapter)
         cache = f"{self._tuned.digest}|{likelihood_prompt(self._config.language).name}"
-        return TunedAccess(self._tuned, adapter.facts.until, stored.number_cache(cache) if stored else None)
+        return TunedAccess(
+            ObservedModel(self._tuned), adapter.facts.until, stored.number_cache(cache) if stored else None
+        )
 
     def run(
         self,
@@ -365,6 +373,58 @@ class Agent:
         _check_length(k)
         return retriever_of(self, identifier(user_id), k)
 
+    def as_chat(
+        self,
+        user_id: str | None = None,
+        checkpointer: "BaseCheckpointSaver[Any] | None" = None,
+        *,
+        at: object = None,
+        k: int = 5,
+        policy: "Policy | None" = None,
+        facts: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> "CompiledStateGraph[Any, Any, Any, Any]":
+        """Return conversations as threads of LangGraph, which a checkpoint saver keeps.
+
+        `configurable` of a call's configuration holds `thread_id`, and `user_id` unless it is given here. The messages
+        that are sent cannot change the person. A thread is that of one person.
+
+        Args:
+            user_id: The person of all threads; "" for somebody new. By default the configuration names them.
+            checkpointer: Any saver of LangGraph. Without one, each call is a conversation of its own.
+            at: The moment of all answers, as in `chat`.
+            k: The length of a list.
+            policy: The operator's rules.
+            facts: What is known of the person and the policy needs, keyed by name.
+
+        Example:
+            ```python
+            chat = agent.as_chat(checkpointer=InMemorySaver())
+            thread = {"configurable": {"thread_id": "1", "user_id": "42"}}
+            print(chat.invoke({"messages": [("user", "something for tea")]}, thread)["messages"][-1].text)
+            ```
+        """
+        from whimbrel.agent.chat.threads import talk_graph
+
+        def is_known(person: str) -> bool:
+            return person in self.store.log.user_rows
+
+        return talk_graph(
+            lambda person, kept: self.chat(person, at, k, policy=policy, facts=facts, session=kept),
+            is_known,
+            user_id=None if user_id is None else identifier(user_id),
+            checkpointer=checkpointer,
+        )
+
+    def as_middleware(self, budget: "RunBudget | None" = None) -> "WhimbrelMiddleware":
+        """Return a middleware for agents of LangChain that knows which names in this store's titles are public.
+
+        Args:
+            budget: What one run may cost (see `WhimbrelMiddleware`).
+        """
+        from whimbrel.agent.middleware import WhimbrelMiddleware
+
+        return WhimbrelMiddleware(budget, is_public=PublicTitles(self._catalogue))
+
     def rank(
         self, history: Sequence[Item], candidates: Sequence[Item], context: Situation = None, *, at: object = None
     ) -> list[str]:
@@ -467,7 +527,7 @@ class Agent:
         *,
         policy: "Policy | None" = None,
         facts: Mapping[str, tuple[str, ...]] | None = None,
-        session: str = "",
+        session: "str | Kept" = "",
     ) -> "Session":
         """Start a conversation, or resume one.
 
@@ -477,8 +537,8 @@ class Agent:
             k: The length of a list.
             policy: The operator's rules (see `agent.schema.policy`).
             facts: What is known of the user and the policy needs, keyed by name.
-            session: A name under which the conversation is saved after each turn. One of this name is resumed. By
-                default nothing is saved.
+            session: A name under which the conversation is saved after each turn, or where else it is kept. One of
+                this name is resumed. By default nothing is saved.
 
         Raises:
             ConfigError: The name is not valid.
@@ -492,8 +552,9 @@ class Agent:
 
         user_id, model = identifier(user_id), self._resources.model
         moment = self.now() if at is None else parse_time(at)
-        if session:
+        if isinstance(session, str) and session:
             self.store.require_writable()
+            session = SavedTalk(self.store.folder, user_id, session)
 
         def current() -> Agent:
             return self.for_person(user_id, policy.sensitive if policy else ())
@@ -518,7 +579,7 @@ class Agent:
             facts=facts,
             read=ModelReader(model),
             answerer=answerer,
-            saved=SavedTalk(self.store.folder, user_id, session) if session else None,
+            saved=session or None,
         )
 
     def feedback(
@@ -538,7 +599,7 @@ class Agent:
             item_id: An item of the store.
             event: A word such as `click`, `purchase` or `rating`. A word that means "turned-away" (`dislike`,
                 `skip`, `return`) removes the item from the history that is read and from recommendations.
-            at: The time of the event; by default the clock's time.
+            at: The time of the event; by default the clock's time. It must not lie in the future.
             rating: The user's rating, if any.
             context: The situation, as strings keyed by name.
 
@@ -546,16 +607,22 @@ class Agent:
             The id of the event.
 
         Raises:
-            DataError: the item does not exist, or a value is invalid.
+            DataError: the item does not exist.
+            InvalidValueError: a value is invalid, or `at` lies over five minutes in the future.
             ValueError: the format of `at` is unknown.
         """
-        when = time.time() if at is None else parse_time(at)
+        now = time.time()
+        when = now if at is None else parse_time(at)
+        if when > now + MOST_AHEAD:  # it would move the present of everybody
+            raise InvalidValueError(
+                f"feedback time: {iso(when)} is in the future: give a time that has passed, or none"
+            )
         fields = {"user_id": user_id, "item_id": item_id, "time": when, "event": event, "rating": rating}
         try:
             checked = Event.model_validate(fields | {"context": dict(context or {})})
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            raise DataError(f"feedback {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+            raise InvalidValueError(f"feedback {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
         occurrence = Occurrence(
             checked.time, checked.item_id, checked.event, checked.rating, checked.context or None, is_feedback=True
         )
@@ -660,6 +727,10 @@ def _trials(
     of_source = read_fit(Path(fitted)) if fitted is not None else None
     usable = moved(of_source, store, Fitted.load(store.fitted), str(fitted)) if of_source else None
     return Trials(store, usable, str(fitted or ""), elsewhere, tell or (lambda words: None))
+
+
+def _observed(llm: LanguageModel | None) -> LanguageModel | None:
+    return None if llm is None else ObservedModel(llm)
 
 
 def _check_length(k: object) -> None:

@@ -8,20 +8,12 @@ from whimbrel import __version__
 from whimbrel.agent.language_models.protocol import LanguageModel, Usage
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.results import Recommendations, RequestUsage, StageUsage, is_model_note
+from whimbrel.agent.stage_facts import MODEL_STAGES
 from whimbrel.agent.state import State
 from whimbrel.prompts.phrases import load_phrases
 from whimbrel.tools.errors import ModelError
 from whimbrel.tools.records import Item
 from whimbrel.tools.timestamps import iso
-
-MODEL_STAGES = {
-    "reading": "read",
-    "summary": "summarise",
-    "prediction": "predict_shift",
-    "ranking": "rank",
-    "explained": "explain",
-}
-"""The stages that may ask the language model, keyed by the attribute of the state that holds their result."""
 
 
 def answer_of(state: State, seconds: float) -> Recommendations:

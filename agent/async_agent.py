@@ -3,17 +3,21 @@
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, Self, TypeVar
 
 from whimbrel.agent.agent import Agent, Situation
+from whimbrel.agent.call_threads import CallThreads
 from whimbrel.agent.schema.results import Recommendations
 from whimbrel.agent.shift.timeline import Timeline
 from whimbrel.tools.errors import BusyError
+from whimbrel.tools.given_up import GIVEN_UP
 
 P = ParamSpec("P")
 T = TypeVar("T")
+GRACE_SECONDS = 30.0
+"""How long the calls that run may take when an agent is closed."""
 
 
 class AsyncAgent:
@@ -41,7 +45,7 @@ class AsyncAgent:
         """
         self.agent = agent
         self._places = threading.Semaphore(at_once + most_waiting)
-        self._threads = ThreadPoolExecutor(at_once, "whimbrel")
+        self._threads = CallThreads(at_once)
 
     async def recommend(
         self, user_id: str, at: object = None, context: Situation = None, k: int = 10
@@ -56,7 +60,8 @@ class AsyncAgent:
     async def run(self, method: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """Call a method of the agent in a thread.
 
-        A call that is cancelled while it waits is dropped. One that runs already runs to its end.
+        A call that is cancelled while it waits is dropped. One that runs already ends with the stage of the pipeline
+        that it is in, and runs to its end if it is in none.
 
         Raises:
             BusyError: too many calls wait.
@@ -64,17 +69,34 @@ class AsyncAgent:
         if not self._places.acquire(blocking=False):
             raise BusyError("too many requests run or wait already: try again later")
         try:
-            work = self._threads.submit(partial(method, *arguments, **named))
+            # The thread knows the caller's context, such as the span of a request.
+            context, given_up = copy_context(), threading.Event()
+            context.run(GIVEN_UP.set, given_up)
+            work = self._threads.submit(partial(context.run, method, *arguments, **named))
         except RuntimeError:  # the agent is closed
             self._places.release()
             raise
         work.add_done_callback(lambda _: self._places.release())
-        return await asyncio.wrap_future(work)
+        try:
+            return await asyncio.wrap_future(work)
+        except asyncio.CancelledError:
+            given_up.set()
+            raise
 
-    async def close(self) -> None:
-        """Wait for the calls that run, drop those that wait, and close the agent."""
-        await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
-        self.agent.close()
+    async def close(self, seconds: float = GRACE_SECONDS) -> int:
+        """Drop the calls that wait, wait for those that run, and close the agent.
+
+        Args:
+            seconds: The longest wait. If a call still runs then, the agent stays open, since closing a store or a model
+                under a call that uses it can crash the process. Its thread does not keep the process alive.
+
+        Returns:
+            How many calls still run.
+        """
+        left = await asyncio.to_thread(self._threads.close, seconds)
+        if not left:
+            self.agent.close()
+        return left
 
     async def __aenter__(self) -> Self:
         return self

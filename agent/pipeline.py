@@ -13,7 +13,7 @@ values added.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,11 +31,14 @@ from whimbrel.agent.reading.fuse_shift import fuse_shift
 from whimbrel.agent.reading.read_person import ReadQuery, read_person
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.shift.predict import ShiftQuery, predict_shift
+from whimbrel.agent.stage_facts import request_content, request_facts, stage_content, stage_facts
 from whimbrel.agent.state import Recall, Request, Resources, State
 from whimbrel.prompts.phrases import load_phrases
 from whimbrel.tools.errors import ModelError
+from whimbrel.tools.given_up import stop_if_given_up
 from whimbrel.tools.log.item_statistics import ItemStatistics
 from whimbrel.tools.log.topic_clusters import LEAST_CLUSTERED_ITEMS, cluster_topics, with_cluster_topics
+from whimbrel.tools.observing import observed, observed_runnable
 from whimbrel.tools.records import Interaction, Item, is_expired, rejected_ids, without_rejected
 from whimbrel.tools.retrieval.candidates import Candidate, Candidates, retrieve
 from whimbrel.tools.retrieval.catalogue import Catalogue
@@ -45,7 +48,6 @@ from whimbrel.tools.text.encoder import TextEncoder, Vectors
 from whimbrel.tools.text.encoders import encoder_for
 from whimbrel.tools.text.exclusions import Refusal
 from whimbrel.tools.text.item_vectors import item_vectors
-from whimbrel.tools.tracing import traced_as_wanted
 
 if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
@@ -278,15 +280,29 @@ def run(
 
     Raises:
         DataError: the catalogue has no such user.
+        TimeoutError: nobody waits for the answer any more (see `AsyncAgent.run`).
     """
     state, seconds = State(request), dict[str, float]()
-    for name in stages:
-        started = time.perf_counter()
-        state = _after(name, state, resources)
-        seconds[name] = time.perf_counter() - started
-        if on_step:
-            on_step(name)
+    with observed("request") as told:
+        if told.is_heard:
+            told.tell(request_facts(request, resources.model.llm), lambda: request_content(request))
+        for name in stages:
+            stop_if_given_up()
+            started = time.perf_counter()
+            state = _told(name, state, resources)
+            seconds[name] = time.perf_counter() - started
+            if on_step:
+                on_step(name)
     return replace(state, seconds=seconds)
+
+
+def _told(name: str, state: State, resources: Resources) -> State:
+    """Run a stage, and tell observers of it."""
+    with observed(name) as told:
+        after = _after(name, state, resources)
+        if told.is_heard:
+            told.tell(stage_facts(name, after), lambda: stage_content(name, after))
+    return after
 
 
 def _after(name: str, state: State, resources: Resources) -> State:
@@ -303,28 +319,12 @@ def _after(name: str, state: State, resources: Resources) -> State:
 def as_runnable(resources: Resources, stages: Sequence[str] = RECOMMEND) -> "Runnable[Request, State]":
     """Return the pipeline as a LangChain Runnable, for callbacks and batches.
 
-    Each stage is one named step. Traces are posted only as far as `tools.tracing` allows.
+    Each stage is one run. Traces are posted only as far as `tools.tracing` allows.
 
     Example:
         as_runnable(resources).batch([Request(user_id="1", at=at), Request(user_id="2", at=at)])
     """
-    from langchain_core.runnables import Runnable, RunnableLambda
-
-    class Pipeline(Runnable[Request, State]):
-        def __init__(self, steps: Runnable[Request, State]) -> None:
-            self._steps = steps
-
-        def invoke(self, input: Request, config: Any = None, **settings: Any) -> State:
-            with traced_as_wanted():
-                return self._steps.invoke(input, config, **settings)
-
-    def step(name: str) -> Callable[[State], State]:
-        return lambda state: _after(name, state, resources)
-
-    runnable: Runnable[Request, State] = RunnableLambda(State, name="request")
-    for name in stages:
-        runnable = runnable | RunnableLambda(step(name), name=name)
-    return Pipeline(runnable)
+    return observed_runnable(lambda request: run(request, resources, stages), "whimbrel.pipeline")
 
 
 def _is_here(user_id: str, resources: Resources) -> bool:

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from whimbrel.agent.schema.results import Recommendations
+from whimbrel.tools.observing import heard_by, observed_runnable
 from whimbrel.tools.records import Item
+from whimbrel.tools.tracing import traced_as_wanted
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
@@ -34,8 +36,8 @@ def runnable_of(agent: Recommender) -> "Runnable[str | dict[str, Any], Recommend
     """Return a Runnable of an agent: `invoke`, `ainvoke`, `batch` and `stream`.
 
     Its input is the id of a person, or a dict of `user_id`, `at`, `context` and `k`, as `Agent.recommend` takes them.
+    Callbacks hear of the request, its stages and the calls of models, without content (see `tools.observing`).
     """
-    from langchain_core.runnables import RunnableLambda
 
     def recommend(request: str | dict[str, Any]) -> Recommendations:
         given: dict[str, Any] = {"user_id": request} if isinstance(request, str) else dict(request)
@@ -44,7 +46,7 @@ def runnable_of(agent: Recommender) -> "Runnable[str | dict[str, Any], Recommend
         user_id, at = str(given.get("user_id", "")), given.get("at")
         return agent.recommend(user_id, at, given.get("context") or {}, given.get("k", 10))
 
-    return RunnableLambda(recommend, name="whimbrel")
+    return observed_runnable(recommend, "whimbrel")
 
 
 def retriever_of(agent: Recommender, user_id: str, k: int) -> "BaseRetriever":
@@ -58,10 +60,19 @@ def retriever_of(agent: Recommender, user_id: str, k: int) -> "BaseRetriever":
     from langchain_core.retrievers import BaseRetriever
 
     class Retriever(BaseRetriever):
+        def invoke(self, input: str, config: Any = None, **settings: Any) -> "list[Document]":
+            with traced_as_wanted():
+                return super().invoke(input, config, **settings)
+
+        async def ainvoke(self, input: str, config: Any = None, **settings: Any) -> "list[Document]":
+            with traced_as_wanted():
+                return await super().ainvoke(input, config, **settings)
+
         def _get_relevant_documents(
             self, query: str, *, run_manager: CallbackManagerForRetrieverRun
         ) -> "list[Document]":
-            entries = agent.recommend(user_id, None, {"query": query} if query else {}, k).recommendations
+            with heard_by({"callbacks": run_manager.get_child()}):
+                entries = agent.recommend(user_id, None, {"query": query} if query else {}, k).recommendations
             items = agent.store.items([entry.item_id for entry in entries])
             return [
                 Document(

@@ -9,7 +9,10 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\
 """Escape sequences, which tell a terminal to change its colours, its title or its clipboard."""
 _NONCHARACTERS = re.compile(r"[\ufdd0-\ufdef]|[\ufffe\uffff\U0001fffe\U0001ffff]")
 _TAGS = range(0xE0020, 0xE0080)
-"""Tag characters, which spell the region of a flag such as Scotland's."""
+_FLAGS = re.compile("(\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f)|[\U000e0020-\U000e007f]")
+"""Tag characters. They spell the region of a flag such as Scotland's; elsewhere they are a text that nobody sees."""
+_SELECTORS = re.compile("[\ufe00-\ufe0d\U000e0100-\U000e01ef]|[\ufe0e\ufe0f](?=[\ufe0e\ufe0f])")
+"""Variation selectors. One chooses between a sign and an emoji; a series of them can hold a text that nobody sees."""
 
 
 def clean_text(value: object) -> object:
@@ -40,7 +43,19 @@ def without_invisible(text: str) -> str:
     Marks of direction are among them: they let a text look like another one.
     """
     kept = "".join(c for c in text if unicodedata.category(c) not in {"Cf", "Cs", "Co"} or _joins(c))
-    return _NONCHARACTERS.sub("", unicodedata.normalize("NFC", kept))
+    return _NONCHARACTERS.sub("", unicodedata.normalize("NFC", _FLAGS.sub(lambda match: match[1] or "", kept)))
+
+
+def clean_lines(text: str) -> str:
+    r"""Return a text of several lines in NFC, without what a person does not see and a language model reads.
+
+    Example:
+        >>> clean_lines("Rye\u200b bread\r\n\x1b[31mfresh\U000e0041")
+        'Rye bread\nfresh'
+    """
+    lines = _ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    spaced = "".join(" " if c not in "\n\t" and unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in lines)
+    return _SELECTORS.sub("", without_invisible(spaced))
 
 
 def same_text(text: str) -> str:

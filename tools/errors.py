@@ -16,6 +16,10 @@ class DataError(WhimbrelError):
     """A file, a row or an id is not valid. Correct the data or the column mapping."""
 
 
+class InvalidValueError(DataError):
+    """A given value is not valid, whatever the store holds. Correct the value."""
+
+
 class StoreError(WhimbrelError):
     """The store cannot be used: it is locked, unfinished, unreachable, or was made with another encoder."""
 

@@ -14,6 +14,7 @@ from whimbrel.agent.language_models.access import ModelAccess
 from whimbrel.agent.language_models.protocol import NO_USAGE, Usage
 from whimbrel.prompts import load
 from whimbrel.tools.errors import ModelError
+from whimbrel.tools.observing import content_is_wanted, observed
 from whimbrel.tools.tracing import traced_as_wanted
 
 if TYPE_CHECKING:
@@ -71,9 +72,13 @@ class Answerer:
         from langchain_core.messages import HumanMessage
 
         inputs = {"messages": [HumanMessage(asked.line)], "wanted": asked.wanted, "shown": asked.shown}
+        # LangChain would tell callbacks the question and what is shown.
+        config: Any = {} if content_is_wanted() else {"callbacks": []}
         try:
-            with traced_as_wanted():
-                messages = self._graph().invoke(inputs)["messages"]
+            with observed("answer") as told, traced_as_wanted():
+                before = self.usage
+                messages = self._graph().invoke(inputs, config)["messages"]
+                told.tell({"whimbrel.llm_calls": self.usage.llm_calls - before.llm_calls})
         except ModelError:
             return asked.own_words
         words = " ".join(str(messages[-1].text).split())

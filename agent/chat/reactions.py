@@ -1,5 +1,6 @@
 """What a person said of items in conversations: recorded as events, listed, and deleted on request."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,8 +27,9 @@ class Reactions:
 
     def record(self, act: Act, item_ids: Sequence[str]) -> None:
         """Record a reaction to items."""
+        at = min(self.at, time.time())  # a conversation may be about a moment to come, a reaction happens now
         for item_id in item_ids if self.user_id else ():
-            self.agent.feedback(self.user_id, item_id, EVENTS[act], self.at)
+            self.agent.feedback(self.user_id, item_id, EVENTS[act], at)
 
     def take_back(self, reacted: Sequence[tuple[str, str]]) -> None:
         """Remove reactions of this conversation, given as ids of items and acts."""

@@ -18,6 +18,8 @@ from whimbrel.tools.store.person_files import talks_of
 LONGEST_NAME = 60
 MOST_EARLIER = 20
 """Steps that can be taken back after a conversation is resumed."""
+MOST_KEPT = 100
+"""Conversations of one person. Of more, the one that was not used for longest is dropped."""
 _MEMORY = TypeAdapter(Memory)
 
 
@@ -50,6 +52,10 @@ class SavedTalk:
         digest = hashlib.sha256(self.name.strip().encode()).hexdigest()[:32]
         return talks_of(self.folder, self.user_id) / f"{digest}.json"
 
+    def exists(self) -> bool:
+        """Return whether the conversation is saved."""
+        return self.path.exists()
+
     def load(self) -> Memory | None:
         """Return what the conversation remembers; None if there is none of this name.
 
@@ -60,10 +66,7 @@ class SavedTalk:
             document = json.loads(self.path.read_text(encoding="utf-8"))
             if document["user_id"] != self.user_id:
                 raise ValueError("it belongs to somebody else")
-            memory = _MEMORY.validate_python(_cleaned(document["memory"]))
-            if not 1 <= memory.state.k <= MOST_LISTED:
-                raise ValueError("it asks for a list of an impossible length")
-            return memory
+            return memory_of(document["memory"])
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, RecursionError, ArithmeticError, ValidationError) as error:
@@ -84,11 +87,35 @@ class SavedTalk:
 
     def _write(self, memory: Memory) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        kept = _MEMORY.dump_python(memory.shortened(MOST_EARLIER), mode="json")
-        document = {"user_id": self.user_id, "name": self.name, "memory": kept}
+        if not self.exists():
+            self._make_room()
+        document = {"user_id": self.user_id, "name": self.name, "memory": memory_document(memory)}
         with atomic_write(self.path) as unfinished:
             unfinished.touch(mode=0o600)
             unfinished.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+
+    def _make_room(self) -> None:
+        kept = sorted(self.path.parent.glob("*.json"), key=lambda path: path.stat().st_mtime)
+        for oldest in kept[: max(len(kept) - MOST_KEPT + 1, 0)]:
+            oldest.unlink(missing_ok=True)
+
+
+def memory_document(memory: Memory) -> dict[str, Any]:
+    """Return what a conversation remembers as JSON values."""
+    document: dict[str, Any] = _MEMORY.dump_python(memory.shortened(MOST_EARLIER), mode="json")
+    return document
+
+
+def memory_of(document: Any) -> Memory:
+    """Return what a conversation remembers, from JSON values that nobody vouches for.
+
+    Raises:
+        ValueError: They are no memory.
+    """
+    memory = _MEMORY.validate_python(_cleaned(document))
+    if not 1 <= memory.state.k <= MOST_LISTED:
+        raise ValueError("it asks for a list of an impossible length")
+    return memory
 
 
 def _cleaned(value: Any) -> Any:

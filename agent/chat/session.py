@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from whimbrel.agent.chat.answering import Asked
 from whimbrel.agent.chat.item_answers import ItemAnswers
@@ -12,7 +13,6 @@ from whimbrel.agent.chat.lists import ListMaker, Recommender, values_of
 from whimbrel.agent.chat.reactions import Reactions
 from whimbrel.agent.chat.reading import Act, LineReading, Question, Reader, Scene
 from whimbrel.agent.chat.rules import read_line
-from whimbrel.agent.chat.saved_talks import SavedTalk
 from whimbrel.agent.chat.state import TalkState
 from whimbrel.agent.chat.turn import Memory, Turn
 from whimbrel.agent.chat.vocabulary import TOKEN, Vocabulary
@@ -28,6 +28,7 @@ from whimbrel.agent.schema.policy import Facts, Policy
 from whimbrel.agent.schema.results import Recommendation, Recommendations
 from whimbrel.prompts.phrases import Language, load_phrases
 from whimbrel.tools.clean import clean_text
+from whimbrel.tools.observing import observed
 from whimbrel.tools.records import Item
 from whimbrel.tools.text.exclusions import Refusal
 
@@ -42,6 +43,19 @@ MANY = 3
 MOST_COMPARED = 3
 ASIDES: frozenset[Act] = frozenset({"why", "about_item", "about_me", "compare", "small_talk", "unclear"})
 """After a line that only asks or chats, the question before it still waits for its answer."""
+
+
+class Kept(Protocol):
+    """Where a conversation is kept between its lines."""
+
+    def load(self) -> Memory | None:
+        """Return what it remembers; None if it is new."""
+
+    def save(self, memory: Memory) -> None:
+        """Keep what it remembers."""
+
+    def exists(self) -> bool:
+        """Return whether it is still kept. If not, the person was forgotten."""
 
 
 class Session:
@@ -69,7 +83,7 @@ class Session:
         facts: Facts | None = None,
         read: Reader = read_line,
         answerer: Callable[[], Callable[[Asked], str] | None] = lambda: None,
-        saved: SavedTalk | None = None,
+        saved: Kept | None = None,
     ) -> None:
         """Begin a conversation. Call `open` for the first list.
 
@@ -131,15 +145,20 @@ class Session:
         """What is wanted so far."""
         return self._memory.state
 
+    @property
+    def memory(self) -> Memory:
+        """All that the conversation remembers."""
+        return self._memory
+
     def open(self) -> Turn:
-        """Recommend a first list. A resumed conversation goes on where it stood."""
+        """Recommend a first list, or go on where a conversation stood. A new one is saved with its first line."""
         if not self._is_resumed:
             turn = self._listed("want", "")
             self._opening = turn.recommendations
         else:
             self._opening = self._lists.opening(self._memory)
             turn = self._listed("want", self._say.chat.resumed)
-        self._save()
+            self._save()
         return turn
 
     def say(self, line: str) -> Turn:
@@ -151,8 +170,11 @@ class Session:
         Raises:
             ModelError: The language model cannot be reached.
         """
-        with self._lock:
-            return self._said(str(clean_text(line)).strip())
+        with self._lock, observed("chat") as told:
+            turn = self._said(str(clean_text(line)).strip())
+            listed = turn.recommendations.recommendations if turn.recommendations else ()
+            told.tell({"whimbrel.act": turn.act, "whimbrel.listed": len(listed)}, lambda: {"whimbrel.line": line})
+            return turn
 
     def _said(self, line: str) -> Turn:
         self._without_new_marks()
@@ -172,7 +194,7 @@ class Session:
             self._memory = replace(self._memory, question=None)
         if turn.act != "undo" and self._memory.is_changed(before):
             self._memory = replace(self._memory, earlier=(*before.earlier, before))
-        if self._memory is not before:
+        if self._memory is not before or not self._was_saved:
             self._save()
 
     async def asay(self, line: str) -> Turn:
@@ -181,7 +203,7 @@ class Session:
 
     def _save(self) -> None:
         """Save the memory, unless the file was removed meanwhile: then the person was forgotten."""
-        if self._saved and (not self._was_saved or self._saved.path.exists()):
+        if self._saved and (not self._was_saved or self._saved.exists()):
             self._saved.save(self._memory)
             self._was_saved = True
 
@@ -454,11 +476,12 @@ class Session:
         return self._turn("compare", self._answers.compare(line, items, state_words(self.state, self._say)))
 
     def _about_me(self, reading: LineReading, line: str) -> Turn:
-        chat, opening = self._say.chat, self._opening
+        chat = self._say.chat
         if reading.is_about_state:
             return self._turn("about_me", state_words(self.state, self._say))
-        if not opening or not self._lists.known_id:
+        if not self._lists.known_id:
             return self._turn("about_me", chat.nobody_known)
+        opening = self._opening = self._opening or self._lists.opening(self._memory)
         if reading.is_about_change:  # a wish is no change of the interests, so the shift before any wish is told
             return self._turn("about_me", opening.shift.reason)
         return self._turn("about_me", self._answers.profile(opening))

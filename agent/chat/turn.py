@@ -90,6 +90,15 @@ class Memory:
         return any(getattr(before, part) != getattr(self, part) for part in parts)
 
 
+def turn_text(turn: Turn) -> str:
+    """Return a turn as plain text: the words, the numbered list with its reasons and disclosures, and the question."""
+    lines = [turn.words]
+    for entry in turn.recommendations.recommendations if turn.recommendations else ():
+        lines.append(f"{entry.rank}. {entry.title} - {entry.explanation}")
+        lines += [f"   {words}" for words in turn.disclosures.get(entry.item_id, ())]
+    return "\n".join(filter(None, [*lines, turn.question.text if turn.question else ""]))
+
+
 def turn_html(turn: Turn) -> str:
     """Return a turn as HTML. Everything that comes from a catalogue, a person or a model is escaped."""
     parts = [f"<p>{escape(line)}</p>" for line in turn.words.splitlines() if line]

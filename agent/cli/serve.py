@@ -1,6 +1,6 @@
 """`whimbrel serve`: the agent as an HTTP server with a page."""
 
-import socket
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -50,11 +50,12 @@ def serve(
     """Serve lists, shifts, conversations and feedback over HTTP, and a page to talk at.
 
     The page is at /, the description of the interface (OpenAPI) at /openapi.json, figures for Prometheus at /metrics.
-    Ctrl-C or SIGTERM stops the server once the requests that run are answered.
+    Ctrl-C or SIGTERM stops the server once the requests that run are answered, after 35 seconds at the latest.
     """
     from whimbrel.agent.schema.policy import load_policies, parse_facts
     from whimbrel.agent.serving.callers import Callers
     from whimbrel.agent.serving.http_server import GRACE_SECONDS, LOOPBACK, ServerConfig, http_app
+    from whimbrel.agent.serving.listening import address, listening_socket
     from whimbrel.tools.errors import ConfigError
 
     if host not in LOOPBACK and token_file is None:
@@ -67,7 +68,7 @@ def serve(
         policy=load_policies(policy) if policy else None,
         facts=parse_facts(fact or []),
     )
-    with _listening(host, port) as listening:
+    with listening_socket(host, port) as listening:
         options = AgentOptions(store, llm, language, budget_usd, budget_tokens, remember)
         with open_agent(options) as agent:
             app = http_app(agent, config)
@@ -75,19 +76,11 @@ def serve(
 
             server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE_SECONDS))
             listening.listen()
-            print(f"Serving http://{host}:{listening.getsockname()[1]} (Ctrl-C stops it).", file=sys.stderr, flush=True)
-            server.run(sockets=[listening])
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """Return a socket that listens. A port that is in use is then an error before the store is opened."""
-    from whimbrel.tools.errors import ConfigError
-
-    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-    except OSError as error:
-        listening.close()
-        raise ConfigError(f"nothing can be served at {host}:{port} ({error.strerror or error})") from None
-    return listening
+            url = f"http://{address(host, listening.getsockname()[1])}"
+            print(f"Serving {url} (Ctrl-C stops it).", file=sys.stderr, flush=True)
+            try:
+                server.run(sockets=[listening])
+            finally:
+                if left := getattr(app.state, "calls_left", 0):
+                    print(f"whimbrel: stopped while {left} given-up requests still ran", file=sys.stderr, flush=True)
+                    os._exit(1)  # closing the store or the model under them can crash; acknowledged feedback is on disk

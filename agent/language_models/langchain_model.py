@@ -14,6 +14,7 @@ from whimbrel.agent.language_models.protocol import Generation, Likelihoods, T, 
 from whimbrel.agent.language_models.tokens import TokenCounter, reported_tokens
 from whimbrel.prompts import Message
 from whimbrel.tools.errors import ModelError
+from whimbrel.tools.observing import content_is_wanted
 from whimbrel.tools.tracing import traced_as_wanted
 
 # Words by which providers refuse structured output.
@@ -119,7 +120,10 @@ def _batch(chat: Any, prompts: list[list[BaseMessage]]) -> list[Any]:
     """Return the reply to each prompt, or the exception that it raised."""
     try:
         with traced_as_wanted():
-            return list(chat.batch(prompts, {"max_concurrency": CONCURRENT_REQUESTS}, return_exceptions=True))
+            config: Any = {"max_concurrency": CONCURRENT_REQUESTS}
+            if not content_is_wanted():  # `ObservedModel` tells callbacks of the call, without its content
+                config["callbacks"] = []
+            return list(chat.batch(prompts, config, return_exceptions=True))
     except Exception as error:  # this class does not return exceptions
         return [error] * len(prompts)
 

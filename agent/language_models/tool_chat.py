@@ -16,7 +16,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from whimbrel.agent.language_models.protocol import NO_USAGE, Usage
-from whimbrel.prompts import Message
+from whimbrel.prompts import Message, as_data
 from whimbrel.tools.errors import ModelError
 
 SAY = "say"
@@ -97,7 +97,7 @@ class ToolChat(BaseChatModel):
                 content = f"{message.text}\n\n{_HOW}{chr(10).join(lines)}" if lines else str(message.text)
                 conversation.append(Message(role="system", content=content))
             elif isinstance(message, ToolMessage):
-                content = f"Result of {message.name}:\n<data>\n{message.text}\n</data>"
+                content = f"Result of {message.name}:\n{as_data(str(message.text))}"
                 conversation.append(Message(role="user", content=content))
             elif isinstance(message, AIMessage) and message.tool_calls:
                 call = message.tool_calls[0]

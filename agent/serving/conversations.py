@@ -1,21 +1,28 @@
 """The conversations that a server holds in memory. Those that have a name and a person are saved after each turn."""
 
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from whimbrel.agent.agent import Agent
+from whimbrel.agent.chat.saved_talks import SavedTalk
 from whimbrel.agent.chat.session import Session
 from whimbrel.agent.chat.turn import Turn
 from whimbrel.agent.forgetting import Receipt
 from whimbrel.agent.schema.policy import Policy
-from whimbrel.tools.errors import DataError
+from whimbrel.tools.errors import DataError, WhimbrelError
 from whimbrel.tools.store.person_files import remove_files_of
 
 MOST_HELD = 1000
 """The conversation that was used least recently is dropped. One that was saved goes on from its file."""
+MOST_STRANGERS = 1000
+"""Conversations that a caller may have saved for people without an event, whose number nothing else bounds."""
 Key = tuple[str, str, str]
+
+
+class TooManyError(WhimbrelError):
+    """A caller began too many conversations."""
 
 
 @dataclass
@@ -34,6 +41,7 @@ class Conversations:
     ) -> None:
         self._agent, self._policy, self._facts = agent, policy, facts
         self._held: OrderedDict[Key, _Held] = OrderedDict()
+        self._strangers: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def answer(self, caller: str, user_id: str, name: str, line: str) -> Turn:
@@ -48,13 +56,16 @@ class Conversations:
 
         Raises:
             DataError: the person was forgotten meanwhile.
+            TooManyError: the caller had too many conversations saved for people without an event.
         """
         name = name.strip()
         was_known = user_id in self._agent.store.log.user_rows
         held = self._hold(("" if user_id else caller, user_id, name)) if user_id or name else _Held()
         with held.lock:  # two lines of one conversation are answered one after the other
+            saved = name if user_id else ""
+            if saved and line and not was_known:
+                self._count_stranger(caller, user_id, saved)
             if held.session is None or not line:
-                saved = name if user_id else ""
                 held.session = self._agent.chat(user_id, policy=self._policy, facts=self._facts, session=saved)
                 turn = held.session.open()
             if line:
@@ -65,6 +76,17 @@ class Conversations:
             self._drop(user_id)
             raise DataError(f"no user {user_id!r}")
         return turn
+
+    def _count_stranger(self, caller: str, user_id: str, name: str) -> None:
+        if SavedTalk(self._agent.store.folder, user_id, name).path.exists():
+            return
+        with self._lock:
+            if self._strangers[caller] >= MOST_STRANGERS:
+                raise TooManyError(
+                    f"{MOST_STRANGERS:,} conversations of people without an event were begun: go on with one of "
+                    "them, or send feedback of the person first"
+                )
+            self._strangers[caller] += 1
 
     def forget(self, user_id: str) -> Receipt:
         """Forget a person, and drop their conversations."""

@@ -21,12 +21,21 @@ from whimbrel.agent.person_export import export_person
 from whimbrel.agent.schema.policy import Policy
 from whimbrel.agent.schema.results import Recommendations
 from whimbrel.agent.serving.callers import EVERYBODY, Callers
-from whimbrel.agent.serving.conversations import Conversations
-from whimbrel.agent.serving.limits import Figures, LimitedBodies
+from whimbrel.agent.serving.conversations import Conversations, TooManyError
+from whimbrel.agent.serving.description import describe
+from whimbrel.agent.serving.limits import Figures, KnownHosts, LimitedBodies
 from whimbrel.agent.serving.requests import ChatBody, FeedbackBody, PersonBody, RankBody, RecommendBody, ShiftBody
 from whimbrel.agent.serving.visible import visible_item, without_paths
 from whimbrel.agent.shift.timeline import Timeline
-from whimbrel.tools.errors import BusyError, ConfigError, DataError, ModelError, StoreError, WhimbrelError
+from whimbrel.tools.errors import (
+    BusyError,
+    ConfigError,
+    DataError,
+    InvalidValueError,
+    ModelError,
+    StoreError,
+    WhimbrelError,
+)
 from whimbrel.tools.records import item_id_of
 
 if TYPE_CHECKING:
@@ -37,12 +46,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 GRACE_SECONDS = 30
 """How long answers that are being made may take when the server is stopped."""
+LAST_SECONDS = 5.0
+"""How long after that calls may take whose requests were given up."""
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 STATUSES: Mapping[type[Exception], tuple[int, str]] = {
     BusyError: (503, "busy"),
     ModelError: (502, "model_failed"),
+    TooManyError: (429, "too_many"),
     StoreError: (503, "store_failed"),
     ConfigError: (400, "bad_request"),
+    InvalidValueError: (422, "invalid"),
     DataError: (404, "not_found"),
     WhimbrelError: (400, "bad_request"),
     TimeoutError: (504, "timeout"),
@@ -87,6 +100,8 @@ class NotAllowedError(Exception):
 def http_app(agent: Agent, config: ServerConfig | None = None) -> "FastAPI":
     """Return the application of an agent with a store. When it stops, it closes the agent.
 
+    If a call does not end, the agent stays open, and `app.state.calls_left` is the number of such calls.
+
     Example:
         ```python
         uvicorn.run(http_app(Agent.open("shop", llm="none")), port=8000)
@@ -97,7 +112,6 @@ def http_app(agent: Agent, config: ServerConfig | None = None) -> "FastAPI":
     """
     try:
         from fastapi import FastAPI
-        from starlette.middleware.trustedhost import TrustedHostMiddleware
     except ImportError as error:
         raise ConfigError(f"the server is not installed ({error}): run `pip install 'whimbrel[serve]'`") from None
     config = config or ServerConfig()
@@ -106,7 +120,7 @@ def http_app(agent: Agent, config: ServerConfig | None = None) -> "FastAPI":
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
-        await asked.close()
+        app.state.calls_left = await asked.close(LAST_SECONDS)
 
     # The pages that would show the description load scripts from elsewhere, so there is only the document itself.
     app = FastAPI(
@@ -119,7 +133,7 @@ def http_app(agent: Agent, config: ServerConfig | None = None) -> "FastAPI":
     )
     app.add_middleware(LimitedBodies)
     if config.hosts:
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(config.hosts))
+        app.add_middleware(KnownHosts, hosts=config.hosts)
     app.middleware("http")(figures.measured)
     _answer_errors(app, agent)
     _add_general_routes(app, figures)
@@ -127,6 +141,7 @@ def http_app(agent: Agent, config: ServerConfig | None = None) -> "FastAPI":
     _add_routes_of_lists(app, door)
     _add_routes_of_people(app, door)
     _add_chat(app, door)
+    describe(app, needs_token=config.callers.users is not None)
     return app
 
 

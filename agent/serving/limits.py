@@ -1,6 +1,7 @@
-"""Limits and figures of a server: the size of a body, and how many requests took how long."""
+"""Limits and figures of a server: its names, the size of a body, and how many requests took how long."""
 
 import time
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -8,6 +9,35 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 4_000_000
 """The largest body of a request."""
+
+
+class KnownHosts:
+    """Refuse requests that address the server by a name that it does not have."""
+
+    def __init__(self, app: "ASGIApp", hosts: Collection[str]) -> None:
+        self._app, self._hosts = app, hosts
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Pass a request on, or answer that its host is not known."""
+        from starlette.datastructures import Headers
+        from starlette.responses import JSONResponse
+
+        app, name = self._app, host_name(Headers(scope=scope).get("host", "")) if scope["type"] == "http" else ""
+        if scope["type"] == "http" and name not in self._hosts:
+            message = f"this server does not answer to the host {name[:100]!r}: use one of {', '.join(self._hosts)}"
+            app = JSONResponse({"error": {"code": "bad_host", "message": message}}, 400)
+        await app(scope, receive, send)
+
+
+def host_name(host: str) -> str:
+    """Return the name in a `Host` header, without its port.
+
+    Example:
+        >>> host_name("LOCALHOST:8000"), host_name("[::1]:8000")
+        ('localhost', '[::1]')
+    """
+    name, colon, port = host.rpartition(":")
+    return (name if colon and not port.endswith("]") else host).casefold()
 
 
 class LimitedBodies:

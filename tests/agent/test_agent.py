@@ -220,13 +220,13 @@ def test_what_a_person_turned_away_from_is_neither_followed_nor_recommended(tmp_
     with Agent.open(tmp_path / "s", llm="none") as agent:
         before = agent.recommend("a", "2030-01-01")
         taken = before.recommendations[0]
-        agent.feedback("a", taken.item_id, "Dislike", "2029-12-31")
+        agent.feedback("a", taken.item_id, "Dislike", "2025-12-31")
         after = agent.recommend("a", "2030-01-01")
         assert taken.item_id not in {entry.item_id for entry in after.recommendations}
         assert taken.title not in {event.title for entry in after.recommendations for event in entry.evidence}
         rest = [entry.item_id for entry in before.recommendations[1:]]
         assert [entry.item_id for entry in after.recommendations][: len(rest)] == rest
-        agent.feedback("a", taken.item_id, "purchase", "2029-12-31T12:00")
+        agent.feedback("a", taken.item_id, "purchase", "2025-12-31T12:00")
         again = agent.recommend("a", "2030-01-01")
         assert again != after
         assert taken.item_id not in {entry.item_id for entry in again.recommendations}  # bought by now
@@ -289,16 +289,16 @@ def test_feedback_is_known_to_the_next_request(tmp_path: Path) -> None:
         assert first is None
         known = agent.recommend("a", "2030-01-01")
         taken = known.recommendations[0]
-        agent.feedback("a", taken.item_id, "Click", "2029-12-31", context={"place": "work"})
+        agent.feedback("a", taken.item_id, "Click", "2025-12-31", context={"place": "work"})
         after = agent.recommend("a", "2030-01-01")
         assert taken.item_id not in {entry.item_id for entry in after.recommendations}
         assert taken.title in {event.title for entry in after.recommendations for event in entry.evidence} | {
             event.title for event in agent.store.history("a")
         }
         assert agent.store.history("a")[-1].context == {"place": "work"}
-        agent.feedback("new", taken.item_id, "click", "2029-12-31")
+        agent.feedback("new", taken.item_id, "click", "2025-12-31")
         assert agent.recommend("new", "2030-01-01").recommendations
-        before = agent.recommend("a", "2029-12-31")
+        before = agent.recommend("a", "2025-12-31")
         assert taken.item_id in {entry.item_id for entry in before.recommendations}  # not known yet
         with pytest.raises(DataError, match="no item 'nothing'"):
             agent.feedback("a", "nothing", "click")

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry import trace
+from opentelemetry.util._once import Once
 
 from whimbrel.agent.cli.main import COMMAND_GROUP
 from whimbrel.agent.cli.reference import command_tree, reference_pages
@@ -111,6 +113,7 @@ def test_files_that_are_named_exist(page: Path) -> None:
         ("tasks/your-log.md", FORMATS),
         ("tasks/evaluate.md", (*SYSTEMS, *BOUNDARY_SYSTEMS)),
         ("tasks/extend.md", (COMMAND_GROUP, ENTRY_POINT_GROUP, SYSTEM_GROUP, MODEL_GROUP)),
+        ("tasks/langchain.md", [f"whimbrel.{stage}" for stage in STAGES]),
         ("tasks/python.md", ("ConfigError", "DataError", "StoreError", "ModelError")),
     ],
 )
@@ -143,5 +146,7 @@ def example_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_python_examples_run(code: str, example_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(example_store, tmp_path / "examples")  # an example may change the store
     monkeypatch.chdir(tmp_path / "examples")
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)  # an example may set one, which a process can do once
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
     # The bundled model would take seconds; the examples show the same without one.
     exec(compile(code.replace('llm="bundled"', 'llm="none"'), "example", "exec"), {"__name__": "example"})

@@ -22,6 +22,9 @@ with Agent.open(sys.argv[1], llm=FakeListChatModel(responses=["no JSON"])) as ag
     assert agent.recommend("u1", "2020-10-01", k=3).recommendations
     assert as_runnable(agent._resources).invoke(Request("u1", at=1_601_510_400.0, k=3)).explained.recommendations
     assert len(as_runnable(agent._resources).batch([Request("u1", at=1_601_510_400.0)] * 2)) == 2
+    assert agent.as_runnable().invoke({"user_id": "u1", "k": 3}).recommendations
+    assert agent.as_retriever("u1").invoke("a table")
+    assert agent.as_chat("u1").invoke({"messages": [("user", "a table")]})["turn"]["recommendations"]
 """
 FLUSH = "\nfrom langchain_core.tracers.langchain import wait_for_all_tracers; wait_for_all_tracers()"
 

@@ -1,6 +1,7 @@
 """A conversation is saved by name, resumed where it stood, and forgotten with its person."""
 
 import asyncio
+import os
 import shutil
 import stat
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from whimbrel.agent import Agent
-from whimbrel.agent.chat.saved_talks import SavedTalk
+from whimbrel.agent.chat.saved_talks import MOST_KEPT, SavedTalk
 from whimbrel.tools.errors import ConfigError, DataError
 from whimbrel.tools.timestamps import DAY_SECONDS
 
@@ -43,7 +44,7 @@ def test_a_conversation_goes_on_where_it_stood(shop_copy: Path) -> None:
 
 def test_a_saved_conversation_is_private_and_forgotten_with_its_person(shop_copy: Path) -> None:
     with Agent.open(shop_copy, llm="none") as agent:
-        agent.chat("u5", AT, session="birthday").open()
+        agent.chat("u5", AT, session="birthday").say("no bread")
         path = SavedTalk(agent.store.folder, "u5", "birthday").path
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert "u5" not in str(path.relative_to(agent.store.folder))
@@ -54,7 +55,7 @@ def test_a_saved_conversation_is_private_and_forgotten_with_its_person(shop_copy
 
 def test_a_damaged_or_badly_named_conversation_is_refused(shop_copy: Path) -> None:
     with Agent.open(shop_copy, llm="none") as agent:
-        agent.chat("u5", AT, session="birthday").open()
+        agent.chat("u5", AT, session="birthday").say("no bread")
         path = SavedTalk(agent.store.folder, "u5", "birthday").path
         path.write_text(path.read_text()[:100])
         with pytest.raises(DataError, match="birthday"):
@@ -62,6 +63,26 @@ def test_a_damaged_or_badly_named_conversation_is_refused(shop_copy: Path) -> No
         for name in ("a\nb", " ", "x" * 100):
             with pytest.raises(ConfigError, match="name"):
                 agent.chat("u5", AT, session=name)
+
+
+def test_a_conversation_is_saved_with_its_first_line_and_a_person_keeps_only_so_many(shop_copy: Path) -> None:
+    with Agent.open(shop_copy, llm="none") as agent:
+        agent.chat("u5", AT, session="opened").open()
+        assert not list(agent.store.folder.glob("talks/*/*.json"))
+        agent.chat("u5", AT, session="first").say("no bread")
+        path = SavedTalk(agent.store.folder, "u5", "first").path
+        os.utime(path, (0, 0))
+        for number in range(MOST_KEPT - 1):
+            path.with_name(f"{number}.json").write_text("{}")
+        path.with_name("0.json").unlink()
+        agent.chat("u5", AT, session="first").say("no tea")  # one that is there needs no room
+        agent.chat("u5", AT, session="another").say("hello")  # there is room
+        assert len(list(path.parent.glob("*.json"))) == MOST_KEPT
+        assert path.exists()
+        os.utime(path, (0, 0))
+        agent.chat("u5", AT, session="one more").say("hello")
+        assert len(list(path.parent.glob("*.json"))) == MOST_KEPT
+        assert not path.exists()
 
 
 def test_what_was_said_of_items_is_listed_deleted_and_expires(shop_copy: Path) -> None:

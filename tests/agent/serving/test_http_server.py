@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from whimbrel.agent.agent import Agent
+from whimbrel.agent.serving import conversations
 from whimbrel.agent.serving.callers import Callers
-from whimbrel.agent.serving.http_server import ServerConfig, http_app
+from whimbrel.agent.serving.http_server import LAST_SECONDS, ServerConfig, http_app
 from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.store.store import open_store
 
@@ -120,6 +121,9 @@ def test_export_and_forget(client: Any) -> None:
         ("/v1/rank", {"candidates": [{"item_id": "a", "title": "A"}, {"item_id": "a", "title": "B"}]}, 422),
         ("/v1/feedback", {"user_id": "u1", "event": "click"}, 422),
         ("/v1/feedback", {"user_id": "u1", "item_id": "none", "event": "click"}, 404),
+        ("/v1/feedback", {"user_id": "u1", "title": "Green tea", "event": " "}, 422),
+        ("/v1/feedback", {"user_id": "u1", "title": "Green tea", "event": "click", "time": "2150-01-01"}, 422),
+        ("/v1/feedback", {"user_id": "u1", "title": "Green tea", "event": "click", "context": {"": "x"}}, 422),
         ("/v1/chat", {"user_id": "u1", "line": "x" * 5000}, 422),
         ("/v1/nothing", {}, 404),
     ],
@@ -143,7 +147,11 @@ def test_bodies_that_are_too_large_or_no_json_are_refused(client: Any) -> None:
 
 
 def test_a_page_of_another_site_cannot_use_the_server(client: Any) -> None:
-    assert client.get("/healthz", headers={"Host": "evil.example"}).status_code == 400
+    refused = client.get("/healthz", headers={"Host": "evil.example"})
+    assert refused.status_code == 400
+    assert refused.json()["error"]["code"] == "bad_host"
+    for host in ("localhost", "127.0.0.1:8000", "[::1]:8000", "[::1]"):
+        assert client.get("/healthz", headers={"Host": host}).status_code == 200
     answer = client.post("/v1/forget", content=b'{"user_id": "u1"}', headers={"Content-Type": "text/plain"})
     assert answer.status_code == 422
     assert "access-control-allow-origin" not in answer.headers
@@ -212,6 +220,75 @@ def test_the_page_and_the_description_are_there(client: Any) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     routes = ("recommend", "rank", "shift", "feedback", "chat", "forget", "export")
     assert {f"/v1/{name}" for name in routes} <= paths.keys()
+
+
+@pytest.mark.parametrize("tokens", [None, {"token-of-all": frozenset({"*"})}])
+def test_the_description_names_errors_and_tokens(folder: Path, tokens: Any) -> None:
+    with served(folder, callers=Callers(tokens)) as client:
+        description = client.get("/openapi.json").json()
+    schemes = description["components"]["securitySchemes"]
+    assert schemes["bearer"]["scheme"] == "bearer"
+    for path, methods in description["paths"].items():
+        if path.startswith("/v1/"):
+            assert methods["post"]["security"] == ([{"bearer": []}] if tokens else [])
+            for status in ("400", "401", "403", "404", "413", "422", "429", "500", "502", "503", "504"):
+                schema = methods["post"]["responses"][status]["content"]["application/json"]["schema"]
+                assert schema["$ref"].endswith("/Error")
+    assert "security" not in description["paths"]["/healthz"]["get"]
+
+
+def test_feedback_of_the_future_does_not_move_the_present(client: Any) -> None:
+    later = time.time() + 3600
+    body = {"user_id": "u1", "title": "Green tea", "event": "click", "time": later}
+    answer = client.post("/v1/feedback", json=body)
+    assert answer.status_code == 422
+    assert "in the future" in answer.json()["error"]["message"]
+    assert client.post("/v1/feedback", json=body | {"time": time.time() + 60}).status_code == 200
+
+
+def test_a_caller_fills_no_disk_with_conversations(client: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversations, "MOST_STRANGERS", 2)
+    for number in range(4):
+        client.post("/v1/chat", json={"user_id": f"stranger{number}", "session": "s"})
+    assert not list(folder.glob("talks/*/*.json"))  # nothing was said yet
+    lines = [{"user_id": f"stranger{number}", "session": "s", "line": "hello"} for number in (0, 1, 0, 2)]
+    answers = [client.post("/v1/chat", json=line) for line in lines]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert answers[-1].json()["error"]["code"] == "too_many"
+    assert len(list(folder.glob("talks/*/*.json"))) == 2
+    assert client.post("/v1/chat", json={"user_id": "u1", "session": "s", "line": "hello"}).status_code == 200
+
+
+HANGING = """
+import time
+from whimbrel.agent.agent import Agent
+from whimbrel.agent.cli.main import main
+Agent.timeline = lambda *_, **__: time.sleep(600)
+main()
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_request_that_never_ends_does_not_keep_the_server_alive(folder: Path, sent: signal.Signals) -> None:
+    arguments = ["serve", "--store", str(folder), "--llm", "none", "--port", "0", "--seconds", "1", "--host", "::1"]
+    command = [sys.executable, "-c", HANGING, *arguments]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
+        address = process.stderr.readline().split("http://")[1].split()[0]
+        assert address.startswith("[::1]:")
+        port = int(address.rpartition(":")[2])
+        with closing(HTTPConnection("::1", port, timeout=30)) as connection:
+            connection.request("POST", "/v1/shift", '{"user_id": "u1"}', {"Content-Type": "application/json"})
+            assert connection.getresponse().status == 504
+        process.send_signal(sent)
+        process.wait(LAST_SECONDS + 25)
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+    with open_store(folder) as store:
+        assert store.history("u1")
 
 
 def posted(port: int, path: str, body: dict[str, Any]) -> Any:

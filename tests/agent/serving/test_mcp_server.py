@@ -3,6 +3,8 @@
 import asyncio
 import json
 import shutil
+import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,3 +128,30 @@ def test_a_client_starts_the_command_and_talks_over_standard_input(shop: Path, t
             return await client.call_tool("recommend", {"k": 2})
 
     assert len(document(asyncio.run(call()))["recommendations"]) == 2
+
+
+def test_a_port_in_use_and_an_unknown_person_are_said_in_one_line(shop: Path, tmp_path: Path) -> None:
+    shutil.copytree(shop, tmp_path / "shop")
+    code = "from whimbrel.agent.cli.main import main; main()"
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "mcp",
+        "--store",
+        str(tmp_path / "shop"),
+        "--llm",
+        "none",
+        "--user",
+        "nobody",
+    ]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        refused = subprocess.run([*command, "--http", "--port", port], capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"whimbrel: nothing can be served at 127.0.0.1:{port} (")
+    assert len(refused.stderr.splitlines()) == 1
+    ended = subprocess.run(command, input="", capture_output=True, text=True, check=False)
+    assert ended.returncode == 0
+    assert ended.stderr == "The store has no event of 'nobody': the tools begin as for somebody new.\n"
+    assert not ended.stdout
