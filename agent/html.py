@@ -38,7 +38,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str =
     """Return a table.
 
     Args:
-        heads: The heads of the columns, which are escaped here.
+        heads: The heads of the columns, which are escaped here. There may be none.
         rows: The cells of each row, which are HTML already.
         caption: A title, which is escaped here.
     """
@@ -55,7 +55,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str =
     )
 
 
-def shift_html(shift: Document, *, title: str = "") -> str:
+def shift_html(shift: Document) -> str:
     """Show a shift: its probability, its topics, the reason and the events behind it."""
     say = load_phrases("en")
     screen, sure = say.screen, f"{percent(shift['confidence'])}%"
@@ -71,7 +71,7 @@ def shift_html(shift: Document, *, title: str = "") -> str:
     cells = [(escape(label), escape(value)) for label, value in rows if value]
     if shift["evidence"]:
         cells.append((escape(screen.events), _events(shift["evidence"])))
-    return block(table((title or (heading if is_none or is_headline else screen.maybe_title), ""), cells))
+    return block(table((), cells, caption=heading if is_none or is_headline else screen.maybe_title))
 
 
 def recommendations_html(answer: Document) -> str:
@@ -210,7 +210,9 @@ def _faint(text: str) -> str:
 
 
 def _value(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_value, value))
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _moment(time: str) -> str:

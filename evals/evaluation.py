@@ -136,16 +136,24 @@ def evaluation_html(document: Mapping[str, Any]) -> str:
     heads = ["system", "n", PRIMARY, *metrics]
     heads += [f"{minus['of']} minus this, {minus['metric']}"] if ahead else []
     note = f"{cases['n']} cases of {cases['users']} users. Intervals: 95%, paired bootstrap over users; p after Holm."
+    shifts = [
+        f"Whether the interest shifts, as {name} predicts it (n={row['n']}, {row['shifts']} shifts): "
+        f"average precision {figure(row['average_precision'])}, Brier score {figure(row['brier'])}, "
+        f"calibration error {figure(row['ece'])}."
+        for name, row in document["shift"].items()
+    ]
     return block(
         table(heads, rows),
         words(note, "opacity:.75"),
+        *map(words, shifts),
         *(words(f"Skipped: {name}: {reason}", "opacity:.75") for name, reason in document["skipped"].items()),
     )
 
 
 def _with_interval(row: Mapping[str, Any], metric: str) -> str:
     low, high = row[f"{metric}_ci"]
-    return f'{figure(row[metric])} <span style="opacity:.75">[{figure(low)}, {figure(high)}]</span>'
+    ends = f'<span style="opacity:.75">[{figure(low)}, {figure(high)}]</span>'
+    return f'<span style="white-space:nowrap">{figure(row[metric])} {ends}</span>'
 
 
 def _ahead(row: Mapping[str, Any] | None) -> str:
