@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any, Self
 
@@ -133,9 +134,12 @@ def evaluation_html(document: Mapping[str, Any]) -> str:
         low, high = row[f"{PRIMARY}_ci"]
         bar = interval_bar(low, row[PRIMARY], high, most=most) if row[PRIMARY] is not None else ""
         rows.append([words(name), str(row["n"]), bar, *cells, *([_ahead(ahead.get(name))] if ahead else [])])
-    heads = ["system", "n", PRIMARY, *metrics]
+    heads = ["system", "n", "", *metrics]
     heads += [f"{minus['of']} minus this, {minus['metric']}"] if ahead else []
-    note = f"{cases['n']} cases of {cases['users']} users. Intervals: 95%, paired bootstrap over users; p after Holm."
+    note = (
+        f"{cases['n']} cases of {cases['users']} users. {cases['without relevant items']} cases without relevant items are "
+        "left out. Intervals: 95%, paired bootstrap over users; p after Holm."
+    )
     shifts = [
         f"Whether the interest shifts, as {name} predicts it (n={row['n']}, {row['shifts']} shifts): "
         f"average precision {figure(row['average_precision'])}, Brier score {figure(row['brier'])}, "
@@ -160,4 +164,4 @@ def _ahead(row: Mapping[str, Any] | None) -> str:
     if row is None:
         return ""
     low, high = row["ci"]
-    return f"{figure(row['difference'])} [{figure(low)}, {figure(high)}], p {p_value(row['p_holm'])}"
+    return f"{figure(row['difference'])} [{figure(low)}, {figure(high)}], p {escape(p_value(row['p_holm']))}"

@@ -51,6 +51,16 @@ def test_names_in_results_are_escaped(cases: Path) -> None:
     assert "<img" not in page
 
 
+def test_a_small_p_value_is_text() -> None:
+    row = {"n": 9, "ndcg@10": 0.5, "ndcg@10_ci": [0.4, 0.6]}
+    minus = {"of": "whimbrel", "metric": "ndcg@10"}
+    minus |= {"all cases": {"bm25": {"difference": 0.1, "ci": [0.05, 0.15], "p_holm": 0.0001}}}
+    cases = {"n": 9, "users": 9, "without relevant items": 0}
+    systems = {"whimbrel": row, "bm25": row}
+    document = {"system": systems, "cases": cases, "minus": minus, "shift": {}, "skipped": {}}
+    assert "p &lt;.001" in Evaluation(document)._repr_html_()
+
+
 def test_a_log_is_measured_by_its_protocol(shop: Path) -> None:
     protocol = Protocol("leave-last-out", candidates="uniform", refits=1)
     measured = evaluate_log(shop, ["popularity", "itemknn"], protocol=protocol)
