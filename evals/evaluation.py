@@ -137,8 +137,8 @@ def evaluation_html(document: Mapping[str, Any]) -> str:
     heads = ["system", "n", "", *metrics]
     heads += [f"{minus['of']} minus this, {minus['metric']}"] if ahead else []
     note = (
-        f"{cases['n']} cases of {cases['users']} users. {cases['without relevant items']} cases without relevant items are "
-        "left out. Intervals: 95%, paired bootstrap over users; p after Holm."
+        f"{cases['n']} cases of {cases['users']} users. {cases['without relevant items']} cases without relevant items "
+        "are left out. Intervals: 95%, paired bootstrap over users; p after Holm."
     )
     shifts = [
         f"Whether the interest shifts, as {name} predicts it (n={row['n']}, {row['shifts']} shifts): "
