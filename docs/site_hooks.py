@@ -1,5 +1,9 @@
-"""Hooks of the site: the README is its first page, links to code become plain text, and `llms.txt` lists all pages."""
+"""Hooks of the site: the README is its first page, notebooks become pages, links to code become plain text.
 
+`llms.txt` lists all pages.
+"""
+
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -13,11 +17,24 @@ START = "start.md"
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add the README as the first page. Its links begin at the root of the repository."""
+    """Add the README as the first page, and a page for each notebook.
+
+    The links of the README begin at the root of the repository.
+    """
     text = (ROOT / "README.md").read_text("utf-8")
     text = re.sub(r"(\]\(|src=\")docs/", r"\1", text)
     files.append(File.generated(config, START, content=text))
+    for notebook in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
+        files.append(File.generated(config, f"notebooks/{notebook.stem}.md", content=notebook_page(notebook)))
     return files
+
+
+def notebook_page(notebook: Path) -> str:
+    """Return a notebook as Markdown: its text and its code. Notebooks are kept without outputs."""
+    cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    texts = [("".join(cell["source"]), cell["cell_type"]) for cell in cells]
+    parts = [f"```python\n{text}\n```" if kind == "code" else text for text, kind in texts]
+    return "\n\n".join([parts[0], f"[Download this notebook]({notebook.name}).", *parts[1:]]) + "\n"
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:

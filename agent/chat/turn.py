@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from html import escape
 from typing import Any
 
 from whimbrel.agent.chat.reading import Act, Question
 from whimbrel.agent.chat.state import TalkState
+from whimbrel.agent.html import turn_html
 from whimbrel.agent.schema.policy import Facts
 from whimbrel.agent.schema.results import Recommendations
 from whimbrel.tools.conditions import Condition
@@ -45,8 +45,7 @@ class Turn:
     figures: str = ""
 
     def _repr_html_(self) -> str:
-        """Show the turn in a notebook: the words, the list with its reasons and facts, and the question."""
-        return turn_html(self)
+        return turn_html(turn_document(self))
 
 
 @dataclass(frozen=True)
@@ -97,22 +96,6 @@ def turn_text(turn: Turn) -> str:
         lines.append(f"{entry.rank}. {entry.title} - {entry.explanation}")
         lines += [f"   {words}" for words in turn.disclosures.get(entry.item_id, ())]
     return "\n".join(filter(None, [*lines, turn.question.text if turn.question else ""]))
-
-
-def turn_html(turn: Turn) -> str:
-    """Return a turn as HTML. Everything that comes from a catalogue, a person or a model is escaped."""
-    parts = [f"<p>{escape(line)}</p>" for line in turn.words.splitlines() if line]
-    if turn.recommendations is not None and turn.recommendations.recommendations:
-        entries = []
-        for entry in turn.recommendations.recommendations:
-            facts = ", ".join(f"{name}: {value}" for name, value in turn.fields.get(entry.item_id, {}).items())
-            notes = [entry.explanation, facts, *turn.disclosures.get(entry.item_id, ())]
-            small = "".join(f"<br><small>{escape(note)}</small>" for note in notes if note)
-            entries.append(f"<li><b>{escape(entry.title)}</b>{small}</li>")
-        parts.append(f"<ol>{''.join(entries)}</ol>")
-    if turn.question:
-        parts.append(f"<p><i>{escape(turn.question.text)}</i></p>")
-    return "".join(parts)
 
 
 def turn_document(turn: Turn) -> dict[str, Any]:

@@ -245,7 +245,8 @@ def _python_section(name: str, value: type[Any]) -> str:
         hints = typing.get_type_hints(value, include_extras=True)
         names = [field for field in value.model_fields if any(field in vars(base)["__annotations__"] for base in own)]
         lines += [f"Fields: {', '.join(f'`{field}: {_type_name(hints[field])}`' for field in names)}", ""]
-    for method_name, method in vars(value).items():
+    methods = {name: method for base in reversed(own) for name, method in vars(base).items()}
+    for method_name, method in (vars(value) | methods).items():
         function = inspect.unwrap(getattr(method, "__func__", method))
         is_property = isinstance(method, property)
         if method_name.startswith("_") or not (is_property or inspect.isfunction(function)):

@@ -68,7 +68,9 @@ def progress_bars() -> Iterator[ProgressBars]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    progress = Progress(*columns, console=console(stderr=True))
+    terminal = console(stderr=True)
+    # A notebook could show these bars only with one more library.
+    progress = Progress(*columns, console=terminal, disable=terminal.is_jupyter)
     bars = ProgressBars(progress)
     try:
         yield bars

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from whimbrel.agent.display.colours import COLOURS, LETTERS, OTHERS, ink
 from whimbrel.agent.display.terminal import View
-from whimbrel.agent.display.timeline_text import dated, heading, percent, shift_mark
+from whimbrel.agent.display.timeline_text import dated, heading, shift_mark
+from whimbrel.agent.marks import COLOURS, LETTERS, OTHERS, ink, percent
 from whimbrel.agent.schema.results import Shift
 from whimbrel.agent.shift.timeline import Timeline
 from whimbrel.tools.errors import ConfigError

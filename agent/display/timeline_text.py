@@ -8,9 +8,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from whimbrel.agent.display.colours import COLOURS, LETTERS, MARKS, OTHERS, ink
 from whimbrel.agent.display.recommendations import shift_panel, shift_title
 from whimbrel.agent.display.terminal import View
+from whimbrel.agent.marks import COLOURS, LETTERS, MARKS, OTHERS, ink, percent
 from whimbrel.agent.schema.results import Shift
 from whimbrel.agent.shift.timeline import Period, Timeline
 from whimbrel.agent.shift.topic_history import RECENT_EVENTS
@@ -103,14 +103,6 @@ def shift_mark(shift: Shift, view: View) -> str:
     if not shift.is_headline:
         return screen.maybe_mark.format(percent=percent(shift.confidence))
     return f"{screen.kinds[shift.kind]} {percent(shift.confidence)}%"
-
-
-def percent(share: float) -> int:
-    """Return whole percents, cut off and not rounded, so that 99.5% does not become 100%.
-
-    A small number is added, because rounding errors can make a share slightly less than a whole percent.
-    """
-    return int(share * 100 + 1e-3)
 
 
 def _legend(leading: dict[str, float], shown: Timeline, view: View) -> RenderableType:

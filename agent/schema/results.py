@@ -1,16 +1,17 @@
 """The results of a request: a shift of interest, recommendations, and the events that support them."""
 
-from typing import Annotated, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from whimbrel.agent.html import recommendations_html, shift_html
+from whimbrel.agent.marks import HEADLINE_CONFIDENCE
+from whimbrel.tools.frames import Tabular
 from whimbrel.tools.records import Interaction
 from whimbrel.tools.timestamps import Time
 
 ShiftKind = Literal["situational", "temporal", "contextual", "none"]
-
-HEADLINE_CONFIDENCE = 0.5
-"""A shift with a lower confidence is more likely wrong than right, so people read that the interest may be moving."""
 
 MODEL_NOTE = "the model"
 """The beginning of a warning that only reports on the language model's replies, such as a replaced sentence. Nobody has
@@ -91,6 +92,9 @@ class Shift(_Result):
         """
         return self.kind != "none" and self.confidence >= HEADLINE_CONFIDENCE
 
+    def _repr_html_(self) -> str:
+        return shift_html(self.model_dump(mode="json"))
+
 
 class Recommendation(_Result):
     """One recommended item.
@@ -142,7 +146,7 @@ class RequestUsage(StageUsage):
     stages: dict[str, StageUsage] = {}
 
 
-class Recommendations(_Result):
+class Recommendations(_Result, Tabular):
     """The answer to one request.
 
     Attributes:
@@ -163,3 +167,31 @@ class Recommendations(_Result):
     usage: RequestUsage
     warnings: tuple[str, ...] = ()
     path: tuple[str, ...] = ()
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return a row for each recommendation, with the shift in each, and a column `signal.NAME` for each signal.
+
+        `evidence` holds the titles of the cited events and `event_ids` their ids.
+        """
+        listed = self.recommendations
+        columns: dict[str, list[Any]] = {
+            name: [getattr(entry, name) for entry in listed]
+            for name in ("rank", "item_id", "title", "score", "explanation")
+        }
+        return {
+            "user_id": [self.user_id] * len(listed),
+            "at": [datetime.fromtimestamp(self.at, tz=UTC)] * len(listed),
+            **columns,
+            "evidence": ["; ".join(event.title for event in entry.evidence) for entry in listed],
+            "event_ids": ["; ".join(event.event_id for event in entry.evidence) for entry in listed],
+            "disclosures": ["; ".join(entry.disclosures) for entry in listed],
+            "shift_kind": [self.shift.kind] * len(listed),
+            "shift_confidence": [self.shift.confidence] * len(listed),
+            **{
+                f"signal.{name}": [float(entry.signals.get(name, 0.0)) for entry in listed]
+                for name in dict.fromkeys(name for entry in listed for name in entry.signals)
+            },
+        }
+
+    def _repr_html_(self) -> str:
+        return recommendations_html(self.model_dump(mode="json"))

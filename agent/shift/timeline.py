@@ -5,17 +5,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from whimbrel.agent.html import timeline_html
 from whimbrel.agent.language_models.access import ModelAccess
+from whimbrel.agent.marks import COLOURS
 from whimbrel.agent.schema.results import Shift
 from whimbrel.agent.shift.forecast import TopicForecast
 from whimbrel.agent.shift.next_topics import NextTopics
 from whimbrel.agent.shift.predict import Prediction, ShiftQuery, predict_shift
 from whimbrel.agent.shift.topic_history import MOST_TOPICS
 from whimbrel.prompts.phrases import Language
+from whimbrel.tools.frames import Tabular
 from whimbrel.tools.log.sessions import session_starts
 from whimbrel.tools.records import Interaction
 from whimbrel.tools.timestamps import DAY_SECONDS, Time
@@ -24,7 +27,7 @@ MOST_PERIODS = 40
 """Most periods of a timeline. The unit of time is chosen so that there are no more."""
 LEAST_SESSION_PERIODS, MOST_SESSION_PERIODS = 2, 12
 """A history with 2 to 12 sessions has one period for each session. Other histories are cut into equal units of time."""
-LEADING_TOPICS = 8
+LEADING_TOPICS = len(COLOURS)
 """Number of topics that have a colour of their own. All other topics are shown together."""
 MOST_WORK = 16_000_000
 """Most cells (events times topics, summed over the periods) that are read, which takes about 2 s on a slow core. If a
@@ -61,7 +64,7 @@ class Period(_Value):
         return self.events > 0 and self.shift.kind != "none"
 
 
-class Timeline(_Value):
+class Timeline(_Value, Tabular):
     """How the interest of a user moved up to a moment, and where it goes next.
 
     Attributes:
@@ -102,6 +105,29 @@ class Timeline(_Value):
         """Return the total share of the topics that are not leading. It is 0 if there are no events."""
         counts, leading = self._counts(), self.leading()
         return sum(count for topic, count in counts.items() if topic not in leading) / max(self.events, 1)
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return a row for each period: its time, its number of events, the shift, and the share of each topic.
+
+        The columns `topic.NAME` hold the shares of the leading topics, the most frequent first.
+        """
+        shifts = [period.shift for period in self.periods]
+        return {
+            "from": [datetime.fromtimestamp(period.start, tz=UTC) for period in self.periods],
+            "to": [datetime.fromtimestamp(period.end, tz=UTC) for period in self.periods],
+            "events": [period.events for period in self.periods],
+            "shift_kind": [shift.kind for shift in shifts],
+            "shift_confidence": [shift.confidence for shift in shifts],
+            "from_topics": ["; ".join(shift.from_topics) for shift in shifts],
+            "to_topics": ["; ".join(shift.to_topics) for shift in shifts],
+            "reason": [shift.reason for shift in shifts],
+            **{f"topic.{name}": [period.topics.get(name, 0.0) for period in self.periods] for name in self.leading()},
+        }
+
+    def _repr_html_(self) -> str:
+        return timeline_html(
+            self.model_dump(mode="json"), unit=self.unit, topics=self.leading(), warnings=self.warnings
+        )
 
     def _counts(self) -> dict[str, float]:
         counts: dict[str, float] = {}

@@ -69,9 +69,10 @@ def log(
     Items that a user already interacted with are not ranked.
     """
     from whimbrel.agent.display.progress import progress_bars
-    from whimbrel.evals.cli.run_plans import Execution, run_folder, run_plans
+    from whimbrel.evals.cli.run_plans import run_plans
     from whimbrel.evals.data.folds import Protocol, write_folds
     from whimbrel.evals.data.logs import read_log, read_store
+    from whimbrel.evals.runs.measure import Execution, run_folder
     from whimbrel.evals.runs.plan import Plan
     from whimbrel.evals.runs.run import Limits
     from whimbrel.evals.systems.protocol import Settings

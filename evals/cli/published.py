@@ -58,8 +58,8 @@ def published(
     """
     from whimbrel.agent.display.progress import progress_bars
     from whimbrel.agent.display.terminal import console
-    from whimbrel.evals.cli.run_plans import Execution, measure_plans, run_folder
     from whimbrel.evals.data.published import DATA_SETS, read_published, write_leave_one_out
+    from whimbrel.evals.runs.measure import Execution, measure_plans, run_folder
     from whimbrel.evals.runs.plan import Plan
     from whimbrel.evals.runs.run import Limits
     from whimbrel.evals.systems.protocol import Settings

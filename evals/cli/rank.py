@@ -69,8 +69,9 @@ def rank(
     """
     from whimbrel.agent.learning.cases import Case
     from whimbrel.agent.learning.fitted_log import check_fitted_log, count_learned_cases
-    from whimbrel.evals.cli.run_plans import Execution, run_folder, run_plans
+    from whimbrel.evals.cli.run_plans import run_plans
     from whimbrel.evals.runs.crossfit import fit_parts
+    from whimbrel.evals.runs.measure import Execution, run_folder
     from whimbrel.evals.runs.plan import Plan
     from whimbrel.evals.runs.run import Limits
     from whimbrel.evals.systems.protocol import Settings

@@ -21,6 +21,11 @@ def test_the_site_is_built_strictly(tmp_path: Path) -> None:
         if not page.is_relative_to("evaluation/replies"):
             assert (tmp_path / "site" / page).is_file()
             assert f"({page})" in listed
+    for notebook in (ROOT / "docs" / "notebooks").glob("*.ipynb"):
+        page = (tmp_path / "site" / "notebooks" / notebook.with_suffix(".html").name).read_text("utf-8")
+        assert "evaluation" in page
+        assert (tmp_path / "site" / "notebooks" / notebook.name).is_file()  # the page links it for download
+        assert f"(notebooks/{notebook.stem}.html)" in listed
     start = (tmp_path / "site" / "start.html").read_text("utf-8")
     assert 'href="tasks/your-log.html"' in start
     assert "googleapis" not in start  # nothing is loaded from elsewhere

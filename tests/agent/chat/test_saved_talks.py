@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import stat
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -124,5 +125,5 @@ def test_a_turn_can_be_awaited_and_is_html_in_a_notebook(shop_copy: Path) -> Non
         assert turn.recommendations is not None
         html = turn._repr_html_()
         assert turn.recommendations.recommendations[0].title in html
-        assert "<ol>" in html
+        assert turn.recommendations.recommendations[0].explanation in unescape(html)
         assert "<b>for</b>" not in html
