@@ -7,7 +7,6 @@ import typer
 
 from whimbrel.agent.cli.options import JsonOption, LlmOption, VerboseOption, example, print_json, with_steps
 
-
 CASES_MODULE = "whimbrel.evals.cli.demo_case"
 """The module whose function `show_case` shows a case. It is named as a text, so that this package does not depend on
 `whimbrel.evals`."""

@@ -11,7 +11,7 @@ from whimbrel.agent.display.recommendations import recommended, shift_panel, shi
 from whimbrel.agent.display.terminal import View
 from whimbrel.agent.display.wrapping import Prose
 from whimbrel.evals.studies.demo_cases import DemoCase
-from whimbrel.evals.studies.demo_story import NEXT_DAYS, Story
+from whimbrel.evals.studies.demo_story import NEXT_DAYS, SUREST, Story
 from whimbrel.evals.studies.demo_table import METRICS, TOPIC_METRICS
 
 SHOWN_CHOSEN = 8
@@ -39,11 +39,13 @@ def story_screen(case: DemoCase, story: Story, view: View) -> RenderableType:
 def rule_sentence(story: Story) -> str:
     """Say by which rule the person was chosen, and what is known of them."""
     known = "It knows only what was before the moment asked about."
+    rule = f"the one of {SUREST} whose list moves most towards the topics"
     if story.shift.kind != "none":
-        return f"Of {story.read} people, Whimbrel is surest of a shift for {story.user_id}. {known}"
+        surest = f"Of {story.read} people, Whimbrel is surest of a shift for {SUREST}."
+        return f"{surest} It shows {story.user_id}, {rule}. {known}"
     return (
-        f"Whimbrel names a shift for none of {story.read} people. It shows {story.user_id}, whose interest most probably "
-        f"moves ({story.moves:.0%}), and the topics that are likeliest next. {known}"
+        f"Of {story.read} people, Whimbrel names a shift for fewer than {SUREST}. It takes those whose interest most "
+        f"probably moves, and shows {story.user_id} ({story.moves:.0%}), {rule} that are likeliest next. {known}"
     )
 
 
@@ -92,7 +94,7 @@ def table_screen(case: DemoCase, lists: Figure, topics: Figure) -> RenderableTyp
         ),
         _table(TOPIC_METRICS, topics["system"], rows),
         Prose(
-            f"The constant answer \"no topic comes\" has an accuracy of {_number(topics['accuracy of never'])}. F1 of "
+            f'The constant answer "no topic comes" has an accuracy of {_number(topics["accuracy of never"])}. F1 of '
             f"Whimbrel is {topics['f1 to cf']['value']:.2f} {_range(topics['f1 to cf']['ci'], '.2f')} times that of "
             f"user-based CF, by the book {_f1(case.book) / _f1(case.book_cf):.2f} times."
         ),

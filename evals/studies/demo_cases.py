@@ -83,7 +83,7 @@ CASES: dict[CaseName, DemoCase] = {
     ),
     "social": DemoCase(
         log="MovieTweetings: films that people rated in public on Twitter, February to September 2013",
-        caution="This is no whole social network: it has the posts about films, but neither who follows whom nor feeds.",
+        caution="This is not a social network as a whole: it has posts about films, but not who follows whom.",
         k=10,
         windowing=Windowing(days=14),
         book=(90, 88, 85),
@@ -236,5 +236,3 @@ def _case_of_impressions(path: Path, case: DemoCase, seed: int) -> CaseLog:
 def _reader(case: Case) -> Person:
     clicked = [item for item in case.blind.candidates if item.item_id in case.relevant]
     return Person(case.blind.user_id, case.blind.history, None, case.blind.candidates, clicked)
-
-

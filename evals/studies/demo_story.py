@@ -17,9 +17,9 @@ from whimbrel.tools.records import Item
 from whimbrel.tools.timestamps import DAY_SECONDS
 
 LIST_LENGTH = 5
-LEAST_EVENTS, MOST_READ = 10, 150
-"""The person is chosen among MOST_READ people with at least LEAST_EVENTS events."""
-MOST_BACK = 40
+LEAST_EVENTS, MOST_READ, SUREST = 10, 100, 8
+"""MOST_READ people with at least LEAST_EVENTS events are read. For the SUREST of them lists are made."""
+MOST_BACK = 20
 """How many earlier moments of the person are tried for the list before the shift."""
 LEAST_PREFIX = 5
 """Without times, the list before the shift knows at least this many events."""
@@ -84,9 +84,9 @@ class _Moment:
 def tell_story(log: CaseLog, agent: Agent, progress: Progress) -> Story:
     """Choose a person, and recommend before and after the shift.
 
-    Whimbrel reads MOST_READ people without a language model. It chooses the one for whom it is surest of a shift. If it
-    names a shift for nobody, it chooses the one whose interest most probably moves. Only what was before the moment
-    asked about is read.
+    Whimbrel reads MOST_READ people without a language model. It is surest of a shift for SUREST of them. If it names
+    too few, those follow whose interest most probably moves. Of these people, the one is shown whose list moves most
+    towards the topics of the shift. Only what was before the moment asked about is read.
 
     Args:
         log: The log of a case.
@@ -96,15 +96,23 @@ def tell_story(log: CaseLog, agent: Agent, progress: Progress) -> Story:
     Raises:
         DataError: nobody has a history that is long enough.
     """
-    person, prediction, read = _surest(log, progress)
-    now = _present(person)
-    before = _before_shift(log.agent, person, now, set(prediction.shift.to_topics), progress)
-    progress.step("Recommending", 2)
-    lists = []
-    for moment in (before, now):
-        lists.append(_recommend(agent, person, moment))
+    read, surest = _surest(log, progress)
+    progress.step("Making lists before and after", len(surest))
+    shown = None
+    for person, prediction in surest:
+        topics = set(prediction.shift.to_topics)
+        moments = _before_shift(log.agent, person, topics), _present(person)
+        titles = [_recommend(log.agent, person, moment) for moment in moments]
+        gain = _count(log, person, titles[1], topics) - _count(log, person, titles[0], topics)
+        # On equal gain the surest person is shown.
+        if shown is None or gain > shown[0]:
+            shown = gain, person, prediction, moments
         progress.advance(1)
-    return _story(log, person, read, prediction, *lists)
+    if shown is None:
+        raise DataError(f"nobody in this log has {LEAST_EVENTS} events before the moment asked about")
+    _, person, prediction, moments = shown
+    progress.step("Recommending", None)
+    return _story(log, person, read, prediction, *(_recommend(agent, person, moment) for moment in moments))
 
 
 def _present(person: Person) -> _Moment:
@@ -112,20 +120,15 @@ def _present(person: Person) -> _Moment:
     return _Moment(person.history, person.at and person.later[0].time)
 
 
-def _surest(log: CaseLog, progress: Progress) -> tuple[Person, Prediction, int]:
-    """Return the person with the surest shift, the prediction, and how many people were read."""
+def _surest(log: CaseLog, progress: Progress) -> tuple[int, list[tuple[Person, Prediction]]]:
+    """Return how many people were read, and the people with the surest predictions, the surest first."""
     readable = [person for person in log.people if len(person.history) >= LEAST_EVENTS][:MOST_READ]
     progress.step("Looking for an interest that moves", len(readable))
-    best: tuple[Person, Prediction] | None = None
+    read = []
     for person in readable:
-        prediction = _predicted(log.agent, _present(person))
+        read.append((person, _predicted(log.agent, _present(person))))
         progress.advance(1)
-        # On equal values the earlier person wins, so that the choice never varies.
-        if best is None or _sureness(prediction) > _sureness(best[1]):
-            best = person, prediction
-    if best is None:
-        raise DataError(f"nobody in this log has {LEAST_EVENTS} events before the moment asked about")
-    return *best, len(readable)
+    return len(read), sorted(read, key=lambda pair: _sureness(pair[1]), reverse=True)[:SUREST]
 
 
 def _predicted(agent: Agent, moment: _Moment) -> Prediction:
@@ -138,14 +141,12 @@ def _sureness(prediction: Prediction) -> tuple[bool, float]:
     return named, prediction.shift.confidence if named else prediction.p_topic_change or 0.0
 
 
-def _before_shift(agent: Agent, person: Person, now: _Moment, topics: set[str], progress: Progress) -> _Moment:
+def _before_shift(agent: Agent, person: Person, topics: set[str]) -> _Moment:
     """Return the latest earlier moment at which none of the topics was expected, else the earliest that was tried."""
-    moments = list(_earlier(now))[:MOST_BACK]
-    progress.step("Going back to before the shift", len(moments))
+    now = _present(person)
+    moments = _earlier(now)[:MOST_BACK]
     for moment in moments:
-        shift = _predicted(agent, moment).shift
-        progress.advance(1)
-        if not topics & set(shift.to_topics):
+        if not topics & set(_predicted(agent, moment).shift.to_topics):
             return moment
     return moments[-1] if moments else now
 
@@ -163,7 +164,39 @@ def _earlier(now: _Moment) -> list[_Moment]:
 def _recommend(agent: Agent, person: Person, moment: _Moment) -> Recommendations:
     request = history_request(moment.history, at=moment.at, k=LIST_LENGTH, candidates=person.candidates)
     answer = answer_of(agent.run(request, RECOMMEND), 0.0)
-    return answer.model_copy(update={"recommendations": answer.recommendations[:LIST_LENGTH]})
+    listed = answer.recommendations[:LIST_LENGTH]
+    if moment.at is None:  # reasons cite dated events, and this log has none
+        items = {item.item_id: item for item in person.candidates or ()}
+        listed = tuple(
+            entry.model_copy(update={"explanation": undated_reason(items[entry.item_id], moment.history)})
+            for entry in listed
+        )
+    return answer.model_copy(update={"recommendations": listed})
+
+
+def undated_reason(item: Item, history: Sequence[Item]) -> str:
+    """Return which item of the history shares the most topics with an item, the latest one if several do.
+
+    Example:
+        >>> tea, mug = Item(title="Green tea", topics=("Tea",)), Item(title="Tea mug", topics=("Tea", "Mugs"))
+        >>> undated_reason(mug, [tea])
+        "Like 'Green tea', which was chosen before: Tea."
+    """
+    nearest = max(reversed(history), key=lambda event: len(set(event.topics) & set(item.topics)), default=item)
+    common = [topic for topic in item.topics if topic in nearest.topics]
+    if nearest is item or not common:
+        return "Nothing that was chosen before has its topics."
+    return f"Like {nearest.title!r}, which was chosen before: {', '.join(common)}."
+
+
+def _topics(log: CaseLog, person: Person) -> dict[str, set[str]]:
+    return {item.item_id: set(item.topics) for item in person.candidates or log.items}
+
+
+def _count(log: CaseLog, person: Person, answer: Recommendations, topics: set[str]) -> int:
+    """Return how many listed items have one of the topics."""
+    topics_of = _topics(log, person)
+    return sum(bool(topics_of[entry.item_id] & topics) for entry in answer.recommendations)
 
 
 def _story(
@@ -171,12 +204,8 @@ def _story(
 ) -> Story:
     until = (person.later[0].time or 0.0) + NEXT_DAYS * DAY_SECONDS if person.at is not None else None
     later = [event for event in person.later if until is None or (event.time or 0.0) < until]
-    topics_of = {item.item_id: set(item.topics) for item in (*log.items, *(person.candidates or ()))}
     moved, chosen_topics = set(after.shift.to_topics), {topic for event in later for topic in event.topics}
     chosen = {event.item_id for event in later}
-
-    def listed(answer: Recommendations, fits: set[str]) -> int:
-        return sum(bool(topics_of[entry.item_id] & fits) for entry in answer.recommendations)
 
     return Story(
         user_id=person.user_id,
@@ -185,11 +214,11 @@ def _story(
         moves=prediction.p_topic_change or 0.0,
         before=before,
         after=after,
-        in_before=listed(before, moved),
-        in_after=listed(after, moved),
+        in_before=_count(log, person, before, moved),
+        in_after=_count(log, person, after, moved),
         chosen=list(dict.fromkeys(event.title for event in later)),
         hits_before=sum(entry.item_id in chosen for entry in before.recommendations),
         hits_after=sum(entry.item_id in chosen for entry in after.recommendations),
-        alike_after=listed(after, chosen_topics),
+        alike_after=_count(log, person, after, chosen_topics),
         came_true=bool(moved & chosen_topics),
     )

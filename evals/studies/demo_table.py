@@ -26,9 +26,7 @@ TOPIC_SYSTEMS = {"whimbrel": WHIMBREL, "user-cf": CF, "popularity": POPULARITY}
 TOPIC_METRICS = ("accuracy", "precision", "recall", "f1")
 
 
-def measure_lists(
-    log: CaseLog, case: DemoCase, *, people: int, progress: Progress, seed: int = 0
-) -> dict[str, Any]:
+def measure_lists(log: CaseLog, case: DemoCase, *, people: int, progress: Progress, seed: int = 0) -> dict[str, Any]:
     """Measure lists of length `case.k` for held-out people, with 95% intervals over people.
 
     All lists are made before any is compared. Equal scores are ordered at random, so that a system that knows nothing

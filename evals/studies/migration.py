@@ -215,7 +215,8 @@ def _measure_form(form: str, validation: Pairs, tests: Sequence[Pairs], seed: in
 class _Counts:
     """Counts of a system's decisions over the tested windows, for each user.
 
-    `asked` counts the topics that were asked about. `top_right` counts how often the topic with the highest score was right, among `top_asked` users and windows.
+    `asked` counts the topics that were asked about. `top_right` counts how often the topic with the highest score was
+    right, among `top_asked` users and windows.
     """
 
     right: Floats
