@@ -98,7 +98,9 @@ def test_the_container_file_copies_what_exists_and_runs_without_root() -> None:
     assert "--token-file" in command  # other addresses than loopback need tokens
 
 
-@pytest.mark.skipif("WHIMBREL_CHECK_EXTRAS" not in os.environ, reason="asks the package index: set WHIMBREL_CHECK_EXTRAS")
+@pytest.mark.skipif(
+    "WHIMBREL_CHECK_EXTRAS" not in os.environ, reason="asks the package index: set WHIMBREL_CHECK_EXTRAS"
+)
 @pytest.mark.parametrize("extra", [extra for extra in EXTRAS if extra != "sasrec"])
 def test_an_extra_resolves(extra: str) -> None:
     """`sasrec` is left out: RecTools asks for an older NumPy than it needs, see `make sasrec`."""
