@@ -76,7 +76,8 @@ def test_the_wheel_is_for_every_system_by_its_metadata(built: Path) -> None:
 @pytest.mark.slow
 def test_the_source_archive_has_real_files_where_the_checkout_has_links(built: Path) -> None:
     (source,) = built.glob("*.tar.gz")
-    members = tarfile.open(source).getmembers()
+    with tarfile.open(source) as archive:
+        members = archive.getmembers()
     assert [member.name for member in members if member.issym() or member.islnk()] == []
     names = {member.name.split("/", 1)[-1] for member in members}
     assert {f"src/{name}" for name in DATA_FILES} <= names
