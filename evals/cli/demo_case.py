@@ -48,7 +48,7 @@ def show_case(name: str, *, llm: str, people: int, verbose: bool, json: bool) ->
             topics = measure_topics(log, progress=progress)
     if json:
         book = {"book": case.book, "book_cf": case.book_cf}
-        about = {"case": name, "log": case.log, "caution": case.caution}
+        about = {"case": name, "log": case.log, "caution": case.caution, "weights": case.weights}
         print_json({**about, "story": story.document(), "lists": lists, "topics": topics, **book})
     else:
         out.print(table_screen(case, lists, topics))

@@ -84,7 +84,7 @@ def table_screen(case: DemoCase, lists: Figure, topics: Figure) -> RenderableTyp
     rows = {words: [_number(value / 100, ".2f") for value in (*row, _f1(row))] for words, row in of_book.items()}
     return Group(
         Text(""),
-        Prose(f"Lists of {lists['k']} for {lists['n']} people, blind, without a language model, shipped weights:"),
+        Prose(f"Lists of {lists['k']} for {lists['n']} people, blind, without a language model, with {case.weights}:"),
         _table(METRICS, lists["system"], {}),
         *(Prose(note) for note in notes),
         Text(""),
