@@ -1,6 +1,6 @@
 """`whimbrel demo --case`: a case of the book on a real log, with its story and its table."""
 
-from typing import cast, get_args
+from typing import get_args
 
 import typer
 
@@ -32,10 +32,9 @@ def show_case(name: str, *, llm: str, people: int, verbose: bool, json: bool) ->
 
     if name not in CASES:
         raise typer.BadParameter(f"{name!r} is not one of {', '.join(get_args(CaseName))}", param_hint="--case")
-    case_name = cast("CaseName", name)
-    case, out = CASES[case_name], console()
+    case, out = CASES[name], console()
     with progress_bars() as progress:
-        log = open_case(case_name, progress)
+        log = open_case(name, progress)
     with log.agent:
         with progress_bars() as progress:
             model = open_model(llm, tell=lambda words: progress.step(words, 0))

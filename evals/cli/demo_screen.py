@@ -23,7 +23,8 @@ Figure = Mapping[str, Any]
 def story_screen(case: DemoCase, story: Story, view: View) -> RenderableType:
     """Show the person, the shift, both lists side by side, and what came next."""
     lists = Table(expand=True, padding=(0, 1))
-    for words, answer in (("Before the shift", story.before), ("After the shift", story.after)):
+    titles = ("Before the shift", "After the shift") if story.shift.kind != "none" else ("Earlier", "Now")
+    for words, answer in zip(titles, (story.before, story.after), strict=True):
         lists.add_column(f"{words}{_moment(story, answer.at, view)}", ratio=1)
     lists.add_row(recommended(story.before, view), recommended(story.after, view))
     return Group(
