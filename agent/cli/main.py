@@ -39,6 +39,9 @@ COMMAND_GROUP = "whimbrel.commands"
 EVALS_COMMANDS = "whimbrel.evals.cli"
 """The module whose function `register` adds the evaluation commands."""
 
+COMPLETE = "_WHIMBREL_COMPLETE"
+"""The environment variable by which a shell asks for completions."""
+
 
 def build_app(group: str | None = None) -> typer.Typer:
     """Build the command `whimbrel`.
@@ -53,7 +56,7 @@ def build_app(group: str | None = None) -> typer.Typer:
         name="whimbrel",
         help="A recommender agent that follows a person's interest as it moves.",
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,  # plain help, because rich would double the time to the first output
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -97,7 +100,8 @@ def main() -> None:
     if "--local-only" in sys.argv[1:]:  # it holds for every command, so it may stand anywhere
         os.environ[LOCAL_ONLY] = "1"  # worker processes inherit it
         sys.argv = [sys.argv[0], *(word for word in sys.argv[1:] if word != "--local-only")]
-    run(build_app(next(iter(sys.argv[1:]), "")))
+    # A shell that completes a command line gives it in the environment, so it may be about any group.
+    run(build_app(None if COMPLETE in os.environ else next(iter(sys.argv[1:]), "")))
 
 
 def run(app: typer.Typer) -> None:

@@ -66,6 +66,7 @@ def build_eval_app() -> typer.Typer:
     from whimbrel.evals.cli.published import published
     from whimbrel.evals.cli.rank import rank
     from whimbrel.evals.cli.report import report
+    from whimbrel.evals.cli.results import results
     from whimbrel.evals.cli.scale import scale
     from whimbrel.evals.cli.self_boost import self_boost
     from whimbrel.evals.cli.shift import shift
@@ -79,7 +80,7 @@ def build_eval_app() -> typer.Typer:
 
     app = typer.Typer(help=EVAL_HELP, no_args_is_help=True, rich_markup_mode=None)
     # Help lists commands in this order.
-    for command in (rank, log, published, boundaries, migration, shift, report):
+    for command in (rank, log, published, boundaries, migration, shift, report, results):
         add_command(app, command)
     studies: dict[str, Callable[..., None]] = {
         "acts": acts,

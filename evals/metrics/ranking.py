@@ -80,6 +80,32 @@ def precision_at_k(ranks: Sequence[float], *, k: int) -> float:
     return sum(rank <= k for rank in ranks) / k if ranks else math.nan
 
 
+def f1_at_k(ranks: Sequence[float], *, k: int) -> float:
+    """Return the harmonic mean of precision@k and recall@k; 0 without a hit.
+
+    Example:
+        >>> f1_at_k([1.0, 9.0], k=3)  # one hit: 2 * 1 / (3 + 2)
+        0.4
+    """
+    return 2 * sum(rank <= k for rank in ranks) / (k + len(ranks)) if ranks else math.nan
+
+
+def accuracy_at_k(ranks: Sequence[float], *, k: int, candidates: int) -> float:
+    """Return the share of the candidates that a list of k items treats right.
+
+    A candidate is treated right if it is relevant and listed, or neither. A relevant item that cannot be ranked counts
+    as a candidate. Where few candidates are relevant, a list without any hit is right for nearly all of them too.
+
+    Example:
+        >>> accuracy_at_k([1.0, 9.0], k=3, candidates=10)  # two listed in vain, one missed
+        0.7
+    """
+    if not ranks:
+        return math.nan
+    hits = sum(rank <= k for rank in ranks)
+    return 1 - (min(k, candidates) + len(ranks) - 2 * hits) / max(candidates, len(ranks))
+
+
 def average_precision(ranks: Sequence[float]) -> float:
     """Return the precision at the rank of each relevant item, averaged. Its mean over cases is MAP.
 

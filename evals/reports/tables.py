@@ -145,3 +145,16 @@ def p_value(p: float | None) -> str:
 
 def _signed(value: float | None) -> str:
     return "-" if value is None else f"{'+' if value >= 0 else ''}{figure(value)}"
+
+
+def results_table(figures: Mapping[str, Row]) -> RenderableType:
+    """Show kept results: each figure with its interval, its n, its commit and its command."""
+    table = Table(box=None, pad_edge=False)
+    for words, justify in (("figure", "left"), ("value", "right"), ("95% interval", "left"), ("n", "right")):
+        table.add_column(words, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    table.add_column("commit", no_wrap=True)
+    table.add_column("command", overflow="fold")
+    for name, row in figures.items():
+        ci = f"[{figure(row['ci'][0])}, {figure(row['ci'][1])}]" if row["ci"] else ""
+        table.add_row(name, figure(row["value"]), ci, f"{row['n']:,}", row["commit"], row["command"])
+    return table

@@ -215,19 +215,21 @@ def _measure_form(form: str, validation: Pairs, tests: Sequence[Pairs], seed: in
 class _Counts:
     """Counts of a system's decisions over the tested windows, for each user.
 
-    `top_right` counts how often the topic with the highest score was right, among `top_asked` users and windows.
+    `asked` counts the topics that were asked about. `top_right` counts how often the topic with the highest score was
+    right, among `top_asked` users and windows.
     """
 
     right: Floats
     predicted: Floats
     positive: Floats
+    asked: Floats
     top_right: int
     top_asked: int
 
 
 def _count(form: str, tests: Sequence[Pairs], name: str, threshold: float) -> _Counts:
     users = 1 + max(int(pairs.users.max()) for pairs in tests)
-    right, predicted, positive = np.zeros(users), np.zeros(users), np.zeros(users)
+    right, predicted, positive, asked_of = (np.zeros(users) for _ in range(4))
     top_right = top_asked = 0
     for pairs in tests:
         asked, scores = pairs.asked(form), pairs.scores[name]
@@ -235,12 +237,13 @@ def _count(form: str, tests: Sequence[Pairs], name: str, threshold: float) -> _C
         right[pairs.users] += (yes & pairs.truth).sum(axis=1)
         predicted[pairs.users] += yes.sum(axis=1)
         positive[pairs.users] += (pairs.truth & asked).sum(axis=1)
+        asked_of[pairs.users] += asked.sum(axis=1)
         has_positive = (pairs.truth & asked).any(axis=1)
         # The topic with the highest score is judged for each user who has a topic to find.
         top = np.where(asked, scores, -np.inf).argmax(axis=1)
         top_right += int(pairs.truth[np.arange(len(top)), top][has_positive].sum())
         top_asked += int(has_positive.sum())
-    return _Counts(right, predicted, positive, top_right, top_asked)
+    return _Counts(right, predicted, positive, asked_of, top_right, top_asked)
 
 
 def _measure_system(
@@ -251,10 +254,7 @@ def _measure_system(
     truth = np.concatenate([pairs.truth[pairs.asked(form)] for pairs in tests])
     counts = _count(form, tests, name, threshold)
     right, predicted, positive = (float(column.sum()) for column in (counts.right, counts.predicted, counts.positive))
-    right_draws, either_draws = bootstrap_sums(
-        [counts.right, counts.predicted + counts.positive], seed=seed, draws=DRAWS
-    )
-    f1_draws = 2 * right_draws / np.maximum(either_draws, SMALLEST)
+    draws = _draws(counts, seed)
     recall = right / max(positive, 1)
     specificity = 1 - (predicted - right) / max(truth.size - positive, 1)
     metrics = {
@@ -268,12 +268,24 @@ def _measure_system(
         "precision": right / max(predicted, 1),
         "recall": recall,
         "f1": 2 * right / max(predicted + positive, 1),
-        "f1_ci": list(percentile_interval(f1_draws)),
+        **{f"{metric}_ci": list(percentile_interval(values)) for metric, values in draws.items()},
         "average_precision": binary.average_precision(truth, scores),
     }
     if name in CALIBRATED:
         metrics["ece"] = binary.expected_calibration_error(truth, scores)
-    return metrics, f1_draws
+    return metrics, draws["f1"]
+
+
+def _draws(counts: _Counts, seed: int) -> dict[str, Floats]:
+    """Return the bootstrap draws of each metric over users."""
+    columns = [counts.right, counts.predicted, counts.positive, counts.asked]
+    right, predicted, positive, asked = bootstrap_sums(columns, seed=seed, draws=DRAWS)
+    return {
+        "f1": 2 * right / np.maximum(predicted + positive, SMALLEST),
+        "precision": right / np.maximum(predicted, 1),
+        "recall": right / np.maximum(positive, 1),
+        "accuracy": 1 - (predicted + positive - 2 * right) / np.maximum(asked, 1),
+    }
 
 
 def migration_markdown(document: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Nearest neighbours: items that are similar to the history, and sessions that are similar to it."""
+"""Nearest neighbours: items that are similar to the history, and sessions or people that are similar to it."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from whimbrel.evals.systems.protocol import Scorer, Settings
 SEEDS, HALF_LIFE = 20, 5
 """SEEDS is the number of latest history items used. An item HALF_LIFE items back counts half as much as the last."""
 NEIGHBOURS, SAMPLED = 100, 1000
-"""NEIGHBOURS nearest sessions are used. They are searched among the SAMPLED latest sessions that share an item."""
+"""NEIGHBOURS nearest sessions or people are used. Sessions are searched among the SAMPLED latest that share an item."""
 
 
 def itemknn(training: Training, settings: Settings) -> Scorer:
@@ -44,6 +44,26 @@ def sessionknn(training: Training, settings: Settings) -> Scorer:
         similar = (matrix[sharing][:, seeds] @ weights) / (lengths[sharing] * np.linalg.norm(weights))
         nearest = np.argsort(-similar, kind="stable")[:NEIGHBOURS]
         scores = np.asarray(matrix[sharing[nearest]].T @ similar[nearest]).ravel()
+        return values_at(scores, training.rows_of(case.candidates))
+
+    return score
+
+
+def userknn(training: Training, settings: Settings) -> Scorer:
+    """Score by what similar people chose (user-based collaborative filtering; Herlocker et al., 1999).
+
+    People are compared by the cosine of the sets of items they interacted with. The whole history counts, in any order.
+    """
+    matrix = training.matrix.copy()
+    matrix.data[:] = 1.0
+    sizes = np.sqrt(np.maximum(np.diff(matrix.indptr), 1))
+
+    def score(case: BlindCase) -> NDArray[np.float64]:
+        person = np.zeros(len(training.items), dtype=matrix.dtype)
+        person[training.known_rows(case.history)] = 1.0
+        similar = np.asarray(matrix @ person) / (sizes * max(np.sqrt(person.sum()), 1.0))
+        nearest = np.argsort(-similar, kind="stable")[:NEIGHBOURS]
+        scores = np.asarray(matrix[nearest].T @ similar[nearest]).ravel()
         return values_at(scores, training.rows_of(case.candidates))
 
     return score

@@ -26,6 +26,7 @@ SYSTEMS = {
     "itemknn": "neighbours:itemknn",
     "ease": "ease:ease",
     "sessionknn": "neighbours:sessionknn",
+    "userknn": "neighbours:userknn",
     "markov": "transitions:markov",
     "item2vec": "embeddings:item2vec",
     "lda": "embeddings:lda",
