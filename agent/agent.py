@@ -231,7 +231,7 @@ class Agent:
             know_public(llm, PublicTitles(catalogue))
         note = other_base(llm, fitted.adapter) if llm is not None and fitted.adapter is not None else ""
         tuned_access = None if note else self._tuned_access(fitted)
-        access = ModelAccess(llm, language, cache, tuned=tuned_access, note=note)
+        access = ModelAccess(llm, language, cache, tuned=tuned_access, note=note, zone=catalogue.zone)
         return Resources(catalogue, fitted.for_catalogue(catalogue), access, self._config)
 
     def _tuned_access(self, fitted: Fitted) -> TunedAccess | None:
@@ -454,6 +454,7 @@ class Agent:
             at=before,
             language=self._config.language,
             topics=self._resources.fitted.topics,
+            zone=self._catalogue.zone,
         )
         ahead = forecast_topics(self.store.log, self.store.fitted, user, before=before)
         warnings = (*timeline.warnings, *unseen_situation(situation, history))

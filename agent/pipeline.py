@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from whimbrel.agent.elsewhere import EventsElsewhere, merged
+from whimbrel.agent.explanation.asked import Asked
 from whimbrel.agent.explanation.explain import explain
 from whimbrel.agent.explanation.facts import Background
 from whimbrel.agent.language_models.access import ModelAccess
@@ -32,7 +33,6 @@ from whimbrel.agent.reading.read_person import ReadQuery, read_person
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.shift.predict import ShiftQuery, predict_shift
 from whimbrel.agent.state import Recall, Request, Resources, State
-from whimbrel.prompts.phrases import load_phrases
 from whimbrel.tools.errors import ModelError
 from whimbrel.tools.log.item_statistics import ItemStatistics
 from whimbrel.tools.log.topic_clusters import LEAST_CLUSTERED_ITEMS, cluster_topics, with_cluster_topics
@@ -109,8 +109,7 @@ def predict(state: State, resources: Resources) -> State:
         # The shift tells of this store alone, as its reason counts events. What is likely next rests on both stores.
         both = predict_shift(shared, replace(query, context=Context()), topics=resources.fitted.topics)
         prediction = replace(prediction, topics=both.topics, p_topic_change=both.p_topic_change)
-    say = load_phrases(resources.model.language)
-    prediction = fuse_shift(prediction, state.reading, wished=bool(context.query), say=say)
+    prediction = fuse_shift(prediction, state.reading, wished=bool(context.query), say=resources.model.say)
     return replace(state, prediction=prediction)
 
 
@@ -226,6 +225,8 @@ def give_reasons(state: State, resources: Resources) -> State:
             before=state.recall.before,
             elsewhere=state.recall.elsewhere,
             alike=most_alike([item.item_id for item in state.candidates.items], state.modalities),
+            zone=model.zone,
+            asked=_asked(state.request.context, resources.catalogue),
         ),
         llm=None if is_spent else model.llm,
         worded=resources.config.worded,
@@ -291,7 +292,7 @@ def run(
 
 def _after(name: str, state: State, resources: Resources) -> State:
     """Run a stage. If the language model fails, this stage and the later ones go on without it."""
-    without_model = replace(resources, model=ModelAccess(None, resources.model.language))
+    without_model = replace(resources, model=ModelAccess(None, resources.model.language, zone=resources.model.zone))
     if state.failure is not None:  # the later stages would wait for the same server
         return STAGES[name](state, without_model)
     try:
@@ -325,6 +326,12 @@ def as_runnable(resources: Resources, stages: Sequence[str] = RECOMMEND) -> "Run
     for name in stages:
         runnable = runnable | RunnableLambda(step(name), name=name)
     return Pipeline(runnable)
+
+
+def _asked(context: Context, catalogue: Catalogue) -> Asked:
+    """Return what was asked for, which an item must show before a reason says that it fits."""
+    like = tuple(catalogue.items(context.more).values()) if context.more else ()
+    return Asked(context.query, context.conditions, like)
 
 
 def _is_here(user_id: str, resources: Resources) -> bool:

@@ -12,9 +12,12 @@ Example:
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
 from functools import cache
 from importlib import resources
 from typing import Annotated, Any, Literal, get_args
+
+from pydantic import ConfigDict
 
 from whimbrel.prompts.chat_phrases import ChatPhrases
 from whimbrel.prompts.reason_phrases import FreePhrases, ReasonPhrases
@@ -23,6 +26,17 @@ from whimbrel.prompts.shift_phrases import ShiftPhrases
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
+
+
+@cache
+def _event_names() -> Mapping[str, str]:
+    """Return the event that has a verb, keyed by each word that logs use for it."""
+    text = resources.files(__package__).joinpath("event_words.toml").read_text("utf-8")
+    return {word: name for name, words in tomllib.loads(text).items() for word in [name, *words.split()]}
+
+
+def _event_word(event: str) -> str:
+    return re.sub(r"[\s.-]+", "_", event.strip().casefold())
 
 
 class Writing(Table):
@@ -56,15 +70,29 @@ class Events(Table):
         verbs: The verb of each event: `bought` for `purchase`.
         meanings: The verb of an event with another word, by what the word means: `looked at` for `seen`.
         other: The verb of any other event.
+        tense: What a verb ends with, unless it modifies a noun: \u4e70\u4e86, but \u4e70\u7684\u4e66. May be empty.
     """
 
     verbs: Mapping[str, str]
     meanings: Mapping[str, str]
     other: str
+    tense: str
 
     def verb(self, event: str, meaning: str | None = None) -> str:
-        """Return the verb of an event: `bought` for `purchase`, otherwise that of what the word means."""
-        return self.verbs.get(event) or self.meanings.get(meaning or "", self.other)
+        """Return the verb of an event: `bought` for `purchase`, otherwise that of what the word means.
+
+        Words of other languages for the same event have the same verb.
+
+        Example:
+            >>> load_phrases("en").events.verb("\u8d2d\u4e70"), load_phrases("en").events.verb("tip", "chosen")
+            ('bought', 'chose')
+        """
+        known = self.verbs.get(event) or self.verbs.get(_event_names().get(_event_word(event), ""))
+        return known or self.meanings.get(meaning or "", self.other)
+
+    def modifying(self, verb: str) -> str:
+        """Return a verb as it stands before the noun that it modifies."""
+        return verb.removesuffix(self.tense)
 
 
 class SummaryPhrases(Table):
@@ -274,7 +302,13 @@ class PathPhrases(Table):
 
 
 class Phrases(Table):
-    """All sentences of one language."""
+    """All sentences of one language.
+
+    Attributes:
+        zone: The zone of every time that a sentence has.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     writing: Writing
     events: Events
@@ -288,20 +322,33 @@ class Phrases(Table):
     screen: ScreenPhrases
     timeline: TimelinePhrases
     generated: GeneratedPhrases
+    zone: tzinfo = UTC
+
+    def local(self, time: float) -> datetime:
+        """Return a time, in Unix seconds, on a clock of the zone."""
+        return datetime.fromtimestamp(time, tz=self.zone)
+
+    def date(self, time: float) -> str:
+        """Write the day of a time: `8 July 2017`."""
+        return self.writing.date.format(time=self.local(time))
+
+    def moment(self, time: float) -> str:
+        """Write a time: `Sat 8 July 2017, 17:18`."""
+        return self.writing.moment.format(time=self.local(time))
 
 
 @cache
-def load_phrases(language: Language, *, local: bool = False) -> Phrases:
+def load_phrases(language: Language, zone: tzinfo = UTC) -> Phrases:
     """Load the sentences of a language.
 
     Args:
         language: The language.
-        local: Whether times are those of a local clock. The sentences then do not call them UTC.
+        zone: The zone of all times. The sentences only name it if it is UTC.
 
     Raises:
         ValueError: The file lacks a key, has one too many, or a sentence takes other values than it must.
     """
-    return Phrases.model_validate(read_phrases(language, local=local))
+    return Phrases.model_validate({**read_phrases(language, local=zone is not UTC), "zone": zone})
 
 
 def read_phrases(language: Language, *, local: bool = False) -> dict[str, Any]:

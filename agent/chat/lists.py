@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import tzinfo
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -45,6 +46,10 @@ class CatalogueOfTalk(Protocol):
     @property
     def sensitive(self) -> SensitiveTopics:
         """Topics that a conversation does not speak of."""
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone in which the people live."""
 
     @property
     def min_people(self) -> int:

@@ -89,10 +89,11 @@ class Session:
         self._current, self._answerer = current, answerer
         self._read = read
         self._policy = policy or Policy()
-        self._say = load_phrases(language)
+        agent = current()
+        self._say = load_phrases(language, agent.store.zone)
         self._user_id = user_id
         self._at = at
-        self._use(current())
+        self._use(agent)
         is_known = not user_id or user_id in self._agent.store.log.user_rows
         unknown = () if is_known else (self._say.chat.unknown_user.format(user=user_id[:LONGEST_ECHO]),)
         self._warnings = (*unknown, *unknown_field_notes(self._policy, self._agent.store))

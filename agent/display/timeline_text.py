@@ -1,7 +1,7 @@
 """Show a timeline in a terminal: a line for each period, then the present shift."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
@@ -84,9 +84,9 @@ def heading(shown: Timeline, view: View) -> str:
     )
 
 
-def dated(time: float, unit: str) -> str:
+def dated(time: float, unit: str, zone: tzinfo = UTC) -> str:
     """Write the beginning of a period, as precisely as the length of the period requires."""
-    return f"{datetime.fromtimestamp(time, tz=UTC):{DATES.get(unit, '%-d %b %Y')}}"
+    return f"{datetime.fromtimestamp(time, tz=zone):{DATES.get(unit, '%-d %b %Y')}}"
 
 
 def shift_mark(shift: Shift, view: View) -> str:
@@ -136,7 +136,7 @@ def _lines(shown: Timeline, leading: list[str], width: int, coloured: bool, view
     """Show a line for each period: its beginning, its number of events, its topics, and the shift predicted then."""
     say = view.say.timeline
     unit = say.units[shown.unit]
-    dates = [dated(period.start, shown.unit) for period in shown.periods]
+    dates = [dated(period.start, shown.unit, view.zone) for period in shown.periods]
     date_width = max(map(cell_len, [*dates, unit]))  # an East Asian letter takes two columns
     events_width = max(cell_len(say.events_column), len(f"{shown.events:,}"))
     gaps = 3  # one column between two neighbours
@@ -161,7 +161,7 @@ def _lines(shown: Timeline, leading: list[str], width: int, coloured: bool, view
         if period:
             bar = _bar(period, leading, bar_width, coloured)
             mark = _mark(period, leading, view) if period.shifts else Text("")
-            table.add_row(dated(period.start, shown.unit), f"{period.events:,}", bar, mark)
+            table.add_row(dated(period.start, shown.unit, view.zone), f"{period.events:,}", bar, mark)
     return table
 
 
