@@ -301,6 +301,39 @@ class PathPhrases(Table):
     new_items: Annotated[str, takes("count", "of")]
 
 
+class NotePhrases(Table):
+    """What a person should know of an answer, in one sentence without a full stop.
+
+    Attributes:
+        without_model: The language model failed, so everything but its part was done.
+        useless_model: No reply of the model could be used. `why` is the first cause, in brackets, or empty.
+        unseen: The given situation stands with no event.
+        nothing_before: A user without events before the moment.
+        short: The list has fewer items than were asked for.
+        sensitive: A part of the context names a sensitive topic.
+        no_policy_field, no_fact: A policy reads a field that no item has, or a fact that is unknown.
+        newer_model, other_model: Why a tuned model was not asked.
+        no_transfer: What was learned in another store is not used. `verdict` has the figures.
+        no_history, no_history_new: A history in another store is not used, for people with one here and new ones.
+        verdict: The figures of a trial on held-out people.
+    """
+
+    without_model: Annotated[str, takes("error")]
+    useless_model: Annotated[str, takes("why")]
+    unseen: Annotated[str, takes("situation")]
+    nothing_before: Annotated[str, takes("user", "moment")]
+    short: Annotated[str, takes("count", "of")]
+    sensitive: str
+    no_policy_field: Annotated[str, takes("name")]
+    no_fact: Annotated[str, takes("name", "example")]
+    newer_model: str
+    other_model: Annotated[str, takes("base", "spec")]
+    no_transfer: Annotated[str, takes("store", "verdict")]
+    no_history: Annotated[str, takes("store", "verdict")]
+    no_history_new: Annotated[str, takes("store", "verdict")]
+    verdict: Annotated[str, takes("gain", "error", "people")]
+
+
 class Phrases(Table):
     """All sentences of one language.
 
@@ -319,6 +352,7 @@ class Phrases(Table):
     why: WhyPhrases
     chat: ChatPhrases
     paths: PathPhrases
+    notes: NotePhrases
     screen: ScreenPhrases
     timeline: TimelinePhrases
     generated: GeneratedPhrases

@@ -97,7 +97,7 @@ class Session:
         self._use(agent)
         is_known = not user_id or user_id in self._agent.store.log.user_rows
         unknown = () if is_known else (self._say.chat.unknown_user.format(user=user_id[:LONGEST_ECHO]),)
-        self._warnings = (*unknown, *unknown_field_notes(self._policy, self._agent.store))
+        self._warnings = (*unknown, *unknown_field_notes(self._policy, agent.store, self._say))
         self._opening: Recommendations | None = None
         self._saved = saved
         self._length = 1 if self._policy.one_at_a_time else k

@@ -7,8 +7,6 @@ from whimbrel.agent.language_models.option_scores import LikelihoodCache
 from whimbrel.agent.language_models.protocol import LanguageModel, Tier
 from whimbrel.prompts.phrases import Language, Phrases, load_phrases
 
-NEWER = "the tuned model learned from events after this moment, so the untuned model was asked"
-
 
 @dataclass(frozen=True)
 class TunedAccess:
@@ -65,7 +63,7 @@ class ModelAccess:
         if tuned is None or self.orders:
             return self
         if tuned.until > before:
-            return replace(self, note=NEWER)
+            return replace(self, note=self.say.notes.newer_model)
         return replace(self, llm=tuned.llm, likelihood_cache=tuned.likelihood_cache)
 
     @property

@@ -17,6 +17,7 @@ from whimbrel.agent.pipeline import RECOMMEND, run
 from whimbrel.agent.schema.context import as_context
 from whimbrel.agent.schema.results import Recommendations
 from whimbrel.agent.state import PipelineConfig, Request, Resources
+from whimbrel.prompts.phrases import load_phrases
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Item
@@ -151,13 +152,13 @@ def test_a_history_elsewhere_without_a_gain_is_switched_off_with_a_word(agent: A
             return Verdict(50, 0.1, 0.01) if new else Verdict(50, 0.0, 0.01)
 
     judged = Judged(given.catalogue, elsewhere=given.elsewhere)
-    used, notes = use_history(judged, Request("moved"), 2.1e9, Fitted.default())
+    used, notes = use_history(judged, Request("moved"), 2.1e9, Fitted.default(), load_phrases("en"))
     assert used is given.elsewhere
     assert not notes
     known = replace(judged)
     # u1 has four events here, so one more makes them known.
     agent.feedback("u1", "0", "purchase", at=1.3e9)
-    used, notes = use_history(known, Request("u1"), 2.1e9, Fitted.default())
+    used, notes = use_history(known, Request("u1"), 2.1e9, Fitted.default(), load_phrases("en"))
     assert used is None
     assert "people with a history here gain nothing" in notes[0]
 

@@ -28,7 +28,10 @@ def opened(folder: Path, language: Language) -> Agent:
     """An agent of a shop in which each item was bought four times."""
     rows = ENGLISH if language == "en" else CHINESE
     lines = ["user_id,title,topics,price,time,event"]
-    lines += [f"u{n % 4},{rows[n % 10][0]},{rows[n % 10][1]},{5 + n % 10},{1_600_000_000 + n * 1000},purchase" for n in range(40)]
+    lines += [
+        f"u{n % 4},{rows[n % 10][0]},{rows[n % 10][1]},{5 + n % 10},{1_600_000_000 + n * 1000},purchase"
+        for n in range(40)
+    ]
     source = folder / f"{language}.csv"
     source.write_text("\n".join(lines) + "\n", encoding="utf-8")
     ingest(open_source(str(source)), folder / language)
