@@ -136,9 +136,24 @@ def retrieval_query(state: State, resources: Resources) -> RetrievalQuery:
         expected=state.prediction.topics,
         learned=resources.fitted.items,
         min_people=resources.catalogue.min_people,
-        without=(*request.without, *request.context.more, *request.context.unavailable, *recall.refused),
+        without=(
+            *request.without,
+            *request.context.more,
+            *request.context.unavailable,
+            *recall.refused,
+            *_owned_elsewhere(state, resources),
+        ),
         repeat=request.context.repeat,
     )
+
+
+def _owned_elsewhere(state: State, resources: Resources) -> list[str]:
+    """Return the ids of the items that have the title of one that the person has from another store."""
+    elsewhere, catalogue = resources.elsewhere, resources.catalogue
+    if elsewhere is None or elsewhere.offers_owned or state.request.context.repeat:
+        return []
+    titles, ids = {item.title.casefold() for item in state.recall.elsewhere}, catalogue.log.item_ids
+    return [ids[row] for title in titles for row in catalogue.fields.rows_by_title.get(title, ())]
 
 
 def gather(state: State, resources: Resources) -> State:

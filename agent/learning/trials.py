@@ -76,7 +76,7 @@ class Trials:
         def request(query: TrainingQuery) -> Request:
             return replace(_request(query), history=()) if new else _request(query)
 
-        with_it = replace(without, elsewhere=elsewhere)
+        with_it = replace(without, elsewhere=Elsewhere(elsewhere.catalogue, elsewhere.name, offers_owned=True))
         there = elsewhere.catalogue
         return self._verdict(
             f"history {new} {elsewhere.name} {there.state if isinstance(there, Store) else ''}",
