@@ -145,7 +145,12 @@ class Staging:
         named = {str(clean_text(image)).strip(): line for line, image in reversed(list(cells)) if image}
         if named:
             rows, files = [self._row] * len(named), [batch.file] * len(named)
-            columns = {"row": rows, "image": list(named), "file": files, "line": list(named.values())}
+            columns: dict[str, Sequence[Any]] = {
+                "row": rows,
+                "image": list(named),
+                "file": files,
+                "line": list(named.values()),
+            }
             self._insert("images", columns, [pa.int64(), pa.string(), pa.string(), pa.int64()])
 
     def _add_vectors(self, vectors: Sequence[ToldVector]) -> None:
