@@ -35,6 +35,7 @@ from whimbrel.agent.shift.forecast import forecast_topics
 from whimbrel.agent.shift.timeline import Timeline, timeline_of
 from whimbrel.agent.state import PipelineConfig, Request, Resources, State
 from whimbrel.agent.transfer import moved, read_fit, require_earlier, require_encoder
+from whimbrel.prompts.phrases import load_phrases
 from whimbrel.tools.errors import ConfigError, InvalidValueError, ModelError, StoreError
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Event, Interaction, Item, Occurrence, identifier
@@ -62,7 +63,6 @@ MOST_VIEWS = 8
 """Views without sensitive topics that are kept, one for each set of topics. Each has a log and its counts."""
 MOST_AHEAD = 300
 """Feedback may be dated so many seconds after the clock, since the clocks of two machines differ."""
-NOT_USED = "the context names a topic that is marked as sensitive, so this part of it was not used"
 
 
 class Agent:
@@ -235,9 +235,10 @@ class Agent:
             from whimbrel.agent.language_models.private_model import know_public
 
             know_public(llm, PublicTitles(catalogue))
-        note = other_base(llm, fitted.adapter) if llm is not None and fitted.adapter is not None else ""
+        say = load_phrases(language, catalogue.zone)
+        note = other_base(llm, fitted.adapter, say) if llm is not None and fitted.adapter is not None else ""
         tuned_access = None if note else self._tuned_access(fitted)
-        access = ModelAccess(_observed(llm), language, cache, tuned=tuned_access, note=note)
+        access = ModelAccess(_observed(llm), language, cache, tuned=tuned_access, note=note, zone=catalogue.zone)
         return Resources(catalogue, fitted.for_catalogue(catalogue), access, self._config)
 
     def _tuned_access(self, fitted: Fitted) -> TunedAccess | None:
@@ -278,9 +279,9 @@ class Agent:
         if trials is None:
             return resources, ()
         before = np.inf if request.at is None else request.at
-        is_moved, notes = use_weights(trials, before)
+        is_moved, notes = use_weights(trials, before, resources.model.say)
         fitted = self._moved if is_moved else resources.fitted
-        elsewhere, more = use_history(trials, request, before, fitted)
+        elsewhere, more = use_history(trials, request, before, fitted, resources.model.say)
         return replace(resources, fitted=fitted, elsewhere=elsewhere), (*notes, *more)
 
     @cached_property
@@ -334,13 +335,14 @@ class Agent:
             k = 1 if policy.one_at_a_time else k
         request = Request(identifier(user_id), at=self._moment(at, situation), context=situation, k=k)
         state = agent.run(request, on_step=on_step)
-        answer = answer_of(state, time.perf_counter() - started)
+        say = agent._resources.model.say
+        answer = answer_of(state, time.perf_counter() - started, say)
         notes = agent._resources_for(request)[1]  # the verdicts are kept, so this takes no time
         answer = answer.model_copy(update={"warnings": (*answer.warnings, *notes)})
         if state.request.context != situation:
-            answer = answer.model_copy(update={"warnings": (*answer.warnings, NOT_USED)})
+            answer = answer.model_copy(update={"warnings": (*answer.warnings, say.notes.sensitive)})
         if policy:
-            answer = with_disclosures(answer, policy, facts or {}, agent.store)
+            answer = with_disclosures(answer, policy, facts or {}, agent.store, say)
         if request.user_id and (stored := self._stored) is not None and stored.settings.is_audited:
             append_to_audit(stored.folder, request.user_id, audit_entry(answer, self._llm))
             if request.user_id not in stored.log.user_rows:  # the person was forgotten meanwhile
@@ -514,9 +516,10 @@ class Agent:
             at=before,
             language=self._config.language,
             topics=self._resources.fitted.topics,
+            zone=self._catalogue.zone,
         )
         ahead = forecast_topics(self.store.log, self.store.fitted, user, before=before)
-        warnings = (*timeline.warnings, *unseen_situation(situation, history))
+        warnings = (*timeline.warnings, *unseen_situation(situation, history, self._resources.model.say))
         return timeline.model_copy(update={"warnings": warnings, "outlook": ahead})
 
     def chat(

@@ -10,33 +10,33 @@ from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.results import Recommendations, RequestUsage, StageUsage, is_model_note
 from whimbrel.agent.stage_facts import MODEL_STAGES
 from whimbrel.agent.state import State
-from whimbrel.prompts.phrases import load_phrases
+from whimbrel.prompts.phrases import PathPhrases, Phrases, load_phrases
 from whimbrel.tools.errors import ModelError
 from whimbrel.tools.records import Item
 from whimbrel.tools.timestamps import iso
 
 
-def answer_of(state: State, seconds: float) -> Recommendations:
+def answer_of(state: State, seconds: float, say: Phrases | None = None) -> Recommendations:
     """Turn a finished state into the answer.
 
     Args:
         state: The state after all stages of `RECOMMEND`.
         seconds: How long the whole request took.
+        say: The sentences of the answer. The default is those of its language, with times in UTC.
     """
+    say = say or load_phrases(state.summary.language)
     request, recommendations = state.request, state.explained.recommendations
     results: dict[str, Any] = {name: getattr(state, name) for name in MODEL_STAGES}
     usages = {stage: results[name].usage for name, stage in MODEL_STAGES.items()}
     usage = sum(usages.values(), Usage())
     given = dict.fromkeys(warning for name in MODEL_STAGES for warning in results[name].warnings)
-    warnings = [*_of_model(list(given), usage, state.failure)]
-    warnings += unseen_situation(request.context, state.recall.history)
+    warnings = [*_of_model(list(given), usage, state.failure, say)]
+    warnings += unseen_situation(request.context, state.recall.history, say)
     if request.user_id and not state.recall.history and not state.recall.elsewhere:
-        warnings.append(f"nothing is known about user {request.user_id!r} before {iso(request.at or 0.0)}")
+        moment = say.moment(request.at or 0.0)
+        warnings.append(say.notes.nothing_before.format(user=request.user_id, moment=moment))
     if len(recommendations) < request.k:
-        warnings.append(
-            f"the list has {len(recommendations)} of the {request.k} items asked for: every other item is already in "
-            "the history, is refused, or is too similar to a listed one"
-        )
+        warnings.append(say.notes.short.format(count=len(recommendations), of=request.k))
     return Recommendations(
         user_id=request.user_id,
         at=request.at or 0.0,
@@ -48,13 +48,13 @@ def answer_of(state: State, seconds: float) -> Recommendations:
             stages={stage: StageUsage(**_usage(usages[stage], state.seconds[stage])) for stage in usages},
         ),
         warnings=tuple(warnings),
-        path=tuple(_path(state)),
+        path=tuple(_path(state, say.paths)),
     )
 
 
-def _path(state: State) -> Iterator[str]:
+def _path(state: State, say: PathPhrases) -> Iterator[str]:
     """Yield how the list was made where little is known."""
-    say, recall, context = load_phrases(state.summary.language).paths, state.recall, state.request.context
+    recall, context = state.recall, state.request.context
     if recall.elsewhere:
         yield (say.both if recall.history else say.elsewhere).format(count=len(recall.elsewhere))
     elif not recall.history:
@@ -87,7 +87,7 @@ def audit_entry(answer: Recommendations, llm: LanguageModel | None) -> dict[str,
     }
 
 
-def _of_model(warnings: Sequence[str], usage: Usage, failure: ModelError | None) -> list[str]:
+def _of_model(warnings: Sequence[str], usage: Usage, failure: ModelError | None, say: Phrases) -> list[str]:
     """Return the warnings of the stages, with a single one about the language model.
 
     Several stages may have failed for one reason, so their notes are joined.
@@ -95,14 +95,14 @@ def _of_model(warnings: Sequence[str], usage: Usage, failure: ModelError | None)
     notes = [warning for warning in warnings if is_model_note(warning)]
     others = [warning for warning in warnings if not is_model_note(warning)]
     if failure:
-        return [f"without the language model: {failure}", *others]
+        return [say.notes.without_model.format(error=failure), *others]
     if usage.generations and usage.misfits == usage.generations:
         why = f" ({notes[0]})" if notes else ""  # the later notes mostly repeat the first
-        return [f"without the language model: none of its replies could be used{why}: try another model", *others]
+        return [say.notes.useless_model.format(why=why), *others]
     return [*(["; ".join(notes)] if notes else []), *others]
 
 
-def unseen_situation(context: Context, history: Sequence[Item]) -> list[str]:
+def unseen_situation(context: Context, history: Sequence[Item], say: Phrases) -> list[str]:
     """Return a warning if no event of the history has the same situation."""
     unknown = [
         f"{key} {value}"
@@ -111,7 +111,7 @@ def unseen_situation(context: Context, history: Sequence[Item]) -> list[str]:
     ]
     if not unknown or not history:
         return []
-    return [f"no event of this user has {', '.join(unknown)}, so it changes nothing"]
+    return [say.notes.unseen.format(situation=say.writing.comma.join(unknown))]
 
 
 def _usage(usage: Usage, seconds: float) -> dict[str, Any]:

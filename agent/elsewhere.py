@@ -42,10 +42,12 @@ class Elsewhere:
     Attributes:
         catalogue: Its items and events.
         name: Where it lies.
+        offers_owned: Whether what a person has there may be recommended here, as a trial does that asks what people
+            chose here.
     """
 
-    def __init__(self, catalogue: Catalogue, name: str) -> None:
-        self.catalogue, self.name = catalogue, name
+    def __init__(self, catalogue: Catalogue, name: str, *, offers_owned: bool = False) -> None:
+        self.catalogue, self.name, self.offers_owned = catalogue, name, offers_owned
 
     def knows(self, user_id: str) -> bool:
         """Return whether the other store has events of this person."""
@@ -58,7 +60,10 @@ class Elsewhere:
             DataError: it does not.
         """
         if not self.knows(user_id):
-            raise DataError(f"no user {user_id!r} in store {self.name!r}, given as the history elsewhere: leave it out")
+            raise DataError(
+                f"no user {user_id!r} in store {self.name!r}, given as the history elsewhere: check the id, or leave "
+                "out --also-history"
+            )
 
     def read(self, user_id: str, *, before: float, sensitive: SensitiveTopics) -> EventsElsewhere:
         """Return what a person liked there before a moment. Sensitive topics of either store are left out."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from whimbrel.agent.elsewhere import EventsElsewhere, merged
+from whimbrel.agent.explanation.asked import Asked
 from whimbrel.agent.explanation.explain import explain
 from whimbrel.agent.explanation.facts import Background
 from whimbrel.agent.language_models.access import ModelAccess
@@ -33,7 +34,6 @@ from whimbrel.agent.schema.context import Context
 from whimbrel.agent.shift.predict import ShiftQuery, predict_shift
 from whimbrel.agent.stage_facts import request_content, request_facts, stage_content, stage_facts
 from whimbrel.agent.state import Recall, Request, Resources, State
-from whimbrel.prompts.phrases import load_phrases
 from whimbrel.tools.errors import ModelError
 from whimbrel.tools.given_up import stop_if_given_up
 from whimbrel.tools.log.item_statistics import ItemStatistics
@@ -111,8 +111,7 @@ def predict(state: State, resources: Resources) -> State:
         # The shift tells of this store alone, as its reason counts events. What is likely next rests on both stores.
         both = predict_shift(shared, replace(query, context=Context()), topics=resources.fitted.topics)
         prediction = replace(prediction, topics=both.topics, p_topic_change=both.p_topic_change)
-    say = load_phrases(resources.model.language)
-    prediction = fuse_shift(prediction, state.reading, wished=bool(context.query), say=say)
+    prediction = fuse_shift(prediction, state.reading, wished=bool(context.query), say=resources.model.say)
     return replace(state, prediction=prediction)
 
 
@@ -139,9 +138,24 @@ def retrieval_query(state: State, resources: Resources) -> RetrievalQuery:
         expected=state.prediction.topics,
         learned=resources.fitted.items,
         min_people=resources.catalogue.min_people,
-        without=(*request.without, *request.context.more, *request.context.unavailable, *recall.refused),
+        without=(
+            *request.without,
+            *request.context.more,
+            *request.context.unavailable,
+            *recall.refused,
+            *_owned_elsewhere(state, resources),
+        ),
         repeat=request.context.repeat,
     )
+
+
+def _owned_elsewhere(state: State, resources: Resources) -> list[str]:
+    """Return the ids of the items that have the title of one that the person has from another store."""
+    elsewhere, catalogue = resources.elsewhere, resources.catalogue
+    if elsewhere is None or elsewhere.offers_owned or state.request.context.repeat:
+        return []
+    titles, ids = {item.title.casefold() for item in state.recall.elsewhere}, catalogue.log.item_ids
+    return [ids[row] for title in titles for row in catalogue.fields.rows_by_title.get(title, ())]
 
 
 def gather(state: State, resources: Resources) -> State:
@@ -228,6 +242,8 @@ def give_reasons(state: State, resources: Resources) -> State:
             before=state.recall.before,
             elsewhere=state.recall.elsewhere,
             alike=most_alike([item.item_id for item in state.candidates.items], state.modalities),
+            zone=model.zone,
+            asked=_asked(state.request.context, resources.catalogue),
         ),
         llm=None if is_spent else model.llm,
         worded=resources.config.worded,
@@ -307,7 +323,7 @@ def _told(name: str, state: State, resources: Resources) -> State:
 
 def _after(name: str, state: State, resources: Resources) -> State:
     """Run a stage. If the language model fails, this stage and the later ones go on without it."""
-    without_model = replace(resources, model=ModelAccess(None, resources.model.language))
+    without_model = replace(resources, model=ModelAccess(None, resources.model.language, zone=resources.model.zone))
     if state.failure is not None:  # the later stages would wait for the same server
         return STAGES[name](state, without_model)
     try:
@@ -325,6 +341,12 @@ def as_runnable(resources: Resources, stages: Sequence[str] = RECOMMEND) -> "Run
         as_runnable(resources).batch([Request(user_id="1", at=at), Request(user_id="2", at=at)])
     """
     return observed_runnable(lambda request: run(request, resources, stages), "whimbrel.pipeline")
+
+
+def _asked(context: Context, catalogue: Catalogue) -> Asked:
+    """Return what was asked for, which an item must show before a reason says that it fits."""
+    like = tuple(catalogue.items(context.more).values()) if context.more else ()
+    return Asked(context.query, context.conditions, like)
 
 
 def _is_here(user_id: str, resources: Resources) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.schema.policy import Facts, Policy
 from whimbrel.agent.schema.results import Recommendations
+from whimbrel.prompts.phrases import Phrases
 from whimbrel.tools.conditions import Condition
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.retrieval.catalogue import Catalogue
@@ -56,19 +57,18 @@ def ids_where_any(conditions: Sequence[Condition], catalogue: HasFields) -> tupl
     return tuple(catalogue.log.item_ids[row] for row in sorted(rows))
 
 
-def unknown_field_notes(policy: Policy, catalogue: HasFields) -> list[str]:
+def unknown_field_notes(policy: Policy, catalogue: HasFields, say: Phrases) -> list[str]:
     """Return a note for each field that a policy needs and no item has, since its rule then holds nothing back."""
-    return [
-        f"the policy reads the field {name!r}, which no item has: map a column to it, as in --map COLUMN=field.{name}"
-        for name in policy.unknown_fields(catalogue.fields.columns)
-    ]
+    return [say.notes.no_policy_field.format(name=name) for name in policy.unknown_fields(catalogue.fields.columns)]
 
 
 _NOTHING = Condition(field="title", op="in", value=())
 """No item fulfils it."""
 
 
-def with_disclosures(answer: Recommendations, policy: Policy, facts: Facts, catalogue: Catalogue) -> Recommendations:
+def with_disclosures(
+    answer: Recommendations, policy: Policy, facts: Facts, catalogue: Catalogue, say: Phrases
+) -> Recommendations:
     """Return an answer with what a policy has said with each item, and with what facts it lacks."""
     items = catalogue.items([entry.item_id for entry in answer.recommendations])
     entries = tuple(
@@ -77,9 +77,8 @@ def with_disclosures(answer: Recommendations, policy: Policy, facts: Facts, cata
     )
     missing = {rule.fact: rule.op for rule in policy.missing_facts(facts)}
     warnings = [
-        f"the policy needs the fact {name!r} to show anything: give it, as in --fact {name}="
-        + ("4" if op in {"<", "<=", ">", ">="} else "...")
+        say.notes.no_fact.format(name=name, example="4" if op in {"<", "<=", ">", ">="} else "...")
         for name, op in sorted(missing.items())
     ]
-    warnings += unknown_field_notes(policy, catalogue)
+    warnings += unknown_field_notes(policy, catalogue, say)
     return answer.model_copy(update={"recommendations": entries, "warnings": (*answer.warnings, *warnings)})

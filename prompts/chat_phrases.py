@@ -46,9 +46,13 @@ class ChatPhrases(Table):
     no_command: Annotated[str, takes("command")]
     nothing_fits: str
     nothing_left: str
+    all_met: Annotated[Counted, counts()]
     would_fit: Annotated[Counted, counts("condition", "field")]
     gate_would_fit: Annotated[Counted, counts("values")]
-    not_understood: Annotated[str, takes("line")]
+    not_understood: Annotated[str, takes("line", "example")]
+    nothing_like: Annotated[str, takes("wish", "example")]
+    an_example: str
+    no_preference: str
     not_mentioned: Annotated[str, takes("wish")]
     no_field: Annotated[str, takes("name")]
     undone: str

@@ -12,9 +12,12 @@ Example:
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
 from functools import cache
 from importlib import resources
 from typing import Annotated, Any, Literal, get_args
+
+from pydantic import ConfigDict
 
 from whimbrel.prompts.chat_phrases import ChatPhrases
 from whimbrel.prompts.reason_phrases import FreePhrases, ReasonPhrases
@@ -23,6 +26,17 @@ from whimbrel.prompts.shift_phrases import ShiftPhrases
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
+
+
+@cache
+def _event_names() -> Mapping[str, str]:
+    """Return the event that has a verb, keyed by each word that logs use for it."""
+    text = resources.files(__package__).joinpath("event_words.toml").read_text("utf-8")
+    return {word: name for name, words in tomllib.loads(text).items() for word in [name, *words.split()]}
+
+
+def _event_word(event: str) -> str:
+    return re.sub(r"[\s.-]+", "_", event.strip().casefold())
 
 
 class Writing(Table):
@@ -56,15 +70,29 @@ class Events(Table):
         verbs: The verb of each event: `bought` for `purchase`.
         meanings: The verb of an event with another word, by what the word means: `looked at` for `seen`.
         other: The verb of any other event.
+        tense: What a verb ends with, unless it modifies a noun: \u4e70\u4e86, but \u4e70\u7684\u4e66. May be empty.
     """
 
     verbs: Mapping[str, str]
     meanings: Mapping[str, str]
     other: str
+    tense: str
 
     def verb(self, event: str, meaning: str | None = None) -> str:
-        """Return the verb of an event: `bought` for `purchase`, otherwise that of what the word means."""
-        return self.verbs.get(event) or self.meanings.get(meaning or "", self.other)
+        """Return the verb of an event: `bought` for `purchase`, otherwise that of what the word means.
+
+        Words of other languages for the same event have the same verb.
+
+        Example:
+            >>> load_phrases("en").events.verb("\u8d2d\u4e70"), load_phrases("en").events.verb("tip", "chosen")
+            ('bought', 'chose')
+        """
+        known = self.verbs.get(event) or self.verbs.get(_event_names().get(_event_word(event), ""))
+        return known or self.meanings.get(meaning or "", self.other)
+
+    def modifying(self, verb: str) -> str:
+        """Return a verb as it stands before the noun that it modifies."""
+        return verb.removesuffix(self.tense)
 
 
 class SummaryPhrases(Table):
@@ -273,8 +301,47 @@ class PathPhrases(Table):
     new_items: Annotated[str, takes("count", "of")]
 
 
+class NotePhrases(Table):
+    """What a person should know of an answer, in one sentence without a full stop.
+
+    Attributes:
+        without_model: The language model failed, so everything but its part was done.
+        useless_model: No reply of the model could be used. `why` is the first cause, in brackets, or empty.
+        unseen: The given situation stands with no event.
+        nothing_before: A user without events before the moment.
+        short: The list has fewer items than were asked for.
+        sensitive: A part of the context names a sensitive topic.
+        no_policy_field, no_fact: A policy reads a field that no item has, or a fact that is unknown.
+        newer_model, other_model: Why a tuned model was not asked.
+        no_transfer: What was learned in another store is not used. `verdict` has the figures.
+        no_history, no_history_new: A history in another store is not used, for people with one here and new ones.
+        verdict: The figures of a trial on held-out people.
+    """
+
+    without_model: Annotated[str, takes("error")]
+    useless_model: Annotated[str, takes("why")]
+    unseen: Annotated[str, takes("situation")]
+    nothing_before: Annotated[str, takes("user", "moment")]
+    short: Annotated[str, takes("count", "of")]
+    sensitive: str
+    no_policy_field: Annotated[str, takes("name")]
+    no_fact: Annotated[str, takes("name", "example")]
+    newer_model: str
+    other_model: Annotated[str, takes("base", "spec")]
+    no_transfer: Annotated[str, takes("store", "verdict")]
+    no_history: Annotated[str, takes("store", "verdict")]
+    no_history_new: Annotated[str, takes("store", "verdict")]
+    verdict: Annotated[str, takes("gain", "error", "people")]
+
+
 class Phrases(Table):
-    """All sentences of one language."""
+    """All sentences of one language.
+
+    Attributes:
+        zone: The zone of every time that a sentence has.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     writing: Writing
     events: Events
@@ -285,23 +352,37 @@ class Phrases(Table):
     why: WhyPhrases
     chat: ChatPhrases
     paths: PathPhrases
+    notes: NotePhrases
     screen: ScreenPhrases
     timeline: TimelinePhrases
     generated: GeneratedPhrases
+    zone: tzinfo = UTC
+
+    def local(self, time: float) -> datetime:
+        """Return a time, in Unix seconds, on a clock of the zone."""
+        return datetime.fromtimestamp(time, tz=self.zone)
+
+    def date(self, time: float) -> str:
+        """Write the day of a time: `8 July 2017`."""
+        return self.writing.date.format(time=self.local(time))
+
+    def moment(self, time: float) -> str:
+        """Write a time: `Sat 8 July 2017, 17:18`."""
+        return self.writing.moment.format(time=self.local(time))
 
 
 @cache
-def load_phrases(language: Language, *, local: bool = False) -> Phrases:
+def load_phrases(language: Language, zone: tzinfo = UTC) -> Phrases:
     """Load the sentences of a language.
 
     Args:
         language: The language.
-        local: Whether times are those of a local clock. The sentences then do not call them UTC.
+        zone: The zone of all times. The sentences only name it if it is UTC.
 
     Raises:
         ValueError: The file lacks a key, has one too many, or a sentence takes other values than it must.
     """
-    return Phrases.model_validate(read_phrases(language, local=local))
+    return Phrases.model_validate({**read_phrases(language, local=zone is not UTC), "zone": zone})
 
 
 def read_phrases(language: Language, *, local: bool = False) -> dict[str, Any]:

@@ -14,7 +14,8 @@ class DayPhrases(Table):
     Attributes:
         on: The date, for an event of long ago.
         hours: Less than a day ago.
-        weekday: In the last six days.
+        weekday: In the last six days, and in the week before.
+        this_weekday: In the last six days, and in the same week, which begins on Monday.
         weeks: From one to eight weeks ago.
         weekdays: The names from Monday to Sunday.
     """
@@ -23,6 +24,7 @@ class DayPhrases(Table):
     hours: str
     yesterday: str
     weekday: Annotated[str, takes("weekday")]
+    this_weekday: Annotated[str, takes("weekday")]
     weeks: tuple[str, str, str, str, str, str, str, str]
     weekdays: tuple[str, str, str, str, str, str, str]
 
@@ -46,6 +48,7 @@ class ReasonForms(Table):
         elsewhere_topic, elsewhere_close: What the person chose in another store is like it.
         looks: The image of the item is much like that of the event's item.
         modality: Another vector of the item is much like that of the event's item. `modality` is what it is of.
+        near, near_topic, wish_near: The text is nearer to the wish than that of most items, and shows no more.
         wish_new: A wish of a person without history, for an item that few people chose.
         unknown_new: Neither the person nor the item is known.
     """
@@ -87,12 +90,15 @@ class ReasonForms(Table):
     fits_others: Annotated[str, takes("title", "which", "verb", "people")]
     fits_popular: Annotated[str, takes("last", "verb", "people", "window")]
     fits: Annotated[str, takes("last")]
+    near_topic: Annotated[str, takes("did", "topics")]
+    near: Annotated[str, takes("last")]
     likely: Annotated[str, takes("last")]
     leftover: Annotated[str, takes("last")]
     elsewhere_topic: Annotated[str, takes("title", "topics")]
     elsewhere_close: Annotated[str, takes("title")]
     wish_popular: Annotated[str, takes("verb", "people", "window")]
     wish_new: str
+    wish_near: str
     unknown_popular: Annotated[str, takes("verb", "people", "window")]
     unknown_new: str
 

@@ -151,10 +151,23 @@ class Unit(_Table):
 
 
 class Items(_Table):
-    """Patterns that refer to a listed item, by its number `{n}` or as the one that was talked about."""
+    """Patterns that refer to listed items.
+
+    Attributes:
+        one: One by its number `{n}`.
+        focus: The one that was talked about.
+        first_of: The first `{n}` of the list.
+        last_of: The last `{n}` of the list.
+        asks: What makes a question of a clause that names an item.
+        asks_not: What makes a wish of it instead: "anything like the second?"
+    """
 
     one: tuple[str, ...]
     focus: tuple[str, ...]
+    first_of: tuple[str, ...]
+    last_of: tuple[str, ...]
+    asks: tuple[str, ...]
+    asks_not: tuple[str, ...]
 
 
 class Words(_Table):

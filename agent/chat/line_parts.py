@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from whimbrel.agent.chat.lexicon import (
+    LETTER,
     Lexicon,
     any_of,
     compiled,
@@ -27,6 +28,11 @@ CLAUSES = re.compile(
 VALUE, TITLE = "\ue000", "\ue001"
 """What stands for a value or a listed title while patterns are tried, so that few patterns are compiled."""
 CUT = " | "
+_BEHIND_CHINESE = (
+    "\u548c\u4e0e\u8ddf\u6216\u3001\u53f7\u7684\u54ea\u6bd4\u6709\u662f\u8bb2\u600e\u4e3a\u597d\u5bf9\u8fd9\u8c01"
+)
+NUMBER = rf"(?<!{LETTER})(?<![.,])#?(\d{{1,2}})(?!{LETTER}|[.,]\d|(?![{_BEHIND_CHINESE}])[\u4e00-\u9fff])"
+"""The number of an item. A decimal number, and a number with a unit, is none."""
 """What a part of a line is replaced with when it was understood, so that the words around it stay apart."""
 
 
@@ -97,7 +103,7 @@ class LineParts:
             for name, number in self.words.amounts.ordinals.items()
             if compiled(word(re.escape(name))).search(text)
         ]
-        named += [int(match[1]) for match in re.finditer(r"(?<![\w.,])#?(\d{1,2})(?![\w.]|,\d)", text)]
+        named += [int(match[1]) for match in re.finditer(NUMBER, text)]
         return max((number for number in named if number > last), default=0)
 
     def _with_marks(self, clause: str, titles: Sequence[str]) -> str:
@@ -136,10 +142,26 @@ class LineParts:
                 position = number - 1 if number > 0 else len(listed) + number
                 if 0 <= position < len(listed):
                     places.setdefault(position, match.start())
-        for match in re.finditer(r"(?<![\w.,])#?(\d{1,2})(?![\w.]|,\d)", text):
+        for position, start in self._several(text):
+            places.setdefault(position, start)
+        for match in re.finditer(NUMBER, text):
             if 1 <= int(match[1]) <= len(listed):
                 places.setdefault(int(match[1]) - 1, match.start())
         return sorted(places, key=lambda position: places[position])
+
+    def _several(self, text: str) -> list[tuple[int, int]]:
+        """Return the positions that "the first two" and the like name, each with its place in the text."""
+        numbers = {name: int(value) for name, value in self.words.amounts.numbers.items() if 2 <= value <= 9}
+        number = f"(?P<n>{any_of([*map(re.escape, numbers), '[2-9]'])})"
+        last, named = len(self.scene.listed), list[tuple[int, int]]()
+        for patterns, is_last in ((self.words.items.first_of, False), (self.words.items.last_of, True)):
+            for pattern in patterns:
+                for match in compiled(word(pattern.replace("{n}", number))).finditer(text):
+                    name = match["n"].casefold()
+                    count = min(int(name) if name.isdecimal() else numbers[name], last)
+                    first = last - count if is_last else 0
+                    named += [(position, match.start()) for position in range(first, first + count)]
+        return named
 
     def _focus(self) -> list[Item]:
         positions = self._references(self.text) or list(self.scene.focus)

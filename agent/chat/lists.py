@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import tzinfo
 from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 
+from whimbrel.agent.chat.lexicon import language_of
 from whimbrel.agent.chat.questions import narrowing_question
 from whimbrel.agent.chat.reading import LineReading, Question
 from whimbrel.agent.chat.state import TalkState
@@ -23,12 +25,21 @@ from whimbrel.tools.log.interaction_log import InteractionLog, Ints
 from whimbrel.tools.records import Interaction, Item
 from whimbrel.tools.retrieval.field_table import FieldTable
 from whimbrel.tools.text.encoder import TextEncoder, Vectors
+from whimbrel.tools.text.exclusions import Refusal
 from whimbrel.tools.text.sensitive_topics import SensitiveTopics
 
 MOST_QUESTIONS = 5
 """A conversation asks at most so many questions that only narrow the choice."""
 MANY = 3
 """Beside a list, a narrowing question is asked if more than this many times its length fits."""
+
+
+NEAR, NEAR_CHINESE = 0.3, 0.5
+"""A wish of which the catalogue has no word is understood if its cosine with the nearest item is at least this.
+
+Of 200 Chinese wishes in a shop of 240 items, 99% reach .5 (their median is .65), of 23 lines of noise 3, and none .53.
+Of 30 English wishes, 26 reach .3, of 24 lines of noise 5, most of them beside few items.
+"""
 
 
 class CatalogueOfTalk(Protocol):
@@ -47,6 +58,10 @@ class CatalogueOfTalk(Protocol):
         """Topics that a conversation does not speak of."""
 
     @property
+    def zone(self) -> tzinfo:
+        """The zone in which the people live."""
+
+    @property
     def min_people(self) -> int:
         """How many people must have met an item before it is shown to others."""
 
@@ -59,6 +74,9 @@ class CatalogueOfTalk(Protocol):
 
     def history(self, user_id: str) -> Sequence[Any]:
         """Return the events of a user in order of time."""
+
+    def nearest(self, vectors: Vectors, *, n: int) -> list[list[tuple[str, float]]]:
+        """Return, for each vector, the ids of up to `n` nearest items with their cosines, the nearest first."""
 
     def topic_vectors(self, *, before: float) -> Mapping[str, Vectors]:
         """Return the unit vectors of the topics known before a moment, keyed by topic."""
@@ -139,8 +157,13 @@ class ListMaker:
             question = self._narrowing(memory, rows)
             if question and len(rows) > 1:
                 return self._asking(memory, words, question)
+        memory = memory if is_more else replace(memory, latest=())
         hidden = memory.shown if is_more else ()
         listed = self._recommended(memory, hidden)
+        if not listed.recommendations and set(hidden) > set(memory.latest):
+            # What was shown for earlier wishes may come again.
+            hidden = memory.latest
+            listed = self._recommended(memory, hidden)
         gate = self._gate_of(memory, listed)
         if gate is not None:
             question = self.gate_question(gate)
@@ -179,6 +202,25 @@ class ListMaker:
             if isinstance(values, tuple) and any(value.casefold() in refused for value in values):
                 mask[row] = False
         return np.flatnonzero(mask)
+
+    def _left(self, memory: Memory) -> Ints:
+        """Return the rows of the items that fulfil all conditions and are not refused in the person's own words."""
+        store, rows = self.agent.store, self.fitting(memory)
+        avoid = memory.state.context(()).avoid
+        if not avoid or not len(rows):
+            return rows
+        refusal = Refusal.of(avoid, {}, store.encoder)
+        items = store.items([store.log.item_ids[row] for row in rows])
+        refused = {item_id for item_id, item in items.items() if refusal.covers(item)}
+        return np.array([row for row in rows if store.log.item_ids[row] not in refused], dtype=np.int64)
+
+    def knows(self, wish: str) -> bool:
+        """Return whether the catalogue has anything to do with a wish: it has the words, or a text near to them."""
+        if self.vocabulary.mentions(wish):
+            return True
+        vector = self.agent.store.encoder.encode([wish])
+        (nearest,) = self.agent.store.nearest(vector, n=1) or [[]]
+        return bool(nearest) and nearest[0][1] >= (NEAR_CHINESE if language_of(wish) == "zh" else NEAR)
 
     def answered_gates(self, memory: Memory, reading: LineReading) -> tuple[Memory, list[str]]:
         """Open the gates that the person says yes to, and say so.
@@ -222,6 +264,7 @@ class ListMaker:
             listed=listed,
             focus=tuple(range(len(ids))) if len(ids) == 1 else (),
             shown=tuple(dict.fromkeys([*memory.shown, *ids])),
+            latest=tuple(dict.fromkeys([*memory.latest, *ids])),
         )
         return replace(self._asking(memory, words, question), listed=listed)
 
@@ -242,23 +285,25 @@ class ListMaker:
     def _why_nothing(self, memory: Memory, *, is_more: bool) -> str:
         """Say that nothing fits, and which condition would have to give."""
         chat = self.say.chat
+        met = len(self._left(memory))
+        nothing_fits = chat.all_met.format(count=met) if met else chat.nothing_fits
         if is_more:
-            return chat.nothing_left
+            return nothing_fits if met else chat.nothing_left
         freed = {condition: len(self.fitting(memory, without=condition)) for condition in memory.state.conditions}
         best = max(freed, key=lambda condition: freed[condition], default=None)
         for gate in memory.refused_gates:
             opened = replace(memory, refused_gates=tuple(one for one in memory.refused_gates if one != gate))
             count = len(self.fitting(opened))
-            if count > (freed[best] if best else 0):
+            if count > max(freed[best] if best else 0, met):
                 values = self.say.chat.or_.join(map(str, values_of(gate)))
                 would_fit = chat.gate_would_fit.format(count=count, values=values)
-                return self.say.writing.sentence_gap.join([chat.nothing_fits, would_fit])
-        if best is None or not freed[best]:
-            return self.say.writing.sentence_gap.join([chat.nothing_fits, chat.nothing_left])
+                return self.say.writing.sentence_gap.join([nothing_fits, would_fit])
+        if best is None or freed[best] <= met:
+            return nothing_fits if met else self.say.writing.sentence_gap.join([nothing_fits, chat.nothing_left])
         would_fit = chat.would_fit.format(
             count=freed[best], condition=condition_words(best, self.say), field=field_words(best.field, self.say)
         )
-        return self.say.writing.sentence_gap.join([chat.nothing_fits, would_fit])
+        return self.say.writing.sentence_gap.join([nothing_fits, would_fit])
 
     def _gate_of(self, memory: Memory, listed: Recommendations) -> Condition | None:
         items = self.agent.store.items([entry.item_id for entry in listed.recommendations])

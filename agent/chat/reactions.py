@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from whimbrel.agent.chat.lists import Recommender
 from whimbrel.agent.chat.reading import Act
@@ -68,12 +67,11 @@ class Reactions:
 
     def _line(self, number: int, event: Interaction) -> str:
         what = self.say.chat.memory_words[event.event].format(title=self.say.writing.title.format(title=event.title))
-        line = f"{number}. {_day(event.time)}  {what}"
+        line = f"{number}. {self._day(event.time)}  {what}"
         days = EXPIRES_DAYS.get(event.event)
         if days is None:
             return line
-        return f"{line} {self.say.chat.memory_until.format(day=_day(event.time + days * DAY_SECONDS))}"
+        return f"{line} {self.say.chat.memory_until.format(day=self._day(event.time + days * DAY_SECONDS))}"
 
-
-def _day(time: float) -> str:
-    return f"{datetime.fromtimestamp(time, tz=UTC):%Y-%m-%d}"
+    def _day(self, time: float) -> str:
+        return f"{self.say.local(time):%Y-%m-%d}"

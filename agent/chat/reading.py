@@ -76,6 +76,8 @@ class LineReading:
         is_new_subject: Whether earlier wishes no longer count.
         is_about_change: Whether the line asks what changed in the person's interests.
         is_about_state: Whether the line asks what was said so far.
+        is_said: Whether the line says in so many words that it wants something: "I want ...".
+        is_open: Whether the line leaves the choice open: "whatever".
     """
 
     act: Act
@@ -97,11 +99,18 @@ class LineReading:
     is_new_subject: bool = False
     is_about_change: bool = False
     is_about_state: bool = False
+    is_said: bool = False
+    is_open: bool = False
 
     @property
     def changes_wishes(self) -> bool:
         """Whether the line says something of the items that are wanted."""
         return any((self.wants, self.liked, self.conditions, self.refused, self.allowed, self.dropped))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing of the line leads to a list."""
+        return not (self.changes or self.answer or self.titles or self.missing or self.is_more or self.is_open)
 
     @property
     def changes(self) -> bool:

@@ -8,7 +8,9 @@ import re
 from collections.abc import Sequence
 
 from whimbrel.agent.chat.lexicon import (
+    any_of,
     compiled,
+    concepts,
     consists_of,
     language_of,
     word,
@@ -20,6 +22,7 @@ from whimbrel.agent.chat.line_parts import (
     blank,
     distinct,
     meaningful,
+    names_of,
 )
 from whimbrel.agent.chat.reading import Act, Answer, LineReading, Question, Scene
 from whimbrel.agent.chat.spelling import spelled
@@ -92,12 +95,26 @@ class _Reader(WishRules):
         bare = self.text.strip(MARKS)
         if not bare:
             return LineReading("unclear")
+        if not self.scene.question and self._has_no_preference(bare):
+            return LineReading("want", is_open=True)
         rest = self._answer(self.text, self.scene.question) if self.scene.question else self.text
         if rest == self.text and self._clause(bare, is_whole=True):
             rest = ""
         rest = self._clauses(rest)
         self.read_rest(rest)
         return self._reading()
+
+    def _has_no_preference(self, bare: str) -> bool:
+        """Return whether a line leaves the choice open: "whatever"."""
+        plain = " ".join(CLAUSES.sub(" ", bare).split())
+        names = [re.escape(name) for info in self.vocabulary.fields.values() for name in names_of(info)]
+        if names and compiled(word(any_of(names))).search(plain):
+            return False  # "any length is fine"
+        answers, spaced = self.words.answers, self.language != "zh"
+        return any(consists_of(one, answers.around, plain, spaced=spaced) for one in (answers.any, answers.unsure))
+
+    def _begins_a_wish(self) -> bool:
+        return bool(compiled(word(any_of(self.words.words.want))).search(self.text))
 
     def _answer(self, text: str, question: Question) -> str:
         """Read the beginning of a line as the answer to the question. Return the rest of the line."""
@@ -151,6 +168,7 @@ class _Reader(WishRules):
             if name == "compare":
                 references = self._references(self.text) or references
                 self.said.titles += titles
+                self.said.beyond = self._number_beyond(clause) if self.scene.listed else 0
             if name in _OF_ITEMS and self.scene.listed and not (name == "compare" and titles):
                 self._refer(name, clause, references)
             self.said.is_more |= name == "more"
@@ -159,7 +177,35 @@ class _Reader(WishRules):
             self.said.is_about_state |= name == "state"
             self.said.acts.append(act)
             return True
-        return False
+        return self._asks_about(clause, references, titles, is_whole=is_whole)
+
+    def _asks_about(self, clause: str, references: list[int], titles: list[str], *, is_whole: bool) -> bool:
+        """Read a question about an item in words that no pattern has: "what is special about the second"."""
+        items = self.words.items
+        ordinals = any_of([*map(re.escape, self.words.amounts.ordinals)])
+        is_named = (
+            bool(references or titles or compiled(word(ordinals)).search(clause))
+            or (bool(self.scene.listed) and bool(self._number_beyond(clause)))
+            or (bool(self.scene.focus) and self._names_focus(clause))
+        )
+        is_question = compiled(any_of(items.asks)).search(clause) and not compiled(any_of(items.asks_not)).search(
+            clause
+        )
+        if is_whole or not is_named or not is_question or self._compares(clause):
+            return False
+        if self.scene.listed and (references or not titles):
+            self._refer("about_item", clause, references)
+        self.said.titles += titles
+        self.said.acts.append("about_item")
+        return True
+
+    def _names_focus(self, clause: str) -> bool:
+        return bool(compiled(word(any_of(self.words.items.focus))).search(clause))
+
+    def _compares(self, clause: str) -> bool:
+        """Return whether a clause asks for more or less of something."""
+        compared = [entry for concept in concepts().values() for entry in (*concept.less, *concept.more)]
+        return bool(compiled(word(any_of([re.escape(entry) for entry in compared]))).search(clause))
 
     def _can_be(self, name: str, *, is_whole: bool, has_titles: bool) -> bool:
         """Return whether a line can do this in its scene. Without a list, items can only be asked about."""
@@ -172,8 +218,12 @@ class _Reader(WishRules):
     def _refer(self, name: str, clause: str, references: list[int]) -> None:
         """Keep the items that a clause refers to, or the number that the list does not have."""
         self.said.beyond = self.said.beyond or (0 if references else self._number_beyond(clause))
-        if not self.said.beyond:
-            self.said.items += references or self._all_or_focus(clause, name)
+        if self.said.beyond:
+            return
+        is_one = name == "compare" and len(references) == 1 and len(self.scene.focus) == 1
+        if is_one and self._names_focus(clause):  # "compare it with the second"
+            references = [*self.scene.focus, *references]
+        self.said.items += references or self._all_or_focus(clause, name)
 
     def _says_within(self, name: str, clause: str) -> bool:
         """Return whether a clause says it in other words. A clause with a value of the catalogue is rather a wish."""
@@ -271,6 +321,7 @@ class _Reader(WishRules):
             is_new_subject=said.is_new_subject,
             is_about_change=said.is_about_change,
             is_about_state=said.is_about_state,
+            is_said=bool(said.wants) and self._begins_a_wish(),
         )
 
 

@@ -8,14 +8,13 @@ from typing import Protocol
 
 from whimbrel.agent.chat.answering import Asked
 from whimbrel.agent.chat.item_answers import ItemAnswers
-from whimbrel.agent.chat.lexicon import meanings
 from whimbrel.agent.chat.lists import ListMaker, Recommender, values_of
 from whimbrel.agent.chat.reactions import Reactions
 from whimbrel.agent.chat.reading import Act, LineReading, Question, Reader, Scene
 from whimbrel.agent.chat.rules import read_line
 from whimbrel.agent.chat.state import TalkState
 from whimbrel.agent.chat.turn import Memory, Turn
-from whimbrel.agent.chat.vocabulary import TOKEN, Vocabulary
+from whimbrel.agent.chat.vocabulary import Vocabulary
 from whimbrel.agent.chat.words import (
     changes_words,
     condition_words,
@@ -32,6 +31,7 @@ from whimbrel.tools.observing import observed
 from whimbrel.tools.records import Item
 from whimbrel.tools.text.exclusions import Refusal
 
+LONGEST_EXAMPLE = 30  # characters of a topic that is an example
 LONGEST_ECHO = 60
 """Most characters of a line that an answer repeats."""
 ALSO_CHOSEN = 3
@@ -40,7 +40,8 @@ MOST_QUESTIONS = 5
 """A conversation asks at most so many questions that only narrow the choice."""
 MANY = 3
 """Beside a list, a narrowing question is asked if more than this many times its length fits."""
-MOST_COMPARED = 3
+MOST_NAMED, MOST_COMPARED = 10, 3
+"""Most items that are compared: of those that a line names, and where it names none."""
 ASIDES: frozenset[Act] = frozenset({"why", "about_item", "about_me", "compare", "small_talk", "unclear"})
 """After a line that only asks or chats, the question before it still waits for its answer."""
 
@@ -103,13 +104,14 @@ class Session:
         self._current, self._answerer = current, answerer
         self._read = read
         self._policy = policy or Policy()
-        self._say = load_phrases(language)
+        agent = current()
+        self._say = load_phrases(language, agent.store.zone)
         self._user_id = user_id
         self._at = at
-        self._use(current())
+        self._use(agent)
         is_known = not user_id or user_id in self._agent.store.log.user_rows
         unknown = () if is_known else (self._say.chat.unknown_user.format(user=user_id[:LONGEST_ECHO]),)
-        self._warnings = (*unknown, *unknown_field_notes(self._policy, self._agent.store))
+        self._warnings = (*unknown, *unknown_field_notes(self._policy, agent.store, self._say))
         self._opening: Recommendations | None = None
         self._saved = saved
         self._length = 1 if self._policy.one_at_a_time else k
@@ -307,8 +309,13 @@ class Session:
     # Acts that change what is wanted.
 
     def _wish(self, reading: LineReading, line: str) -> Turn:
+        unknown = [] if reading.is_said else [wish for wish in reading.wants if not self._lists.knows(wish)]
+        reading = replace(reading, wants=tuple(wish for wish in reading.wants if wish not in unknown))
+        if unknown and reading.is_empty:
+            return self._turn("unclear", self._nothing_like(line))
         memory = self._memory
         self._memory, words = self._lists.answered_gates(memory, reading)
+        words += [self._say.chat.no_preference] if reading.is_open else map(self._nothing_like, unknown)
         if reading.facts:
             facts = {**memory.facts, **reading.facts}
             self._memory = replace(self._memory, facts=facts)
@@ -367,10 +374,20 @@ class Session:
 
     def _unmentioned(self, wish: str) -> str:
         """Return a note if no item mentions any word of a wish. The list then has what comes nearest."""
-        known = self._vocabulary.words | meanings().keys()
-        tokens = [token.casefold() for token in TOKEN.findall(wish)]
-        is_mentioned = any(token in known for token in tokens) or self.state.topics
+        is_mentioned = self._vocabulary.mentions(wish) or self.state.topics
         return "" if is_mentioned else self._say.chat.not_mentioned.format(wish=wish)
+
+    def _nothing_like(self, wish: str) -> str:
+        """Ask again about words that have nothing to do with the catalogue."""
+        return self._say.chat.nothing_like.format(wish=wish[:LONGEST_ECHO], example=self._example)
+
+    @property
+    def _example(self) -> str:
+        """What a person could say here: a frequent topic."""
+        topics = self._vocabulary.fields.get("topics")
+        return next((topic for topic in (topics.counts if topics else ()) if len(topic) <= LONGEST_EXAMPLE), "") or (
+            self._say.chat.an_example
+        )
 
     def _less(self, topic: str) -> Turn:
         if not topic:
@@ -395,7 +412,7 @@ class Session:
             return self._turn("undo", self._say.chat.nothing_to_undo)
         before = self._memory
         # What was asked and shown stays asked and shown.
-        self._memory = replace(before.earlier[-1], asked=before.asked, shown=before.shown)
+        self._memory = replace(before.earlier[-1], asked=before.asked, shown=before.shown, latest=before.latest)
         self._reactions.take_back([one for one in before.reacted if one not in self._memory.reacted])
         return self._listed("undo", self._say.chat.undone)
 
@@ -438,7 +455,9 @@ class Session:
         return self._turn("small_talk", chat.you_are_welcome if thanks else self._joined(chat.hello, chat.help))
 
     def _unclear(self, reading: LineReading, line: str) -> Turn:
-        return self._turn("unclear", self._say.chat.not_understood.format(line=line[:LONGEST_ECHO]))
+        return self._turn(
+            "unclear", self._say.chat.not_understood.format(line=line[:LONGEST_ECHO], example=self._example)
+        )
 
     def _why(self, reading: LineReading, line: str) -> Turn:
         if reading.beyond:
@@ -468,9 +487,12 @@ class Session:
             return self._turn("compare", best)
         if self._is_held_back(reading):
             return self._turn("compare", self._say.chat.held_back)
-        items = self._spoken_of(reading)[:MOST_COMPARED]
+        if reading.beyond:
+            return self._turn("compare", self._no_entry(str(reading.beyond)))
+        items = self._spoken_of(reading)[:MOST_NAMED]  # those that are named, and no other
         if len(items) < 2:
-            items = self._items()[:MOST_COMPARED]
+            listed = {item.item_id: item for item in [*items, *self._items()]}
+            items = list(listed.values())[:MOST_COMPARED]
         if len(items) < 2:
             return self._turn("compare", self._say.chat.which_item if self._items() else self._say.chat.no_list)
         return self._turn("compare", self._answers.compare(line, items, state_words(self.state, self._say)))

@@ -57,6 +57,7 @@ class Memory:
         listed: The list on the screen.
         focus: The positions of the listed items that were talked about last.
         shown: Ids of the items that were on a list since the wishes changed their subject.
+        latest: Those of them that were on a list since the wishes last changed.
         question: The question that waits for an answer.
         asked: Fields that were asked about.
         opened: Gates that the person opened.
@@ -70,6 +71,7 @@ class Memory:
     listed: Recommendations | None = None
     focus: tuple[int, ...] = ()
     shown: tuple[str, ...] = ()
+    latest: tuple[str, ...] = ()
     question: Question | None = None
     asked: tuple[str, ...] = ()
     opened: tuple[Condition, ...] = ()

@@ -24,6 +24,7 @@ LONGEST_TITLE = 10  # words of a title that is looked for
 LONGEST_PHRASE = 6  # words of a value that are looked up together
 TOKEN = re.compile(r"[\u4e00-\u9fff]|[^\W_\u4e00-\u9fff]+(?:['\u2019+&./-]+[^\W_\u4e00-\u9fff]+)*\+?")
 """A word of a line. One Chinese character is a word."""
+_HAN = re.compile(r"[\u4e00-\u9fff]+")
 _TITLE_YEAR = re.compile(r"\s*\(\d{4}\)\s*$")
 
 
@@ -173,6 +174,30 @@ class Vocabulary:
         return frozenset(token for text in texts for token in TOKEN.findall(text.casefold()))
 
     @cached_property
+    def _named_words(self) -> frozenset[str]:
+        """The words of the titles and values, without case. Chinese is cut into pairs of characters."""
+        values = (value for info in self.fields.values() for value in info.counts)
+        return frozenset(part for text in [*self.table.titles, *values] for part in _parts_of(text))
+
+    @cached_property
+    def _all_words(self) -> frozenset[str]:
+        return self._named_words | {part for text in self.table.texts for part in _parts_of(text)}
+
+    def mentions(self, wish: str) -> bool:
+        """Return whether an item is called by a word of a wish, or texts of items have all of its words.
+
+        A single word of a long wish stands in some text of any large catalogue, which says nothing.
+        """
+        parts = _parts_of(wish)
+        same = {other for part in parts for word in meanings().get(part, ()) for other in _parts_of(word)}
+        if not self._named_words.isdisjoint({*parts, *same}):
+            return True
+        chinese = [part for part in parts if _HAN.match(part)]
+        if chinese:
+            return not self._all_words.isdisjoint(chinese)
+        return bool(parts) and self._all_words.issuperset(parts)
+
+    @cached_property
     def titles(self) -> Mapping[str, str]:
         """Every title, keyed by how people write it: without case, without the year at the end, `The` in front."""
         names: dict[str, str] = {}
@@ -221,6 +246,15 @@ class Vocabulary:
     def title_in(self, words: str) -> str:
         """Return the title that these words are, or "" if there is none."""
         return self.titles.get(words.strip(" .,!?\"'").casefold(), "")
+
+
+def _parts_of(text: str) -> set[str]:
+    """Return the words of a text without case, in the singular too. Of Chinese, each pair of neighbours is a word."""
+    plain = text.casefold()
+    words = {token for token in TOKEN.findall(plain) if not _HAN.match(token)}
+    runs = _HAN.findall(plain)
+    pairs = {run[at : at + 2] for run in runs for at in range(max(len(run) - 1, 1))}
+    return words | {word[:-1] for word in words if len(word) > 3 and word.endswith("s")} | pairs
 
 
 def title_forms(title: str) -> list[str]:

@@ -74,12 +74,11 @@ def chat(
     # --json is for programs. With it, a terminal is read like a pipe, without a prompt.
     moment, interactive = parse_at(at), sys.stdin is not None and sys.stdin.isatty() and not json
     stopped = (KeyboardInterrupt,) if interactive else ()  # Ctrl-C stops an answer, but a pipe as a whole
-    view = View(language, verbose)
-    show = printer(interactive=interactive, as_json=json, view=view)
-    words = view.say.chat
     rules, facts = load_policies(policy or []), parse_facts(fact or [])
     options = AgentOptions(store, llm, language, budget_usd, budget_tokens, remember)
     with open_agent(options) as agent:
+        view = View(language, verbose, agent.store.zone)
+        show, words = printer(interactive=interactive, as_json=json, view=view), view.say.chat
         session = agent.chat(user, moment, k, policy=rules, facts=facts, session=name)
         with thinking(words.thinking, shown=interactive):
             answer = session.open()

@@ -65,8 +65,14 @@ def fit(
         typer.Option("--tune-model", help="Tune the local model of --llm (by default `bundled`) on the log, too."),
     ] = False,
     tune_minutes: Annotated[
-        float, typer.Option("--tune-minutes", min=0.1, help="The longest time to tune, without the test that follows.")
-    ] = 5.0,
+        float | None,
+        typer.Option(
+            "--tune-minutes",
+            min=0.1,
+            help="The longest time to tune, without the test that follows. By default 5.",
+            show_default=False,
+        ),
+    ] = None,
     tune_steps: Annotated[
         int | None, typer.Option("--tune-steps", min=1, help="Tune for so many steps at most.")
     ] = None,
@@ -96,13 +102,16 @@ def fit(
     from whimbrel.agent.learning.ask_cost import cost_words
     from whimbrel.agent.learning.cases import read_cases
     from whimbrel.agent.learning.fit import Extras, fit_cases, fit_sessions, fit_store
-    from whimbrel.agent.learning.tuning.train import TuneConfig
+    from whimbrel.agent.learning.tuning.train import MINUTES, TuneConfig
+    from whimbrel.tools.errors import ConfigError
     from whimbrel.tools.store.store import open_store
 
+    if not tune_model and (tune_minutes is not None or tune_steps is not None):
+        raise ConfigError("--tune-minutes and --tune-steps are for --tune-model: add it")
     _check_logs(store, sessions, cases, out, needs_log=tune_model, has_source=source is not None)
     teach = _teaching(store or sessions) if tune_encoder else None
     model = _open_model(llm, is_tuned=tune_model)
-    tuning = TuneConfig(minutes=tune_minutes, steps=tune_steps, seed=seed) if tune_model else None
+    tuning = TuneConfig(minutes=tune_minutes or MINUTES, steps=tune_steps, seed=seed) if tune_model else None
     beside = Extras(list(read_cases(cases)) if cases else (), model, asked, source, tuning, teach)
     if words := cost_words(llm, asked):
         print(words, file=sys.stderr)

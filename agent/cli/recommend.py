@@ -196,11 +196,12 @@ def recommend(
         answer = with_steps(
             lambda on_step: agent.recommend(user, moment, situation, k, policy=rules, facts=facts, on_step=on_step)
         )
+        view = View(language, verbose, agent.store.zone)
     if json:
         print(answer.model_dump_json())
     else:
         disclosed = {entry.item_id: entry.disclosures for entry in answer.recommendations}
-        console().print(recommendations(answer, View(language, verbose), disclosed))
+        console().print(recommendations(answer, view, disclosed))
 
 
 def _recommend_all(

@@ -55,13 +55,14 @@ def shift(
         picture_format(plot)  # a wrong file name is refused before the work starts
     with open_agent(AgentOptions(store, llm, language)) as agent:
         shown = with_steps(lambda _: agent.timeline(user, moment, situation, policy=rules))
+        zone = agent.store.zone
     if plot:
-        write_plot(shown, plot)
+        write_plot(shown, plot, zone=zone)
     if json:
         print(shown.model_dump_json())
         return
     out = console()
     coloured = out.color_system is not None and not out.no_color
-    out.print(timeline(shown, width=out.width, coloured=coloured, view=View(language, verbose)))
+    out.print(timeline(shown, width=out.width, coloured=coloured, view=View(language, verbose, zone)))
     if plot:
         out.print(f"Drawn in {plot}", soft_wrap=True, markup=False)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, tzinfo
 
 from rich.console import Console
 
@@ -32,23 +32,25 @@ class View:
     Attributes:
         language: The language of titles and labels.
         verbose: Whether event ids, the model's cost, and notes about its replies are also shown.
+        zone: The zone of all times.
     """
 
     language: Language = "en"
     verbose: bool = False
+    zone: tzinfo = UTC
 
     @property
     def say(self) -> Phrases:
         """The sentences of the language."""
-        return load_phrases(self.language)
+        return load_phrases(self.language, self.zone)
 
     def moment(self, time: float) -> str:
-        """Write a time, in UTC: `Sat 8 July 2017, 17:18`."""
-        return self.say.writing.moment.format(time=datetime.fromtimestamp(time, tz=UTC))
+        """Write a time: `Sat 8 July 2017, 17:18`."""
+        return self.say.moment(time)
 
     def date(self, time: float) -> str:
-        """Write the day of a time, in UTC: `8 July 2017`."""
-        return self.say.writing.date.format(time=datetime.fromtimestamp(time, tz=UTC))
+        """Write the day of a time: `8 July 2017`."""
+        return self.say.date(time)
 
     def events(self, events: Sequence[CitedEvent]) -> list[str]:
         """Write one line for each event. Without `verbose`, lines that read the same are written once."""

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -73,19 +74,24 @@ def picture_format(path: Path) -> Picture:
     return "svg" if suffix == ".svg" else "png"
 
 
-def write_plot(shown: Timeline, path: Path) -> None:
+def write_plot(shown: Timeline, path: Path, *, zone: tzinfo = UTC) -> None:
     """Draw a timeline into a file. The file is either written completely or not at all.
+
+    Args:
+        shown: The timeline.
+        path: The file.
+        zone: The zone of all times.
 
     Raises:
         ConfigError: See `picture_format`.
         OSError: The file cannot be written.
     """
-    picture = draw(shown, picture_format(path))
+    picture = draw(shown, picture_format(path), zone=zone)
     with atomic_write(path) as partial:
         partial.write_bytes(picture)
 
 
-def draw(shown: Timeline, format: Picture) -> bytes:
+def draw(shown: Timeline, format: Picture, *, zone: tzinfo = UTC) -> bytes:
     """Draw a timeline. The same timeline always gives the same bytes.
 
     Words in an SVG stay text, so that the reader's fonts can show letters that are missing from the fonts here.
@@ -99,7 +105,8 @@ def draw(shown: Timeline, format: Picture) -> bytes:
             figsize=INCHES, dpi=DOTS_PER_INCH, facecolor="white", layout=ConstrainedLayoutEngine(h_pad=0.02, hspace=0)
         )
         # An SVG is shown with the reader's fonts, so its reason may have letters that are missing from the fonts here.
-        _draw(figure, shown, with_reason=format == "svg" or not _letters_missing(shown.shift.reason))
+        view = View(zone=zone)
+        _draw(figure, shown, view, with_reason=format == "svg" or not _letters_missing(shown.shift.reason))
         picture = io.BytesIO()
         title = f"Interest of user {shown.user_id} over time"
         metadata = {"Title": title, "Date": None} if format == "svg" else {"Title": title, "Software": None}
@@ -116,8 +123,8 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _draw(figure: "Figure", shown: Timeline, *, with_reason: bool) -> None:
-    headline = _headline(shown, with_reason=with_reason)
+def _draw(figure: "Figure", shown: Timeline, view: View, *, with_reason: bool) -> None:
+    headline = _headline(shown, view, with_reason=with_reason)
     families, _ = _fonts(" ".join([headline, shown.user_id, *shown.leading()]))
     count = max(len(shown.periods), 1)
     now = count - 0.5 + max(0.035 * count, 0.06)
@@ -129,7 +136,7 @@ def _draw(figure: "Figure", shown: Timeline, *, with_reason: bool) -> None:
     header, strip, stream = figure.subplots(3, 1, height_ratios=[0.62, 1.55 if upright else 0.7, 4.1])
     user = shortened(shown.user_id, LONGEST_ID)
     shortly = shown.model_copy(update={"user_id": user})
-    title = heading(shortly, View()) if shown.periods else f"User {user}: nothing is known yet"
+    title = heading(shortly, view) if shown.periods else f"User {user}: nothing is known yet"
     for words, y, size, weight in ((shortened(title, LONGEST_TITLE), 1, 13, "bold"), (headline, 0.5, 9, "normal")):
         header.text(
             0, y, words, size=size, weight=weight, color=INK, family=families, va="top", parse_math=False
@@ -141,14 +148,14 @@ def _draw(figure: "Figure", shown: Timeline, *, with_reason: bool) -> None:
     stream.set_xlim(low, high)
     handles = _stream(stream, shown)
     handles += _marks(strip, stream, marked, upright=upright)
-    _dates(stream, shown)
+    _dates(stream, shown, view.zone)
     legend = figure.legend(handles=handles, loc="outside right center", frameon=False, handlelength=1.4, fontsize=9)
     for text in legend.get_texts():
         text.set_fontfamily(families)
         text.set_parse_math(False)
 
 
-def _headline(shown: Timeline, *, with_reason: bool) -> str:
+def _headline(shown: Timeline, view: View, *, with_reason: bool) -> str:
     """Write the present shift in at most two lines.
 
     Lines are wrapped by width, because Chinese has no spaces at which to wrap. If there is no shift, the first sentence
@@ -161,12 +168,12 @@ def _headline(shown: Timeline, *, with_reason: bool) -> str:
     from_topics, to_topics = (
         ", ".join(shortened(topic, LONGEST_NAME) for topic in topics) for topics in (shift.from_topics, shift.to_topics)
     )
-    words = f"Now ({View().moment(shown.at)} UTC): {shift_mark(shift, View())}"
+    words = f"Now ({view.moment(shown.at)}{' UTC' if view.zone is UTC else ''}): {shift_mark(shift, view)}"
     if shift.kind == "none":
         words += f"{f', next {to_topics}' if to_topics else ''}."
         words += f" {_FIRST_SENTENCE.split(shift.reason)[0]}" if with_reason else ""
     elif not shift.is_headline:
-        words += f"{View().say.timeline.mark_to.format(topics=to_topics)}."
+        words += f"{view.say.timeline.mark_to.format(topics=to_topics)}."
     else:
         words += f"{f', from {from_topics}' if from_topics else ''}{f' to {to_topics}' if to_topics else ''}."
     lines = [line.plain.rstrip() for line in Text(words).wrap(Console(width=LONGEST_LINE), LONGEST_LINE)]
@@ -273,7 +280,7 @@ def _marks(strip: "Axes", stream: "Axes", marked: Sequence[tuple[float, Shift]],
     ]
 
 
-def _dates(axes: "Axes", shown: Timeline) -> None:
+def _dates(axes: "Axes", shown: Timeline, zone: tzinfo) -> None:
     """Write dates under the axis: at the beginning of a unit of time, or in the middle of a session."""
     axes.tick_params(axis="x", colors=INK, labelsize=9)
     for side in ("left", "right", "top"):
@@ -282,7 +289,7 @@ def _dates(axes: "Axes", shown: Timeline) -> None:
     step = -(-count // MOST_TICKS) if count else 1
     rows = range(0, count, step)
     shift = 0.0 if shown.unit == "session" else 0.5
-    dates = [dated(shown.periods[n].start, shown.unit) for n in rows]
+    dates = [dated(shown.periods[n].start, shown.unit, zone) for n in rows]
     if shown.unit == "session":
         dates = [date.replace(" ", "\n", 3).replace("\n", " ", 2) for date in dates]
     axes.set_xticks([n - shift for n in rows], dates)

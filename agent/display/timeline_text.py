@@ -1,7 +1,7 @@
 """Show a timeline in a terminal: a line for each period, then the present shift."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
@@ -14,6 +14,7 @@ from whimbrel.agent.marks import COLOURS, LETTERS, MARKS, OTHERS, ink, percent
 from whimbrel.agent.schema.results import Shift
 from whimbrel.agent.shift.timeline import Period, Timeline
 from whimbrel.agent.shift.topic_history import RECENT_EVENTS
+from whimbrel.prompts.phrases import Language
 
 LEAST_BAR, MOST_BAR = 16, 46
 """Least and most columns of a bar of topics."""
@@ -24,6 +25,8 @@ SHORT_GAP = 2
 DATES = {"month": "%b %Y", "quarter": "%b %Y", "year": "%Y", "decade": "%Y", "session": "%-d %b %Y %H:%M"}
 DATES |= dict.fromkeys(("minute", "5 minutes", "15 minutes", "hour", "6 hours"), "%-d %b %H:%M")
 """The format of a period's beginning in a column or on an axis, keyed by unit. It is short, because space is scarce."""
+CHINESE_DATES = {"month": "%Y-%m", "quarter": "%Y-%m", "year": "%Y", "decade": "%Y", "session": "%Y-%m-%d %H:%M"}
+CHINESE_DATES |= dict.fromkeys(("minute", "5 minutes", "15 minutes", "hour", "6 hours"), "%m-%d %H:%M")
 EXPECTED = 5
 """Most topics of the next event that are shown."""
 
@@ -84,9 +87,10 @@ def heading(shown: Timeline, view: View) -> str:
     )
 
 
-def dated(time: float, unit: str) -> str:
+def dated(time: float, unit: str, zone: tzinfo = UTC, language: Language = "en") -> str:
     """Write the beginning of a period, as precisely as the length of the period requires."""
-    return f"{datetime.fromtimestamp(time, tz=UTC):{DATES.get(unit, '%-d %b %Y')}}"
+    known = CHINESE_DATES.get(unit, "%Y-%m-%d") if language == "zh" else DATES.get(unit, "%-d %b %Y")
+    return f"{datetime.fromtimestamp(time, tz=zone):{known}}"
 
 
 def shift_mark(shift: Shift, view: View) -> str:
@@ -128,7 +132,7 @@ def _lines(shown: Timeline, leading: list[str], width: int, coloured: bool, view
     """Show a line for each period: its beginning, its number of events, its topics, and the shift predicted then."""
     say = view.say.timeline
     unit = say.units[shown.unit]
-    dates = [dated(period.start, shown.unit) for period in shown.periods]
+    dates = [dated(period.start, shown.unit, view.zone, view.language) for period in shown.periods]
     date_width = max(map(cell_len, [*dates, unit]))  # an East Asian letter takes two columns
     events_width = max(cell_len(say.events_column), len(f"{shown.events:,}"))
     gaps = 3  # one column between two neighbours
@@ -153,7 +157,7 @@ def _lines(shown: Timeline, leading: list[str], width: int, coloured: bool, view
         if period:
             bar = _bar(period, leading, bar_width, coloured)
             mark = _mark(period, leading, view) if period.shifts else Text("")
-            table.add_row(dated(period.start, shown.unit), f"{period.events:,}", bar, mark)
+            table.add_row(dated(period.start, shown.unit, view.zone, view.language), f"{period.events:,}", bar, mark)
     return table
 
 

@@ -68,7 +68,7 @@ def explain(
     Raises:
         ModelError: The model cannot be reached.
     """
-    facts, plain = plain_reasons(ranked, known, load_phrases(language))
+    facts, plain = plain_reasons(ranked, known, load_phrases(language, known.zone))
     reasons, words = list(plain), Worded({}, NO_USAGE, asked=0)
     first = ranked[:worded]
     if llm is not None and first and known.liked:

@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from functools import cached_property
 from statistics import median
 
 import numpy as np
 
+from whimbrel.agent.explanation.asked import Asked
 from whimbrel.agent.explanation.cite import by_cause
 from whimbrel.agent.explanation.likeness import LEAST_COSINE, reads_as_name, same_variant, shared_topics, shared_words
 from whimbrel.agent.ranking.modalities import Alike
@@ -57,6 +59,8 @@ class Background:
         before: The moment of the request. Only earlier events of the log count. It is infinite if it is unknown.
         elsewhere: What the person chose in another store. It is named as such, and never cited.
         alike: By which modality, such as the image, an item is much like an item of the history, keyed by id.
+        zone: The zone in which the people live.
+        asked: What was asked for.
     """
 
     history: Sequence[Interaction]
@@ -66,6 +70,8 @@ class Background:
     before: float = np.inf
     elsewhere: Sequence[Item] = ()
     alike: Mapping[str, Alike] = field(default_factory=dict)
+    zone: tzinfo = UTC
+    asked: Asked = field(default_factory=Asked)
 
     @cached_property
     def latest(self) -> dict[str, Interaction]:
@@ -249,6 +255,7 @@ class Facts:
         usual_price: What the person usually pays, if the item costs about as much.
         elsewhere: The item of another store that is most like this one, if one is.
         alike: What the item is much like beside its text, if nothing ranked it higher than this.
+        fits: Whether the item shows that it is what was asked for.
     """
 
     item: Item
@@ -265,6 +272,7 @@ class Facts:
     usual_price: float | None = None
     elsewhere: Item | None = None
     alike: AlikeIn | None = None
+    fits: bool = False
 
 
 def facts_of(entry: Ranked, known: Background, cited: Mapping[str, int] | None = None) -> Facts:
@@ -278,7 +286,7 @@ def facts_of(entry: Ranked, known: Background, cited: Mapping[str, int] | None =
     item, uses = entry.candidate.item, Counter(cited or {})
     popular = _popular(item, known)
     if not known.liked:
-        return Facts(item, popular=popular, elsewhere=_elsewhere(entry, known))
+        return Facts(item, popular=popular, elsewhere=_elsewhere(entry, known), fits=known.asked.shown_by(item))
     latest = known.liked[-1]
     others = _others(entry, known, uses)
     days = (known.end - latest.time) / DAY_SECONDS
@@ -303,6 +311,7 @@ def facts_of(entry: Ranked, known: Background, cited: Mapping[str, int] | None =
         usual_price=usual if usual and price and 1 / USUAL_PRICE <= price / usual <= USUAL_PRICE else None,
         elsewhere=_elsewhere(entry, known),
         alike=_alike(entry, known),
+        fits=known.asked.shown_by(item),
     )
 
 

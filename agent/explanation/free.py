@@ -94,11 +94,17 @@ def word_freely(
     Raises:
         ModelError: The model cannot be reached.
     """
-    say = load_phrases(language)
+    say = load_phrases(language, known.zone)
     write, events = Writer(known, say), _numbered(facts, known)
     reading = " ".join(reading_words.split())[:READING_LENGTH]
     given = [
-        Given.of(fact, events, write, wished=entry.signals.get("wish", 0) > 0, also=(reading, _shift(known, say)))
+        Given.of(
+            fact,
+            events,
+            write,
+            wished=fact.fits and entry.signals.get("wish", 0) > 0,
+            also=(reading, _shift(known, say)),
+        )
         for fact, entry in zip(facts, ranked, strict=True)
     ]
     values = {
@@ -149,6 +155,11 @@ def _events_of(facts: Facts) -> Iterator[Interaction]:
     yield from (together.events[0] for together in facts.others[:1])
     if facts.expected_after:
         yield facts.expected_after
+
+
+def _is_wished(facts: Facts, entry: Ranked) -> bool:
+    """Return whether an item is listed for the wish, and shows that it fits."""
+    return facts.fits and entry.signals.get("wish", 0) > 0
 
 
 def _event_line(number: int, event: Interaction, write: Writer) -> str:

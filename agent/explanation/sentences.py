@@ -7,7 +7,7 @@ from itertools import groupby
 
 import numpy as np
 
-from whimbrel.agent.explanation.days import date_of, day_of
+from whimbrel.agent.explanation.days import day_of
 from whimbrel.agent.explanation.facts import LEAST_PEOPLE, Background, Facts, Likeness, Popular
 from whimbrel.agent.explanation.names import short_name
 from whimbrel.prompts.phrases import Phrases
@@ -83,7 +83,9 @@ class Writer:
     def which(self, event: Interaction) -> str:
         """Return `which you rated 5 last Saturday`."""
         which = self.say.reasons.which if self.rating(event) == "" else self.say.reasons.which_rated
-        return which.format(verb=self.verb(event), day=self.day(event), rating=self.rating(event))
+        return which.format(
+            verb=self.say.events.modifying(self.verb(event)), day=self.day(event), rating=self.rating(event)
+        )
 
     def title(self, event: Item) -> str:
         """Return the event's title in quotation marks."""
@@ -116,7 +118,7 @@ class Writer:
         """Return `in the last 7 days`, or with a date if the moment is unknown."""
         if np.isfinite(self.known.before):
             return self.say.reasons.windows[popular.window]
-        return self.say.reasons.windows_until[popular.window].format(date=date_of(self.known.end, self.say))
+        return self.say.reasons.windows_until[popular.window].format(date=self.say.date(self.known.end))
 
     def quoted(self, words: Sequence[str]) -> str:
         """Return words of titles, each phrase in quotation marks."""
@@ -130,7 +132,7 @@ class Writer:
 def sentences_of(facts: Facts, write: Writer) -> list[Sentence]:
     """Return every reason that the facts support, the more specific ones of each cause first."""
     if facts.latest is None:
-        return [*_about_elsewhere(facts, write), *_without_history(facts.popular, write)]
+        return [*_about_elsewhere(facts, write), *_without_history(facts, write)]
     return [
         *_about_others(facts, write),
         *_about_likeness(facts, write),
@@ -157,13 +159,17 @@ def _about_elsewhere(facts: Facts, write: Writer) -> Iterator[Sentence]:
         yield Sentence("elsewhere_close", "similarity", forms.elsewhere_close.format(title=title), (), telling=0.6)
 
 
-def _without_history(popular: Popular | None, write: Writer) -> Iterator[Sentence]:
+def _without_history(facts: Facts, write: Writer) -> Iterator[Sentence]:
     forms = write.say.reasons.forms
-    if popular:
-        values = {"verb": write.others_verb, "people": write.people(popular.count), "window": write.window(popular)}
-        yield Sentence("wish_popular", "wish", forms.wish_popular.format(**values), ())
+    if popular := facts.popular:
+        values = _popularity(popular, write)
+        if facts.fits:
+            yield Sentence("wish_popular", "wish", forms.wish_popular.format(**values), ())
         yield Sentence("unknown_popular", "", forms.unknown_popular.format(**values), ())
-    yield Sentence("wish_new", "wish", forms.wish_new, ())
+    if facts.fits:
+        yield Sentence("wish_new", "wish", forms.wish_new, ())
+    else:
+        yield Sentence("wish_near", "wish", forms.wish_near, ())
     yield Sentence("unknown_new", "", forms.unknown_new, ())
 
 
@@ -328,7 +334,15 @@ def _about_popularity(facts: Facts, write: Writer) -> Iterator[Sentence]:
 
 
 def _about_wishes(facts: Facts, latest: Interaction, write: Writer) -> Iterator[Sentence]:
+    """Say that the item fits only where it shows it. Otherwise its text is near to the wish, and no more is said."""
     forms, last, likeness = write.say.reasons.forms, write.last(latest), _by_topics(facts)
+    if not facts.fits:
+        if likeness:
+            event, topics = likeness.events[0], write.say.writing.listed(likeness.topics)
+            words = forms.near_topic.format(did=write.did([event]), topics=topics)
+            yield Sentence("near_topic", "wish", words, (event,), telling=_rarity(likeness.topics, write))
+        yield Sentence("near", "wish", forms.near.format(last=last), (latest,), telling=0.0)
+        return
     if facts.expected and facts.expected_after:
         event = facts.expected_after
         words = forms.fits_expected.format(title=write.title(event), which=write.which(event), topic=facts.expected)

@@ -1,12 +1,11 @@
 """The values that every stage needs to ask a language model."""
 
 from dataclasses import dataclass, replace
+from datetime import UTC, tzinfo
 
 from whimbrel.agent.language_models.option_scores import LikelihoodCache
 from whimbrel.agent.language_models.protocol import LanguageModel, Tier
-from whimbrel.prompts.phrases import Language
-
-NEWER = "the tuned model learned from events after this moment, so the untuned model was asked"
+from whimbrel.prompts.phrases import Language, Phrases, load_phrases
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,7 @@ class ModelAccess:
         likelihood_cache: Likelihoods of titles without a history. If None, the model is asked each time.
         tier: What the model is capable of.
         tuned: The same model, tuned on the log. Only likelihoods are asked of it.
+        zone: The zone of the times that sentences have.
         note: Why there is a tuned model that is not asked, for the user; "" if there is no such model.
 
     Example:
@@ -47,6 +47,12 @@ class ModelAccess:
     tier: Tier = "fills"
     tuned: TunedAccess | None = None
     note: str = ""
+    zone: tzinfo = UTC
+
+    @property
+    def say(self) -> Phrases:
+        """The sentences that the product writes itself."""
+        return load_phrases(self.language, self.zone)
 
     def for_likelihoods(self, *, before: float) -> "ModelAccess":
         """Return the access by which candidates are ranked at a moment.
@@ -57,7 +63,7 @@ class ModelAccess:
         if tuned is None or self.orders:
             return self
         if tuned.until > before:
-            return replace(self, note=NEWER)
+            return replace(self, note=self.say.notes.newer_model)
         return replace(self, llm=tuned.llm, likelihood_cache=tuned.likelihood_cache)
 
     @property

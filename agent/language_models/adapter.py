@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from whimbrel.agent.language_models.protocol import LanguageModel
 from whimbrel.agent.language_models.reply_cache import CachingModel
 from whimbrel.agent.language_models.wrapped_model import WrappedModel
+from whimbrel.prompts.phrases import Phrases, load_phrases
 from whimbrel.tools.errors import ConfigError, DataError
 
 ADAPTER, ADAPTER_FACTS = "tuned_model.gguf", "tuned_model.json"
@@ -91,17 +92,14 @@ def source_of(llm: LanguageModel) -> Path:
     return Path(source)
 
 
-def other_base(llm: LanguageModel, adapter: Adapter) -> str:
+def other_base(llm: LanguageModel, adapter: Adapter, say: Phrases) -> str:
     """Return why an adapter cannot be used with a model, for the user; "" if it can."""
     from whimbrel.agent.language_models.local.model_files import digest_of
 
     source = getattr(_innermost(llm), "source", None)
     if source is not None and digest_of(source) == adapter.facts.base:
         return ""
-    return (
-        f"the tuned model was not asked: it was tuned from {adapter.facts.base_name!r}, and {llm.spec!r} is another "
-        "model; run `whimbrel fit --tune-model` with that one, or ask with the first"
-    )
+    return say.notes.other_model.format(base=adapter.facts.base_name, spec=llm.spec)
 
 
 def tuned(llm: LanguageModel, adapter: Adapter) -> LanguageModel:
@@ -120,7 +118,7 @@ def tuned(llm: LanguageModel, adapter: Adapter) -> LanguageModel:
     from whimbrel.agent.language_models.local.model import LocalModel
 
     base = _innermost(llm)
-    if why := other_base(llm, adapter):
+    if why := other_base(llm, adapter, load_phrases("en")):
         raise ConfigError(why)
     assert isinstance(base, LocalModel)  # noqa: S101  # no other model has a source
     opened = LocalModel(base.build, spec=base.spec, source=base.source, adapter=adapter.path)

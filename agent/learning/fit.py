@@ -46,9 +46,9 @@ from whimbrel.tools.store.store import Store
 LEAST_CASES = 30
 """Weights are calibrated on cases only if there are at least this many. With fewer, the weights of the log stay."""
 AMONG: Mapping[CandidateKind, str] = {
-    "retrieved": "among retrieved items",
-    "given": "among given items",
-    "cold": "among items that the log does not know",
+    "retrieved": "among all items",
+    "given": "among the items of a shown list",
+    "cold": "among items that nobody had chosen",
 }
 PARTS = 5
 """The users of cases are split into this many parts.

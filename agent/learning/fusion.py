@@ -68,7 +68,7 @@ def is_negative(verdict: Verdict) -> bool:
 def _words(verdict: Verdict) -> str:
     if not verdict.people:
         return "kept untested: nobody here has chosen anything yet"
-    return f"{'switched off' if is_negative(verdict) else 'kept'}: likelihood of choices {verdict.words()}"
+    return f"{'switched off' if is_negative(verdict) else 'kept'}: what people chose gets likelier by {verdict.words()}"
 
 
 def compare_beginnings(choices: Sequence[ChoiceSet], source: Ranker, shipped: Ranker, *, seed: int = 0) -> Verdict:

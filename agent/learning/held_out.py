@@ -8,6 +8,7 @@ import numpy as np
 from whimbrel.agent.learning.choice_sets import TrainingQuery
 from whimbrel.agent.pipeline import RANK, run
 from whimbrel.agent.state import Request, Resources
+from whimbrel.prompts.phrases import Phrases, load_phrases
 from whimbrel.tools.log.interaction_log import Floats
 
 LEAST_PEOPLE = 20
@@ -56,9 +57,9 @@ class Verdict:
         """Whether the first way is surely enough ahead of the other."""
         return self.is_known and self.gain > SURE * self.error
 
-    def words(self) -> str:
+    def words(self, say: Phrases | None = None) -> str:
         """Return the figures for a person."""
-        return f"{self.gain:+.3f} ± {self.error:.3f} on {self.people} held-out people"
+        return (say or load_phrases("en")).notes.verdict.format(gain=self.gain, error=self.error, people=self.people)
 
 
 def gain_of(ranks: Sequence[int]) -> float:

@@ -68,7 +68,8 @@ class TaughtWorth:
             return "The text encoder was not tuned: the log is too short, or held-out people gained nothing"
         fate = "so it is used" if self.is_kept else "which is not surely above 0, so it is not used"
         return (
-            f"The tuned text encoder changes NDCG@10 of held-out people from {self.without:.3f} by {self.gain:+.3f} "
+            "The tuned text encoder changes how well lists fit people whose log it did not learn from (NDCG@10, from 0 "
+            f"to 1): from {self.without:.3f} by {self.gain:+.3f} "
             f"[{self.low:+.3f}, {self.high:+.3f}] ({self.n:,} choices), {fate}"
         )
 

@@ -11,6 +11,7 @@ from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.learning.choice_sets import TrainingQuery, training_queries
 from whimbrel.agent.learning.held_out import Verdict, compare
 from whimbrel.agent.state import Request, Resources
+from whimbrel.prompts.phrases import Phrases
 from whimbrel.tools.files.disk_cache import DiskCache
 from whimbrel.tools.files.paths import cache_folder
 from whimbrel.tools.retrieval.catalogue import Catalogue
@@ -75,7 +76,7 @@ class Trials:
         def request(query: TrainingQuery) -> Request:
             return replace(_request(query), history=()) if new else _request(query)
 
-        with_it = replace(without, elsewhere=elsewhere)
+        with_it = replace(without, elsewhere=Elsewhere(elsewhere.catalogue, elsewhere.name, offers_owned=True))
         there = elsewhere.catalogue
         return self._verdict(
             f"history {new} {elsewhere.name} {there.state if isinstance(there, Store) else ''}",
@@ -130,7 +131,7 @@ def _request(query: TrainingQuery) -> Request:
     return Request(user_id=query.user, at=query.before, context=query.context)
 
 
-def use_weights(trials: Trials, until: float) -> tuple[bool, tuple[str, ...]]:
+def use_weights(trials: Trials, until: float, say: Phrases) -> tuple[bool, tuple[str, ...]]:
     """Return whether to rank with what was learned elsewhere at a moment, and a note if it is switched off.
 
     It is, if held-out people of this store surely enough lose by it.
@@ -140,12 +141,11 @@ def use_weights(trials: Trials, until: float) -> tuple[bool, tuple[str, ...]]:
     verdict = trials.of_weights(until)
     if not verdict.is_behind:
         return True, ()
-    note = f"transfer is switched off: what was learned in {trials.name!r} ranks worse here than what is shipped"
-    return False, (f"{note} ({verdict.words()})",)
+    return False, (say.notes.no_transfer.format(store=trials.name, verdict=verdict.words(say)),)
 
 
 def use_history(
-    trials: Trials, request: Request, until: float, fitted: Fitted
+    trials: Trials, request: Request, until: float, fitted: Fitted, say: Phrases
 ) -> tuple[Elsewhere | None, tuple[str, ...]]:
     """Return the other store if the history there is used for a request, and a note if it is not.
 
@@ -160,5 +160,5 @@ def use_history(
     verdict = trials.of_history(until, new=new, fitted=fitted)
     if not verdict.is_known or verdict.is_ahead:
         return elsewhere, ()
-    who = "people who are new here" if new else "people with a history here"
-    return None, (f"the history in {elsewhere.name!r} is not used: {who} gain nothing by theirs ({verdict.words()})",)
+    note = say.notes.no_history_new if new else say.notes.no_history
+    return None, (note.format(store=elsewhere.name, verdict=verdict.words(say)),)

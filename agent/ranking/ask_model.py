@@ -81,9 +81,9 @@ def ask_model(candidates: Sequence[Candidate], person: Person, model: ModelAcces
         return ModelAnswer(scores.figures(), scores.usage, scores.warnings)
     shuffled = _shuffled(candidates)
     question = OrderQuestion(
-        history=events_shown(person.history, most=ORDER_EVENTS).text,
+        history=events_shown(person.history, most=ORDER_EVENTS, zone=model.zone).text,
         reading=person.reading.words,
-        moment=moment_words(person.at, person.situation),
+        moment=moment_words(person.at, person.situation, zone=model.zone),
         wish=person.wish.words,
     )
     titles = {item.item_id: item.title for item in person.history}

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class EventsShown:
     events: tuple[Item, ...] = ()
 
 
-def events_shown(history: Sequence[Item], *, most: int) -> EventsShown:
+def events_shown(history: Sequence[Item], *, most: int, zone: tzinfo = UTC) -> EventsShown:
     """Return the latest events as numbered lines, the latest last.
 
     Of an item that occurs several times, only the last event is shown, with the number of all its events.
@@ -38,6 +38,7 @@ def events_shown(history: Sequence[Item], *, most: int) -> EventsShown:
     Args:
         history: The events in order of time.
         most: Most events that are shown.
+        zone: The zone of the days and hours.
 
     Example:
         >>> print(events_shown([Item(title="Tea", topics="Drinks"), Item(title="Rusk")], most=30).text)
@@ -54,7 +55,7 @@ def events_shown(history: Sequence[Item], *, most: int) -> EventsShown:
     lines = list[str]()
     for number, item in enumerate(shown, 1):
         if sessions is not None and (number == 1 or sessions[number - 1] != sessions[number - 2]):
-            lines.append(f"-- {moment_words(item.time)}")
+            lines.append(f"-- {moment_words(item.time, zone=zone)}")
         lines.append(f"{number}. {_line(item, counts[item.item_id], names_event=len(words) > 1)}")
     return EventsShown("\n".join(lines), tuple(shown))
 
@@ -74,9 +75,9 @@ def item_line(item: Item) -> str:
     return " ".join(parts)
 
 
-def moment_words(time: float | None, situation: Mapping[str, str] | None = None) -> str:
+def moment_words(time: float | None, situation: Mapping[str, str] | None = None, *, zone: tzinfo = UTC) -> str:
     """Return a moment and a situation for a prompt: `Sat 05 Jul 2014 21:10, place home`. "" if both are unknown."""
-    moment = "" if time is None else f"{datetime.fromtimestamp(time, tz=UTC):%a %d %b %Y %H:%M}"
+    moment = "" if time is None else f"{datetime.fromtimestamp(time, tz=zone):%a %d %b %Y %H:%M}"
     return ", ".join(filter(None, [moment, *(f"{key} {value}" for key, value in (situation or {}).items())]))
 
 

@@ -21,7 +21,6 @@ from whimbrel.agent.schema.results import ShiftKind, model_note
 from whimbrel.agent.shift.change_tests import rising_topics, run_change_tests
 from whimbrel.agent.shift.topic_history import TopicHistory
 from whimbrel.prompts import Message, load
-from whimbrel.prompts.phrases import load_phrases
 from whimbrel.tools.records import Item
 from whimbrel.tools.text.encoder import TextEncoder, Vectors
 from whimbrel.tools.text.minilm import ENGLISH
@@ -230,10 +229,10 @@ def read_person(query: ReadQuery, model: ModelAccess) -> Reading:
 
 def _messages(query: ReadQuery, model: ModelAccess) -> tuple[list[Message], tuple[Item, ...]]:
     """Return the conversation, and the events with the numbers that it gives them."""
-    say, history = load_phrases(model.language), query.history
+    say, history = model.say, query.history
     # A small context holds fewer events. A line of an event has about 25 tokens.
     room = model.llm.context_tokens // 4 if model.llm else 0
-    shown = events_shown(history, most=max(min(MOST_EVENTS, room // 25), 1))
+    shown = events_shown(history, most=max(min(MOST_EVENTS, room // 25), 1), zone=model.zone)
     counted = count_topics(history)
     topics_met = [count.topic for count in counted]
     topics = list(dict.fromkeys([*topics_met[:MOST_TOPICS], *query.topics]))[:MOST_TOPICS]
@@ -241,7 +240,7 @@ def _messages(query: ReadQuery, model: ModelAccess) -> tuple[list[Message], tupl
         "topics": ", ".join(topics) or "-",
         "events": shown.text or "-",
         "profile": in_words(counted, say) or "-",
-        "moment": moment_words(query.at, query.context.situation) or "-",
+        "moment": moment_words(query.at, query.context.situation, zone=model.zone) or "-",
         "changes": _changes(query, model),
         "wish": query.context.query or "-",
     }
@@ -250,10 +249,10 @@ def _messages(query: ReadQuery, model: ModelAccess) -> tuple[list[Message], tupl
 
 def _changes(query: ReadQuery, model: ModelAccess) -> str:
     """Return the most significant change tests in figures."""
-    arrays = TopicHistory.of(query.history)
+    arrays = TopicHistory.of(query.history, zone=model.zone)
     if not len(arrays.pair_topic):
         return "-"
-    tests = run_change_tests(arrays, at=query.at, situation=query.context.situation, say=load_phrases(model.language))
+    tests = run_change_tests(arrays, at=arrays.local(query.at), situation=query.context.situation, say=model.say)
     lines = []
     for test in tests[:MOST_TESTS]:
         rising = ", ".join(

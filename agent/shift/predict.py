@@ -11,7 +11,6 @@ stated needs no test.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC
 
 import numpy as np
 
@@ -122,9 +121,9 @@ def predict_shift(
     context = query.context
     # Habits without topics come from an empty log. Only the user's own history is known then.
     habits = query.habits if query.habits and query.habits.topics else None
-    say = load_phrases(model.language, local=habits is not None and habits.zone is not UTC)
+    say = load_phrases(model.language, habits.zone if habits else model.zone)
     next_topics = (topics or NextTopics.default()).model_for(habits)
-    arrays = TopicHistory.of(history, habits)
+    arrays = TopicHistory.of(history, habits, zone=say.zone)
     if not len(arrays.pair_topic):
         if context.query:
             return Prediction(_shift_to_wish(history, query, say))

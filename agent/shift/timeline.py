@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from itertools import pairwise
 from typing import Annotated, Any, Self
 
@@ -145,19 +145,20 @@ class Unit:
     seconds: int = 0
     months: int = 0
 
-    def number(self, time: float) -> int:
-        """Return the number of the period that a time lies in."""
+    def number(self, time: float, zone: tzinfo = UTC) -> int:
+        """Return the number of the period that a time lies in, on a clock of the zone."""
+        moment = datetime.fromtimestamp(time, tz=zone)
         if self.seconds:
-            return int((time - _MONDAY) // self.seconds)
-        moment = datetime.fromtimestamp(time, tz=UTC)
+            return int((moment.replace(tzinfo=UTC).timestamp() - _MONDAY) // self.seconds)
         return (moment.year * 12 + moment.month - 1) // self.months
 
-    def start(self, number: int) -> float:
+    def start(self, number: int, zone: tzinfo = UTC) -> float:
         """Return the start of the period with this number, in Unix seconds."""
         if self.seconds:
-            return float(_MONDAY + number * self.seconds)
+            clock = datetime.fromtimestamp(_MONDAY + number * self.seconds, tz=UTC)
+            return clock.replace(tzinfo=zone).timestamp()
         year, month = divmod(number * self.months, 12)
-        return datetime(year, month + 1, 1, tzinfo=UTC).timestamp()
+        return datetime(year, month + 1, 1, tzinfo=zone).timestamp()
 
 
 _MONDAY = -3 * DAY_SECONDS  # 29 December 1969, since Unix time starts on a Thursday
@@ -200,6 +201,7 @@ def timeline_of(
     at: float,
     language: Language = "en",
     topics: NextTopics | None = None,
+    zone: tzinfo = UTC,
 ) -> Timeline:
     """Build the timeline of a history.
 
@@ -213,11 +215,12 @@ def timeline_of(
         at: The end of the timeline in Unix seconds.
         language: The language of the shifts' reasons.
         topics: The fitted models of the next topics. The default is the pair that is shipped.
+        zone: The zone of the periods' days and months, and of the times in reasons.
     """
     known = history[: bisect_left(history, at, key=lambda event: event.time)]
     times = [event.time for event in known]
-    unit = _unit(times)
-    spans = list(_spans(times, unit, at))
+    unit = _unit(times, zone)
+    spans = list(_spans(times, unit, at, zone))
     most_events = _most_events_read(known, spans)
     # The hour and the day of a period's end only mean something if periods are shorter than a day.
     tells_hour = unit is None or 0 < unit.seconds < DAY_SECONDS
@@ -230,7 +233,7 @@ def timeline_of(
             shift=predict_shift(
                 known[max(span.last - most_events, 0) : span.last],
                 ShiftQuery(at=span.end if tells_hour else None),
-                model=ModelAccess(language=language),
+                model=ModelAccess(language=language, zone=zone),
                 topics=topics,
             ).shift,
         )
@@ -248,17 +251,17 @@ def timeline_of(
     )
 
 
-def _unit(times: Sequence[float]) -> Unit | None:
+def _unit(times: Sequence[float], zone: tzinfo) -> Unit | None:
     """Return the shortest unit that makes no more than MOST_PERIODS periods, or None if each session is a period.
 
     A few sessions are shown as they are, because most units of equal length would be empty.
     """
     if not times or LEAST_SESSION_PERIODS <= len(session_starts(times)) <= MOST_SESSION_PERIODS:
         return None
-    return next(unit for unit in UNITS if unit.number(times[-1]) - unit.number(times[0]) < MOST_PERIODS)
+    return next(unit for unit in UNITS if unit.number(times[-1], zone) - unit.number(times[0], zone) < MOST_PERIODS)
 
 
-def _spans(times: Sequence[float], unit: Unit | None, at: float) -> Iterator[_Span]:
+def _spans(times: Sequence[float], unit: Unit | None, at: float, zone: tzinfo) -> Iterator[_Span]:
     """Return the times of the periods.
 
     A session ends a second after its last event. A unit of time ends when the next one starts. No period ends after
@@ -267,8 +270,8 @@ def _spans(times: Sequence[float], unit: Unit | None, at: float) -> Iterator[_Sp
     if not times:
         return
     if unit:
-        for number in range(unit.number(times[0]), unit.number(times[-1]) + 1):
-            yield _Span.between(unit.start(number), min(unit.start(number + 1), at), times)
+        for number in range(unit.number(times[0], zone), unit.number(times[-1], zone) + 1):
+            yield _Span.between(unit.start(number, zone), min(unit.start(number + 1, zone), at), times)
         return
     for first, last in pairwise([*session_starts(times).tolist(), len(times)]):
         # The end of a period is exclusive. The added second keeps the last event in its session.

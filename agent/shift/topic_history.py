@@ -56,15 +56,16 @@ class TopicHistory:
         return None if at is None else float(local_seconds(np.array([at]), self.zone)[0])
 
     @classmethod
-    def of(cls, history: Sequence[Item], habits: TopicHabits | None = None) -> Self:
+    def of(cls, history: Sequence[Item], habits: TopicHabits | None = None, *, zone: tzinfo = UTC) -> Self:
         """Make the arrays of a history.
 
         Args:
             history: Events in order of time. Plain items count as events without a time or a situation.
             habits: Their topics come first in `topic_names`. Topics that only this user has follow. Times are those of
                 their zone.
+            zone: The zone of times without habits.
         """
-        zone = habits.zone if habits else UTC
+        zone = habits.zone if habits else zone
         counts: dict[str, int] = {}
         for item in history:
             for topic in item.topics:

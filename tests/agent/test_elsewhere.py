@@ -17,6 +17,7 @@ from whimbrel.agent.pipeline import RECOMMEND, run
 from whimbrel.agent.schema.context import as_context
 from whimbrel.agent.schema.results import Recommendations
 from whimbrel.agent.state import PipelineConfig, Request, Resources
+from whimbrel.prompts.phrases import load_phrases
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Item
@@ -87,6 +88,22 @@ def test_items_elsewhere_are_neither_recommended_nor_cited(agent: Agent) -> None
         assert {entry.item_id for entry in answer.recommendations} <= set(agent.store.log.item_ids)
 
 
+def test_what_a_person_has_from_elsewhere_under_the_same_title_is_not_recommended(
+    stores: tuple[Path, Path], tmp_path: Path
+) -> None:
+    owned = SHELVES["Horror"][:2]
+    rows = [f"same,x{n},{title.upper()},Horror,{9e8 + n}" for n, title in enumerate(owned)]
+    (tmp_path / "club.csv").write_text("\n".join(["user_id,item_id,title,topics,time", *rows]) + "\n")
+    ingest(open_source(str(tmp_path / "club.csv")), tmp_path / "club")
+    with Agent.open(stores[0], "none", also_history=tmp_path / "club") as agent:
+        listed = {entry.title for entry in agent.recommend("same", k=50).recommendations}
+        again = {entry.title for entry in agent.recommend("same", context={"repeat": True}, k=50).recommendations}
+    assert listed
+    assert listed.isdisjoint(owned)
+    assert set(SHELVES["Horror"][2:]) <= listed
+    assert set(owned) <= again
+
+
 def test_reasons_name_the_other_store_in_both_languages(stores: tuple[Path, Path]) -> None:
     for language, words in (("en", "In your other store you chose"), ("zh", "你在另一家店选过")):
         config = PipelineConfig.model_validate({"language": language})
@@ -151,13 +168,13 @@ def test_a_history_elsewhere_without_a_gain_is_switched_off_with_a_word(agent: A
             return Verdict(50, 0.1, 0.01) if new else Verdict(50, 0.0, 0.01)
 
     judged = Judged(given.catalogue, elsewhere=given.elsewhere)
-    used, notes = use_history(judged, Request("moved"), 2.1e9, Fitted.default())
+    used, notes = use_history(judged, Request("moved"), 2.1e9, Fitted.default(), load_phrases("en"))
     assert used is given.elsewhere
     assert not notes
     known = replace(judged)
     # u1 has four events here, so one more makes them known.
     agent.feedback("u1", "0", "purchase", at=1.3e9)
-    used, notes = use_history(known, Request("u1"), 2.1e9, Fitted.default())
+    used, notes = use_history(known, Request("u1"), 2.1e9, Fitted.default(), load_phrases("en"))
     assert used is None
     assert "people with a history here gain nothing" in notes[0]
 

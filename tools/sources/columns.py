@@ -248,7 +248,20 @@ class _Guesses:
 
 @cache
 def _document() -> dict[str, dict[str, list[str]]]:
-    return tomllib.loads(Path(__file__).with_name("columns.toml").read_text("utf-8"))
+    """Return the known words: those of `columns.toml`, then those of each file of one language."""
+    folder, document = Path(__file__).parent, dict[str, dict[str, list[str]]]()
+    for path in [folder / "columns.toml", *sorted(folder.glob("columns.*.toml"))]:
+        for table in ("lists", "fields"):
+            for name, words in tomllib.loads(path.read_text("utf-8"))[table].items():
+                document.setdefault(table, {}).setdefault(name, []).extend(words)
+    return document
+
+
+@cache
+def _simplified() -> dict[int, int]:
+    """Return the table that writes traditional Chinese characters as simplified ones."""
+    characters = tomllib.loads(Path(__file__).with_name("columns.zh.toml").read_text("utf-8"))["characters"]
+    return str.maketrans(characters["traditional"], characters["simplified"])
 
 
 @cache
@@ -273,7 +286,7 @@ def knows_name(name: str) -> bool:
 
 def _key(name: str) -> str:
     """Return a name without case, spaces and marks: `Customer No.` and `customer_no` are one."""
-    name = unicodedata.normalize("NFKC", name[:LONGEST_NAME]).casefold()
+    name = unicodedata.normalize("NFKC", name[:LONGEST_NAME]).casefold().translate(_simplified())
     return re.sub(r"[\W_]+", "", re.sub(r"\((.*?)\)|\[(.*?)\]", "", name)) or re.sub(r"[\W_]+", "", name)
 
 

@@ -6,6 +6,7 @@ repeated. Running a killed ingestion again completes it. Running a completed one
 """
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
@@ -145,7 +146,7 @@ def ingest(
                 modalities=modalities,
                 warnings=[
                     *source.warnings,
-                    *_about_earlier(source.name, read_before),
+                    *_about_earlier(source.name, read_before, command),
                     *_about_encoder(store, language),
                     *_questions(staging, words, store, meanings or {}),
                     *about_images(staging, store, looker),
@@ -266,12 +267,21 @@ def _write_rejects(staging: Staging, path: Path) -> Path | None:
     return path
 
 
-def _about_earlier(name: str, command: str) -> Iterator[str]:
-    if command:
+def _about_earlier(name: str, earlier: str, command: str) -> Iterator[str]:
+    """Yield a warning if a source was read in another way before. What looks at images changes no event."""
+    if earlier and _reading(earlier) != _reading(command):
         yield (
-            f"{name!r} was read before, as `{command}`. The events of then stay beside those of now. If one of the "
+            f"{name!r} was read before, as `{earlier}`. The events of then stay beside those of now. If one of the "
             "two was wrong, ingest into a new store"
         )
+
+
+def _reading(command: str) -> list[str]:
+    parts = shlex.split(command)
+    if "--image-encoder" in parts:
+        at = parts.index("--image-encoder")
+        return parts[:at] + parts[at + 2 :]
+    return parts
 
 
 def _questions(staging: Staging, words: Mapping[str, int], store: Store, given: Mapping[str, Meaning]) -> Iterator[str]:

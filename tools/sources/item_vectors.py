@@ -100,7 +100,7 @@ def write_images(staging: Staging, store: Store, encoder: ImageEncoder, source: 
             # An image that can no longer be read is a missing one, not the one that it was.
             store.modalities.remove(list(problems), IMAGE)
             rejects += [
-                Reject(source.name, 0, problem, {"item_id": id_, "image": names[id_]})
+                Reject(*_place(staging, names[id_], source), problem, {"item_id": id_, "image": names[id_]})
                 for id_, problem in problems.items()
             ]
             new += len(vectors)
@@ -108,6 +108,11 @@ def write_images(staging: Staging, store: Store, encoder: ImageEncoder, source: 
     staging.reject_images(rejects)
     seconds = time.monotonic() - started
     return Modality(store.modalities.count(IMAGE), new, encoder.dimension, len(rejects), seconds)
+
+
+def _place(staging: Staging, image: str, source: Source) -> tuple[str, int]:
+    file, line = staging.place_of_image(image)
+    return file or source.name, line
 
 
 def _encoded(
@@ -130,6 +135,8 @@ def _digest(text: str) -> str:
 
 
 def about_images(staging: Staging, store: Store, encoder: ImageEncoder | None) -> Iterator[str]:
-    """Say that images wait for an encoder, unless it was said that there is none."""
+    """Say that images wait for an encoder, unless it was said that there is none, or that no image is named."""
+    if encoder is not None and not staging.with_images and not store.modalities.count(IMAGE):
+        yield "--image-encoder has nothing to look at: no column names images; map one, as in --map COLUMN=image"
     if encoder is None and not store.settings.image_encoder and (count := len(staging.with_images)):
         yield f"{count:,} items name an image, which is not looked at: --image-encoder {BUNDLED} lets looks count"

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from whimbrel.tools.clean import same_text
+from whimbrel.tools.clean import clean_text, same_text
 from whimbrel.tools.log.event_columns import EventColumns, situation_text
 from whimbrel.tools.records import Occurrence
 from whimbrel.tools.sources.majority import Told, merged_facts
@@ -40,6 +40,7 @@ create table events (row bigint, file integer, line bigint, user_id varchar, tim
 create table facts (fact bigint, item_id varchar, title varchar, topics varchar, text varchar, price double,
                     image varchar, fields varchar, time double);
 create table catalogue (row bigint, fact bigint);
+create table images (row bigint, image varchar, file varchar, line bigint);
 create table rejects (file varchar, line bigint, reason varchar, fields varchar);
 create table vectors (row bigint, item_id varchar, name varchar, vector float[], digest varchar, file varchar,
                       line bigint);
@@ -134,6 +135,23 @@ class Staging:
         self._reject(rejects)
         self._reject(bad_vectors)
         self._add_vectors(vectors)
+        self._add_images(batch)
+
+    def _add_images(self, batch: Batch) -> None:
+        """Keep in which rows images are named, to say so of one that cannot be read."""
+        import pyarrow as pa
+
+        cells = zip(batch.lines, batch.columns.get("image", ()), strict=False)
+        named = {str(clean_text(image)).strip(): line for line, image in reversed(list(cells)) if image}
+        if named:
+            rows, files = [self._row] * len(named), [batch.file] * len(named)
+            columns: dict[str, Sequence[Any]] = {
+                "row": rows,
+                "image": list(named),
+                "file": files,
+                "line": list(named.values()),
+            }
+            self._insert("images", columns, [pa.int64(), pa.string(), pa.string(), pa.int64()])
 
     def _add_vectors(self, vectors: Sequence[ToldVector]) -> None:
         import pyarrow as pa
@@ -255,9 +273,15 @@ class Staging:
         return [item_id for (item_id,) in self._rows("select distinct item_id from facts where image != '' order by 1")]
 
     def reject_images(self, rejects: Sequence[Reject]) -> None:
-        """Note images that cannot be read, in place of those of an earlier try. They belong to no row."""
-        self._database.execute("delete from rejects where line = 0")
+        """Note images that cannot be read, in place of those of an earlier try."""
+        self._database.execute("delete from rejects where starts_with(reason, 'image: ')")
         self._reject(rejects)
+
+    def place_of_image(self, image: str) -> tuple[str, int]:
+        """Return the file and the line of the first row that names an image; ("", 0) if none does."""
+        query = "select file, line from images where image = ? order by row, line limit 1"
+        found = self._database.execute(query, [image]).fetchone()
+        return (found[0], found[1]) if found else ("", 0)
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         return self._database.execute(query).fetchall()

@@ -205,7 +205,8 @@ class Store:
         history = self._users.read([user_id]).get(user_id)
         if history is None and not appended:
             # Nobody else is named, since whoever asks may not be allowed to know who is there.
-            raise DataError(f"no user {user_id!r} among the {len(self.log.user_ids):,} of store {self.location!r}")
+            known = f"no user {user_id!r} among the {len(self.log.user_ids):,} of store {self.location!r}"
+            raise DataError(f"{known}: check the id as the log writes it, or talk as somebody new with `whimbrel chat`")
         if not appended:
             return history or []
         events = {occurrence.key: occurrence for occurrence in [*appended, *(history or ())]}

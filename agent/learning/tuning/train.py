@@ -47,6 +47,10 @@ Text = tuple[list[int], list[bool]]
 """The tokens of a sequence, and which of them the loss counts."""
 
 
+MINUTES = 5.0
+"""The time after which training ends, unless told otherwise."""
+
+
 @dataclass(frozen=True)
 class TuneConfig:
     """How a model is tuned.
@@ -59,7 +63,7 @@ class TuneConfig:
         seed: The seed of all random draws.
     """
 
-    minutes: float = 5.0
+    minutes: float = MINUTES
     steps: int | None = None
     rank: int = 16
     rate: float = 2e-3

@@ -57,7 +57,11 @@ class Worth:
             "kept, since held-out people gain" if self.is_kept else "dropped, since held-out people gain nothing sure"
         )
         nats, ndcg = (f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]" for mean, low, high in (self.nats, self.ndcg))
-        return f"The tuned model is {what}: {nats} nats a choice, NDCG@10 {ndcg}, n={self.choices}."
+        return (
+            f"The tuned model is {what}. In {self.choices:,} choices of people whose log it did not learn from, what "
+            f"they chose is likelier by {nats} (natural logarithm), and the list better by {ndcg} (NDCG@10, from 0 "
+            "to 1)."
+        )
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def test_nothing_is_called_alike_that_shares_nothing(scene: SimpleNamespace) -> 
     things = [scene.item("Tasse (rot)", topics=["Tassen"]), scene.item("Gabel 2er-Set", topics=["Besteck"])]
     known = scene.background(history, *things, cosines={"Schal (rot)": 0.74, "Messer 2er-Set": 0.74})
     for thing in things:
-        assert all_true(thing, known, scene).keys() == {"rare", "fits", "likely", "leftover"}
+        assert all_true(thing, known, scene).keys() == {"rare", "near", "likely", "leftover"}
     said = reasons([scene.ranked(thing, known, "similarity") for thing in things], known)
     assert all("left" in entry.explanation for entry in said.recommendations)
 

@@ -21,7 +21,7 @@ from whimbrel.agent.display.timeline_plot import draw, picture_format, write_plo
 from whimbrel.agent.display.timeline_text import timeline as shown
 from whimbrel.agent.shift.predict import ShiftQuery, predict_shift
 from whimbrel.agent.shift.timeline import MOST_PERIODS, UNITS, timeline_of
-from whimbrel.tools.timestamps import parse_time
+from whimbrel.tools.timestamps import parse_time, zone_of
 
 AT = "2020-10-17T12:26:40Z"
 START = parse_time("2020-01-06")
@@ -258,3 +258,12 @@ def test_the_command_shows_lines_and_refuses_what_it_cannot_do(
         status, out, told = run("shift", *arguments)
         assert (status, out) == (1, "")
         assert words in told
+
+
+def test_periods_begin_and_end_on_a_clock_of_the_zone() -> None:
+    zone = zone_of("Asia/Shanghai")
+    for unit in (UNITS[3], UNITS[5], UNITS[6], UNITS[8]):  # hour, day, week, month
+        moment = datetime(2024, 3, 31, 20, 30, tzinfo=UTC).timestamp()  # 1 April, 4:30, in Shanghai
+        start = datetime.fromtimestamp(unit.start(unit.number(moment, zone), zone), tz=zone)
+        assert (start.month, start.day, start.hour) == (4, 1, 4 if unit.name == "hour" else 0), unit.name
+        assert unit.start(unit.number(moment, zone), zone) <= moment < unit.start(unit.number(moment, zone) + 1, zone)

@@ -7,7 +7,7 @@ from whimbrel.tools.sources.columns import guess_columns
 TIMES = ["2024-01-02 10:00", "2024-01-03 11:00"]
 VALUES = {
     "user_id": ["1", "2"], "item_id": ["17", "18"], "title": ["Green tea", "Wool socks"], "time": TIMES,
-    "topics": ["Drinks", "Clothes"], "price": ["9,90", "12,00"], "event": ["view", "buy"], "rating": ["4", "5"],
+    "topics": ["Drinks", "Clothes"], "price": ["9,90", "12,00"], "event": ["view", "buy"], "rating": ["4", "5"], "text": ["A green tea from the hills of the south.", "Socks of merino wool for cold days."],
 }  # fmt: skip
 
 
@@ -20,6 +20,11 @@ VALUES = {
         "client=user_id produit=title date_commande=time catégorie=topics prix=price",
         "Cliente=user_id Código=item_id Producto=title Fecha=time Categoría=topics Precio=price",
         "用户编号=user_id 商品名称=title 下单时间=time 商品分类=topics 价格=price 行为=event",
+        "用户=user_id 物品=title 时间=time 主题=topics 评分=rating 事件=event",
+        "会员号=user_id 货号=item_id 标题=title 日期=time 关键词=topics 定价=price 用户行为=event",
+        "读者编号=user_id 图书编号=item_id 书名=title 借阅时间=time 题材=topics 评分值=rating",
+        "用戶編號=user_id 商品編號=item_id 商品名稱=title 購買時間=time 類別=topics 價格=price",
+        "观众=user_id 影片编号=item_id 影片名称=title 观看日期=time 影片类型=topics 我的评分=rating 影片简介=text",
         "会員ID=user_id 商品名=title 購入日時=time カテゴリ=topics 価格=price",
         "event_time=time event_type=event product_id=item_id category_code=topics price=price user_id=user_id",
         "timestamp=time visitorid=user_id event=event itemid=item_id",

@@ -133,6 +133,8 @@ def test_images_are_encoded_once_and_those_that_cannot_be_read_are_told(
         "hose": "image: it cannot be decoded (UnidentifiedImageError)",
         "soap": "image: a web address, which is never fetched",
     }
+    places = {row["fields"]["item_id"]: (row["file"], row["line"]) for row in rejected(done)}  # type: ignore[index]
+    assert places == {id_: ("items.csv", 2 + list(SOUNDS).index(id_)) for id_ in ("hose", "soap")}
     with open_store(pictures / "shop") as store:
         kept = store.vectors_by_modality(list(SOUNDS))["image"]
     for row, id_ in enumerate(COLOURS):
@@ -146,6 +148,32 @@ def test_images_are_encoded_once_and_those_that_cannot_be_read_are_told(
         kept = store.vectors_by_modality(list(SOUNDS))["image"]
         assert kept.keys() == {"tea", "bread"}
         np.testing.assert_allclose(kept["bread"], [0, 0, 1], atol=1e-6)
+
+
+def test_another_look_at_the_same_images_is_no_other_reading_of_the_log(
+    pictures: Path, write_encoder: Callable[..., Path]
+) -> None:
+    files = str(pictures / "log.csv"), str(pictures / "items.csv")
+
+    def read(command: str, spec: str | None) -> list[str]:
+        source = open_source_with_items(*files, mapped=[("photo", "image")])
+        return ingest(source, pictures / "shop", command=command, image_encoder=spec).warnings
+
+    encoder = str(write_encoder(pictures / "a.onnx"))
+    read("log.csv --items items.csv", None)
+    assert not [
+        words for words in read(f"log.csv --items items.csv --image-encoder {encoder}", encoder) if "before" in words
+    ]
+    assert [words for words in read("log.csv --items items.csv --split ;", None) if "was read before" in words]
+
+
+def test_an_encoder_without_images_says_which_option_is_missing(
+    tmp_path: Path, write_encoder: Callable[..., Path]
+) -> None:
+    log(tmp_path / "log.csv")
+    encoder = str(write_encoder(tmp_path / "a.onnx"))
+    done = ingest(open_source(str(tmp_path / "log.csv")), tmp_path / "shop", image_encoder=encoder)
+    assert [words for words in done.warnings if "--map COLUMN=image" in words]
 
 
 def test_without_an_encoder_images_are_said_to_wait(pictures: Path) -> None:

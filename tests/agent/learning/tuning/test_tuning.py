@@ -11,7 +11,6 @@ import pytest
 from whimbrel.agent import Agent, ScriptedModel
 from whimbrel.agent.fitted import FILES, Fitted
 from whimbrel.agent.forgetting import forget_person
-from whimbrel.agent.language_models.access import NEWER
 from whimbrel.agent.language_models.adapter import ADAPTER, ADAPTER_FACTS, Adapter, other_base, tuned
 from whimbrel.agent.language_models.local.model import LocalModel
 from whimbrel.agent.language_models.local.model_builds import ModelBuild
@@ -25,6 +24,7 @@ from whimbrel.agent.learning.tuning.train import TuneConfig
 from whimbrel.agent.learning.tuning.tune import tune
 from whimbrel.agent.learning.tuning.worth import Worth
 from whimbrel.agent.ranking.rankers import Rankers
+from whimbrel.prompts.phrases import load_phrases
 from whimbrel.tools.errors import ConfigError, DataError, ModelError
 from whimbrel.tools.files.whole_files import whole_files
 from whimbrel.tools.progress import NoProgress
@@ -270,7 +270,7 @@ def test_the_agent_asks_the_tuned_model_but_not_about_a_moment_before_it_learned
     with agent_of(tiny, plain) as agent:
         now, then = (agent.ranking(history, candidates, at=at) for at in (END, END - 1))
     assert not now.warnings
-    assert then.warnings == (NEWER,)
+    assert then.warnings == (load_phrases("en").notes.newer_model,)
     titles = [item.title for item in candidates]
     for ranking, llm, weight in ((now, tuned(tiny, plain), 2.0), (then, tiny, 1.0)):
         scores = score_options(llm, history=TITLES[:3], wish="", options=titles)
