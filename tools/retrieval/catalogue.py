@@ -13,8 +13,9 @@ from whimbrel.tools.retrieval.field_table import FieldTable
 from whimbrel.tools.text.encoder import TextEncoder, Vectors
 from whimbrel.tools.text.sensitive_topics import SensitiveTopics
 
-IMAGE = "image"
-"""The modality of the images that an encoder reads (see `Catalogue.vectors_by_modality`)."""
+IMAGE, CAPTION = "image", "caption"
+"""The modalities of the images that an encoder reads, and of what a vision model says that they show (see
+`Catalogue.vectors_by_modality`)."""
 
 
 class Catalogue(Protocol):

@@ -259,6 +259,11 @@ class Staging:
         self._database.execute("delete from rejects where line = 0")
         self._reject(rejects)
 
+    def reject_captions(self, rejects: Sequence[Reject]) -> None:
+        """Note images without a caption, in place of those of an earlier try."""
+        self._database.execute("delete from rejects where starts_with(reason, 'caption: ')")
+        self._reject(rejects)
+
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         return self._database.execute(query).fetchall()
 

@@ -109,6 +109,11 @@ class Database:
                 metadata=dict(metadata),
             )
 
+    def note_maker(self, name: str, made_by: str) -> None:
+        """Note who made the vectors of a collection of further vectors."""
+        with store_errors(self.location):
+            self.collections[name].modify(metadata={**self.collections[name].metadata, "made_by": made_by})
+
     def drop(self, name: str) -> None:
         """Remove a collection with all its records."""
         with store_errors(self.location):

@@ -74,12 +74,33 @@ class Modalities:
         rows = self._database.get(VECTORS + name, item_ids, "metadatas")
         return {item_id: str(metadata.get("of", "")) for item_id, metadata in rows}
 
-    def put(self, name: str, vectors: Mapping[str, Vectors], origins: Mapping[str, str]) -> None:
-        """Write vectors, keyed by item, with what they were made of. An earlier vector of an item is replaced."""
+    def put(
+        self,
+        name: str,
+        vectors: Mapping[str, Vectors],
+        origins: Mapping[str, str],
+        texts: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write vectors, keyed by item, with what they were made of. An earlier vector of an item is replaced.
+
+        Args:
+            name: The modality.
+            vectors: The vectors, keyed by item.
+            origins: What each was made of, so that it is made again only if that changes.
+            texts: The texts that were encoded; None if the vectors are not those of texts.
+        """
         if vectors:
             stacked = np.stack(list(vectors.values())).astype(np.float32)
-            self._database.upsert(VECTORS + name, list(vectors), stacked, [{"of": origins[id_]} for id_ in vectors])
+            told = [{"of": origins[id_]} | ({"text": texts[id_]} if texts else {}) for id_ in vectors]
+            self._database.upsert(VECTORS + name, list(vectors), stacked, told)
             self._cached.pop(name, None)
+
+    def texts(self, name: str, item_ids: Sequence[str]) -> dict[str, str]:
+        """Return the texts that the vectors of a modality are of, keyed by id. An item without one is left out."""
+        if self.maker(name) is None:
+            return {}
+        rows = self._database.get(VECTORS + name, item_ids, "metadatas")
+        return {item_id: str(metadata["text"]) for item_id, metadata in rows if metadata and "text" in metadata}
 
     def of(self, item_ids: Iterable[str]) -> dict[str, dict[str, Vectors]]:
         """Return the vectors of items, keyed by modality and then by id. What an item lacks is left out."""
