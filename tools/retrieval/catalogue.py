@@ -77,6 +77,12 @@ class Catalogue(Protocol):
     def nearest(self, vectors: Vectors, *, n: int) -> list[list[tuple[str, float]]]:
         """Return, for each vector, the ids of up to `n` nearest items with their cosines, the nearest first."""
 
+    def nearest_by_modality(self, name: str, vectors: Vectors, *, n: int) -> list[str]:
+        """Return the ids of up to `n` items that are nearest to vectors of a modality on average, the nearest first.
+
+        The mean of all items is taken off first, since the images of a catalogue have much in common.
+        """
+
     def item_count(self) -> int:
         """Return the number of items."""
 
