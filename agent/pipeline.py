@@ -26,7 +26,7 @@ from whimbrel.agent.profile.summarise import summarise
 from whimbrel.agent.ranking.ask_model import Person, Wish
 from whimbrel.agent.ranking.diversity import with_list
 from whimbrel.agent.ranking.features import features_of
-from whimbrel.agent.ranking.modalities import compare_modalities, latest_liked, most_alike
+from whimbrel.agent.ranking.modalities import compare_modalities, most_alike
 from whimbrel.agent.ranking.rank import kind_of_given, rank
 from whimbrel.agent.reading.fuse_shift import fuse_shift
 from whimbrel.agent.reading.read_person import ReadQuery, read_person
@@ -43,7 +43,7 @@ from whimbrel.tools.records import Interaction, Item, is_expired, rejected_ids, 
 from whimbrel.tools.retrieval.candidates import Candidate, Candidates, retrieve
 from whimbrel.tools.retrieval.catalogue import Catalogue
 from whimbrel.tools.retrieval.channels import RetrievalQuery
-from whimbrel.tools.retrieval.interest import interest_of
+from whimbrel.tools.retrieval.interest import interest_of, latest_liked
 from whimbrel.tools.text.encoder import TextEncoder, Vectors
 from whimbrel.tools.text.encoders import encoder_for
 from whimbrel.tools.text.exclusions import Refusal

@@ -22,11 +22,13 @@ class Message(TypedDict):
 
     Attributes:
         fixed: Whether the message takes no input. A local model may then keep what it computed for it.
+        image: An image that the message shows, as a data URL. Only hosted models look at it.
     """
 
     role: Literal["system", "user", "assistant"]
     content: str
     fixed: NotRequired[bool]
+    image: NotRequired[str]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from whimbrel.agent.cli.options import JsonOption, StoreOption, example, print_json
+from whimbrel.agent.cli.options import (
+    BudgetTokensOption,
+    BudgetUsdOption,
+    JsonOption,
+    StoreOption,
+    example,
+    print_json,
+)
 
 
 @example(
@@ -15,6 +22,8 @@ from whimbrel.agent.cli.options import JsonOption, StoreOption, example, print_j
     "--map customer=user_id --map product=title --map day=time --map shelf=topics",
     "whimbrel ingest clicks.csv --items films.jsonl --store films --map runtime=field.runtime",
     "whimbrel ingest clicks.csv --items shop.csv --store shop --map photo=image --image-encoder bundled",
+    "whimbrel ingest clicks.csv --items shop.csv --store shop --map photo=image "
+    "--captions openai:gpt-4o-mini --budget-usd 2",
 )
 def ingest(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A file or folder, or `completejourney`.")],
@@ -91,10 +100,21 @@ def ingest(
         typer.Option(
             "--image-encoder",
             metavar="SPEC",
-            help="What looks at the images of items: `bundled` (of whimbrel[image]), the path of an ONNX file, or "
-            "none. The store keeps it for later sources.",
+            help="What looks at the images of items: `bundled` (of whimbrel[image]), the path of an ONNX file, "
+            "hf:REPO:FILE for one of a Hugging Face hub, or none. The store keeps it for later sources.",
         ),
     ] = None,
+    captions: Annotated[
+        str | None,
+        typer.Option(
+            "--captions",
+            metavar="SPEC",
+            help="A vision model that says what the images of items show: openai:MODEL or openai:MODEL@BASE_URL. Each "
+            "image is sent to it once, at a small size.",
+        ),
+    ] = None,
+    budget_usd: BudgetUsdOption = None,
+    budget_tokens: BudgetTokensOption = None,
     calibrate: Annotated[
         bool,
         typer.Option(help="Learn from the end of the log which signals count on it. It takes seconds, for any log."),
@@ -114,12 +134,17 @@ def ingest(
 
     `--map COLUMN=vector.NAME` keeps a vector of the items, such as of their sound: a list of numbers, of one length.
     `--map COLUMN=image` names their images: paths relative to the folder of the file, also ARCHIVE.zip!MEMBER. With
-    --image-encoder, looks count too. A web address is never fetched.
+    --image-encoder, looks count too. A web address is never fetched. With --captions, what the images show counts too.
     """
+    from dataclasses import asdict
+
     from whimbrel.agent.display.ingestion import print_ingested
     from whimbrel.agent.display.progress import progress_bars
+    from whimbrel.agent.language_models.captions import open_captioner
+    from whimbrel.agent.language_models.hosted.budget import Budget
     from whimbrel.agent.learning.fit import calibrate_store
     from whimbrel.tools.event_meanings import parse_events
+    from whimbrel.tools.images.encoder import HUB, fetch_image_encoder
     from whimbrel.tools.sources.formats import open_source, open_source_with_items
     from whimbrel.tools.sources.ingest import ingest as ingest_source
     from whimbrel.tools.sources.table_options import TableOptions, parse_map
@@ -139,8 +164,12 @@ def ingest(
         "--time-format": time_format,
         "--timezone": timezone,
         "--image-encoder": image_encoder,
+        "--captions": captions,
     }
     command = _command(source, {**given, "--encoding": encoding}, map or [], no_header=no_header)
+    captioner = open_captioner(captions, budget=Budget(budget_tokens, budget_usd)) if captions else None
+    if image_encoder and image_encoder.startswith(HUB):
+        fetch_image_encoder(image_encoder)  # a long download shows its own progress
     with progress_bars() as progress:
         done = ingest_source(
             opened,
@@ -152,14 +181,16 @@ def ingest(
             min_people=min_people,
             encoder=encoder_named(encoder) if encoder else None,
             image_encoder=image_encoder,
+            captioner=captioner,
         )
         if calibrate and (done.new_events or any(of.new for of in done.modalities.values())):
             with open_store(store) as opened_store:
                 calibrate_store(opened_store, progress=progress)
     if json:
-        print_json({"store": store, **done.as_document()})
+        spent = {"captions": asdict(captioner.usage)} if captioner else {}
+        print_json({"store": store, **done.as_document(), **spent})
         return
-    print_ingested(done)
+    print_ingested(done, captioner.usage if captioner else None)
 
 
 def _command(source: str, options: Mapping[str, str | None], map: list[str], *, no_header: bool) -> str:

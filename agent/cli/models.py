@@ -35,8 +35,8 @@ def pull(
     json: JsonOption = False,
 ) -> None:
     """Fetch a model and verify it. Run again, it goes on where a download was cut off."""
-    from whimbrel.agent.language_models.local import hub
     from whimbrel.tools.errors import ConfigError
+    from whimbrel.tools.files import hub
 
     kind, _, rest = spec.partition(":")
     if kind != "hf" or rest.count(":") != 1:

@@ -13,7 +13,7 @@ from whimbrel.agent.explanation.names import short_name
 from whimbrel.prompts.phrases import Phrases
 from whimbrel.tools.event_meanings import meaning_of
 from whimbrel.tools.records import Interaction, Item
-from whimbrel.tools.retrieval.catalogue import IMAGE
+from whimbrel.tools.retrieval.catalogue import CAPTION, IMAGE
 from whimbrel.tools.timestamps import DAY_SECONDS
 
 MOST = 0.5
@@ -252,7 +252,7 @@ def _about_modality(facts: Facts, write: Writer) -> Iterator[Sentence]:
     if alike := facts.alike:
         named = {"title": write.title(alike.event), "which": write.which(alike.event)}
         forms = write.say.reasons.forms
-        if alike.modality == IMAGE:
+        if alike.modality in {IMAGE, CAPTION}:
             yield Sentence("looks", "modality", forms.looks.format(**named), (alike.event,), telling=0.6)
         else:
             words = forms.modality.format(**named, modality=alike.modality.replace("_", " "))

@@ -64,9 +64,9 @@ def know_public(llm: LanguageModel | None, is_public: Callable[[str], bool]) -> 
 
 
 def _masked(messages: Sequence[Message], places: Placeholders) -> list[Message]:
-    masked = [Message(role=message["role"], content=places.mask(message["content"])) for message in messages]
+    masked: list[Message] = [{**message, "content": places.mask(message["content"])} for message in messages]
     if places and masked[0]["role"] == "system":
-        masked[0] = Message(role="system", content=f"{masked[0]['content']}\n\n{NOTE}")
+        masked[0] = {**masked[0], "content": f"{masked[0]['content']}\n\n{NOTE}"}
     return masked
 
 

@@ -22,7 +22,7 @@ MAX_AGE_SECONDS = 30 * 24 * 3600.0
 class CachingModel(WrappedModel):
     """A model that answers repeated questions from a cache on disk.
 
-    A question is repeated if the model's digest, every word and every setting are the same. A reply that does not fit
+    A question is repeated if the model's digest, every word, image and setting are the same. A reply that does not fit
     its schema is not cached. Several processes may share the cache. It holds replies and digests of questions, but not
     the questions. If the cache cannot be used, the model is asked.
 
@@ -43,8 +43,7 @@ class CachingModel(WrappedModel):
         """Return one reply per conversation. The model is asked only for replies that are not cached."""
         json_schema = schema.model_json_schema()
         keys = [
-            self._key([[m["role"], m["content"]] for m in messages], json_schema, max_tokens)
-            for messages in conversations
+            self._key([_told(message) for message in messages], json_schema, max_tokens) for messages in conversations
         ]
         replies = [self._cached_reply(key, schema) for key in keys]
         missing = [number for number, reply in enumerate(replies) if reply is None]
@@ -78,6 +77,10 @@ class CachingModel(WrappedModel):
 
     def _key(self, *parts: Any) -> str:
         return hashlib.sha256(json.dumps([self.digest, *parts]).encode()).hexdigest()
+
+
+def _told(message: Message) -> list[str]:
+    return [message["role"], message["content"], *([message["image"]] if "image" in message else [])]
 
 
 def _are_likelihoods(values: Any, count: int) -> bool:

@@ -94,14 +94,20 @@ def open_model(
     return CachingModel(model)
 
 
-def open_some_model(spec: str, *, tell: Callable[[str], None] | None = None) -> LanguageModel:
-    """Open the model of a spec, without the cache on disk.
+def open_some_model(
+    spec: str,
+    *,
+    budget: Budget | None = None,
+    remember: bool = False,
+    tell: Callable[[str], None] | None = None,
+) -> LanguageModel:
+    """Open the model of a spec, by default without the cache on disk (see `open_model`).
 
     Raises:
         ConfigError: The spec is `none`, or `open_model` raised the error.
         ModelError: `open_model` raised the error.
     """
-    model = open_model(spec, remember=False, tell=tell)
+    model = open_model(spec, budget=budget, remember=remember, tell=tell)
     if model is None:
         raise ConfigError(f"{spec!r} is not a model: see `whimbrel models list`")
     return model
@@ -157,8 +163,8 @@ def _open_uncached(spec: str, budget: Budget | None, tell: Callable[[str], None]
 
         return open_gguf(_expand_path(rest, spec), spec=spec, tell=tell)
     if prefix == "hf" and rest.count(":") == 1:
-        from whimbrel.agent.language_models.local.hub import pull
         from whimbrel.agent.language_models.local.openers import open_gguf
+        from whimbrel.tools.files.hub import pull
 
         return open_gguf(pull(*rest.split(":")).path, spec=spec, tell=tell)
     if hosted := hosted_by(spec):

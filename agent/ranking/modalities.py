@@ -13,19 +13,12 @@ import numpy as np
 
 from whimbrel.tools.arrays import standardise
 from whimbrel.tools.log.interaction_log import Floats
-from whimbrel.tools.records import Item, liked
-from whimbrel.tools.retrieval.interest import LATEST
 from whimbrel.tools.text.encoder import Vectors
 
 VectorsOf = Callable[[Sequence[str]], Mapping[str, Mapping[str, Vectors]]]
 
 STANDS_OUT = 2.0
 """Standard deviations above the mean of all pairs from which two items count as much alike."""
-
-
-def latest_liked(history: Sequence[Item]) -> list[str]:
-    """Return the ids of the LATEST distinct items that were not disliked, the most recent first."""
-    return list(dict.fromkeys(item.item_id for item in reversed(liked(history))))[:LATEST]
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.learning.learn import Draw, learn_from, learn_rankers
 from whimbrel.agent.learning.ranking import ChoiceSet
-from whimbrel.agent.pipeline import FEATURES, STAGES, run
+from whimbrel.agent.pipeline import FEATURES, QUERY, STAGES, retrieval_query, run
 from whimbrel.agent.ranking.features import FEATURES as SIGNALS
 from whimbrel.agent.ranking.features import LOG_FEATURES
 from whimbrel.agent.ranking.rankers import CandidateKind, Ranker, Rankers
@@ -28,6 +28,7 @@ from whimbrel.evals.metrics.significance import sign_flip_p
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.progress import NoProgress, Progress
+from whimbrel.tools.retrieval.channels import search_channels
 from whimbrel.tools.store.store import open_store
 from whimbrel.tools.text.encoder import Vectors
 
@@ -35,6 +36,7 @@ LEARNED: tuple[CandidateKind, ...] = ("retrieved", "given")
 KINDS: tuple[CandidateKind, ...] = (*LEARNED, "cold")
 """Kinds of candidates that are learned from and that are asked about. What is learned of given ones also teaches cold
 ones, whose figures of the log are left out."""
+CHANNEL = "modality"
 K = 10
 SAMPLED, NEAR = 99, 200
 """A list that is given has the chosen item and SAMPLED others, drawn from the NEAR that are about as popular."""
@@ -72,7 +74,8 @@ def measure_images(
         `modalities`: how many items have each. `weights`: what was learned for the figure, by kind of candidates.
         `results`: for each kind of candidates, and for all and for cold items, NDCG@10 `without` and `with`, the paired
         `gain` with its p-value, NDCG@10 of the order by the figure `alone`, and the share of cases whose item has such
-        a vector.
+        a vector. `found`: for all and for cold items, the share of cases whose item is among the retrieved candidates
+        `without` and `with` the channel of these vectors, and by that channel `alone`.
 
     Raises:
         DataError: the store has no such vectors, or its log is too short.
@@ -103,8 +106,10 @@ def measure_images(
     }
     drawn = _cases(whole.log, float(log.time[begin]), seed)
     groups = {"all": drawn[:cases], "cold": [case for case in drawn if case.events < COLD_EVENTS][:cases]}
-    results = []
+    results, found = list[dict[str, Any]](), list[dict[str, Any]]()
     for items, of_group in groups.items():
+        progress.step(f"Retrieving {items} items", len(of_group))
+        found.append({"items": items} | _row(_found(of_group, resources, progress), of_group, seed))
         progress.step(f"Asking about {items} items", len(LEARNED) * len(of_group))
         has = [has_vector[whole.log.item_ids[case.chosen]] for case in of_group]
         gains = _gains(of_group, resources, rankers, seed, progress)
@@ -116,7 +121,9 @@ def measure_images(
         "items": len(log.items),
         "choices": {kind: len(of_kind) for kind, of_kind in learned.choices.items()},
         "weights": {kind: rankers["with"].of(kind).weights.get("modality", 0.0) for kind in KINDS},
+        "channels": dict(learned.fitted.fusion.channels),
         "results": results,
+        "found": found,
     }
 
 
@@ -190,6 +197,23 @@ def _gains(
     return gains
 
 
+def _found(cases: Sequence[_Case], resources: Resources, progress: Progress) -> dict[str, NDArray[np.float64]]:
+    """Return for each case whether its item is retrieved without and with the channel, and by the channel alone."""
+    found = {name: np.zeros(len(cases)) for name in ("without", "with", "alone")}
+    weights = resources.fitted.fusion.channels
+    for row in sorted(range(len(cases)), key=lambda row: cases[row].at):
+        case, config = cases[row], resources.config
+        state = run(_request(case, "retrieved", resources.catalogue, 0), resources, QUERY)
+        ranks = search_channels(resources.catalogue, retrieval_query(state, resources), n=config.candidates)
+        is_alone = {name: float(name == CHANNEL) for name in ranks.channels}
+        for name, of in {"without": {**weights, CHANNEL: 0.0}, "with": weights, "alone": is_alone}.items():
+            counts = [of.get(channel, 1.0) > 0 for channel in ranks.channels]
+            is_found = (ranks.of_rows([case.chosen])[0, counts] > 0).any()
+            found[name][row] = is_found and case.chosen in ranks.best_first(of)[: config.candidates]
+        progress.advance(1)
+    return found
+
+
 def _request(case: _Case, kind: CandidateKind, catalogue: Any, seed: int) -> Request:
     log = catalogue.log
     request = Request(user_id=log.user_ids[case.user], at=case.at, k=K)
@@ -249,6 +273,15 @@ def images_markdown(document: Mapping[str, Any]) -> str:
         lines.append(
             f"| {row['candidates']} | {row['items']} | {counts} | {without} | {with_} | {gain} | {p} | {alone} |"
         )
+    lines += [
+        "",
+        "| items | cases | people | found without | with | gain | p | alone |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in document["found"]:
+        without, with_, gain, alone = (_words(row[name]) for name in ("without", "with", "gain", "alone"))
+        counts, p = f"{row['n']:,} | {row['users']:,}", f"{row['p']:.3f}"
+        lines.append(f"| {row['items']} | {counts} | {without} | {with_} | {gain} | {p} | {alone} |")
     return "\n".join(lines)
 
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from whimbrel.agent.agent import NOT_USED, Agent
+from whimbrel.agent.agent import Agent
 from whimbrel.agent.batch.answering import ListRequest
 from whimbrel.agent.batch.recommend_all import recommend_all
 from whimbrel.agent.toolbox import toolbox
 from whimbrel.evals.studies.recording_server import READER, recording_server
+from whimbrel.prompts.phrases import load_phrases
 from whimbrel.tools.errors import ConfigError
 from whimbrel.tools.records import Item
 from whimbrel.tools.sources.formats import open_source
@@ -92,7 +93,7 @@ def test_a_wish_that_names_it_is_not_used_and_a_line_is_not_sent(store: Path) ->
         with Agent.open(store, server.spec(READER)) as agent:
             agent.mark_sensitive([WORD])
             answer = agent.recommend("u1", AT, {"query": "a garden hose", "place": "the garden"})
-            assert NOT_USED in answer.warnings
+            assert load_phrases("en").notes.sensitive in answer.warnings
             talk = agent.chat("u1", AT)
             assert "sensitive" in talk.say("a hose for my garden").words
             assert talk.state.wants == ()

@@ -5,8 +5,8 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
+from hashlib import file_digest
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from warnings import catch_warnings, simplefilter
 
@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whimbrel.tools.errors import ConfigError
+from whimbrel.tools.files.hub import PulledFile, find, pull
 from whimbrel.tools.images import efficientnet
 from whimbrel.tools.images.files import decoded
 from whimbrel.tools.text.encoder import Vectors
 
-BUNDLED = "bundled"
+BUNDLED, HUB = "bundled", "hf:"
 PREPROCESSING_FILE = "preprocessor_config.json"
 """The file beside an exported model that says how images are prepared for it."""
 USUAL_SIZE, USUAL_MEAN, USUAL_DEVIATION = 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -118,11 +119,13 @@ def open_image_encoder(spec: str) -> ImageEncoder:
     """Open an image encoder.
 
     Args:
-        spec: `bundled`, or an ONNX file. If a `preprocessor_config.json` lies beside the file, as exported models have
+        spec: `bundled`, an ONNX file, or `hf:REPO:FILE` for one of a Hugging Face hub, which is fetched once. If a
+            `preprocessor_config.json` lies beside the file or at the top of its repository, as exported models have
             it, it says how images are prepared. Otherwise the size is the model's, and the colours are ImageNet's.
 
     Raises:
         ConfigError: there is no such encoder, it takes something else than images, or a package is missing.
+        ModelError: it cannot be fetched.
 
     Example:
         ```python
@@ -134,14 +137,45 @@ def open_image_encoder(spec: str) -> ImageEncoder:
     if spec == BUNDLED:
         colours = [efficientnet.MEAN] * 3, [efficientnet.DEVIATION] * 3
         return ImageEncoder(efficientnet.bundled_model(), efficientnet.NAME, Preparation(efficientnet.SIZE, *colours))
+    if spec.startswith(HUB):
+        pulled, told = fetch_image_encoder(spec)
+        return ImageEncoder(str(pulled.path), _name(pulled.path, pulled.sha256), _preparation(told) if told else None)
     path = Path(spec).expanduser()
     if not path.is_file():
-        raise ConfigError(f"no image encoder {spec!r}: give the path of an ONNX file, or {BUNDLED!r}")
+        raise ConfigError(f"no image encoder {spec!r}: give {BUNDLED!r}, the path of an ONNX file, or hf:REPO:FILE")
     with path.open("rb") as file:
-        digest = sha256()
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return ImageEncoder(str(path), f"{path.name} {digest.hexdigest()[:16]}", _preparation(path))
+        digest = file_digest(file, "sha256").hexdigest()
+    beside = path.with_name(PREPROCESSING_FILE)
+    return ImageEncoder(str(path), _name(path, digest), _preparation(beside) if beside.is_file() else None)
+
+
+class Fetched(NamedTuple):
+    """A model of a hub, and the file that says how images are prepared for it, if its repository has one."""
+
+    model: PulledFile
+    preprocessing: Path | None
+
+
+def fetch_image_encoder(spec: str) -> Fetched:
+    """Fetch the model of a spec `hf:REPO:FILE`, unless it is in the cache of huggingface_hub.
+
+    Raises:
+        ConfigError: the spec is not valid.
+        ModelError: the model cannot be fetched.
+    """
+    repository, _, file = spec.removeprefix(HUB).partition(":")
+    if not repository or not file.endswith(".onnx"):
+        raise ConfigError(
+            f"{spec!r} names no image encoder of a hub: give hf:REPO:FILE, with a FILE that ends in .onnx"
+        )
+    # The small file comes first: where the model lies in the cache, it was looked for.
+    beside = PurePosixPath(file).with_name(PREPROCESSING_FILE)
+    told = find(repository, str(beside)) or (find(repository, PREPROCESSING_FILE) if beside.parent.name else None)
+    return Fetched(pull(repository, file, begins=b""), told)
+
+
+def _name(model: Path, digest: str) -> str:
+    return f"{model.name} {digest[:16]}"
 
 
 def _require_pillow() -> None:
@@ -186,10 +220,7 @@ def _outlet(session: Any, name: str) -> str:
     return str(flat[0].name)
 
 
-def _preparation(model: Path) -> Preparation | None:
-    path = model.with_name(PREPROCESSING_FILE)
-    if not path.is_file():
-        return None
+def _preparation(path: Path) -> Preparation:
     try:
         told = json.loads(path.read_text("utf-8"))
         size: Any = told.get("crop_size") or told.get("size") or USUAL_SIZE

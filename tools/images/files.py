@@ -5,10 +5,14 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MOST_BYTES = 50 << 20
 """A larger file is not read as an image."""
@@ -103,6 +107,41 @@ def decoded(image: bytes | str, size: int) -> NDArray[np.float32] | str:
         image: The bytes of a file, or why they could not be read.
         size: The side in pixels.
     """
+    from PIL import Image
+
+    upright = _upright(image, size)
+    if isinstance(upright, str):
+        return upright
+    pixels = np.asarray(upright.resize((size, size), Image.Resampling.BICUBIC))
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32) / np.float32(255)
+
+
+def shrunk(image: bytes | str, side: int) -> bytes | str:
+    """Return an image as a JPEG whose sides have at most `side` pixels, or why it cannot be read.
+
+    What else its file tells, such as where a photo was taken, is left out.
+
+    Args:
+        image: The bytes of a file, or why they could not be read.
+        side: The longest side in pixels.
+    """
+    from PIL import Image
+
+    with catch_warnings():
+        # Pillow warns of half as many pixels as it refuses. Such an image is read.
+        simplefilter("ignore", Image.DecompressionBombWarning)
+        upright = _upright(image, side)
+    if isinstance(upright, str):
+        return upright
+    upright.thumbnail((side, side))
+    file = BytesIO()
+    upright.info.clear()
+    upright.save(file, "JPEG", quality=85)
+    return file.getvalue()
+
+
+def _upright(image: bytes | str, size: int) -> "Image.Image | str":
+    """Return the colours of an image as it is meant to be seen, at `size` pixels or more if it has so many."""
     from PIL import Image, ImageOps
 
     if isinstance(image, str):
@@ -113,8 +152,7 @@ def decoded(image: bytes | str, size: int) -> NDArray[np.float32] | str:
             turned = ImageOps.exif_transpose(opened)
             if turned.mode in {"RGBA", "LA", "PA"} or "transparency" in turned.info:
                 turned = Image.alpha_composite(Image.new("RGBA", turned.size, "white"), turned.convert("RGBA"))
-            pixels = np.asarray(turned.convert("RGB").resize((size, size), Image.Resampling.BICUBIC))
+            return turned.convert("RGB")
     # Pillow raises errors of almost any kind for damaged files, and for one of 180 million pixels or more.
     except Exception as error:
         return f"image: it cannot be decoded ({type(error).__name__})"
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32) / np.float32(255)

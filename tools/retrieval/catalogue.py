@@ -13,8 +13,9 @@ from whimbrel.tools.retrieval.field_table import FieldTable
 from whimbrel.tools.text.encoder import TextEncoder, Vectors
 from whimbrel.tools.text.sensitive_topics import SensitiveTopics
 
-IMAGE = "image"
-"""The modality of the images that an encoder reads (see `Catalogue.vectors_by_modality`)."""
+IMAGE, CAPTION = "image", "caption"
+"""The modalities of the images that an encoder reads, and of what a vision model says that they show (see
+`Catalogue.vectors_by_modality`)."""
 
 
 class Catalogue(Protocol):
@@ -75,6 +76,12 @@ class Catalogue(Protocol):
 
     def nearest(self, vectors: Vectors, *, n: int) -> list[list[tuple[str, float]]]:
         """Return, for each vector, the ids of up to `n` nearest items with their cosines, the nearest first."""
+
+    def nearest_by_modality(self, name: str, vectors: Vectors, *, n: int) -> list[str]:
+        """Return the ids of up to `n` items that are nearest to vectors of a modality on average, the nearest first.
+
+        The mean of all items is taken off first, since the images of a catalogue have much in common.
+        """
 
     def item_count(self) -> int:
         """Return the number of items."""

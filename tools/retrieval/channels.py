@@ -1,7 +1,7 @@
 """The channels of retrieval. Each channel ranks the items of a log by one reason to recommend them."""
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
@@ -14,7 +14,7 @@ from whimbrel.tools.log.learned_items import NO_LEARNED_ITEMS, LearnedItems
 from whimbrel.tools.log.moment_counts import counts_before
 from whimbrel.tools.records import Item
 from whimbrel.tools.retrieval.catalogue import Catalogue
-from whimbrel.tools.retrieval.interest import LATEST, Interest
+from whimbrel.tools.retrieval.interest import LATEST, Interest, latest_liked
 from whimbrel.tools.text.encoder import Vectors
 
 LEARNED_CHANNELS = (
@@ -28,6 +28,7 @@ LEARNED_CHANNELS = (
     "co_occurrence",
     "embedding",
     "taught",
+    "modality",
     "topics",
     "short",
     "long",
@@ -146,6 +147,7 @@ def search_channels(catalogue: Catalogue, query: RetrievalQuery, *, n: int = 200
         topics: popular items of the topics that are expected next.
         popular: items with the most recent events.
         rising: items that are more popular recently than over the whole log.
+        modality: items whose image, sound or other vector is nearest to those of the latest items.
         explore: items with few events, drawn at random. The same history gives the same draw.
 
     Only events earlier than `query.before` count. Only items that the query allows are returned.
@@ -168,13 +170,13 @@ def search_channels(catalogue: Catalogue, query: RetrievalQuery, *, n: int = 200
         "topics": _topic_scores(log, query.expected, counts.interest),
     }
     rankings = {channel: _top(values, allowed, max(PER_CHANNEL, n // 2)) for channel, values in scores.items()}
-    near = _nearest(catalogue, query.interest.channels() | _phrases(query.interest), allowed, n=max(NEIGHBOURS, n // 2))
-    of_phrases = [near.pop(name) for name in _phrases(query.interest)]
+    wanted = max(NEIGHBOURS, n // 2)
+    near = _nearest(catalogue, query.interest.channels() | _phrases(query.interest), allowed, n=wanted)
+    if of_phrases := [near.pop(name) for name in _phrases(query.interest)]:
+        rankings["phrases"] = _in_turn(of_phrases)
     rankings |= near
-    if of_phrases:  # the best of each phrase, then the second of each
-        rankings["phrases"] = list(
-            dict.fromkeys(row for rows in zip_longest(*of_phrases) for row in rows if row is not None)
-        )
+    if of_modalities := _nearest_by_modality(catalogue, latest_liked(query.history), allowed, n=wanted):
+        rankings["modality"] = _in_turn(list(of_modalities.values()))
     rankings["explore"] = _explored(statistics, allowed & counts.rare, n=int(n * EXPLORED))
     return ChannelRanks.of(statistics, rankings)
 
@@ -216,17 +218,50 @@ def _explored(statistics: ItemStatistics, allowed: NDArray[np.bool_], *, n: int)
     return [int(row) for row in drawn]
 
 
+def _in_turn(rankings: Sequence[Sequence[int]]) -> list[int]:
+    """Return the best of each ranking, then the second of each, and so on. Each row comes once."""
+    return list(dict.fromkeys(row for rows in zip_longest(*rankings) for row in rows if row is not None))
+
+
 def _nearest(
     catalogue: Catalogue, vectors: Mapping[str, Vectors], allowed: NDArray[np.bool_], *, n: int
 ) -> dict[str, list[int]]:
     """Return, for each vector, the rows of its `n` nearest allowed items, the nearest first."""
+
+    def search(names: Sequence[str], wanted: int) -> list[list[str]]:
+        lists = catalogue.nearest(np.stack([vectors[name] for name in names]), n=wanted)
+        return [[item_id for item_id, _ in near] for near in lists]
+
+    return _allowed_of(list(vectors), search, catalogue, allowed, n=n)
+
+
+def _nearest_by_modality(
+    catalogue: Catalogue, latest: Sequence[str], allowed: NDArray[np.bool_], *, n: int
+) -> dict[str, list[int]]:
+    """Return, for each modality that some of the latest items have, the rows of the `n` nearest allowed items."""
+    met = {name: list(of.values()) for name, of in catalogue.vectors_by_modality(latest).items() if of}
+
+    def search(names: Sequence[str], wanted: int) -> list[list[str]]:
+        return [catalogue.nearest_by_modality(name, np.stack(met[name]), n=wanted) for name in names]
+
+    return _allowed_of(list(met), search, catalogue, allowed, n=n)
+
+
+def _allowed_of(
+    names: Sequence[str],
+    search: Callable[[Sequence[str], int], Sequence[Sequence[str]]],
+    catalogue: Catalogue,
+    allowed: NDArray[np.bool_],
+    *,
+    n: int,
+) -> dict[str, list[int]]:
+    """Return the rows of the first `n` allowed items of each search. It gets its names and how many ids are wanted."""
     # The index cannot filter by time or history, so it is asked for more items until enough of them are allowed.
     refused, total, rankings = int(np.count_nonzero(~allowed)), catalogue.item_count(), dict[str, list[int]]()
     wanted = min(n + refused, n * OVERFETCH)
-    while missing := [name for name in vectors if name not in rankings]:
-        neighbours = catalogue.nearest(np.stack([vectors[name] for name in missing]), n=wanted)
-        for name, near in zip(missing, neighbours, strict=True):
-            rows = catalogue.log.rows([item_id for item_id, _ in near])
+    while missing := [name for name in names if name not in rankings]:
+        for name, near in zip(missing, search(missing, wanted), strict=True):
+            rows = catalogue.log.rows(near)
             rows = rows[rows >= 0]
             kept = rows[allowed[rows]][:n].tolist()
             if len(kept) == n or wanted >= total:

@@ -71,6 +71,11 @@ def interest_of(
     )
 
 
+def latest_liked(history: Sequence[Item]) -> list[str]:
+    """Return the ids of the LATEST distinct items that were not disliked, the most recent first."""
+    return list(dict.fromkeys(item.item_id for item in reversed(liked(history))))[:LATEST]
+
+
 def _mean(vectors: Sequence[Vectors], weights: Floats) -> Vectors | None:
     if not vectors:
         return None

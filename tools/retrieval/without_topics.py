@@ -100,6 +100,12 @@ class WithoutTopics:
         lists = self.whole.nearest(vectors, n=n + more)
         return [[(id_, cosine) for id_, cosine in near if id_ not in hidden][:n] for near in lists]
 
+    def nearest_by_modality(self, name: str, vectors: Vectors, *, n: int) -> list[str]:
+        """Return up to `n` items that are not sensitive, the nearest first."""
+        hidden = self._without()[1]
+        near = self.whole.nearest_by_modality(name, vectors, n=n + min(len(hidden), n))
+        return [item_id for item_id in near if item_id not in hidden][:n]
+
     def item_count(self) -> int:
         """Return the number of the other items."""
         return len(self.log.item_ids)

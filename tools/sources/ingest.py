@@ -14,8 +14,10 @@ from pathlib import Path
 
 from whimbrel.tools.errors import ConfigError, StoreError
 from whimbrel.tools.event_meanings import MEANINGS, Meaning, meaning_of
+from whimbrel.tools.images.captions import Captioner
 from whimbrel.tools.progress import NoProgress, Progress
-from whimbrel.tools.retrieval.catalogue import IMAGE
+from whimbrel.tools.retrieval.catalogue import CAPTION, IMAGE
+from whimbrel.tools.sources.captions import check_captions, drop_stale_captions, write_captions
 from whimbrel.tools.sources.item_vectors import (
     about_images,
     check_modalities,
@@ -61,6 +63,7 @@ def ingest(
     min_people: int | None = None,
     encoder: TextEncoder | None = None,
     image_encoder: str | None = None,
+    captioner: Captioner | None = None,
 ) -> Ingested:
     """Write the rows of a source to the store at `location`. The store is created if it does not exist.
 
@@ -77,6 +80,7 @@ def ingest(
         encoder: The text encoder of a new store. The default is the one that reads the language of the items.
         image_encoder: What encodes the images of items (see `open_image_encoder`), which the store keeps; "none" to
             encode none. By default what the store keeps, if anything.
+        captioner: What says what the images of items show. The store does not keep it.
 
     Raises:
         ConfigError: The store has vectors of another encoder than `encoder`, or that of images cannot be used.
@@ -98,6 +102,8 @@ def ingest(
         with staged(source, progress, store=store, kept=kept_file(source, location)) as staging:
             store = store or open_store(location, create=True, writing=True)
             check_modalities(staging, store, looker)
+            if captioner is not None:
+                check_captions(staging, store)
             store.begin(command or source.name)
             read_before = store.settings.note_source(source.name, command)
             if meanings:
@@ -113,6 +119,10 @@ def ingest(
             modalities = write_vectors(staging, store, progress)
             if looker is not None:
                 modalities[IMAGE] = write_images(staging, store, looker, source, progress)
+            if captioner is not None:
+                modalities[CAPTION] = write_captions(staging, store, captioner, source, progress)
+            else:
+                drop_stale_captions(staging, store, source)
             new_events = _write_histories(staging, store, progress)
             progress.step("Indexing", None)
             # If the store holds nothing else, its log is that of the staging database.

@@ -4,14 +4,15 @@ Each batch is written when it is made. An ingestion that was stopped goes on the
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from whimbrel.tools.errors import ConfigError
-from whimbrel.tools.images.encoder import BUNDLED, ImageEncoder, open_image_encoder
+from whimbrel.tools.images.encoder import BUNDLED, HUB, ImageEncoder, open_image_encoder
 from whimbrel.tools.images.files import FoundImage, ImageFolder
 from whimbrel.tools.progress import Progress
 from whimbrel.tools.retrieval.catalogue import IMAGE
@@ -40,7 +41,7 @@ def image_encoder_of(store: Store | None, spec: str | None) -> ImageEncoder | No
 def note_image_encoder(store: Store, spec: str | None) -> None:
     """Keep the encoder that is asked for, for the next source."""
     if spec is not None:
-        is_file = spec not in {NO_ENCODER, BUNDLED}
+        is_file = spec not in {NO_ENCODER, BUNDLED} and not spec.startswith(HUB)
         store.settings.set_image_encoder(str(Path(spec).expanduser().resolve()) if is_file else spec)
 
 
@@ -93,14 +94,15 @@ def write_images(staging: Staging, store: Store, encoder: ImageEncoder, source: 
     new, started = 0, time.monotonic()
     with ImageFolder(source.folder or Path()) as folder:
         for page in batches(item_ids, IMAGES_AT_ONCE):
-            names = {id_: record.item.image or "" for id_, record in store.item_records(page).items()}
-            found = {id_: folder.find(name) for id_, name in names.items() if name}
-            vectors, origins, problems = _encoded(store, encoder, names, found)
-            store.modalities.put(IMAGE, vectors, origins)
+            images = images_of(store, folder, page)
+            vectors, problems = _encoded(store, encoder, images)
+            store.modalities.put(IMAGE, vectors, images.origins)
             # An image that can no longer be read is a missing one, not the one that it was.
             store.modalities.remove(list(problems), IMAGE)
             rejects += [
-                Reject(*_place(staging, names[id_], source), problem, {"item_id": id_, "image": names[id_]})
+                Reject(
+                    *_place(staging, images.names[id_], source), problem, {"item_id": id_, "image": images.names[id_]}
+                )
                 for id_, problem in problems.items()
             ]
             new += len(vectors)
@@ -115,22 +117,35 @@ def _place(staging: Staging, image: str, source: Source) -> tuple[str, int]:
     return file or source.name, line
 
 
-def _encoded(
-    store: Store, encoder: ImageEncoder, names: dict[str, str], found: dict[str, FoundImage | str]
-) -> tuple[dict[str, Vectors], dict[str, str], dict[str, str]]:
-    """Return the vectors of images that are new or changed, what they are made of, and why others cannot be read."""
-    problems = {id_: image for id_, image in found.items() if isinstance(image, str)}
+class ItemImages(NamedTuple):
+    """The images of items, each keyed by item: the names, the files, digests of these, and why others are not found."""
+
+    names: dict[str, str]
+    files: dict[str, FoundImage]
+    origins: dict[str, str]
+    problems: dict[str, str]
+
+
+def images_of(store: Store, folder: ImageFolder, item_ids: Sequence[str]) -> ItemImages:
+    """Find the images of items in a folder. An item without one is left out."""
+    names = {id_: record.item.image for id_, record in store.item_records(item_ids).items() if record.item.image}
+    found = {id_: folder.find(name) for id_, name in names.items()}
     files = {id_: image for id_, image in found.items() if not isinstance(image, str)}
-    origins = {id_: _digest(f"{names[id_]} {image.stamp}") for id_, image in files.items()}
-    kept = store.modalities.origins(IMAGE, list(origins))
-    changed = [id_ for id_, origin in origins.items() if kept.get(id_) != origin]
-    encoded = encoder.encode([files[id_].read() for id_ in changed])
-    problems |= {changed[row]: problem for row, problem in encoded.problems.items()}
-    vectors = {changed[row]: vector for row, vector in zip(encoded.rows, encoded.vectors, strict=True)}
-    return vectors, origins, problems
+    origins = {id_: digest_of(f"{names[id_]} {image.stamp}") for id_, image in files.items()}
+    return ItemImages(names, files, origins, {id_: why for id_, why in found.items() if isinstance(why, str)})
 
 
-def _digest(text: str) -> str:
+def _encoded(store: Store, encoder: ImageEncoder, images: ItemImages) -> tuple[dict[str, Vectors], dict[str, str]]:
+    """Return the vectors of images that are new or changed, and why others cannot be read."""
+    kept = store.modalities.origins(IMAGE, list(images.origins))
+    changed = [id_ for id_, origin in images.origins.items() if kept.get(id_) != origin]
+    encoded = encoder.encode([images.files[id_].read() for id_ in changed])
+    problems = images.problems | {changed[row]: problem for row, problem in encoded.problems.items()}
+    return {changed[row]: vector for row, vector in zip(encoded.rows, encoded.vectors, strict=True)}, problems
+
+
+def digest_of(text: str) -> str:
+    """Return a short digest of a text."""
     return blake2b(text.encode(), digest_size=8).hexdigest()
 
 

@@ -283,6 +283,11 @@ class Staging:
         found = self._database.execute(query, [image]).fetchone()
         return (found[0], found[1]) if found else ("", 0)
 
+    def reject_captions(self, rejects: Sequence[Reject]) -> None:
+        """Note images without a caption, in place of those of an earlier try."""
+        self._database.execute("delete from rejects where starts_with(reason, 'caption: ')")
+        self._reject(rejects)
+
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         return self._database.execute(query).fetchall()
 

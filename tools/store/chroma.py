@@ -39,11 +39,12 @@ RECORDS = ("events", "notes")
 BATCH_SIZE = 2000  # records of one write or page; Chroma takes at most 5,461
 VECTORS = "vector."
 """What the names of collections of further vectors of items begin with. A store may have none (see `modalities`)."""
-EF_CONSTRUCTION = {"items": 100, "users": 40, "topics": 100, VECTORS: 16}
+EF_CONSTRUCTION = {"items": 100, "users": 40, "topics": 100, VECTORS: 100}
 """How many neighbours the index looks at when it adds a vector.
 
 There are more users than items, and an ingestion spends most of its time on their index. Of 10,000 users, 40 took 1.1 s
-and found .992 of the 50 nearest; 100 took 1.65 s and found .997. Further vectors of items are read by id.
+and found .992 of the 50 nearest; 100 took 1.65 s and found .997. Of
+4,000 vectors of 512 numbers and the 100 nearest, 100 found .96 in 1.7 s, and 16 found .75 in 0.7 s.
 """
 SHARING_ADVICE = "; for several processes at once serve the store with `chroma run` and give its address"
 
@@ -108,6 +109,11 @@ class Database:
                 configuration={"hnsw": {"space": "cosine", "ef_construction": EF_CONSTRUCTION[VECTORS]}},
                 metadata=dict(metadata),
             )
+
+    def note_maker(self, name: str, made_by: str) -> None:
+        """Note who made the vectors of a collection of further vectors."""
+        with store_errors(self.location):
+            self.collections[name].modify(metadata={**self.collections[name].metadata, "made_by": made_by})
 
     def drop(self, name: str) -> None:
         """Remove a collection with all its records."""

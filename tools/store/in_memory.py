@@ -14,11 +14,15 @@ from whimbrel.tools.log.moment_counts import counts_before
 from whimbrel.tools.log.topic_habits import TopicHabits, TopicHabitsOverTime
 from whimbrel.tools.records import Interaction, Item, Occurrence
 from whimbrel.tools.retrieval.field_table import FieldTable
+from whimbrel.tools.store.modalities import centred
 from whimbrel.tools.store.user_records import TASTE_EVENTS, taste_vector
 from whimbrel.tools.text.encoder import DIMENSION, TextEncoder, Vectors
 from whimbrel.tools.text.encoders import encoder_for
 from whimbrel.tools.text.item_vectors import item_vectors
 from whimbrel.tools.text.sensitive_topics import SensitiveTopics
+
+MEAN_OF = 2000
+"""The mean vector of a modality is that of so many items."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +96,7 @@ class InMemory:
         self.zone = zone
         self._habits = TopicHabitsOverTime(log, zone)
         self._known, self._modalities = vectors, modalities or {}
+        self._means: dict[str, tuple[Vectors, Vectors]] = {}  # and the distance of each item from the mean
         self._topic_vectors: dict[str, Vectors] = dict(vectors.topics) if vectors else {}
 
     def all_items(self) -> list[Item]:
@@ -141,6 +146,20 @@ class InMemory:
             rows = _highest(cosines, n)
             nearest.append(list(zip([self._ids[row] for row in rows.tolist()], cosines[rows].tolist(), strict=True)))
         return nearest
+
+    def nearest_by_modality(self, name: str, vectors: Vectors, *, n: int) -> list[str]:
+        """Return the ids of up to `n` items nearest to the mean of vectors of a modality, the nearest first."""
+        table = self._modalities[name]
+        if name not in self._means:
+            known = np.flatnonzero(~np.isnan(table[:, 0]))
+            mean = table[known[:MEAN_OF]].mean(axis=0)
+            lengths = np.einsum("ij,ij->i", table, table) - 2 * table @ mean + mean @ mean
+            self._means[name] = mean, np.sqrt(np.maximum(lengths, 1e-12))
+        mean, lengths = self._means[name]
+        towards = centred(vectors, mean).mean(axis=0)
+        likeness = (table @ towards - mean @ towards) / lengths
+        rows = _highest(likeness, n)  # those of items without a vector are NaN and come last
+        return [self._ids[row] for row in rows[~np.isnan(likeness[rows])].tolist()]
 
     def item_count(self) -> int:
         """Return the number of items."""

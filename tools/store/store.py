@@ -292,6 +292,10 @@ class Store:
         """
         return self._database.nearest("items", vectors, n=n)
 
+    def nearest_by_modality(self, name: str, vectors: Vectors, *, n: int) -> list[str]:
+        """Return the ids of up to `n` items nearest to the mean of vectors of a modality (see `Modalities.nearest`)."""
+        return self.modalities.nearest(name, vectors, n=n)
+
     def people_near(self, vector: Vectors, *, n: int) -> list[str]:
         """Return the ids of up to `n` users whose taste vectors are nearest. These vectors use events of all times."""
         return self._users.nearest(vector, n=n)

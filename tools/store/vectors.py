@@ -7,9 +7,11 @@ import numpy as np
 
 from whimbrel.tools.errors import StoreError
 from whimbrel.tools.progress import NoProgress, Progress
-from whimbrel.tools.store.chroma import Database, connect
+from whimbrel.tools.retrieval.catalogue import CAPTION
+from whimbrel.tools.store.chroma import VECTORS, Database, connect
 from whimbrel.tools.store.item_records import ItemRecord
 from whimbrel.tools.store.lease import Lease
+from whimbrel.tools.store.modalities import FROM_SOURCE, Modalities
 from whimbrel.tools.store.notes import ENCODER, REENCODING, Notes
 from whimbrel.tools.store.settings import Settings
 from whimbrel.tools.store.store import open_store
@@ -54,6 +56,19 @@ def _vectors_of(database: Database, item_ids: Sequence[str]) -> dict[str, Vector
     return {id_: np.asarray(vector, np.float32) for id_, vector in database.get("items", item_ids, "embeddings")}
 
 
+def _encode_captions(database: Database, encoder: TextEncoder, progress: Progress) -> None:
+    """Encode the captions of images again, unless a source gave their vectors."""
+    name, maker = VECTORS + CAPTION, Modalities(database).maker(CAPTION)
+    if maker is None or maker.name == FROM_SOURCE:
+        return
+    progress.step("Computing vectors of captions", database.count(name))
+    for page in database.pages(name, "metadatas"):
+        texts = [str(metadata["text"]) for _, metadata in page]
+        vectors = encoder.encode(texts, advance=progress.advance)
+        database.upsert(name, [id_ for id_, _ in page], vectors, [metadata for _, metadata in page])
+    database.note_maker(name, encoder.name)
+
+
 def _encoder_of_titles(database: Database) -> TextEncoder:
     first = next(database.pages("items", "metadatas"), [])
     return encoder_for(ItemRecord.from_metadata(metadata).item for _, metadata in first)
@@ -96,6 +111,7 @@ def reencode(
             compute_vectors(database, "items", settings, progress, start=begun.get("items", 0) if is_same else 0)
             compute_vectors(database, "topics", settings, progress)
             compute_vectors(database, "users", settings, progress)
+            _encode_captions(database, settings.encoder, progress)
         items = database.count("items")
     finally:
         database.close()

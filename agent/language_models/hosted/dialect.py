@@ -101,15 +101,18 @@ class Dialect:
             settings["temperature"] = 0.0
         return settings
 
-    def messages(self, messages: Sequence[Message]) -> list[dict[str, str]]:
+    def messages(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
         """Return the messages to send. Without system messages, their text begins the next message."""
-        sent: list[dict[str, str]] = []
+        sent: list[dict[str, Any]] = []
         instructions = ""
         for message in messages:
             if message["role"] == "system" and not self.system_role:
                 instructions += message["content"] + "\n\n"
                 continue
-            sent.append({"role": message["role"], "content": instructions + message["content"]})
+            words = instructions + message["content"]
+            sent.append(
+                {"role": message["role"], "content": _parts(words, message["image"]) if "image" in message else words}
+            )
             instructions = ""
         return sent
 
@@ -167,3 +170,8 @@ class Dialect:
     def _next_format(self) -> "Dialect | None":
         is_last = self.reply_format + 1 == len(REPLY_FORMATS)
         return None if is_last else replace(self, reply_format=self.reply_format + 1)
+
+
+def _parts(words: str, image: str) -> list[dict[str, Any]]:
+    # A small image costs little at low detail, and a caption needs no more.
+    return [{"type": "text", "text": words}, {"type": "image_url", "image_url": {"url": image, "detail": "low"}}]

@@ -15,7 +15,6 @@ from whimbrel.agent.ranking.modalities import (
     Comparison,
     compare_modalities,
     cosines_with,
-    latest_liked,
     most_alike,
 )
 from whimbrel.agent.ranking.rankers import Ranker, Rankers
@@ -23,6 +22,7 @@ from whimbrel.agent.state import Request, Resources
 from whimbrel.tools.arrays import standardise
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Item
+from whimbrel.tools.retrieval.interest import latest_liked
 from whimbrel.tools.store.in_memory import InMemory
 from whimbrel.tools.text.encoder import Vectors
 

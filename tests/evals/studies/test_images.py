@@ -40,7 +40,11 @@ def test_a_look_that_decides_helps_where_the_log_is_unknown(tmp_path: Path) -> N
     assert document["weights"]["cold"] > 0.1
     assert document["modalities"] == {"look": ITEMS}
     assert all(row["with_vector"] == 1 for row in rows.values() if row["n"])
-    assert images_markdown(document).count("\n| ") == len(rows) + 1
+    found = document["found"][0]
+    assert (found["items"], found["n"]) == ("all", 40)
+    assert found["with"]["value"] >= found["without"]["value"] > 0
+    assert found["alone"]["value"] > 0.5
+    assert images_markdown(document).count("\n| ") == len(rows) + 1 + len(document["found"]) + 1
 
 
 def test_a_store_without_vectors_is_refused(shop: Path) -> None:

@@ -1,6 +1,10 @@
 """Image encoders: what an ONNX file must be, how images are prepared, and the bundled network."""
 
-from collections.abc import Callable
+import re
+import threading
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 
@@ -8,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from whimbrel.tools.errors import ConfigError
+from whimbrel.tools.errors import ConfigError, ModelError
 from whimbrel.tools.images import efficientnet
 from whimbrel.tools.images.encoder import open_image_encoder
 
@@ -113,3 +117,94 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(efficientnet, "PACKAGE", "a_package_that_is_not_installed")
     with pytest.raises(ConfigError, match=r"pip install 'whimbrel\[image\]'"):
         open_image_encoder("bundled")
+
+
+COMMIT = "c0ffee" * 6 + "c0ff"
+
+
+class Hub(ThreadingHTTPServer):
+    """A hub with one repository, clip/vit. `files` are its files, and `requests` the paths that were asked for."""
+
+    daemon_threads = True
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        super().__init__(("127.0.0.1", 0), _HubHandler)
+        self.files, self.requests = files, list[str]()
+
+
+class _HubHandler(BaseHTTPRequestHandler):
+    server: Hub
+
+    def do_HEAD(self) -> None:
+        self.server.requests.append(self.path)
+        body = self.server.files.get(re.sub(rf"^/clip/vit/resolve/(main|{COMMIT})/", "", self.path))
+        self.send_response(200 if body is not None else 404)
+        self.send_header("X-Repo-Commit", COMMIT)
+        if body is None:
+            self.send_header("X-Error-Code", "EntryNotFound")
+        else:
+            self.send_header("ETag", f'"{sha256(body).hexdigest()}"')
+        self.send_header("Content-Length", str(len(body or b"")))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body or b"")
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing on stderr."""
+
+
+@pytest.fixture
+def hub(tmp_path: Path, write_encoder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    from huggingface_hub import close_session, constants
+
+    model = write_encoder(tmp_path / "vision.onnx").read_bytes()
+    told = (tmp_path / "preprocessor_config.json").read_bytes()
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    close_session()
+    with Hub({"onnx/vision.onnx": model, "preprocessor_config.json": told}) as server:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield server
+        server.shutdown()
+    close_session()
+
+
+def test_an_encoder_of_a_hub_is_fetched_once_and_prepares_images_as_its_repository_says(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = open_image_encoder("hf:clip/vit:onnx/vision.onnx")
+    local = open_image_encoder(str(tmp_path / "vision.onnx"))
+    images = [drawn("#ff0000", "#00ff00")]
+    assert encoder.name == local.name
+    np.testing.assert_array_equal(encoder.encode(images).vectors, local.encode(images).vectors)
+    asked = len(hub.requests)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert open_image_encoder("hf:clip/vit:onnx/vision.onnx").name == encoder.name
+    assert len(hub.requests) == asked
+
+
+def test_a_hub_without_a_file_about_preparation_is_asked_for_it_once(hub: Hub) -> None:
+    del hub.files["preprocessor_config.json"]
+    first = open_image_encoder("hf:clip/vit:onnx/vision.onnx")
+    asked = len(hub.requests)
+    assert open_image_encoder("hf:clip/vit:onnx/vision.onnx").name == first.name
+    assert len(hub.requests) == asked
+
+
+def test_what_a_hub_does_not_give_is_said_in_one_line(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ModelError, match=r"no 'onnx/text.onnx' of 'clip/vit': check both names"):
+        open_image_encoder("hf:clip/vit:onnx/text.onnx")
+    for spec in ("hf:clip/vit", "hf:clip/vit:model.bin", "hf::a.onnx"):
+        with pytest.raises(ConfigError, match="give hf:REPO:FILE"):
+            open_image_encoder(spec)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(ModelError, match=r"could not be fetched .* check the network and HF_ENDPOINT"):
+        open_image_encoder("hf:clip/other:vision.onnx")

@@ -19,9 +19,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from whimbrel.agent.language_models.local import hub
-from whimbrel.agent.language_models.local.hub import PulledFile, pull
 from whimbrel.tools.errors import ConfigError, ModelError
+from whimbrel.tools.files import hub
+from whimbrel.tools.files.hub import PulledFile, pull
 
 BODY = b"GGUF" + random.Random(7).randbytes(24_000_000)
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -31,7 +31,7 @@ CUT = 12_000_000
 PART = f"{SHA256}.incomplete"
 COMMIT = "c0ffee" * 6 + "c0ff"
 REPOSITORY, FILE = "maker/tiny", "quants/tiny.gguf"
-PULL = f"from whimbrel.agent.language_models.local.hub import pull; print(pull({REPOSITORY!r}, {FILE!r}).sha256)"
+PULL = f"from whimbrel.tools.files.hub import pull; print(pull({REPOSITORY!r}, {FILE!r}).sha256)"
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Download of GGUF files from a Hugging Face hub into the cache of huggingface_hub.
+"""Download of models from a Hugging Face hub into the cache of huggingface_hub.
 
 The library's own download starts from the beginning in every process. The download here uses the library's `http_get`
 and continues a partial file. It takes the library's lock and writes to the library's path.
@@ -17,13 +17,15 @@ from whimbrel.tools.files.paths import cache_folder
 
 MAX_RESETS = 5
 """The most tries of a download whose connection is reset."""
+GGUF = b"GGUF"
+"""The first bytes of a GGUF file."""
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class PulledFile:
-    """A whole GGUF file.
+    """A whole file.
 
     Attributes:
         path: The file's path.
@@ -37,8 +39,8 @@ class PulledFile:
     verified_by: str
 
 
-def pull(repository: str, file: str, *, sha256: str = "") -> PulledFile:
-    """Return a GGUF file of a repository's main branch, downloaded if it is not in the cache.
+def pull(repository: str, file: str, *, sha256: str = "", begins: bytes = GGUF) -> PulledFile:
+    """Return a file of a repository's main branch, downloaded if it is not in the cache.
 
     A file in the cache is returned without using the network, unless its checksum differs from `sha256`. An
     interrupted call keeps what it fetched, except for up to 10 MB. The next call continues from there. Progress is
@@ -49,6 +51,7 @@ def pull(repository: str, file: str, *, sha256: str = "") -> PulledFile:
         repository: The repository as OWNER/NAME.
         file: Path of the file within the repository.
         sha256: The required SHA-256 of the file; empty if any is right.
+        begins: The first bytes of the file: GGUF, or nothing if any are right.
 
     Raises:
         ConfigError: A name or the checksum is not valid.
@@ -60,21 +63,48 @@ def pull(repository: str, file: str, *, sha256: str = "") -> PulledFile:
     sha256 = sha256.lower()
     if not file.strip() or (sha256 and not _SHA256.fullmatch(sha256)):
         raise ConfigError(f"file {file!r}, SHA-256 {sha256!r}: give the file's path, and 64 hexadecimal digits or none")
-    endpoint, cache = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/"), _hub_cache()
+    endpoint, cache = _endpoint(), _hub_cache()
     try:
         cached = try_to_load_from_cache(repository, file, cache_dir=cache)
         if isinstance(cached, str) and sha256 in ("", _sha256(Path(cached))):
             path = Path(cached)
         else:
-            _fetch_blob(repository, file, sha256, endpoint, cache)
+            _fetch_blob(repository, file, sha256, begins, endpoint, cache)
             path = Path(hf_hub_download(repository, file, endpoint=endpoint, cache_dir=cache))
         # The library stores the content under the hub's checksum. The file in the cache is a link to it.
         blob = path.parent / path.readlink() if path.is_symlink() else path
         stated = blob.name if _SHA256.fullmatch(blob.name) else ""
-        digest = _verify(blob, file, sha256 or stated)
+        digest = _verify(blob, file, sha256 or stated, begins)
         return PulledFile(path, digest, "caller" if sha256 else "hub" if stated else "")
     except (HTTPError, InvalidURL, OSError, ValueError) as error:
         raise _explain(error, repository, file, endpoint, cache) from error
+
+
+def find(repository: str, file: str) -> Path | None:
+    """Return a small file of a repository's main branch, downloaded if it is not in the cache; None if there is none.
+
+    Raises:
+        ConfigError: A name is not valid.
+        ModelError: The file cannot be fetched.
+    """
+    from httpx2 import HTTPError, InvalidURL
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import RemoteEntryNotFoundError
+
+    endpoint, cache = _endpoint(), _hub_cache()
+    try:
+        cached = try_to_load_from_cache(repository, file, cache_dir=cache)
+        if cached is not None:  # a path, or the library's note that the hub has no such file
+            return Path(cached) if isinstance(cached, str) else None
+        return Path(hf_hub_download(repository, file, endpoint=endpoint, cache_dir=cache))
+    except RemoteEntryNotFoundError:
+        return None
+    except (HTTPError, InvalidURL, OSError, ValueError) as error:
+        raise _explain(error, repository, file, endpoint, cache) from error
+
+
+def _endpoint() -> str:
+    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
 
 
 def _hub_cache() -> Path:
@@ -87,7 +117,7 @@ def _hub_cache() -> Path:
     return Path(os.path.expandvars(cache)).expanduser()
 
 
-def _fetch_blob(repository: str, file: str, sha256: str, endpoint: str, cache: Path) -> None:
+def _fetch_blob(repository: str, file: str, sha256: str, begins: bytes, endpoint: str, cache: Path) -> None:
     """Put the content of a file into the cache, unless the cache holds it already."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
     from huggingface_hub.file_download import repo_folder_name
@@ -109,7 +139,7 @@ def _fetch_blob(repository: str, file: str, sha256: str, endpoint: str, cache: P
             part = blob.with_name(f"{etag}.incomplete")
             url = hf_hub_url(repository, file, revision=metadata.commit_hash, endpoint=endpoint)
             _complete(part, url, file, metadata.size)
-            _verify(part, file, sha256 or stated, is_new=True)
+            _verify(part, file, sha256 or stated, begins, is_new=True)
             part.replace(blob)
 
 
@@ -135,15 +165,16 @@ def _complete(part: Path, url: str, file: str, size: int | None) -> None:
             http_get(url, out, resume_size=out.tell(), headers=headers, expected_size=size, displayed_filename=file)
 
 
-def _verify(blob: Path, file: str, expected: str, *, is_new: bool = False) -> str:
-    """Return the SHA-256 of a GGUF file.
+def _verify(blob: Path, file: str, expected: str, begins: bytes, *, is_new: bool = False) -> str:
+    """Return the SHA-256 of a file.
 
     Args:
         blob: The file.
         file: The file's name on the hub, for messages.
         expected: The required SHA-256; empty if any is right. A file with another SHA-256 is damaged and is removed.
-        is_new: Whether this process fetched the file. A new file is also removed if it is not a GGUF file. An older
-            one stays, since another program may have put it into the cache.
+        begins: The first bytes of a GGUF file; empty if it need not be one.
+        is_new: Whether this process fetched the file. A new file is also removed if it does not begin so. An older one
+            stays, since another program may have put it into the cache.
 
     Raises:
         ModelError: The file is damaged, or it is not a GGUF file.
@@ -157,7 +188,7 @@ def _verify(blob: Path, file: str, expected: str, *, is_new: bool = False) -> st
             retryable=True,
         )
     with blob.open("rb") as opened:
-        if opened.read(4) == b"GGUF":
+        if opened.read(len(begins)) == begins:
             return digest
     if is_new:
         blob.unlink()
