@@ -136,13 +136,22 @@ class ListMaker:
         """What the catalogue can be asked for."""
         return Vocabulary(self.agent.store.fields)
 
-    def make(self, memory: Memory, words: str, *, is_more: bool = False, is_repeated: bool = False) -> MadeList:
+    def make(
+        self,
+        memory: Memory,
+        words: str,
+        *,
+        is_more: bool = False,
+        may_come_again: bool = False,
+        is_repeated: bool = False,
+    ) -> MadeList:
         """Make a list, or ask what must be known before.
 
         Args:
             memory: What the conversation remembers.
             words: What is said with the list.
             is_more: Whether only items are wanted that were not on a list before.
+            may_come_again: Whether what was shown for earlier wishes may come again once nothing else is left.
             is_repeated: Whether an earlier list comes back, so that no new question is asked for it.
         """
         if self.policy.one_at_a_time and memory.state.k != 1:
@@ -160,8 +169,7 @@ class ListMaker:
         memory = memory if is_more else replace(memory, latest=())
         hidden = memory.shown if is_more else ()
         listed = self._recommended(memory, hidden)
-        if not listed.recommendations and set(hidden) > set(memory.latest):
-            # What was shown for earlier wishes may come again.
+        if may_come_again and not listed.recommendations and set(hidden) > set(memory.latest):
             hidden = memory.latest
             listed = self._recommended(memory, hidden)
         gate = self._gate_of(memory, listed)

@@ -349,7 +349,7 @@ class Session:
             return self._turn(reading.act, self._say.chat.help)
         if reading.missing and not (reading.changes or liked):
             return self._turn(reading.act, self._joined(*words))
-        return self._listed(reading.act, self._joined(*words), is_more=reading.is_more)
+        return self._listed(reading.act, self._joined(*words), is_more=reading.is_more, may_come_again=reading.is_more)
 
     def _unnamed(self, value: str) -> str:
         """Return a note if no topic is named by a refused word. Items with that word are left out all the same."""
@@ -510,9 +510,11 @@ class Session:
 
     # The list and its questions.
 
-    def _listed(self, act: Act, words: str, *, is_more: bool = False) -> Turn:
+    def _listed(self, act: Act, words: str, *, is_more: bool = False, may_come_again: bool = False) -> Turn:
         """Make a new list, or ask what must be known before."""
-        made = self._lists.make(self._memory, words, is_more=is_more, is_repeated=act == "undo")
+        made = self._lists.make(
+            self._memory, words, is_more=is_more, may_come_again=may_come_again, is_repeated=act == "undo"
+        )
         self._memory = made.memory
         return self._turn(act, made.words, listed=made.listed, question=made.question)
 

@@ -225,8 +225,8 @@ def choices_of(state: State, query: TrainingQuery, resources: Resources) -> list
             state.features[kept],
             chosen,
             state.prediction.p_topic_change,
-            len(state.recall.whole),
             Asked(_request_of(state, kept), resources, ids[kept[chosen]]),
+            len(state.recall.whole),
         )
         for kept, chosen in _one_choice_each(ids, query.chose)
     ]

@@ -82,16 +82,16 @@ class ChoiceSet:
         features: Standardised features, shape (candidates, FEATURES), or values of ranks, shape (candidates, channels).
         chosen: The row of the chosen item.
         p_topic_change: The probability that the next event has none of the latest topics; None if unknown.
-        known: How many events of the user were known; None for many.
         asked: How a language model is asked about the choice; None if it cannot be asked.
+        known: How many events of the user were known; None for many.
     """
 
     user: str
     features: Floats
     chosen: int
     p_topic_change: float | None = None
-    known: int | None = None
     asked: Asked | None = None
+    known: int | None = None
 
     def without_log(self) -> "ChoiceSet":
         """Return the choice set as it looks if the log does not know the candidates."""
@@ -152,7 +152,9 @@ def learn_ranker(
 def learn_newcomers(choices: Sequence[ChoiceSet], ranker: Ranker, start: Ranker, *, seed: int = 0) -> Ranker:
     """Learn the weights for people of whom nothing is known yet. All else of a ranker stays.
 
-    What a log teaches of long histories misleads for short ones: popular items are then mostly met already.
+    What a log teaches of long histories misleads for short ones: popular items are then mostly met already. Where all
+    histories are short, as in sessions, one set of weights suffices. So these are kept only if they surely help
+    held-out people.
 
     Args:
         choices: Choice sets of people of whom little was known.
@@ -162,17 +164,17 @@ def learn_newcomers(choices: Sequence[ChoiceSet], ranker: Ranker, start: Ranker,
         seed: The seed of the draw of held-out people.
     """
     begin = row_of(start.new) if start.new else start.weights_at(None)
-    weights = begin
-    if len(choices) >= LEAST_CHOICES:
-        base = ranker.model_copy(update={"new": {}})
-        learned_from, held_out = (
-            [[_new_part(base, choice) for choice in log] for log in half] for half in _split_people([choices], seed)
-        )
-        ridge = best_ridge(learned_from, held_out, begin, bound=LOWEST_WEIGHTS)
-        weights = fit_weights(
-            [[_new_part(base, choice) for choice in choices]], begin, ridge=ridge, bound=LOWEST_WEIGHTS
-        )
-    return ranker.model_copy(update={"new": _by_name(weights)})
+    base = ranker.model_copy(update={"new": {}})
+    if len(choices) < LEAST_CHOICES:
+        return base.model_copy(update={"new": _by_name(begin)})
+    (learned_from,), (held_out,) = _split_people([choices], seed)
+    parts, held_parts = ([_new_part(base, choice) for choice in half] for half in (learned_from, held_out))
+    ridge = best_ridge([parts], [held_parts], begin, bound=LOWEST_WEIGHTS)
+    tested = base.model_copy(update={"new": _by_name(fit_weights([parts], begin, ridge=ridge, bound=LOWEST_WEIGHTS))})
+    if not _is_sure(gains(tested, held_out) - gains(base, held_out)):
+        return base
+    weights = fit_weights([[*parts, *held_parts]], begin, ridge=ridge, bound=LOWEST_WEIGHTS)
+    return base.model_copy(update={"new": _by_name(weights)})
 
 
 def _new_part(base: Ranker, choice: ChoiceSet) -> Labelled:

@@ -210,7 +210,7 @@ def test_a_long_history_gives_windows_and_events_of_one_second_come_in_random_or
 def test_an_adapter_of_another_base_model_is_refused_in_one_line(plain: Adapter, tmp_path: Path) -> None:
     write_tiny_model(tmp_path / "other.gguf", seed=1)
     other = LocalModel(ModelBuild(file=tmp_path / "other.gguf"), spec="gguf:other.gguf")
-    why = other_base(other, plain)
+    why = other_base(other, plain, load_phrases("en"))
     assert "'tiny.gguf'" in why
     assert "'gguf:other.gguf' is another model" in why
     with pytest.raises(ConfigError, match="another model"):
@@ -285,7 +285,7 @@ def test_the_agent_says_that_an_adapter_is_of_another_model(plain: Adapter, tmp_
     other = LocalModel(ModelBuild(file=tmp_path / "other.gguf"), spec="gguf:other.gguf")
     agent = Agent(ring(40), other, fitted=replace(Fitted.default(), adapter=plain))
     ranking = agent.ranking([Item(item_id="Green tea", title="Green tea")], [Item(item_id="x", title="Rye bread")])
-    assert ranking.warnings == (other_base(other, plain),)
+    assert ranking.warnings == (other_base(other, plain, load_phrases("en")),)
 
 
 def test_what_is_fitted_keeps_the_adapter_and_forgetting_removes_it(
