@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from whimbrel.agent.learning.ranking import Asked, ChoiceSet
 from whimbrel.agent.pipeline import FEATURES, QUERY, retrieval_query, run
-from whimbrel.agent.ranking.rankers import CandidateKind
+from whimbrel.agent.ranking.rankers import FEW_EVENTS, CandidateKind
 from whimbrel.agent.schema.context import Context
 from whimbrel.agent.state import Request, Resources, State
 from whimbrel.tools.log.click_rates import ClickRates
@@ -30,8 +30,6 @@ Advance = Callable[[int], None]
 
 LEAST_EVENTS = 2
 """A training query needs at least this many events of the user before it."""
-FEW_EVENTS = 5
-"""A query of a newcomer has fewer events of the user before it."""
 UNIFORM, POPULAR = 10, 9
 """How many negatives of a sampled list are drawn uniformly, and how many by popularity."""
 MOST_EVENTS = 1000

@@ -48,9 +48,13 @@ def moving_share(p_topic_change: float | None) -> float:
     return 0.5 if p_topic_change is None else p_topic_change
 
 
+FEW_EVENTS = 5
+"""Of people with so many known events, the weights for new people do not count any more."""
+
+
 def new_share(known: int) -> float:
     """Return the share of the weights for new people: 1 without a known event, and less with each further one."""
-    return 1 / (1 + known)
+    return max(1 - known / FEW_EVENTS, 0.0)
 
 
 def row_of(weights: Mapping[str, float]) -> Floats:

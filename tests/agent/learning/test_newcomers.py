@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from whimbrel.agent.learning.choice_sets import FEW_EVENTS, LEAST_EVENTS, training_queries
+from whimbrel.agent.learning.choice_sets import LEAST_EVENTS, training_queries
 from whimbrel.agent.learning.ranking import LEAST_CHOICES, ChoiceSet, learn_newcomers
 from whimbrel.agent.ranking.features import FEATURES
-from whimbrel.agent.ranking.rankers import Ranker, new_share
+from whimbrel.agent.ranking.rankers import FEW_EVENTS, Ranker, new_share
 from whimbrel.tools.log.interaction_log import InteractionLog
 from whimbrel.tools.records import Item
 from whimbrel.tools.store.in_memory import InMemory
@@ -33,10 +33,11 @@ def test_new_people_get_the_popular_and_others_what_was_learned_of_all() -> None
     features = np.zeros((2, len(FEATURES)))
     features[0, POPULAR] = 1
     assert ranker(features, known=0)["popularity"][0] == pytest.approx(ranker.new["popularity"])
-    of_ten = ranker(features, known=9)["popularity"][0]
-    assert of_ten == pytest.approx(0.1 * ranker.new["popularity"] - 0.9)
+    of_two = ranker(features, known=2)["popularity"][0]
+    assert of_two == pytest.approx(0.6 * ranker.new["popularity"] - 0.4)
+    assert ranker(features, known=FEW_EVENTS)["popularity"][0] == -1.0
     assert ranker(features)["popularity"][0] == -1.0
-    assert new_share(0) == 1 > new_share(1) > new_share(100) > 0
+    assert new_share(0) == 1 > new_share(1) > new_share(100) == 0
 
 
 def test_too_few_choices_keep_what_learning_began_with() -> None:
