@@ -83,7 +83,7 @@ def training_queries(
         seed: The seed of all random draws.
         until: All moments lie before this time. The warm-up is a share of the log before it.
         among: Ids of the users to draw from; None for all.
-        newcomers: Whether only the first FEW_EVENTS events of users are drawn who begin after the warm-up.
+        newcomers: Whether only the first few events of users are drawn who begin after the warm-up (see FEW_EVENTS).
     """
     log = catalogue.log
     size = int(np.searchsorted(log.time, until))
@@ -104,7 +104,7 @@ def training_queries(
         starts = np.searchsorted(log.time[events], log.time[events])
         times = log.time[events[first]]
         before = starts[first]
-        suits = (before < FEW_EVENTS) & (times[0] >= since) if newcomers else before >= LEAST_EVENTS
+        suits = (before < max(FEW_EVENTS.values())) & (times[0] >= since) if newcomers else before >= LEAST_EVENTS
         new = first[(times >= since) & (times < until) & suits]
         if not len(new):
             continue

@@ -9,7 +9,7 @@ import numpy as np
 
 from whimbrel.agent.fitted import Fitted
 from whimbrel.agent.learning.taught_encoder import TeachConfig, teach
-from whimbrel.agent.ranking.rankers import CandidateKind, Ranker, Rankers
+from whimbrel.agent.ranking.rankers import FEW_EVENTS, CandidateKind, Ranker, Rankers
 from whimbrel.tools.errors import DataError
 from whimbrel.tools.log.learned_items import NO_LEARNED_ITEMS, LearnedItems
 from whimbrel.tools.progress import NoProgress, Progress
@@ -196,7 +196,9 @@ def _with_newcomers(
         catalogue, kind, fitted, replace(draw, most=min(draw.most, NEWCOMER_QUERIES), newcomers=True)
     )
     draw.progress.step("Learning the weights for new people", None)
-    return rankers.model_copy(update={kind: learn_newcomers(choices, ranker, started, seed=draw.seed)})
+    return rankers.model_copy(
+        update={kind: learn_newcomers(choices, ranker, started, few=FEW_EVENTS[kind], seed=draw.seed)}
+    )
 
 
 def past_items(log: "InteractionLog", draw: Draw) -> LearnedItems:

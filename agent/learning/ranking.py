@@ -149,7 +149,7 @@ def learn_ranker(
     return ranker.with_trees(_grow_trees([c for log in learned_from for c in log], validation, tested, seed))
 
 
-def learn_newcomers(choices: Sequence[ChoiceSet], ranker: Ranker, start: Ranker, *, seed: int = 0) -> Ranker:
+def learn_newcomers(choices: Sequence[ChoiceSet], ranker: Ranker, start: Ranker, *, few: int, seed: int = 0) -> Ranker:
     """Learn the weights for people of whom nothing is known yet. All else of a ranker stays.
 
     What a log teaches of long histories misleads for short ones: popular items are then mostly met already. Where all
@@ -161,10 +161,12 @@ def learn_newcomers(choices: Sequence[ChoiceSet], ranker: Ranker, start: Ranker,
         ranker: What was learned from people of whom more is known.
         start: The ranker that this learning began with. The ridge draws towards its weights, which hold for new people
             if there are too few choice sets.
+        few: Only choices of people with fewer known events are learned from, and only for these the weights count.
         seed: The seed of the draw of held-out people.
     """
+    choices = [choice for choice in choices if (choice.known or 0) < few]
     begin = row_of(start.new) if start.new else start.weights_at(None)
-    base = ranker.model_copy(update={"new": {}})
+    base = ranker.model_copy(update={"new": {}, "few": few})
     if len(choices) < LEAST_CHOICES:
         return base.model_copy(update={"new": _by_name(begin)})
     (learned_from,), (held_out,) = _split_people([choices], seed)
@@ -179,7 +181,7 @@ def learn_newcomers(choices: Sequence[ChoiceSet], ranker: Ranker, start: Ranker,
 
 def _new_part(base: Ranker, choice: ChoiceSet) -> Labelled:
     """Return a choice of which the weights for new people explain their share, beside the score by the others."""
-    share = new_share(choice.known or 0)
+    share = new_share(choice.known or 0, base.few)
     return Labelled(share * choice.features, choice.chosen, (1 - share) * scores(base, choice))
 
 

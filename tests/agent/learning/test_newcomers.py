@@ -27,7 +27,7 @@ def choices(count: int) -> list[ChoiceSet]:
 
 
 def test_new_people_get_the_popular_and_others_what_was_learned_of_all() -> None:
-    ranker = learn_newcomers(choices(3 * LEAST_CHOICES), OF_ALL, START)
+    ranker = learn_newcomers(choices(3 * LEAST_CHOICES), OF_ALL, START, few=5)
     assert ranker.new["popularity"] > 0.5
     assert (ranker.weights, ranker.moving) == (OF_ALL.weights, OF_ALL.moving)
     features = np.zeros((2, len(FEATURES)))
@@ -35,15 +35,15 @@ def test_new_people_get_the_popular_and_others_what_was_learned_of_all() -> None
     assert ranker(features, known=0)["popularity"][0] == pytest.approx(ranker.new["popularity"])
     of_two = ranker(features, known=2)["popularity"][0]
     assert of_two == pytest.approx(0.6 * ranker.new["popularity"] - 0.4)
-    assert ranker(features, known=FEW_EVENTS)["popularity"][0] == -1.0
+    assert ranker(features, known=5)["popularity"][0] == -1.0
     assert ranker(features)["popularity"][0] == -1.0
-    assert new_share(0) == 1 > new_share(1) > new_share(100) == 0
+    assert new_share(0, 2) == 1 > new_share(1, 2) > new_share(2, 2) == new_share(100, 2) == 0
 
 
 def test_too_few_choices_keep_what_learning_began_with() -> None:
-    assert learn_newcomers(choices(LEAST_CHOICES - 1), OF_ALL, START).new == {"popularity": -0.2}
+    assert learn_newcomers(choices(LEAST_CHOICES - 1), OF_ALL, START, few=5).new == {"popularity": -0.2}
     known = START.model_copy(update={"new": {"age": 0.5}})
-    assert learn_newcomers([], OF_ALL, known).new == {"age": 0.5}
+    assert learn_newcomers([], OF_ALL, known, few=2).new == {"age": 0.5}
 
 
 def test_queries_of_newcomers_are_their_first_events_after_the_warm_up() -> None:
@@ -53,6 +53,6 @@ def test_queries_of_newcomers_are_their_first_events_after_the_warm_up() -> None
     catalogue = InMemory(items, InteractionLog.build(items, events), timed=True)
     drawn = list(training_queries(catalogue, most=1000, warm_up=0.5, newcomers=True))
     assert {query.user for query in drawn} == {f"new {n}" for n in range(4)}
-    assert {len(query.history) for query in drawn} <= set(range(FEW_EVENTS))
+    assert {len(query.history) for query in drawn} <= set(range(max(FEW_EVENTS.values())))
     usual = list(training_queries(catalogue, most=1000, warm_up=0.5))
     assert min(len(query.history) for query in usual) >= LEAST_EVENTS
